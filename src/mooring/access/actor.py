@@ -1,0 +1,85 @@
+"""Who is asking, and the one wall between tenants.
+
+Every service call takes an ``Actor``. ``walled`` narrows a statement to what the actor may
+see; ``require`` refuses what the role may not do. Nothing else in Mooring decides on tenants.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TypeVar
+
+from sqlalchemy import ColumnElement, Select
+
+from mooring.errors import Forbidden, NotFound
+
+__all__ = ["SYSTEM", "Actor", "Role", "walled"]
+
+S = TypeVar("S", bound=Select[tuple[object, ...]])
+
+
+class Role(IntEnum):
+    """What a person may do; each role may do what the ones below it may."""
+
+    VIEWER = 1  # read
+    OPERATOR = 2  # and change devices, send commands
+    ADMIN = 3  # and people, keys, broker, dialects
+
+    @classmethod
+    def of(cls, word: str) -> Role:
+        return cls[word.upper()]
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """A person, an API key or a part of the platform.
+
+    Attributes:
+        name: for the audit (``ada``, ``key:ci``, ``cli:root``).
+        role: what it may do.
+        tenant: the only tenant it sees; ``None`` sees all.
+        origin: where the request came from (an address, ``local``).
+    """
+
+    name: str
+    role: Role
+    tenant: str | None = None
+    origin: str = "local"
+
+    def sees(self, tenant: str | None) -> bool:
+        return self.tenant is None or self.tenant == tenant
+
+    def require(self, role: Role, tenant: str | None = None) -> None:
+        """Refuses a lower role, and another tenant as if it did not exist.
+
+        Args:
+            role: the least role that may.
+            tenant: whose thing it is; ``None`` for things of the whole installation, which
+                only an actor that sees every tenant may touch.
+
+        Raises:
+            Forbidden: the role is too low, or the thing belongs to the whole installation.
+            NotFound: the thing belongs to a tenant the actor does not see.
+        """
+        if self.role < role:
+            raise Forbidden(
+                f"{self.name} is {self.role.name.lower()}; this needs {role.name.lower()}.",
+                hint="Ask an administrator for the role or the change.",
+            )
+        if not self.sees(tenant):
+            if tenant is None:
+                raise Forbidden(
+                    f"{self.name} belongs to the tenant {self.tenant}; this is for the whole "
+                    "installation.",
+                    hint="Use an account without a tenant.",
+                )
+            raise NotFound(f"There is no tenant {tenant}.", code="tenant_not_found")
+
+
+SYSTEM = Actor("mooring", Role.ADMIN)
+
+
+def walled(statement: S, column: ColumnElement[str], actor: Actor) -> S:
+    """``statement`` narrowed to the rows whose tenant ``actor`` sees."""
+    return statement if actor.tenant is None else statement.where(column == actor.tenant)

@@ -1,0 +1,98 @@
+"""The secrets of one installation, and sealing with the instance key.
+
+They live in one file (mode 0600) in the data directory, made at first use. The instance key
+encrypts the few secrets that must be read back before they are settled: a password on its way
+to the broker, a rotation in flight.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography.fernet import Fernet, InvalidToken
+
+from mooring.errors import Internal, InvalidSetting
+
+__all__ = ["Instance", "open_instance", "write_private"]
+
+FILE = "secrets.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """Attributes are secrets: none may be logged or shown."""
+
+    instance_key: str = field(repr=False)  # Fernet: AES-128-CBC with HMAC-SHA256
+    service_password: str = field(repr=False)  # the platform's own broker login
+    session_key: str = field(repr=False)  # signs login tokens
+
+    def seal(self, secret: str) -> bytes:
+        return Fernet(self.instance_key).encrypt(secret.encode())
+
+    def unseal(self, sealed: bytes) -> str:
+        """Raises ``Internal`` when it was sealed with another installation's key."""
+        try:
+            return Fernet(self.instance_key).decrypt(sealed).decode()
+        except InvalidToken as exc:
+            raise Internal(
+                "A sealed secret was made with another instance key.",
+                hint="Restore secrets.json from the backup that belongs to this database.",
+            ) from exc
+
+
+def write_private(path: Path, content: str | bytes) -> None:
+    """Writes a file only its owner can read, in one step: it is the old one or the new one."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+@contextmanager
+def _creating(directory: Path) -> Iterator[None]:
+    """Only one process makes the file; the directory itself is for its owner alone."""
+    import fcntl  # noqa: PLC0415 - POSIX only, like everything that runs a broker
+
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (directory / ".secrets.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def open_instance(data_dir: Path) -> Instance:
+    """Reads the installation's secrets, making them at first use.
+
+    Raises:
+        InvalidSetting: the file cannot be read or is damaged.
+    """
+    path = data_dir / FILE
+    if not path.exists():
+        with _creating(data_dir):
+            if not path.exists():
+                fresh = {
+                    "instance_key": Fernet.generate_key().decode(),
+                    "service_password": secrets.token_urlsafe(24),
+                    "session_key": secrets.token_urlsafe(32),
+                }
+                write_private(path, json.dumps(fresh, indent=1) + "\n")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return Instance(
+            instance_key=content["instance_key"],
+            service_password=content["service_password"],
+            session_key=content["session_key"],
+        )
+    except (OSError, ValueError, KeyError) as exc:
+        raise InvalidSetting(
+            f"The secrets file {path} cannot be used: {type(exc).__name__}.",
+            hint="Restore it from a backup; without it sealed secrets and sessions are lost.",
+        ) from exc

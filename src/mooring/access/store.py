@@ -1,0 +1,146 @@
+"""SQL of the outbox and the audit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from mooring.access.actor import Actor, walled
+from mooring.store.engine import now_ms
+from mooring.store.schema import audit, outbox, versions
+
+__all__ = [
+    "Change",
+    "audit_rows",
+    "bump",
+    "due_changes",
+    "enqueue",
+    "postpone",
+    "record",
+    "settle",
+    "version",
+    "waiting",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something the broker has still to be told."""
+
+    id: int
+    action: str
+    username: str
+    sealed_secret: bytes | None = field(repr=False)
+    attempts: int
+
+
+def enqueue(
+    connection: Connection, action: str, username: str, *, sealed_secret: bytes | None = None
+) -> int:
+    """Adds a change in the caller's transaction; returns its number.
+
+    A later change of the same login makes earlier ones moot; they are dropped here.
+    """
+    connection.execute(sa.delete(outbox).where(outbox.c.username == username))
+    at = now_ms()
+    result = connection.execute(
+        sa.insert(outbox)
+        .values(
+            action=action,
+            username=username,
+            sealed_secret=sealed_secret,
+            created_at=at,
+            next_at=at,
+        )
+        .returning(outbox.c.id)
+    )
+    return int(result.scalar_one())
+
+
+def due_changes(connection: Connection, at: int, limit: int = 500) -> list[Change]:
+    rows = connection.execute(
+        sa.select(
+            outbox.c.id,
+            outbox.c.action,
+            outbox.c.username,
+            outbox.c.sealed_secret,
+            outbox.c.attempts,
+        )
+        .where(outbox.c.next_at <= at)
+        .order_by(outbox.c.id)
+        .limit(limit)
+    )
+    return [Change(*row) for row in rows]
+
+
+def settle(connection: Connection, ids: Sequence[int]) -> None:
+    """The broker has been told: the changes and their secrets are gone."""
+    connection.execute(sa.delete(outbox).where(outbox.c.id.in_(ids)))
+
+
+def postpone(connection: Connection, ids: Sequence[int], next_at: int, error: str) -> None:
+    connection.execute(
+        sa.update(outbox)
+        .where(outbox.c.id.in_(ids))
+        .values(next_at=next_at, attempts=outbox.c.attempts + 1, error=error)
+    )
+
+
+def waiting(connection: Connection, ids: Sequence[int] | None = None) -> list[tuple[int, str]]:
+    """Changes not applied yet, with the last error of each (empty: not tried)."""
+    statement = sa.select(outbox.c.id, sa.func.coalesce(outbox.c.error, "")).order_by(outbox.c.id)
+    if ids is not None:
+        statement = statement.where(outbox.c.id.in_(ids))
+    return [(row[0], row[1]) for row in connection.execute(statement)]
+
+
+def record(
+    connection: Connection,
+    actor: Actor,
+    action: str,
+    subject: str,
+    *,
+    tenant: str | None = None,
+    reason: str = "",
+) -> None:
+    """Appends to the audit in the caller's transaction. No secret may be passed."""
+    connection.execute(
+        sa.insert(audit).values(
+            at=now_ms(),
+            actor=actor.name,
+            origin=actor.origin,
+            action=action,
+            subject=subject,
+            tenant=tenant,
+            reason=reason,
+        )
+    )
+
+
+def audit_rows(
+    connection: Connection, actor: Actor, *, limit: int, before: int | None = None
+) -> list[dict[str, Any]]:
+    """The newest entries first; ``before`` continues below that id."""
+    statement = sa.select(audit).order_by(audit.c.id.desc()).limit(limit)
+    if before is not None:
+        statement = statement.where(audit.c.id < before)
+    statement = walled(statement, audit.c.tenant, actor)
+    return [dict(row) for row in connection.execute(statement).mappings()]
+
+
+def bump(connection: Connection, name: str) -> None:
+    """Tells caches in every process that a kind of thing has changed."""
+    updated = connection.execute(
+        sa.update(versions).where(versions.c.name == name).values(value=versions.c.value + 1)
+    )
+    if updated.rowcount == 0:
+        connection.execute(sa.insert(versions).values(name=name, value=1))
+
+
+def version(connection: Connection, name: str) -> int:
+    found = connection.execute(sa.select(versions.c.value).where(versions.c.name == name)).scalar()
+    return int(found or 0)

@@ -1,0 +1,88 @@
+"""What the rest of Mooring asks of an authority.
+
+An *authority* makes the broker accept exactly the accounts it is given: Dynamic Security or
+a password file with an access list. It knows nothing of devices or databases: it takes
+``Account`` values and makes them so. Every call is idempotent, so a crash between any two
+steps is mended by calling again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+__all__ = ["Account", "Authority", "Difference", "DifferenceKind", "Rights"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """Topic filters an account may use; literal topics for devices.
+
+    ``publish``: may send to; ``subscribe``: may subscribe to and receive from.
+    """
+
+    publish: tuple[str, ...] = ()
+    subscribe: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One broker login.
+
+    Attributes:
+        username: what the device sends in CONNECT; unique on the broker.
+        verifier: ``$7$iterations$salt$hash`` (PBKDF2-SHA512, as ``mosquitto_passwd`` makes
+            it), or ``None`` for an account that may only come by certificate.
+        rights: what it may publish and subscribe to.
+    """
+
+    username: str
+    verifier: str | None
+    rights: Rights
+
+
+class DifferenceKind(StrEnum):
+    MISSING = "missing"  # we have it, the broker does not
+    STALE = "stale"  # the broker holds another password
+    WRONG_RIGHTS = "wrong_rights"  # the broker grants more, less or other topics
+    EXTRA = "extra"  # the broker has it, we do not
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    kind: DifferenceKind
+    username: str
+    detail: str = ""
+
+
+class Authority(Protocol):
+    """Makes a broker accept exactly the accounts the database says.
+
+    Raises ``BrokerUnavailable`` when the broker cannot be reached; nothing else is expected.
+    """
+
+    async def put(self, accounts: Sequence[Account]) -> None:
+        """Create or change accounts; in force when it returns."""
+        ...
+
+    async def remove(self, usernames: Sequence[str]) -> None:
+        """Delete accounts and end their live sessions; unknown names are no error."""
+        ...
+
+    async def kick(self, usernames: Sequence[str]) -> None:
+        """End live sessions without changing what is accepted."""
+        ...
+
+    async def usernames(self) -> set[str]:
+        """Every login the broker would accept now."""
+        ...
+
+    async def compare(self, accounts: Iterable[Account]) -> list[Difference]:
+        """What differs from exactly these accounts."""
+        ...
+
+    async def replace(self, accounts: Sequence[Account]) -> None:
+        """Make it exactly these accounts, in one step; may restart the broker."""
+        ...

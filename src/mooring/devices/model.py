@@ -1,0 +1,56 @@
+"""What is known of a device, and what adding one gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mooring.dialects.model import Identity
+
+__all__ = ["Credentials", "Device", "NewDevice"]
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One device. Times are epoch milliseconds."""
+
+    id: int
+    tenant: str
+    name: str
+    label: str
+    dialect: str
+    mac: str | None
+    username: str
+    client_id: str
+    enabled: bool
+    created_at: int
+    groups: tuple[str, ...] = ()
+
+    @property
+    def identity(self) -> Identity:
+        return Identity(self.tenant, self.name, self.mac, self.groups)
+
+    @property
+    def reference(self) -> str:
+        """How a person names it without doubt."""
+        return self.name if self.tenant == "default" else f"{self.tenant}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class NewDevice:
+    """What somebody wants to add; unchecked."""
+
+    name: str
+    dialect: str
+    tenant: str = "default"
+    label: str = ""
+    mac: str | None = None
+    groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a device needs to connect. The password is shown once and stored nowhere."""
+
+    device: Device
+    password: str = field(repr=False)
+    topics: dict[str, str] = field(default_factory=dict)

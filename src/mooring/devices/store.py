@@ -1,0 +1,221 @@
+"""SQL of devices, their groups and credentials."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from mooring.access.actor import Actor, walled
+from mooring.devices.model import Device
+from mooring.store.engine import now_ms
+from mooring.store.schema import (
+    credentials,
+    device_groups,
+    device_state,
+    devices,
+    latest,
+    strangers,
+    tenants,
+)
+
+__all__ = [
+    "all_devices",
+    "delete",
+    "ensure_tenant",
+    "find",
+    "insert",
+    "page",
+    "set_enabled",
+    "set_verifier",
+    "tenant_names",
+    "verifiers",
+]
+
+_COLUMNS = (
+    devices.c.id,
+    devices.c.tenant,
+    devices.c.name,
+    devices.c.label,
+    devices.c.dialect,
+    devices.c.mac,
+    devices.c.username,
+    devices.c.client_id,
+    devices.c.enabled,
+    devices.c.created_at,
+)
+
+
+def _with_groups(connection: Connection, rows: Iterable[Row[tuple[object, ...]]]) -> list[Device]:
+    found = [tuple(row) for row in rows]
+    groups: dict[int, list[str]] = defaultdict(list)
+    if found:
+        members = sa.select(device_groups.c.device_id, device_groups.c.group_name).order_by(
+            device_groups.c.group_name
+        )
+        if len(found) <= 500:
+            members = members.where(device_groups.c.device_id.in_([row[0] for row in found]))
+        for device_id, group in connection.execute(members):
+            groups[device_id].append(group)
+    return [Device(*row, groups=tuple(groups.get(row[0], ()))) for row in found]  # type: ignore[arg-type]
+
+
+def ensure_tenant(connection: Connection, name: str) -> bool:
+    """Adds a tenant that is not there yet; says whether it did."""
+    exists = connection.execute(sa.select(tenants.c.name).where(tenants.c.name == name)).first()
+    if exists is None:
+        connection.execute(sa.insert(tenants).values(name=name, created_at=now_ms()))
+    return exists is None
+
+
+def tenant_names(connection: Connection, actor: Actor) -> list[str]:
+    statement = walled(sa.select(tenants.c.name).order_by(tenants.c.name), tenants.c.name, actor)
+    return list(connection.execute(statement).scalars())
+
+
+def insert(  # one row, its credential and its groups
+    connection: Connection,
+    device: Device,
+    *,
+    scope: str,
+    mac_key: str | None,
+    verifier: str | None,
+) -> Device:
+    """Adds the device in the caller's transaction and returns it with its number.
+
+    Raises:
+        sqlalchemy.exc.IntegrityError: a name, username or MAC address is taken.
+    """
+    number = connection.execute(
+        sa.insert(devices)
+        .values(
+            tenant=device.tenant,
+            name=device.name,
+            scope=scope,
+            label=device.label,
+            dialect=device.dialect,
+            mac=device.mac,
+            mac_key=mac_key,
+            username=device.username,
+            client_id=device.client_id,
+            enabled=device.enabled,
+            created_at=device.created_at,
+        )
+        .returning(devices.c.id)
+    ).scalar_one()
+    connection.execute(
+        sa.insert(credentials).values(
+            device_id=number, verifier=verifier, created_at=device.created_at
+        )
+    )
+    if device.groups:
+        connection.execute(
+            sa.insert(device_groups),
+            [{"device_id": number, "group_name": group} for group in device.groups],
+        )
+    return Device(
+        number,
+        device.tenant,
+        device.name,
+        device.label,
+        device.dialect,
+        device.mac,
+        device.username,
+        device.client_id,
+        device.enabled,
+        device.created_at,
+        device.groups,
+    )
+
+
+def find(
+    connection: Connection,
+    actor: Actor,
+    *,
+    word: str,
+    tenant: str | None = None,
+    mac_key: str | None = None,
+) -> list[Device]:
+    """Devices that go by ``word``: name, username or MAC address."""
+    names = [devices.c.name == word, devices.c.username == word]
+    if mac_key:
+        names.append(devices.c.mac_key == mac_key)
+    statement = sa.select(*_COLUMNS).where(sa.or_(*names)).order_by(devices.c.id)
+    if tenant is not None:
+        statement = statement.where(devices.c.tenant == tenant)
+    return _with_groups(connection, connection.execute(walled(statement, devices.c.tenant, actor)))
+
+
+def page(
+    connection: Connection,
+    actor: Actor,
+    *,
+    limit: int,
+    after: int = 0,
+    tenant: str | None = None,
+    dialect: str | None = None,
+    search: str | None = None,
+) -> list[Device]:
+    """Devices in the order they were added, from the one after number ``after``."""
+    statement = (
+        sa.select(*_COLUMNS).where(devices.c.id > after).order_by(devices.c.id).limit(limit)
+    )
+    if tenant is not None:
+        statement = statement.where(devices.c.tenant == tenant)
+    if dialect is not None:
+        statement = statement.where(devices.c.dialect == dialect)
+    if search:
+        text = f"%{search.lower()}%"
+        statement = statement.where(
+            sa.or_(
+                sa.func.lower(devices.c.name).like(text),
+                sa.func.lower(devices.c.label).like(text),
+                devices.c.mac_key.like(text.replace(":", "").replace("-", "")),
+            )
+        )
+    return _with_groups(connection, connection.execute(walled(statement, devices.c.tenant, actor)))
+
+
+def all_devices(connection: Connection) -> list[Device]:
+    """Every device of every tenant: for ingest's registry and the reconciler."""
+    return _with_groups(
+        connection, connection.execute(sa.select(*_COLUMNS).order_by(devices.c.id))
+    )
+
+
+def verifiers(connection: Connection, usernames: Sequence[str] | None = None) -> dict[str, str]:
+    """Username → verifier of enabled devices that have one."""
+    statement = (
+        sa.select(devices.c.username, credentials.c.verifier)
+        .join(credentials, credentials.c.device_id == devices.c.id)
+        .where(devices.c.enabled, credentials.c.verifier.is_not(None))
+    )
+    if usernames is not None:
+        statement = statement.where(devices.c.username.in_(usernames))
+    return {username: verifier or "" for username, verifier in connection.execute(statement)}
+
+
+def set_verifier(connection: Connection, username: str, verifier: str) -> None:
+    device = sa.select(devices.c.id).where(devices.c.username == username).scalar_subquery()
+    connection.execute(
+        sa.update(credentials).where(credentials.c.device_id == device).values(verifier=verifier)
+    )
+
+
+def set_enabled(connection: Connection, device_id: int, *, enabled: bool) -> None:
+    connection.execute(sa.update(devices).where(devices.c.id == device_id).values(enabled=enabled))
+
+
+def delete(connection: Connection, device: Device) -> None:
+    """Removes the device and what is derived from it. Its messages stay until retention
+    takes them: their number is never given to another device."""
+    for table in (latest, device_state, credentials, device_groups):
+        connection.execute(sa.delete(table).where(table.c.device_id == device.id))
+    connection.execute(sa.delete(devices).where(devices.c.id == device.id))
+    connection.execute(
+        sa.delete(strangers).where(
+            strangers.c.dialect == device.dialect, strangers.c.name == device.name
+        )
+    )

@@ -1,0 +1,274 @@
+"""Every setting: its name, default, meaning, and where its value came from.
+
+Flags win over the environment, the environment over the TOML file, the file over defaults.
+A setting ``http_port`` is the flag ``--http-port``, the variable ``MOORING_HTTP_PORT`` and the
+key ``http_port`` in ``mooring.toml``. The ``MQTT_*`` names that fleets already use are read as
+well; they are listed as aliases.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+
+from mooring.errors import InvalidSetting
+
+__all__ = ["Origin", "Settings", "load", "variable_names"]
+
+ENV_PREFIX = "MOORING_"
+
+
+def _field(default: Any, description: str, *aliases: str, **limits: Any) -> Any:
+    return Field(
+        default=default,
+        description=description,
+        json_schema_extra={"aliases": list(aliases)},
+        **limits,
+    )
+
+
+class Settings(BaseModel):
+    """The effective settings of one process. Units are in the names or descriptions."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    # Where things are
+    data_dir: Path = _field(Path(".mooring"), "Everything Mooring keeps on disk.")
+    database_url: SecretStr | None = _field(
+        None, "SQLAlchemy URL; empty means SQLite in the data directory."
+    )
+
+    # What listens where
+    http_host: str = _field("127.0.0.1", "Address the HTTP server listens on.")
+    http_port: int = _field(8080, "Port of REST, WebSocket and dashboard.", ge=1, le=65535)
+    mqtt_host: str = _field("127.0.0.1", "Address on which platform and CLI reach the broker.")
+    mqtt_port: int = _field(1883, "Plain MQTT, on loopback only.", ge=1, le=65535)
+    mqtt_tls_host: str = _field("0.0.0.0", "Address the TLS listeners bind.")  # noqa: S104 - TLS and passwords guard it
+    mqtt_tls_port: int = _field(8883, "MQTT over TLS, with passwords.", ge=1, le=65535)
+    mqtt_mtls_port: int = _field(
+        0, "MQTT over TLS for client certificates; 0 leaves it closed.", ge=0, le=65535
+    )
+    mqtt_ws_port: int = _field(9001, "MQTT over WebSocket.", ge=1, le=65535)
+    mqtt_ws_host: str = _field(
+        "127.0.0.1", "Address of the WebSocket listener; anything but loopback makes it TLS."
+    )
+    public_hosts: tuple[str, ...] = _field(
+        (), "Names and addresses devices reach this machine by; the first is told to devices."
+    )
+
+    # Broker
+    broker: Literal["managed", "attached"] = _field(
+        "managed", "managed: `mooring up` runs Mosquitto; attached: it runs elsewhere."
+    )
+    mosquitto: Path | None = _field(None, "The mosquitto program; searched for when empty.")
+    auth_mode: Literal["dynamic_security", "password_file"] = _field(
+        "dynamic_security", "How the broker is told who may connect.", "MQTT_AUTH_MODE"
+    )
+    password_file: Path | None = _field(
+        None, "Mosquitto's password file; in the data directory by default.", "MQTT_PASSWD_FILE"
+    )
+    reload_debounce_seconds: float = _field(
+        2.0, "Password file mode: changes collected before one reload.", ge=0, le=60
+    )
+    reload_command: str | None = _field(
+        None, "Password file mode: what reloads an attached broker; empty: SIGHUP to its pid."
+    )
+    broker_url: str | None = _field(
+        None,
+        "An attached broker's URL, mqtt:// or mqtts://.",
+        "MQTT_DYNSEC_BROKER_URL",
+        "MQTT_BROKER_URL",
+    )
+    broker_username: str = _field(
+        "service:mooring",
+        "The platform's own account on the broker.",
+        "MQTT_DYNSEC_ADMIN_USER",
+        "MQTT_USERNAME",
+    )
+    broker_password: SecretStr | None = _field(
+        None,
+        "Its password; generated for a managed broker.",
+        "MQTT_DYNSEC_ADMIN_PASS",
+        "MQTT_PASSWORD",
+    )
+    broker_default_role: str = _field(
+        "device", "Dynamic Security role every device has.", "MQTT_DYNSEC_DEFAULT_ROLE"
+    )
+    max_connections: int = _field(1000, "Connected clients, each listener; -1: no limit.", ge=-1)
+    max_inflight_messages: int = _field(
+        100, "Unacknowledged messages to one MQTT 3.1.1 client.", ge=1, le=65535
+    )
+    max_queued_messages: int = _field(
+        1_000_000,
+        "Messages the broker holds for one absent client; ingest is one of them.",
+        ge=1,
+    )
+    message_size_limit: int = _field(1_048_576, "Bytes of the largest payload.", ge=1)
+
+    # TLS
+    tls_certfile: Path | None = _field(None, "The operator's own server certificate, with chain.")
+    tls_keyfile: Path | None = _field(None, "Its key.")
+    tls_cafile: Path | None = _field(None, "The CA that signed it, told to devices.")
+    ca_key_type: Literal["ec-p256", "rsa-2048"] = _field("ec-p256", "Key of the private CA.")
+
+    # Ingest
+    ingest_client_id: str = _field("mooring-ingest", "MQTT client id of ingest's session.")
+    ingest_in_flight: int = _field(
+        8000, "Messages the broker may have unacknowledged with ingest.", ge=1, le=65535
+    )
+    ingest_batch_max: int = _field(5000, "Messages in one transaction at most.", ge=1)
+    ingest_linger_ms: float = _field(
+        5.0, "How long a busy ingest waits for a fuller batch.", ge=0, le=1000
+    )
+    payload_max_bytes: int = _field(262_144, "A larger payload becomes a dead letter.", ge=1)
+    payload_max_depth: int = _field(32, "A deeper nested payload becomes a dead letter.", ge=1)
+    payload_max_metrics: int = _field(256, "Readings taken from one message.", ge=1)
+    dead_letter_max_bytes: int = _field(65_536, "Bytes of a bad payload that are kept.", ge=0)
+    dead_letters_max: int = _field(1_000_000, "Dead letters kept; the oldest go first.", ge=1)
+    broker_events_max: int = _field(
+        1_000_000, "Broker log events kept; the oldest go first.", ge=1
+    )
+    strangers_max: int = _field(10_000, "Unknown devices listed; further ones are counted.", ge=1)
+
+    # People
+    session_hours: float = _field(12.0, "How long a login token is good.", gt=0)
+    login_attempts_per_minute: int = _field(
+        10, "Failed logins from one address before it has to wait.", ge=1
+    )
+
+    log_level: Literal["debug", "info", "warning", "error"] = _field("info", "What is logged.")
+
+    # ------------------------------------------------------------------ derived places
+
+    @property
+    def sqlite_path(self) -> Path:
+        return self.data_dir / "mooring.db"
+
+    @property
+    def effective_database_url(self) -> str:
+        if self.database_url is not None and self.database_url.get_secret_value():
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.sqlite_path.absolute()}"
+
+    @property
+    def broker_dir(self) -> Path:
+        return self.data_dir / "broker"
+
+    @property
+    def dialects_dir(self) -> Path:
+        return self.data_dir / "dialects"
+
+    @property
+    def logs_dir(self) -> Path:
+        return self.data_dir / "logs"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where one effective value came from: ``flag``, a variable's name, a file, ``default``."""
+
+    name: str
+    where: str
+
+
+def variable_names(name: str, field: FieldInfo) -> tuple[str, ...]:
+    """The environment variables of a setting, the first one wins."""
+    extra = field.json_schema_extra
+    aliases = extra.get("aliases", []) if isinstance(extra, dict) else []
+    assert isinstance(aliases, list)
+    return (ENV_PREFIX + name.upper(), *(str(alias) for alias in aliases))
+
+
+def load(
+    flags: Mapping[str, Any] | None = None,
+    env: Mapping[str, str] | None = None,
+    *,
+    config_file: Path | None = None,
+) -> tuple[Settings, dict[str, Origin]]:
+    """Reads all layers.
+
+    Args:
+        flags: values given on the command line; ``None`` values count as not given.
+        env: the environment; ``os.environ`` by default.
+        config_file: a TOML file; by default ``$MOORING_CONFIG``, then ``mooring.toml`` in the
+            data directory when it is there.
+
+    Raises:
+        InvalidSetting: naming the setting, its value's origin and what is wrong.
+    """
+    env = os.environ if env is None else env
+    given = {k: v for k, v in (flags or {}).items() if v is not None}
+    fields = Settings.model_fields
+
+    from_env: dict[str, tuple[str, str]] = {}
+    for name, info in fields.items():
+        for variable in variable_names(name, info):
+            if env.get(variable, "") != "":
+                from_env[name] = (env[variable], variable)
+                break
+
+    file = config_file or (Path(env["MOORING_CONFIG"]) if env.get("MOORING_CONFIG") else None)
+    if file is None:
+        data_dir = given.get("data_dir") or from_env.get("data_dir", (".mooring", ""))[0]
+        candidate = Path(data_dir) / "mooring.toml"
+        from_file = _read_toml(candidate) if candidate.is_file() else {}
+        file = candidate
+    else:
+        from_file = _read_toml(file)
+
+    values: dict[str, Any] = {}
+    origins: dict[str, Origin] = {}
+    for name, info in fields.items():
+        if name in given:
+            values[name], where = given[name], "flag"
+        elif name in from_env:
+            raw, where = from_env[name]
+            values[name] = _split(raw) if info.annotation == tuple[str, ...] else raw
+        elif name in from_file:
+            values[name], where = from_file[name], str(file)
+        else:
+            where = "default"
+        origins[name] = Origin(name, where)
+
+    try:
+        return Settings(**values), origins
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        name = str(first["loc"][0])
+        raise InvalidSetting(
+            f"The setting {name} ({origins[name].where}) is not usable: {first['msg']}.",
+            hint=f"It means: {fields[name].description} Correct it or leave it out.",
+            setting=name,
+        ) from exc
+
+
+def _split(raw: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in raw.split(",") if part.strip())
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise InvalidSetting(
+            f"The settings file {path} cannot be read: {exc.strerror}.",
+            hint="Correct MOORING_CONFIG or the file's permissions.",
+        ) from exc
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise InvalidSetting(
+            f"The settings file {path} is not TOML: {exc}.", hint="Correct the line it names."
+        ) from exc
+    unknown = sorted(set(content) - set(Settings.model_fields))
+    if unknown:
+        raise InvalidSetting(
+            f"The settings file {path} has settings that do not exist: {', '.join(unknown)}.",
+            hint="`mooring config show` lists every setting.",
+        )
+    return content

@@ -1,0 +1,156 @@
+"""Opening the database: SQLite by default, PostgreSQL by URL; one place for both's settings.
+
+``Database`` hands out transactions (``read``, ``write``) as SQLAlchemy connections. SQLite has
+one writer, so ``write`` begins with BEGIN IMMEDIATE: a transaction that will write takes its
+place in the queue at once and cannot fail half-way for lack of it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Engine, make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+from mooring.errors import DatabaseUnavailable, InvalidSetting
+
+__all__ = ["Database", "now_ms", "open_database", "sqlite_pragmas"]
+
+LOCK_WAIT_SECONDS = 30.0
+
+
+def now_ms() -> int:
+    """Milliseconds since 1970, UTC."""
+    return time.time_ns() // 1_000_000
+
+
+class Database:
+    """One engine and its transactions. ``dialect`` is ``sqlite`` or ``postgresql``."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.dialect = engine.dialect.name
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.dialect == "sqlite"
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection for reading.
+
+        Raises:
+            DatabaseUnavailable: when it cannot be reached.
+        """
+        with _translated(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction: committed at the end of the block, rolled back by an exception.
+
+        Raises:
+            DatabaseUnavailable: when it cannot be reached, is locked too long, or is full.
+        """
+        with _translated(), self.engine.connect() as connection:
+            if self.is_sqlite:
+                connection.execution_options(mooring_immediate=True)
+            with connection.begin():
+                yield connection
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError) as exc:
+        raise DatabaseUnavailable(
+            f"The database does not work: {str(exc.orig).strip()}.",
+            hint="Check that it runs, has space on its disk and is not locked; then try again.",
+        ) from exc
+    except DBAPIError as exc:
+        if exc.connection_invalidated:
+            raise DatabaseUnavailable(
+                "The connection to the database broke.", hint="Try again."
+            ) from exc
+        raise
+
+
+def sqlite_pragmas(synchronous: str = "FULL") -> list[str]:
+    """What every SQLite connection sets; WAL lets readers go on while one writes."""
+    return [
+        f"PRAGMA busy_timeout = {int(LOCK_WAIT_SECONDS * 1000)}",
+        "PRAGMA journal_mode = WAL",
+        f"PRAGMA synchronous = {synchronous}",
+        "PRAGMA foreign_keys = ON",
+        "PRAGMA cache_size = -65536",
+        "PRAGMA wal_autocheckpoint = 4000",
+        "PRAGMA journal_size_limit = 67108864",
+    ]
+
+
+def open_database(url: str) -> Database:
+    """Opens (and for SQLite creates) the database behind a SQLAlchemy URL.
+
+    Raises:
+        InvalidSetting: for a URL that is not understood or names another engine.
+    """
+    try:
+        parsed = make_url(url)
+    except sa.exc.ArgumentError as exc:
+        raise InvalidSetting(
+            "The database URL cannot be read.",
+            hint="It looks like postgresql://user:password@host/name or sqlite:///path.",
+        ) from exc
+    if parsed.drivername in {"postgresql", "postgres"}:
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    if parsed.get_backend_name() not in {"sqlite", "postgresql"}:
+        raise InvalidSetting(
+            f"Mooring does not speak to {parsed.get_backend_name()}.",
+            hint="Use SQLite (leave database_url out) or a postgresql:// URL.",
+        )
+    if parsed.get_backend_name() == "sqlite":
+        return Database(_sqlite(parsed))
+    engine = sa.create_engine(
+        parsed,
+        pool_pre_ping=True,
+        pool_size=8,
+        max_overflow=16,
+        connect_args={"connect_timeout": 5},
+    )
+    return Database(engine)
+
+
+def _sqlite(url: sa.URL) -> Engine:
+    if url.database:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(
+        url, connect_args={"timeout": LOCK_WAIT_SECONDS, "check_same_thread": False}
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        # The driver's own implicit BEGIN is off: SQLAlchemy's "begin" event below decides.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        # Must come before the first table; 16 KiB keeps the message index shallow.
+        cursor.execute("PRAGMA page_size = 16384")
+        for pragma in sqlite_pragmas():
+            cursor.execute(pragma)
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        immediate = connection.get_execution_options().get("mooring_immediate")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+    return engine

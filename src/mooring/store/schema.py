@@ -1,0 +1,289 @@
+"""Every table, declared once for both engines (SQLAlchemy Core).
+
+Times are integers: milliseconds since 1970 in UTC. Booleans are real booleans. JSON is kept
+as text: it is written and read whole, and stays exactly as a device sent it.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+__all__ = ["metadata"]
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite makes only INTEGER PRIMARY KEY the row's own number; PostgreSQL wants 64 bits.
+BigId = BigInteger().with_variant(Integer(), "sqlite")
+
+# ------------------------------------------------------------------ who there is
+
+tenants = Table(
+    "tenants",
+    metadata,
+    Column("name", String(128), primary_key=True),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+devices = Table(
+    "devices",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("tenant", String(128), ForeignKey("tenants.name"), nullable=False),
+    # The device's id in topics. Unique inside its tenant; where the dialect's topics name no
+    # tenant, unique among all devices of the dialect (``scope`` carries which it is).
+    Column("name", String(128), nullable=False),
+    Column("scope", String(260), nullable=False),
+    Column("label", String(200), nullable=False, server_default=""),
+    Column("dialect", String(64), nullable=False),
+    Column("mac", String(64)),  # as the firmware writes it
+    Column("mac_key", String(12)),  # twelve hex digits, for comparison
+    Column("username", String(300), nullable=False, unique=True),
+    Column("client_id", String(300), nullable=False),
+    Column("enabled", Boolean, nullable=False, server_default=text("true")),
+    Column("created_at", BigInteger, nullable=False),
+    UniqueConstraint("tenant", "name"),
+    UniqueConstraint("scope", "name"),
+    UniqueConstraint("mac_key", "dialect", "tenant"),
+    # A device's number is never given to another one: old rows must not change owner.
+    sqlite_autoincrement=True,
+)
+
+device_groups = Table(
+    "device_groups",
+    metadata,
+    Column("device_id", BigId, ForeignKey("devices.id", ondelete="CASCADE"), primary_key=True),
+    Column("group_name", String(128), primary_key=True),
+)
+
+credentials = Table(
+    "credentials",
+    metadata,
+    # One row a device: what the broker is to accept. A rotation in flight adds ``next_*``.
+    Column("device_id", BigId, ForeignKey("devices.id", ondelete="CASCADE"), primary_key=True),
+    Column("verifier", String(200)),  # $7$…; NULL: by certificate only
+    Column("created_at", BigInteger, nullable=False),
+    Column("proved_at", BigInteger),  # first login seen with this password
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    # What the broker still has to be told. Written in the transaction of the change itself.
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("action", String(16), nullable=False),  # put | remove | kick
+    Column("username", String(300), nullable=False),
+    Column("sealed_secret", LargeBinary),  # encrypted with the instance key; gone once applied
+    Column("created_at", BigInteger, nullable=False),
+    Column("next_at", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("error", Text),
+    sqlite_autoincrement=True,
+)
+Index("ix_outbox_username", outbox.c.username)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("name", String(128), nullable=False, unique=True),
+    Column("password_hash", String(300), nullable=False),  # Argon2id
+    Column("role", String(16), nullable=False),  # admin | operator | viewer
+    Column("tenant", String(128), ForeignKey("tenants.name")),  # NULL: every tenant
+    Column("disabled", Boolean, nullable=False, server_default=text("false")),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("prefix", String(16), nullable=False, unique=True),
+    Column("digest", String(64), nullable=False),  # SHA-256 of a 256-bit random secret
+    Column("name", String(128), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("tenant", String(128), ForeignKey("tenants.name")),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("revoked_at", BigInteger),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    # Append-only: no statement in Mooring updates or deletes a row.
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("at", BigInteger, nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("origin", String(200), nullable=False, server_default=""),
+    Column("action", String(64), nullable=False),
+    Column("subject", String(300), nullable=False),
+    Column("tenant", String(128)),
+    Column("reason", Text, nullable=False, server_default=""),
+    sqlite_autoincrement=True,
+)
+
+# ------------------------------------------------------------------ what they said
+
+channels = Table(
+    "channels",
+    metadata,
+    # A small number for each channel of each dialect, so that a message row stays small.
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("dialect", String(64), nullable=False),
+    Column("name", String(128), nullable=False),
+    Column("kind", String(32), nullable=False),
+    UniqueConstraint("dialect", "name"),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("device_id", BigId, nullable=False),
+    Column("channel_id", Integer, nullable=False),
+    Column("ts", BigInteger, nullable=False),  # device time, or receive time where it has none
+    Column("received_at", BigInteger, nullable=False),
+    Column("seq", BigInteger),
+    Column("time_source", SmallInteger, nullable=False),  # 0 device, 1 none given, 2 implausible
+    # 63 bits over channel and payload; for a message with neither time nor sequence number it
+    # is a number of its own, because two equal ones may both be meant.
+    Column("fingerprint", BigInteger, nullable=False),
+    Column("payload", Text, nullable=False),
+)
+# Stored once: the same device, device time and payload is the same message.
+Index("uq_messages_once", messages.c.device_id, messages.c.ts, messages.c.fingerprint, unique=True)
+# The same for a device that counts but has no clock.
+Index(
+    "uq_messages_seq",
+    messages.c.device_id,
+    messages.c.seq,
+    messages.c.fingerprint,
+    unique=True,
+    sqlite_where=text("time_source <> 0 AND seq IS NOT NULL"),
+    postgresql_where=text("time_source <> 0 AND seq IS NOT NULL"),
+)
+
+latest = Table(
+    "latest",
+    metadata,
+    Column("device_id", BigId, primary_key=True, autoincrement=False),
+    Column("channel_id", Integer, primary_key=True, autoincrement=False),
+    Column("ts", BigInteger, nullable=False),
+    Column("received_at", BigInteger, nullable=False),
+    Column("time_source", SmallInteger, nullable=False),
+    Column("payload", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+device_state = Table(
+    "device_state",
+    metadata,
+    Column("device_id", BigId, primary_key=True, autoincrement=False),
+    Column("last_seen_at", BigInteger),
+    Column("online", Boolean),  # NULL: never said
+    Column("online_at", BigInteger),  # since when that is so
+    Column("firmware", String(128)),
+    Column("metadata", Text),  # JSON, the newest the device sent
+    Column("metadata_at", BigInteger),
+    Column("connected", Boolean),  # what the broker's log says
+    Column("connected_at", BigInteger),
+    Column("address", String(64)),
+)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("received_at", BigInteger, nullable=False),
+    Column("reason", String(32), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("tenant", String(128)),  # NULL: not known; only people who see every tenant see it
+    Column("device_id", BigId),
+    Column("size", BigInteger, nullable=False),  # bytes as sent
+    Column("payload", LargeBinary, nullable=False),  # the first dead_letter_max_bytes
+    sqlite_autoincrement=True,
+)
+
+strangers = Table(
+    "strangers",
+    metadata,
+    # Devices that speak but are not known; their messages are dead letters until they are.
+    Column("dialect", String(64), primary_key=True),
+    Column("tenant", String(128), primary_key=True),
+    Column("name", String(300), primary_key=True),
+    Column("first_seen_at", BigInteger, nullable=False),
+    Column("last_seen_at", BigInteger, nullable=False),
+    Column("messages", BigInteger, nullable=False),
+    Column("last_topic", Text, nullable=False),
+)
+
+counters = Table(
+    "counters",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+
+ingest_ledger = Table(
+    "ingest_ledger",
+    metadata,
+    # Which packet ids the newest batches held: a packet the broker repeats because our
+    # acknowledgement did not reach it is recognised by its id and content.
+    Column("client_id", String(128), primary_key=True),
+    Column("batch", BigInteger, primary_key=True, autoincrement=False),
+    Column("packets", LargeBinary, nullable=False),
+)
+
+broker_events = Table(
+    "broker_events",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("at", BigInteger, nullable=False),
+    Column("event", String(32), nullable=False),
+    Column("username", String(300)),
+    Column("client_id", String(300)),
+    Column("address", String(64)),
+    Column("detail", Text, nullable=False, server_default=""),
+    sqlite_autoincrement=True,
+)
+Index("ix_broker_events_username_id", broker_events.c.username, broker_events.c.id)
+
+leases = Table(
+    "leases",
+    metadata,
+    # Work that one process at a time does; whoever holds the row may, until it ends.
+    Column("name", String(64), primary_key=True),
+    Column("holder", String(128), nullable=False),
+    Column("until", BigInteger, nullable=False),
+)
+
+versions = Table(
+    "versions",
+    metadata,
+    # A number that grows when a kind of thing changes, so that caches know (devices, dialects).
+    Column("name", String(64), primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
