@@ -17,7 +17,7 @@ while [ $# -gt 0 ]; do
         --for) purpose=${2-}; shift ;;
         --for=*) purpose=${1#--for=} ;;
         -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
-        *) purpose= ;;
+        *) purpose='' ;;
     esac
     case $purpose in
         run | test) ;;
@@ -74,14 +74,14 @@ find_postgres() {
         /opt/homebrew/opt/postgresql*/bin/initdb /usr/local/opt/postgresql*/bin/initdb
 }
 find_node() { first_of node nodejs; }
-find_compiler() { first_of g++; }
+find_compiler() { first_of g++ clang++; }
 find_chromium() {
     first_of chromium chromium-browser google-chrome google-chrome-stable \
         "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome" \
         /Applications/Chromium.app/Contents/MacOS/Chromium
 }
 
-python=
+python=''
 find_python() {
     for candidate in python3.13 python3.12 python3.11 python3; do
         python=$(command -v "$candidate" 2>/dev/null) || continue
@@ -89,12 +89,12 @@ find_python() {
             return 0
         fi
     done
-    python=
+    python=''
     return 1
 }
 
 # Fills $deb and $brew with what is missing.
-deb= brew=
+deb='' brew=''
 missing() { deb="$deb $1" brew="$brew $2"; }
 look_for_programs() {
     find_mosquitto >/dev/null || missing mosquitto mosquitto
@@ -103,51 +103,55 @@ look_for_programs() {
     find_postgres >/dev/null || missing postgresql postgresql@17
     find_node >/dev/null || missing nodejs node
     find_compiler >/dev/null || missing g++ gcc
-    find_chromium >/dev/null || missing chromium chromium
+    find_chromium >/dev/null || missing chromium google-chrome
 }
 
-# A package of Debian's starts its server as a system service, on the port Mooring's own broker
-# wants. This switches off the services that came with what was just installed, and no others.
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo -n "$@"; fi
+}
+can_be_root() {
+    [ "$(id -u)" -eq 0 ] || sudo -n true 2>/dev/null
+}
+apt() {
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 "$@"
+}
+installed() {
+    dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'ok installed'
+}
+
+# Debian's packages start their servers as system services, now and at every boot, on the port
+# that Mooring's own broker wants. This switches off one that has just been installed here.
 switch_off() {
-    for service in "$@"; do
-        if [ -d /run/systemd/system ]; then
-            quietly $sudo systemctl disable --now "$service" || return 1
-        else
-            quietly $sudo "/etc/init.d/$service" stop || return 1
-            quietly $sudo update-rc.d "$service" disable || return 1
-        fi
-        say service "switched off the system's $service: Mooring starts its own"
-    done
+    if [ -d /run/systemd/system ]; then
+        quietly as_root systemctl disable --now "$1"
+    elif [ -x "/etc/init.d/$1" ]; then
+        quietly as_root "/etc/init.d/$1" stop && quietly as_root update-rc.d "$1" disable
+    fi || fail "Could not switch off the system service $1. Its own words are above."
+    say system "the system's own $1 service is switched off; Mooring starts its own"
 }
 
 apt_install() {
-    if [ "$(id -u)" -eq 0 ]; then
-        sudo=
-    elif command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
-        sudo="sudo -n"
-    else
-        fail "Missing on this machine:$deb" "Install it, then run this again:" "" \
-            "    sudo apt-get update && sudo apt-get install --no-install-recommends$deb"
-    fi
+    can_be_root || fail "Missing on this machine:$deb" "Install it, then run this again:" "" \
+        "    sudo apt-get update && sudo apt-get install --no-install-recommends$deb"
 
-    fresh=
+    fresh=''
     for service in mosquitto postgresql; do
         case "$deb " in
-            *" $service "*) [ -e "/etc/init.d/$service" ] || fresh="$fresh $service" ;;
+            *" $service "*) installed "$service" || fresh="$fresh $service" ;;
         esac
     done
 
     say system "installing$deb (apt-get)"
-    apt="$sudo env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300"
     # One unreachable source of several must not stop us: what counts is whether the install works.
-    quietly $apt update || say system "apt-get update failed; trying with the lists already here"
-    # Ubuntu has no package of that name; its own installs the snap.
+    quietly apt update || say system "apt-get update failed; going on with the lists already here"
+    # Ubuntu has no chromium package; chromium-browser installs the snap.
     if ! apt-cache show chromium >/dev/null 2>&1; then
         deb=$(echo "$deb" | sed 's/ chromium$/ chromium-browser/')
     fi
-    quietly $apt install -y --no-install-recommends $deb ||
+    # shellcheck disable=SC2086  # a list of words
+    quietly apt install -y --no-install-recommends $deb ||
         fail "apt-get could not install:$deb" "Its own words are above."
-    switch_off $fresh || fail "Could not switch off the system services:$fresh"
+    for service in $fresh; do switch_off "$service"; done
 }
 
 install_programs() {
@@ -169,7 +173,7 @@ install_programs() {
 look_for_programs
 if [ -n "$deb" ]; then
     install_programs
-    deb= brew=
+    deb='' brew=''
     look_for_programs
     [ -z "$deb" ] || fail "Installed, but still not found:$deb"
 fi
@@ -179,10 +183,9 @@ fi
 # An environment made for tests stays one: it holds all that running needs, so `make demo`
 # after `make test` changes nothing.
 if [ "$purpose" = run ] && grep -q '^for test$' "$stamp" 2>/dev/null; then
-    packages=test
+    packages="test"
 else
-    packages=run
-    [ "$purpose" = run ] || packages=test
+    packages=$purpose
 fi
 case $packages in
     run) lock=requirements.lock ;;

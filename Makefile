@@ -1,0 +1,62 @@
+# Everything one does with this checkout. Options for the command go in ARGS:
+#     make up ARGS="--http-port 9000"      make test ARGS="tests/unit -k topics"
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test lint format types bench soak audit lock build clean setup setup-test
+
+bin := .venv/bin
+python_files := $(wildcard src tests bench examples device)
+
+# The same lock on every machine: no host names or paths of the one it was made on.
+compile := UV_CUSTOM_COMPILE_COMMAND="make lock" $(bin)/uv pip compile --quiet --universal \
+	--generate-hashes --no-emit-index-url --no-annotate $(ARGS)
+
+help: ## print this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: setup ## start everything with a small made-up fleet in it, on this machine
+	@$(bin)/mooring up --demo $(ARGS)
+
+up: setup ## start everything, empty: broker, ingest, HTTP
+	@$(bin)/mooring up $(ARGS)
+
+test: setup-test ## run the tests (ARGS="tests/unit -k name" for some)
+	@$(bin)/pytest $(ARGS)
+
+lint: setup-test ## check style and formatting
+	$(bin)/ruff check $(python_files)
+	$(bin)/ruff format --check $(python_files)
+
+format: setup-test ## mend what lint complains of, where a tool can
+	$(bin)/ruff check --fix $(python_files)
+	$(bin)/ruff format $(python_files)
+
+types: setup-test ## check types, strictly
+	$(bin)/mypy
+	$(if $(wildcard device/src),$(bin)/mypy device/src)
+
+bench: setup-test ## measure throughput and delays on this machine
+	$(bin)/python -m bench $(ARGS)
+
+soak: setup-test ## run the long tests, which `make test` leaves out
+	$(bin)/pytest -m soak --timeout=0 $(ARGS)
+
+audit: setup-test ## look for known faults in the packages we use (asks an online service)
+	$(bin)/pip-audit --require-hashes --disable-pip -r requirements.lock $(ARGS)
+
+lock: setup-test ## work out both lock files anew (ARGS=--upgrade for newer versions)
+	$(compile) --output-file requirements.lock pyproject.toml
+	$(compile) --group dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+
+build: setup-test ## make the wheel and source archive in dist/
+	$(bin)/uv build --build-constraints requirements-dev.lock --require-hashes $(ARGS)
+
+clean: ## remove what was built; leaves your data (.mooring) alone
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find $(python_files) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+setup:
+	@scripts/setup.sh --for run
+
+setup-test:
+	@scripts/setup.sh --for test
