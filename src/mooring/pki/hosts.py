@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Iterable
+from contextlib import suppress
 from ipaddress import ip_address
 
 from cryptography import x509
@@ -61,7 +62,7 @@ def normalise(host: str) -> str:
 def _bad(host: str) -> Invalid:
     return Invalid(
         f"{host[:80]!r} is neither an IP address nor a host name.",
-        hint="Give names such as mqtt.example.org or addresses such as 192.0.2.10, no URL and no port.",
+        hint="Give a name such as mqtt.example.org or an address such as 192.0.2.10, no port.",
         code="invalid_host",
     )
 
@@ -120,10 +121,8 @@ def _addresses(name: str) -> list[str]:
                 texts.append(str(probing.getsockname()[0]))
         except OSError:
             continue  # no route in this family: the machine has no address in it
-    try:
+    with suppress(OSError):  # the machine's own name need not resolve
         texts += [str(entry[4][0]) for entry in socket.getaddrinfo(name, None)]
-    except OSError:
-        pass  # the machine's own name does not resolve: nothing to add
     usable = []
     for text in texts:
         address = ip_address(text.partition("%")[0])

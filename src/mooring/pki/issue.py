@@ -53,7 +53,7 @@ def issue_server(
         )
     # Clients look at the alternative names only (RFC 6125); the common name is for people.
     label = next((str(n.value) for n in names if len(str(n.value)) <= _MAX_COMMON_NAME), "server")
-    builder = _leaf(ca, common_name(label), public_key, now, serial, days)
+    builder = _leaf(ca, common_name(label), public_key, now=now, serial=serial, days=days)
     return (
         builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
@@ -79,7 +79,8 @@ def issue_device(
         Invalid: the username does not fit into a common name, or the key is unusable.
         Gone: the CA has expired.
     """
-    builder = _leaf(ca, common_name(username), check_public_key(public_key), now, serial, days)
+    check_public_key(public_key)
+    builder = _leaf(ca, common_name(username), public_key, now=now, serial=serial, days=days)
     return builder.add_extension(
         x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
     ).sign(ca.key, hashes.SHA256())
@@ -122,6 +123,7 @@ def _leaf(
     ca: CertificateAuthority,
     subject: x509.Name,
     public_key: PublicKey,
+    *,
     now: datetime,
     serial: int,
     days: int,
