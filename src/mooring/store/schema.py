@@ -280,6 +280,19 @@ leases = Table(
     Column("until", BigInteger, nullable=False),
 )
 
+processes = Table(
+    "processes",
+    metadata,
+    # What runs: each process says so every few seconds, so that `status` can tell.
+    Column("name", String(128), primary_key=True),
+    Column("role", String(32), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("host", String(255), nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("beat_at", BigInteger, nullable=False),
+    Column("detail", Text, nullable=False, server_default="{}"),  # JSON, figures of its own
+)
+
 versions = Table(
     "versions",
     metadata,

@@ -1,0 +1,89 @@
+"""Composition: the one module that knows every part.
+
+A process opens an ``App`` for its settings and takes from it what it needs. Parts that cost
+time to import (HTTP, dashboard) are composed where they are served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from mooring import settings as settings_module
+from mooring.access.instance import Instance, open_instance
+from mooring.devices.service import Devices
+from mooring.dialects import Catalogue, load_all
+from mooring.link.protocol import Endpoint
+from mooring.people.service import People
+from mooring.settings import Settings
+from mooring.store import migrate
+from mooring.store.engine import Database, open_database
+from mooring.telemetry.service import Telemetry
+
+__all__ = ["App", "open_app"]
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """The parts of one process."""
+
+    settings: Settings
+    database: Database
+    instance: Instance
+    catalogue: Catalogue
+    devices: Devices
+    telemetry: Telemetry
+    people: People
+
+    def endpoint(self, client_id: str) -> Endpoint:
+        """The platform's own way to the broker, under a client id of the caller's."""
+        password = self.settings.broker_password
+        return Endpoint(
+            host=self.settings.mqtt_host,
+            port=self.settings.mqtt_port,
+            username=self.settings.broker_username,
+            password=password.get_secret_value() if password else self.instance.service_password,
+            client_id=client_id,
+        )
+
+
+@contextmanager
+def open_app(
+    settings: Settings | None = None,
+    *,
+    flags: Mapping[str, Any] | None = None,
+    upgrade: bool = False,
+) -> Iterator[App]:
+    """Opens everything for one process and closes it at the end.
+
+    Args:
+        settings: the effective settings; read from ``flags``, environment and file if absent.
+        upgrade: run pending migrations (only ``mooring up`` and ``mooring db migrate`` do).
+
+    Raises:
+        Conflict: migrations are pending and ``upgrade`` is not given.
+        DatabaseUnavailable, InvalidSetting: as their messages say.
+    """
+    if settings is None:
+        settings, _ = settings_module.load(flags)
+    instance = open_instance(settings.data_dir)
+    database = open_database(settings.effective_database_url)
+    try:
+        if upgrade:
+            migrate.upgrade(database)
+        else:
+            migrate.require_current(database)
+        catalogue = load_all(settings.dialects_dir)
+        yield App(
+            settings=settings,
+            database=database,
+            instance=instance,
+            catalogue=catalogue,
+            devices=Devices(database, catalogue, instance),
+            telemetry=Telemetry(database, catalogue),
+            people=People(database, instance, settings),
+        )
+    finally:
+        database.close()
