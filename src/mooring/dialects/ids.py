@@ -14,7 +14,9 @@ MAX_WORD_BYTES = 128
 # Wildcards and the separator would change what a topic covers; braces would be read as a
 # placeholder when a template is filled in.
 _FORBIDDEN = "/+#{}"
-_MAC = re.compile(r"(?i)[0-9a-f]{2}([:.\- ]?)(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}|(?:[0-9a-f]{4}\.){2}[0-9a-f]{4}")
+_MAC = re.compile(
+    r"(?i)[0-9a-f]{2}([:.\- ]?)(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}|(?:[0-9a-f]{4}\.){2}[0-9a-f]{4}"
+)
 
 
 def check_word(value: str, what: str) -> None:
@@ -29,9 +31,7 @@ def check_word(value: str, what: str) -> None:
         raise Invalid(f"The {what} is empty.", hint=hint, code="invalid_id", what=what)
 
     def wrong(why: str) -> Invalid:
-        return Invalid(
-            f"The {what} {ascii(value[:64])} {why}.", hint=hint, code="invalid_id", what=what
-        )
+        return Invalid(f"The {what} {value[:64]!a} {why}.", hint=hint, code="invalid_id", what=what)
 
     for character in _FORBIDDEN:
         if character in value:
@@ -58,7 +58,7 @@ def normal_mac(text: str) -> str:
     found = text.strip()
     if not found.isascii() or not _MAC.fullmatch(found):
         raise Invalid(
-            f"{ascii(text[:64])} is not a MAC address.",
+            f"{text[:64]!a} is not a MAC address.",
             hint="Write it as six pairs of hex digits, such as AA:BB:CC:DD:EE:FF.",
             code="invalid_mac",
         )

@@ -173,9 +173,7 @@ class Channel:
     @property
     def filter(self) -> str:
         """The MQTT topic filter that covers every device: placeholders become ``+``."""
-        return "/".join(
-            "+" if level.startswith("{") else level for level in self.topic.split("/")
-        )
+        return "/".join("+" if level.startswith("{") else level for level in self.topic.split("/"))
 
     def address(self, identity: Identity, *, group: str = "", name: str = "+") -> str | None:
         """The topic of one device, or ``None`` when the device lacks what it needs.

@@ -1,0 +1,101 @@
+"""How fleets speak: dialects, their topics and their payloads.
+
+A dialect is one TOML file. From it come the subscriptions, the routing, the decoding, each
+device's rights, the lists of topics and the AsyncAPI document. Everything here is pure but
+for reading the files.
+"""
+
+from mooring.dialects.check import check
+from mooring.dialects.compose import compose
+from mooring.dialects.ids import MAX_WORD_BYTES, check_word, normal_mac
+from mooring.dialects.load import Catalogue, builtin, load_all, load_file
+from mooring.dialects.match import Match, Router
+from mooring.dialects.mistakes import Mistake
+from mooring.dialects.model import (
+    Attribute,
+    Channel,
+    Dialect,
+    Direction,
+    Format,
+    Identity,
+    Kind,
+    Path,
+    PayloadShape,
+    TimeFormat,
+)
+from mooring.dialects.payload import (
+    BadPayload,
+    Decoded,
+    Decoder,
+    PayloadLimits,
+    Reason,
+    TimeSource,
+    compile_decoder,
+)
+from mooring.dialects.readings import (
+    Scalar,
+    firmware,
+    flatten,
+    identifier,
+    metadata,
+    name,
+    online,
+    online_word,
+    readings,
+    reply_to,
+)
+from mooring.dialects.times import iso, parse_time
+from mooring.dialects.topics import (
+    filters_overlap,
+    topic_matches,
+    valid_filter,
+    valid_topic_name,
+)
+
+__all__ = [
+    "MAX_WORD_BYTES",
+    "Attribute",
+    "BadPayload",
+    "Catalogue",
+    "Channel",
+    "Decoded",
+    "Decoder",
+    "Dialect",
+    "Direction",
+    "Format",
+    "Identity",
+    "Kind",
+    "Match",
+    "Mistake",
+    "Path",
+    "PayloadLimits",
+    "PayloadShape",
+    "Reason",
+    "Router",
+    "Scalar",
+    "TimeFormat",
+    "TimeSource",
+    "builtin",
+    "check",
+    "check_word",
+    "compile_decoder",
+    "compose",
+    "filters_overlap",
+    "firmware",
+    "flatten",
+    "identifier",
+    "iso",
+    "load_all",
+    "load_file",
+    "metadata",
+    "name",
+    "normal_mac",
+    "online",
+    "online_word",
+    "parse_time",
+    "readings",
+    "reply_to",
+    "topic_matches",
+    "valid_filter",
+    "valid_topic_name",
+]

@@ -1,0 +1,74 @@
+"""From what the platform wants to say to a payload in a dialect's shape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from mooring.dialects.model import Path, PayloadShape, TimeFormat
+from mooring.dialects.times import iso
+
+__all__ = ["compose"]
+
+
+def compose(
+    shape: PayloadShape,
+    values: Mapping[str, Any],
+    *,
+    time_ms: int,
+    identifier: str | int | None = None,
+    name: str | None = None,
+    device: str | None = None,
+    sequence: int | None = None,
+) -> bytes:
+    """A JSON payload for a channel that runs down.
+
+    ``values`` (parameters, settings) go where the shape's ``values`` says; with an empty
+    path they stand beside the other keys, which win over values of the same name. Each
+    other argument is written where the shape has a place for it and is left out otherwise.
+
+    Args:
+        time_ms: epoch milliseconds, written as the shape's ``time_format``.
+        identifier: a command's id or a config's version.
+        name: the command's name.
+        device: the device's id.
+        sequence: for receipts: up to which number everything is committed.
+    """
+    body: dict[str, Any] = {}
+    for path, constant in shape.fixed:
+        _put(body, path, constant)
+    if shape.time:
+        _put(body, shape.time[0], _time(time_ms, shape.time_format))
+    places = (
+        (shape.device, device),
+        (shape.identifier, identifier),
+        (shape.name, name),
+        (shape.sequence, sequence),
+    )
+    for place, given in places:
+        if place is not None and given is not None:
+            _put(body, place, given)
+    if shape.values:
+        _put(body, shape.values, dict(values))
+    else:
+        body = {**values, **body}
+    return msgspec.json.encode(body)
+
+
+def _time(time_ms: int, form: TimeFormat) -> str | int:
+    match form:
+        case TimeFormat.ISO:
+            return iso(time_ms)
+        case TimeFormat.SECONDS:
+            return time_ms // 1000
+        case TimeFormat.MILLISECONDS:
+            return time_ms
+
+
+def _put(body: dict[str, Any], path: Path, value: object) -> None:
+    *outer, last = path
+    for key in outer:
+        body = body.setdefault(key, {})
+    body[last] = value

@@ -1,0 +1,165 @@
+"""What a decoded payload says: readings, metadata, firmware version, presence, answers.
+
+Called for the last message of a device in a batch, not for every message, so these are
+plain walks over the body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mooring.dialects.model import Path, PayloadShape
+from mooring.dialects.payload import PayloadLimits, look_up
+
+__all__ = [
+    "Scalar",
+    "firmware",
+    "flatten",
+    "identifier",
+    "metadata",
+    "name",
+    "online",
+    "online_word",
+    "readings",
+    "reply_to",
+]
+
+Scalar = str | int | float | bool
+
+_MAX_WORD = 128  # characters of a version or an id; more is not one
+_ONLINE = frozenset({"online", "connected", "up", "true", "1", "yes", "on", "alive"})
+_OFFLINE = frozenset({"offline", "disconnected", "down", "false", "0", "no", "off", "lost"})
+
+
+def readings(
+    shape: PayloadShape,
+    body: object,
+    limits: PayloadLimits | None = None,
+    *,
+    on_drop: Callable[[int], object] | None = None,
+) -> dict[str, Scalar]:
+    """Metric name → value: nested keys joined with ``.``, array items by their index.
+
+    ``null`` is no reading. At most ``limits.max_metrics`` are taken; ``on_drop`` is told how
+    many were left out.
+    """
+    return _take(shape, body, shape.values, limits or PayloadLimits(), on_drop)
+
+
+def metadata(
+    shape: PayloadShape,
+    body: object,
+    limits: PayloadLimits | None = None,
+    *,
+    on_drop: Callable[[int], object] | None = None,
+) -> dict[str, Scalar]:
+    """What the device says of itself (signal, battery, memory), flattened like readings."""
+    if shape.metadata is None:
+        return {}
+    return _take(shape, body, shape.metadata, limits or PayloadLimits(), on_drop)
+
+
+def firmware(shape: PayloadShape, body: object) -> str | None:
+    """The firmware version the payload names."""
+    for path in shape.firmware:
+        found = _word(look_up(body, path))
+        if found:
+            return found
+    return None
+
+
+def online(shape: PayloadShape, body: object) -> bool | None:
+    """Whether the device says it is there; ``None`` when it says neither."""
+    for path in shape.online:
+        found = online_word(look_up(body, path))
+        if found is not None:
+            return found
+    return None
+
+
+def online_word(value: object) -> bool | None:
+    """A boolean, 0 or 1, or a word such as ``online`` or ``offline``, in any case."""
+    if isinstance(value, bool):
+        return value
+    word = str(value).strip().lower() if isinstance(value, str | int) else ""
+    if word in _ONLINE:
+        return True
+    return False if word in _OFFLINE else None
+
+
+def reply_to(shape: PayloadShape, body: object) -> str | None:
+    """Which command (or which config version) this message answers."""
+    return _word(look_up(body, shape.reply_to)) if shape.reply_to else None
+
+
+def identifier(shape: PayloadShape, body: object) -> str | None:
+    """The id the message itself carries."""
+    return _word(look_up(body, shape.identifier)) if shape.identifier else None
+
+
+def name(shape: PayloadShape, body: object) -> str | None:
+    """The name in the payload: of a command, an alert, an event."""
+    return _word(look_up(body, shape.name)) if shape.name else None
+
+
+def flatten(
+    value: object, *, skip: frozenset[Path] = frozenset(), limit: int = 256
+) -> tuple[dict[str, Scalar], int]:
+    """Every scalar below ``value`` by its joined path, and how many went over the limit."""
+    found: dict[str, Scalar] = {}
+    dropped = 0
+    pending: list[tuple[Path, Any]] = [((), value)]
+    while pending:
+        path, item = pending.pop()
+        if path in skip or item is None:
+            continue
+        if isinstance(item, dict):
+            pending.extend(((*path, key), below) for key, below in reversed(item.items()))
+        elif isinstance(item, list):
+            numbered = list(enumerate(item))
+            pending.extend(((*path, str(index)), below) for index, below in reversed(numbered))
+        elif len(found) >= limit:
+            dropped += 1
+        else:
+            found[".".join(path)] = item
+    return found, dropped
+
+
+def _take(
+    shape: PayloadShape,
+    body: object,
+    root: Path,
+    limits: PayloadLimits,
+    on_drop: Callable[[int], object] | None,
+) -> dict[str, Scalar]:
+    start = look_up(body, root)
+    if not isinstance(start, dict | list):
+        return {}
+    found, dropped = flatten(start, skip=_other_meanings(shape, root), limit=limits.max_metrics)
+    if dropped and on_drop is not None:
+        on_drop(dropped)
+    return found
+
+
+def _other_meanings(shape: PayloadShape, root: Path) -> frozenset[Path]:
+    """The paths below ``root`` that are no reading, because they mean something else."""
+    single = (shape.sequence, shape.device, shape.identifier, shape.name, shape.reply_to)
+    paths = {*shape.time, *shape.firmware, *shape.online}
+    paths.update(path for path in single if path)
+    if shape.metadata and shape.metadata != root:
+        paths.add(shape.metadata)
+    if root == shape.metadata and shape.values:
+        paths.add(shape.values)
+    return frozenset(
+        path[len(root) :] for path in paths if len(path) > len(root) and path[: len(root)] == root
+    )
+
+
+def _word(value: object) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    text = str(value).strip()
+    return text if 0 < len(text) <= _MAX_WORD else None

@@ -1,0 +1,225 @@
+"""What must hold for a dialect as a whole: topics, usernames, directions, examples."""
+
+from __future__ import annotations
+
+import re
+from itertools import combinations
+
+from mooring.dialects.ids import MAX_WORD_BYTES
+from mooring.dialects.mistakes import Report, nearest
+from mooring.dialects.model import Attribute, Channel, Dialect, Direction, Format, Kind
+from mooring.dialects.payload import BadPayload, PayloadLimits, compile_decoder
+from mooring.dialects.tables import placeholder_of
+from mooring.dialects.times import DAY_MS
+from mooring.dialects.topics import (
+    MAX_TOPIC_BYTES,
+    MAX_TOPIC_LEVELS,
+    filters_overlap,
+    valid_topic_name,
+)
+
+__all__ = ["RESERVED_NAMES", "check_rules"]
+
+RESERVED_NAMES = frozenset({"all", "any", "default", "none"})  # they mean something in commands
+
+_UP = frozenset(
+    {
+        Kind.TELEMETRY,
+        Kind.METRICS,
+        Kind.EVENT,
+        Kind.STATUS,
+        Kind.HEARTBEAT,
+        Kind.ONLINE,
+        Kind.OFFLINE,
+        Kind.ALERT,
+        Kind.ALERT_CLEARED,
+        Kind.REPLY,
+        Kind.CONFIG_REPORTED,
+        Kind.FIRMWARE_PROGRESS,
+        Kind.REGISTER,
+    }
+)
+_DOWN = frozenset(
+    {
+        Kind.COMMAND,
+        Kind.CONFIG,
+        Kind.FIRMWARE,
+        Kind.FILESYSTEM,
+        Kind.REGISTER_RESPONSE,
+        Kind.RECEIPT,
+        Kind.REREQUEST,
+        Kind.FLEET_COMMAND,
+    }
+)
+_OPERATORS = frozenset({Kind.SYSTEM, Kind.MONITORING})
+_UNIQUE = frozenset({Attribute.DEVICE, Attribute.MAC})
+_TEMPLATE = re.compile(r"\{([^{}]*)\}")
+_IN_TEMPLATES = (Attribute.TENANT, Attribute.DEVICE, Attribute.MAC)
+_FAR_FUTURE_MS = 4_102_444_800_000  # 2100: an example's time is judged by its form
+
+
+def check_rules(dialect: Dialect, report: Report) -> None:
+    """Report what is wrong across keys and channels."""
+    if dialect.name in RESERVED_NAMES:
+        report.add(("name",), f"{dialect.name!r} is reserved.", "Choose another name.")
+    _check_template(dialect.username, "username", report)
+    _check_template(dialect.client_id, "client_id", report)
+    if "{tenant}" in dialect.username and not re.search(r"\{(tenant|mac)\}", dialect.client_id):
+        report.add(
+            ("client_id",),
+            "Two tenants' devices of one name would throw each other off the broker.",
+            "Use {tenant} in it, as the username does.",
+        )
+    seen: dict[str, int] = {}
+    for index, channel in enumerate(dialect.channels):
+        _check_name(channel, index, seen, report)
+        _check_topic(channel, index, report)
+        _check_direction(channel, index, report)
+        _check_owner(dialect, channel, index, report)
+        _check_payload(channel, index, report)
+    _check_overlaps(dialect, report)
+
+
+def _check_template(template: str, key: str, report: Report) -> None:
+    names = _TEMPLATE.findall(template)
+    known = [str(a) for a in _IN_TEMPLATES]
+    for name in names:
+        if name not in known:
+            report.add((key,), f"{{{name}}} is no attribute of a device.", nearest(name, known))
+    rest = _TEMPLATE.sub("", template)
+    if "{" in rest or "}" in rest:
+        report.add((key,), "A brace stands alone.", "Write attributes as {device}.")
+    if any(ord(c) < 32 or ord(c) == 127 for c in template):
+        report.add((key,), "It holds a control character.")
+    if "}{" in template:
+        report.add(
+            (key,),
+            "Two attributes touch, so two devices could get the same one.",
+            "Put a mark between them, such as ':'.",
+        )
+    if template and not {"device", "mac"} & set(names):
+        report.add(
+            (key,), "It does not tell one device from another.", "Use {device} or {mac} in it."
+        )
+
+
+def _check_name(channel: Channel, index: int, seen: dict[str, int], report: Report) -> None:
+    place = ("channels", index, "name")
+    if channel.name and channel.name in seen:
+        report.add(place, f"The name {channel.name!r} is taken by channels[{seen[channel.name]}].")
+    seen.setdefault(channel.name, index)
+    # Lists of topics are keyed by kind first, then by channel name
+    if channel.name in set(Kind) and channel.name != channel.kind:
+        report.add(
+            place,
+            f"{channel.name!r} is reserved for channels of that kind; this one is {channel.kind}.",
+            "Rename the channel or change its kind.",
+        )
+
+
+def _check_topic(channel: Channel, index: int, report: Report) -> None:
+    place = ("channels", index, "topic")
+    topic = channel.topic
+    if not topic:
+        return
+    if "+" in topic or "#" in topic:
+        report.add(
+            place, "A wildcard stands in the pattern.", "Use a placeholder, such as {device}."
+        )
+    elif "\0" not in topic and not valid_topic_name(topic):
+        report.add(place, "It is no topic: not UTF-8 or longer than 65535 bytes.")
+    if topic.startswith("$"):
+        report.add(place, "Topics that begin with '$' are the broker's own.")
+    levels = topic.split("/")
+    if len(levels) > MAX_TOPIC_LEVELS:
+        report.add(place, f"It has more than {MAX_TOPIC_LEVELS} levels, which brokers refuse.")
+    if "" in levels:
+        report.add(place, "A level is empty.", "Remove a leading, trailing or doubled slash.")
+    attributes = list(channel.placeholders.values())
+    names = [name for level in levels if (name := placeholder_of(level)) is not None]
+    if len(topic.encode(errors="replace")) + len(names) * MAX_WORD_BYTES > MAX_TOPIC_BYTES:
+        report.add(place, f"With long ids it passes {MAX_TOPIC_BYTES} bytes.")
+    for level in levels:
+        if ("{" in level or "}" in level) and placeholder_of(level) is None:
+            report.add(
+                place,
+                f"The placeholder does not fill its level {level!r}.",
+                "Give it a level of its own: /{device}/.",
+            )
+    if len(set(names)) < len(names) or len(set(attributes)) < len(attributes):
+        report.add(place, "Two placeholders stand for the same attribute.")
+
+
+def _check_direction(channel: Channel, index: int, report: Report) -> None:
+    place = ("channels", index, "direction")
+    kind = channel.kind
+    wrong = _DOWN if channel.direction is Direction.UP else _UP
+    if kind in wrong:
+        right = Direction.DOWN if channel.direction is Direction.UP else Direction.UP
+        report.add(place, f"The kind {kind} always runs {right}.", f'Write direction = "{right}".')
+    if kind in _OPERATORS and not channel.operator_only:
+        report.add(
+            ("channels", index, "kind"),
+            f"The kind {kind} is for operators.",
+            "Add operator_only = true.",
+        )
+
+
+def _check_owner(dialect: Dialect, channel: Channel, index: int, report: Report) -> None:
+    """Every message from a device must say whose it is."""
+    if channel.direction is not Direction.UP or channel.operator_only or not channel.topic:
+        return
+    place = ("channels", index, "topic")
+    attributes = set(channel.placeholders.values())
+    if not attributes & _UNIQUE:
+        report.add(
+            place,
+            "It does not say which device sends.",
+            "Use a placeholder for device or mac, or make the channel operator_only.",
+        )
+    elif dialect.tenanted and Attribute.TENANT not in attributes:
+        report.add(
+            place,
+            "It does not name the tenant, though other channels do.",
+            "Use the tenant's placeholder in every channel that runs up, or in none.",
+        )
+
+
+def _check_payload(channel: Channel, index: int, report: Report) -> None:
+    shape = channel.payload
+    place = ("channels", index, "payload")
+    taken = {path for path, _ in shape.fixed}
+    for path in (*shape.time, shape.sequence, shape.identifier, shape.name, shape.device):
+        if path in taken:
+            report.add(
+                (*place, "fixed"), f"The key {'.'.join(path or ())!r} has a meaning of its own."
+            )
+    if shape.format in (Format.TEXT, Format.ANY) and shape.required:
+        report.add(
+            (*place, "required"),
+            f"A payload of format {shape.format} has no keys.",
+            "Remove it, or use format json.",
+        )
+    if not shape.example:
+        return
+    decode = compile_decoder(shape, PayloadLimits(future_ms=DAY_MS))
+    found = decode(shape.example.encode(errors="surrogatepass"), _FAR_FUTURE_MS)
+    if isinstance(found, BadPayload):
+        report.add(
+            (*place, "example"),
+            f"The channel's own decoder refuses it ({found.reason}): {found.detail}",
+        )
+
+
+def _check_overlaps(dialect: Dialect, report: Report) -> None:
+    """A topic of the dialect must have one meaning, and one side that may send to it."""
+    named = [(i, c) for i, c in enumerate(dialect.channels) if c.topic]
+    for (_, one), (index, other) in combinations(named, 2):
+        if one.direction is other.direction is Direction.DOWN and one.filter != other.filter:
+            continue  # the platform knows what it sends
+        if filters_overlap(one.filter, other.filter):
+            report.add(
+                ("channels", index, "topic"),
+                f"It overlaps with the channel {one.name!r} ({one.topic}).",
+                "Give every channel topics of its own.",
+            )
