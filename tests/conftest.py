@@ -1,0 +1,101 @@
+"""Fixtures every test can use: real servers on free loopback ports, ended whatever happens.
+
+    broker            one running Mosquitto that lets anybody in
+    start_mosquitto   Mosquittos with the configuration lines a test is about
+    postgres_server   one throw-away PostgreSQL for the whole run
+    postgres_url      its superuser's URL
+    database_url      a new, empty PostgreSQL database
+    any_database_url  the test runs twice: on SQLite and on PostgreSQL
+    mqtt_client       connected MQTT clients (paho-mqtt)
+    run_cli           the real ``mooring`` program with a data directory of its own
+
+A server that is not installed is an error that names the install command, never a skip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.cli import Cli
+from tests.support.mosquitto import Mosquitto, find_mosquitto
+from tests.support.mqtt import MqttClient
+from tests.support.postgres import Postgres
+
+StartMosquitto = Callable[..., Mosquitto]
+ConnectClient = Callable[..., MqttClient]
+
+
+@pytest.fixture(scope="session")
+def mosquitto_binary() -> Path:
+    return find_mosquitto()
+
+
+@pytest.fixture
+def start_mosquitto(tmp_path: Path, mosquitto_binary: Path) -> Iterator[StartMosquitto]:
+    """``start_mosquitto(*lines, port=…, config=…)``: a running ``Mosquitto``, as many as asked."""
+    with ExitStack() as stack:
+        started = 0
+
+        def start(*lines: str, **options: Any) -> Mosquitto:
+            nonlocal started
+            started += 1
+            directory = tmp_path / f"mosquitto-{started}"
+            return stack.enter_context(
+                Mosquitto(directory, *lines, binary=mosquitto_binary, **options)
+            )
+
+        yield start
+
+
+@pytest.fixture
+def broker(start_mosquitto: StartMosquitto) -> Mosquitto:
+    return start_mosquitto()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    with Postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres_server: Postgres) -> str:
+    return postgres_server.url
+
+
+@pytest.fixture
+def database_url(postgres_server: Postgres) -> Iterator[str]:
+    url = postgres_server.create_database()
+    yield url
+    postgres_server.drop_database(url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'mooring.db'}"
+    url: str = request.getfixturevalue("database_url")
+    return url
+
+
+@pytest.fixture
+def mqtt_client() -> Iterator[ConnectClient]:
+    """``mqtt_client(port, username=…, …)``: a connected ``MqttClient``."""
+    with ExitStack() as stack:
+
+        def connect(port: int, **options: Any) -> MqttClient:
+            return stack.enter_context(MqttClient(port, **options))
+
+        yield connect
+
+
+@pytest.fixture
+def run_cli(tmp_path: Path) -> Iterator[Cli]:
+    cli = Cli(tmp_path / "data")
+    yield cli
+    cli.stop()

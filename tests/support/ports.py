@@ -1,0 +1,28 @@
+"""Free ports on the loopback interface."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import socket
+
+__all__ = ["free_port"]
+
+# Below the ports the kernel hands to outgoing connections (32768 on Linux, 49152 on macOS):
+# none of those can take a port between our choosing it and a server binding it.
+_RANGE = range(20_000, 32_000)
+_candidates = itertools.cycle(random.Random(os.urandom(8)).sample(_RANGE, len(_RANGE)))
+
+
+def free_port() -> int:
+    """A TCP port nobody listens on, on 127.0.0.1; not the same twice in a test run."""
+    for port in itertools.islice(_candidates, len(_RANGE)):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue  # taken; the next one
+            return port
+    raise RuntimeError("No port is free between 20000 and 32000.")
