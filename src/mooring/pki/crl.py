@@ -36,17 +36,7 @@ def build_crl(
     """
     now = now.astimezone(UTC)
     end = next_update or ca.certificate.not_valid_after_utc
-    builder = (
-        x509.CertificateRevocationListBuilder()
-        .issuer_name(ca.certificate.subject)
-        .last_update(min(now, end) - BACKDATE)
-        .next_update(end)
-        .add_extension(ca.key_identifier, critical=False)
-        .add_extension(
-            x509.CRLNumber(int(now.timestamp() * 1_000_000) if number is None else number),
-            critical=False,
-        )
-    )
+    lines = []
     for entry in {entry.serial: entry for entry in revoked}.values():
         line = (
             x509.RevokedCertificateBuilder()
@@ -55,8 +45,20 @@ def build_crl(
         )
         if entry.reason is not Reason.UNSPECIFIED:  # RFC 5280, 5.3.1: leave "unspecified" out
             line = line.add_extension(x509.CRLReason(_FLAGS[entry.reason]), critical=False)
-        builder = builder.add_revoked_certificate(line.build())
-    return builder.sign(ca.key, hashes.SHA256())
+        lines.append(line.build())
+    return (
+        # Given at once: adding them one by one copies the list each time.
+        x509.CertificateRevocationListBuilder(revoked_certificates=lines)
+        .issuer_name(ca.certificate.subject)
+        .last_update(min(now, end) - BACKDATE)
+        .next_update(end)
+        .add_extension(ca.key_identifier, critical=False)
+        .add_extension(
+            x509.CRLNumber(int(now.timestamp() * 1_000_000) if number is None else number),
+            critical=False,
+        )
+        .sign(ca.key, hashes.SHA256())
+    )
 
 
 def crl_pem(crls: Iterable[x509.CertificateRevocationList]) -> bytes:
