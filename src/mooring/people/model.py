@@ -1,0 +1,70 @@
+"""Values of people and API keys. Times are epoch milliseconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mooring.access.actor import Actor, Role
+
+__all__ = ["ApiKey", "IssuedKey", "NewKey", "NewUser", "Session", "User"]
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person. ``tenant`` is the only tenant they see; ``None`` sees all."""
+
+    name: str
+    role: Role
+    tenant: str | None
+    disabled: bool
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewUser:
+    """Somebody to add; unchecked. Without a password one is generated."""
+
+    name: str
+    role: Role = Role.VIEWER
+    tenant: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A program's key, without its secret. ``prefix`` is how it is named and found."""
+
+    prefix: str
+    name: str
+    role: Role
+    tenant: str | None
+    created_at: int
+    expires_at: int | None
+    revoked_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key to make; unchecked. Without ``expires_at`` it is good until revoked."""
+
+    name: str
+    role: Role = Role.VIEWER
+    tenant: str | None = None
+    expires_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedKey:
+    """A new key with its secret, which is shown once and stored nowhere."""
+
+    key: ApiKey
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A login: the bearer token, and until when it is good."""
+
+    actor: Actor
+    token: str = field(repr=False)
+    expires_at: int = 0

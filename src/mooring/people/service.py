@@ -1,0 +1,411 @@
+"""What one can do with people and API keys, and who is behind a token or key.
+
+Each change is one transaction with its audit entry. Passwords and keys are given back once,
+to be shown to a person; only their hashes are stored.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from dataclasses import dataclass, field, replace
+
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
+
+from mooring.access import store as access
+from mooring.access.actor import SYSTEM, Actor, Role
+from mooring.access.instance import Instance
+from mooring.devices.store import ensure_tenant, tenant_names
+from mooring.dialects import check_word
+from mooring.errors import Conflict, Invalid, NotFound, TooMany, Unauthorized
+from mooring.people import passwords, store, tokens
+from mooring.people.model import ApiKey, IssuedKey, NewKey, NewUser, Session, User
+from mooring.people.throttle import Throttle
+from mooring.settings import Settings
+from mooring.store.engine import Database, now_ms
+
+__all__ = ["FIRST_ADMIN", "People"]
+
+FIRST_ADMIN = "admin"
+HOUR_MS = 3_600_000
+NAME_MAX = 128
+_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._@+\-]{{0,{NAME_MAX - 1}}}")
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """People and keys of one installation.
+
+    Attributes:
+        database: where they are.
+        instance: its session key signs login tokens.
+        settings: how long a login is good, and how often one may fail.
+    """
+
+    database: Database
+    instance: Instance
+    settings: Settings
+    throttle: Throttle = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "throttle", Throttle(self.settings.login_attempts_per_minute))
+
+    # ------------------------------------------------------------------ who is asking
+
+    def login(self, name: str, password: str, *, address: str = "local") -> Session:
+        """A token for somebody who knows their password.
+
+        Raises:
+            Unauthorized: name or password is wrong, or the account is disabled; the answer
+                does not tell which, and takes as long either way.
+            TooMany: too many logins have failed in the last minute.
+        """
+        at = now_ms()
+        wait = self.throttle.begin(address, at)
+        if wait:
+            seconds = -(-wait // 1000)
+            raise TooMany(
+                "Too many logins have failed.",
+                hint=f"Try again in {seconds} s.",
+                code="login_throttled",
+                retry_after=seconds,
+            )
+        with self.database.read() as connection:
+            found = store.login_by_name(connection, name)
+        # A password that could not have been set is not worth 64 MiB; the work is still done.
+        right = passwords.matches(
+            password[: passwords.MAX_CHARACTERS + 1], found.password_hash if found else None
+        )
+        if found is None or not right or found.user.disabled:
+            # A name that is not known may be a password typed into the wrong field.
+            self._note(
+                Actor("nobody", Role.VIEWER, origin=address),
+                "login.failed",
+                found.user.name if found else "unknown name",
+                found.user.tenant if found else None,
+            )
+            raise Unauthorized(
+                "Name or password is wrong.",
+                hint="An administrator can set a new one: `mooring user password NAME`.",
+                code="login_failed",
+            )
+        self.throttle.succeeded(address, at)
+        actor = _actor(found.user, address)
+        self._note(actor, "login", found.user.name, found.user.tenant)
+        expires = at + int(self.settings.session_hours * HOUR_MS)
+        claims = tokens.Claims(found.id, self._mark(found))
+        token = tokens.issue(self.instance.session_key, claims, at_ms=at, expires_ms=expires)
+        return Session(actor, token, expires)
+
+    def authenticate(self, secret: str, *, origin: str = "local") -> Actor:
+        """Who is behind a login token or an API key.
+
+        Raises:
+            Unauthorized: nobody, or not any more.
+        """
+        if secret.startswith(tokens.KEY_START):
+            return self._by_key(secret, origin)
+        claims = tokens.read(self.instance.session_key, secret, at_ms=now_ms())
+        with self.database.read() as connection:
+            found = store.login_by_id(connection, claims.user_id)
+        if (
+            found is None
+            or found.user.disabled
+            or not hmac.compare_digest(self._mark(found), claims.mark)
+        ):
+            raise Unauthorized(
+                "The login is no longer good.", hint="Log in again.", code="token_void"
+            )
+        return _actor(found.user, origin)
+
+    def _by_key(self, secret: str, origin: str) -> Actor:
+        prefix = tokens.split_key(secret)
+        found = None
+        if prefix is not None:
+            with self.database.read() as connection:
+                found = store.key_by_prefix(connection, prefix)
+        given = tokens.digest(secret)
+        if found is None or not hmac.compare_digest(given, found[1]):
+            raise Unauthorized(
+                "The API key is not valid.", hint="Make a new one.", code="key_invalid"
+            )
+        key = found[0]
+        if key.revoked_at is not None:
+            raise Unauthorized(
+                "The API key has been revoked.", hint="Make a new one.", code="key_revoked"
+            )
+        if key.expires_at is not None and now_ms() >= key.expires_at:
+            raise Unauthorized(
+                "The API key has expired.", hint="Make a new one.", code="key_expired"
+            )
+        return Actor(f"key:{key.name}", key.role, key.tenant, origin)
+
+    # ------------------------------------------------------------------ people
+
+    def ensure_admin(self) -> str | None:
+        """Adds the first administrator where there is nobody at all.
+
+        Returns:
+            The generated password, the one time it is made; ``None`` otherwise.
+        """
+        with self.database.read() as connection:
+            if store.any_user(connection):
+                return None
+        password = passwords.generate()
+        hashed = passwords.hash_new(password)
+        user = User(FIRST_ADMIN, Role.ADMIN, None, False, now_ms())
+        try:
+            with self.database.write() as connection:
+                if store.any_user(connection):
+                    return None
+                store.insert_user(connection, user, hashed)
+                access.record(connection, SYSTEM, "user.add", user.name, reason="the first one")
+        except IntegrityError:  # another process was quicker and has shown its password
+            return None
+        return password
+
+    def add(self, actor: Actor, new: NewUser, *, reason: str = "") -> tuple[User, str | None]:
+        """Adds a person. Returns them, and the password when one was generated.
+
+        Raises:
+            Invalid: the name or password breaks a rule.
+            NotFound: there is no such tenant.
+            Conflict: the name is taken.
+        """
+        actor.require(Role.ADMIN, new.tenant)
+        _check_name(new.name, "user name")
+        generated = passwords.generate() if new.password is None else None
+        password = generated or new.password or ""
+        passwords.check_new(password)
+        hashed = passwords.hash_new(password)
+        user = User(new.name, new.role, new.tenant, False, now_ms())
+        try:
+            with self.database.write() as connection:
+                self._need_tenant(connection, new.tenant)
+                store.insert_user(connection, user, hashed)
+                access.record(
+                    connection, actor, "user.add", user.name, tenant=user.tenant, reason=reason
+                )
+        except IntegrityError as exc:
+            raise Conflict(
+                f"There is a user {new.name} already.",
+                hint="Choose another name.",
+                code="user_exists",
+            ) from exc
+        return user, generated
+
+    def users(self, actor: Actor, *, limit: int = 50, after: str = "") -> list[User]:
+        """By name, from the one after ``after``."""
+        actor.require(Role.ADMIN, actor.tenant)
+        with self.database.read() as connection:
+            return store.user_page(connection, actor, limit=limit, after=after)
+
+    def user(self, actor: Actor, name: str) -> User:
+        """Raises ``NotFound`` when there is nobody by that name whom the actor may see."""
+        actor.require(Role.ADMIN, actor.tenant)
+        with self.database.read() as connection:
+            return _found(store.user_by_name(connection, actor, name), name)
+
+    def set_disabled(self, actor: Actor, name: str, *, disabled: bool, reason: str = "") -> User:
+        """Lets somebody in or not; a disabled user's tokens are refused at once.
+
+        Raises:
+            Conflict: nobody else could administer the installation then.
+        """
+        user = self.user(actor, name)
+        with self.database.write() as connection:
+            if disabled:
+                self._keep_an_admin(connection, user)
+            store.set_disabled(connection, name, disabled=disabled)
+            access.record(
+                connection,
+                actor,
+                "user.disable" if disabled else "user.enable",
+                name,
+                tenant=user.tenant,
+                reason=reason,
+            )
+        return replace(user, disabled=disabled)
+
+    def remove(self, actor: Actor, name: str, *, reason: str = "") -> None:
+        """Raises ``Conflict`` when nobody else could administer the installation then."""
+        user = self.user(actor, name)
+        with self.database.write() as connection:
+            self._keep_an_admin(connection, user)
+            store.delete_user(connection, name)
+            access.record(connection, actor, "user.remove", name, tenant=user.tenant, reason=reason)
+
+    def set_password(
+        self, actor: Actor, name: str, password: str | None = None, *, reason: str = ""
+    ) -> str | None:
+        """Gives somebody a new password; their tokens are void from then on.
+
+        Returns:
+            The password when it was generated, because none was given.
+        """
+        user = self.user(actor, name)
+        generated = passwords.generate() if password is None else None
+        self._store_password(actor, user, generated or password or "", reason)
+        return generated
+
+    def change_own_password(self, actor: Actor, current: str, new: str) -> None:
+        """For everybody: a new password for who knows the old one.
+
+        Raises:
+            Unauthorized: the current password is wrong.
+            TooMany: it has been wrong too often.
+        """
+        session = self.login(actor.name, current, address=actor.origin)
+        with self.database.read() as connection:
+            user = _found(store.user_by_name(connection, session.actor, actor.name), actor.name)
+        self._store_password(session.actor, user, new, "their own")
+
+    def _store_password(self, actor: Actor, user: User, password: str, reason: str) -> None:
+        passwords.check_new(password)
+        hashed = passwords.hash_new(password)
+        with self.database.write() as connection:
+            store.set_password_hash(connection, user.name, hashed)
+            access.record(
+                connection, actor, "user.password", user.name, tenant=user.tenant, reason=reason
+            )
+
+    # ------------------------------------------------------------------ keys
+
+    def add_key(self, actor: Actor, new: NewKey, *, reason: str = "") -> IssuedKey:
+        """Makes an API key; its secret is in the answer and nowhere else.
+
+        Raises:
+            Invalid: the name breaks a rule, or it would have expired already.
+            NotFound: there is no such tenant.
+        """
+        actor.require(Role.ADMIN, new.tenant)
+        _check_name(new.name, "key's name")
+        at = now_ms()
+        if new.expires_at is not None and new.expires_at <= at:
+            raise Invalid(
+                "The key would have expired already.",
+                hint="Give a time to come, or none.",
+                code="key_expired_already",
+            )
+        prefix, secret = tokens.new_key()
+        key = ApiKey(prefix, new.name, new.role, new.tenant, at, new.expires_at, None)
+        with self.database.write() as connection:
+            self._need_tenant(connection, new.tenant)
+            store.insert_key(connection, key, tokens.digest(secret))
+            access.record(
+                connection,
+                actor,
+                "key.add",
+                f"{key.name} ({prefix})",
+                tenant=key.tenant,
+                reason=reason,
+            )
+        return IssuedKey(key, secret)
+
+    def keys(
+        self, actor: Actor, *, limit: int = 50, before: int | None = None
+    ) -> list[tuple[int, ApiKey]]:
+        """The newest first, each with its number; ``before`` continues below that number."""
+        actor.require(Role.ADMIN, actor.tenant)
+        with self.database.read() as connection:
+            return store.key_page(connection, actor, limit=limit, before=before)
+
+    def revoke_key(self, actor: Actor, prefix: str, *, reason: str = "") -> None:
+        """Ends a key at once; one that is revoked already stays so.
+
+        Raises:
+            NotFound: there is no such key that the actor may see.
+        """
+        actor.require(Role.ADMIN, actor.tenant)
+        with self.database.write() as connection:
+            found = store.key_by_prefix(connection, prefix)
+            if found is None or not actor.sees(found[0].tenant):
+                raise NotFound(
+                    f"There is no API key {prefix}.",
+                    hint="`mooring key list` shows every key.",
+                    code="key_not_found",
+                )
+            store.revoke(connection, prefix)
+            access.record(
+                connection,
+                actor,
+                "key.revoke",
+                f"{found[0].name} ({prefix})",
+                tenant=found[0].tenant,
+                reason=reason,
+            )
+
+    # ------------------------------------------------------------------ tenants
+
+    def tenants(self, actor: Actor) -> list[str]:
+        """The names of the tenants the actor sees."""
+        actor.require(Role.VIEWER, actor.tenant)
+        with self.database.read() as connection:
+            return tenant_names(connection, actor)
+
+    def add_tenant(self, actor: Actor, name: str, *, reason: str = "") -> None:
+        """Adds an owner of devices, before its first device.
+
+        Raises:
+            Conflict: it is there.
+        """
+        actor.require(Role.ADMIN, None)
+        check_word(name, "tenant")
+        with self.database.write() as connection:
+            if not ensure_tenant(connection, name):
+                raise Conflict(
+                    f"There is a tenant {name} already.",
+                    hint="Choose another name.",
+                    code="tenant_exists",
+                )
+            access.record(connection, actor, "tenant.add", name, tenant=name, reason=reason)
+
+    # ------------------------------------------------------------------ rules
+
+    def _mark(self, login: store.Login) -> str:
+        return tokens.mark_of(self.instance.session_key, login.password_hash)
+
+    def _note(self, actor: Actor, action: str, subject: str, tenant: str | None) -> None:
+        with self.database.write() as connection:
+            access.record(connection, actor, action, subject, tenant=tenant)
+
+    def _need_tenant(self, connection: Connection, tenant: str | None) -> None:
+        if tenant is not None and not store.tenant_exists(connection, tenant):
+            raise NotFound(
+                f"There is no tenant {tenant}.",
+                hint="A tenant is there from its first device on; `mooring tenant add` adds one.",
+                code="tenant_not_found",
+            )
+
+    def _keep_an_admin(self, connection: Connection, user: User) -> None:
+        last = user.role is Role.ADMIN and user.tenant is None
+        if last and not store.admins_left(connection, without=user.name):
+            raise Conflict(
+                f"{user.name} is the only administrator of the whole installation.",
+                hint="Add another administrator first.",
+                code="last_admin",
+            )
+
+
+def _actor(user: User, origin: str) -> Actor:
+    return Actor(user.name, user.role, user.tenant, origin)
+
+
+def _found(user: User | None, name: str) -> User:
+    if user is None:
+        raise NotFound(
+            f"There is no user {name}.",
+            hint="`mooring user list` shows every user.",
+            code="user_not_found",
+        )
+    return user
+
+
+def _check_name(name: str, what: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise Invalid(
+            f"The {what} {name[:64]!a} cannot be used.",
+            hint=f"Use up to {NAME_MAX} letters, digits and . _ - + @, a letter or digit first.",
+            code="invalid_name",
+        )

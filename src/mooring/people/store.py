@@ -1,0 +1,188 @@
+"""SQL of people and API keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from mooring.access.actor import Actor, Role, walled
+from mooring.people.model import ApiKey, User
+from mooring.store.engine import now_ms
+from mooring.store.schema import api_keys, tenants, users
+
+__all__ = [
+    "Login",
+    "admins_left",
+    "any_user",
+    "delete_user",
+    "insert_key",
+    "insert_user",
+    "key_by_prefix",
+    "key_page",
+    "login_by_id",
+    "login_by_name",
+    "revoke",
+    "set_disabled",
+    "set_password_hash",
+    "tenant_exists",
+    "user_by_name",
+    "user_page",
+]
+
+_USER = (users.c.name, users.c.role, users.c.tenant, users.c.disabled, users.c.created_at)
+_KEY = (
+    api_keys.c.prefix,
+    api_keys.c.name,
+    api_keys.c.role,
+    api_keys.c.tenant,
+    api_keys.c.created_at,
+    api_keys.c.expires_at,
+    api_keys.c.revoked_at,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A user with what proves that it is them."""
+
+    id: int
+    user: User
+    password_hash: str = field(repr=False)
+
+
+def _user(row: Sequence[Any]) -> User:
+    return User(row[0], Role.of(row[1]), row[2], bool(row[3]), row[4])
+
+
+def _key(row: Sequence[Any]) -> ApiKey:
+    prefix, name, role, tenant, created_at, expires_at, revoked_at = row[:7]
+    return ApiKey(prefix, name, Role.of(role), tenant, created_at, expires_at, revoked_at)
+
+
+def tenant_exists(connection: Connection, name: str) -> bool:
+    found = connection.execute(sa.select(tenants.c.name).where(tenants.c.name == name))
+    return found.first() is not None
+
+
+# ------------------------------------------------------------------ people
+
+
+def any_user(connection: Connection) -> bool:
+    return connection.execute(sa.select(users.c.id).limit(1)).first() is not None
+
+
+def insert_user(connection: Connection, user: User, password_hash: str) -> None:
+    """Raises ``sqlalchemy.exc.IntegrityError`` when the name is taken."""
+    connection.execute(
+        sa.insert(users).values(
+            name=user.name,
+            password_hash=password_hash,
+            role=user.role.name.lower(),
+            tenant=user.tenant,
+            disabled=user.disabled,
+            created_at=user.created_at,
+        )
+    )
+
+
+def user_by_name(connection: Connection, actor: Actor, name: str) -> User | None:
+    statement = sa.select(*_USER).where(users.c.name == name)
+    row = connection.execute(walled(statement, users.c.tenant, actor)).first()
+    return _user(row) if row is not None else None
+
+
+def user_page(connection: Connection, actor: Actor, *, limit: int, after: str) -> list[User]:
+    """By name, from the one after ``after``."""
+    statement = sa.select(*_USER).where(users.c.name > after).order_by(users.c.name).limit(limit)
+    return [_user(row) for row in connection.execute(walled(statement, users.c.tenant, actor))]
+
+
+def _login(connection: Connection, condition: sa.ColumnElement[bool]) -> Login | None:
+    row = connection.execute(
+        sa.select(*_USER, users.c.id, users.c.password_hash).where(condition)
+    ).first()
+    return Login(row[5], _user(row), row[6]) if row is not None else None
+
+
+def login_by_name(connection: Connection, name: str) -> Login | None:
+    return _login(connection, users.c.name == name)
+
+
+def login_by_id(connection: Connection, number: int) -> Login | None:
+    return _login(connection, users.c.id == number)
+
+
+def set_disabled(connection: Connection, name: str, *, disabled: bool) -> None:
+    connection.execute(sa.update(users).where(users.c.name == name).values(disabled=disabled))
+
+
+def set_password_hash(connection: Connection, name: str, password_hash: str) -> None:
+    connection.execute(
+        sa.update(users).where(users.c.name == name).values(password_hash=password_hash)
+    )
+
+
+def delete_user(connection: Connection, name: str) -> None:
+    connection.execute(sa.delete(users).where(users.c.name == name))
+
+
+def admins_left(connection: Connection, without: str) -> bool:
+    """Whether somebody else can still administer the whole installation.
+
+    The rows are locked where the engine can (SQLite has one writer anyway), so that two
+    administrators cannot remove each other at once.
+    """
+    statement = (
+        sa.select(users.c.name)
+        .where(users.c.role == "admin", users.c.tenant.is_(None), ~users.c.disabled)
+        .with_for_update()
+    )
+    return any(row[0] != without for row in connection.execute(statement))
+
+
+# ------------------------------------------------------------------ keys
+
+
+def insert_key(connection: Connection, key: ApiKey, digest: str) -> None:
+    connection.execute(
+        sa.insert(api_keys).values(
+            prefix=key.prefix,
+            digest=digest,
+            name=key.name,
+            role=key.role.name.lower(),
+            tenant=key.tenant,
+            created_at=key.created_at,
+            expires_at=key.expires_at,
+        )
+    )
+
+
+def key_by_prefix(connection: Connection, prefix: str) -> tuple[ApiKey, str] | None:
+    """A key and its digest."""
+    row = connection.execute(
+        sa.select(*_KEY, api_keys.c.digest).where(api_keys.c.prefix == prefix)
+    ).first()
+    return (_key(row), row[7]) if row is not None else None
+
+
+def key_page(
+    connection: Connection, actor: Actor, *, limit: int, before: int | None
+) -> list[tuple[int, ApiKey]]:
+    """The newest first, each with its number; ``before`` continues below that number."""
+    statement = sa.select(*_KEY, api_keys.c.id).order_by(api_keys.c.id.desc()).limit(limit)
+    if before is not None:
+        statement = statement.where(api_keys.c.id < before)
+    rows = connection.execute(walled(statement, api_keys.c.tenant, actor))
+    return [(row[7], _key(row)) for row in rows]
+
+
+def revoke(connection: Connection, prefix: str) -> None:
+    connection.execute(
+        sa.update(api_keys)
+        .where(api_keys.c.prefix == prefix, api_keys.c.revoked_at.is_(None))
+        .values(revoked_at=now_ms())
+    )

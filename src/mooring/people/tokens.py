@@ -1,0 +1,95 @@
+"""Bearer tokens of people (JWT, HS256) and the secrets of API keys. Pure.
+
+A token names the user and carries a mark of the password hash it was issued under. Role,
+tenant and whether the user may still log in are read from the database at every request, so
+a token says nothing that could be out of date; a new password makes every older token void.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from dataclasses import dataclass
+
+import jwt
+
+from mooring.errors import Unauthorized
+
+__all__ = ["Claims", "digest", "issue", "mark_of", "new_key", "read", "split_key"]
+
+ISSUER = "mooring"
+KEY_START = "mk_"
+_KEY = re.compile(r"mk_([0-9a-f]{8})_([A-Za-z0-9_-]{43})")
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a token says: the user's number and the mark of their password."""
+
+    user_id: int
+    mark: str
+
+
+def mark_of(session_key: str, password_hash: str) -> str:
+    """Changes with the password and tells nothing about it."""
+    return hmac.new(session_key.encode(), password_hash.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def issue(session_key: str, claims: Claims, *, at_ms: int, expires_ms: int) -> str:
+    """The signed token."""
+    return jwt.encode(
+        {
+            "iss": ISSUER,
+            "sub": str(claims.user_id),
+            "mark": claims.mark,
+            "iat": at_ms // 1000,
+            "exp": expires_ms // 1000,
+        },
+        session_key,
+        algorithm="HS256",
+    )
+
+
+def read(session_key: str, token: str, *, at_ms: int) -> Claims:
+    """What a token says, if it is one of ours and still good.
+
+    Raises:
+        Unauthorized: it is damaged, forged, or its time is over.
+    """
+    try:
+        content = jwt.decode(
+            token,
+            session_key,
+            algorithms=["HS256"],
+            issuer=ISSUER,
+            # The time is compared below, with the clock that is given.
+            options={"require": ["exp", "sub", "iss"], "verify_exp": False, "verify_iat": False},
+        )
+        claims = Claims(int(content["sub"]), str(content.get("mark", "")))
+        expires_ms = int(content["exp"]) * 1000
+    except (jwt.InvalidTokenError, ValueError, TypeError) as exc:
+        raise Unauthorized(
+            "The login token is not valid.", hint="Log in again.", code="token_invalid"
+        ) from exc
+    if at_ms >= expires_ms:
+        raise Unauthorized("The login has expired.", hint="Log in again.", code="token_expired")
+    return claims
+
+
+def new_key() -> tuple[str, str]:
+    """A new API key: its prefix, and the whole secret with 256 random bits."""
+    prefix = secrets.token_hex(4)
+    return prefix, f"{KEY_START}{prefix}_{secrets.token_urlsafe(32)}"
+
+
+def split_key(secret: str) -> str | None:
+    """The prefix of an API key, or ``None`` when it is not written like one."""
+    found = _KEY.fullmatch(secret)
+    return found[1] if found else None
+
+
+def digest(secret: str) -> str:
+    """What is stored of a key. Random bits need no slow hash."""
+    return hashlib.sha256(secret.encode()).hexdigest()
