@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from mooring.access import store as access
 from mooring.access import verifiers
-from mooring.access.actor import Actor, Role
+from mooring.access.actor import SYSTEM, Actor, Role
 from mooring.access.instance import Instance
 from mooring.access.policy import rights_of
 from mooring.broker.protocol import Account, Rights
@@ -142,7 +142,7 @@ class Devices:
             )
         return exact[0]
 
-    def list(
+    def page(
         self,
         actor: Actor,
         *,
@@ -164,6 +164,11 @@ class Devices:
                 search=search,
             )
 
+    def every(self) -> list[Device]:
+        """Every device of every tenant: for ingest's registry."""
+        with self.database.read() as connection:
+            return store.all_devices(connection)
+
     def topics(self, device: Device) -> dict[str, str]:
         """Kind → topic, from the device's dialect."""
         return self.catalogue.get(device.dialect).topics(device.identity)
@@ -176,13 +181,11 @@ class Devices:
         return [
             Account(d.username, secrets.get(d.username), self._rights(d))
             for d in known
-            if d.enabled and d.dialect in self.catalogue
+            if d.enabled and d.dialect in self.catalogue.names()
         ]
 
     def account(self, username: str) -> Account | None:
         """One login, or ``None`` when the broker is to refuse it."""
-        from mooring.access.actor import SYSTEM  # noqa: PLC0415
-
         with self.database.read() as connection:
             found = [
                 d for d in store.find(connection, SYSTEM, word=username) if d.username == username

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Row
+from sqlalchemy.engine import Connection
 
 from mooring.access.actor import Actor, walled
 from mooring.devices.model import Device
@@ -48,8 +49,8 @@ _COLUMNS = (
 )
 
 
-def _with_groups(connection: Connection, rows: Iterable[Row[tuple[object, ...]]]) -> list[Device]:
-    found = [tuple(row) for row in rows]
+def _with_groups(connection: Connection, rows: Iterable[Sequence[Any]]) -> list[Device]:
+    found = list(rows)
     groups: dict[int, list[str]] = defaultdict(list)
     if found:
         members = sa.select(device_groups.c.device_id, device_groups.c.group_name).order_by(
@@ -59,7 +60,7 @@ def _with_groups(connection: Connection, rows: Iterable[Row[tuple[object, ...]]]
             members = members.where(device_groups.c.device_id.in_([row[0] for row in found]))
         for device_id, group in connection.execute(members):
             groups[device_id].append(group)
-    return [Device(*row, groups=tuple(groups.get(row[0], ()))) for row in found]  # type: ignore[arg-type]
+    return [Device(*row, tuple(groups.get(row[0], ()))) for row in found]
 
 
 def ensure_tenant(connection: Connection, name: str) -> bool:
@@ -159,9 +160,7 @@ def page(
     search: str | None = None,
 ) -> list[Device]:
     """Devices in the order they were added, from the one after number ``after``."""
-    statement = (
-        sa.select(*_COLUMNS).where(devices.c.id > after).order_by(devices.c.id).limit(limit)
-    )
+    statement = sa.select(*_COLUMNS).where(devices.c.id > after).order_by(devices.c.id).limit(limit)
     if tenant is not None:
         statement = statement.where(devices.c.tenant == tenant)
     if dialect is not None:
@@ -180,9 +179,7 @@ def page(
 
 def all_devices(connection: Connection) -> list[Device]:
     """Every device of every tenant: for ingest's registry and the reconciler."""
-    return _with_groups(
-        connection, connection.execute(sa.select(*_COLUMNS).order_by(devices.c.id))
-    )
+    return _with_groups(connection, connection.execute(sa.select(*_COLUMNS).order_by(devices.c.id)))
 
 
 def verifiers(connection: Connection, usernames: Sequence[str] | None = None) -> dict[str, str]:

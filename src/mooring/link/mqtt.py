@@ -383,17 +383,15 @@ class _Connection(asyncio.Protocol):
 
     async def publish(self, topic: str, payload: bytes, qos: QoS, retain: bool) -> None:
         def packet(number: int) -> bytes:
-            return PublishPacket(
-                topic, payload, qos=qos, retain=retain, packet_id=number
-            ).write()
+            return PublishPacket(topic, payload, qos=qos, retain=retain, packet_id=number).write()
 
         async with self._quota:
             answer = await self._request(packet)
-        code = getattr(answer, "reason_code", 0)
+        assert isinstance(answer, mqtt5.PubAckPacket | mqtt5.PubRecPacket | mqtt5.PubCompPacket)
+        code = answer.reason_code
         if code >= mqtt5.PubAckReasonCode.UNSPECIFIED_ERROR:
             raise BrokerUnavailable(
-                f"The broker refuses a message to {topic}: "
-                f"{code.name.lower().replace('_', ' ')}.",
+                f"The broker refuses a message to {topic}: {code.name.lower().replace('_', ' ')}.",
                 hint="`mooring broker sync` puts the platform's own rights right.",
             )
 

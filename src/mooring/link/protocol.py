@@ -69,7 +69,7 @@ class Batch:
 class Link(Protocol):
     """A connection that outlives its sockets."""
 
-    async def start(self, *, timeout: float) -> None:
+    async def start(self, *, timeout: float = 10.0) -> None:  # noqa: ASYNC109 - a word callers know
         """Connects and subscribes.
 
         Raises ``BrokerUnavailable`` when that does not work within ``timeout`` seconds; the

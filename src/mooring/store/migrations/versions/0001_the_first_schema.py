@@ -184,6 +184,17 @@ def upgrade() -> None:
         batch_op.create_index("ix_outbox_username", ["username"], unique=False)
 
     op.create_table(
+        "processes",
+        sa.Column("name", sa.String(length=128), nullable=False),
+        sa.Column("role", sa.String(length=32), nullable=False),
+        sa.Column("pid", sa.Integer(), nullable=False),
+        sa.Column("host", sa.String(length=255), nullable=False),
+        sa.Column("started_at", sa.BigInteger(), nullable=False),
+        sa.Column("beat_at", sa.BigInteger(), nullable=False),
+        sa.Column("detail", sa.Text(), server_default="{}", nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_processes")),
+    )
+    op.create_table(
         "strangers",
         sa.Column("dialect", sa.String(length=64), nullable=False),
         sa.Column("tenant", sa.String(length=128), nullable=False),
@@ -313,6 +324,7 @@ def downgrade() -> None:
     op.drop_table("versions")
     op.drop_table("tenants")
     op.drop_table("strangers")
+    op.drop_table("processes")
     with op.batch_alter_table("outbox", schema=None) as batch_op:
         batch_op.drop_index("ix_outbox_username")
 

@@ -1,0 +1,268 @@
+"""From packets to what one transaction has to write: pure, no I/O.
+
+``Planner.plan`` looks at every packet once. What depends only on a device's newest message
+(its state, its latest values) is worked out once per topic and batch, not per message.
+It does not write, acknowledge or publish anything.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from typing import Any
+from zlib import crc32
+
+import msgspec
+from mqtt5 import PublishPacket
+from xxhash import xxh3_64_intdigest
+
+from mooring.dialects import firmware, metadata, online
+from mooring.dialects.model import Kind
+from mooring.dialects.payload import BadPayload, Decoded, PayloadLimits, TimeSource
+from mooring.ingest.ledger import Ledger
+from mooring.ingest.routing import Route, RouteTable, Unroutable
+from mooring.link.protocol import Broken
+
+__all__ = ["DeadLetter", "MessageRow", "Plan", "Planner", "State", "Stranger"]
+
+TIME_SOURCES = {TimeSource.DEVICE: 0, TimeSource.RECEIVED: 1, TimeSource.IMPLAUSIBLE: 2}
+
+# device_id, channel_id, ts, received_at, seq, time_source, fingerprint, payload
+MessageRow = tuple[int, int, int, int, int | None, int, int, str]
+
+
+@dataclass(slots=True)
+class State:
+    """What a batch says of one device; ``None`` means: nothing said."""
+
+    last_seen_at: int
+    online: bool | None = None
+    firmware: str | None = None
+    metadata: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    received_at: int
+    reason: str
+    detail: str
+    topic: str
+    tenant: str | None
+    device_id: int | None
+    size: int
+    payload: bytes
+
+
+@dataclass(slots=True)
+class Stranger:
+    """A device that speaks and is not known, with how often it did in this batch."""
+
+    dialect: str
+    tenant: str
+    name: str
+    at: int
+    messages: int
+    last_topic: str
+
+
+@dataclass(slots=True)
+class Plan:
+    """What one transaction writes. Rows are in the order of arrival."""
+
+    messages: list[MessageRow] = field(default_factory=list)
+    newest: dict[Route, tuple[MessageRow, Decoded]] = field(default_factory=dict)
+    states: dict[int, State] = field(default_factory=dict)
+    dead: list[DeadLetter] = field(default_factory=list)
+    strangers: dict[tuple[str, str, str], Stranger] = field(default_factory=dict)
+    sequences: dict[int, list[int]] = field(default_factory=dict)  # device → numbers
+    packets: list[tuple[int, int]] = field(default_factory=list)  # packet id, checksum
+    repeated: int = 0  # known from the ledger; nothing to write
+    dropped_metrics: int = 0
+
+
+class Planner:
+    """Plans batches.
+
+    Args:
+        routes: where topics lead; replaced by its owner when devices or dialects change.
+        ledger: what has been committed lately.
+        limits: what a payload may be.
+        keep_bytes: how much of a bad payload a dead letter keeps.
+        first_unique: where the numbers for messages without time and sequence start;
+            random, so that two processes do not meet.
+    """
+
+    def __init__(
+        self,
+        routes: RouteTable,
+        ledger: Ledger,
+        limits: PayloadLimits,
+        *,
+        keep_bytes: int = 65_536,
+        first_unique: int | None = None,
+    ) -> None:
+        self.routes = routes
+        self.ledger = ledger
+        self._limits = limits
+        self._keep_bytes = keep_bytes
+        self._unique = secrets.randbits(62) if first_unique is None else first_unique
+
+    def plan(
+        self, packets: list[PublishPacket], received_at: int, broken: list[Broken] | None = None
+    ) -> Plan:
+        """What to write for these packets, received at this time (epoch milliseconds)."""
+        plan = Plan()
+        known, find = self.routes.get, self.routes.find
+        messages, newest, acknowledgeable = plan.messages, plan.newest, plan.packets
+        device_time = TimeSource.DEVICE
+        for packet in packets:
+            payload = packet.payload
+            number = packet.packet_id
+            if number is not None:
+                checksum = crc32(payload)
+                acknowledgeable.append((number, checksum))
+                if packet.duplicate and self.ledger.has(number, checksum):
+                    plan.repeated += 1
+                    continue
+            topic = packet.topic
+            route = known(topic) or find(topic)
+            if isinstance(route, Unroutable):
+                self._unroutable(plan, packet, route, received_at)
+                continue
+            decoded = route.decode(payload, received_at)
+            if isinstance(decoded, BadPayload):
+                self._bad(plan, packet, route, decoded, received_at)
+                continue
+            seq = decoded.seq
+            if decoded.time_source is device_time:
+                source = 0
+                mark = xxh3_64_intdigest(payload, route.channel_id) >> 1
+            else:
+                source = TIME_SOURCES[decoded.time_source]
+                mark = self._mark(payload, route, seq)
+            ts = decoded.time_ms
+            row = (
+                route.device_id,
+                route.channel_id,
+                ts,
+                received_at,
+                seq,
+                source,
+                mark,
+                decoded.text,
+            )
+            messages.append(row)
+            before = newest.get(route)
+            if before is None or ts >= before[0][2]:
+                newest[route] = (row, decoded)
+            if seq is not None:
+                plan.sequences.setdefault(route.device_id, []).append(seq)
+        for one in broken or ():
+            self._unreadable(plan, one, received_at)
+        self._states(plan)
+        return plan
+
+    # ------------------------------------------------------------------ inside
+
+    def _mark(self, payload: bytes, route: Route, seq: int | None) -> int:
+        if seq is not None:
+            return xxh3_64_intdigest(payload, route.channel_id) >> 1
+        self._unique = (self._unique + 1) & 0x7FFF_FFFF_FFFF_FFFF
+        return self._unique
+
+    def _states(self, plan: Plan) -> None:
+        for route, (row, decoded) in plan.newest.items():
+            state = plan.states.get(route.device_id)
+            if state is None:
+                state = plan.states[route.device_id] = State(row[3])
+            shape = route.channel.payload
+            there = self._online(route, decoded)
+            if there is not None:
+                state.online = there
+            version = firmware(shape, decoded.body)
+            if version:
+                state.firmware = version
+            about = metadata(shape, decoded.body, self._limits)
+            if about:
+                state.metadata = {**(state.metadata or {}), **about}
+
+    def _online(self, route: Route, decoded: Decoded) -> bool | None:
+        match route.kind:
+            case Kind.HEARTBEAT | Kind.ONLINE:
+                said = online(route.channel.payload, decoded.body)
+                return True if said is None else said
+            case Kind.OFFLINE:
+                return False
+            case Kind.STATUS:
+                return online(route.channel.payload, decoded.body)
+            case _:
+                return None
+
+    def _unroutable(
+        self, plan: Plan, packet: PublishPacket, why: Unroutable, received_at: int
+    ) -> None:
+        plan.dead.append(
+            DeadLetter(
+                received_at,
+                why.reason,
+                why.detail,
+                packet.topic,
+                why.tenant,
+                None,
+                len(packet.payload),
+                packet.payload[: self._keep_bytes],
+            )
+        )
+        if why.stranger is None:
+            return
+        stranger = plan.strangers.get(why.stranger)
+        if stranger is None:
+            dialect, tenant, name = why.stranger
+            plan.strangers[why.stranger] = Stranger(
+                dialect, tenant, name, received_at, 1, packet.topic
+            )
+        else:
+            stranger.messages += 1
+            stranger.last_topic = packet.topic
+
+    def _bad(
+        self,
+        plan: Plan,
+        packet: PublishPacket,
+        route: Route,
+        bad: BadPayload,
+        received_at: int,
+    ) -> None:
+        plan.dead.append(
+            DeadLetter(
+                received_at,
+                str(bad.reason),
+                bad.detail,
+                packet.topic,
+                route.tenant,
+                route.device_id,
+                len(packet.payload),
+                packet.payload[: self._keep_bytes],
+            )
+        )
+        # It spoke, so it is there, whatever it said.
+        plan.states.setdefault(route.device_id, State(received_at))
+
+    def _unreadable(self, plan: Plan, broken: Broken, received_at: int) -> None:
+        plan.dead.append(
+            DeadLetter(
+                received_at,
+                "malformed_packet",
+                f"The MQTT packet cannot be read: {broken.why}.",
+                "",
+                None,
+                None,
+                len(broken.raw),
+                broken.raw[: self._keep_bytes],
+            )
+        )
+
+
+def metadata_text(state: State) -> str | None:
+    """The metadata of a state as JSON text for the database."""
+    return None if state.metadata is None else msgspec.json.encode(state.metadata).decode()

@@ -1,0 +1,153 @@
+"""From a topic to the device and channel it belongs to, remembered per topic.
+
+``Registry`` knows the devices, ``RouteTable`` joins it with the router over the dialects. Both
+are rebuilt when a device or dialect changes (a version number in the database says so), so
+neither needs to forget single entries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from mooring.devices.model import Device
+from mooring.dialects import Catalogue, Router, normal_mac
+from mooring.dialects.match import Match
+from mooring.dialects.model import Attribute, Channel, Dialect, Kind
+from mooring.dialects.payload import Decoder, PayloadLimits, compile_decoder
+from mooring.errors import Invalid
+
+__all__ = ["Registry", "Route", "RouteTable", "Unroutable"]
+
+CACHE_LIMIT = 200_000  # topics remembered, about 0.3 kB each
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Route:
+    """Where the messages of one topic go. Compared by identity: one object per topic."""
+
+    device_id: int
+    tenant: str
+    name: str
+    channel_id: int
+    kind: Kind
+    channel: Channel
+    decode: Decoder
+
+
+@dataclass(frozen=True, slots=True)
+class Unroutable:
+    """Why the messages of one topic belong to nobody.
+
+    ``stranger`` is (dialect, tenant, name) when a device that is not known speaks.
+    """
+
+    reason: str
+    detail: str
+    tenant: str | None = None
+    stranger: tuple[str, str, str] | None = None
+
+
+@dataclass(slots=True)
+class Registry:
+    """Devices by what topics call them. Built once, never changed."""
+
+    by_name: dict[tuple[str, str | None, str], Device] = field(default_factory=dict)
+    by_mac: dict[tuple[str, str | None, str], Device] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, devices: Iterable[Device], catalogue: Catalogue) -> Registry:
+        registry = cls()
+        for device in devices:
+            if device.dialect not in catalogue.names():
+                continue
+            tenanted = catalogue.get(device.dialect).tenanted
+            scope = device.tenant if tenanted else None
+            registry.by_name[device.dialect, scope, device.name] = device
+            if device.mac:
+                registry.by_mac[device.dialect, scope, normal_mac(device.mac)] = device
+        return registry
+
+    def find(self, dialect: Dialect, values: Mapping[Attribute, str]) -> Device | None:
+        scope = values.get(Attribute.TENANT) if dialect.tenanted else None
+        name = values.get(Attribute.DEVICE)
+        if name is not None:
+            return self.by_name.get((dialect.name, scope, name))
+        mac = values.get(Attribute.MAC)
+        if mac is None:
+            return None
+        try:
+            return self.by_mac.get((dialect.name, scope, normal_mac(mac)))
+        except Invalid:
+            return None
+
+
+class RouteTable:
+    """Topic → ``Route`` or ``Unroutable``.
+
+    Args:
+        catalogue: the dialects, in the order in which candidates are tried.
+        registry: the devices.
+        channel_ids: (dialect, channel) → the small number that message rows carry.
+        limits: what a payload may be.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        registry: Registry,
+        channel_ids: Mapping[tuple[str, str], int],
+        limits: PayloadLimits,
+    ) -> None:
+        self._router = Router(catalogue.all(), cache_limit=1)
+        self._registry = registry
+        self._channel_ids = channel_ids
+        self._limits = limits
+        self._decoders: dict[tuple[str, str], Decoder] = {}
+        self._cache: dict[str, Route | Unroutable] = {}
+        self.get = self._cache.get  # the hot path asks the dictionary itself
+
+    def find(self, topic: str) -> Route | Unroutable:
+        """Resolves a topic that the cache does not hold, and remembers it."""
+        found = self._resolve(topic)
+        if len(self._cache) >= CACHE_LIMIT:
+            self._cache.clear()
+        self._cache[topic] = found
+        return found
+
+    def _resolve(self, topic: str) -> Route | Unroutable:
+        matches = self._router.match(topic)
+        for match in matches:
+            device = self._registry.find(match.dialect, match.values)
+            if device is not None:
+                return self._route(match, device)
+        if not matches:
+            return Unroutable("undeclared_topic", "No dialect declares this topic.")
+        first = matches[0]
+        name = first.values.get(Attribute.DEVICE) or first.values.get(Attribute.MAC)
+        if name is None:
+            return Unroutable("no_device", "The topic does not say which device sent it.")
+        tenant = first.values.get(Attribute.TENANT, "default")
+        return Unroutable(
+            "unknown_device",
+            f"There is no device {name} of the dialect {first.dialect.name}"
+            + (f" in the tenant {tenant}." if first.dialect.tenanted else "."),
+            tenant if first.dialect.tenanted else None,
+            (first.dialect.name, tenant, name),
+        )
+
+    def _route(self, match: Match, device: Device) -> Route:
+        key = (match.dialect.name, match.channel.name)
+        decode = self._decoders.get(key)
+        if decode is None:
+            decode = compile_decoder(match.channel.payload, self._limits)
+            self._decoders[key] = decode
+        return Route(
+            device_id=device.id,
+            tenant=device.tenant,
+            name=device.name,
+            channel_id=self._channel_ids[key],
+            kind=match.channel.kind,
+            channel=match.channel,
+            decode=decode,
+        )

@@ -1,0 +1,234 @@
+"""The main flow: take a batch, plan it, commit it, acknowledge it, give receipts.
+
+One thread does it all. While SQLite commits, the socket waits, and what arrives meanwhile is
+the next batch; that costs less than handing work between threads under one interpreter lock.
+A database that does not take the batch is asked again, the broker keeps what it has not been
+acknowledged, and nothing is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from mooring.devices.service import Devices
+from mooring.dialects import Catalogue, load_all
+from mooring.dialects.payload import PayloadLimits
+from mooring.errors import DatabaseUnavailable
+from mooring.ingest import channels
+from mooring.ingest.ledger import Ledger
+from mooring.ingest.pacing import Pace
+from mooring.ingest.plan import DeadLetter, Plan, Planner
+from mooring.ingest.routing import Registry, RouteTable
+from mooring.ingest.sink import Committed, NotStorable, Sink
+from mooring.link.protocol import Batch, Link, Subscription
+from mooring.settings import Settings
+from mooring.store.engine import Database, now_ms
+
+__all__ = ["Figures", "Ingest"]
+
+log = logging.getLogger(__name__)
+
+RETRY_FIRST, RETRY_MOST = 0.05, 2.0
+WATCH_SECONDS = 0.5  # how soon a quiet ingest follows a changed dialect
+
+
+@dataclass(slots=True)
+class Figures:
+    """What this process has done since it started."""
+
+    messages: int = 0
+    stored: int = 0
+    duplicates: int = 0
+    dead_letters: int = 0
+    batches: int = 0
+    largest_batch: int = 0
+    retries: int = 0
+    rate: float = 0.0
+
+
+class Ingest:
+    """Moves messages from a link to a sink.
+
+    Args:
+        settings: limits and pace.
+        database: where versions of channels are kept.
+        devices: whose messages these are.
+        catalogue: the dialects, until they change.
+        link: where messages come from; started by ``run``.
+        sink: where they go.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        database: Database,
+        devices: Devices,
+        catalogue: Catalogue,
+        link: Link,
+        sink: Sink,
+    ) -> None:
+        self._dialects_dir = settings.dialects_dir
+        self._database = database
+        self._devices = devices
+        self._link = link
+        self._sink = sink
+        self._client_id = settings.ingest_client_id
+        self._batch_max = settings.ingest_batch_max
+        self._limits = PayloadLimits(
+            max_bytes=settings.payload_max_bytes,
+            max_depth=settings.payload_max_depth,
+            max_metrics=settings.payload_max_metrics,
+        )
+        self._pace = Pace(settings.ingest_linger_ms / 1000)
+        self._ledger = Ledger(settings.ingest_in_flight, sink.ledger(self._client_id))
+        self._catalogue = catalogue
+        self._versions = (-1, -1)
+        self._planner = Planner(
+            self._routes(),
+            self._ledger,
+            self._limits,
+            keep_bytes=settings.dead_letter_max_bytes,
+        )
+        self.figures = Figures()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until ``stop``; a batch that was taken is still committed and acknowledged."""
+        await self._follow_changes()
+        await self._link.start(timeout=30)
+        watching = asyncio.create_task(self._watch(), name="watch dialects")
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            while not stop.is_set():
+                taking = asyncio.create_task(self._link.take(self._batch_max, self._pace.linger()))
+                await asyncio.wait({taking, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                if not taking.done():
+                    taking.cancel()
+                    break
+                await self._store(taking.result())
+        finally:
+            watching.cancel()
+            stopping.cancel()
+            await self._link.close()
+            self._sink.close()
+
+    # ------------------------------------------------------------------ one batch
+
+    async def _store(self, batch: Batch) -> None:
+        self._pace.took(len(batch.packets), time.monotonic())
+        await self._follow_changes()
+        plan = self._planner.plan(batch.packets, now_ms(), batch.broken)
+        committed = await self._commit(plan)
+        self._link.acknowledge(batch)
+        self._count(plan, batch, committed)
+
+    async def _commit(self, plan: Plan) -> Committed:
+        number = self._ledger.next_batch
+        forget = self._ledger.expendable(len(plan.packets))
+        try:
+            committed = await self._persistently(
+                partial(self._sink.commit, plan, self._client_id, number, forget)
+            )
+        except NotStorable as exc:
+            committed = await self._one_by_one(plan, number, forget, exc)
+        self._ledger.committed(number, plan.packets)
+        return committed
+
+    async def _persistently(self, attempt: Callable[[], Committed]) -> Committed:
+        """Asks again and again: the message is safe with the broker until it works."""
+        pause = RETRY_FIRST
+        while True:
+            try:
+                return attempt()
+            except DatabaseUnavailable as exc:
+                self.figures.retries += 1
+                if pause == RETRY_FIRST:
+                    log.warning("%s Trying until it does.", exc)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, RETRY_MOST)
+
+    async def _one_by_one(
+        self, plan: Plan, number: int, forget: int, why: NotStorable
+    ) -> Committed:
+        """A value the database refuses must not stop the others: each message on its own,
+        the one that is refused as a dead letter."""
+        log.error("a batch holds a value that cannot be stored: %s", why)
+        stored = duplicates = 0
+        rows, newest = plan.messages, plan.newest
+        plan.messages, plan.newest = [], {}
+        for row in rows:
+            single = Plan(messages=[row])
+            single.newest = {r: n for r, n in newest.items() if n[0] is row}
+            try:
+                done = await self._persistently(
+                    partial(self._sink.commit, single, self._client_id, number, 0)
+                )
+                stored, duplicates = stored + done.stored, duplicates + done.duplicates
+            except NotStorable as exc:
+                payload = row[7].encode("utf-8", "surrogatepass")
+                plan.dead.append(
+                    DeadLetter(
+                        row[3], "not_storable", str(exc), "", None, row[0], len(payload), payload
+                    )
+                )
+        await self._persistently(partial(self._sink.commit, plan, self._client_id, number, forget))
+        return Committed(stored, duplicates)
+
+    def _count(self, plan: Plan, batch: Batch, committed: Committed) -> None:
+        figures = self.figures
+        figures.messages += len(batch.packets)
+        figures.stored += committed.stored
+        figures.duplicates += committed.duplicates + plan.repeated
+        figures.dead_letters += len(plan.dead)
+        figures.batches += 1
+        figures.largest_batch = max(figures.largest_batch, len(batch.packets))
+        figures.rate = self._pace.rate
+
+    # ------------------------------------------------------------------ changes
+
+    async def _watch(self) -> None:
+        """A quiet ingest must notice a new dialect too: its topics are not subscribed yet."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            with contextlib.suppress(DatabaseUnavailable):  # the next message will say so
+                await self._follow_changes()
+
+    async def _follow_changes(self) -> None:
+        """Rebuilds routes and subscriptions when a device or a dialect has changed."""
+        pause = RETRY_FIRST
+        while True:
+            try:
+                versions = self._sink.versions()
+                if versions == self._versions:
+                    return
+                if versions[1] != self._versions[1] and self._versions[1] >= 0:
+                    self._catalogue = load_all(self._dialects_dir)
+                self._planner.routes = self._routes()
+            except DatabaseUnavailable as exc:
+                log.warning("%s", exc)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, RETRY_MOST)
+            else:
+                break
+        dialects_changed = versions[1] != self._versions[1]
+        self._versions = versions
+        if dialects_changed:
+            await self._link.subscribe(self._subscriptions())
+
+    def _routes(self) -> RouteTable:
+        ids = channels.numbers(self._database, self._catalogue)
+        registry = Registry.of(self._devices.every(), self._catalogue)
+        return RouteTable(self._catalogue, registry, ids, self._limits)
+
+    def _subscriptions(self) -> list[Subscription]:
+        # QoS 1 for all: what was published at 2 arrives at least once, and is stored once.
+        filters = dict.fromkeys(
+            channel.filter for dialect in self._catalogue.all() for channel in dialect.ups()
+        )
+        return [Subscription(topic_filter, 1) for topic_filter in filters]

@@ -1,0 +1,45 @@
+"""What ingest asks of a database: one transaction a batch, both engines alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from mooring.ingest.plan import Plan
+
+__all__ = ["Committed", "NotStorable", "Sink"]
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What a commit did: rows added, and rows that were there already."""
+
+    stored: int
+    duplicates: int
+
+
+class NotStorable(Exception):
+    """The database refuses a value of this batch, and would again."""
+
+
+class Sink(Protocol):
+    """Writes plans. ``DatabaseUnavailable`` means: try the same again later."""
+
+    def versions(self) -> tuple[int, int]:
+        """The versions of devices and dialects; they grow with every change."""
+        ...
+
+    def ledger(self, client_id: str) -> list[tuple[int, bytes]]:
+        """The batches kept for this client id, oldest first."""
+        ...
+
+    def commit(self, plan: Plan, client_id: str, batch: int, forget: int) -> Committed:
+        """Writes everything in one transaction, or nothing.
+
+        Raises:
+            DatabaseUnavailable: locked, gone or full; nothing was written.
+            NotStorable: a value cannot be stored; nothing was written.
+        """
+        ...
+
+    def close(self) -> None: ...

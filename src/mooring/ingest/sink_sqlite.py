@@ -1,0 +1,222 @@
+"""A batch into SQLite: prepared statements on a connection of its own, one transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from mooring.errors import DatabaseUnavailable
+from mooring.ingest.ledger import pack
+from mooring.ingest.plan import Plan, metadata_text
+from mooring.ingest.sink import Committed, NotStorable
+from mooring.store.engine import sqlite_pragmas
+
+__all__ = ["SqliteSink"]
+
+# A short wait only: ingest itself waits between tries, so that it can go on talking to the
+# broker while somebody else holds the database.
+LOCK_WAIT_MS = 200
+
+_MESSAGE = (
+    "INSERT OR IGNORE INTO messages (device_id, channel_id, ts, received_at, seq, time_source,"
+    " fingerprint, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_LATEST = (
+    "INSERT INTO latest (device_id, channel_id, ts, received_at, time_source, payload)"
+    " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (device_id, channel_id) DO UPDATE SET"
+    " ts = excluded.ts, received_at = excluded.received_at,"
+    " time_source = excluded.time_source, payload = excluded.payload"
+    " WHERE excluded.ts >= latest.ts"
+)
+_SEEN = (
+    "INSERT INTO device_state (device_id, last_seen_at) VALUES (?, ?)"
+    " ON CONFLICT (device_id) DO UPDATE SET"
+    " last_seen_at = max(coalesce(last_seen_at, 0), excluded.last_seen_at)"
+)
+_STATE = (
+    "INSERT INTO device_state (device_id, last_seen_at, online, online_at, firmware, metadata,"
+    " metadata_at) VALUES (:device, :at, :online, CASE WHEN :online IS NULL THEN NULL ELSE :at"
+    " END, :firmware, :metadata, CASE WHEN :metadata IS NULL THEN NULL ELSE :at END)"
+    " ON CONFLICT (device_id) DO UPDATE SET"
+    " last_seen_at = max(coalesce(last_seen_at, 0), excluded.last_seen_at),"
+    " online_at = CASE WHEN :online IS NULL OR :online IS online THEN online_at ELSE :at END,"
+    " online = coalesce(:online, online),"
+    " firmware = coalesce(:firmware, firmware),"
+    " metadata = CASE WHEN :metadata IS NULL THEN metadata"
+    "  ELSE json_patch(coalesce(metadata, '{}'), :metadata) END,"
+    " metadata_at = CASE WHEN :metadata IS NULL THEN metadata_at ELSE :at END"
+)
+_DEAD = (
+    "INSERT INTO dead_letters (received_at, reason, detail, topic, tenant, device_id, size,"
+    " payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_TRIM_DEAD = "DELETE FROM dead_letters WHERE id <= (SELECT max(id) FROM dead_letters) - ?"
+_STRANGER = (
+    "INSERT INTO strangers (dialect, tenant, name, first_seen_at, last_seen_at, messages,"
+    " last_topic) SELECT ?, ?, ?, ?, ?, ?, ? WHERE (SELECT count(*) FROM strangers) < ? OR"
+    " EXISTS (SELECT 1 FROM strangers WHERE dialect = ? AND tenant = ? AND name = ?)"
+    " ON CONFLICT (dialect, tenant, name) DO UPDATE SET"
+    " last_seen_at = excluded.last_seen_at, messages = messages + excluded.messages,"
+    " last_topic = excluded.last_topic"
+)
+_COUNT = (
+    "INSERT INTO counters (name, value) VALUES (?, ?)"
+    " ON CONFLICT (name) DO UPDATE SET value = value + excluded.value"
+)
+_LEDGER = "INSERT OR REPLACE INTO ingest_ledger (client_id, batch, packets) VALUES (?, ?, ?)"
+_FORGET = "DELETE FROM ingest_ledger WHERE client_id = ? AND batch <= ?"
+
+
+class SqliteSink:
+    """See ``mooring.ingest.sink.Sink``.
+
+    Args:
+        path: the database file.
+        dead_letters_max: dead letters kept.
+        strangers_max: unknown devices listed.
+    """
+
+    def __init__(
+        self, path: Path, *, dead_letters_max: int = 1_000_000, strangers_max: int = 10_000
+    ) -> None:
+        self._dead_letters_max = dead_letters_max
+        self._strangers_max = strangers_max
+        self._connection = sqlite3.connect(
+            path, isolation_level=None, check_same_thread=False, cached_statements=64
+        )
+        for pragma in sqlite_pragmas():
+            self._connection.execute(pragma)
+        self._connection.execute(f"PRAGMA busy_timeout = {LOCK_WAIT_MS}")
+
+    def versions(self) -> tuple[int, int]:
+        try:
+            found = dict(self._connection.execute("SELECT name, value FROM versions"))
+        except sqlite3.OperationalError as exc:
+            raise _unavailable(exc) from exc
+        return found.get("devices", 0), found.get("dialects", 0)
+
+    def ledger(self, client_id: str) -> list[tuple[int, bytes]]:
+        return list(
+            self._connection.execute(
+                "SELECT batch, packets FROM ingest_ledger WHERE client_id = ? ORDER BY batch",
+                (client_id,),
+            )
+        )
+
+    def commit(self, plan: Plan, client_id: str, batch: int, forget: int) -> Committed:
+        connection = self._connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                committed = self._write(plan, client_id, batch, forget)
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+        except sqlite3.OperationalError as exc:
+            raise _unavailable(exc) from exc
+        except (sqlite3.Error, OverflowError, UnicodeError) as exc:
+            raise NotStorable(f"{type(exc).__name__}: {exc}") from exc
+        return committed
+
+    def close(self) -> None:
+        self._connection.close()
+
+    # ------------------------------------------------------------------ inside
+
+    def _write(self, plan: Plan, client_id: str, batch: int, forget: int) -> Committed:
+        connection = self._connection
+        before = connection.total_changes
+        connection.executemany(_MESSAGE, plan.messages)
+        stored = connection.total_changes - before
+        duplicates = len(plan.messages) - stored
+        connection.executemany(
+            _LATEST,
+            [(r[0], r[1], r[2], r[3], r[5], r[7]) for r, _ in plan.newest.values()],
+        )
+        self._write_states(plan)
+        if plan.dead:
+            self._write_dead(plan)
+        connection.executemany(
+            _COUNT,
+            [
+                (name, value)
+                for name, value in (
+                    ("messages_stored", stored),
+                    ("messages_duplicate", duplicates + plan.repeated),
+                    ("dead_letters", len(plan.dead)),
+                    ("metrics_dropped", plan.dropped_metrics),
+                    ("batches", 1),
+                )
+                if value
+            ],
+        )
+        if plan.packets:
+            connection.execute(_LEDGER, (client_id, batch, pack(plan.packets)))
+            if forget:
+                connection.execute(_FORGET, (client_id, forget))
+        return Committed(stored, duplicates)
+
+    def _write_states(self, plan: Plan) -> None:
+        seen, said = [], []
+        for device, state in plan.states.items():
+            if state.online is None and state.firmware is None and state.metadata is None:
+                seen.append((device, state.last_seen_at))
+            else:
+                said.append(
+                    {
+                        "device": device,
+                        "at": state.last_seen_at,
+                        "online": state.online,
+                        "firmware": state.firmware,
+                        "metadata": metadata_text(state),
+                    }
+                )
+        self._connection.executemany(_SEEN, seen)
+        self._connection.executemany(_STATE, said)
+
+    def _write_dead(self, plan: Plan) -> None:
+        self._connection.executemany(
+            _DEAD,
+            [
+                (
+                    d.received_at,
+                    d.reason,
+                    d.detail,
+                    d.topic,
+                    d.tenant,
+                    d.device_id,
+                    d.size,
+                    d.payload,
+                )
+                for d in plan.dead
+            ],
+        )
+        self._connection.execute(_TRIM_DEAD, (self._dead_letters_max,))
+        self._connection.executemany(
+            _STRANGER,
+            [
+                (
+                    s.dialect,
+                    s.tenant,
+                    s.name,
+                    s.at,
+                    s.at,
+                    s.messages,
+                    s.last_topic,
+                    self._strangers_max,
+                    s.dialect,
+                    s.tenant,
+                    s.name,
+                )
+                for s in plan.strangers.values()
+            ],
+        )
+
+
+def _unavailable(exc: sqlite3.OperationalError) -> DatabaseUnavailable:
+    return DatabaseUnavailable(
+        f"The database does not take the batch: {exc}.",
+        hint="It is tried again; look for a full disk or a process that holds the database.",
+    )
