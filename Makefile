@@ -33,7 +33,7 @@ format: setup-test ## mend what lint complains of, where a tool can
 
 types: setup-test ## check types, strictly
 	$(bin)/mypy
-	$(if $(wildcard device/src),$(bin)/mypy device/src)
+	$(if $(wildcard device/pyproject.toml),cd device && ../$(bin)/mypy)
 
 bench: setup-test ## measure throughput and delays on this machine
 	$(bin)/python -m bench $(ARGS)
@@ -42,7 +42,7 @@ soak: setup-test ## run the long tests, which `make test` leaves out
 	$(bin)/pytest -m soak --timeout=0 $(ARGS)
 
 audit: setup-test ## look for known faults in the packages we use (asks an online service)
-	$(bin)/pip-audit --require-hashes --disable-pip -r requirements.lock $(ARGS)
+	$(bin)/pip-audit --strict --require-hashes --disable-pip -r requirements.lock $(ARGS)
 
 lock: setup-test ## work out both lock files anew (ARGS=--upgrade for newer versions)
 	$(compile) --output-file requirements.lock pyproject.toml

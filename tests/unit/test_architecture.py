@@ -1,0 +1,293 @@
+"""The shape of the source: which part may know which, how long a file is, what it may not do."""
+
+from __future__ import annotations
+
+import ast
+import io
+import statistics
+import tokenize
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import pytest
+
+from tests.support.source import ROOT, Module, modules, parse
+
+SOURCE = ROOT / "src" / "mooring"
+DEVICE_SOURCE = ROOT / "device" / "src" / "mooring_device"
+
+LONGEST_FILE = 600
+LONGEST_MEDIAN = 200
+
+# Who may import whom: a module imports from its own layer and those above it in this list.
+# The first pattern that fits decides, the most particular first.
+LAYERS = (
+    "foundations",  # knows nothing of Mooring's purpose
+    "connections",  # database, broker link, the protocols the rest is written against
+    "rules",  # values, decisions and single-purpose I/O of a domain
+    "stores",  # SQL of a domain
+    "services",  # what one can do
+    "composition",  # builds the services of a process
+    "faces",  # how people and programs reach them
+)
+PLACES = (
+    ("mooring", "foundations"),
+    ("mooring.errors", "foundations"),
+    ("mooring.settings", "foundations"),
+    ("mooring.dialects", "foundations"),
+    ("mooring.dialects.*", "foundations"),
+    ("mooring.store", "connections"),
+    ("mooring.store.*", "connections"),
+    ("mooring.link", "connections"),
+    ("mooring.link.*", "connections"),
+    ("mooring.*.protocol", "connections"),
+    ("mooring.app", "composition"),
+    ("mooring.__main__", "faces"),
+    ("mooring.cli", "faces"),
+    ("mooring.cli.*", "faces"),
+    ("mooring.http", "faces"),
+    ("mooring.http.*", "faces"),
+    ("mooring.dashboard", "faces"),
+    ("mooring.dashboard.*", "faces"),
+    ("mooring.doctor", "faces"),
+    ("mooring.doctor.*", "faces"),
+    ("mooring.*.api", "faces"),
+    ("mooring.broker.reconcile", "services"),
+    ("mooring.broker.migrate", "services"),
+    ("mooring.*.service", "services"),
+    ("mooring.*.store", "stores"),
+    *(
+        (f"mooring.{domain}{rest}", "rules")
+        for domain in (
+            "access",
+            "alerts",
+            "broker",
+            "commands",
+            "configs",
+            "devices",
+            "groups",
+            "ingest",
+            "ota",
+            "people",
+            "pki",
+            "presence",
+            "telemetry",
+        )
+        for rest in ("", ".*")
+    ),
+)
+
+
+def layer_of(name: str) -> str:
+    """The layer of a module.
+
+    Raises:
+        LookupError: no pattern fits: a package this list has not heard of.
+    """
+    for pattern, layer in PLACES:
+        if fnmatchcase(name, pattern):
+            return layer
+    raise LookupError(f"{name} has no layer: add its package to PLACES in {Path(__file__).name}.")
+
+
+def graph(found: Mapping[str, Module]) -> dict[str, set[str]]:
+    """Module → the modules of ``found`` it imports."""
+    return {name: (module.imports() & set(found)) - {name} for name, module in found.items()}
+
+
+def cycles(edges: Mapping[str, set[str]]) -> Iterator[list[str]]:
+    """Each import cycle once, as the walk that closes it.
+
+    A package that imports its own modules (to offer them under a shorter name) is no cycle
+    while those modules do not import the package.
+    """
+    done: set[str] = set()
+    for start in sorted(edges):
+        path: list[str] = []
+        waiting: list[tuple[str, Iterator[str]]] = []
+
+        def enter(name: str, path: list[str] = path, waiting: list = waiting) -> None:  # type: ignore[type-arg]
+            path.append(name)
+            waiting.append((name, iter(sorted(edges[name]))))
+
+        if start not in done:
+            enter(start)
+        while waiting:
+            name, rest = waiting[-1]
+            target = next(rest, None)
+            if target is None:
+                done.add(name)
+                path.pop()
+                waiting.pop()
+            elif target in path:
+                yield [*path[path.index(target) :], target]
+            elif target not in done:
+                enter(target)
+
+
+def upward(edges: Mapping[str, set[str]]) -> list[str]:
+    """Imports against the direction, in words."""
+    return [
+        f"{name} ({layer_of(name)}) imports {target} ({layer_of(target)})"
+        for name, targets in sorted(edges.items())
+        for target in sorted(targets)
+        if LAYERS.index(layer_of(target)) > LAYERS.index(layer_of(name))
+    ]
+
+
+def silent_handlers(module: Module) -> list[str]:
+    """``except …: pass`` that does not say why, and ``except:`` without a class."""
+    comments = {
+        token.start[0]
+        for token in tokenize.generate_tokens(io.StringIO(module.text).readline)
+        if token.type == tokenize.COMMENT
+    }
+    found = []
+    for node in ast.walk(module.tree):
+        if not isinstance(node, ast.ExceptHandler):
+            continue
+        last = node.body[-1].end_lineno or node.lineno
+        said = comments & set(range(node.lineno, last + 1))
+        empty = all(
+            isinstance(line, ast.Pass | ast.Continue)
+            or (isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant))
+            for line in node.body
+        )
+        if node.type is None or (empty and not said):
+            found.append(f"{module.name}:{node.lineno}")
+    return found
+
+
+def prints(module: Module) -> list[str]:
+    """Calls of the built-in ``print``."""
+    return [
+        f"{module.name}:{node.lineno}"
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "print"
+    ]
+
+
+# ------------------------------------------------------------------------- Mooring's source
+
+
+def test_every_module_has_a_layer() -> None:
+    for name in modules(SOURCE):
+        assert layer_of(name) in LAYERS
+
+
+def test_imports_point_one_way() -> None:
+    assert upward(graph(modules(SOURCE))) == []
+
+
+def test_there_are_no_import_cycles() -> None:
+    assert [" → ".join(cycle) for cycle in cycles(graph(modules(SOURCE)))] == []
+
+
+def test_files_stay_short() -> None:
+    lengths = {module.name: module.lines for module in modules(SOURCE).values()}
+    assert {name: lines for name, lines in lengths.items() if lines > LONGEST_FILE} == {}
+    written = [lines for lines in lengths.values() if lines]  # empty __init__.py files say nothing
+    assert statistics.median(written) <= LONGEST_MEDIAN
+
+
+def test_only_the_command_line_prints() -> None:
+    found = [
+        place
+        for name, module in modules(SOURCE).items()
+        if not name.startswith("mooring.cli")
+        for place in prints(module)
+    ]
+    assert found == []
+
+
+def test_no_error_is_swallowed_in_silence() -> None:
+    assert [place for m in modules(SOURCE).values() for place in silent_handlers(m)] == []
+
+
+def test_device_sdk_and_platform_do_not_know_each_other() -> None:
+    platform = {word for m in modules(SOURCE).values() for word in m.imports()}
+    assert {word for word in platform if word.split(".")[0] == "mooring_device"} == set()
+    sdk = modules(DEVICE_SOURCE)
+    assert "mooring_device" in sdk
+    known = {word for module in sdk.values() for word in module.imports()}
+    assert {word for word in known if word.split(".")[0] == "mooring"} == set()
+
+
+# ------------------------------------------------------------------------- the rules above
+
+
+def module(text: str, name: str = "mooring.devices.store") -> Module:
+    return parse(name, Path(f"{name.rpartition('.')[2]}.py"), text)
+
+
+def test_an_unknown_package_has_no_layer() -> None:
+    with pytest.raises(LookupError, match=r"mooring\.utils has no layer"):
+        layer_of("mooring.utils")
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [
+        ("mooring.dialects.match", "foundations"),
+        ("mooring.broker.protocol", "connections"),
+        ("mooring.devices.model", "rules"),
+        ("mooring.devices.store", "stores"),
+        ("mooring.devices.service", "services"),
+        ("mooring.devices.api", "faces"),
+    ],
+)
+def test_layers(name: str, layer: str) -> None:
+    assert layer_of(name) == layer
+
+
+def test_an_import_against_the_direction_is_found() -> None:
+    edges: dict[str, set[str]] = {
+        "mooring.devices.model": {"mooring.devices.store"},
+        "mooring.devices.store": {"mooring.store.engine"},
+        "mooring.store.engine": set(),
+    }
+    assert upward(edges) == ["mooring.devices.model (rules) imports mooring.devices.store (stores)"]
+
+
+def test_a_cycle_is_found() -> None:
+    assert list(cycles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()})) == [["b", "c", "b"]]
+    assert list(cycles({"a": {"b", "c"}, "b": {"c"}, "c": set()})) == []
+
+
+def test_every_form_of_import_is_seen() -> None:
+    text = (
+        "import mooring.errors\nfrom mooring.store import engine\nfrom . import model\n"
+        "from ..access.policy import rights_of\ndef late():\n    from mooring import app\n"
+    )
+    assert module(text).imports() >= {
+        "mooring.errors",
+        "mooring.store.engine",
+        "mooring.devices.model",
+        "mooring.access.policy",
+        "mooring.app",
+    }
+
+
+@pytest.mark.parametrize(
+    ("handler", "silent"),
+    [
+        ("except OSError:\n    pass", True),
+        ("except OSError:\n    continue", True),
+        ("except:\n    raise", True),
+        ("except OSError:\n    ...", True),
+        ("except OSError:  # it is gone already\n    pass", False),
+        ("except OSError:\n    # it is gone already\n    pass", False),
+        ("except OSError:\n    count += 1", False),
+    ],
+)
+def test_a_silent_handler_is_found(handler: str, silent: bool) -> None:
+    indented = f"try:\n    work()\n{handler}\n".replace("\n", "\n    ")
+    text = f"for item in items:\n    {indented}\n"
+    assert bool(silent_handlers(module(text))) is silent
+
+
+def test_a_print_is_found() -> None:
+    assert prints(module("print(1)\nlog.print(2)\n")) == ["mooring.devices.store:1"]
