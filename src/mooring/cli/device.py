@@ -1,0 +1,262 @@
+"""``mooring device``: devices and their credentials."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mooring.cli.frame import Session, command, noun
+from mooring.cli.output import ago, clean, iso
+
+if TYPE_CHECKING:
+    from mooring.app import App
+    from mooring.cli.snippets import BrokerAddress, Snippets
+    from mooring.devices.model import Credentials, Device
+
+__all__ = ["app", "device_document"]
+
+app = noun("Devices and their credentials.")
+
+ACCEPTANCE_SECONDS = 5.0
+NO_DEVICES = "No devices yet. Add one: mooring device add NAME --dialect mooring"
+
+Reference = Annotated[
+    str, typer.Argument(metavar="DEVICE", help="Its name, tenant:name, username or MAC address.")
+]
+Tenant = Annotated[str | None, typer.Option("--tenant", help="Only this tenant's.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+@command(app, "add")
+def add(
+    session: Session,
+    name: Annotated[str, typer.Argument(help="Its id in topics.")],
+    dialect: Annotated[str, typer.Option("--dialect", "-d", help="How it speaks.")],
+    tenant: Annotated[str, typer.Option("--tenant", help="Whose it is.")] = "default",
+    mac: Annotated[str | None, typer.Option("--mac", help="Its MAC address.")] = None,
+    label: Annotated[str, typer.Option("--label", help="What people call it.")] = "",
+    group: Annotated[
+        list[str] | None, typer.Option("--group", help="A group it is in; may be repeated.")
+    ] = None,
+) -> None:
+    """Create a device and print its password, this once, with lines to paste."""
+    from mooring.cli.address import broker_address  # noqa: PLC0415 - start-up time
+    from mooring.cli.snippets import Login, snippets  # noqa: PLC0415
+    from mooring.devices.model import NewDevice  # noqa: PLC0415
+    from mooring.store.engine import now_ms  # noqa: PLC0415
+
+    with session.open() as platform:
+        new = NewDevice(name, dialect, tenant, label, mac, tuple(group or ()))
+        credentials, changes = platform.devices.add(session.actor, new)
+        accepted, running = _wait_for_broker(platform, changes)
+        device = credentials.device
+        address = broker_address(platform.settings)
+        lines = snippets(
+            platform.catalogue.get(device.dialect),
+            device.identity,
+            Login(device.client_id, device.username, credentials.password),
+            address,
+            now_ms(),
+        )
+        if session.out.as_json:
+            session.out.document(_credentials_document(credentials, accepted, address))
+        else:
+            session.out.say(_credentials_text(credentials, accepted, running, lines))
+
+
+@command(app, "list")
+def list_(
+    session: Session,
+    tenant: Tenant = None,
+    dialect: Annotated[
+        str | None, typer.Option("--dialect", "-d", help="Only devices of this dialect.")
+    ] = None,
+    search: Annotated[
+        str | None, typer.Option("--search", help="Part of a name, label or MAC address.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many at most.")] = 50,
+    after: Annotated[
+        int, typer.Option("--after", min=0, help="Go on after the device with this number.")
+    ] = 0,
+) -> None:
+    """List devices in the order they were added."""
+    with session.open() as platform:
+        found = platform.devices.page(
+            session.actor,
+            limit=limit + 1,
+            after=after,
+            tenant=tenant,
+            dialect=dialect,
+            search=search,
+        )
+    shown, more = found[:limit], len(found) > limit
+    if session.out.as_json:
+        session.out.document(
+            {
+                "devices": [device_document(device) for device in shown],
+                "next_after": shown[-1].id if more else None,
+            }
+        )
+        return
+    narrowed = tenant or dialect or search or after
+    session.out.table(
+        ["Device", "Tenant", "Dialect", "MAC", "Label", "Groups", "Added"],
+        [
+            [d.name, d.tenant, d.dialect, d.mac, d.label, ", ".join(d.groups), ago(d.created_at)]
+            for d in shown
+        ],
+        empty="No device matches." if narrowed else NO_DEVICES,
+    )
+    if more:
+        session.out.note(f"There are more: --after {shown[-1].id} goes on, or raise --limit.")
+
+
+@command(app, "show")
+def show(session: Session, reference: Reference) -> None:
+    """Show one device: who it is, its topics, and what was last heard of it."""
+    with session.open() as platform:
+        device = platform.devices.get(session.actor, reference)
+        topics = platform.devices.topics(device)
+        state = platform.devices.state(session.actor, device)
+    if session.out.as_json:
+        session.out.document(
+            {**device_document(device), "topics": topics, "state": _state_document(state)}
+        )
+        return
+    session.out.facts(
+        [
+            ("device", device.name),
+            ("tenant", device.tenant),
+            ("dialect", device.dialect),
+            *([("label", device.label)] if device.label else []),
+            *([("MAC", device.mac)] if device.mac else []),
+            *([("groups", ", ".join(device.groups))] if device.groups else []),
+            ("username", device.username),
+            ("client id", device.client_id),
+            ("enabled", "yes" if device.enabled else "no"),
+            ("added", ago(device.created_at)),
+            *_state_facts(state),
+        ]
+    )
+    session.out.say("")
+    session.out.table(["Kind", "Topic"], list(topics.items()), empty="It has no topics.")
+
+
+@command(app, "remove")
+def remove(session: Session, reference: Reference, yes: Yes = False) -> int | None:
+    """Remove a device: its session ends, and its password is refused from then on."""
+    with session.open() as platform:
+        device = platform.devices.get(session.actor, reference)
+        if not session.confirm(f"Remove {clean(device.reference)} for good?", yes=yes):
+            session.out.note("Nothing was removed.")
+            return 1
+        changes = platform.devices.remove(session.actor, device.username)
+        applied, running = _wait_for_broker(platform, changes)
+    if session.out.as_json:
+        session.out.document({"removed": device_document(device), "applied_by_broker": applied})
+        return None
+    session.out.say(f"{clean(device.reference)} is removed. {_follows(applied, running, 'refuse')}")
+    return None
+
+
+@command(app, "topics")
+def topics_(session: Session, reference: Reference) -> None:
+    """Print a device's topics by kind."""
+    with session.open() as platform:
+        device = platform.devices.get(session.actor, reference)
+        topics = platform.devices.topics(device)
+        channels = platform.catalogue.get(device.dialect).channels
+    if session.out.as_json:
+        session.out.document({"device": device.name, "tenant": device.tenant, "topics": topics})
+        return
+    told = {c.name: c for c in channels} | {str(c.kind): c for c in reversed(channels)}
+    session.out.table(
+        ["Kind", "Direction", "QoS", "Topic"],
+        [[kind, told[kind].direction, told[kind].qos, topic] for kind, topic in topics.items()],
+        empty="It has no topics.",
+    )
+
+
+# ---------------------------------------------------------------------- what is printed
+
+
+def device_document(device: Device) -> dict[str, Any]:
+    """A device in JSON, without any secret."""
+    return {
+        "id": device.id,
+        "device": device.name,
+        "tenant": device.tenant,
+        "dialect": device.dialect,
+        "label": device.label,
+        "mac": device.mac,
+        "groups": list(device.groups),
+        "username": device.username,
+        "client_id": device.client_id,
+        "enabled": device.enabled,
+        "created_at": iso(device.created_at),
+    }
+
+
+def _credentials_document(
+    credentials: Credentials, accepted: bool, address: BrokerAddress
+) -> dict[str, Any]:
+    return {
+        **device_document(credentials.device),
+        "password": credentials.password,
+        "topics": credentials.topics,
+        "accepted_by_broker": accepted,
+        "broker": {
+            "host": address.host,
+            "port": address.port,
+            "tls_port": address.tls_port,
+            "ws_port": address.ws_port,
+            "cafile": address.cafile,
+        },
+    }
+
+
+def _credentials_text(
+    credentials: Credentials, accepted: bool, running: bool, lines: Snippets
+) -> str:
+    device = credentials.device
+    parts = [
+        f"{clean(device.reference)} is added. {_follows(accepted, running, 'accept')}",
+        "",
+        f"  username   {clean(device.username)}",
+        f"  password   {credentials.password}",
+        f"  client id  {clean(device.client_id)}",
+        "",
+        "The password is shown this once and is stored nowhere.",
+    ]
+    for title, text in (
+        ("Send a message:", lines.publish),
+        ("Listen:", lines.subscribe),
+        ("Python (pip install paho-mqtt):", lines.python),
+        ("ESP32 (Arduino, PubSubClient):", lines.esp32),
+    ):
+        if text:
+            parts += ["", title, "", *(f"  {line}".rstrip() for line in text.split("\n"))]
+    return "\n".join(parts)
+
+
+def _follows(applied: bool, running: bool, verb: str) -> str:
+    if applied:
+        return f"The broker {verb}s it."
+    if running:
+        return (
+            f"The broker has not confirmed within {ACCEPTANCE_SECONDS:g} s that it {verb}s it; "
+            "`mooring status` shows why."
+        )
+    return f"The broker will {verb} it as soon as it runs: mooring up"
+
+
+def _wait_for_broker(platform: App, changes: Sequence[int]) -> tuple[bool, bool]:
+    """Whether the broker has been told, and whether anything runs that could tell it."""
+    from mooring.access.waiting import wait_applied  # noqa: PLC0415 - start-up time
+    from mooring.cli.running import is_running  # noqa: PLC0415
+
+    running = is_running(platform.database)
+    applied = wait_applied(platform.database, changes, ACCEPTANCE_SECONDS if running else 0.0)
+    return applied, running

@@ -1,0 +1,202 @@
+"""What every command shares: the options that go anywhere, and the session it works in.
+
+``command`` declares a verb. Its function takes a ``Session`` first and its own options after;
+``--data-dir``, ``--json``, ``--debug`` and ``--no-color`` are added, so they are understood
+after the verb as well as before the noun. What the function returns is the exit code (``None``
+is 0). Nothing heavy is imported here: people script this, and pay for every import each time.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
+
+import typer
+
+from mooring.cli.output import Output
+from mooring.errors import Invalid, NotFound
+
+if TYPE_CHECKING:
+    from mooring.access.actor import Actor
+    from mooring.app import App
+    from mooring.settings import Origin, Settings
+
+__all__ = ["GLOBAL_OPTIONS", "Globals", "Session", "command", "noun"]
+
+P = ParamSpec("P")
+Verb = Callable[Concatenate["Session", P], int | None]
+
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="Where Mooring keeps its data (.mooring).")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+NoColor = Annotated[bool, typer.Option("--no-color", help="Print without colours.")]
+
+GLOBAL_OPTIONS: dict[str, tuple[Any, Any]] = {
+    "data_dir": (DataDir, None),
+    "json": (Json, False),
+    "debug": (Debug, False),
+    "no_color": (NoColor, False),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Globals:
+    """The options that go anywhere."""
+
+    data_dir: Path | None = None
+    json: bool = False
+    debug: bool = False
+    no_color: bool = False
+
+    def over(self, outer: Globals) -> Globals:
+        """These where they were given, the outer ones otherwise."""
+        return Globals(
+            self.data_dir or outer.data_dir,
+            self.json or outer.json,
+            self.debug or outer.debug,
+            self.no_color or outer.no_color,
+        )
+
+
+class Session:
+    """One run of one command: where it prints, who it is, and the platform it works on."""
+
+    def __init__(self, options: Globals) -> None:
+        self.options = options
+        self.out = Output(as_json=options.json, color=not options.no_color)
+
+    @functools.cached_property
+    def actor(self) -> Actor:
+        """Whoever may read the data directory is its administrator."""
+        from mooring.access.actor import Actor, Role  # noqa: PLC0415 - start-up time
+
+        return Actor(f"cli:{_login_name()}", Role.ADMIN, None, "local")
+
+    def flags(self, **flags: Any) -> dict[str, Any]:
+        """Settings given on the command line, for ``settings.load``."""
+        given = {"data_dir": self.options.data_dir, **flags}
+        return {name: value for name, value in given.items() if value not in (None, ())}
+
+    def settings(self, **flags: Any) -> tuple[Settings, dict[str, Origin]]:
+        from mooring import settings  # noqa: PLC0415 - start-up time
+
+        return settings.load(self.flags(**flags))
+
+    @contextmanager
+    def open(self, *, upgrade: bool = False, **flags: Any) -> Iterator[App]:
+        """The platform's parts for this command.
+
+        Args:
+            upgrade: make or migrate the database first.
+            flags: settings given on the command line.
+
+        Raises:
+            NotFound: nothing was ever set up in the data directory.
+        """
+        from mooring.app import open_app  # noqa: PLC0415 - start-up time
+
+        settings, _ = self.settings(**flags)
+        on_disk = settings.database_url is None or not settings.database_url.get_secret_value()
+        if not upgrade and on_disk and not settings.sqlite_path.exists():
+            raise NotFound(
+                f"There is no Mooring in {settings.data_dir} yet.",
+                hint="Run `mooring up`, or say where it is: --data-dir or MOORING_DATA_DIR.",
+                code="not_set_up",
+            )
+        with open_app(settings, upgrade=upgrade) as app:
+            yield app
+
+    def confirm(self, question: str, *, yes: bool) -> bool:
+        """Asks before something that cannot be taken back.
+
+        Raises:
+            Invalid: there is nobody to ask and ``--yes`` was not given.
+        """
+        if yes:
+            return True
+        if self.options.json or not sys.stdin.isatty():
+            raise Invalid(
+                "Nothing was done, because this needs a confirmation.",
+                hint="Give --yes to go ahead without being asked.",
+                code="confirmation_needed",
+            )
+        return typer.confirm(question, err=True)
+
+
+def command(
+    app: typer.Typer, name: str | None = None, **options: Any
+) -> Callable[[Verb[P]], Verb[P]]:
+    """Declares a command of ``app`` whose function takes a ``Session`` first."""
+
+    def declare(verb: Verb[P]) -> Verb[P]:
+        own = inspect.signature(verb, eval_str=True)
+        _, *parameters = own.parameters.values()
+        added = [
+            inspect.Parameter(
+                word, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+            )
+            for word, (annotation, default) in GLOBAL_OPTIONS.items()
+        ]
+        context = inspect.Parameter(
+            "context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
+        )
+
+        def run(context: typer.Context, **given: Any) -> int | None:
+            here = Globals(**{word: given.pop(word) for word in GLOBAL_OPTIONS})
+            outer = context.find_root().obj
+            session = Session(here.over(outer) if isinstance(outer, Globals) else here)
+            return verb(session, **given)
+
+        run.__name__ = verb.__name__
+        run.__doc__ = verb.__doc__
+        signature = own.replace(
+            parameters=[context, *(_keyword(p) for p in parameters), *added],
+            return_annotation=inspect.Signature.empty,
+        )
+        run.__signature__ = signature  # type: ignore[attr-defined]
+        run.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
+        app.command(name, **options)(run)
+        return verb
+
+    return declare
+
+
+def noun(help_text: str) -> typer.Typer:
+    """A group of verbs; alone it prints its help."""
+    app = typer.Typer(
+        help=help_text,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+        invoke_without_command=True,
+    )
+
+    @app.callback()
+    def alone(context: typer.Context) -> None:
+        if context.invoked_subcommand is None:
+            typer.echo(context.get_help(), err=True)
+            raise typer.Exit(2)
+
+    return app
+
+
+def _keyword(parameter: inspect.Parameter) -> inspect.Parameter:
+    return parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+
+
+def _login_name() -> str:
+    import getpass  # noqa: PLC0415 - start-up time
+    import os  # noqa: PLC0415
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without an entry
+        return str(os.getuid())

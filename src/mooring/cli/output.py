@@ -1,0 +1,189 @@
+"""The one place that prints: tables, JSON documents, empty states, progress.
+
+Standard output carries the data and nothing else; notes, questions and progress go to standard
+error. On a terminal tables are drawn by Rich; in a pipe they are plain aligned text. With
+``--json`` standard output is exactly one JSON document.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+__all__ = ["Output", "ago", "clean", "iso", "plain_table"]
+
+# Marks that turn the reading direction: they can make a line read as another one.
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f")
+PROGRESS_LINE_SECONDS = 5.0
+
+
+def clean(value: object) -> str:
+    """``value`` as text that cannot steer a terminal: control characters are shown, not sent.
+
+    Devices choose topics and payloads; an escape sequence in one must stay a text.
+    """
+    text = "" if value is None else str(value)
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        character
+        if unicodedata.category(character) not in ("Cc", "Cs") and character not in _TURNING
+        else character.encode("unicode_escape").decode("ascii")
+        for character in text
+    )
+
+
+def iso(time_ms: int | None) -> str | None:
+    """``2026-02-13T12:00:00.000Z``, as every time in JSON is written."""
+    if time_ms is None:
+        return None
+    from mooring.dialects.times import iso as written  # noqa: PLC0415 - start-up time
+
+    return written(time_ms)
+
+
+def ago(time_ms: int | None, now_ms: int | None = None) -> str:
+    """``3 s ago``: a time for people; ``never`` when there is none."""
+    if time_ms is None:
+        return "never"
+    now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
+    seconds = (now_ms - time_ms) / 1000
+    if seconds < -1:
+        return f"in {_span(-seconds)}"
+    return "now" if seconds < 1 else f"{_span(seconds)} ago"
+
+
+def _span(seconds: float) -> str:
+    for limit, size, word in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
+        if seconds < limit:
+            return f"{int(seconds / size)} {word}"
+    return f"{int(seconds / 86_400)} days"
+
+
+def plain_table(
+    headers: Sequence[str], rows: Sequence[Sequence[str]], right: frozenset[str] = frozenset()
+) -> str:
+    """Columns two spaces apart, headers in capitals, no line longer than its text."""
+    widths = [
+        max(len(header), *(len(row[index]) for row in rows), 0)
+        for index, header in enumerate(headers)
+    ]
+
+    def line(cells: Sequence[str]) -> str:
+        parts = [
+            cell.rjust(width) if header in right else cell.ljust(width)
+            for cell, width, header in zip(cells, widths, headers, strict=True)
+        ]
+        return "  ".join(parts).rstrip()
+
+    return "\n".join([line([header.upper() for header in headers]), *(line(row) for row in rows)])
+
+
+class Output:
+    """Where a command prints.
+
+    Args:
+        as_json: one JSON document instead of text.
+        color: whether a terminal may be coloured.
+    """
+
+    def __init__(self, *, as_json: bool = False, color: bool = True) -> None:
+        self.as_json = as_json
+        self.color = color
+
+    # ------------------------------------------------------------------ data
+
+    def document(self, data: Any) -> None:
+        """The one JSON document of this command."""
+        indent = 2 if sys.stdout.isatty() else None
+        self._write(sys.stdout, json.dumps(data, ensure_ascii=False, indent=indent, default=str))
+
+    def table(
+        self,
+        headers: Sequence[str],
+        rows: Sequence[Sequence[object]],
+        *,
+        empty: str = "",
+        right: Sequence[str] = (),
+    ) -> None:
+        """A table for people, or ``empty`` (a sentence that says what to do) without rows."""
+        cells = [[clean(cell) for cell in row] for row in rows]
+        if not cells:
+            self.say(empty)
+        elif sys.stdout.isatty():
+            self._rich_table(headers, cells, frozenset(right))
+        else:
+            self._write(sys.stdout, plain_table(headers, cells, frozenset(right)))
+
+    def facts(self, pairs: Sequence[tuple[str, object]]) -> None:
+        """Names and values, one a line, values aligned."""
+        width = max((len(name) for name, _ in pairs), default=0)
+        for name, value in pairs:
+            self._write(sys.stdout, f"{name.ljust(width)}  {clean(value)}".rstrip())
+
+    def say(self, text: str) -> None:
+        """Text that is this command's result."""
+        if text:
+            self._write(sys.stdout, text)
+
+    # ------------------------------------------------------------------ beside the data
+
+    def note(self, text: str) -> None:
+        """What a person wants to know and a script does not."""
+        if not self.as_json and text:
+            self._write(sys.stderr, text)
+
+    @contextmanager
+    def progress(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
+        """Long work: gives a function to call with what is done so far.
+
+        A bar on a terminal, otherwise a line every few seconds; nothing with ``--json``.
+        """
+        if self.as_json:
+            yield lambda _done: None
+        elif sys.stderr.isatty():
+            from rich.console import Console  # noqa: PLC0415 - start-up time
+            from rich.progress import Progress  # noqa: PLC0415
+
+            console = Console(stderr=True, no_color=not self.color or None)
+            with Progress(console=console, transient=True) as bar:
+                task = bar.add_task(title, total=total)
+                yield lambda done: bar.update(task, completed=done)
+        else:
+            said_at = time.monotonic()
+
+            def report(done: int) -> None:
+                nonlocal said_at
+                if time.monotonic() - said_at >= PROGRESS_LINE_SECONDS:
+                    said_at = time.monotonic()
+                    self.note(f"{title}: {done} of {total}")
+
+            yield report
+
+    # ------------------------------------------------------------------ inside
+
+    def _rich_table(
+        self, headers: Sequence[str], rows: Sequence[Sequence[str]], right: frozenset[str]
+    ) -> None:
+        from rich.box import SIMPLE_HEAD  # noqa: PLC0415 - start-up time
+        from rich.console import Console  # noqa: PLC0415
+        from rich.table import Table  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
+
+        table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+        for header in headers:
+            table.add_column(
+                header, justify="right" if header in right else "left", overflow="fold"
+            )
+        for row in rows:
+            table.add_row(*(Text(cell) for cell in row))
+        Console(no_color=not self.color or None, highlight=False).print(table)
+
+    @staticmethod
+    def _write(stream: TextIO, text: str) -> None:
+        print(text, file=stream, flush=True)
