@@ -1,0 +1,1 @@
+"""What devices said, read back: latest values, history, state, dead letters, strangers."""

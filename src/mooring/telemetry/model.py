@@ -1,0 +1,173 @@
+"""Values of what devices said. Times are epoch milliseconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from mooring.dialects import Scalar
+
+__all__ = [
+    "DeadLetter",
+    "DeviceLatest",
+    "DeviceState",
+    "Key",
+    "Overview",
+    "Page",
+    "Point",
+    "ProcessInfo",
+    "Reading",
+    "Stranger",
+]
+
+T = TypeVar("T")
+
+Key = tuple[int | str, ...]  # where a page ended: the sort key of its last row
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """A piece of a longer list. ``next`` is given back to get what follows; ``None``: the end."""
+
+    items: list[T]
+    next: Key | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One message of a device.
+
+    Attributes:
+        channel, kind: what it was said on, and what that means.
+        ts: the device's time, or the receive time where that is not to be had.
+        time_source: ``device``, ``received`` (it gave no time) or ``implausible`` (it gave
+            one that cannot be).
+        values: metric → value, flattened as the dialect's payload shape says.
+        payload: the payload as it was sent: parsed JSON, or text.
+        id, seq: the number of the stored row and the device's sequence number (history only).
+    """
+
+    channel: str
+    kind: str
+    ts: int
+    received_at: int
+    time_source: str
+    values: dict[str, Scalar]
+    payload: Any
+    id: int | None = None
+    seq: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One value of one metric."""
+
+    ts: int
+    value: Scalar
+    channel: str
+    received_at: int
+    time_source: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceLatest:
+    """The newest message of each channel of one device, and whether it is there."""
+
+    id: int
+    tenant: str
+    name: str
+    label: str
+    dialect: str
+    last_seen_at: int | None
+    online: bool | None
+    connected: bool | None
+    firmware: str | None
+    readings: list[Reading] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceState:
+    """What is known of a device's state; ``None`` where it never said.
+
+    ``online`` is what the device says, ``connected`` what the broker's log says.
+    """
+
+    last_seen_at: int | None = None
+    online: bool | None = None
+    online_at: int | None = None
+    firmware: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    metadata_at: int | None = None
+    connected: bool | None = None
+    connected_at: int | None = None
+    address: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that could not be stored as telemetry, and why.
+
+    ``payload`` holds its first bytes, ``size`` says how many it had.
+    """
+
+    id: int
+    received_at: int
+    reason: str
+    detail: str
+    topic: str
+    tenant: str | None
+    device: str | None
+    size: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """A device that speaks but was never added."""
+
+    dialect: str
+    tenant: str
+    name: str
+    first_seen_at: int
+    last_seen_at: int
+    messages: int
+    last_topic: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessInfo:
+    """A process that says it runs; ``alive`` when it has said so lately."""
+
+    name: str
+    role: str
+    pid: int
+    host: str
+    started_at: int
+    beat_at: int
+    alive: bool
+    detail: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Figures for ``status``.
+
+    Attributes:
+        devices, online, connected, strangers, dead_letters: of the actor's tenant or all;
+            the last one is what is kept, counted up to ``DEAD_LETTERS_COUNTED``.
+        counters: the platform's counters (``messages_stored`` …); empty for an actor of one
+            tenant, like everything below.
+        outbox_waiting: changes the broker has still to be told.
+        outbox_error: the newest reason why one could not be applied; empty when none.
+        processes: what runs.
+    """
+
+    devices: int
+    online: int
+    connected: int
+    strangers: int
+    dead_letters: int
+    counters: dict[str, int]
+    outbox_waiting: int
+    outbox_error: str
+    processes: list[ProcessInfo]
