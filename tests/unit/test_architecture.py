@@ -29,7 +29,7 @@ LAYERS = (
     "stores",  # SQL of a domain
     "services",  # what one can do
     "composition",  # builds the services of a process
-    "faces",  # how people and programs reach them
+    "faces",  # the processes, and how people and programs reach them
 )
 PLACES = (
     ("mooring", "foundations"),
@@ -52,6 +52,10 @@ PLACES = (
     ("mooring.dashboard.*", "faces"),
     ("mooring.doctor", "faces"),
     ("mooring.doctor.*", "faces"),
+    ("mooring.run", "faces"),
+    ("mooring.run.*", "faces"),
+    ("mooring.simulate", "faces"),
+    ("mooring.simulate.*", "faces"),
     ("mooring.*.api", "faces"),
     ("mooring.broker.reconcile", "services"),
     ("mooring.broker.migrate", "services"),

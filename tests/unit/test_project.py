@@ -38,8 +38,8 @@ WORKPLACE = [
     r"sub-?" + "agent",
     r"(?:AI|coding) (?:agent|" + "assistant|helper)",
     "language " + "model",
-    r"\b" + "LLM",
-    r"\b" + "Claude",
+    r"\bLL" + "M",
+    r"\bClau" + "de",
     "context " + "window",
 ]
 FORBIDDEN = re.compile(
@@ -92,7 +92,7 @@ def test_every_make_command_on_a_page_is_a_target() -> None:
 
 def test_the_readme_shows_the_three_commands() -> None:
     shown = commands(text_of(ROOT / "README.md"), "make")
-    assert [word for word in shown if word in {"demo", "up", "test"}][:3] == ["demo", "up", "test"]
+    assert [word for word in dict.fromkeys(shown) if word != "help"] == ["demo", "up", "test"]
 
 
 def test_make_help_names_every_target_people_call() -> None:
