@@ -228,7 +228,7 @@ def stranger_page(
 
 def device_counts(connection: Connection, actor: Actor) -> tuple[int, int, int]:
     """Devices, those online, those connected."""
-    counted = [
+    counted: list[sa.ColumnElement[Any]] = [
         sa.func.count(),
         sa.func.count(sa.case((device_state.c.online.is_(True), 1))),
         sa.func.count(sa.case((device_state.c.connected.is_(True), 1))),
