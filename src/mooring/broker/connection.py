@@ -58,13 +58,20 @@ class Connection:
 
     @classmethod
     async def open(
-        cls, endpoint: Endpoint, *, client_id: str | None = None, within: float = 10
+        cls,
+        endpoint: Endpoint,
+        *,
+        client_id: str | None = None,
+        keep_alive: int = KEEP_ALIVE_SECONDS,
+        within: float = 10,
     ) -> Self:
         """Connect and log in.
 
         Args:
             endpoint: where and as whom.
             client_id: chosen at random unless given.
+            keep_alive: seconds after which the broker gives up on a silent client; 0: never,
+                for a connection that is idle most of the time.
             within: seconds for everything from TCP to CONNACK.
 
         Raises:
@@ -72,7 +79,7 @@ class Connection:
                 (``code`` is then ``broker_refused``).
         """
         where = f"the broker at {endpoint.host}:{endpoint.port}"
-        self = await cls._connect(endpoint, client_id, within)
+        self = await cls._connect(endpoint, client_id, keep_alive, within)
         assert self.connack is not None
         reason = self.connack.reason_code
         if reason != mqtt5.ConnAckReasonCode.SUCCESS:
@@ -86,7 +93,9 @@ class Connection:
         return self
 
     @classmethod
-    async def _connect(cls, endpoint: Endpoint, client_id: str | None, within: float) -> Self:
+    async def _connect(
+        cls, endpoint: Endpoint, client_id: str | None, keep_alive: int, within: float
+    ) -> Self:
         where = f"The broker at {endpoint.host}:{endpoint.port}"
         try:
             async with asyncio.timeout(within):
@@ -95,7 +104,7 @@ class Connection:
                 )
                 self = cls(reader, writer, where)
                 try:
-                    await self._log_in(endpoint, client_id)
+                    await self._log_in(endpoint, client_id, keep_alive)
                 except BaseException:
                     writer.transport.abort()
                     raise
@@ -107,14 +116,14 @@ class Connection:
             ) from exc
         return self
 
-    async def _log_in(self, endpoint: Endpoint, client_id: str | None) -> None:
+    async def _log_in(self, endpoint: Endpoint, client_id: str | None, keep_alive: int) -> None:
         password = endpoint.password
         packet = mqtt5.ConnectPacket(
             client_id or f"mooring-control-{secrets.token_hex(6)}",
             username=endpoint.username,
             password=None if password is None else password.encode(),
             clean_start=True,
-            keep_alive=KEEP_ALIVE_SECONDS,
+            keep_alive=keep_alive,
         )
         await self._send(packet.write())
         answer = await self.read()
@@ -229,7 +238,7 @@ async def answers(endpoint: Endpoint, *, within: float = 5) -> bool:
     An open TCP port is not enough: Mosquitto listens before it has loaded its database.
     """
     try:
-        connection = await Connection._connect(endpoint, None, within)
+        connection = await Connection._connect(endpoint, None, KEEP_ALIVE_SECONDS, within)
     except BrokerUnavailable:
         return False
     await connection.close()

@@ -8,12 +8,12 @@ steps is mended by calling again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-__all__ = ["Account", "Authority", "Difference", "DifferenceKind", "Rights"]
+__all__ = ["Account", "Applied", "Authority", "Difference", "DifferenceKind", "Rights"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +57,38 @@ class Difference:
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What ``put`` did beyond what it was asked.
+
+    Attributes:
+        adopted: username → verifier, where the broker made a verifier of its own from the
+            secret. The caller stores it in place of the account's, in the transaction that
+            settles the change; from then on ``compare`` sees no difference.
+        needs_replace: accounts that are *not* in force: the broker takes passwords only in
+            clear and the secret was not given, so only ``replace`` can bring the verifier.
+    """
+
+    adopted: Mapping[str, str] = field(default_factory=dict)
+    needs_replace: tuple[str, ...] = ()
+
+
 class Authority(Protocol):
     """Makes a broker accept exactly the accounts the database says.
 
     Raises ``BrokerUnavailable`` when the broker cannot be reached; nothing else is expected.
     """
 
-    async def put(self, accounts: Sequence[Account]) -> None:
-        """Create or change accounts; in force when it returns."""
+    async def put(
+        self, accounts: Sequence[Account], secrets: Mapping[str, str] | None = None
+    ) -> Applied:
+        """Create or change accounts; in force when it returns.
+
+        Args:
+            accounts: as they shall be.
+            secrets: username → password in clear, where it is still known. An authority that
+                can set verifiers does not look at it; the result is to be obeyed either way.
+        """
         ...
 
     async def remove(self, usernames: Sequence[str]) -> None:
@@ -76,7 +100,8 @@ class Authority(Protocol):
         ...
 
     async def usernames(self) -> set[str]:
-        """Every login the broker would accept now."""
+        """Every login the broker would accept now, but for Mooring's own account and those it
+        was told to leave alone."""
         ...
 
     async def compare(self, accounts: Iterable[Account]) -> list[Difference]:
