@@ -1,0 +1,34 @@
+"""Waiting, briefly, until the broker has been told of a change."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from mooring.store.engine import Database
+from mooring.store.schema import outbox
+
+__all__ = ["wait_applied"]
+
+POLL_SECONDS = 0.01
+
+
+def wait_applied(database: Database, ids: Sequence[int], timeout: float) -> bool:
+    """Whether every one of these outbox changes is settled within ``timeout`` seconds.
+
+    A change that a later one made moot counts as settled. With a timeout of 0 it looks once.
+    """
+    if not ids:
+        return True
+    statement = sa.select(outbox.c.id).where(outbox.c.id.in_(ids)).limit(1)
+    deadline = time.monotonic() + timeout
+    while True:
+        with database.read() as connection:
+            if connection.execute(statement).first() is None:
+                return True
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return False
+        time.sleep(min(POLL_SECONDS, left))
