@@ -80,7 +80,7 @@ def check_pair(
     return problems
 
 
-def check_crl(crl: Path, ca: Path, now: datetime) -> list[Problem]:
+def check_crl(path: Path, trust: Path, now: datetime) -> list[Problem]:
     """Everything wrong with the revocation lists for a broker that asks for certificates.
 
     Check it before every reload: Mosquitto 2.0 that finds the file missing or damaged on SIGHUP
@@ -88,36 +88,41 @@ def check_crl(crl: Path, ca: Path, now: datetime) -> list[Problem]:
     refuses every certificate.
 
     Args:
-        crl: PEM, one list for each CA.
-        ca: PEM, the CAs that client certificates may come from.
+        path: PEM, one list for each CA.
+        trust: PEM, the CAs that client certificates may come from.
     """
     problems: list[Problem] = []
-    data = read(crl, "revocation list", problems)
-    issuers = read_certificates(ca, "CA", problems)
+    data = read(path, "revocation list", problems)
+    issuers = read_certificates(trust, "CA", problems)
     if data is None:
         return problems
     try:
         lists = read_crls(data)
-        missing = [each for each in issuers if not any(_signed_list(each, crl) for crl in lists)]
+        made_by = [(ca, [crl for crl in lists if _signed_list(ca, crl)]) for ca in issuers]
     except (ValueError, UnsupportedAlgorithm):
-        return [*problems, not_pem(crl, "revocation list", "the text is damaged")]
-    problems += [
-        Problem(
-            "crl_missing",
-            f"The file {crl} has no revocation list of the CA {issuer.subject.rfc4514_string()!r}.",
-            "Start Mooring again, or run: mooring cert init; it writes the file anew.",
-        )
-        for issuer in missing
-    ]
-    problems += [
-        Problem(
-            "crl_expired",
-            f"A revocation list in {crl} ended on {each.next_update_utc:%Y-%m-%d}.",
-            "Look at this machine's clock; a CA that has expired needs a rollover.",
-        )
-        for each in lists
-        if each.next_update_utc is not None and each.next_update_utc < now
-    ]
+        return [*problems, not_pem(path, "revocation list", "the text is damaged")]
+    for issuer, own in made_by:
+        if issuer.not_valid_after_utc < now:
+            continue  # its certificates are refused for their age, whatever a list says
+        name = issuer.subject.rfc4514_string()
+        ends = [crl.next_update_utc for crl in own if crl.next_update_utc is not None]
+        if not own:
+            problems.append(
+                Problem(
+                    "crl_missing",
+                    f"The file {path} has no revocation list of the CA {name!r}.",
+                    "Start Mooring again, or run: mooring cert init; it writes the file anew.",
+                )
+            )
+        elif ends and max(ends) < now:
+            problems.append(
+                Problem(
+                    "crl_expired",
+                    f"The revocation list of the CA {name!r} in {path} ended on "
+                    f"{max(ends):%Y-%m-%d}.",
+                    "Look at this machine's clock, and run: mooring cert init.",
+                )
+            )
     return problems
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import ssl
+import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 __all__ = ["Problem", "not_pem", "read", "read_certificates", "read_key", "read_roots"]
 
 _MAX_BYTES = 1024 * 1024
+_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.S)
 #: Where Debian, Fedora and macOS keep the public CAs in one file.
 _SYSTEM_CAS = (
     "/etc/ssl/certs/ca-certificates.crt",
@@ -147,7 +151,7 @@ def read_roots(ca: Path | None, problems: list[Problem]) -> list[x509.Certificat
         return read_certificates(ca, "CA", problems)
     for system in (ssl.get_default_verify_paths().cafile, *_SYSTEM_CAS):
         if system and Path(system).is_file():
-            return read_certificates(Path(system), "CA", problems)
+            return _system_cas(Path(system))
     problems.append(
         Problem(
             "no_system_cas",
@@ -157,3 +161,14 @@ def read_roots(ca: Path | None, problems: list[Problem]) -> list[x509.Certificat
         )
     )
     return []
+
+
+def _system_cas(path: Path) -> list[x509.Certificate]:
+    found = []
+    with warnings.catch_warnings():
+        # Old public CAs break today's rules (a serial of zero); that is not our user's business.
+        warnings.simplefilter("ignore")
+        for block in re.findall(_CERTIFICATE, path.read_bytes()):
+            with suppress(ValueError):  # one CA we cannot read must not hide the others
+                found.append(x509.load_pem_x509_certificate(block))
+    return found
