@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import re
+import sys
 import tomllib
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from packaging.utils import canonicalize_name
 
 from mooring import __version__
 from tests.support.markdown import anchors, commands, links
-from tests.support.source import ROOT, tracked_files
+from tests.support.source import ROOT, modules, tracked_files
 
 DOCS = ROOT / "docs"
 
@@ -210,6 +212,26 @@ def test_the_lock_holds_every_dependency_at_a_version_that_fits() -> None:
             name = canonicalize_name(wanted.name)
             assert name in pinned, f"{lock} lacks {name}: run make lock"
             assert wanted.specifier.contains(pinned[name][0]), f"{lock}: {line}: run make lock"
+
+
+@pytest.mark.parametrize(
+    ("folder", "package"), [(ROOT, "mooring"), (ROOT / "device", "mooring_device")]
+)
+def test_every_package_the_source_imports_is_declared(folder: Path, package: str) -> None:
+    """What came along with another package today may not come along tomorrow."""
+    declared = {
+        canonicalize_name(Requirement(line).name) for line in project(folder)["dependencies"]
+    }
+    provided_by = packages_distributions()
+    undeclared = {
+        f"{module.name}: {top}"
+        for module in modules(folder / "src" / package).values()
+        for top in {word.split(".")[0] for word in module.imports()}
+        if top not in sys.stdlib_module_names
+        and top != package
+        and not declared & {canonicalize_name(name) for name in provided_by.get(top, [])}
+    }
+    assert undeclared == set()
 
 
 def test_both_locks_agree_and_hold_hashes() -> None:
