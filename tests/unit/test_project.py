@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -142,6 +143,34 @@ def test_the_changelog_has_this_version() -> None:
 
 def test_the_package_says_the_same_version() -> None:
     assert project(ROOT)["version"] == __version__
+
+
+# ------------------------------------------------------------------------- set-up
+
+
+def set_up(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [ROOT / "scripts" / "setup.sh", *words],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("words", [("--for", "nothing"), ("--for",), ("--for=",), ("test",)])
+def test_set_up_refuses_what_it_does_not_know(words: tuple[str, ...]) -> None:
+    done = set_up(*words)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr == "usage: scripts/setup.sh [--for run|test]\n"
+
+
+def test_set_up_explains_itself() -> None:
+    done = set_up("--help")
+    assert done.returncode == 0
+    assert "scripts/setup.sh --for test" in done.stdout
+    assert "set -eu" not in done.stdout
 
 
 # ------------------------------------------------------------------------- what is in no file
