@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from mooring.access import store as access
 from mooring.access.actor import SYSTEM, Actor, Role
 from mooring.access.instance import Instance
-from mooring.devices.store import ensure_tenant, tenant_names
+from mooring.devices.store import ensure_tenant
 from mooring.dialects import check_word
 from mooring.errors import Conflict, Invalid, NotFound, TooMany, Unauthorized
 from mooring.people import passwords, store, tokens
@@ -338,11 +338,11 @@ class People:
 
     # ------------------------------------------------------------------ tenants
 
-    def tenants(self, actor: Actor) -> list[str]:
-        """The names of the tenants the actor sees."""
+    def tenants(self, actor: Actor, *, limit: int | None = None, after: str = "") -> list[str]:
+        """The names of the tenants the actor sees, from the one after ``after``."""
         actor.require(Role.VIEWER, actor.tenant)
         with self.database.read() as connection:
-            return tenant_names(connection, actor)
+            return store.tenant_page(connection, actor, limit=limit, after=after)
 
     def add_tenant(self, actor: Actor, name: str, *, reason: str = "") -> None:
         """Adds an owner of devices, before its first device.

@@ -29,6 +29,7 @@ __all__ = [
     "set_disabled",
     "set_password_hash",
     "tenant_exists",
+    "tenant_page",
     "user_by_name",
     "user_page",
 ]
@@ -66,6 +67,19 @@ def _key(row: Sequence[Any]) -> ApiKey:
 def tenant_exists(connection: Connection, name: str) -> bool:
     found = connection.execute(sa.select(tenants.c.name).where(tenants.c.name == name))
     return found.first() is not None
+
+
+def tenant_page(
+    connection: Connection, actor: Actor, *, limit: int | None, after: str
+) -> list[str]:
+    """By name, from the one after ``after``."""
+    statement = (
+        sa.select(tenants.c.name)
+        .where(tenants.c.name > after)
+        .order_by(tenants.c.name)
+        .limit(limit)
+    )
+    return list(connection.execute(walled(statement, tenants.c.name, actor)).scalars())
 
 
 # ------------------------------------------------------------------ people
