@@ -197,14 +197,19 @@ def _settle_crl(
     for ca in trusted:
         mine = next((crl for crl in present if is_by(crl, ca)), None)
         wanted = None if revoked is None else revoked.get(ca.fingerprint, ())
-        if mine is None:
+        if mine is None or (wanted is not None and not _says(mine, wanted, ca)):
             mine = build_crl(ca, wanted or (), now=now)
-        elif wanted is not None and {serial_text(line.serial_number) for line in mine} != {
-            entry.serial for entry in wanted
-        }:
-            mine = build_crl(ca, wanted, now=now)
         lists.append(mine)
     return _put(files.paths.crl, crl_pem(lists))
+
+
+def _says(
+    crl: x509.CertificateRevocationList, wanted: Sequence[Revocation], ca: CertificateAuthority
+) -> bool:
+    """Whether the list holds exactly these certificates, for as long as the CA lasts."""
+    return crl.next_update_utc == ca.certificate.not_valid_after_utc and {
+        serial_text(line.serial_number) for line in crl
+    } == {entry.serial for entry in wanted}
 
 
 def _key_type_of(ca: CertificateAuthority) -> KeyType:

@@ -9,8 +9,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, pkcs12
 
-from mooring.errors import Conflict, DatabaseUnavailable, Gone, Invalid, NotFound
-from mooring.pki.crl import read_crls
+from mooring.errors import Conflict, DatabaseUnavailable, Gone, Invalid, MooringError, NotFound
+from mooring.pki.crl import build_crl, crl_pem, read_crls
 from mooring.pki.files import PkiFiles
 from mooring.pki.keys import same
 from mooring.pki.ledger import CertificateRecord
@@ -153,13 +153,32 @@ def test_revoking(pki: PkiService, ledger: MemoryLedger) -> None:
         pki.renew("d")
 
 
-def test_revoking_needs_to_know_what(pki: PkiService) -> None:
-    for arguments in ({}, {"serial": "1", "username": "d"}, {"serial": "xyz"}):
-        with pytest.raises(Invalid):
-            pki.revoke(**arguments)
-    for arguments in ({"serial": "abc"}, {"username": "d"}):
-        with pytest.raises(NotFound):
-            pki.revoke(**arguments)
+@pytest.mark.parametrize(
+    ("serial", "username", "error"),
+    [
+        (None, None, Invalid),
+        ("1", "d", Invalid),
+        ("xyz", None, Invalid),
+        ("abc", None, NotFound),
+        (None, "d", NotFound),
+    ],
+)
+def test_revoking_needs_to_know_what(
+    pki: PkiService, serial: str | None, username: str | None, error: type[MooringError]
+) -> None:
+    with pytest.raises(error) as caught:
+        pki.revoke(serial=serial, username=username)
+    assert caught.value.hint
+
+
+def test_a_list_that_has_run_out_is_made_anew(pki: PkiService, tmp_path: Path) -> None:
+    ca = PkiFiles(tmp_path).authority()
+    assert ca is not None
+    stale = build_crl(ca, [], now=NOW - 9 * DAY, next_update=NOW - DAY)
+    pki.paths.crl.write_bytes(crl_pem([stale]))
+    assert [problem.code for problem in pki.check()] == ["crl_expired"]
+    assert pki.init().changed == ("crl.pem",)
+    assert pki.check() == []
 
 
 def test_a_crash_between_ledger_and_list_is_mended_at_the_next_start(
