@@ -5,6 +5,7 @@ device's rights, the lists of topics and the AsyncAPI document. Everything here 
 for reading the files.
 """
 
+from mooring.dialects.asyncapi import document
 from mooring.dialects.check import check
 from mooring.dialects.compose import compose
 from mooring.dialects.ids import MAX_WORD_BYTES, check_word, normal_mac
@@ -80,6 +81,7 @@ __all__ = [
     "check_word",
     "compile_decoder",
     "compose",
+    "document",
     "filters_overlap",
     "firmware",
     "flatten",

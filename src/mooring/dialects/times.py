@@ -27,13 +27,15 @@ def parse_time(value: object) -> int | None:
     Text without an offset is UTC. Whether the time is plausible is for the caller to say.
     """
     if isinstance(value, str):
-        # "2026-02-13…" or the compact "20260213T…": digits alone are a number
-        if value[4:5] == "-" or value[8:9] in ("T", "t", " "):
-            return _from_iso(value)
+        # Digits alone are a number, even where ISO 8601 would read them as a date
+        if "-" in value or "T" in value:
+            said = _from_iso(value)
+            if said is not None:
+                return said
         text = value.strip()
         if _NUMBER.fullmatch(text):
             return _from_number(int(text) if text.isdigit() else float(text))
-        return _from_iso(text)
+        return None if text == value else _from_iso(text)
     if isinstance(value, int | float) and not isinstance(value, bool):
         return _from_number(value)
     return None
@@ -52,7 +54,8 @@ def _from_iso(text: str) -> int | None:
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return (moment - _EPOCH) // _MILLISECOND
+    since = moment - _EPOCH  # whole numbers throughout: a float would round
+    return since.days * DAY_MS + since.seconds * 1000 + since.microseconds // 1000
 
 
 def _from_number(value: float) -> int | None:
