@@ -39,7 +39,11 @@ MAX_ITERATIONS = 10_000_000
 """Above this one login would hold the broker, which hashes in its only thread, for seconds."""
 
 SALT_BYTES = 12
+"""The only length 2.0 accepts; a line with another one lets nobody in (tried with 2.0.11)."""
+
 MAX_SALT_BYTES = 64
+"""What is read back: later versions take other lengths, too."""
+
 HASH_BYTES = 64
 PASSWORD_BYTES = 18
 """144 random bits: 24 characters, and still over 128 when some first characters are refused."""
@@ -73,6 +77,8 @@ def make(password: str, *, iterations: int = DEFAULT_ITERATIONS, salt: bytes | N
         raise Invalid("The password holds a NUL character, which MQTT brokers cut off.")
     if salt is None:
         salt = secrets.token_bytes(SALT_BYTES)
+    elif len(salt) != SALT_BYTES:
+        raise Invalid(f"The salt must have {SALT_BYTES} bytes, not {len(salt)}.")
     _check_numbers(iterations, salt)
     return str(Verifier(iterations, salt, _hash(password, iterations, salt)))
 

@@ -27,13 +27,25 @@ def test_a_verifier_accepts_its_password_and_no_other(password: str, other: str)
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(1, 300), st.binary(min_size=1, max_size=64))
+@given(st.integers(1, 300), st.binary(min_size=12, max_size=12))
 def test_parts_survive_text_and_dynamic_security(iterations: int, salt: bytes) -> None:
     verifier = verifiers.make("secret", iterations=iterations, salt=salt)
     parts = verifiers.parse(verifier)
     assert (parts.iterations, parts.salt) == (iterations, salt)
     assert str(parts) == verifier
     assert verifiers.from_dynsec(verifiers.to_dynsec(verifier)) == verifier
+
+
+@given(st.integers(1, 300), st.binary(min_size=1, max_size=64), st.binary(min_size=64, max_size=64))
+def test_salts_of_later_versions_are_read(iterations: int, salt: bytes, digest: bytes) -> None:
+    parts = verifiers.Verifier(iterations, salt, digest)
+    assert verifiers.parse(str(parts)) == parts
+
+
+@pytest.mark.parametrize("salt", [b"", b"s" * 11, b"s" * 13])
+def test_a_salt_that_mosquitto_refuses_is_not_made(salt: bytes) -> None:
+    with pytest.raises(Invalid):
+        verifiers.make("secret", salt=salt)
 
 
 def test_the_salt_is_fresh_each_time() -> None:

@@ -1,0 +1,89 @@
+"""Ways to tell a broker that its files have changed: SIGHUP, or the operator's command."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+from mooring.errors import BrokerUnavailable
+
+__all__ = ["Reload", "by_command", "by_pid", "by_pid_file"]
+
+Reload = Callable[[], Awaitable[None]]
+"""Asks the broker to read its files again; raises ``BrokerUnavailable`` when it cannot."""
+
+COMMAND_SECONDS = 30.0
+
+
+def by_pid(pid: Callable[[], int | None]) -> Reload:
+    """SIGHUP to the process that ``pid`` names at that moment."""
+
+    async def reload() -> None:
+        _hang_up(pid())
+
+    return reload
+
+
+def by_pid_file(path: Path) -> Reload:
+    """SIGHUP to the process in Mosquitto's ``pid_file``."""
+
+    async def reload() -> None:
+        try:
+            text = (await asyncio.to_thread(path.read_text, encoding="ascii")).strip()
+        except (OSError, UnicodeDecodeError) as exc:
+            raise BrokerUnavailable(
+                f"The broker's process id cannot be read from {path}.",
+                hint="Does the broker run, with pid_file in its configuration?",
+            ) from exc
+        _hang_up(int(text) if text.isdigit() else None)
+
+    return reload
+
+
+def by_command(command: Sequence[str], *, within: float = COMMAND_SECONDS) -> Reload:
+    """An operator's command, such as ``systemctl reload mosquitto``; no shell is involved."""
+
+    async def reload() -> None:
+        name = " ".join(command)
+        try:
+            child = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.PIPE,
+            )
+        except OSError as exc:
+            raise BrokerUnavailable(f"The reload command {name!r} cannot be run: {exc}.") from exc
+        try:
+            async with asyncio.timeout(within):
+                _, errors = await child.communicate()
+        except TimeoutError as exc:
+            child.kill()
+            await child.wait()
+            raise BrokerUnavailable(
+                f"The reload command {name!r} did not end within {within:g} s."
+            ) from exc
+        if child.returncode:
+            words = errors.decode(errors="replace").strip()[-200:]
+            raise BrokerUnavailable(
+                f"The reload command {name!r} failed with code {child.returncode}: {words}."
+            )
+
+    return reload
+
+
+def _hang_up(pid: int | None) -> None:
+    if pid is None or pid <= 1:
+        raise BrokerUnavailable("The broker does not run.", hint="Start it first.")
+    try:
+        os.kill(pid, signal.SIGHUP)
+    except ProcessLookupError as exc:
+        raise BrokerUnavailable(f"There is no process {pid} any more.") from exc
+    except PermissionError as exc:
+        raise BrokerUnavailable(
+            f"Mooring may not signal the broker (process {pid}).",
+            hint="Set a reload command that may.",
+        ) from exc

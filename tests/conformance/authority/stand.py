@@ -1,0 +1,206 @@
+"""A Mosquitto of its own for each test, with one authority or the other in charge."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+import mqtt5
+
+from mooring.access import verifiers
+from mooring.broker import dynsec_file
+from mooring.broker.config import BrokerConfig, DynamicSecurity, Listener, PasswordFile, render
+from mooring.broker.connection import Connection, Endpoint
+from mooring.broker.dynsec import DynsecAuthority
+from mooring.broker.installation import find_dynsec_plugin
+from mooring.broker.password_file import PasswordFileAuthority
+from mooring.broker.process import BrokerProcess
+from mooring.broker.protocol import Account, Authority, Rights
+from mooring.broker.reload import by_pid
+from mooring.errors import BrokerUnavailable
+
+SERVICE_PASSWORD = "for-the-service"
+EVERYTHING = Rights(("#",), ("#", "$SYS/#"))
+
+
+class Stand:
+    """A broker with its authority, and clients to try them with."""
+
+    authority: Authority
+    file: Path  # where accounts are kept
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        self.service = Account("mooring-service", verifiers.make(SERVICE_PASSWORD), EVERYTHING)
+        self.endpoint = Endpoint(
+            port=self.port, username=self.service.username, password=SERVICE_PASSWORD
+        )
+        self.process = BrokerProcess(
+            folder / "mosquitto.conf", self.endpoint, listens=[("127.0.0.1", self.port)]
+        )
+        self.log = folder / "broker.log"
+        self.secrets: dict[str, str] = {}
+
+    def configure(self, access: DynamicSecurity | PasswordFile) -> None:
+        config = BrokerConfig(
+            listeners=(Listener(self.port),),
+            access=access,
+            persistence=self.folder,
+            log=self.log,
+            log_types=("error", "warning", "notice", "information", "subscribe", "debug"),
+            run_as_root=os.geteuid() == 0,
+        )
+        self.process.config.write_text(render(config))
+
+    def account(self, username: str, *, secret: str | None = None, **rights: Any) -> Account:
+        """An account whose password is ``secret``, remembered for ``connect``."""
+        secret = secret or verifiers.new_password()
+        self.secrets[username] = secret
+        return Account(username, verifiers.make(secret), Rights(**rights))
+
+    def device(self, name: str) -> Account:
+        """A device with the rights of a typical dialect."""
+        return self.account(
+            name,
+            publish=(f"m/{name}/up", f"m/{name}/event/+"),
+            subscribe=(f"m/{name}/down", f"m/{name}/command/+"),
+        )
+
+    async def put(self, *accounts: Account) -> list[Account]:
+        """Put as the reconciler does: with secrets, and adopting what the broker made."""
+        applied = await self.authority.put(accounts, self.secrets)
+        assert not applied.needs_replace
+        return adopt(accounts, applied.adopted)
+
+    async def connect(self, username: str, password: str | None = None) -> Connection:
+        return await Connection.open(
+            Endpoint(port=self.port, username=username, password=password or self.secrets[username])
+        )
+
+    async def connect_service(self) -> Connection:
+        return await Connection.open(self.endpoint)
+
+    async def try_to_subscribe(self, connection: Connection, pattern: str) -> None:
+        try:
+            await connection.subscribe([pattern])
+        except BrokerUnavailable as exc:
+            assert exc.slug == "broker_refused"
+
+    def lose_the_accounts(self) -> None:
+        """Make the file as it is when nothing but Mooring's own account is known."""
+        raise NotImplementedError
+
+    async def refused(self, username: str, password: str | None = None) -> bool:
+        try:
+            connection = await self.connect(username, password)
+        except BrokerUnavailable as exc:
+            assert exc.slug == "broker_refused"
+            return True
+        await connection.close()
+        return False
+
+    def run(self, body: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Start the broker, run ``body``, stop the broker whatever happens."""
+
+        async def main() -> None:
+            try:
+                await self.process.start()
+                await self.process.wait_ready()
+                await body()
+            finally:
+                await self.close()
+                await self.process.stop()
+
+        asyncio.run(main())
+
+    async def close(self) -> None: ...
+
+
+class DynsecStand(Stand):
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.file = folder / "dynamic-security.json"
+        self.configure(DynamicSecurity(find_dynsec_plugin(), self.file))
+        self.file.write_text(dynsec_file.render([], self.service))
+        self.file.chmod(0o600)
+        self.authority = self.dynsec = DynsecAuthority(
+            self.endpoint, self.service, file=self.file, restart=self.process.restart
+        )
+
+    def lose_the_accounts(self) -> None:
+        self.file.write_text(dynsec_file.render([], self.service))
+
+    async def close(self) -> None:
+        await self.dynsec.close()
+
+
+class PasswordFileStand(Stand):
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.file = folder / "passwd"
+        self.acl = folder / "acl"
+        self.configure(PasswordFile(self.file, self.acl))
+        asyncio.run(PasswordFileAuthority(self.file, self.acl, self.service).replace([]))
+        self.authority = self.files = PasswordFileAuthority(
+            self.file,
+            self.acl,
+            self.service,
+            reload=by_pid(lambda: self.process.pid),
+            endpoint=self.endpoint,
+            debounce=0.05,
+        )
+
+    def lose_the_accounts(self) -> None:
+        self.file.write_text("")
+        self.acl.write_text("")
+
+
+def adopt(accounts: Sequence[Account], adopted: Any) -> list[Account]:
+    return [Account(a.username, adopted.get(a.username, a.verifier), a.rights) for a in accounts]
+
+
+async def publish(connection: Connection, topic: str, payload: bytes = b"x") -> bool:
+    """Send at QoS 1; whether the broker says it was allowed."""
+    await connection.publish(topic, payload)
+    while True:
+        packet = await connection.read()
+        if isinstance(packet, mqtt5.PubAckPacket):
+            return int(packet.reason_code) < 128
+
+
+async def received(connection: Connection) -> list[str]:
+    """Topics of everything that came so far: a ping's answer is behind all of it."""
+    await connection.ping()
+    topics = []
+    while True:
+        packet = await connection.read()
+        if isinstance(packet, mqtt5.PingRespPacket):
+            return topics
+        if isinstance(packet, mqtt5.PublishPacket):
+            topics.append(packet.topic)
+
+
+async def alive(connection: Connection) -> bool:
+    """Whether the session still stands."""
+    try:
+        await received(connection)
+    except BrokerUnavailable:
+        return False
+    return True
+
+
+async def ends(connection: Connection) -> None:
+    """Wait until the broker has ended the session."""
+    async with asyncio.timeout(10):
+        try:
+            while True:
+                await connection.read()
+        except BrokerUnavailable:
+            return
