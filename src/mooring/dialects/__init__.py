@@ -6,11 +6,22 @@ for reading the files.
 """
 
 from mooring.dialects.asyncapi import document
-from mooring.dialects.check import check
-from mooring.dialects.compose import compose
+from mooring.dialects.checking import check
 from mooring.dialects.ids import MAX_WORD_BYTES, check_word, normal_mac
 from mooring.dialects.load import Catalogue, builtin, load_all, load_file
 from mooring.dialects.match import Match, Router
+from mooring.dialects.meaning import (
+    Scalar,
+    firmware,
+    flatten,
+    identifier,
+    metadata,
+    name,
+    online,
+    online_word,
+    readings,
+    reply_to,
+)
 from mooring.dialects.mistakes import Mistake
 from mooring.dialects.model import (
     Attribute,
@@ -24,6 +35,7 @@ from mooring.dialects.model import (
     PayloadShape,
     TimeFormat,
 )
+from mooring.dialects.outgoing import compose
 from mooring.dialects.payload import (
     BadPayload,
     Decoded,
@@ -32,18 +44,6 @@ from mooring.dialects.payload import (
     Reason,
     TimeSource,
     compile_decoder,
-)
-from mooring.dialects.readings import (
-    Scalar,
-    firmware,
-    flatten,
-    identifier,
-    metadata,
-    name,
-    online,
-    online_word,
-    readings,
-    reply_to,
 )
 from mooring.dialects.times import iso, parse_time
 from mooring.dialects.topics import (

@@ -8,7 +8,7 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
-from mooring.dialects.check import check
+from mooring.dialects.checking import check
 from mooring.dialects.mistakes import Mistake
 from mooring.dialects.model import Dialect
 from mooring.errors import Internal, InvalidDialect, NotFound

@@ -3,7 +3,7 @@
 Pure: bytes and the receive time in, a ``Decoded`` or a ``BadPayload`` out. A bad payload is
 a result, never an exception. The whole payload is validated (UTF-8, JSON, number range,
 depth), because what is stored must be readable by every database and client later; but only
-the time, the sequence number and the required keys are looked at. ``mooring.dialects.readings``
+the time, the sequence number and the required keys are looked at. ``mooring.dialects.meaning``
 looks at the rest.
 """
 
