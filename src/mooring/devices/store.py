@@ -50,7 +50,7 @@ _COLUMNS = (
 
 
 def _with_groups(connection: Connection, rows: Iterable[Sequence[Any]]) -> list[Device]:
-    found = list(rows)
+    found = [tuple(row) for row in rows]
     groups: dict[int, list[str]] = defaultdict(list)
     if found:
         members = sa.select(device_groups.c.device_id, device_groups.c.group_name).order_by(

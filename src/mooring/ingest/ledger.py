@@ -6,15 +6,16 @@ payload are committed; a repeated packet whose id and checksum are there is stor
 This holds for every message, also one with neither time nor sequence number. The checksum
 guards against a broker that lost its session and gives old ids to new messages.
 
-The broker has at most ``window`` messages unacknowledged, and TCP keeps our acknowledgements
-in order, so the newest batches that together hold ``window`` packets are enough.
+Several committed messages may share a packet id: Mosquitto 2.0 sends a resumed session's whole
+queue without regard to our receive maximum, and the ids run round. So pairs are kept, not ids,
+and twice as many as the window is wide.
 """
 
 from __future__ import annotations
 
 import struct
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 __all__ = ["Ledger", "pack", "unpack"]
 
@@ -31,7 +32,7 @@ def unpack(packets: bytes) -> list[tuple[int, int]]:
 
 
 class Ledger:
-    """What has been committed lately, by packet id.
+    """What has been committed lately.
 
     Args:
         window: the receive maximum of the connection.
@@ -39,34 +40,38 @@ class Ledger:
     """
 
     def __init__(self, window: int, stored: Iterable[tuple[int, bytes]] = ()) -> None:
-        self._window = window
-        self._checksums: dict[int, int] = {}
-        self._batches: deque[tuple[int, int]] = deque()  # number, size
+        self._keep = 2 * window
+        self._batches: deque[tuple[int, Sequence[tuple[int, int]]]] = deque()
+        self._known: dict[tuple[int, int], int] = {}  # pair → newest batch that holds it
         self._held = 0
         self.next_batch = 1
         for number, packets in stored:
             self.committed(number, unpack(packets))
 
     def has(self, packet_id: int, checksum: int) -> bool:
-        return self._checksums.get(packet_id) == checksum
+        return (packet_id, checksum) in self._known
 
     def expendable(self, adding: int) -> int:
         """The number of the newest batch that may be forgotten once ``adding`` packets more
         are committed; 0 if none."""
         held, forget = self._held + adding, 0
-        for number, size in self._batches:
-            if held - size < self._window:
+        for number, entries in self._batches:
+            if held - len(entries) < self._keep:
                 break
-            held -= size
+            held -= len(entries)
             forget = number
         return forget
 
-    def committed(self, number: int, entries: list[tuple[int, int]]) -> None:
+    def committed(self, number: int, entries: Sequence[tuple[int, int]]) -> None:
         """A batch was committed together with its entries."""
         forget = self.expendable(len(entries))
         while self._batches and self._batches[0][0] <= forget:
-            self._held -= self._batches.popleft()[1]
-        self._checksums.update(entries)
-        self._batches.append((number, len(entries)))
+            old, gone = self._batches.popleft()
+            self._held -= len(gone)
+            for pair in gone:
+                if self._known.get(pair) == old:
+                    del self._known[pair]
+        self._known.update(dict.fromkeys(entries, number))
+        self._batches.append((number, entries))
         self._held += len(entries)
         self.next_batch = number + 1

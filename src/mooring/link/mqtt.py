@@ -14,6 +14,7 @@ import logging
 import random
 import ssl
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import mqtt5
 from mqtt5 import PublishPacket, QoS
@@ -32,6 +33,9 @@ _PUBACK = [b"\x40\x02" + n.to_bytes(2, "big") for n in range(65536)]
 _PUBREC = [b"\x50\x02" + n.to_bytes(2, "big") for n in range(65536)]
 _PINGREQ = b"\xc0\x00"
 _MAX_PACKET_ID = 65535
+# Reason codes from here on say that it failed [MQTT 2.4]. The codec's codes compare as numbers
+# only through int().
+FAILURE = 0x80
 
 
 class MqttLink:
@@ -60,6 +64,7 @@ class MqttLink:
         self.connected = False
         self.connections = 0  # how many there have been; the number of the current one
         self.repeats = False  # the broker resumed our session, so repetitions may come
+        self._subscribing: asyncio.Task[None] | None = None
         self._pending: list[PublishPacket] = []
         self._broken: list[Broken] = []
         self._arrival = asyncio.Event()
@@ -74,8 +79,13 @@ class MqttLink:
     async def start(self, *, timeout: float = 10.0) -> None:  # noqa: ASYNC109 - part of the contract
         self._first = asyncio.get_running_loop().create_future()
         self._keeper = asyncio.create_task(self._keep(), name=f"link {self.endpoint.client_id}")
+        self._keeper.add_done_callback(self._ended)
         try:
             await asyncio.wait_for(asyncio.shield(self._first), timeout)
+            if self._subscribing is not None:
+                await asyncio.wait({self._subscribing}, timeout=1)
+                if self._subscribing.done():
+                    self._subscribing.result()
         except (TimeoutError, BrokerUnavailable) as exc:
             await self.close()
             if isinstance(exc, BrokerUnavailable):
@@ -87,6 +97,8 @@ class MqttLink:
             ) from exc
 
     async def take(self, limit: int, linger: float) -> Batch:
+        if self._protocol is not None:
+            await self._protocol.writable.wait()
         if not self._pending and not self._broken:
             self._arrival.clear()
             await self._arrival.wait()
@@ -187,6 +199,23 @@ class MqttLink:
             await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - jitter
             pause = min(pause * 2, RECONNECT_MOST)
 
+    def _subscribed(self, task: asyncio.Task[None]) -> None:
+        """A refused subscription means that nothing will come: say so and connect anew."""
+        if task.cancelled() or task.exception() is None:
+            return
+        log.error("%s", task.exception())
+        if self._protocol is not None:
+            self._protocol.close()
+
+    def _ended(self, keeper: asyncio.Task[None]) -> None:
+        """The task ends only when the link is closed; anything else must not stay unseen."""
+        if keeper.cancelled() or keeper.exception() is None:
+            return
+        fault = keeper.exception()
+        log.critical("the link stopped", exc_info=fault)
+        if self._first is not None and not self._first.done() and fault is not None:
+            self._first.set_exception(fault)
+
     def _explain(self, exc: Exception) -> BrokerUnavailable:
         if isinstance(exc, BrokerUnavailable):
             return exc
@@ -226,7 +255,12 @@ class MqttLink:
         self._set_connected(protocol)
         protocol.opened()
         if self._subscriptions:
-            await protocol.subscribe(list(self._subscriptions.values()))
+            # Not awaited: in a resumed session the SUBACK comes behind every message that
+            # waited, and Mosquitto 2.0 sends those without regard to our window.
+            self._subscribing = asyncio.create_task(
+                protocol.subscribe(list(self._subscriptions.values()))
+            )
+            self._subscribing.add_done_callback(self._subscribed)
         return protocol.lost
 
     def _set_connected(self, protocol: _Connection | None) -> None:
@@ -263,14 +297,19 @@ class _Connection(asyncio.Protocol):
         self._paused = False
         self._open = False
         self._early: list[PublishPacket] = []
+        # Cleared while acknowledgements pile up unsent: what is committed but not
+        # acknowledged must stay within what the ledger remembers.
+        self.writable = asyncio.Event()
+        self.writable.set()
         self._ping: asyncio.TimerHandle | None = None
         self._heard = 0.0
 
     # -- socket
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transport is one in all but inheritance
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=4 * self.link.window)
         endpoint = self.link.endpoint
         self.send(
             mqtt5.ConnectPacket(
@@ -326,6 +365,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         reason = str(exc) if exc else "closed by the broker"
+        self.writable.set()
         if self._ping is not None:
             self._ping.cancel()
         for future in self._waiting.values():
@@ -336,6 +376,12 @@ class _Connection(asyncio.Protocol):
             self.greeting.set_exception(BrokerUnavailable(f"The broker hung up: {reason}."))
         if not self.lost.done():
             self.lost.set_result(reason)
+
+    def pause_writing(self) -> None:
+        self.writable.clear()
+
+    def resume_writing(self) -> None:
+        self.writable.set()
 
     def send(self, data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
@@ -368,10 +414,12 @@ class _Connection(asyncio.Protocol):
             )
             for s in subscriptions
         ]
-        answer = await self._request(lambda n: mqtt5.SubscribePacket(n, filters).write())
+        answer = await self._request(
+            lambda n: mqtt5.SubscribePacket(n, filters).write(), within=None
+        )
         assert isinstance(answer, mqtt5.SubAckPacket)
         for wanted, code in zip(subscriptions, answer.reason_codes, strict=True):
-            if code >= mqtt5.SubAckReasonCode.UNSPECIFIED_ERROR:
+            if int(code) >= FAILURE:
                 raise BrokerUnavailable(
                     f"The broker refuses our subscription to {wanted.filter}: "
                     f"{code.name.lower().replace('_', ' ')}.",
@@ -389,21 +437,23 @@ class _Connection(asyncio.Protocol):
             answer = await self._request(packet)
         assert isinstance(answer, mqtt5.PubAckPacket | mqtt5.PubRecPacket | mqtt5.PubCompPacket)
         code = answer.reason_code
-        if code >= mqtt5.PubAckReasonCode.UNSPECIFIED_ERROR:
+        if int(code) >= FAILURE:
             raise BrokerUnavailable(
                 f"The broker refuses a message to {topic}: {code.name.lower().replace('_', ' ')}.",
                 hint="`mooring broker sync` puts the platform's own rights right.",
             )
 
-    async def _request(self, packet: Callable[[int], bytes]) -> object:
+    async def _request(
+        self, packet: Callable[[int], bytes], *, within: float | None = 30
+    ) -> object:
         number = self._next_id()
         future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         self._waiting[number] = future
         self.send(packet(number))
         try:
-            return await asyncio.wait_for(future, 30)
+            return await asyncio.wait_for(future, within)
         except TimeoutError as exc:
-            raise BrokerUnavailable("The broker did not answer within 30 s.") from exc
+            raise BrokerUnavailable(f"The broker did not answer within {within} s.") from exc
         finally:
             self._waiting.pop(number, None)
 
@@ -422,7 +472,7 @@ class _Connection(asyncio.Protocol):
                 # Nothing is kept for it: the message was committed before its PUBREC went out.
                 self.send(b"\x70\x02" + packet.packet_id.to_bytes(2, "big"))
             case mqtt5.PubRecPacket():
-                if packet.reason_code >= mqtt5.PubRecReasonCode.UNSPECIFIED_ERROR:
+                if int(packet.reason_code) >= FAILURE:
                     self._answer(packet.packet_id, packet)
                 else:
                     self.send(b"\x62\x02" + packet.packet_id.to_bytes(2, "big"))

@@ -13,7 +13,7 @@ from alembic.script import ScriptDirectory
 from mooring.errors import Conflict
 from mooring.store.engine import Database
 
-__all__ = ["Step", "pending", "require_current", "revision", "upgrade"]
+__all__ = ["Step", "pending", "require_current", "revision", "script_config", "upgrade"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,8 @@ class Step:
     title: str
 
 
-def _config() -> Config:
+def script_config() -> Config:
+    """Alembic's configuration for the migrations in this package."""
     config = Config()
     config.set_main_option("script_location", str(files("mooring.store") / "migrations"))
     config.set_main_option("path_separator", "os")
@@ -44,7 +45,7 @@ def pending(database: Database) -> list[Step]:
         Conflict: the database comes from a newer version of Mooring.
     """
     current = revision(database)
-    script = ScriptDirectory.from_config(_config())
+    script = ScriptDirectory.from_config(script_config())
     known = {step.revision for step in script.walk_revisions()}
     if current is not None and current not in known:
         raise Conflict(
@@ -64,7 +65,7 @@ def upgrade(database: Database) -> list[Step]:
     """Runs what is pending, in one transaction, and says what it ran."""
     steps = pending(database)
     if steps:
-        config = _config()
+        config = script_config()
         with database.write() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")

@@ -1,0 +1,208 @@
+"""A load generator that costs little: QoS 1 publishes written in blocks over a few sockets.
+
+    python bench/generator.py --port 1883 --username U --password-env VAR --topic T --rate 20000
+
+Prints one JSON document: sent, acknowledged, seconds. Each payload is a 230-byte reading of its
+own, with a time and a number. The rate is kept by blocks of a hundredth of a second; without
+``--rate`` it sends as fast as the broker acknowledges.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import selectors
+import socket
+import struct
+import time
+from dataclasses import dataclass, field
+
+BLOCK_SECONDS = 0.01
+WINDOW = 60  # unacknowledged messages a connection; below any broker's inflight limit
+
+
+def string(text: str) -> bytes:
+    raw = text.encode()
+    return struct.pack("!H", len(raw)) + raw
+
+
+def remaining(length: int) -> bytes:
+    out = bytearray()
+    while True:
+        length, digit = divmod(length, 128)
+        out.append(digit | (0x80 if length else 0))
+        if not length:
+            return bytes(out)
+
+
+def connect_packet(client_id: str, username: str, password: str) -> bytes:
+    flags = 0x02 | (0x80 if username else 0) | (0x40 if password else 0)
+    body = string("MQTT") + bytes([4, flags]) + struct.pack("!H", 60) + string(client_id)
+    if username:
+        body += string(username)
+    if password:
+        body += string(password)
+    return b"\x10" + remaining(len(body)) + body
+
+
+def payload(number: int, size: int) -> bytes:
+    """A reading of ``size`` bytes with six sensors."""
+    now = time.time_ns() // 1_000_000
+    text = (
+        f'{{"timestamp":{now},"deviceId":"bench","n":{number},"sensors":{{"temperature":'
+        f'{20 + number % 100 / 10:.1f},"humidity":{50 + number % 300 / 10:.1f},"gasPpm":'
+        f'{400 + number % 50},"voltageV":{229 + number % 20 / 10:.1f},"powerW":'
+        f'{number % 1500}.5,"flame":false}},"metadata":{{"pad":"'
+    )
+    return (text + "x" * (size - len(text) - 3) + '"}}').encode()
+
+
+@dataclass
+class Client:
+    """One connection: what it may still send and what came back."""
+
+    sock: socket.socket
+    topic: bytes
+    next_id: int = 1
+    in_flight: int = 0
+    acknowledged: int = 0
+    rest: bytes = b""
+    out: bytearray = field(default_factory=bytearray)
+
+    def add(self, number: int, size: int) -> None:
+        body = payload(number, size)
+        head = self.topic + struct.pack("!H", self.next_id)
+        self.out += b"\x32" + remaining(len(head) + len(body)) + head + body
+        self.next_id = self.next_id % 65535 + 1
+        self.in_flight += 1
+
+    def flush(self) -> None:
+        if self.out:
+            try:
+                sent = self.sock.send(self.out)
+            except BlockingIOError:
+                return
+            del self.out[:sent]
+
+    def read(self) -> None:
+        data = self.sock.recv(65536)
+        if not data:
+            raise ConnectionError("the broker closed the connection")
+        data = self.rest + data
+        whole = len(data) // 4 * 4  # every PUBACK of MQTT 3.1.1 has four bytes
+        self.rest = data[whole:]
+        self.in_flight -= whole // 4
+        self.acknowledged += whole // 4
+
+
+def open_client(
+    host: str, port: int, client_id: str, username: str, password: str, topic: str
+) -> Client:
+    sock = socket.create_connection((host, port), timeout=10)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.sendall(connect_packet(client_id, username, password))
+    answer = sock.recv(4)
+    if answer[3:] != b"\x00":
+        raise ConnectionError(f"the broker refuses {username}: {answer!r}")
+    sock.setblocking(False)
+    return Client(sock, string(topic))
+
+
+def run(
+    clients: list[Client], *, rate: float, seconds: float, count: int, size: int, window: int
+) -> dict[str, float]:
+    selector = selectors.DefaultSelector()
+    for client in clients:
+        selector.register(client.sock, selectors.EVENT_READ, client)
+    start = time.monotonic()
+    sent, turn = 0, 0
+    end = start + seconds
+    while True:
+        now = time.monotonic()
+        sending = now < end and (not count or sent < count)
+        if not sending and not any(c.in_flight or c.out for c in clients):
+            break
+        if now > end + 30:
+            break
+        if sending:
+            due = int((now - start) * rate) - sent if rate else 1_000_000
+            if count:
+                due = min(due, count - sent)
+            for _ in clients:
+                client = clients[turn % len(clients)]
+                turn += 1
+                room = min(due, window - client.in_flight)
+                for _ in range(room):
+                    client.add(sent, size)
+                    sent += 1
+                due -= max(room, 0)
+        for client in clients:
+            client.flush()
+        for key, _ in selector.select(BLOCK_SECONDS / 2 if rate else 0.001):
+            key.data.read()
+    elapsed = time.monotonic() - start
+    return {
+        "sent": sent,
+        "acknowledged": sum(c.acknowledged for c in clients),
+        "seconds": round(elapsed, 3),
+        "rate": round(sum(c.acknowledged for c in clients) / elapsed, 1),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--username", default="")
+    parser.add_argument("--password-env", default="BENCH_PASSWORD")
+    parser.add_argument(
+        "--logins", help="JSON file: a list of {username, password, client_id, topic}"
+    )
+    parser.add_argument("--topic", default="bench")
+    parser.add_argument("--rate", type=float, default=0)
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--count", type=int, default=0)
+    parser.add_argument("--size", type=int, default=230)
+    parser.add_argument("--window", type=int, default=WINDOW)
+    options = parser.parse_args()
+    if options.logins:
+        with open(options.logins, encoding="utf-8") as file:  # noqa: PTH123
+            logins = json.load(file)
+    else:
+        password = os.environ.get(options.password_env, "")
+        logins = [
+            {
+                "username": options.username,
+                "password": password,
+                "client_id": "bench",
+                "topic": options.topic,
+            }
+        ]
+    clients = [
+        open_client(
+            options.host,
+            options.port,
+            one["client_id"],
+            one["username"],
+            one["password"],
+            one["topic"],
+        )
+        for one in logins
+    ]
+    print(
+        json.dumps(
+            run(
+                clients,
+                rate=options.rate,
+                seconds=options.seconds,
+                count=options.count,
+                size=options.size,
+                window=options.window,
+            )
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,197 @@
+"""Routes of devices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+
+from mooring.access.waiting import wait_applied
+from mooring.app import App
+from mooring.devices.model import Credentials, Device, NewDevice
+from mooring.http.auth import Platform, Who
+from mooring.http.fields import DeviceReference, Document, Line, Reason, Time, Word
+from mooring.http.paging import PageOf, PagingDep
+
+__all__ = ["CredentialsOut", "DeviceOut", "StateOut", "router"]
+
+router = APIRouter(prefix="/api/v1/devices", tags=["devices"])
+
+ACCEPTANCE_SECONDS = 2.0
+
+
+class DeviceOut(Document):
+    """A device, without any secret."""
+
+    id: int
+    device: str
+    tenant: str
+    dialect: str
+    label: str
+    mac: str | None
+    groups: list[str]
+    username: str
+    client_id: str
+    enabled: bool
+    created_at: Time
+
+
+class CredentialsOut(DeviceOut):
+    """A new device with its password, which is shown this once."""
+
+    password: str
+    topics: dict[str, str]
+    accepted_by_broker: bool
+
+
+class StateOut(Document):
+    """What is known of a device's state; null where it never said."""
+
+    last_seen_at: Time | None
+    online: bool | None
+    online_at: Time | None
+    firmware: str | None
+    metadata: dict[str, Any]
+    metadata_at: Time | None
+    connected: bool | None
+    connected_at: Time | None
+    address: str | None
+
+
+class DeviceDetails(DeviceOut):
+    """A device with its topics and state."""
+
+    topics: dict[str, str]
+    state: StateOut
+
+
+class TopicsOut(Document):
+    """Kind → topic."""
+
+    device: str
+    tenant: str
+    topics: dict[str, str]
+
+
+class RemovedOut(Document):
+    """A device that is no more."""
+
+    removed: DeviceOut
+    applied_by_broker: bool
+
+
+class DeviceIn(Document):
+    """A device to add."""
+
+    name: Word
+    dialect: Word
+    tenant: Word | None = None
+    label: Line = ""
+    mac: Line | None = None
+    groups: tuple[Word, ...] = ()
+    reason: Reason = ""
+
+
+def document(device: Device) -> dict[str, Any]:
+    """A device as every answer shows it."""
+    return {
+        "id": device.id,
+        "device": device.name,
+        "tenant": device.tenant,
+        "dialect": device.dialect,
+        "label": device.label,
+        "mac": device.mac,
+        "groups": list(device.groups),
+        "username": device.username,
+        "client_id": device.client_id,
+        "enabled": device.enabled,
+        "created_at": device.created_at,
+    }
+
+
+@router.get("", response_model=PageOf[DeviceOut])
+def list_devices(
+    *,
+    platform: Platform,
+    who: Who,
+    paging: PagingDep,
+    tenant: Word | None = None,
+    dialect: Word | None = None,
+    search: Annotated[Line, Query(description="Part of a name, label or MAC address.")] = "",
+) -> PageOf[dict[str, Any]]:
+    """Devices in the order they were added."""
+    (after,) = paging.key(int) or (0,)
+    found = platform.devices.page(
+        who,
+        limit=paging.limit + 1,
+        after=int(after),
+        tenant=tenant,
+        dialect=dialect,
+        search=search,
+    )
+    return paging.cut([document(device) for device in found], lambda item: (item["id"],))
+
+
+@router.post("", status_code=201, response_model=CredentialsOut)
+def add_device(platform: Platform, who: Who, new: DeviceIn, response: Response) -> dict[str, Any]:
+    """Creates a device; the answer shows its password once."""
+    wanted = NewDevice(
+        new.name,
+        new.dialect,
+        new.tenant or who.tenant or "default",
+        new.label,
+        new.mac,
+        tuple(new.groups),
+    )
+    credentials, changes = platform.devices.add(who, wanted, reason=new.reason)
+    response.headers["Location"] = f"{router.prefix}/{credentials.device.reference}"
+    return _credentials(credentials, _accepted(platform, changes))
+
+
+@router.get("/{device}", response_model=DeviceDetails)
+def show_device(platform: Platform, who: Who, device: DeviceReference) -> dict[str, Any]:
+    """One device, its topics, and what was last heard of it."""
+    found = platform.devices.get(who, device)
+    return {
+        **document(found),
+        "topics": platform.devices.topics(found),
+        "state": platform.telemetry.state(who, found),
+    }
+
+
+@router.delete("/{device}", response_model=RemovedOut)
+def remove_device(
+    platform: Platform, who: Who, device: DeviceReference, reason: Reason = ""
+) -> dict[str, Any]:
+    """Removes a device: its session ends and its password is refused from then on."""
+    found = platform.devices.get(who, device)
+    changes = platform.devices.remove(who, found.username, reason=reason)
+    return {"removed": document(found), "applied_by_broker": _accepted(platform, changes)}
+
+
+@router.get("/{device}/topics", response_model=TopicsOut)
+def device_topics(platform: Platform, who: Who, device: DeviceReference) -> dict[str, Any]:
+    """Where one device publishes and what it subscribes to."""
+    found = platform.devices.get(who, device)
+    return {
+        "device": found.name,
+        "tenant": found.tenant,
+        "topics": platform.devices.topics(found),
+    }
+
+
+def _credentials(credentials: Credentials, accepted: bool) -> dict[str, Any]:
+    return {
+        **document(credentials.device),
+        "password": credentials.password,
+        "topics": credentials.topics,
+        "accepted_by_broker": accepted,
+    }
+
+
+def _accepted(platform: App, changes: Sequence[int]) -> bool:
+    """Whether the broker has been told within a moment; not waited for where nothing runs
+    that could tell it."""
+    keeper = any(p.alive and p.role == "keeper" for p in platform.telemetry.processes())
+    return wait_applied(platform.database, changes, ACCEPTANCE_SECONDS if keeper else 0.0)
