@@ -89,11 +89,26 @@ class Lab:
         )
         return Mosquitto(self.directory / "broker", config=config, port=plain)
 
+    def __enter__(self) -> Lab:
+        self.broker.start()
+        # It listens before it handles signals: a SIGHUP in between would end it.
+        self.broker.wait_for_log(" running")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.broker.stop()
+
     def reload(self) -> None:
-        """SIGHUP, and wait until the broker has it; it accepts nobody in between."""
+        """SIGHUP, and wait until the broker is done with it.
+
+        It says when it begins. It is done when it answers again; a SIGHUP before that is lost.
+        """
         before = self.broker.log().count("Reloading config")
         self.broker.reload()
         wait_until(lambda: self.broker.log().count("Reloading config") > before, "the reload")
+        with socket.create_connection(("127.0.0.1", self.broker.port), timeout=20) as plain:
+            plain.sendall(_connect(None))
+            assert plain.recv(4) == b"\x20\x02\x00\x05"
 
     def context(
         self,

@@ -34,8 +34,7 @@ UNKNOWN_CA = "TLSV1_ALERT_UNKNOWN_CA"
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[Lab]:
-    lab = Lab(tmp_path)
-    with lab.broker:
+    with Lab(tmp_path) as lab:
         yield lab
 
 
@@ -50,8 +49,7 @@ def authority(lab: Lab) -> CertificateAuthority:
 
 @pytest.mark.parametrize("key_type", list(KeyType))
 def test_tls_1_2_and_1_3_and_nothing_older(tmp_path: Path, key_type: KeyType) -> None:
-    lab = Lab(tmp_path, key_type)
-    with lab.broker:
+    with Lab(tmp_path, key_type) as lab:
         for version, name in ((V12, "TLSv1.2"), (V13, "TLSv1.3")):
             attempt = lab.attempt(lab.context(version=version))
             assert (attempt.result, attempt.version) == (OK, name)
