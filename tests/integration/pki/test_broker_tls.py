@@ -235,13 +235,12 @@ def test_who_does_not_get_in(lab: Lab, version: ssl.TLSVersion) -> None:
         if version is V13
         else "SSLV3_ALERT_HANDSHAKE_FAILURE",
         "other CA": UNKNOWN_CA,
-        "same name, other key": results["same name, other key"],
+        "same name, other key": UNKNOWN_CA,
         "expired": "SSLV3_ALERT_CERTIFICATE_EXPIRED",
         "of tomorrow": "SSLV3_ALERT_BAD_CERTIFICATE",
         "the server's": "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE",
-        "the CA's": results["the CA's"],
+        "the CA's": "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE",
     }
-    assert OK not in results.values()
     assert lab.attempt_certificate(device_of(ca, now), version=version) == OK
 
 
