@@ -1,0 +1,79 @@
+"""The HTTP application: every domain's routes behind one guard."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
+
+from mooring import __version__
+from mooring.access import api as access_api
+from mooring.app import App
+from mooring.devices import api as devices_api
+from mooring.http import errors, health, metrics, mqtt, openapi, system
+from mooring.http.guard import Guard
+from mooring.http.publisher import Publisher
+from mooring.people import api as people_api
+from mooring.telemetry import api as telemetry_api
+
+__all__ = ["create_app"]
+
+ROUTERS = (
+    people_api.router,
+    telemetry_api.router,
+    devices_api.router,
+    system.router,
+    access_api.router,
+    mqtt.router,
+    health.router,
+    metrics.router,
+    openapi.router,
+)
+
+
+def create_app(platform: App) -> FastAPI:
+    """The application for one serving process.
+
+    Its connection to the broker is made when it starts up and closed when it shuts down.
+    Nothing is kept in it that another process would need.
+    """
+    publisher = Publisher(platform.endpoint(f"mooring-serve-{socket.gethostname()}-{os.getpid()}"))
+    registry, answered = metrics.new_registry(platform.telemetry)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await publisher.start()
+        try:
+            yield
+        finally:
+            await publisher.close()
+
+    api = FastAPI(
+        title="Mooring",
+        version=__version__,
+        openapi_url=None,  # served below, with the guard's own rules
+        docs_url=None,  # FastAPI's pages load scripts from other hosts
+        redoc_url=None,
+        lifespan=lifespan,
+        generate_unique_id_function=openapi.operation_id,
+        redirect_slashes=False,
+    )
+    api.state.platform = platform
+    api.state.publisher = publisher
+    api.state.registry = registry
+    api.state.readiness = health.Readiness(platform, publisher)
+    errors.install(api)
+    openapi.install(api)
+    for router in ROUTERS:
+        api.include_router(router)
+
+    @api.get(openapi.OPENAPI_PATH, include_in_schema=False)
+    def document() -> JSONResponse:
+        return JSONResponse(api.openapi())
+
+    api.add_middleware(Guard, answered=answered)
+    return api

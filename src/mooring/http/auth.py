@@ -1,0 +1,73 @@
+"""Who is asking: a login token or an API key in a header, never in a cookie or the address."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+
+from mooring.access.actor import Actor
+from mooring.app import App
+from mooring.errors import Unauthorized
+
+__all__ = ["Platform", "Who", "address_of", "bearer", "from_this_machine", "key_header", "who"]
+
+bearer = HTTPBearer(
+    auto_error=False,
+    scheme_name="bearer",
+    description="The token of POST /api/v1/login, or an API key (`mk_…`).",
+)
+key_header = APIKeyHeader(
+    name="X-API-Key", auto_error=False, scheme_name="key", description="An API key (`mk_…`)."
+)
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+
+
+def _platform(request: Request) -> App:
+    app = request.app.state.platform
+    assert isinstance(app, App)
+    return app
+
+
+Platform = Annotated[App, Depends(_platform)]
+
+
+def address_of(request: Request) -> str:
+    """Where the request came from."""
+    return request.client.host if request.client else "unknown"
+
+
+def from_this_machine(request: Request) -> bool:
+    """Whether it came from here and no proxy says that it only passed it on."""
+    try:
+        loopback = ipaddress.ip_address(address_of(request)).is_loopback
+    except ValueError:
+        return False
+    return loopback and not any(name in request.headers for name in _FORWARDED)
+
+
+def who(
+    request: Request,
+    platform: Platform,
+    token: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+    key: Annotated[str | None, Depends(key_header)],
+) -> Actor:
+    """The person or program behind the request.
+
+    Raises:
+        Unauthorized: it does not say who, or it is not true.
+    """
+    secret = token.credentials if token is not None else key
+    if not secret:
+        raise Unauthorized(
+            "This needs a login.",
+            hint="Send `Authorization: Bearer TOKEN` with a token of POST /api/v1/login or an "
+            "API key.",
+            code="login_needed",
+        )
+    return platform.people.authenticate(secret, origin=address_of(request))
+
+
+Who = Annotated[Actor, Depends(who)]

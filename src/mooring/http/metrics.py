@@ -1,0 +1,83 @@
+"""``/metrics`` for Prometheus: the platform's counters, devices, processes, this process."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.security import HTTPAuthorizationCredentials
+from prometheus_client import CollectorRegistry, Counter, GCCollector, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+
+from mooring.access.actor import SYSTEM, Role
+from mooring.http.auth import Platform, bearer, from_this_machine, key_header, who
+from mooring.telemetry.service import Telemetry
+
+__all__ = ["Figures", "new_registry", "router"]
+
+router = APIRouter(tags=["health"])
+
+_NOT_A_NAME = re.compile(r"[^a-zA-Z0-9_]")
+
+
+class Figures(Collector):
+    """The database's figures at the time of asking."""
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        self._telemetry = telemetry
+
+    def collect(self) -> Iterator[Metric]:
+        overview = self._telemetry.overview(SYSTEM)
+        for name, value in overview.counters.items():
+            word = _NOT_A_NAME.sub("_", name)
+            yield CounterMetricFamily(f"mooring_{word}", f"Counter {name}.", value=value)
+        for name, text, value in (
+            ("devices", "Devices.", overview.devices),
+            ("devices_online", "Devices that say they are online.", overview.online),
+            ("devices_connected", "Devices the broker says are connected.", overview.connected),
+            ("strangers", "Devices that speak but are not known.", overview.strangers),
+            ("outbox_waiting", "Changes the broker has still to be told.", overview.outbox_waiting),
+        ):
+            yield GaugeMetricFamily(f"mooring_{name}", text, value=value)
+        alive = GaugeMetricFamily(
+            "mooring_process_up",
+            "1 for a process that said lately it lives.",
+            labels=["name", "role"],
+        )
+        for process in overview.processes:
+            alive.add_metric([process.name, process.role], float(process.alive))
+        yield alive
+
+
+def new_registry(telemetry: Telemetry) -> tuple[CollectorRegistry, Counter]:
+    """What ``/metrics`` shows, and the counter of answers for the guard."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    GCCollector(registry=registry)
+    answered = Counter(
+        "mooring_http_requests",
+        "Requests this process answered.",
+        ["method", "status"],
+        registry=registry,
+    )
+    registry.register(Figures(telemetry))
+    return registry, answered
+
+
+@router.get("/metrics", response_class=Response)
+def metrics(
+    request: Request,
+    platform: Platform,
+    token: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+    key: Annotated[str | None, Depends(key_header)],
+) -> Response:
+    """Figures in Prometheus' text format. From other machines it needs an API key."""
+    if not from_this_machine(request):
+        who(request, platform, token, key).require(Role.VIEWER, None)
+    return Response(
+        generate_latest(request.app.state.registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
+    )

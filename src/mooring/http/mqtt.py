@@ -1,0 +1,243 @@
+"""The endpoints an IoTFlow fleet's tools already call, by their names.
+
+They work for devices of every dialect. ``device_id`` is anything a device goes by.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from mooring.access.actor import Role
+from mooring.dialects import Channel, Identity, Kind, Router, valid_filter, valid_topic_name
+from mooring.errors import Invalid, NotFound
+from mooring.http.auth import Platform, Who
+from mooring.http.fields import DeviceReference, Word
+from mooring.http.mqtt_model import (
+    BrokerStatus,
+    CommandIn,
+    CommandOut,
+    DeviceTopicsOut,
+    FleetOut,
+    MetricsOut,
+    PublishedOut,
+    PublishIn,
+    StructureOut,
+    ValidateIn,
+    ValidOut,
+)
+from mooring.http.owners import foreign_dialects, group_members, tenants_of
+from mooring.http.publisher import Publisher
+from mooring.http.publishing import Addressed, check_publish
+from mooring.http.sending import as_bytes, command_channel, note, send_command
+
+__all__ = ["FLEET_MAX", "router"]
+
+router = APIRouter(prefix="/api/v1/mqtt", tags=["mqtt"])
+
+FLEET_MAX = 1000  # devices one fleet command may reach
+
+
+@router.get("/status", response_model=BrokerStatus)
+def status(platform: Platform, who: Who, request: Request) -> dict[str, Any]:
+    """The broker, as this process sees it."""
+    publisher = _publisher(request)
+    overview = platform.telemetry.overview(who)
+    return {
+        "connected": publisher.connected,
+        "host": platform.settings.mqtt_host,
+        "port": platform.settings.mqtt_port,
+        "error": "" if publisher.connected else publisher.error,
+        "devices": overview.devices,
+        "devices_online": overview.online,
+        "devices_connected": overview.connected,
+    }
+
+
+@router.post("/publish", status_code=202, response_model=PublishedOut)
+def publish(platform: Platform, who: Who, request: Request, message: PublishIn) -> dict[str, Any]:
+    """Sends one message. Operators send to devices; administrators to any topic."""
+    matches = Router(platform.catalogue.all()).match_any(message.topic)
+    with platform.database.read() as connection:
+        addressed = [Addressed(match, tenants_of(connection, match)) for match in matches]
+    check_publish(who, message.topic, addressed)
+    payload = as_bytes(message.payload)
+    if len(payload) > platform.settings.message_size_limit:
+        raise Invalid(
+            f"The payload has {len(payload)} bytes; the broker takes "
+            f"{platform.settings.message_size_limit}.",
+            hint="Send less, or raise message_size_limit.",
+            code="payload_too_large",
+        )
+    _publisher(request).publish(message.topic, payload, qos=message.qos, retain=message.retain)
+    note(
+        platform,
+        who,
+        "mqtt.publish",
+        message.topic,
+        tenant=who.tenant,
+        reason=message.reason,
+    )
+    return {
+        "topic": message.topic,
+        "qos": message.qos,
+        "retain": message.retain,
+        "bytes": len(payload),
+    }
+
+
+@router.get("/topics/structure", response_model=StructureOut)
+def structure(platform: Platform, who: Who, dialect: Word | None = None) -> dict[str, Any]:
+    """Every channel of every dialect, or of one."""
+    who.require(Role.VIEWER, who.tenant)
+    shown = (platform.catalogue.get(dialect),) if dialect else platform.catalogue.all()
+    return {"dialects": {one.name: list(one.channels) for one in shown}}
+
+
+@router.post("/topics/validate", response_model=ValidOut)
+def validate(platform: Platform, who: Who, given: ValidateIn) -> dict[str, Any]:
+    """Whether a topic can be used, and what it means."""
+    who.require(Role.VIEWER, who.tenant)
+    is_topic = valid_topic_name(given.topic)
+    found = Router(platform.catalogue.all()).match_any(given.topic) if is_topic else ()
+    return {
+        "topic": given.topic,
+        "valid_topic": is_topic,
+        "valid_filter": valid_filter(given.topic),
+        "matches": [
+            {
+                "dialect": match.dialect.name,
+                "channel": match.channel.name,
+                "kind": match.channel.kind.value,
+                "direction": match.channel.direction.value,
+                "values": {key.value: value for key, value in match.values.items()},
+            }
+            for match in found
+        ],
+    }
+
+
+@router.get("/topics/device/{device_id}", response_model=DeviceTopicsOut)
+def topics_of_device(platform: Platform, who: Who, device_id: DeviceReference) -> dict[str, Any]:
+    """What one device publishes to and subscribes to."""
+    device = platform.devices.get(who, device_id)
+    dialect = platform.catalogue.get(device.dialect)
+    return {
+        "device": device.name,
+        "publish": [t for c in dialect.ups() for t in c.addresses(device.identity)],
+        "subscribe": [t for c in dialect.downs() for t in c.addresses(device.identity)],
+        "topics": platform.devices.topics(device),
+    }
+
+
+@router.post("/device/{device_id}/command", status_code=202, response_model=CommandOut)
+def command(
+    platform: Platform, who: Who, request: Request, device_id: DeviceReference, given: CommandIn
+) -> dict[str, Any]:
+    """Sends a command to one device."""
+    device = platform.devices.get(who, device_id)
+    who.require(Role.OPERATOR, device.tenant)
+    channel = command_channel(platform.catalogue.get(device.dialect), given.channel)
+    number = given.command_id or _new_id()
+    topic = send_command(_publisher(request), channel, device.identity, given, number=number)
+    note(
+        platform,
+        who,
+        "command.send",
+        f"{device.reference} {given.command} ({number})",
+        tenant=device.tenant,
+        reason=given.reason,
+    )
+    return {"command_id": number, "device": device.name, "topic": topic, "qos": channel.qos}
+
+
+@router.post("/fleet/{group_id}/command", status_code=202, response_model=FleetOut)
+def fleet_command(
+    platform: Platform, who: Who, request: Request, group_id: Word, given: CommandIn
+) -> dict[str, Any]:
+    """Sends a command to every device of a group.
+
+    Once on the group's own topic where the dialect has one and every listener is the
+    actor's; otherwise to each device.
+    """
+    who.require(Role.OPERATOR, who.tenant)
+    with platform.database.read() as connection:
+        members = group_members(connection, who, group_id, limit=FLEET_MAX + 1)
+        foreign = foreign_dialects(connection, who, group_id)
+    _check_size(group_id, members)
+    number = given.command_id or _new_id()
+    plan: dict[str, tuple[Channel, Identity]] = {}
+    for name, identity in members:
+        dialect = platform.catalogue.get(name)
+        together = dialect.of_kind(Kind.FLEET_COMMAND) if name not in foreign else ()
+        channel = together[0] if together else command_channel(dialect, given.channel)
+        topic = channel.address(identity, group=group_id, name=given.command)
+        if topic is not None:
+            plan.setdefault(topic, (channel, identity))
+    for channel, identity in plan.values():
+        send_command(_publisher(request), channel, identity, given, number=number, group=group_id)
+    note(
+        platform,
+        who,
+        "command.fleet",
+        f"{group_id} {given.command} ({number}), {len(members)} devices",
+        tenant=who.tenant,
+        reason=given.reason,
+    )
+    return {
+        "command_id": number,
+        "group": group_id,
+        "devices": len(members),
+        "topics": list(plan),
+    }
+
+
+@router.get("/monitoring/metrics", response_model=MetricsOut)
+def monitoring(platform: Platform, who: Who) -> dict[str, Any]:
+    """The platform's figures, for administrators."""
+    who.require(Role.ADMIN, who.tenant)
+    overview = platform.telemetry.overview(who)
+    return {
+        "counters": overview.counters,
+        "devices": overview.devices,
+        "devices_online": overview.online,
+        "devices_connected": overview.connected,
+        "dead_letters": overview.dead_letters,
+        "strangers": overview.strangers,
+        "outbox_waiting": overview.outbox_waiting,
+        "processes": [
+            {"name": p.name, "role": p.role, "alive": p.alive, **p.detail}
+            for p in overview.processes
+        ],
+    }
+
+
+# ------------------------------------------------------------------ inside
+
+
+def _publisher(request: Request) -> Publisher:
+    publisher = request.app.state.publisher
+    assert isinstance(publisher, Publisher)
+    return publisher
+
+
+def _new_id() -> str:
+    return f"c-{secrets.token_hex(8)}"
+
+
+def _check_size(group: str, members: Sequence[object]) -> None:
+    if not members:
+        raise NotFound(
+            f"There is no device in the group {group}.",
+            hint="`mooring device add NAME --group GROUP` puts a device into a group.",
+            code="group_not_found",
+        )
+    if len(members) > FLEET_MAX:
+        raise Invalid(
+            f"The group {group} has more than {FLEET_MAX} devices.",
+            hint="Send to smaller groups.",
+            code="group_too_large",
+        )

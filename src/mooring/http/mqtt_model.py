@@ -1,0 +1,137 @@
+"""Requests and answers of ``mooring.http.mqtt``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints
+
+from mooring.http.fields import Document, Reason, Word
+
+__all__ = [
+    "BrokerStatus",
+    "ChannelOut",
+    "CommandIn",
+    "CommandOut",
+    "DeviceTopicsOut",
+    "FleetOut",
+    "MatchOut",
+    "MetricsOut",
+    "PublishIn",
+    "PublishedOut",
+    "StructureOut",
+    "ValidOut",
+    "ValidateIn",
+]
+
+TopicText = Annotated[str, StringConstraints(min_length=1, max_length=65535)]
+
+
+class BrokerStatus(Document):
+    """Whether this process has a connection to the broker; why not, otherwise."""
+
+    connected: bool
+    host: str
+    port: int
+    error: str
+    devices: int
+    devices_online: int
+    devices_connected: int
+
+
+class PublishIn(Document):
+    """A message. A string is sent as it is, anything else as JSON."""
+
+    topic: TopicText
+    payload: Any
+    qos: Annotated[int, Field(ge=0, le=2)] = 1
+    retain: bool = False
+    reason: Reason = ""
+
+
+class PublishedOut(Document):
+    topic: str
+    qos: int
+    retain: bool
+    bytes: int
+
+
+class ChannelOut(Document):
+    name: str
+    topic: str
+    direction: Literal["up", "down"]
+    kind: str
+    qos: int
+    retain: bool
+    description: str
+
+
+class StructureOut(Document):
+    """Dialect → its channels."""
+
+    dialects: dict[str, list[ChannelOut]]
+
+
+class ValidateIn(Document):
+    topic: TopicText
+
+
+class MatchOut(Document):
+    dialect: str
+    channel: str
+    kind: str
+    direction: Literal["up", "down"]
+    values: dict[str, str]
+
+
+class ValidOut(Document):
+    """Whether MQTT allows the text as a topic or filter, and what it means here."""
+
+    topic: str
+    valid_topic: bool
+    valid_filter: bool
+    matches: list[MatchOut]
+
+
+class DeviceTopicsOut(Document):
+    device: str
+    publish: list[str]
+    subscribe: list[str]
+    topics: dict[str, str]
+
+
+class CommandIn(Document):
+    """A command; `command_id` is made where it is left out."""
+
+    command: Word
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    command_id: Word | None = None
+    channel: Word | None = None
+    reason: Reason = ""
+
+
+class CommandOut(Document):
+    """Sent: the broker has it, and hands it to the device when it is connected."""
+
+    command_id: str
+    device: str
+    topic: str
+    qos: int
+
+
+class FleetOut(Document):
+    command_id: str
+    group: str
+    devices: int
+    topics: list[str]
+
+
+class MetricsOut(Document):
+    counters: dict[str, int]
+    devices: int
+    devices_online: int
+    devices_connected: int
+    dead_letters: int
+    strangers: int
+    outbox_waiting: int
+    processes: list[dict[str, Any]]

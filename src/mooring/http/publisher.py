@@ -1,0 +1,102 @@
+"""The serving process's own connection to the broker, for what people send.
+
+It lives in the event loop; endpoints run in threads and hand their messages over. It keeps
+no session: what cannot be sent now is refused, not queued, so that nobody believes a command
+went out which did not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from concurrent.futures import CancelledError
+from concurrent.futures import TimeoutError as NotInTime
+
+from mooring.errors import BrokerUnavailable
+from mooring.link.mqtt import MqttLink
+from mooring.link.protocol import Endpoint
+
+__all__ = ["Publisher"]
+
+log = logging.getLogger(__name__)
+
+PAUSE_FIRST, PAUSE_MOST = 0.5, 5.0
+PUBLISH_SECONDS = 10.0
+
+
+class Publisher:
+    """Connects in the background, again and again.
+
+    Args:
+        endpoint: where the broker is and who we are there.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self.error = "Not connected yet."  # why there is no connection; empty while there is
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._link: MqttLink | None = None
+
+    @property
+    def connected(self) -> bool:
+        return self._link is not None and self._link.connected
+
+    async def start(self) -> None:
+        """Begins to connect and returns at once."""
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.create_task(self._connect(), name="publisher")
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        if self._link is not None:
+            await self._link.close()
+
+    def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> None:
+        """Sends from a thread; for QoS 1 and 2 returns when the broker has it.
+
+        Raises:
+            BrokerUnavailable: it could not be sent now.
+        """
+        link = self._link
+        if self._loop is None or link is None or not link.connected:
+            raise BrokerUnavailable(
+                f"The message was not sent: {self.error or 'The broker does not answer.'}",
+                hint="Check that the broker runs (`mooring status`), then send it again.",
+            )
+        sending = asyncio.run_coroutine_threadsafe(
+            link.publish(topic, payload, qos=qos, retain=retain), self._loop
+        )
+        try:
+            sending.result(PUBLISH_SECONDS)
+        except (NotInTime, CancelledError) as exc:
+            sending.cancel()
+            raise BrokerUnavailable(
+                f"The broker did not confirm the message within {PUBLISH_SECONDS:g} s.",
+                hint="It may still arrive; look before sending it again.",
+                code="broker_slow",
+            ) from exc
+
+    async def _connect(self) -> None:
+        """Until the first success; after that the link reconnects by itself."""
+        pause = PAUSE_FIRST
+        while True:
+            link = MqttLink(self.endpoint, session_seconds=0, on_state=self._changed)
+            try:
+                await link.start(timeout=10)
+            except BrokerUnavailable as exc:
+                if str(exc) != self.error:
+                    log.warning("cannot publish: %s", exc)
+                self.error = str(exc)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, PAUSE_MOST)
+            else:
+                self._link = link
+                return
+
+    def _changed(self, connected: bool) -> None:
+        self.error = "" if connected else "The connection to the broker broke."

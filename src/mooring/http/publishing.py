@@ -1,0 +1,87 @@
+"""Who may publish where, through the platform. Pure; the owners are given.
+
+A device's rights come from its dialect; a person's come from here:
+
+- nobody publishes to the broker's own topics (``$…``);
+- who sees every tenant publishes anywhere as an administrator, and to declared channels that
+  run down to devices as an operator;
+- who belongs to a tenant publishes to topics of its own devices alone, as an operator only
+  to those that run down. A topic that another tenant's device could read is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from mooring.access.actor import Actor, Role
+from mooring.dialects import Attribute, Direction, Match, valid_topic_name
+from mooring.errors import Forbidden, Invalid
+
+__all__ = ["Addressed", "check_publish", "check_topic"]
+
+
+_OWNING = {Attribute.DEVICE, Attribute.MAC, Attribute.TENANT}
+
+
+@dataclass(frozen=True, slots=True)
+class Addressed:
+    """One reading of a topic, and the tenants whose devices use it that way."""
+
+    match: Match
+    tenants: Collection[str]
+
+
+def check_topic(topic: str) -> None:
+    """Raises ``Invalid`` for what is no topic name, or the broker's own."""
+    if not valid_topic_name(topic):
+        raise Invalid(
+            f"{topic[:100]!a} is not a topic to publish to.",
+            hint="A topic has no + or # and at most 65535 bytes.",
+            code="invalid_topic",
+        )
+    if topic.startswith("$"):
+        raise Invalid(
+            f"{topic[:100]!a} is the broker's own.",
+            hint="Topics that begin with $ cannot be published to.",
+            code="invalid_topic",
+        )
+
+
+def check_publish(actor: Actor, topic: str, addressed: Sequence[Addressed]) -> None:
+    """Refuses what the actor may not send.
+
+    Args:
+        addressed: every reading of the topic by the dialects there are.
+
+    Raises:
+        Invalid: it is not a topic to publish to.
+        Forbidden: the role is too low, or the topic is not the actor's.
+    """
+    check_topic(topic)
+    actor.require(Role.OPERATOR, actor.tenant)
+    if actor.tenant is not None and not _owned(actor.tenant, addressed):
+        raise Forbidden(
+            f"{topic[:100]!a} is not a topic of a device of {actor.tenant}.",
+            hint="GET /api/v1/devices/DEVICE/topics lists a device's topics.",
+            code="topic_not_yours",
+        )
+    if actor.role < Role.ADMIN and not _runs_down(addressed):
+        raise Forbidden(
+            f"{topic[:100]!a} is not a channel to devices.",
+            hint="An administrator can publish to any topic.",
+            code="topic_not_down",
+        )
+
+
+def _owned(tenant: str, addressed: Sequence[Addressed]) -> bool:
+    for one in addressed:
+        # A topic without a device or tenant in it is everybody's, also tomorrow's tenants'.
+        if one.match.channel.operator_only or not _OWNING & one.match.values.keys():
+            return False
+    return {owner for one in addressed for owner in one.tenants} == {tenant}
+
+
+def _runs_down(addressed: Sequence[Addressed]) -> bool:
+    used = [one for one in addressed if one.tenants] or addressed
+    return bool(used) and all(one.match.channel.direction is Direction.DOWN for one in used)

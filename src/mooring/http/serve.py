@@ -1,0 +1,105 @@
+"""``mooring serve``: the HTTP server of one process, until it is asked to stop."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+from mooring.app import App
+from mooring.broker.ports import check_free
+from mooring.errors import InvalidSetting
+from mooring.http.app import create_app
+from mooring.http.publisher import Publisher
+from mooring.store.processes import Heartbeat
+
+__all__ = ["run"]
+
+GRACE_SECONDS = 5
+KEEP_ALIVE_SECONDS = 30
+
+log = logging.getLogger(__name__)
+
+
+def run(app: App) -> None:
+    """Serves on ``http_host``:``http_port`` until SIGTERM or SIGINT; requests that run then
+    are finished, for five seconds at most.
+
+    Raises:
+        Conflict: the port is taken; the message names the process that has it, when known.
+        InvalidSetting: nothing can listen on that address.
+    """
+    settings = app.settings
+    api = create_app(app)
+    publisher = api.state.publisher
+    assert isinstance(publisher, Publisher)
+    listener = _listen(settings.http_host, settings.http_port)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            api,
+            loop="uvloop",
+            log_config=None,  # what is logged, and where, is the command's choice
+            access_log=False,
+            server_header=False,
+            ws="none",
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+    )
+
+    def detail() -> dict[str, Any]:
+        return {
+            "host": settings.http_host,
+            "port": settings.http_port,
+            "broker_connected": publisher.connected,
+            "requests": server.server_state.total_requests,
+        }
+
+    heartbeat = Heartbeat(app.database, "serve", detail)
+    with listener, _signals_survived(server):
+        heartbeat.start()
+        try:
+            log.info("serving HTTP on %s port %d", settings.http_host, settings.http_port)
+            server.run(sockets=[listener])
+        finally:
+            heartbeat.stop()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    check_free([(host, port)])
+    try:
+        return socket.create_server(
+            (host, port),
+            family=socket.AF_INET6 if ":" in host else socket.AF_INET,
+            backlog=2048,
+        )
+    except OSError as exc:
+        raise InvalidSetting(
+            f"Nothing can listen on {host} port {port}: {exc.strerror or exc}.",
+            hint="Correct http_host or http_port.",
+        ) from exc
+
+
+@contextmanager
+def _signals_survived(server: uvicorn.Server) -> Iterator[None]:
+    """uvicorn raises the signal that stopped it once more when it has finished; without this
+    that would end the process before it has signed off."""
+
+    def finished(_number: int, _frame: FrameType | None) -> None:
+        server.should_exit = True  # one that comes before uvicorn listens to signals counts too
+
+    previous = {number: signal.signal(number, finished) for number in _STOPPING}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+_STOPPING = (signal.SIGTERM, signal.SIGINT)

@@ -1,0 +1,103 @@
+"""Routes of the platform itself: status, dialects, the AsyncAPI document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from mooring import __version__
+from mooring.access.actor import Role
+from mooring.dialects import Dialect
+from mooring.http.auth import Platform, Who
+from mooring.http.fields import Document, Time
+from mooring.http.mqtt_model import ChannelOut
+from mooring.http.publisher import Publisher
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/api/v1", tags=["platform"])
+
+
+class ProcessOut(Document):
+    """A process that says it runs; `alive` when it has said so lately."""
+
+    name: str
+    role: str
+    pid: int
+    host: str
+    started_at: Time
+    beat_at: Time
+    alive: bool
+    detail: dict[str, Any]
+
+
+class StatusOut(Document):
+    """Figures; those of the whole installation are empty for an actor of one tenant.
+
+    `dead_letters` and `strangers` are what is kept, counted up to 10,000.
+    """
+
+    version: str
+    broker_connected: bool
+    devices: int
+    online: int
+    connected: int
+    strangers: int
+    dead_letters: int
+    counters: dict[str, int]
+    outbox_waiting: int
+    outbox_error: str
+    processes: list[ProcessOut]
+
+
+class DialectOut(Document):
+    """How one fleet speaks."""
+
+    name: str
+    title: str
+    description: str
+    username: str
+    client_id: str
+    tenanted: bool
+    needs_mac: bool
+    channels: list[ChannelOut]
+
+
+class DialectsOut(Document):
+    items: list[DialectOut]
+
+
+@router.get("/status", response_model=StatusOut)
+def status(platform: Platform, who: Who, request: Request) -> dict[str, Any]:
+    """What runs and how much there is."""
+    publisher = request.app.state.publisher
+    assert isinstance(publisher, Publisher)
+    overview = platform.telemetry.overview(who)
+    return {
+        "version": __version__,
+        "broker_connected": publisher.connected,
+        "devices": overview.devices,
+        "online": overview.online,
+        "connected": overview.connected,
+        "strangers": overview.strangers,
+        "dead_letters": overview.dead_letters,
+        "counters": overview.counters,
+        "outbox_waiting": overview.outbox_waiting,
+        "outbox_error": overview.outbox_error,
+        "processes": overview.processes,
+    }
+
+
+@router.get("/dialects", response_model=DialectsOut)
+def list_dialects(platform: Platform, who: Who) -> dict[str, Any]:
+    """Every dialect with its channels."""
+    who.require(Role.VIEWER, who.tenant)
+    return {"items": list(platform.catalogue.all())}
+
+
+@router.get("/dialects/{name}", response_model=DialectOut)
+def show_dialect(platform: Platform, who: Who, name: str) -> Dialect:
+    """One dialect."""
+    who.require(Role.VIEWER, who.tenant)
+    return platform.catalogue.get(name)

@@ -1,0 +1,281 @@
+"""Routes of logins, people, API keys and tenants."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Request, Response
+from pydantic import Field, StringConstraints
+
+from mooring.access.actor import Actor, Role
+from mooring.errors import Forbidden
+from mooring.http.auth import Platform, Who, address_of
+from mooring.http.fields import Document, Name, Reason, Time, Word
+from mooring.http.paging import PageOf, PagingDep
+from mooring.people.model import ApiKey, NewKey, NewUser, User
+from mooring.people.passwords import MAX_CHARACTERS
+from mooring.store.engine import now_ms
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/api/v1", tags=["people"])
+
+RoleWord = Literal["viewer", "operator", "admin"]
+Password = Annotated[str, StringConstraints(max_length=MAX_CHARACTERS)]
+DAY_MS = 86_400_000
+
+
+class LoginIn(Document):
+    name: Name
+    password: Password
+
+
+class ActorOut(Document):
+    """Who is asking."""
+
+    name: str
+    role: RoleWord
+    tenant: str | None
+
+
+class SessionOut(ActorOut):
+    """A login. Send the token as `Authorization: Bearer TOKEN`."""
+
+    token: str
+    token_type: Literal["bearer"]
+    expires_at: Time
+
+
+class UserOut(Document):
+    name: str
+    role: RoleWord
+    tenant: str | None
+    disabled: bool
+    created_at: Time
+
+
+class NewUserOut(UserOut):
+    password: str | None = Field(description="Only when it was generated; shown this once.")
+
+
+class UserIn(Document):
+    """Somebody to add; without a password one is generated."""
+
+    name: Name
+    role: RoleWord = "viewer"
+    tenant: Word | None = None
+    password: Password | None = None
+    reason: Reason = ""
+
+
+class UserChange(Document):
+    disabled: bool
+    reason: Reason = ""
+
+
+class PasswordIn(Document):
+    """A new password; without one it is generated."""
+
+    password: Password | None = None
+    reason: Reason = ""
+
+
+class PasswordOut(Document):
+    password: str | None = Field(description="Only when it was generated; shown this once.")
+
+
+class OwnPasswordIn(Document):
+    current: Password
+    new: Password
+
+
+class KeyOut(Document):
+    prefix: str
+    name: str
+    role: RoleWord
+    tenant: str | None
+    created_at: Time
+    expires_at: Time | None
+    revoked_at: Time | None
+
+
+class NewKeyOut(KeyOut):
+    key: str = Field(description="The secret; shown this once.")
+
+
+class KeyIn(Document):
+    name: Name
+    role: RoleWord = "viewer"
+    tenant: Word | None = None
+    expires_in_days: Annotated[int, Field(ge=1, le=36500)] | None = None
+    reason: Reason = ""
+
+
+class TenantOut(Document):
+    name: str
+
+
+class TenantIn(Document):
+    name: Word
+    reason: Reason = ""
+
+
+# ------------------------------------------------------------------ who is asking
+
+
+@router.post("/login", response_model=SessionOut)
+def login(platform: Platform, request: Request, given: LoginIn) -> dict[str, Any]:
+    """A token for somebody who knows their password."""
+    session = platform.people.login(given.name, given.password, address=address_of(request))
+    return {
+        **_actor(session.actor),
+        "token": session.token,
+        "token_type": "bearer",
+        "expires_at": session.expires_at,
+    }
+
+
+@router.get("/me", response_model=ActorOut)
+def me(who: Who) -> dict[str, Any]:
+    """Who the token or key belongs to, and what it may do."""
+    return _actor(who)
+
+
+@router.put("/me/password", status_code=204)
+def change_own_password(platform: Platform, who: Who, given: OwnPasswordIn) -> Response:
+    """A new password for oneself; every login made before is void."""
+    if who.name.startswith("key:"):
+        raise Forbidden(
+            "An API key has no password.", hint="Log in as a person.", code="not_a_person"
+        )
+    platform.people.change_own_password(who, given.current, given.new)
+    return Response(status_code=204)
+
+
+# ------------------------------------------------------------------ people
+
+
+@router.get("/users", response_model=PageOf[UserOut])
+def list_users(platform: Platform, who: Who, paging: PagingDep) -> PageOf[dict[str, Any]]:
+    """People by name."""
+    (after,) = paging.key(str) or ("",)
+    found = platform.people.users(who, limit=paging.limit + 1, after=str(after))
+    return paging.cut([_user(user) for user in found], lambda item: (item["name"],))
+
+
+@router.post("/users", status_code=201, response_model=NewUserOut)
+def add_user(platform: Platform, who: Who, new: UserIn, response: Response) -> dict[str, Any]:
+    """Adds a person."""
+    wanted = NewUser(new.name, Role.of(new.role), new.tenant or who.tenant, new.password)
+    user, generated = platform.people.add(who, wanted, reason=new.reason)
+    response.headers["Location"] = f"{router.prefix}/users/{user.name}"
+    return {**_user(user), "password": generated}
+
+
+@router.get("/users/{name}", response_model=UserOut)
+def show_user(platform: Platform, who: Who, name: Name) -> dict[str, Any]:
+    """One person."""
+    return _user(platform.people.user(who, name))
+
+
+@router.patch("/users/{name}", response_model=UserOut)
+def change_user(platform: Platform, who: Who, name: Name, change: UserChange) -> dict[str, Any]:
+    """Lets somebody in or not; a disabled user's tokens are refused at once."""
+    return _user(
+        platform.people.set_disabled(who, name, disabled=change.disabled, reason=change.reason)
+    )
+
+
+@router.delete("/users/{name}", status_code=204)
+def remove_user(platform: Platform, who: Who, name: Name, reason: Reason = "") -> Response:
+    """Removes a person."""
+    platform.people.remove(who, name, reason=reason)
+    return Response(status_code=204)
+
+
+@router.put("/users/{name}/password", response_model=PasswordOut)
+def set_password(platform: Platform, who: Who, name: Name, given: PasswordIn) -> dict[str, Any]:
+    """A new password for somebody; their logins are void."""
+    return {
+        "password": platform.people.set_password(who, name, given.password, reason=given.reason)
+    }
+
+
+# ------------------------------------------------------------------ keys
+
+
+@router.get("/api-keys", response_model=PageOf[KeyOut])
+def list_keys(platform: Platform, who: Who, paging: PagingDep) -> PageOf[dict[str, Any]]:
+    """API keys without their secrets, the newest first."""
+    (before,) = paging.key(int) or (None,)
+    found = platform.people.keys(
+        who, limit=paging.limit + 1, before=int(before) if before is not None else None
+    )
+    shown = found[: paging.limit]
+    return paging.page(
+        [_key(key) for _, key in shown],
+        (shown[-1][0],) if len(found) > paging.limit else None,
+    )
+
+
+@router.post("/api-keys", status_code=201, response_model=NewKeyOut)
+def add_key(platform: Platform, who: Who, new: KeyIn) -> dict[str, Any]:
+    """Makes an API key; the answer shows its secret once."""
+    expires = now_ms() + new.expires_in_days * DAY_MS if new.expires_in_days else None
+    wanted = NewKey(new.name, Role.of(new.role), new.tenant or who.tenant, expires)
+    issued = platform.people.add_key(who, wanted, reason=new.reason)
+    return {**_key(issued.key), "key": issued.secret}
+
+
+@router.delete("/api-keys/{prefix}", status_code=204)
+def revoke_key(platform: Platform, who: Who, prefix: Name, reason: Reason = "") -> Response:
+    """Ends a key at once."""
+    platform.people.revoke_key(who, prefix, reason=reason)
+    return Response(status_code=204)
+
+
+# ------------------------------------------------------------------ tenants
+
+
+@router.get("/tenants", response_model=PageOf[TenantOut])
+def list_tenants(platform: Platform, who: Who, paging: PagingDep) -> PageOf[dict[str, Any]]:
+    """The owners of devices, by name."""
+    (after,) = paging.key(str) or ("",)
+    names = platform.people.tenants(who, limit=paging.limit + 1, after=str(after))
+    return paging.cut([{"name": name} for name in names], lambda item: (item["name"],))
+
+
+@router.post("/tenants", status_code=201, response_model=TenantOut)
+def add_tenant(platform: Platform, who: Who, new: TenantIn) -> dict[str, Any]:
+    """Adds an owner of devices before its first device."""
+    platform.people.add_tenant(who, new.name, reason=new.reason)
+    return {"name": new.name}
+
+
+# ------------------------------------------------------------------ values to documents
+
+
+def _actor(actor: Actor) -> dict[str, Any]:
+    return {"name": actor.name, "role": actor.role.name.lower(), "tenant": actor.tenant}
+
+
+def _user(user: User) -> dict[str, Any]:
+    return {
+        "name": user.name,
+        "role": user.role.name.lower(),
+        "tenant": user.tenant,
+        "disabled": user.disabled,
+        "created_at": user.created_at,
+    }
+
+
+def _key(key: ApiKey) -> dict[str, Any]:
+    return {
+        "prefix": key.prefix,
+        "name": key.name,
+        "role": key.role.name.lower(),
+        "tenant": key.tenant,
+        "created_at": key.created_at,
+        "expires_at": key.expires_at,
+        "revoked_at": key.revoked_at,
+    }

@@ -1,0 +1,225 @@
+"""Routes that read what devices said."""
+
+from __future__ import annotations
+
+import base64
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+
+from mooring.http.auth import Platform, Who
+from mooring.http.fields import DeviceReference, Document, Line, Time, Word
+from mooring.http.paging import PageOf, PagingDep
+from mooring.store.engine import now_ms
+from mooring.telemetry.model import DeadLetter
+from mooring.telemetry.when import parse_when
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/api/v1", tags=["telemetry"])
+
+Value = bool | int | float | str
+Order = Literal["asc", "desc"]
+
+When = Annotated[
+    str | None,
+    Query(
+        max_length=64,
+        description="-1h, 15m ago, now, today, an ISO 8601 time, or epoch seconds or milliseconds.",
+    ),
+]
+
+
+class ReadingOut(Document):
+    """A message: `values` flattened as the dialect says, `payload` as it was sent."""
+
+    channel: str
+    kind: str
+    ts: Time
+    received_at: Time
+    time_source: Literal["device", "received", "implausible"]
+    values: dict[str, Value]
+    payload: Any
+
+
+class MessageOut(ReadingOut):
+    """A stored message, with its number and the device's sequence number."""
+
+    id: int
+    seq: int | None
+
+
+class PointOut(Document):
+    """One value of one metric."""
+
+    ts: Time
+    value: Value
+    channel: str
+    received_at: Time
+    time_source: Literal["device", "received", "implausible"]
+
+
+class LatestOut(Document):
+    """The newest message of each channel of one device."""
+
+    device: str
+    tenant: str
+    dialect: str
+    readings: list[ReadingOut]
+
+
+class DeviceLatestOut(LatestOut):
+    """The same in a list of many, with the device's state."""
+
+    id: int
+    label: str
+    last_seen_at: Time | None
+    online: bool | None
+    connected: bool | None
+    firmware: str | None
+
+
+class DeadLetterOut(Document):
+    """A message that was refused, and why."""
+
+    id: int
+    received_at: Time
+    reason: str
+    detail: str
+    topic: str
+    tenant: str | None
+    device: str | None
+    size: int
+    payload: str
+    encoding: Literal["text", "base64"]
+
+
+class StrangerOut(Document):
+    """A device that speaks but was never added."""
+
+    dialect: str
+    tenant: str
+    name: str
+    first_seen_at: Time
+    last_seen_at: Time
+    messages: int
+    last_topic: str
+
+
+@router.get("/devices/{device}/latest", response_model=LatestOut)
+def latest(platform: Platform, who: Who, device: DeviceReference) -> dict[str, Any]:
+    """What a device said last on each of its channels."""
+    found = platform.devices.get(who, device)
+    return {
+        "device": found.name,
+        "tenant": found.tenant,
+        "dialect": found.dialect,
+        "readings": platform.telemetry.latest(who, found),
+    }
+
+
+@router.get("/latest", response_model=PageOf[DeviceLatestOut])
+def latest_of_many(
+    platform: Platform, who: Who, paging: PagingDep, tenant: Word | None = None
+) -> PageOf[dict[str, Any]]:
+    """What many devices said last, in the order the devices were added."""
+    (after,) = paging.key(int) or (0,)
+    found = platform.telemetry.latest_many(
+        who, limit=paging.limit + 1, after=int(after), tenant=tenant
+    )
+    items = [
+        {
+            "id": one.id,
+            "device": one.name,
+            "tenant": one.tenant,
+            "dialect": one.dialect,
+            "label": one.label,
+            "last_seen_at": one.last_seen_at,
+            "online": one.online,
+            "connected": one.connected,
+            "firmware": one.firmware,
+            "readings": one.readings,
+        }
+        for one in found
+    ]
+    return paging.cut(items, lambda item: (item["id"],))
+
+
+@router.get("/devices/{device}/history", response_model=PageOf[MessageOut] | PageOf[PointOut])
+def history(
+    *,
+    platform: Platform,
+    who: Who,
+    device: DeviceReference,
+    paging: PagingDep,
+    start: Annotated[When, Query(alias="from", description="Not before this.")] = None,
+    end: Annotated[When, Query(alias="to", description="Before this.")] = None,
+    metric: Annotated[
+        Line, Query(description="Only this metric's values: `temperature`, `gps.lat`.")
+    ] = "",
+    channel: Annotated[Word | None, Query(description="Only this channel's.")] = None,
+    order: Annotated[Order, Query(description="By time; the newest first is `desc`.")] = "desc",
+) -> Any:
+    """What a device said, or the values of one metric."""
+    found = platform.devices.get(who, device)
+    now = now_ms()
+    options: dict[str, Any] = {
+        "start": parse_when(start, now) if start is not None else None,
+        "end": parse_when(end, now) if end is not None else None,
+        "channel": channel,
+        "limit": paging.limit,
+        "cursor": paging.key(int, int),
+        "newest_first": order == "desc",
+    }
+    if metric:
+        points = platform.telemetry.points(who, found, metric, **options)
+        return paging.page([PointOut.model_validate(one) for one in points.items], points.next)
+    messages = platform.telemetry.history(who, found, **options)
+    return paging.page([MessageOut.model_validate(one) for one in messages.items], messages.next)
+
+
+@router.get("/dead-letters", response_model=PageOf[DeadLetterOut])
+def dead_letters(
+    platform: Platform,
+    who: Who,
+    paging: PagingDep,
+    reason: Annotated[Word | None, Query(description="Only with this reason.")] = None,
+    device: Annotated[Line | None, Query(description="Only this device's.")] = None,
+) -> PageOf[dict[str, Any]]:
+    """Messages that were refused, the newest first."""
+    page = platform.telemetry.dead_letters(
+        who,
+        limit=paging.limit,
+        cursor=paging.key(int),
+        reason=reason,
+        device=platform.devices.get(who, device) if device else None,
+    )
+    return paging.page([_letter(one) for one in page.items], page.next)
+
+
+@router.get("/strangers", response_model=PageOf[StrangerOut])
+def strangers(platform: Platform, who: Who, paging: PagingDep) -> Any:
+    """Devices that speak but were never added; who was heard last comes first."""
+    page = platform.telemetry.strangers(
+        who, limit=paging.limit, cursor=paging.key(int, str, str, str)
+    )
+    return paging.page(page.items, page.next)
+
+
+def _letter(letter: DeadLetter) -> dict[str, Any]:
+    try:
+        payload, encoding = letter.payload.decode(), "text"
+    except UnicodeDecodeError:
+        payload, encoding = base64.b64encode(letter.payload).decode(), "base64"
+    return {
+        "id": letter.id,
+        "received_at": letter.received_at,
+        "reason": letter.reason,
+        "detail": letter.detail,
+        "topic": letter.topic,
+        "tenant": letter.tenant,
+        "device": letter.device,
+        "size": letter.size,
+        "payload": payload,
+        "encoding": encoding,
+    }
