@@ -1,0 +1,47 @@
+"""The device side of Mooring: readings that survive power cuts, commands, settings, firmware.
+
+from mooring_device import Device
+
+with Device.from_env() as device:
+    device.publish({"temperature": 21.5})
+"""
+
+__version__ = "0.1.0"
+
+from mooring_device.backoff import Backoff
+from mooring_device.credentials import Credentials, Tls
+from mooring_device.device import Device
+from mooring_device.errors import (
+    ClaimRefused,
+    ConnectFailed,
+    DeviceError,
+    FirmwareRefused,
+    InvalidReading,
+    InvalidSetting,
+    Revoked,
+    StoreUnavailable,
+)
+from mooring_device.firmware import Firmware
+from mooring_device.limits import Limits
+from mooring_device.options import Options
+from mooring_device.shapes import Shape
+
+__all__ = [
+    "Backoff",
+    "ClaimRefused",
+    "ConnectFailed",
+    "Credentials",
+    "Device",
+    "DeviceError",
+    "Firmware",
+    "FirmwareRefused",
+    "InvalidReading",
+    "InvalidSetting",
+    "Limits",
+    "Options",
+    "Revoked",
+    "Shape",
+    "StoreUnavailable",
+    "Tls",
+    "__version__",
+]

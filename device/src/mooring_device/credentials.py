@@ -1,0 +1,155 @@
+"""What a device needs to connect: who it is, where the broker is, which topics it uses.
+
+Built from the platform's answer to a claim (``Credentials.from_answer``) or from the
+environment (``mooring_device.environment``). The topics always come from there, so the same
+program runs in every dialect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from mooring_device.errors import InvalidSetting
+
+__all__ = ["DOWN_KINDS", "NATIVE", "Credentials", "Tls", "native_topics"]
+
+NATIVE = "mooring"
+
+# What a device listens to, when it is among its topics.
+DOWN_KINDS = ("command", "fleet_command", "config", "firmware", "receipt", "rerequest")
+
+
+@dataclass(frozen=True)
+class Tls:
+    """How the broker is verified and how the device proves itself.
+
+    Attributes:
+        insecure: the broker is not verified at all; only for a bench.
+        ca_pem: certificates of the CAs to trust, as PEM text.
+        ca_file: the same, as a file's path. Without either, the system's CAs are trusted.
+        cert_file, key_file: the device's own certificate and key (mutual TLS), as paths.
+    """
+
+    insecure: bool = False
+    ca_pem: str = field(default="", repr=False)
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+
+    @property
+    def trusts(self) -> str:
+        """Whom it trusts, in words for messages."""
+        if self.ca_file:
+            return f"the CA in {self.ca_file}"
+        return "the CA that came with the claim" if self.ca_pem else "the system's CAs"
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Who the device is and where it connects. ``password`` never shows in ``repr``.
+
+    Attributes:
+        device, tenant, dialect: as the platform knows them.
+        username, password, client_id: for the broker; the password is ``None`` for a device
+            that comes by certificate.
+        topics: kind → topic (``telemetry``, ``status``, ``command``, …).
+        host, port: the broker.
+        tls: how it is verified, or ``None`` for a plain connection.
+        http_url: the platform's address for claims, recovery and readings over HTTP, or "".
+    """
+
+    device: str
+    host: str
+    port: int
+    topics: Mapping[str, str]
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    client_id: str = ""
+    tenant: str = "default"
+    dialect: str = NATIVE
+    tls: Tls | None = None
+    http_url: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.host:
+            raise InvalidSetting("The broker has no host name.", hint="Set MQTT_BROKER.")
+        if not 0 < self.port < 65536:
+            raise InvalidSetting(f"The broker's port {self.port} is not between 1 and 65535.")
+        for kind, topic in self.topics.items():
+            if not topic or "\0" in topic:
+                raise InvalidSetting(f"The topic of {kind} is empty or not a topic.")
+        if self.http_url and urlsplit(self.http_url).scheme not in ("http", "https"):
+            raise InvalidSetting(
+                f"The platform's address {self.http_url} does not start with https:// or http://."
+            )
+
+    @classmethod
+    def from_answer(cls, answer: Mapping[str, Any]) -> Credentials:
+        """From the JSON of a claim or of ``mooring device add --json``.
+
+        Raises:
+            InvalidSetting: something in it is missing or has another type.
+        """
+        try:
+            broker = answer["broker"]
+            tls_port = broker.get("tls_port")
+            http = answer.get("http") or {}
+            return cls(
+                device=_text(answer["device"]),
+                tenant=_text(answer.get("tenant") or "default"),
+                dialect=_text(answer.get("dialect") or NATIVE),
+                username=_text(answer["username"]),
+                password=_text(answer["password"]) if answer.get("password") else None,
+                client_id=_text(answer["client_id"]),
+                topics={_text(k): _text(v) for k, v in answer["topics"].items()},
+                host=_text(broker["host"]),
+                port=int(tls_port or broker["port"]),
+                tls=Tls(ca_pem=_text(broker.get("ca_pem") or "")) if tls_port else None,
+                http_url=_text(http.get("url") or "").rstrip("/"),
+            )
+        except (KeyError, TypeError, AttributeError, ValueError) as exc:
+            raise InvalidSetting(
+                f"The credentials are not complete: {exc!r}.",
+                hint="They are the JSON that a claim or `mooring device add --json` answers with.",
+            ) from exc
+
+    def with_password(self, password: str | None) -> Credentials:
+        return replace(self, password=password)
+
+    @property
+    def downs(self) -> dict[str, str]:
+        """What the device subscribes to: kind → topic filter."""
+        return {kind: self.topics[kind] for kind in DOWN_KINDS if kind in self.topics}
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not text")
+    return value
+
+
+def native_topics(tenant: str, device: str) -> dict[str, str]:
+    """The topics of the native dialect, for a device that was not told its own."""
+    base = f"mooring/{tenant}/{device}"
+    kinds = (
+        "telemetry",
+        "event",
+        "status",
+        "heartbeat",
+        "alert",
+        "alert_cleared",
+        "reply",
+        "config",
+        "firmware",
+        "receipt",
+        "rerequest",
+    )
+    return {
+        **{kind: f"{base}/{kind}" for kind in kinds},
+        "command": f"{base}/command/+",
+        "config_reported": f"{base}/config/reported",
+        "firmware_progress": f"{base}/firmware/progress",
+    }

@@ -1,0 +1,72 @@
+"""Every error the SDK raises on purpose.
+
+    DeviceError              one sentence, and a hint that says what to do
+    ├── InvalidSetting       an environment variable, credential or argument that cannot be used
+    ├── InvalidReading       values that are no JSON, too large, or for a channel that is not there
+    ├── StoreUnavailable     the store cannot be opened or written (in use, disk full, no right)
+    ├── ConnectFailed        broker or platform cannot be reached, or TLS failed; ``retry`` is true
+    ├── ClaimRefused         the platform did not accept the claim code
+    ├── FirmwareRefused      an update that must not be installed (hash, size, address)
+    └── Revoked              the platform has revoked this device; it must stop
+
+Errors of sockets, SQLite and TLS are translated where they enter, with ``from exc``.
+No message ever contains a password.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ClaimRefused",
+    "ConnectFailed",
+    "DeviceError",
+    "FirmwareRefused",
+    "InvalidReading",
+    "InvalidSetting",
+    "Revoked",
+    "StoreUnavailable",
+]
+
+
+class DeviceError(Exception):
+    """The root: what went wrong in one sentence, and what to do about it.
+
+    Args:
+        message: one sentence with a full stop.
+        hint: what to do next; empty where there is nothing to do.
+    """
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".rstrip()
+
+
+class InvalidSetting(DeviceError):
+    """An environment variable, a credential or an argument that cannot be used."""
+
+
+class InvalidReading(DeviceError):
+    """Values that cannot be sent: no JSON, too large, or for a channel the device lacks."""
+
+
+class StoreUnavailable(DeviceError):
+    """The store cannot be opened or written; what was to be written is not stored."""
+
+
+class ConnectFailed(DeviceError):
+    """The broker or the platform cannot be reached now; trying again later may help."""
+
+
+class ClaimRefused(DeviceError):
+    """The platform did not accept the claim code: unknown, used up or expired."""
+
+
+class FirmwareRefused(DeviceError):
+    """An update that must not be installed: wrong hash or size, or an address not allowed."""
+
+
+class Revoked(DeviceError):
+    """The platform has revoked this device. It must stop and be claimed anew."""

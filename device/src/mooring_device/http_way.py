@@ -1,0 +1,63 @@
+"""Readings over HTTP, while there is no MQTT and the device was told to."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+
+from mooring_device.credentials import Credentials
+from mooring_device.errors import ConnectFailed
+from mooring_device.http import Api
+from mooring_device.options import Options
+from mooring_device.outbox import Outbox
+from mooring_device.sender import Sender
+
+__all__ = ["HttpWay"]
+
+log = logging.getLogger("mooring_device")
+
+
+class HttpWay:
+    """The second way. Used by the network thread between sessions."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._api: tuple[str, Api] | None = None
+        self._failures = 0
+        self._not_before = 0.0
+
+    def api(self, credentials: Credentials) -> Api:
+        if self._api is None or self._api[0] != credentials.http_url:
+            self._api = credentials.http_url, Api(credentials.http_url, credentials.tls)
+        return self._api[1]
+
+    def due(self, now: float, down_since: float) -> bool:
+        if self._options.http == "only":
+            return True
+        return self._options.http == "fallback" and now - down_since >= self._options.http_after
+
+    def wait(self) -> float:
+        """Seconds until the next request may go."""
+        return max(0.0, self._not_before - time.monotonic())
+
+    def send(self, sender: Sender, outbox: Outbox, credentials: Credentials) -> int:
+        """Send one batch; answers with how many readings were in it."""
+        if not credentials.http_url or self.wait() > 0:
+            return 0
+        batch = sender.batch(time.monotonic(), self._options.http_batch, urgent=False)
+        if not batch:
+            return 0
+        messages = [outbox.shape.payload(held.ts, held.seq, held.rest) for held in batch]
+        try:
+            receipt = self.api(credentials).send(credentials, messages)
+        except ConnectFailed as exc:
+            log.warning("%s", exc)
+            sender.begin()  # all of it is to be sent again
+            wait = self._options.backoff.wait(self._failures, random.random())  # noqa: S311  jitter
+            self._failures += 1
+            self._not_before = time.monotonic() + wait
+            return 0
+        self._failures = 0
+        sender.receipt(receipt)
+        return len(batch)

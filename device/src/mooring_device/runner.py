@@ -1,0 +1,239 @@
+"""The network thread: sessions with waits between them, refusals, recovery, HTTP meanwhile."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+
+from mooring_device.credentials import Credentials
+from mooring_device.errors import ConnectFailed, Revoked
+from mooring_device.http_way import HttpWay
+from mooring_device.link import Refused, Waker
+from mooring_device.options import Options
+from mooring_device.outbox import Outbox
+from mooring_device.presence import Presence
+from mooring_device.rotation import Passwords, lost, offered, proved, refused
+from mooring_device.router import Router
+from mooring_device.sender import Sender
+from mooring_device.session import Session
+from mooring_device.tls import Contexts
+from mooring_device.vault import Vault
+
+__all__ = ["REFUSALS", "Runner"]
+
+log = logging.getLogger("mooring_device")
+
+REFUSALS = 3  # in a row, of every password there is, before fresh ones are asked for
+GRACE = 1.0  # seconds in which the reply to a rotation goes out before the reconnect
+
+
+class Runner(threading.Thread):
+    """Keeps the device connected until it is stopped or revoked."""
+
+    def __init__(
+        self,
+        *,
+        vault: Vault,
+        credentials: Credentials,
+        options: Options,
+        waker: Waker,
+        sender: Sender,
+        outbox: Outbox,
+        presence: Presence,
+        contexts: Contexts,
+        make_router: Callable[[Callable[[], None]], Router],
+    ) -> None:
+        super().__init__(name="mooring-network", daemon=True)
+        self.up = threading.Event()
+        self.done = threading.Event()
+        self.error: Exception | None = None
+        self.sessions = 0
+        self.last_failure = ""
+        self.over_http = 0
+        self._vault = vault
+        self._credentials = credentials
+        self._options = options
+        self._waker = waker
+        self._sender = sender
+        self._outbox = outbox
+        self._presence = presence
+        self._router = make_router(self._reconnect_soon)
+        self._stop_asked = threading.Event()
+        self._leave_at: float | None = None
+        self._contexts = contexts
+        self._refusals = 0
+        self._down_since = time.monotonic()
+        self._asked_at: float | None = None
+        self._http = HttpWay(options)
+
+    def stop(self) -> None:
+        """End the session with a goodbye, then the thread."""
+        self._stop_asked.set()
+        self._waker.wake()
+
+    def run(self) -> None:
+        attempt = -1
+        try:
+            if self._options.http == "only":
+                self._pause(float("inf"))
+            while not self._stop_asked.is_set():
+                held, again = self._once()
+                attempt = self._options.backoff.after(attempt, held)
+                if not again:
+                    self._pause(self._options.backoff.wait(attempt, random.random()))  # noqa: S311  jitter
+        except Revoked as exc:
+            log.error("%s", exc)  # noqa: TRY400  the application gets the exception
+            self.error = exc
+        except Exception as exc:
+            log.exception("The network thread of the device failed.")
+            self.error = exc
+        finally:
+            self.done.set()
+
+    # ------------------------------------------------------------------ one attempt
+
+    def _once(self) -> tuple[float, bool]:
+        """One session; how long it held, and whether the next one should follow at once."""
+        passwords = self._vault.passwords
+        try:
+            held = self._session(passwords)
+        except Refused as exc:
+            self._note(exc)
+            self._refusals += 1
+            self._vault.settle(refused(passwords))
+            self._ask_for_fresh()
+            return 0.0, False
+        except ConnectFailed as exc:
+            self._note(exc)
+            self._vault.settle(lost(self._vault.passwords, had_session=False))
+            return 0.0, False
+        except Exception as exc:
+            # A device in the field goes on trying: a full disk may be emptied, a broken
+            # file be replaced.
+            log.exception("The session ended by an error of this device.")
+            self.last_failure = str(exc)
+            return 0.0, False
+        self._down_since = time.monotonic()
+        if self._leave_at is not None:  # a new password was offered and is kept
+            self._leave_at = None
+            return held, True
+        if not self._stop_asked.is_set():
+            self._vault.settle(lost(self._vault.passwords, had_session=True))
+        return held, False
+
+    def _session(self, passwords: Passwords) -> float:
+        credentials = self._credentials.with_password(passwords.current)
+        tls = credentials.tls
+        if tls is not None and tls.insecure:
+            log.warning(
+                "MQTT_TLS_INSECURE is set: whoever answers as %s is believed, and gets this "
+                "device's password. Only for a bench.",
+                credentials.host,
+            )
+        return Session(
+            credentials,
+            options=self._options,
+            context=self._contexts.get(tls) if tls is not None else None,
+            waker=self._waker,
+            sender=self._sender,
+            outbox=self._outbox,
+            router=self._router,
+            presence=self._presence,
+            holds=passwords.holds,
+            proved=lambda: self._proved(passwords),
+            connected=self._connected,
+            stopping=self._stop_asked.is_set,
+            leaving=lambda now: self._leave_at is not None and now >= self._leave_at,
+        ).run()
+
+    def _connected(self, is_up: bool) -> None:
+        if is_up:
+            self.sessions += 1
+            self.last_failure = ""
+            self._refusals = 0
+            self.up.set()
+        else:
+            self.up.clear()
+
+    def _proved(self, used: Passwords) -> None:
+        now = self._vault.passwords
+        if now.pending is not None and now.current == used.current:
+            self._vault.settle(proved(now))
+            log.info("The password in use has proved itself; the other one is forgotten.")
+
+    def _reconnect_soon(self) -> None:
+        self._leave_at = time.monotonic() + GRACE
+
+    def _note(self, exc: Exception) -> None:
+        self.last_failure = str(exc)
+        log.warning("%s", exc)
+
+    # ------------------------------------------------------------------ recovery
+
+    def _ask_for_fresh(self) -> None:
+        """Ask the platform for credentials, when the broker accepts none of those there are.
+
+        Raises:
+            Revoked: the platform says so.
+        """
+        known = self._vault.passwords
+        ways = 2 if known.pending is not None else 1
+        due = self._asked_at is None or (
+            time.monotonic() - self._asked_at >= self._options.recover_every
+        )
+        credentials = self._credentials
+        if not (
+            credentials.http_url and known.current and due and self._refusals >= REFUSALS * ways
+        ):
+            return
+        self._asked_at = time.monotonic()
+        for password in dict.fromkeys((known.current, known.settled, known.pending)):
+            if password is None:
+                continue
+            try:
+                api = self._http.api(credentials)
+                fresh = api.recover(credentials.with_password(password))
+            except ConnectFailed as exc:
+                self._note(exc)
+                return
+            if fresh is not None:
+                self._take_fresh(fresh, known)
+                return
+
+    def _take_fresh(self, fresh: Credentials, known: Passwords) -> None:
+        passwords = Passwords(fresh.password)
+        if fresh.username == self._credentials.username and fresh.password is not None:
+            passwords = offered(known, fresh.password, None, known.settled)
+        self._vault.recovered(fresh, passwords)
+        self._credentials = fresh
+        self._outbox.topics = fresh.topics
+        self._refusals = 0
+        log.info("The platform gave this device fresh credentials.")
+
+    # ------------------------------------------------------------------ between sessions
+
+    def _pause(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        begun = False
+        while not self._stop_asked.is_set():
+            now = time.monotonic()
+            if now >= until:
+                return
+            idle = until - now
+            if self._http.due(now, self._down_since):
+                if not begun:
+                    begun = True
+                    self._sender.begin()
+                sent = self._http.send(self._sender, self._outbox, self._current())
+                self.over_http += sent
+                if sent:
+                    continue
+                if self._http.wait() > 0:
+                    idle = min(idle, self._http.wait())
+            self._waker.wait(min(idle, 1.0))
+
+    def _current(self) -> Credentials:
+        return self._credentials.with_password(self._vault.passwords.current)
