@@ -9,11 +9,13 @@ import typer
 
 from mooring.cli.frame import Session, command, noun
 from mooring.cli.output import ago, clean, iso
+from mooring.cli.words import Limit, Yes
 
 if TYPE_CHECKING:
     from mooring.app import App
     from mooring.cli.snippets import BrokerAddress, Snippets
     from mooring.devices.model import Credentials, Device
+    from mooring.telemetry.model import DeviceState
 
 __all__ = ["app", "device_document"]
 
@@ -25,14 +27,14 @@ NO_DEVICES = "No devices yet. Add one: mooring device add NAME --dialect mooring
 Reference = Annotated[
     str, typer.Argument(metavar="DEVICE", help="Its name, tenant:name, username or MAC address.")
 ]
-Tenant = Annotated[str | None, typer.Option("--tenant", help="Only this tenant's.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+OfTenant = Annotated[str | None, typer.Option("--tenant", help="Only this tenant's.")]
 
 
 @command(app, "add")
 def add(
     session: Session,
     name: Annotated[str, typer.Argument(help="Its id in topics.")],
+    *,
     dialect: Annotated[str, typer.Option("--dialect", "-d", help="How it speaks.")],
     tenant: Annotated[str, typer.Option("--tenant", help="Whose it is.")] = "default",
     mac: Annotated[str | None, typer.Option("--mac", help="Its MAC address.")] = None,
@@ -69,14 +71,15 @@ def add(
 @command(app, "list")
 def list_(
     session: Session,
-    tenant: Tenant = None,
+    *,
+    tenant: OfTenant = None,
     dialect: Annotated[
         str | None, typer.Option("--dialect", "-d", help="Only devices of this dialect.")
     ] = None,
     search: Annotated[
         str | None, typer.Option("--search", help="Part of a name, label or MAC address.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="How many at most.")] = 50,
+    limit: Limit = 50,
     after: Annotated[
         int, typer.Option("--after", min=0, help="Go on after the device with this number.")
     ] = 0,
@@ -119,7 +122,7 @@ def show(session: Session, reference: Reference) -> None:
     with session.open() as platform:
         device = platform.devices.get(session.actor, reference)
         topics = platform.devices.topics(device)
-        state = platform.devices.state(session.actor, device)
+        state = platform.telemetry.state(session.actor, device)
     if session.out.as_json:
         session.out.document(
             {**device_document(device), "topics": topics, "state": _state_document(state)}
@@ -140,12 +143,12 @@ def show(session: Session, reference: Reference) -> None:
             *_state_facts(state),
         ]
     )
-    session.out.say("")
+    session.out.say()
     session.out.table(["Kind", "Topic"], list(topics.items()), empty="It has no topics.")
 
 
 @command(app, "remove")
-def remove(session: Session, reference: Reference, yes: Yes = False) -> int | None:
+def remove(session: Session, reference: Reference, *, yes: Yes = False) -> int | None:
     """Remove a device: its session ends, and its password is refused from then on."""
     with session.open() as platform:
         device = platform.devices.get(session.actor, reference)
@@ -179,6 +182,45 @@ def topics_(session: Session, reference: Reference) -> None:
     )
 
 
+@command(app, "strangers")
+def strangers(session: Session, *, limit: Limit = 50) -> None:
+    """List devices that speak but were never added; their messages are dead letters."""
+    with session.open() as platform:
+        page = platform.telemetry.strangers(session.actor, limit=limit)
+    if session.out.as_json:
+        session.out.document(
+            {
+                "strangers": [
+                    {
+                        "device": s.name,
+                        "tenant": s.tenant,
+                        "dialect": s.dialect,
+                        "first_seen_at": iso(s.first_seen_at),
+                        "last_seen_at": iso(s.last_seen_at),
+                        "messages": s.messages,
+                        "last_topic": s.last_topic,
+                    }
+                    for s in page.items
+                ],
+                "more": page.next is not None,
+            }
+        )
+        return
+    session.out.table(
+        ["Device", "Tenant", "Dialect", "Messages", "Last seen", "Last topic"],
+        [
+            [s.name, s.tenant, s.dialect, s.messages, ago(s.last_seen_at), s.last_topic]
+            for s in page.items
+        ],
+        right=["Messages"],
+        empty="No strangers: every device that speaks is known.",
+    )
+    if page.items:
+        session.out.note("To let one in: mooring device add NAME --dialect D --tenant T")
+    if page.next is not None:
+        session.out.note("There are more: raise --limit.")
+
+
 # ---------------------------------------------------------------------- what is printed
 
 
@@ -197,6 +239,35 @@ def device_document(device: Device) -> dict[str, Any]:
         "enabled": device.enabled,
         "created_at": iso(device.created_at),
     }
+
+
+def _state_document(state: DeviceState) -> dict[str, Any]:
+    return {
+        "last_seen_at": iso(state.last_seen_at),
+        "online": state.online,
+        "online_at": iso(state.online_at),
+        "firmware": state.firmware,
+        "metadata": state.metadata,
+        "metadata_at": iso(state.metadata_at),
+        "connected": state.connected,
+        "connected_at": iso(state.connected_at),
+        "address": state.address,
+    }
+
+
+def _state_facts(state: DeviceState) -> list[tuple[str, object]]:
+    facts: list[tuple[str, object]] = [("last seen", ago(state.last_seen_at))]
+    if state.online is not None:
+        said = "online" if state.online else "offline"
+        facts.append(("says it is", f"{said}, {ago(state.online_at)}"))
+    if state.connected is not None:
+        there = "connected" if state.connected else "not connected"
+        place = f" from {state.address}" if state.connected and state.address else ""
+        facts.append(("broker", f"{there}{place}, {ago(state.connected_at)}"))
+    if state.firmware:
+        facts.append(("firmware", state.firmware))
+    facts += [(f"  {name}", value) for name, value in sorted(state.metadata.items())]
+    return facts
 
 
 def _credentials_document(
@@ -237,7 +308,7 @@ def _credentials_text(
         ("ESP32 (Arduino, PubSubClient):", lines.esp32),
     ):
         if text:
-            parts += ["", title, "", *(f"  {line}".rstrip() for line in text.split("\n"))]
+            parts += ["", title, "", text]  # not indented: it is to be pasted
     return "\n".join(parts)
 
 
@@ -255,8 +326,8 @@ def _follows(applied: bool, running: bool, verb: str) -> str:
 def _wait_for_broker(platform: App, changes: Sequence[int]) -> tuple[bool, bool]:
     """Whether the broker has been told, and whether anything runs that could tell it."""
     from mooring.access.waiting import wait_applied  # noqa: PLC0415 - start-up time
-    from mooring.cli.running import is_running  # noqa: PLC0415
 
-    running = is_running(platform.database)
+    # The keeper is the process that tells the broker.
+    running = any(p.alive and p.role == "keeper" for p in platform.telemetry.processes())
     applied = wait_applied(platform.database, changes, ACCEPTANCE_SECONDS if running else 0.0)
     return applied, running

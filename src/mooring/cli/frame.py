@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GLOBAL_OPTIONS", "Globals", "Session", "command", "noun"]
 
-P = ParamSpec("P")
-Verb = Callable[Concatenate["Session", P], int | None]
+Verb = TypeVar("Verb", bound=Callable[..., int | None])
 
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", help="Where Mooring keeps its data (.mooring).")
@@ -131,12 +130,10 @@ class Session:
         return typer.confirm(question, err=True)
 
 
-def command(
-    app: typer.Typer, name: str | None = None, **options: Any
-) -> Callable[[Verb[P]], Verb[P]]:
+def command(app: typer.Typer, name: str | None = None, **options: Any) -> Callable[[Verb], Verb]:
     """Declares a command of ``app`` whose function takes a ``Session`` first."""
 
-    def declare(verb: Verb[P]) -> Verb[P]:
+    def declare(verb: Verb) -> Verb:
         own = inspect.signature(verb, eval_str=True)
         _, *parameters = own.parameters.values()
         added = [

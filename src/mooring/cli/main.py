@@ -13,7 +13,21 @@ import typer
 from typer.core import TyperGroup
 
 from mooring import __version__
-from mooring.cli import device
+from mooring.cli import (
+    audit,
+    config,
+    db,
+    dead_letter,
+    device,
+    dialect,
+    key,
+    runtime,
+    simulate,
+    status,
+    telemetry,
+    tenant,
+    user,
+)
 from mooring.cli.complaint import complaint_of
 from mooring.cli.frame import DataDir, Debug, Globals, Json, NoColor
 
@@ -69,6 +83,7 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def mooring(
     context: typer.Context,
+    *,
     data_dir: DataDir = None,
     json: Json = False,
     debug: Debug = False,
@@ -84,7 +99,22 @@ def mooring(
         raise typer.Exit(2)
 
 
-app.add_typer(device.app, name="device")
+for name, group in (
+    ("device", device.app),
+    ("telemetry", telemetry.app),
+    ("dead-letter", dead_letter.app),
+    ("dialect", dialect.app),
+    ("tenant", tenant.app),
+    ("user", user.app),
+    ("key", key.app),
+    ("audit", audit.app),
+    ("config", config.app),
+    ("db", db.app),
+):
+    app.add_typer(group, name=name)
+runtime.declare(app)
+status.declare(app)
+simulate.declare(app)
 
 
 def _data_dir(words: Sequence[str]) -> Path:

@@ -114,7 +114,8 @@ class Output:
         """A table for people, or ``empty`` (a sentence that says what to do) without rows."""
         cells = [[clean(cell) for cell in row] for row in rows]
         if not cells:
-            self.say(empty)
+            if empty:
+                self.say(empty)
         elif sys.stdout.isatty():
             self._rich_table(headers, cells, frozenset(right))
         else:
@@ -126,16 +127,15 @@ class Output:
         for name, value in pairs:
             self._write(sys.stdout, f"{name.ljust(width)}  {clean(value)}".rstrip())
 
-    def say(self, text: str) -> None:
-        """Text that is this command's result."""
-        if text:
-            self._write(sys.stdout, text)
+    def say(self, text: str = "") -> None:
+        """Text that is this command's result; without one, an empty line."""
+        self._write(sys.stdout, text)
 
     # ------------------------------------------------------------------ beside the data
 
     def note(self, text: str) -> None:
         """What a person wants to know and a script does not."""
-        if not self.as_json and text:
+        if not self.as_json:
             self._write(sys.stderr, text)
 
     @contextmanager

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mooring.dialects import iso
 from mooring.dialects.model import (
     Channel,
     Dialect,
@@ -21,8 +20,9 @@ from mooring.dialects.model import (
     Identity,
     Kind,
     Path,
-    TimeFormat,
 )
+from mooring.dialects.payload import look_up
+from mooring.simulate.example import put, time_like
 
 __all__ = ["BrokerAddress", "Login", "Snippets", "example_payload", "snippets"]
 
@@ -99,13 +99,13 @@ def example_payload(channel: Channel, identity: Identity, now_ms: int) -> str:
         return shape.example
     for path in shape.time:
         if path in shape.required:
-            _put(body, path, _now(now_ms, _at(body, path), shape.time_format))
+            put(body, path, time_like(now_ms, look_up(body, path), shape.time_format))
         else:
             _drop(body, path)
     if shape.sequence and shape.sequence not in shape.required:
         _drop(body, shape.sequence)
-    if shape.device and _at(body, shape.device) is not None:
-        _put(body, shape.device, identity.device)
+    if shape.device and look_up(body, shape.device) is not None:
+        put(body, shape.device, identity.device)
     return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -252,35 +252,7 @@ def _comment(text: str) -> str:
     return text.replace("\n", " ").replace("\\", "/")
 
 
-# ---------------------------------------------------------------------- payloads
-
-
-def _now(now_ms: int, was: object, form: TimeFormat) -> str | int:
-    """Now, written the way the example writes its time."""
-    if isinstance(was, int | float) and not isinstance(was, bool):
-        return now_ms // 1000 if was < 1e11 else now_ms
-    if isinstance(was, str) or form is TimeFormat.ISO:
-        return iso(now_ms)
-    return now_ms if form is TimeFormat.MILLISECONDS else now_ms // 1000
-
-
-def _at(body: Any, path: Path) -> Any:
-    for key in path:
-        body = body.get(key) if isinstance(body, dict) else None
-    return body
-
-
-def _put(body: dict[str, Any], path: Path, value: object) -> None:
-    *outer, last = path
-    for key in outer:
-        below = body.setdefault(key, {})
-        if not isinstance(below, dict):
-            return
-        body = below
-    body[last] = value
-
-
 def _drop(body: dict[str, Any], path: Path) -> None:
-    holder = _at(body, path[:-1])
+    holder = look_up(body, path[:-1])
     if isinstance(holder, dict):
         holder.pop(path[-1], None)

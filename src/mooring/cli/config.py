@@ -1,0 +1,100 @@
+"""``mooring config``: the effective settings and where each comes from."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mooring.cli.frame import Session, command, noun
+
+if TYPE_CHECKING:
+    from mooring.settings import Settings
+
+__all__ = ["app", "shown_value"]
+
+app = noun("Settings: flags over environment over file over defaults.")
+
+MASK = "********"
+_LOGIN_IN_URL = re.compile(r"://([^:/@]*):.*@")
+
+
+@command(app, "show")
+def show(session: Session) -> None:
+    """Print every setting with its effective value and where that came from."""
+    from mooring.settings import Settings, variable_names  # noqa: PLC0415 - start-up time
+
+    settings, origins = session.settings()
+    rows = [
+        {
+            "name": name,
+            "value": shown_value(getattr(settings, name)),
+            "origin": origins[name].where,
+            "meaning": field.description,
+            "variables": list(variable_names(name, field)),
+        }
+        for name, field in Settings.model_fields.items()
+    ]
+    if session.out.as_json:
+        session.out.document({"file": str(_file(settings)), "settings": rows})
+        return
+    session.out.table(
+        ["Setting", "Value", "From", "Meaning"],
+        [[row["name"], _text(row["value"]), row["origin"], row["meaning"]] for row in rows],
+    )
+
+
+@command(app, "path")
+def path(session: Session) -> None:
+    """Print which settings file is read; it need not exist."""
+    settings, _ = session.settings()
+    file = _file(settings)
+    if session.out.as_json:
+        session.out.document(
+            {
+                "file": str(file),
+                "exists": file.is_file(),
+                "data_dir": str(settings.data_dir.absolute()),
+            }
+        )
+    else:
+        session.out.say(str(file))
+
+
+def shown_value(value: object) -> Any:
+    """A setting's value as it may be shown: secrets are masked, also inside addresses."""
+    from pydantic import SecretStr  # noqa: PLC0415 - start-up time
+
+    if isinstance(value, SecretStr):
+        secret = value.get_secret_value()
+        if "://" in secret:
+            return _without_login(secret)
+        return MASK if secret else ""
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, str):
+        return _without_login(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _without_login(text: str) -> str:
+    masked = _LOGIN_IN_URL.sub(rf"://\1:{MASK}@", text)
+    return re.sub(r"(?i)([?&][^=&]*pass[^=&]*=)[^&]*", rf"\1{MASK}", masked)
+
+
+def _text(value: Any) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case list():
+            return ", ".join(value)
+        case _:
+            return str(value)
+
+
+def _file(settings: Settings) -> Path:
+    named = os.environ.get("MOORING_CONFIG")
+    return (Path(named) if named else settings.data_dir / "mooring.toml").absolute()

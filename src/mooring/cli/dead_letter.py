@@ -1,0 +1,102 @@
+"""``mooring dead-letter``: messages that could not be stored, and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mooring.cli.frame import Session, command, noun
+from mooring.cli.output import ago, iso
+from mooring.cli.words import Limit
+
+if TYPE_CHECKING:
+    from mooring.telemetry.model import DeadLetter
+
+__all__ = ["app"]
+
+app = noun("Messages that could not be stored, and why.")
+
+PREVIEW_CHARACTERS = 60
+
+
+@command(app, "list")
+def list_(
+    session: Session,
+    *,
+    device: Annotated[
+        str | None, typer.Option("--device", help="Only this device's; its name or tenant:name.")
+    ] = None,
+    reason: Annotated[
+        str | None, typer.Option("--reason", help="Only for this reason, such as not_json.")
+    ] = None,
+    limit: Limit = 50,
+    before: Annotated[
+        int | None, typer.Option("--before", help="Go on below the one with this number.")
+    ] = None,
+) -> None:
+    """List dead letters, the newest first."""
+    with session.open() as platform:
+        whose = platform.devices.get(session.actor, device) if device else None
+        page = platform.telemetry.dead_letters(
+            session.actor,
+            limit=limit,
+            cursor=None if before is None else (before,),
+            reason=reason,
+            device=whose,
+        )
+    following = page.next[0] if page.next else None
+    if session.out.as_json:
+        session.out.document(
+            {
+                "dead_letters": [_document(letter) for letter in page.items],
+                "next_before": following,
+            }
+        )
+        return
+    session.out.table(
+        ["Number", "When", "Reason", "Device", "Topic", "Bytes", "Detail", "Payload"],
+        [
+            [
+                letter.id,
+                ago(letter.received_at),
+                letter.reason,
+                letter.device,
+                letter.topic,
+                letter.size,
+                letter.detail,
+                _preview(letter.payload),
+            ]
+            for letter in page.items
+        ],
+        right=["Number", "Bytes"],
+        empty="No dead letter matches." if device or reason or before else "No dead letters.",
+    )
+    if following is not None:
+        session.out.note(f"There are more: --before {following} goes on, or raise --limit.")
+
+
+def _preview(payload: bytes) -> str:
+    text = payload.decode("utf-8", "backslashreplace")
+    return text if len(text) <= PREVIEW_CHARACTERS else text[: PREVIEW_CHARACTERS - 1] + "…"
+
+
+def _document(letter: DeadLetter) -> dict[str, Any]:
+    """The payload as text where it is UTF-8, else base64, so that nothing is lost."""
+    import base64  # noqa: PLC0415 - start-up time
+
+    try:
+        payload: dict[str, str] = {"payload": letter.payload.decode("utf-8")}
+    except UnicodeDecodeError:
+        payload = {"payload_base64": base64.b64encode(letter.payload).decode("ascii")}
+    return {
+        "id": letter.id,
+        "received_at": iso(letter.received_at),
+        "reason": letter.reason,
+        "detail": letter.detail,
+        "topic": letter.topic,
+        "tenant": letter.tenant,
+        "device": letter.device,
+        "size": letter.size,
+        **payload,
+    }

@@ -1,0 +1,207 @@
+"""``mooring dialect``: how fleets speak."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mooring.cli.frame import Session, command, noun
+from mooring.cli.output import clean
+
+if TYPE_CHECKING:
+    from mooring.dialects import Catalogue, Channel, Dialect
+    from mooring.errors import InvalidDialect
+
+__all__ = ["app"]
+
+app = noun("How fleets speak: channels, usernames and payload shapes.")
+
+BROKEN = 2
+
+Name = Annotated[str, typer.Argument(metavar="DIALECT", help="The dialect's name.")]
+
+
+@command(app, "list")
+def list_(session: Session) -> None:
+    """List the dialects there are, Mooring's own and yours."""
+    catalogue = _catalogue(session)
+    if session.out.as_json:
+        session.out.document(
+            {
+                "dialects": [_summary(d) for d in catalogue.all()],
+                "broken": _broken_document(catalogue),
+            }
+        )
+        return
+    _print_dialects(session, catalogue)
+
+
+@command(app, "show")
+def show(session: Session, name: Name) -> None:
+    """Show one dialect: its channels, username and client id."""
+    dialect = _catalogue(session).get(name)
+    if session.out.as_json:
+        session.out.document(
+            {**_summary(dialect), "channels": [_channel_document(c) for c in dialect.channels]}
+        )
+        return
+    session.out.facts(
+        [
+            ("dialect", dialect.name),
+            ("title", dialect.title),
+            *([("about", dialect.description)] if dialect.description else []),
+            ("username", dialect.username),
+            ("client id", dialect.client_id),
+            ("tenant", "in its topics" if dialect.tenanted else "not in its topics"),
+            ("MAC address", "needed" if dialect.needs_mac else "not needed"),
+            ("from", dialect.source),
+        ]
+    )
+    session.out.say()
+    session.out.table(
+        ["Channel", "Direction", "Kind", "QoS", "Retain", "Topic"],
+        [
+            [c.name, c.direction, c.kind, c.qos, "yes" if c.retain else "", c.topic]
+            for c in dialect.channels
+        ],
+    )
+
+
+@command(app, "check")
+def check(
+    session: Session,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Dialect files.")],
+) -> int:
+    """Explain every mistake in dialect files; exit code 2 when there is one."""
+    from mooring.dialects import load_file  # noqa: PLC0415 - start-up time
+    from mooring.errors import InvalidDialect  # noqa: PLC0415
+
+    results: list[dict[str, Any]] = []
+    for file in files:
+        try:
+            dialect = load_file(file)
+        except InvalidDialect as error:
+            results.append({"file": str(file), "ok": False, **_mistakes(error)})
+            if not session.out.as_json:
+                _print_mistakes(session, file, error)
+        else:
+            results.append({"file": str(file), "ok": True, "dialect": dialect.name})
+            if not session.out.as_json:
+                session.out.say(
+                    f"{clean(file)} is good: the dialect {dialect.name} "
+                    f"with {len(dialect.channels)} channels."
+                )
+    if session.out.as_json:
+        session.out.document({"files": results})
+    return 0 if all(result["ok"] for result in results) else BROKEN
+
+
+@command(app, "asyncapi")
+def asyncapi(
+    session: Session,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[DIALECT]...", help="Which; all by default.")
+    ] = None,
+) -> None:
+    """Print dialects as one AsyncAPI 3 document."""
+    from mooring import __version__  # noqa: PLC0415 - start-up time
+    from mooring.cli.address import broker_address  # noqa: PLC0415
+    from mooring.dialects.asyncapi import document  # noqa: PLC0415
+
+    settings, _ = session.settings()
+    address = broker_address(settings)
+    catalogue = _catalogue(session)
+    wanted = [catalogue.get(name) for name in names] if names else catalogue.all()
+    url = f"mqtts://{address.network_host}:{address.tls_port}"
+    session.out.document(document(wanted, server_url=url, version=__version__))
+
+
+@command(app, "reload")
+def reload(session: Session) -> int:
+    """Make running processes read the data directory's dialects again; exit code 2 when one
+    of them is broken."""
+    from mooring.access.store import bump, record  # noqa: PLC0415 - start-up time
+
+    with session.open() as platform:
+        catalogue = platform.catalogue  # read from the directory just now
+        with platform.database.write() as connection:
+            bump(connection, "dialects")
+            record(connection, session.actor, "dialect.reload", str(platform.settings.dialects_dir))
+    if session.out.as_json:
+        session.out.document(
+            {
+                "dialects": [_summary(d) for d in catalogue.all()],
+                "broken": _broken_document(catalogue),
+            }
+        )
+    else:
+        _print_dialects(session, catalogue)
+    return BROKEN if catalogue.broken else 0
+
+
+# ---------------------------------------------------------------------- what is printed
+
+
+def _catalogue(session: Session) -> Catalogue:
+    from mooring.dialects import load_all  # noqa: PLC0415 - start-up time
+
+    settings, _ = session.settings()
+    return load_all(settings.dialects_dir)
+
+
+def _print_dialects(session: Session, catalogue: Catalogue) -> None:
+    session.out.table(
+        ["Dialect", "Channels", "Title", "From"],
+        [[d.name, len(d.channels), d.title, d.source] for d in catalogue.all()],
+        right=["Channels"],
+    )
+    for path, error in catalogue.broken.items():
+        session.out.note("")
+        _print_mistakes(session, path, error)
+
+
+def _print_mistakes(session: Session, file: Path, error: InvalidDialect) -> None:
+    mistakes = error.context["mistakes"]
+    count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+    session.out.note(f"{clean(file)} has {count}:")
+    for found in mistakes:
+        line = f"line {found['line']}: " if found["line"] else ""
+        hint = f" {found['hint']}" if found["hint"] else ""
+        session.out.note(f"  {line}{clean(found['where'])}: {clean(found['message'] + hint)}")
+
+
+def _mistakes(error: InvalidDialect) -> dict[str, Any]:
+    return {"mistakes": error.context["mistakes"]}
+
+
+def _broken_document(catalogue: Catalogue) -> list[dict[str, Any]]:
+    return [{"file": str(path), **_mistakes(error)} for path, error in catalogue.broken.items()]
+
+
+def _summary(dialect: Dialect) -> dict[str, Any]:
+    return {
+        "dialect": dialect.name,
+        "title": dialect.title,
+        "description": dialect.description,
+        "username": dialect.username,
+        "client_id": dialect.client_id,
+        "tenanted": dialect.tenanted,
+        "needs_mac": dialect.needs_mac,
+        "source": dialect.source,
+    }
+
+
+def _channel_document(channel: Channel) -> dict[str, Any]:
+    return {
+        "name": channel.name,
+        "topic": channel.topic,
+        "direction": str(channel.direction),
+        "kind": str(channel.kind),
+        "qos": channel.qos,
+        "retain": channel.retain,
+        "operator_only": channel.operator_only,
+        "description": channel.description,
+        "example": channel.payload.example,
+    }

@@ -1,0 +1,125 @@
+"""``mooring key``: API keys for programs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mooring.cli.duration import seconds_of
+from mooring.cli.frame import Session, command, noun
+from mooring.cli.output import ago, clean, iso
+from mooring.cli.words import Limit, OnlyTenant, RoleOption, RoleWord
+
+if TYPE_CHECKING:
+    from mooring.people.model import ApiKey
+
+__all__ = ["app"]
+
+app = noun("API keys for programs.")
+
+
+@command(app, "new")
+def new(
+    session: Session,
+    name: Annotated[str, typer.Argument(help="What it is for.")],
+    *,
+    role: RoleOption = RoleWord.VIEWER,
+    tenant: OnlyTenant = None,
+    expires: Annotated[
+        str | None, typer.Option("--expires", help="How long it is good, such as 90d.")
+    ] = None,
+) -> None:
+    """Make an API key and print its secret, this once."""
+    from mooring.access.actor import Role  # noqa: PLC0415 - start-up time
+    from mooring.people.model import NewKey  # noqa: PLC0415
+    from mooring.store.engine import now_ms  # noqa: PLC0415
+
+    until = now_ms() + int(seconds_of(expires) * 1000) if expires else None
+    with session.open() as platform:
+        issued = platform.people.add_key(session.actor, NewKey(name, Role.of(role), tenant, until))
+    if session.out.as_json:
+        session.out.document({**_document(issued.key), "secret": issued.secret})
+        return
+    session.out.say(
+        f"The key {clean(name)} ({issued.key.prefix}) may do what a {role} may.\n"
+        f"Secret: {issued.secret}\n"
+        "It is shown this once and is stored nowhere. Send it as: Authorization: Bearer SECRET"
+    )
+
+
+@command(app, "list")
+def list_(
+    session: Session,
+    *,
+    limit: Limit = 50,
+    before: Annotated[
+        int | None, typer.Option("--before", help="Go on below the key with this number.")
+    ] = None,
+) -> None:
+    """List keys, the newest first; secrets are not shown."""
+    with session.open() as platform:
+        found = platform.people.keys(session.actor, limit=limit + 1, before=before)
+    shown, more = found[:limit], len(found) > limit
+    if session.out.as_json:
+        session.out.document(
+            {
+                "keys": [_document(key) for _, key in shown],
+                "next_before": shown[-1][0] if more else None,
+            }
+        )
+        return
+    session.out.table(
+        ["Key", "Name", "Role", "Tenant", "State", "Made"],
+        [
+            [
+                key.prefix,
+                key.name,
+                key.role.name.lower(),
+                key.tenant or "all",
+                _state(key),
+                ago(key.created_at),
+            ]
+            for _, key in shown
+        ],
+        empty="No API keys yet. Make one: mooring key new NAME --role viewer",
+    )
+    if more:
+        session.out.note(f"There are more: --before {shown[-1][0]} goes on, or raise --limit.")
+
+
+@command(app, "revoke")
+def revoke(
+    session: Session,
+    prefix: Annotated[
+        str, typer.Argument(metavar="KEY", help="The key as `mooring key list` shows it.")
+    ],
+) -> None:
+    """End a key at once."""
+    with session.open() as platform:
+        platform.people.revoke_key(session.actor, prefix)
+    if session.out.as_json:
+        session.out.document({"revoked": prefix})
+    else:
+        session.out.say(f"The key {clean(prefix)} is refused from now on.")
+
+
+def _state(key: ApiKey) -> str:
+    if key.revoked_at is not None:
+        return f"revoked {ago(key.revoked_at)}"
+    if key.expires_at is None:
+        return "good"
+    when = ago(key.expires_at)
+    return f"expires {when}" if when.startswith("in") else f"expired {when}"
+
+
+def _document(key: ApiKey) -> dict[str, Any]:
+    return {
+        "key": key.prefix,
+        "name": key.name,
+        "role": key.role.name.lower(),
+        "tenant": key.tenant,
+        "created_at": iso(key.created_at),
+        "expires_at": iso(key.expires_at),
+        "revoked_at": iso(key.revoked_at),
+    }

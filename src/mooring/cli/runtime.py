@@ -1,0 +1,118 @@
+"""``mooring up`` and the processes it runs: ``serve``, ``ingest``, ``keeper``."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from mooring.cli.frame import Session, command
+
+__all__ = ["declare"]
+
+
+class AuthMode(StrEnum):
+    """How the broker is told who may connect."""
+
+    DYNAMIC_SECURITY = "dynamic_security"
+    PASSWORD_FILE = "password_file"  # noqa: S105 - a mode's name
+
+
+class LogLevel(StrEnum):
+    """What is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+HttpHost = Annotated[
+    str | None, typer.Option("--http-host", help="Address the HTTP server listens on.")
+]
+HttpPort = Annotated[
+    int | None, typer.Option("--http-port", min=1, max=65535, help="Port of the HTTP server.")
+]
+MqttPort = Annotated[
+    int | None, typer.Option("--mqtt-port", min=1, max=65535, help="Port of plain MQTT, loopback.")
+]
+Logging = Annotated[LogLevel | None, typer.Option("--log-level", help="What is logged.")]
+
+
+def up(
+    session: Session,
+    *,
+    demo: Annotated[bool, typer.Option("--demo", help="With a small made-up fleet.")] = False,
+    http_host: HttpHost = None,
+    http_port: HttpPort = None,
+    mqtt_port: MqttPort = None,
+    mqtt_tls_port: Annotated[
+        int | None, typer.Option("--mqtt-tls-port", min=1, max=65535, help="Port of MQTT over TLS.")
+    ] = None,
+    mqtt_ws_port: Annotated[
+        int | None,
+        typer.Option("--mqtt-ws-port", min=1, max=65535, help="Port of MQTT over WebSocket."),
+    ] = None,
+    public_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--public-host", help="A name or address devices reach it by; may be repeated."
+        ),
+    ] = None,
+    auth_mode: Annotated[
+        AuthMode | None, typer.Option("--auth-mode", help="How the broker knows who may connect.")
+    ] = None,
+    log_level: Logging = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+) -> int | None:
+    """Run everything: broker, ingest, HTTP; until Ctrl-C."""
+    from mooring.run.up import main  # noqa: PLC0415 - start-up time
+
+    settings, _ = session.settings(
+        http_host=http_host,
+        http_port=http_port,
+        mqtt_port=mqtt_port,
+        mqtt_tls_port=mqtt_tls_port,
+        mqtt_ws_port=mqtt_ws_port,
+        public_hosts=tuple(public_host or ()),
+        auth_mode=auth_mode,
+        log_level=log_level,
+    )
+    return main(settings, demo=demo, quiet=quiet)
+
+
+def serve(
+    session: Session,
+    *,
+    http_host: HttpHost = None,
+    http_port: HttpPort = None,
+    log_level: Logging = None,
+) -> None:
+    """Run the HTTP server alone."""
+    from mooring.http.serve import run  # noqa: PLC0415 - start-up time
+
+    with session.open(http_host=http_host, http_port=http_port, log_level=log_level) as platform:
+        run(platform)
+
+
+def ingest(session: Session, *, mqtt_port: MqttPort = None, log_level: Logging = None) -> None:
+    """Run ingest alone: messages from the broker into the database."""
+    from mooring.run.ingest import main  # noqa: PLC0415 - start-up time
+
+    with session.open(mqtt_port=mqtt_port, log_level=log_level) as platform:
+        main(platform)
+
+
+def keeper(session: Session, *, mqtt_port: MqttPort = None, log_level: Logging = None) -> None:
+    """Run the keeper alone: it makes the broker follow the database."""
+    from mooring.run.keeper import run  # noqa: PLC0415 - start-up time
+
+    with session.open(mqtt_port=mqtt_port, log_level=log_level) as platform:
+        run(platform)
+
+
+def declare(app: typer.Typer) -> None:
+    """Adds the commands to the program."""
+    for verb in (up, serve, ingest, keeper):
+        command(app, verb.__name__)(verb)

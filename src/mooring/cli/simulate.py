@@ -1,0 +1,287 @@
+"""``mooring simulate``: a made-up fleet of real MQTT clients."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import ssl
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mooring.cli.duration import seconds_of
+from mooring.cli.frame import Session, command
+from mooring.errors import BrokerUnavailable, Invalid
+
+if TYPE_CHECKING:
+    from mooring.app import App
+    from mooring.dialects import Dialect
+    from mooring.simulate.enrol import Enrolled
+    from mooring.simulate.figures import Figures
+    from mooring.simulate.fleet import Plan
+
+__all__ = ["declare"]
+
+DEMO_DEVICES, DEMO_RATE = 4, 0.5  # of each dialect; messages a second of each device
+DEVICES, RATE = 10, 1.0
+LINE_SECONDS = 5.0
+ACCEPTANCE_SECONDS = 15.0  # and as much again for every ten devices that are new
+
+
+def simulate(
+    session: Session,
+    *,
+    dialect: Annotated[
+        str | None, typer.Option("--dialect", "-d", help="How the devices speak.")
+    ] = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="A few devices of every dialect, at a gentle rate.")
+    ] = False,
+    devices: Annotated[
+        int | None, typer.Option("--devices", "-n", min=1, help="How many; 10 if not said.")
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option("--rate", "-r", help="Messages a second of each device; 1 if not said."),
+    ] = None,
+    total_rate: Annotated[
+        float | None, typer.Option("--total-rate", help="Messages a second of all together.")
+    ] = None,
+    duration: Annotated[
+        str | None, typer.Option("--duration", help="How long, such as 30s; until Ctrl-C.")
+    ] = None,
+    tenant: Annotated[str, typer.Option("--tenant", help="Whose the devices are.")] = "default",
+    qos: Annotated[
+        int | None,
+        typer.Option("--qos", min=0, max=2, help="For all messages, instead of the dialect's."),
+    ] = None,
+    tls: Annotated[bool, typer.Option("--tls", help="Connect over TLS.")] = False,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same values.")] = 0,
+    keep: Annotated[
+        bool,
+        typer.Option("--keep/--no-keep", help="Keep the devices for the next run."),
+    ] = True,
+) -> int:
+    """Run made-up devices as real MQTT clients with believable values."""
+    if (dialect is None) is not demo:
+        raise Invalid(
+            "Say how the devices speak.",
+            hint="`mooring simulate --dialect mooring`, or --demo for all dialects.",
+            code="usage",
+        )
+    if rate is not None and total_rate is not None:
+        raise Invalid("--rate and --total-rate exclude each other.", hint="Give one.", code="usage")
+    if (rate if rate is not None else 1) <= 0 or (total_rate or 1) <= 0:
+        raise Invalid("A rate must be more than 0.", hint="0.1 is one message in ten seconds.")
+    seconds = seconds_of(duration) if duration else None
+    with session.open() as platform:
+        spoken = list(platform.catalogue.all()) if demo else [platform.catalogue.get(dialect or "")]
+        count = devices or (DEMO_DEVICES if demo else DEVICES)
+        each = total_rate / (count * len(spoken)) if total_rate else rate
+        _need_broker(platform, tls=tls)
+        enrolled = _enrol(session, platform, spoken, count, tenant)
+        try:
+            plan = _plan(
+                platform,
+                enrolled,
+                rate=each or (DEMO_RATE if demo else RATE),
+                duration=seconds,
+                qos=qos,
+                tls=tls,
+                seed=seed,
+            )
+            figures = _run(session, plan)
+        finally:
+            if not keep:
+                _remove(session, platform, enrolled)
+    if session.out.as_json:
+        session.out.document(figures.document())
+    else:
+        session.out.say(f"{figures.seconds:.0f} s: {figures.line()}")
+    if not figures.welcomed:
+        raise BrokerUnavailable(
+            "The broker let none of the devices in.", hint="`mooring status` shows why."
+        )
+    return 0
+
+
+def declare(app: typer.Typer) -> None:
+    """Adds the command to the program."""
+    command(app, "simulate")(simulate)
+
+
+# ---------------------------------------------------------------------- devices
+
+
+def _need_broker(platform: App, *, tls: bool) -> None:
+    """Before anything is added: is there a broker at all?"""
+    import socket  # noqa: PLC0415 - start-up time
+
+    settings = platform.settings
+    port = settings.mqtt_tls_port if tls else settings.mqtt_port
+    try:
+        socket.create_connection((settings.mqtt_host, port), timeout=5).close()
+    except OSError as exc:
+        raise BrokerUnavailable(
+            f"The broker at {settings.mqtt_host}:{port} does not answer.",
+            hint="Start it: mooring up",
+        ) from exc
+
+
+def _enrol(
+    session: Session, platform: App, dialects: Sequence[Dialect], count: int, tenant: str
+) -> list[tuple[Dialect, Enrolled]]:
+    from mooring.simulate.enrol import Passwords, enrol  # noqa: PLC0415 - start-up time
+
+    passwords = Passwords(platform.settings.data_dir)
+    total = count * len(dialects)
+    done = 0
+    found: list[tuple[Dialect, Enrolled]] = []
+    with session.out.progress("Adding devices", total) as report:
+
+        def one() -> None:
+            nonlocal done
+            done += 1
+            report(done)
+
+        for dialect in dialects:
+            ready = enrol(
+                platform.devices,
+                session.actor,
+                passwords,
+                dialect,
+                count,
+                tenant=tenant,
+                on_each=one,
+            )
+            found += [(dialect, each) for each in ready]
+    _wait_accepted(session, platform, [e.change for _, e in found if e.change is not None])
+    return found
+
+
+def _wait_accepted(session: Session, platform: App, changes: Sequence[int]) -> None:
+    """Until the broker knows the new devices; one that takes longer is tried until it does."""
+    from mooring.access.store import waiting  # noqa: PLC0415 - start-up time
+
+    wanted = set(changes)
+    deadline = time.monotonic() + ACCEPTANCE_SECONDS * (1 + len(changes) / 10)
+    with session.out.progress("The broker is told", len(wanted)) as report:
+        while wanted and time.monotonic() < deadline:
+            with platform.database.read() as connection:
+                wanted &= {number for number, _ in waiting(connection)}
+            report(len(changes) - len(wanted))
+            time.sleep(0.1 if wanted else 0)
+    if wanted:
+        session.out.note(
+            f"The broker has not been told of {len(wanted)} devices yet; `mooring status` "
+            "shows why. They try until it has."
+        )
+
+
+def _remove(session: Session, platform: App, enrolled: Sequence[tuple[Dialect, Enrolled]]) -> None:
+    from mooring.simulate.enrol import LABEL, Passwords  # noqa: PLC0415 - start-up time
+
+    passwords = Passwords(platform.settings.data_dir)
+    with session.out.progress("Removing devices", len(enrolled)) as report:
+        for number, (_, each) in enumerate(enrolled, start=1):
+            if each.device.label == LABEL:
+                platform.devices.remove(session.actor, each.device.username, reason="simulation")
+                passwords.forget(each.device.username)
+            report(number)
+    passwords.save()
+
+
+# ---------------------------------------------------------------------- the run
+
+
+def _plan(
+    platform: App,
+    enrolled: Sequence[tuple[Dialect, Enrolled]],
+    *,
+    rate: float,
+    duration: float | None,
+    qos: int | None,
+    tls: bool,
+    seed: int,
+) -> Plan:
+    from mooring.simulate.client import Login  # noqa: PLC0415 - start-up time
+    from mooring.simulate.fleet import Member, Plan  # noqa: PLC0415
+    from mooring.simulate.voice import Voice  # noqa: PLC0415
+
+    settings = platform.settings
+    context = _trust(platform) if tls else None
+    members = [
+        Member(
+            Voice(dialect, each.device.identity, seed=seed, qos=qos),
+            Login(
+                settings.mqtt_host,
+                settings.mqtt_tls_port if tls else settings.mqtt_port,
+                each.device.client_id,
+                each.device.username,
+                each.password,
+                context,
+            ),
+        )
+        for dialect, each in enrolled
+    ]
+    return Plan(members, rate, duration)
+
+
+def _trust(platform: App) -> ssl.SSLContext:
+    from mooring.cli.address import broker_address  # noqa: PLC0415 - start-up time
+
+    cafile = broker_address(platform.settings).cafile
+    try:
+        return ssl.create_default_context(cafile=cafile)
+    except OSError as exc:
+        raise Invalid(
+            f"The CA file {cafile} cannot be used: {exc.strerror or exc}.",
+            hint="`mooring up` makes it; tls_cafile names another one.",
+        ) from exc
+
+
+def _run(session: Session, plan: Plan) -> Figures:
+    from mooring.simulate.fleet import run_fleet  # noqa: PLC0415 - start-up time
+
+    async def run() -> Figures:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        with _reporting(session) as report:
+            return await run_fleet(plan, report, stop)
+
+    try:
+        import uvloop  # noqa: PLC0415 - start-up time
+    except ImportError:  # not made for this system; the standard loop does it as well
+        return asyncio.run(run())
+    return uvloop.run(run())
+
+
+@contextmanager
+def _reporting(session: Session) -> Iterator[Callable[[Figures], None]]:
+    """A live line on a terminal, otherwise a line every few seconds, none with ``--json``."""
+    if session.out.as_json:
+        yield lambda _figures: None
+    elif sys.stderr.isatty():
+        from rich.console import Console  # noqa: PLC0415 - start-up time
+        from rich.live import Live  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
+
+        console = Console(stderr=True, no_color=not session.out.color or None)
+        with Live(console=console, transient=True, auto_refresh=False) as live:
+            yield lambda figures: live.update(Text(figures.line()), refresh=True)
+    else:
+        said_at = time.monotonic()
+
+        def line(figures: Figures) -> None:
+            nonlocal said_at
+            if time.monotonic() - said_at >= LINE_SECONDS:
+                said_at = time.monotonic()
+                session.out.note(figures.line())
+
+        yield line

@@ -1,0 +1,146 @@
+"""``mooring status``: what runs, what is stored, and what is wrong."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mooring.cli.frame import Session, command
+from mooring.cli.output import ago, clean, iso
+
+if TYPE_CHECKING:
+    from mooring.app import App
+    from mooring.telemetry.model import Overview, ProcessInfo
+
+__all__ = ["ROLES", "declare", "problems_of"]
+
+ROLES = ("keeper", "ingest", "serve")  # one of each must run
+WATCH_SECONDS = 2.0
+CONNECT_SECONDS = 2.0
+
+
+def problems_of(overview: Overview, *, broker_answers: bool) -> list[str]:
+    """What is wrong, a sentence each; empty when all is well. Pure."""
+    alive = [process for process in overview.processes if process.alive]
+    if not alive and not broker_answers:
+        return ["Mooring does not run. Start it: mooring up"]
+    problems = []
+    if not broker_answers:
+        problems.append("The broker does not answer.")
+    running = {process.role for process in alive}
+    problems += [f"No {role} process runs." for role in ROLES if role not in running]
+    problems += [
+        f"{process.name} is not connected to the broker."
+        for process in alive
+        if process.detail.get("connected") is False
+    ]
+    if overview.outbox_error:
+        what = "change waits" if overview.outbox_waiting == 1 else "changes wait"
+        problems.append(f"{overview.outbox_waiting} {what} for the broker: {overview.outbox_error}")
+    return problems
+
+
+def status(
+    session: Session,
+    *,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Print it again every two seconds.")
+    ] = False,
+) -> int:
+    """Say what runs and what is stored; exit code 0 only when all is well."""
+    with session.open() as platform:
+        while True:
+            overview = platform.telemetry.overview(session.actor)
+            answers = _broker_answers(platform)
+            problems = problems_of(overview, broker_answers=answers)
+            if watch and sys.stdout.isatty():
+                typer.echo("\x1b[H\x1b[2J", nl=False)
+            if session.out.as_json:
+                session.out.document(_document(overview, answers, problems))
+            else:
+                _print(session, platform, overview, problems)
+            if not watch:
+                return 1 if problems else 0
+            time.sleep(WATCH_SECONDS)
+
+
+def declare(app: typer.Typer) -> None:
+    """Adds the command to the program."""
+    command(app, "status")(status)
+
+
+def _broker_answers(platform: App) -> bool:
+    address = (platform.settings.mqtt_host, platform.settings.mqtt_port)
+    try:
+        with socket.create_connection(address, timeout=CONNECT_SECONDS):
+            return True
+    except OSError:
+        return False
+
+
+def _print(session: Session, platform: App, overview: Overview, problems: Sequence[str]) -> None:
+    session.out.table(
+        ["Process", "State", "Pid", "Host", "Since", "Figures"],
+        [
+            [p.role, _state(p), p.pid, p.host, ago(p.started_at), _figures(p)]
+            for p in overview.processes
+        ],
+        right=["Pid"],
+        empty="No process of Mooring has said that it runs.",
+    )
+    session.out.say()
+    counts = [
+        ("devices", overview.devices),
+        ("say they are online", overview.online),
+        ("connected to the broker", overview.connected),
+        ("strangers", overview.strangers),
+        ("dead letters", overview.dead_letters),
+        ("changes the broker waits for", overview.outbox_waiting),
+        *((name.replace("_", " "), value) for name, value in sorted(overview.counters.items())),
+        ("data", platform.settings.data_dir.absolute()),
+    ]
+    session.out.facts(counts)
+    session.out.say()
+    session.out.say("\n".join(clean(line) for line in problems) if problems else "All is well.")
+
+
+def _state(process: ProcessInfo) -> str:
+    return "running" if process.alive else f"silent, last heard {ago(process.beat_at)}"
+
+
+def _figures(process: ProcessInfo) -> str:
+    return ", ".join(f"{name} {value}" for name, value in process.detail.items())
+
+
+def _document(overview: Overview, answers: bool, problems: Sequence[str]) -> dict[str, Any]:
+    return {
+        "ok": not problems,
+        "problems": list(problems),
+        "broker": {"answers": answers},
+        "processes": [
+            {
+                "name": p.name,
+                "role": p.role,
+                "pid": p.pid,
+                "host": p.host,
+                "started_at": iso(p.started_at),
+                "beat_at": iso(p.beat_at),
+                "alive": p.alive,
+                "detail": p.detail,
+            }
+            for p in overview.processes
+        ],
+        "devices": overview.devices,
+        "online": overview.online,
+        "connected": overview.connected,
+        "strangers": overview.strangers,
+        "dead_letters": overview.dead_letters,
+        "outbox_waiting": overview.outbox_waiting,
+        "outbox_error": overview.outbox_error,
+        "counters": overview.counters,
+    }

@@ -1,0 +1,40 @@
+"""``mooring tenant``: the owners of devices."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mooring.cli.frame import Session, command, noun
+from mooring.cli.output import clean
+
+__all__ = ["app"]
+
+app = noun("Owners of devices; nothing crosses between them.")
+
+
+@command(app, "list")
+def list_(session: Session) -> None:
+    """List tenants by name."""
+    with session.open() as platform:
+        names = platform.people.tenants(session.actor)
+    if session.out.as_json:
+        session.out.document({"tenants": names})
+        return
+    session.out.table(
+        ["Tenant"],
+        [[name] for name in names],
+        empty="No tenants yet. The first device makes one, or: mooring tenant add NAME",
+    )
+
+
+@command(app, "add")
+def add(session: Session, name: Annotated[str, typer.Argument(help="Its name in topics.")]) -> None:
+    """Add a tenant before its first device."""
+    with session.open() as platform:
+        platform.people.add_tenant(session.actor, name)
+    if session.out.as_json:
+        session.out.document({"tenant": name})
+    else:
+        session.out.say(f"The tenant {clean(name)} is added.")

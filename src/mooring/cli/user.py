@@ -1,0 +1,153 @@
+"""``mooring user``: people who may log in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mooring.cli.frame import Session, command, noun
+from mooring.cli.output import ago, clean, iso
+from mooring.cli.words import (
+    Limit,
+    OnlyTenant,
+    PasswordStdin,
+    RoleOption,
+    RoleWord,
+    Yes,
+    read_password,
+)
+
+if TYPE_CHECKING:
+    from mooring.people.model import User
+
+__all__ = ["app"]
+
+app = noun("People who may log in.")
+
+Name = Annotated[str, typer.Argument(help="The name they log in with.")]
+SHOWN_ONCE = "It is shown this once and is stored nowhere."
+
+
+@command(app, "add")
+def add(
+    session: Session,
+    name: Name,
+    *,
+    role: RoleOption = RoleWord.VIEWER,
+    tenant: OnlyTenant = None,
+    password_stdin: PasswordStdin = False,
+) -> None:
+    """Add somebody; prints a generated password unless one is given."""
+    from mooring.access.actor import Role  # noqa: PLC0415 - start-up time
+    from mooring.people.model import NewUser  # noqa: PLC0415
+
+    password = read_password(from_stdin=password_stdin)
+    with session.open() as platform:
+        user, generated = platform.people.add(
+            session.actor, NewUser(name, Role.of(role), tenant, password)
+        )
+    if session.out.as_json:
+        session.out.document({**_document(user), "password": generated})
+        return
+    session.out.say(f"{clean(user.name)} is added as {role}.")
+    if generated:
+        session.out.say(f"Password: {generated}\n{SHOWN_ONCE}")
+
+
+@command(app, "list")
+def list_(
+    session: Session,
+    *,
+    limit: Limit = 50,
+    after: Annotated[str, typer.Option("--after", help="Go on after this name.")] = "",
+) -> None:
+    """List people by name."""
+    with session.open() as platform:
+        found = platform.people.users(session.actor, limit=limit + 1, after=after)
+    shown, more = found[:limit], len(found) > limit
+    if session.out.as_json:
+        session.out.document(
+            {
+                "users": [_document(user) for user in shown],
+                "next_after": shown[-1].name if more else None,
+            }
+        )
+        return
+    session.out.table(
+        ["User", "Role", "Tenant", "State", "Added"],
+        [
+            [
+                user.name,
+                user.role.name.lower(),
+                user.tenant or "all",
+                "disabled" if user.disabled else "enabled",
+                ago(user.created_at),
+            ]
+            for user in shown
+        ],
+        empty="No users yet. Add one: mooring user add NAME --role admin",
+    )
+    if more:
+        session.out.note(f"There are more: --after {shown[-1].name} goes on, or raise --limit.")
+
+
+@command(app, "password")
+def password(session: Session, name: Name, *, password_stdin: PasswordStdin = False) -> None:
+    """Give somebody a new password; their logins end."""
+    given = read_password(from_stdin=password_stdin)
+    with session.open() as platform:
+        generated = platform.people.set_password(session.actor, name, given)
+    if session.out.as_json:
+        session.out.document({"user": name, "password": generated})
+        return
+    session.out.say(f"{clean(name)} has a new password.")
+    if generated:
+        session.out.say(f"Password: {generated}\n{SHOWN_ONCE}")
+
+
+@command(app, "disable")
+def disable(session: Session, name: Name) -> None:
+    """Keep somebody out without removing them; their logins end."""
+    _set_disabled(session, name, disabled=True)
+
+
+@command(app, "enable")
+def enable(session: Session, name: Name) -> None:
+    """Let somebody in again."""
+    _set_disabled(session, name, disabled=False)
+
+
+@command(app, "remove")
+def remove(session: Session, name: Name, *, yes: Yes = False) -> int | None:
+    """Remove somebody; their logins end."""
+    with session.open() as platform:
+        user = platform.people.user(session.actor, name)
+        if not session.confirm(f"Remove {clean(user.name)}?", yes=yes):
+            session.out.note("Nothing was removed.")
+            return 1
+        platform.people.remove(session.actor, name)
+    if session.out.as_json:
+        session.out.document({"removed": _document(user)})
+    else:
+        session.out.say(f"{clean(name)} is removed.")
+    return None
+
+
+def _set_disabled(session: Session, name: str, *, disabled: bool) -> None:
+    with session.open() as platform:
+        user = platform.people.set_disabled(session.actor, name, disabled=disabled)
+    if session.out.as_json:
+        session.out.document({**_document(user), "disabled": disabled})
+    else:
+        session.out.say(f"{clean(name)} is {'disabled' if disabled else 'enabled'}.")
+
+
+def _document(user: User) -> dict[str, Any]:
+    return {
+        "user": user.name,
+        "role": user.role.name.lower(),
+        "tenant": user.tenant,
+        "disabled": user.disabled,
+        "created_at": iso(user.created_at),
+    }
