@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Response
 
@@ -145,7 +146,7 @@ def add_device(platform: Platform, who: Who, new: DeviceIn, response: Response) 
         tuple(new.groups),
     )
     credentials, changes = platform.devices.add(who, wanted, reason=new.reason)
-    response.headers["Location"] = f"{router.prefix}/{credentials.device.reference}"
+    response.headers["Location"] = f"{router.prefix}/{quote(credentials.device.reference)}"
     return _credentials(credentials, _accepted(platform, changes))
 
 

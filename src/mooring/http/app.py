@@ -15,6 +15,7 @@ from mooring.access import api as access_api
 from mooring.app import App
 from mooring.devices import api as devices_api
 from mooring.http import errors, health, metrics, mqtt, openapi, system
+from mooring.http.current import Current
 from mooring.http.guard import Guard
 from mooring.http.publisher import Publisher
 from mooring.people import api as people_api
@@ -62,7 +63,7 @@ def create_app(platform: App) -> FastAPI:
         generate_unique_id_function=openapi.operation_id,
         redirect_slashes=False,
     )
-    api.state.platform = platform
+    api.state.current = Current(platform)
     api.state.publisher = publisher
     api.state.registry = registry
     api.state.readiness = health.Readiness(platform, publisher)

@@ -11,6 +11,7 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 from mooring.access.actor import Actor
 from mooring.app import App
 from mooring.errors import Unauthorized
+from mooring.http.current import Current
 
 __all__ = ["Platform", "Who", "address_of", "bearer", "from_this_machine", "key_header", "who"]
 
@@ -26,9 +27,9 @@ _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 
 
 def _platform(request: Request) -> App:
-    app = request.app.state.platform
-    assert isinstance(app, App)
-    return app
+    current = request.app.state.current
+    assert isinstance(current, Current)
+    return current.app()
 
 
 Platform = Annotated[App, Depends(_platform)]

@@ -42,7 +42,7 @@ FLEET_MAX = 1000  # devices one fleet command may reach
 
 
 @router.get("/status", response_model=BrokerStatus)
-def status(platform: Platform, who: Who, request: Request) -> dict[str, Any]:
+def mqtt_status(platform: Platform, who: Who, request: Request) -> dict[str, Any]:
     """The broker, as this process sees it."""
     publisher = _publisher(request)
     overview = platform.telemetry.overview(who)

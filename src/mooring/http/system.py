@@ -8,9 +8,11 @@ from fastapi import APIRouter, Request
 
 from mooring import __version__
 from mooring.access.actor import Role
+from mooring.app import App
 from mooring.dialects import Dialect
+from mooring.dialects.asyncapi import document
 from mooring.http.auth import Platform, Who
-from mooring.http.fields import Document, Time
+from mooring.http.fields import Document, Time, Word
 from mooring.http.mqtt_model import ChannelOut
 from mooring.http.publisher import Publisher
 
@@ -97,7 +99,27 @@ def list_dialects(platform: Platform, who: Who) -> dict[str, Any]:
 
 
 @router.get("/dialects/{name}", response_model=DialectOut)
-def show_dialect(platform: Platform, who: Who, name: str) -> Dialect:
+def show_dialect(platform: Platform, who: Who, name: Word) -> Dialect:
     """One dialect."""
     who.require(Role.VIEWER, who.tenant)
     return platform.catalogue.get(name)
+
+
+@router.get("/asyncapi.json")
+def asyncapi(
+    platform: Platform, who: Who, request: Request, dialect: Word | None = None
+) -> dict[str, Any]:
+    """What devices and the platform say over MQTT, as an AsyncAPI 3 document."""
+    who.require(Role.VIEWER, who.tenant)
+    described = (platform.catalogue.get(dialect),) if dialect else platform.catalogue.all()
+    return document(described, server_url=_broker_url(platform, request), version=__version__)
+
+
+def _broker_url(platform: App, request: Request) -> str:
+    """Where devices reach the broker: as told, or where this request reached us."""
+    settings = platform.settings
+    if settings.broker == "attached" and settings.broker_url:
+        return settings.broker_url
+    host = settings.public_hosts[0] if settings.public_hosts else request.url.hostname
+    host = host or "localhost"
+    return f"mqtts://{f'[{host}]' if ':' in host else host}:{settings.mqtt_tls_port}"
