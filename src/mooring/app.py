@@ -40,10 +40,14 @@ class App:
     def endpoint(self, client_id: str) -> Endpoint:
         """The platform's own way to the broker, under a client id of the caller's."""
         password = self.settings.broker_password
+        username = self.settings.broker_username
+        if self.settings.auth_mode == "password_file":
+            # The first colon of a line ends the name there, so none can hold one.
+            username = username.replace(":", ".")
         return Endpoint(
             host=self.settings.mqtt_host,
             port=self.settings.mqtt_port,
-            username=self.settings.broker_username,
+            username=username,
             password=password.get_secret_value() if password else self.instance.service_password,
             client_id=client_id,
         )

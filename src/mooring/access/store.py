@@ -19,6 +19,7 @@ __all__ = [
     "bump",
     "due_changes",
     "enqueue",
+    "existing",
     "postpone",
     "record",
     "settle",
@@ -75,6 +76,11 @@ def due_changes(connection: Connection, at: int, limit: int = 500) -> list[Chang
         .limit(limit)
     )
     return [Change(*row) for row in rows]
+
+
+def existing(connection: Connection, ids: Sequence[int]) -> set[int]:
+    """Which of these changes are still there: no later one has taken their place."""
+    return set(connection.execute(sa.select(outbox.c.id).where(outbox.c.id.in_(ids))).scalars())
 
 
 def settle(connection: Connection, ids: Sequence[int]) -> None:

@@ -89,7 +89,7 @@ class BrokerProcess:
         """
         if self.running:
             return
-        await self._stop_leftover()
+        await self.stop_leftover()
         check_free(self.listens)
         descriptor = os.open(self.output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
@@ -195,7 +195,7 @@ class BrokerProcess:
                 return owner if str(self.config) in owner.command else None
         return None
 
-    async def _stop_leftover(self) -> None:
+    async def stop_leftover(self) -> None:
         owner = self.leftover()
         if owner is None or owner.pid is None:
             return

@@ -60,7 +60,24 @@ def _with_groups(connection: Connection, rows: Iterable[Sequence[Any]]) -> list[
             members = members.where(device_groups.c.device_id.in_([row[0] for row in found]))
         for device_id, group in connection.execute(members):
             groups[device_id].append(group)
-    return [Device(*row, tuple(groups.get(row[0], ()))) for row in found]
+    return [_device(row, tuple(groups.get(row[0], ()))) for row in found]
+
+
+def _device(row: Sequence[Any], groups: tuple[str, ...]) -> Device:
+    number, tenant, name, label, dialect, mac, username, client_id, enabled, created_at = row
+    return Device(
+        number,
+        tenant,
+        name,
+        label,
+        dialect,
+        mac,
+        username,
+        client_id,
+        bool(enabled),
+        created_at,
+        groups,
+    )
 
 
 def ensure_tenant(connection: Connection, name: str) -> bool:

@@ -11,6 +11,7 @@ from mooring.app import App
 from mooring.ingest.service import Ingest
 from mooring.ingest.sinks import open_sink
 from mooring.link.mqtt import MqttLink
+from mooring.run.process import prepare
 from mooring.store.processes import Heartbeat
 
 __all__ = ["main"]
@@ -48,6 +49,7 @@ async def _run(app: App) -> None:
             "largest_batch": ingest.figures.largest_batch,
         },
     )
+    link.on_state = lambda _connected: heartbeat.nudge()
     heartbeat.start()
     try:
         await ingest.run(stop)
@@ -61,4 +63,5 @@ def main(app: App) -> None:
     Raises:
         BrokerUnavailable: the broker does not answer at the start; later it is waited for.
     """
+    prepare(app.settings)
     uvloop.run(_run(app))

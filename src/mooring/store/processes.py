@@ -43,6 +43,7 @@ class Heartbeat:
         self._name = f"{role}@{socket.gethostname()}:{os.getpid()}"
         self._started_at = now_ms()
         self._stop = threading.Event()
+        self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"{role} heartbeat", daemon=True)
 
     def start(self) -> None:
@@ -51,12 +52,17 @@ class Heartbeat:
     def stop(self) -> None:
         """Stops and takes the row away: the process has ended on purpose."""
         self._stop.set()
+        self._wake.set()
         self._thread.join(timeout=2 * BEAT_SECONDS)
         try:
             with self._database.write() as connection:
                 connection.execute(sa.delete(processes).where(processes.c.name == self._name))
         except DatabaseUnavailable as exc:
             log.warning("could not sign off: %s", exc)
+
+    def nudge(self) -> None:
+        """Something worth knowing has changed: beat now. Safe from any thread."""
+        self._wake.set()
 
     def beat(self) -> None:
         values = {
@@ -87,5 +93,7 @@ class Heartbeat:
                 self.beat()
             except DatabaseUnavailable as exc:
                 log.warning("no heartbeat: %s", exc)
-            if self._stop.wait(BEAT_SECONDS):
+            self._wake.wait(BEAT_SECONDS)
+            self._wake.clear()
+            if self._stop.is_set():
                 return

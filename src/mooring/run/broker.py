@@ -1,0 +1,249 @@
+"""The managed broker of one installation: from settings to files, authority and process."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import os
+import shlex
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mooring.access import verifiers
+from mooring.app import App
+from mooring.broker.config import (
+    BrokerConfig,
+    DynamicSecurity,
+    Limits,
+    Listener,
+    PasswordFile,
+    Tls,
+    render,
+)
+from mooring.broker.connection import Endpoint
+from mooring.broker.dynsec import DynsecAuthority
+from mooring.broker.files import write_atomically
+from mooring.broker.installation import find_dynsec_plugin, find_mosquitto
+from mooring.broker.password_file import PasswordFileAuthority
+from mooring.broker.process import BrokerProcess
+from mooring.broker.protocol import Account, Authority, Rights
+from mooring.broker.reload import Reload, by_command, by_pid_file
+from mooring.errors import Conflict
+from mooring.pki.ensure import ensure
+from mooring.pki.inspect import check_pair
+from mooring.pki.model import KeyType, PkiPaths
+from mooring.settings import Settings
+
+__all__ = ["BrokerFiles", "build_authority", "build_process", "prepare_tls", "write_config"]
+
+EVERYTHING = Rights(publish=("#",), subscribe=("#", "$SYS/#"))
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerFiles:
+    """Where the broker's files lie."""
+
+    settings: Settings
+
+    @property
+    def directory(self) -> Path:
+        return self.settings.broker_dir.absolute()
+
+    @property
+    def config(self) -> Path:
+        return self.directory / "mosquitto.conf"
+
+    @property
+    def dynsec(self) -> Path:
+        return self.directory / "dynamic-security.json"
+
+    @property
+    def passwords(self) -> Path:
+        return self.settings.password_file or self.directory / "passwd"
+
+    @property
+    def access_list(self) -> Path:
+        return self.passwords.with_name("acl")
+
+    @property
+    def log(self) -> Path:
+        return self.settings.logs_dir.absolute() / "mosquitto.log"
+
+    @property
+    def pid(self) -> Path:
+        return self.directory / "mosquitto.pid"
+
+    @property
+    def persistence(self) -> Path:
+        return self.directory / "data"
+
+    def make(self) -> None:
+        for directory in (self.directory, self.persistence, self.settings.logs_dir):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def prepare_tls(settings: Settings) -> PkiPaths:
+    """The certificate files the broker is given: the private CA's, or the operator's own.
+
+    Raises:
+        Conflict: the operator's own files cannot be used; each reason is in the message.
+    """
+    now = datetime.now(UTC)
+    paths = ensure(
+        settings.data_dir, settings.public_hosts, now, key_type=KeyType(settings.ca_key_type)
+    )
+    if settings.tls_certfile is None or settings.tls_keyfile is None:
+        return paths
+    ca = settings.tls_cafile
+    problems = check_pair(
+        settings.tls_certfile, settings.tls_keyfile, ca, settings.public_hosts, now
+    )
+    if problems:
+        raise Conflict(
+            "The server certificate cannot be used: " + " ".join(str(p) for p in problems),
+            hint="Mend the files, or leave tls_certfile and tls_keyfile out to use the private CA.",
+            code="certificate_unusable",
+        )
+    return PkiPaths(
+        ca=(ca or settings.tls_certfile).absolute(),
+        trust=paths.trust,
+        server_cert=settings.tls_certfile.absolute(),
+        server_key=settings.tls_keyfile.absolute(),
+        crl=paths.crl,
+    )
+
+
+def _is_loopback(address: str) -> bool:
+    if address == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def broker_config(settings: Settings, files: BrokerFiles, tls: PkiPaths) -> BrokerConfig:
+    """``mosquitto.conf`` as values."""
+    limit = None if settings.max_connections < 0 else settings.max_connections
+    server = Tls(tls.server_cert.absolute(), tls.server_key.absolute())
+    with_clients = Tls(
+        tls.server_cert.absolute(),
+        tls.server_key.absolute(),
+        tls.trust.absolute(),
+        tls.crl.absolute(),
+    )
+    listeners = [
+        Listener(settings.mqtt_port, "127.0.0.1"),
+        Listener(settings.mqtt_tls_port, settings.mqtt_tls_host, tls=server, max_connections=limit),
+        Listener(
+            settings.mqtt_ws_port,
+            settings.mqtt_ws_host,
+            websockets=True,
+            tls=None if _is_loopback(settings.mqtt_ws_host) else server,
+            max_connections=limit,
+        ),
+    ]
+    if settings.mqtt_mtls_port:
+        listeners.append(
+            Listener(
+                settings.mqtt_mtls_port,
+                settings.mqtt_tls_host,
+                tls=with_clients,
+                require_certificate=True,
+                max_connections=limit,
+            )
+        )
+    access: DynamicSecurity | PasswordFile
+    if settings.auth_mode == "dynamic_security":
+        access = DynamicSecurity(find_dynsec_plugin(), files.dynsec)
+    else:
+        access = PasswordFile(files.passwords.absolute(), files.access_list.absolute())
+    return BrokerConfig(
+        listeners=tuple(listeners),
+        access=access,
+        persistence=files.persistence,
+        log=files.log,
+        pid_file=files.pid,
+        limits=Limits(
+            max_inflight_messages=settings.max_inflight_messages,
+            max_queued_messages=settings.max_queued_messages,
+            message_size_limit=settings.message_size_limit,
+        ),
+        run_as_root=os.geteuid() == 0,
+    )
+
+
+def write_config(settings: Settings) -> BrokerConfig:
+    """Writes ``mosquitto.conf`` and what it needs beside it; returns it as values."""
+    files = BrokerFiles(settings)
+    files.make()
+    config = broker_config(settings, files, prepare_tls(settings))
+    write_atomically(files.config, render(config))
+    return config
+
+
+def service_endpoint(app: App) -> Endpoint:
+    """Where the platform itself reaches the broker, as the broker package has it."""
+    link = app.endpoint("")
+    return Endpoint(link.host, link.port, link.username, link.password)
+
+
+def service_account(app: App) -> Account:
+    """The platform's own login: it may read and write everything.
+
+    Its verifier is derived from the instance's secret each time with the same salt, so that
+    writing it again changes nothing.
+    """
+    link = app.endpoint("")
+    salt = hashlib.sha256(app.instance.instance_key.encode()).digest()[: verifiers.SALT_BYTES]
+    return Account(link.username, verifiers.make(link.password, salt=salt), EVERYTHING)
+
+
+def build_process(app: App, config: BrokerConfig) -> BrokerProcess:
+    files = BrokerFiles(app.settings)
+    return BrokerProcess(
+        files.config,
+        service_endpoint(app),
+        listens=[(listener.address, listener.port) for listener in config.listeners],
+        binary=app.settings.mosquitto or find_mosquitto(),
+    )
+
+
+def build_authority(
+    app: App,
+    *,
+    restart: Callable[[], Awaitable[None]] | None = None,
+    running: bool = True,
+) -> Authority:
+    """The authority for the mode in force.
+
+    Args:
+        restart: stops and starts the managed broker; for Dynamic Security's file.
+        running: ``False`` before the broker runs: files are written and nobody is told.
+    """
+    settings = app.settings
+    files = BrokerFiles(settings)
+    if settings.auth_mode == "dynamic_security":
+        return DynsecAuthority(
+            service_endpoint(app),
+            service_account(app),
+            file=files.dynsec if settings.broker == "managed" else None,
+            restart=restart,
+        )
+    reload: Reload | None = None
+    if running:
+        reload = (
+            by_command(shlex.split(settings.reload_command))
+            if settings.reload_command
+            else by_pid_file(files.pid)
+        )
+    return PasswordFileAuthority(
+        files.passwords,
+        files.access_list,
+        service_account(app),
+        reload=reload,
+        endpoint=service_endpoint(app) if running else None,
+        debounce=settings.reload_debounce_seconds,
+    )

@@ -1,0 +1,72 @@
+"""What ``mooring up`` says: one line while it starts, then where everything is."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from mooring.app import App
+
+__all__ = ["Speaker"]
+
+
+class Speaker:
+    """Prints for a person; short lines that also read well in a log file.
+
+    Args:
+        quiet: say nothing.
+    """
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._begun = time.monotonic()
+
+    def _say(self, text: str = "") -> None:
+        if not self._quiet:
+            sys.stdout.write(text + "\n")
+            sys.stdout.flush()
+
+    def step(self, what: str) -> None:
+        self._say(f"  starting {what} …")
+
+    def ready(self, app: App, first_password: str | None, *, demo: bool) -> None:
+        settings = app.settings
+        public = settings.public_hosts[0] if settings.public_hosts else "localhost"
+        database = "PostgreSQL" if not app.database.is_sqlite else str(settings.sqlite_path)
+        rows = [
+            ("HTTP", f"http://{settings.http_host}:{settings.http_port}/"),
+            ("MQTT, TLS", f"mqtts://{public}:{settings.mqtt_tls_port}"),
+            ("MQTT, this machine only", f"mqtt://127.0.0.1:{settings.mqtt_port}"),
+            ("MQTT over WebSocket", f"ws://{settings.mqtt_ws_host}:{settings.mqtt_ws_port}"),
+            ("CA certificate", str(settings.data_dir / "pki" / "ca.crt")),
+            ("Database", database),
+            ("Data directory", str(settings.data_dir.absolute())),
+        ]
+        width = max(len(name) for name, _ in rows)
+        self._say()
+        self._say(f"Mooring is ready after {time.monotonic() - self._begun:.1f} s.")
+        self._say()
+        for name, value in rows:
+            self._say(f"  {name:<{width}}  {value}")
+        if first_password is not None:
+            self._say()
+            self._say("  First administrator, shown this once:")
+            self._say("    user      admin")
+            self._say(f"    password  {first_password}")
+        self._say()
+        option = "" if str(settings.data_dir) == ".mooring" else f" --data-dir {settings.data_dir}"
+        if demo:
+            self._say("  A simulated fleet of every dialect is sending. In another shell:")
+            self._say(f"    mooring{option} telemetry latest --all")
+        else:
+            self._say("  Add the first device in another shell:")
+            self._say(f"    mooring{option} device add kitchen --dialect mooring")
+        self._say(f"    mooring{option} status")
+        self._say()
+        self._say("  Ctrl-C stops everything.")
+
+    def stopping(self) -> None:
+        self._say("\n  stopping …")
+
+    def stopped(self) -> None:
+        self._say("  stopped.")

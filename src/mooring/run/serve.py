@@ -1,0 +1,15 @@
+"""The serving process: REST, WebSocket and dashboard."""
+
+from __future__ import annotations
+
+from mooring.app import App
+from mooring.http.serve import run
+from mooring.run.process import prepare
+
+__all__ = ["main"]
+
+
+def main(app: App) -> None:
+    """Serves until SIGTERM or SIGINT."""
+    prepare(app.settings)
+    run(app)
