@@ -6,22 +6,33 @@ proved itself: the broker accepted it, answered a subscription, and the connecti
 
     settled only ──offered──▶ pending, try new ──proved(new)──▶ settled: new
                                    │    ▲
-                        refused ×2 │    │ refused ×2
+                         refused n │    │ refused n
                                    ▼    │
                               pending, try old ──proved(old, long)──▶ settled: old
 
-Each password is tried twice in a row, because the platform also changes sides when it sees
-a refusal: if both changed at every refusal, they could miss each other for ever. The old one
-must hold much longer than the new one to prove itself: the platform may be about to switch.
+Each password is tried several times in a row, and one time more at every turn, because the
+platform also changes sides when it sees refusals: with a fixed rhythm on both sides they could
+miss each other for ever. The old one must hold much longer than the new one to prove itself: the platform may be about to switch.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-__all__ = ["NEW_HOLDS", "OLD_HOLDS", "TRIES", "Passwords", "lost", "offered", "proved", "refused"]
+__all__ = [
+    "MOST_TRIES",
+    "NEW_HOLDS",
+    "OLD_HOLDS",
+    "TRIES",
+    "Passwords",
+    "lost",
+    "offered",
+    "proved",
+    "refused",
+]
 
-TRIES = 2  # refusals of one password before the other gets its turn
+TRIES = 2  # refusals of one password before the other gets its first turn
+MOST_TRIES = 6  # the same after many turns
 NEW_HOLDS = 5.0  # seconds a connection with the new password must hold to prove it
 OLD_HOLDS = 600.0  # the same for the old one while a new one is pending
 
@@ -37,6 +48,7 @@ class Passwords:
         rotation: the platform's id of the rotation that offered it.
         try_pending: whether the next attempt uses ``pending``.
         refusals: how often the password now in turn was refused in a row.
+        turns: how often they have changed places since the offer.
     """
 
     settled: str | None
@@ -44,6 +56,7 @@ class Passwords:
     rotation: str | None = None
     try_pending: bool = False
     refusals: int = 0
+    turns: int = 0
 
     @property
     def current(self) -> str | None:
@@ -78,9 +91,9 @@ def refused(state: Passwords) -> Passwords:
     """The broker refused ``state.current`` as wrong."""
     if state.pending is None:
         return replace(state, refusals=state.refusals + 1)
-    if state.refusals + 1 < TRIES:
+    if state.refusals + 1 < min(TRIES + state.turns, MOST_TRIES):
         return replace(state, refusals=state.refusals + 1)
-    return replace(state, try_pending=not state.try_pending, refusals=0)
+    return replace(state, try_pending=not state.try_pending, refusals=0, turns=state.turns + 1)
 
 
 def lost(state: Passwords, *, had_session: bool) -> Passwords:
