@@ -1,6 +1,7 @@
 """Every setting: its name, default, meaning, and where its value came from.
 
-Flags win over the environment, the environment over the TOML file, the file over defaults.
+Flags win over the environment, the environment over what a running ``mooring up`` on the same
+data directory was started with, that over the TOML file, the file over defaults.
 A setting ``http_port`` is the flag ``--http-port``, the variable ``MOORING_HTTP_PORT`` and the
 key ``http_port`` in ``mooring.toml``. The ``MQTT_*`` names that fleets already use are read as
 well; they are listed as aliases.
@@ -18,6 +19,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
+from mooring import running
 from mooring.errors import InvalidSetting
 
 __all__ = ["Origin", "Settings", "load", "variable_names"]
@@ -132,9 +134,7 @@ class Settings(BaseModel):
     payload_max_metrics: int = _field(256, "Readings taken from one message.", ge=1)
     dead_letter_max_bytes: int = _field(65_536, "Bytes of a bad payload that are kept.", ge=0)
     dead_letters_max: int = _field(1_000_000, "Dead letters kept; the oldest go first.", ge=1)
-    broker_events_max: int = _field(
-        1_000_000, "Broker log events kept; the oldest go first.", ge=1
-    )
+    broker_events_max: int = _field(1_000_000, "Broker log events kept; the oldest go first.", ge=1)
     strangers_max: int = _field(10_000, "Unknown devices listed; further ones are counted.", ge=1)
 
     # People
@@ -214,10 +214,11 @@ def load(
                 from_env[name] = (env[variable], variable)
                 break
 
+    data_dir = Path(given.get("data_dir") or from_env.get("data_dir", (".mooring", ""))[0])
+    from_running = running.values(data_dir)
     file = config_file or (Path(env["MOORING_CONFIG"]) if env.get("MOORING_CONFIG") else None)
     if file is None:
-        data_dir = given.get("data_dir") or from_env.get("data_dir", (".mooring", ""))[0]
-        candidate = Path(data_dir) / "mooring.toml"
+        candidate = data_dir / "mooring.toml"
         from_file = _read_toml(candidate) if candidate.is_file() else {}
         file = candidate
     else:
@@ -231,6 +232,8 @@ def load(
         elif name in from_env:
             raw, where = from_env[name]
             values[name] = _split(raw) if info.annotation == tuple[str, ...] else raw
+        elif name in from_running:
+            values[name], where = from_running[name], "mooring up"
         elif name in from_file:
             values[name], where = from_file[name], str(file)
         else:

@@ -106,10 +106,10 @@ def ingest(session: Session, *, mqtt_port: MqttPort = None, log_level: Logging =
 
 def keeper(session: Session, *, mqtt_port: MqttPort = None, log_level: Logging = None) -> None:
     """Run the keeper alone: it makes the broker follow the database."""
-    from mooring.run.keeper import main as run  # noqa: PLC0415 - start-up time
+    from mooring.run.keeper import main  # noqa: PLC0415 - start-up time
 
     with session.open(mqtt_port=mqtt_port, log_level=log_level) as platform:
-        run(platform)
+        main(platform)
 
 
 def declare(app: typer.Typer) -> None:

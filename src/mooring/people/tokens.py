@@ -13,8 +13,6 @@ import re
 import secrets
 from dataclasses import dataclass
 
-import jwt
-
 from mooring.errors import Unauthorized
 
 __all__ = ["Claims", "digest", "issue", "mark_of", "new_key", "read", "split_key"]
@@ -39,6 +37,8 @@ def mark_of(session_key: str, password_hash: str) -> str:
 
 def issue(session_key: str, claims: Claims, *, at_ms: int, expires_ms: int) -> str:
     """The signed token."""
+    import jwt  # noqa: PLC0415 - start-up time: most commands log nobody in
+
     return jwt.encode(
         {
             "iss": ISSUER,
@@ -58,6 +58,8 @@ def read(session_key: str, token: str, *, at_ms: int) -> Claims:
     Raises:
         Unauthorized: it is damaged, forged, or its time is over.
     """
+    import jwt  # noqa: PLC0415 - start-up time: most commands log nobody in
+
     try:
         content = jwt.decode(
             token,

@@ -20,14 +20,14 @@ from contextlib import asynccontextmanager
 
 import sqlalchemy as sa
 
-from mooring import logs
+from mooring import logs, running
 from mooring.app import App, open_app
 from mooring.broker.ports import check_free
 from mooring.broker.process import BrokerProcess
 from mooring.broker.protocol import Authority
 from mooring.devices.reconcile import Reconciler
 from mooring.errors import MooringError, Unavailable
-from mooring.run import lock, panel
+from mooring.run import panel
 from mooring.run.broker import build_authority, build_process, write_config
 from mooring.run.broker_watch import BrokerWatch
 from mooring.run.children import Child, restart_pause
@@ -56,7 +56,7 @@ def main(settings: Settings, *, demo: bool = False, quiet: bool = False) -> int:
         MooringError: a part cannot be started; the message says which and why.
     """
     logs.configure("warning" if settings.log_level == "info" else settings.log_level)
-    with lock.exclusive(settings.data_dir):
+    with running.exclusive(settings.data_dir):
         return asyncio.run(_up(settings, demo=demo, say=panel.Speaker(quiet=quiet)))
 
 
@@ -66,6 +66,7 @@ async def _up(settings: Settings, *, demo: bool, say: panel.Speaker) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
 
+    running.announce(settings.data_dir, _told(settings))
     say.step("database")
     with open_app(settings, upgrade=True) as app:
         first_password = app.people.ensure_admin()
@@ -88,13 +89,13 @@ async def _up(settings: Settings, *, demo: bool, say: panel.Speaker) -> int:
             if broker is not None:
                 tasks.append(_keep_broker(broker))
                 tasks.append(BrokerWatch(app, broker).run())
-            running = [asyncio.create_task(_forever(task)) for task in tasks]
+            working = [asyncio.create_task(_forever(task)) for task in tasks]
             say.ready(app, first_password, demo=demo)
             await stop.wait()
             say.stopping()
-            for task in running:
+            for task in working:
                 task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
+            await asyncio.gather(*working, return_exceptions=True)
         say.stopped()
     return 0
 
@@ -173,6 +174,14 @@ def _environment(settings: Settings) -> dict[str, str]:
                 text = str(value)
         env[ENV_PREFIX + name.upper()] = text
     return env
+
+
+def _told(settings: Settings) -> dict[str, object]:
+    """What other commands on this data directory need to know, without secrets."""
+    secrets = {name for name, value in settings if hasattr(value, "get_secret_value")}
+    return settings.model_dump(
+        mode="json", exclude_defaults=True, exclude={"data_dir", "log_level", *secrets}
+    )
 
 
 # ---------------------------------------------------------------------- keeping it so

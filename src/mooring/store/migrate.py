@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
+import sqlalchemy as sa
 
 from mooring.errors import Conflict
 from mooring.store.engine import Database
 
-__all__ = ["Step", "pending", "require_current", "revision", "script_config", "upgrade"]
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+# Alembic is imported where it migrates: it takes a third of a second, and every command asks
+# whether the schema is current.
+
+__all__ = ["Step", "newest", "pending", "require_current", "revision", "script_config", "upgrade"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,8 @@ class Step:
 
 def script_config() -> Config:
     """Alembic's configuration for the migrations in this package."""
+    from alembic.config import Config  # noqa: PLC0415 - start-up time, see above
+
     config = Config()
     config.set_main_option("script_location", str(files("mooring.store") / "migrations"))
     config.set_main_option("path_separator", "os")
@@ -35,7 +41,18 @@ def script_config() -> Config:
 def revision(database: Database) -> str | None:
     """The revision the database is at; ``None`` for an empty one."""
     with database.read() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+        if not sa.inspect(connection).has_table("alembic_version"):
+            return None
+        found = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+        return None if found is None else str(found)
+
+
+def newest() -> str:
+    """The revision this version of Mooring needs: its migrations' file names begin with them."""
+    versions = files("mooring.store") / "migrations" / "versions"
+    return max(
+        entry.name.partition("_")[0] for entry in versions.iterdir() if entry.name.endswith(".py")
+    )
 
 
 def pending(database: Database) -> list[Step]:
@@ -45,6 +62,10 @@ def pending(database: Database) -> list[Step]:
         Conflict: the database comes from a newer version of Mooring.
     """
     current = revision(database)
+    if current == newest():
+        return []
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - start-up time, see above
+
     script = ScriptDirectory.from_config(script_config())
     known = {step.revision for step in script.walk_revisions()}
     if current is not None and current not in known:
@@ -65,6 +86,8 @@ def upgrade(database: Database) -> list[Step]:
     """Runs what is pending, in one transaction, and says what it ran."""
     steps = pending(database)
     if steps:
+        from alembic import command  # noqa: PLC0415 - start-up time, see above
+
         config = script_config()
         with database.write() as connection:
             config.attributes["connection"] = connection

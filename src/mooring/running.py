@@ -1,18 +1,26 @@
-"""One ``mooring up`` for one data directory."""
+"""One ``mooring up`` for one data directory, and what it runs with.
+
+While it runs, the values it was started with (ports given as flags, say) lie beside the lock,
+so that every other command on the same data directory finds broker and HTTP without being
+told again.
+"""
 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from mooring.errors import Conflict
 
-__all__ = ["exclusive", "holder"]
+__all__ = ["announce", "exclusive", "holder", "values"]
 
 FILE = "up.lock"
+VALUES = "running.json"
 
 
 @contextmanager
@@ -39,7 +47,9 @@ def exclusive(data_dir: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
+        (data_dir / VALUES).unlink(missing_ok=True)
         yield
+        (data_dir / VALUES).unlink(missing_ok=True)
         file.seek(0)
         file.truncate(0)
 
@@ -57,3 +67,22 @@ def holder(data_dir: Path) -> int | None:
     except OSError:
         return None
     return None
+
+
+def announce(data_dir: Path, running_with: Mapping[str, Any]) -> None:
+    """Says what the holder of the lock runs with; JSON values, no secrets."""
+    path = data_dir / VALUES
+    temporary = path.with_suffix(".new")
+    temporary.write_text(json.dumps(dict(running_with), indent=1) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def values(data_dir: Path) -> dict[str, Any]:
+    """What the running ``mooring up`` said of itself; empty while none runs."""
+    if holder(data_dir) in {None, os.getpid()}:
+        return {}
+    try:
+        content = json.loads((data_dir / VALUES).read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # it is just starting and has not said anything yet
+        return {}
+    return content if isinstance(content, dict) else {}
