@@ -98,16 +98,21 @@ def document(dialects: Iterable[Dialect], *, server_url: str, version: str) -> d
 
 
 def _server(url: str) -> dict[str, Any]:
-    parts = urlsplit(url)
-    if parts.scheme not in _PROTOCOLS or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        scheme, name, port = parts.scheme, parts.hostname, parts.port
+    except ValueError:  # a port past 65535, half an IPv6 address
+        scheme, name, port = "", None, None
+    if scheme not in _PROTOCOLS or not name:
+        shown = url.rpartition("@")[2]  # what stands before may be a password
         raise Invalid(
-            f"{url!r} is no address of a broker.",
+            f"{shown!r} is no address of a broker.",
             hint="Write it as mqtts://host:8883; known are " + ", ".join(_PROTOCOLS) + ".",
         )
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    host = f"[{name}]" if ":" in name else name
     server: dict[str, Any] = {
-        "host": f"{host}:{parts.port}" if parts.port else host,
-        "protocol": _PROTOCOLS[parts.scheme],
+        "host": f"{host}:{port}" if port else host,
+        "protocol": _PROTOCOLS[scheme],
         "protocolVersion": "3.1.1",
         "security": [
             {"$ref": "#/components/securitySchemes/password"},

@@ -137,7 +137,7 @@ def look_up(body: object, path: Path) -> Any:
 
 
 def _json_decoder(shape: PayloadShape, limits: PayloadLimits) -> Decoder:
-    times = tuple((path[0], path[1:]) for path in shape.time)
+    times = tuple((path[0], path[1:]) for path in shape.time if path)
     sequence, required = shape.sequence, shape.required
     max_bytes, max_depth = limits.max_bytes, limits.max_depth
     earliest, future = limits.earliest_ms, limits.future_ms

@@ -69,6 +69,7 @@ def read_dialect(data: Mapping[str, Any], source: str, report: Report) -> Dialec
     declared = _read_placeholders(table.table("placeholders"))
     shared = table.table("payload")
     shared.only(PAYLOAD_KEYS)
+    _read_shape(shared, shared)  # for its mistakes, even where every channel has its own
     name = table.name("name")
     channels = tuple(
         _read_channel(channel, shared, declared) for channel in table.tables("channels")
@@ -210,7 +211,8 @@ class _Table:
         """One dotted path or a list of them."""
         value = self.data.get(key, [])
         items = value if isinstance(value, list) else [value]
-        return tuple(self._parse_path(key, item, whole=False) for item in items)
+        paths = (self._parse_path(key, item, whole=False) for item in items)
+        return tuple(path for path in paths if path)
 
     def constants(self, key: str) -> tuple[tuple[Path, str | int | float | bool], ...]:
         found = []

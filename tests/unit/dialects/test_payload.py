@@ -1,0 +1,326 @@
+"""Payloads: what is accepted, what is refused and why, times, and that nothing ever raises."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring.dialects import (
+    BadPayload,
+    Decoded,
+    Format,
+    PayloadLimits,
+    PayloadShape,
+    Reason,
+    TimeSource,
+    builtin,
+    compile_decoder,
+    iso,
+    parse_time,
+)
+
+NOW = 1_780_000_000_000  # 2026-05-28
+SHAPE = PayloadShape(
+    time=(("ts",), ("meta", "time")), sequence=("seq",), required=(("meta", "id"),)
+)
+PLAIN = PayloadShape(time=(("ts",),), sequence=("seq",))
+
+
+def decode(payload: bytes | str, shape: PayloadShape = PLAIN, **limits: int) -> Any:
+    data = payload.encode() if isinstance(payload, str) else payload
+    return compile_decoder(shape, PayloadLimits(**limits))(data, NOW)
+
+
+def nested(depth: int, opening: str = '{"a":', closing: str = "}") -> str:
+    return opening * depth + "1" + closing * depth
+
+
+REFUSED = [
+    (b"", Reason.EMPTY),
+    (b" \n", Reason.EMPTY),
+    (b"{", Reason.NOT_JSON),
+    (b"online", Reason.NOT_JSON),
+    (b'{"a":1}x', Reason.NOT_JSON),
+    (b'{"a":NaN}', Reason.NOT_JSON),
+    (b'{"a":Infinity}', Reason.NOT_JSON),
+    (b'{"a":-Infinity}', Reason.NOT_JSON),
+    (b'{"a":01}', Reason.NOT_JSON),
+    (b"{'a':1}", Reason.NOT_JSON),
+    (b'// x\n{"a":1}', Reason.NOT_JSON),
+    (b'\xef\xbb\xbf{"a":1}', Reason.NOT_JSON),
+    (b'{"a":"\x00"}', Reason.NOT_JSON),
+    (b'{"a":"\\ud800"}', Reason.NOT_JSON),
+    (b'{"a":"\xff"}', Reason.NOT_UTF8),
+    (b'{"\xed\xa0\x80":1}', Reason.NOT_UTF8),
+    (b"\xff\xfe", Reason.NOT_UTF8),
+    (b"[1]", Reason.WRONG_TYPE),
+    (b"1", Reason.WRONG_TYPE),
+    (b'"a"', Reason.WRONG_TYPE),
+    (b"null", Reason.WRONG_TYPE),
+    (b"true", Reason.WRONG_TYPE),
+    (b'{"a":1e400}', Reason.NUMBER_TOO_LARGE),
+    (b'{"a":[-1e400]}', Reason.NUMBER_TOO_LARGE),
+    (b'{"a":9223372036854775808}', Reason.NUMBER_TOO_LARGE),
+    (b'{"a":{"b":[-9223372036854775809]}}', Reason.NUMBER_TOO_LARGE),
+    (b'{"a":' + b"7" * 5000 + b"}", Reason.NUMBER_TOO_LARGE),
+    (b'{"a":"x\\u0000"}', Reason.NUL_CHARACTER),
+    (b'{"a":[{"\\u0000":1}]}', Reason.NUL_CHARACTER),
+    (nested(33).encode(), Reason.TOO_DEEP),
+    (nested(17, '{"a":[', "]}").encode(), Reason.TOO_DEEP),
+    (b"[" * 100_000, Reason.TOO_DEEP),
+    (b'{"a":' * 40_000, Reason.TOO_DEEP),
+    (b'"' + b"x" * 262_143, Reason.NOT_JSON),
+    (b'"' + b"x" * 262_144, Reason.TOO_LARGE),
+]
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"), REFUSED, ids=lambda v: repr(v)[:40] if isinstance(v, bytes) else None
+)
+def test_refused(payload: bytes, reason: Reason) -> None:
+    found = decode(payload)
+    assert isinstance(found, BadPayload)
+    assert found.reason is reason
+    assert found.detail.endswith(".")
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        '{"a":9223372036854775807,"b":-9223372036854775808}',
+        '{"a":0.1234567890123456789012345}',
+        '{"a":"99999999999999999999999"}',
+        '{"a":1e19}',
+        r'{"a":"\\u0000"}',
+        r'{"a":"\ud83d\ude00"}',
+        nested(32),
+        nested(16, '{"a":[', "]}"),
+        '{"a":"' + "{[" * 500 + '"}',
+        '{"a":"\\"' + "{[" * 500 + '\\\\"}',
+        '{"a":[' + ",".join(["{}"] * 500) + "]}",
+        " {} ",
+    ],
+)
+def test_accepted_and_kept_as_sent(payload: str) -> None:
+    found = decode(payload)
+    assert isinstance(found, Decoded)
+    assert found.text == payload
+    assert found.body == json.loads(payload)
+
+
+def test_a_repeated_key_counts_by_its_last_value() -> None:
+    assert decode('{"seq":1,"seq":2}').seq == 2
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        ('{"meta":{"id":1}}', None),
+        ('{"meta":{"id":null}}', Reason.MISSING_FIELD),
+        ('{"meta":{}}', Reason.MISSING_FIELD),
+        ('{"meta":3}', Reason.MISSING_FIELD),
+        ("{}", Reason.MISSING_FIELD),
+    ],
+)
+def test_required_keys(payload: str, reason: Reason | None) -> None:
+    found = decode(payload, SHAPE)
+    assert getattr(found, "reason", None) == reason
+    if reason:
+        assert "meta.id" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("given_seq", "expected"),
+    [
+        ("0", 0),
+        ("17", 17),
+        ("17.0", 17),
+        ("9223372036854775807", 2**63 - 1),
+        ("-1", None),
+        ("1.5", None),
+        ('"17"', None),
+        ("true", None),
+        ("null", None),
+        ("1e300", None),
+        ("[]", None),
+    ],
+)
+def test_sequence(given_seq: str, expected: int | None) -> None:
+    assert decode(f'{{"seq":{given_seq}}}').seq == expected
+
+
+# ----------------------------------------------------------------------------------- times
+
+NOON = 1_770_984_000_000  # 2026-02-13T12:00:00Z
+TIMES = [
+    ('"2026-02-13T12:00:00.000Z"', NOON),
+    ('"2026-02-13T12:00:00Z"', NOON),
+    ('"2026-02-13T12:00:00"', NOON),
+    ('"2026-02-13 12:00:00"', NOON),
+    ('"2026-02-13T14:00:00+02:00"', NOON),
+    ('"2026-02-13T06:30:00-05:30"', NOON),
+    ('"20260213T120000Z"', NOON),
+    ('" 2026-02-13T12:00:00Z "', NOON),
+    ('"2026-02-13T12:00:00.123456Z"', NOON + 123),
+    ('"2026-02-13T12:00:00.999999Z"', NOON + 999),
+    ('"2026-02-13"', NOON - 12 * 3_600_000),
+    ("1770984000", NOON),
+    ("1770984000.25", NOON + 250),
+    ("1770984000000", NOON),
+    ("1770984000000000", NOON),
+    ("1770984000000000000", NOON),
+    ('"1770984000"', NOON),
+    ('" 1770984000.5 "', NOON + 500),
+    ('"1770984000000"', NOON),
+    ("1.770984e9", NOON),
+]
+IMPLAUSIBLE = [
+    '"184467"',  # millis() since boot
+    "184467",
+    '"20150812"',  # millis() that would pass for a date
+    "0",
+    "-5",
+    '"-5"',
+    "true",
+    "[]",
+    "{}",
+    '""',
+    '"soon"',
+    '"nan"',
+    '"1_770_984_000"',
+    '"' + "9" * 400 + '"',
+    "1e308",
+    '"2014-12-31T23:59:59Z"',
+    '"2026-13-01T00:00:00Z"',
+    '"0001-01-01T00:00:00+14:00"',
+    '"9999-12-31T23:59:59-14:00"',
+    str(NOW + 86_400_001),
+]
+
+
+@pytest.mark.parametrize(("given_time", "expected"), TIMES)
+def test_times_of_every_form(given_time: str, expected: int) -> None:
+    found = decode(f'{{"ts":{given_time}}}')
+    assert (found.time_ms, found.time_source) == (expected, TimeSource.DEVICE)
+
+
+@pytest.mark.parametrize("given_time", IMPLAUSIBLE)
+def test_implausible_times_give_way_to_the_receive_time(given_time: str) -> None:
+    found = decode(f'{{"ts":{given_time}}}')
+    assert (found.time_ms, found.time_source) == (NOW, TimeSource.IMPLAUSIBLE)
+
+
+@pytest.mark.parametrize("payload", ["{}", '{"ts":null}', '{"meta":{"ts":1770984000}}'])
+def test_no_time_means_the_receive_time(payload: str) -> None:
+    found = decode(payload)
+    assert (found.time_ms, found.time_source) == (NOW, TimeSource.RECEIVED)
+
+
+@pytest.mark.parametrize(
+    ("payload", "expected"),
+    [
+        ('{"ts":1770984000,"meta":{"id":1,"time":1770984001}}', (NOON, "device")),
+        ('{"meta":{"id":1,"time":1770984001}}', (NOON + 1000, "device")),
+        ('{"ts":5,"meta":{"id":1,"time":1770984001}}', (NOON + 1000, "device")),
+        ('{"ts":5,"meta":{"id":1,"time":6}}', (NOW, "implausible")),
+        ('{"ts":5,"meta":{"id":1}}', (NOW, "implausible")),
+    ],
+)
+def test_places_of_the_time_are_tried_in_order(payload: str, expected: tuple[int, str]) -> None:
+    found = decode(payload, SHAPE)
+    assert (found.time_ms, found.time_source) == expected
+
+
+@pytest.mark.parametrize(("offset", "source"), [(0, "device"), (5000, "device"), (5001, None)])
+def test_the_plausible_window_can_be_set(offset: int, source: str | None) -> None:
+    found = decode(f'{{"ts":{NOW + offset}}}', future_ms=5000)
+    assert found.time_source == (source or "implausible")
+    found = decode(f'{{"ts":{NOW - 10}}}', earliest_ms=NOW - 9)
+    assert found.time_source is TimeSource.IMPLAUSIBLE
+
+
+@given(st.integers(1_420_070_400_000, 4_102_444_800_000))
+def test_a_time_written_by_us_is_read_back_exactly(time_ms: int) -> None:
+    assert parse_time(iso(time_ms)) == time_ms
+    assert parse_time(time_ms) == time_ms
+    assert parse_time(str(time_ms)) == time_ms
+    assert parse_time(time_ms * 1000) == time_ms
+    assert parse_time(time_ms * 1_000_000) == time_ms
+
+
+# --------------------------------------------------------------------------- other formats
+
+
+@pytest.mark.parametrize(
+    ("form", "payload", "expected"),
+    [
+        (Format.TEXT, b"online", "online"),
+        (Format.TEXT, b"", Reason.EMPTY),
+        (Format.TEXT, b"\xff", Reason.NOT_UTF8),
+        (Format.TEXT, b"a\0b", Reason.NUL_CHARACTER),
+        (Format.ANY, b"{not json", "{not json"),
+        (Format.ANY, b"\xff\x00", "data:;base64,/wA="),
+        (Format.ANY, b"a\0b", "data:;base64,YQBi"),
+        (Format.ANY, b"", Reason.EMPTY),
+        (Format.EITHER, b"online", "online"),
+        (Format.EITHER, b"1", "1"),
+        (Format.EITHER, b"{half", "{half"),
+        (Format.EITHER, b"", Reason.EMPTY),
+        (Format.EITHER, b"\xff", Reason.NOT_UTF8),
+        (Format.EITHER, b"a\0b", Reason.NUL_CHARACTER),
+        (Format.EITHER, b'{"a":1e400}', Reason.NUMBER_TOO_LARGE),
+    ],
+)
+def test_formats(form: Format, payload: bytes, expected: str) -> None:
+    found = decode(payload, PayloadShape(format=form))
+    if isinstance(expected, Reason):
+        assert found.reason is expected
+    else:
+        assert (found.text, found.body) == (expected, None)
+        assert (found.time_ms, found.time_source) == (NOW, TimeSource.RECEIVED)
+
+
+@pytest.mark.parametrize("form", list(Format))
+def test_every_format_has_the_size_limit(form: Format) -> None:
+    assert decode(b"x" * 11, PayloadShape(format=form), max_bytes=10).reason is Reason.TOO_LARGE
+
+
+def test_either_reads_an_object_like_json() -> None:
+    found = decode('{"ts":1770984000}', PayloadShape(format=Format.EITHER, time=(("ts",),)))
+    assert (found.time_ms, found.body) == (NOON, {"ts": 1770984000})
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda below: st.lists(below, max_size=4) | st.dictionaries(st.text(max_size=4), below),
+    max_leaves=12,
+)
+ALL_SHAPES = [c.payload for d in builtin() for c in d.channels] + [
+    PayloadShape(format=form) for form in Format
+]
+
+
+@given(
+    st.one_of(
+        st.binary(max_size=64),
+        JSON_VALUES.map(lambda v: json.dumps(v).encode()),
+        st.dictionaries(st.sampled_from(["timestamp", "ts", "seq", "id", "a"]), JSON_VALUES).map(
+            lambda v: json.dumps(v, ensure_ascii=False).encode(errors="surrogatepass")
+        ),
+    ),
+    st.sampled_from(ALL_SHAPES),
+)
+def test_nothing_a_device_sends_raises(payload: bytes, shape: PayloadShape) -> None:
+    found = compile_decoder(shape, PayloadLimits())(payload, NOW)
+    assert isinstance(found, Decoded | BadPayload)
+    if isinstance(found, Decoded):
+        assert "\0" not in found.text
+        found.text.encode()
+        assert 1_420_070_400_000 <= found.time_ms <= NOW + 86_400_000
+        if found.body is not None:
+            assert found.text.encode() == payload
+            assert "\\u0000" not in json.dumps(found.body).replace("\\\\", "")
