@@ -109,8 +109,14 @@ Decoder = Callable[[bytes, int], Decoded | BadPayload]
 
 _ARRAY, _BACKSLASH = b"[\\"
 _ZEROS = bytes.maketrans(b"123456789", b"0" * 9)
-_NINETEEN = b"0" * 19  # the digits of the smallest integer that may be too large
+# An integer that is too large has 19 digits or more, so at least three in a row of every
+# sixth byte are digits. Looking there first costs half of looking everywhere.
+_EVERY = 6
+_THREE_DIGITS = b"000"
 _BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
+# An escaped U+0000; an even number of backslashes before it are backslashes themselves.
+# Judged in the text, not in what it decodes to: of a key given twice the database sees both.
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*+\\u0000")
 _parse = msgspec.json.Decoder().decode
 
 
@@ -168,9 +174,10 @@ def _json_decoder(shape: PayloadShape, limits: PayloadLimits) -> Decoder:
             return BadPayload(
                 Reason.WRONG_TYPE, f"It must be a JSON object, not {_json_type(body)}."
             )
-        if _BACKSLASH in payload and b"\\u0000" in payload and _holds(body, _is_nul):
+        if _BACKSLASH in payload and _NUL.search(payload):
             return BadPayload(Reason.NUL_CHARACTER, "A text holds the character U+0000.")
-        if _NINETEEN in payload.translate(_ZEROS) and _holds(body, _is_too_large):
+        sample = payload[::_EVERY].translate(_ZEROS)
+        if sample.find(_THREE_DIGITS) >= 0 and _integer_too_large(body):
             return BadPayload(
                 Reason.NUMBER_TOO_LARGE, "A whole number does not fit in 64 signed bits."
             )
@@ -262,27 +269,18 @@ def _depth(payload: bytes) -> int:
     return deepest
 
 
-def _holds(value: object, test: Callable[[object], bool]) -> bool:
-    """Whether the test holds for a key or a scalar anywhere in a decoded payload."""
+def _integer_too_large(value: object) -> bool:
+    """Whether an integer anywhere in a decoded payload does not fit."""
     pending: list[object] = [value]
     while pending:
         item = pending.pop()
         if isinstance(item, dict):
-            pending.extend(item.keys())
             pending.extend(item.values())
         elif isinstance(item, list):
             pending.extend(item)
-        elif test(item):
+        elif isinstance(item, int) and not -MAX_INTEGER - 1 <= item <= MAX_INTEGER:
             return True
     return False
-
-
-def _is_nul(value: object) -> bool:
-    return isinstance(value, str) and "\0" in value
-
-
-def _is_too_large(value: object) -> bool:
-    return isinstance(value, int) and not -MAX_INTEGER - 1 <= value <= MAX_INTEGER
 
 
 def _sequence(value: object) -> int | None:

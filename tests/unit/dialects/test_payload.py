@@ -69,6 +69,8 @@ REFUSED = [
     (b'{"a":' + b"7" * 5000 + b"}", Reason.NUMBER_TOO_LARGE),
     (b'{"a":"x\\u0000"}', Reason.NUL_CHARACTER),
     (b'{"a":[{"\\u0000":1}]}', Reason.NUL_CHARACTER),
+    (b'{"a":"\\u0000","a":1}', Reason.NUL_CHARACTER),
+    (b'{"a":"\\\\\\u0000"}', Reason.NUL_CHARACTER),
     (nested(33).encode(), Reason.TOO_DEEP),
     (nested(17, '{"a":[', "]}").encode(), Reason.TOO_DEEP),
     (b"[" * 100_000, Reason.TOO_DEEP),
@@ -96,6 +98,7 @@ def test_refused(payload: bytes, reason: Reason) -> None:
         '{"a":"99999999999999999999999"}',
         '{"a":1e19}',
         r'{"a":"\\u0000"}',
+        r'{"a":"\\\\u0000\n"}',
         r'{"a":"\ud83d\ude00"}',
         nested(32),
         nested(16, '{"a":[', "]}"),
@@ -110,6 +113,19 @@ def test_accepted_and_kept_as_sent(payload: str) -> None:
     assert isinstance(found, Decoded)
     assert found.text == payload
     assert found.body == json.loads(payload)
+
+
+@given(
+    st.integers(-(2**70), 2**70) | st.integers(2**63 - 3, 2**63 + 3) | st.integers(-5, 5),
+    st.integers(0, 30),
+    st.sampled_from(
+        ['{{"{pad}":{n}}}', '{{"{pad}":[true,{{"x":{n},"y":1}}]}}', '{{"":{n},"_{pad}":2}}']
+    ),
+)
+def test_integers_are_judged_exactly_wherever_they_stand(n: int, pad: int, form: str) -> None:
+    found = decode(form.format(n=n, pad="x" * pad))
+    assert isinstance(found, Decoded) == (-(2**63) <= n < 2**63)
+    assert isinstance(found, Decoded) or found.reason is Reason.NUMBER_TOO_LARGE
 
 
 def test_a_repeated_key_counts_by_its_last_value() -> None:
