@@ -161,6 +161,11 @@ def test_the_time_is_written_as_the_dialect_says(form: TimeFormat, expected: obj
     assert json.loads(compose(shape, {}, time_ms=1_770_984_000_123)) == {"head": {"at": expected}}
 
 
+def test_a_receipt_says_how_far() -> None:
+    written = compose(shape_of("mooring", "receipt"), {}, time_ms=1_770_984_000_123, sequence=47)
+    assert json.loads(written) == {"ts": 1_770_984_000_123, "upto": 47}
+
+
 def test_our_keys_win_over_values_of_the_same_name() -> None:
     shape = PayloadShape(identifier=("id",), sequence=("seq",))
     written = compose(shape, {"id": "forged", "x": 1}, time_ms=0, identifier="real", sequence=7)
