@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from mooring.cli.frame import Session, command, noun
+from mooring.cli.frame import Session, command, is_on_disk, noun
 
 if TYPE_CHECKING:
     from mooring.store.engine import Database
@@ -45,7 +45,7 @@ def status(session: Session) -> int:
     """Say whether migrations are pending; exit code 1 when they are."""
     from mooring.store import migrate as migrations  # noqa: PLC0415 - start-up time
 
-    with _database(session) as database:
+    with _database(session, make=False) as database:
         now, pending = migrations.revision(database), migrations.pending(database)
     if session.out.as_json:
         session.out.document(
@@ -66,11 +66,14 @@ def status(session: Session) -> int:
 
 
 @contextmanager
-def _database(session: Session) -> Iterator[Database]:
+def _database(session: Session, *, make: bool = True) -> Iterator[Database]:
+    """The database; with ``make`` off an empty one stands for a file that is not there."""
     from mooring.store.engine import open_database  # noqa: PLC0415 - start-up time
 
     settings, _ = session.settings()
-    database = open_database(settings.effective_database_url)
+    missing = is_on_disk(settings) and not settings.sqlite_path.exists()
+    url = "sqlite://" if missing and not make else settings.effective_database_url
+    database = open_database(url)
     try:
         yield database
     finally:

@@ -327,7 +327,7 @@ def _wait_for_broker(platform: App, changes: Sequence[int]) -> tuple[bool, bool]
     """Whether the broker has been told, and whether anything runs that could tell it."""
     from mooring.access.waiting import wait_applied  # noqa: PLC0415 - start-up time
 
-    # The keeper is the process that tells the broker.
-    running = any(p.alive and p.role == "keeper" for p in platform.telemetry.processes())
+    # `mooring up` itself is the process that tells the broker.
+    running = any(p.alive and p.role == "up" for p in platform.telemetry.processes())
     applied = wait_applied(platform.database, changes, ACCEPTANCE_SECONDS if running else 0.0)
     return applied, running

@@ -89,9 +89,10 @@ def check(
         else:
             results.append({"file": str(file), "ok": True, "dialect": dialect.name})
             if not session.out.as_json:
+                size = len(dialect.channels)
                 session.out.say(
-                    f"{clean(file)} is good: the dialect {dialect.name} "
-                    f"with {len(dialect.channels)} channels."
+                    f"{clean(file)} is good: the dialect {dialect.name} with "
+                    f"{size} {'channel' if size == 1 else 'channels'}."
                 )
     if session.out.as_json:
         session.out.document({"files": results})

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mooring.app import App
     from mooring.settings import Origin, Settings
 
-__all__ = ["GLOBAL_OPTIONS", "Globals", "Session", "command", "noun"]
+__all__ = ["GLOBAL_OPTIONS", "Globals", "Session", "command", "is_on_disk", "noun"]
 
 Verb = TypeVar("Verb", bound=Callable[..., int | None])
 
@@ -103,8 +103,7 @@ class Session:
         from mooring.app import open_app  # noqa: PLC0415 - start-up time
 
         settings, _ = self.settings(**flags)
-        on_disk = settings.database_url is None or not settings.database_url.get_secret_value()
-        if not upgrade and on_disk and not settings.sqlite_path.exists():
+        if not upgrade and is_on_disk(settings) and not settings.sqlite_path.exists():
             raise NotFound(
                 f"There is no Mooring in {settings.data_dir} yet.",
                 hint="Run `mooring up`, or say where it is: --data-dir or MOORING_DATA_DIR.",
@@ -183,6 +182,11 @@ def noun(help_text: str) -> typer.Typer:
             raise typer.Exit(2)
 
     return app
+
+
+def is_on_disk(settings: Settings) -> bool:
+    """Whether the database is the SQLite file in the data directory."""
+    return settings.database_url is None or not settings.database_url.get_secret_value()
 
 
 def _keyword(parameter: inspect.Parameter) -> inspect.Parameter:

@@ -28,7 +28,7 @@ __all__ = ["declare"]
 
 DEMO_DEVICES, DEMO_RATE = 4, 0.5  # of each dialect; messages a second of each device
 DEVICES, RATE = 10, 1.0
-LINE_SECONDS = 5.0
+LINE_SECONDS, LINE_SECONDS_MOST = 5.0, 600.0  # a line this often, later more seldom
 ACCEPTANCE_SECONDS = 15.0  # and as much again for every ten devices that are new
 
 
@@ -245,7 +245,10 @@ def _trust(platform: App) -> ssl.SSLContext:
 
 
 def _run(session: Session, plan: Plan) -> Figures:
-    from mooring.simulate.fleet import run_fleet  # noqa: PLC0415 - start-up time
+    from mooring.run.children import follow_parent  # noqa: PLC0415 - start-up time
+    from mooring.simulate.fleet import run_fleet  # noqa: PLC0415
+
+    follow_parent()  # of `mooring up --demo`
 
     async def run() -> Figures:
         stop = asyncio.Event()
@@ -276,12 +279,14 @@ def _reporting(session: Session) -> Iterator[Callable[[Figures], None]]:
         with Live(console=console, transient=True, auto_refresh=False) as live:
             yield lambda figures: live.update(Text(figures.line()), refresh=True)
     else:
-        said_at = time.monotonic()
+        began = said_at = time.monotonic()
 
         def line(figures: Figures) -> None:
             nonlocal said_at
-            if time.monotonic() - said_at >= LINE_SECONDS:
-                said_at = time.monotonic()
+            now = time.monotonic()
+            # A fleet that runs for weeks must not fill its log.
+            if now - said_at >= min(LINE_SECONDS_MOST, max(LINE_SECONDS, (now - began) / 20)):
+                said_at = now
                 session.out.note(figures.line())
 
         yield line

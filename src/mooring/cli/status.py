@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ROLES", "declare", "problems_of"]
 
-ROLES = ("keeper", "ingest", "serve")  # one of each must run
+ROLES = ("up", "ingest", "serve", "keeper")  # one of each must run
 WATCH_SECONDS = 2.0
 CONNECT_SECONDS = 2.0
 
@@ -33,7 +33,7 @@ def problems_of(overview: Overview, *, broker_answers: bool) -> list[str]:
     if not broker_answers:
         problems.append("The broker does not answer.")
     running = {process.role for process in alive}
-    problems += [f"No {role} process runs." for role in ROLES if role not in running]
+    problems += [f"No process `mooring {role}` runs." for role in ROLES if role not in running]
     problems += [
         f"{process.name} is not connected to the broker."
         for process in alive

@@ -58,7 +58,7 @@ def latest(
                 "device": device.name,
                 "tenant": device.tenant,
                 "dialect": device.dialect,
-                "latest": [_reading_document(reading) for reading in readings],
+                "readings": [_reading_document(reading) for reading in readings],
             }
         )
         return
@@ -274,5 +274,5 @@ def _latest_document(device: DeviceLatest) -> dict[str, Any]:
         "online": device.online,
         "connected": device.connected,
         "firmware": device.firmware,
-        "latest": [_reading_document(reading) for reading in device.readings],
+        "readings": [_reading_document(reading) for reading in device.readings],
     }

@@ -1,0 +1,607 @@
+"""Each noun: empty states, what is printed, and JSON a script can rely on."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from mooring.cli.status import problems_of
+from mooring.store.engine import Database, now_ms, open_database
+from mooring.store.schema import (
+    audit,
+    channels,
+    dead_letters,
+    latest,
+    messages,
+    outbox,
+    processes,
+    strangers,
+    versions,
+)
+from mooring.telemetry.model import Overview, ProcessInfo
+from tests.unit.cli.conftest import Mooring
+
+NOON = 1_767_268_800_000  # 2026-01-01T12:00:00Z
+
+
+@pytest.fixture
+def database(mooring: Mooring) -> Any:
+    found = open_database(f"sqlite:///{mooring.data_dir / 'mooring.db'}")
+    yield found
+    found.close()
+
+
+def said_so(database: Database, device_id: int, *temperatures: float) -> None:
+    """Rows as ingest writes them, a minute apart from noon on."""
+    with database.write() as connection:
+        connection.execute(
+            sa.insert(channels).values(id=1, dialect="pulse", name="telemetry", kind="telemetry")
+        )
+        row: dict[str, Any] = {}
+        for index, value in enumerate(temperatures):
+            row = {
+                "device_id": device_id,
+                "channel_id": 1,
+                "ts": NOON + index * 60_000,
+                "received_at": NOON + index * 60_000 + 5,
+                "time_source": 0,
+                "payload": json.dumps({"device_id": "pump", "temperature": value}),
+            }
+            connection.execute(sa.insert(messages).values(**row, seq=index, fingerprint=index))
+        connection.execute(sa.insert(latest).values(**row))
+
+
+# ------------------------------------------------------------------------- empty states
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "document"),
+    [
+        (
+            ["device", "list"],
+            "No devices yet. Add one: mooring device add NAME --dialect mooring",
+            {"devices": [], "next_after": None},
+        ),
+        (
+            ["device", "list", "--search", "x"],
+            "No device matches.",
+            {"devices": [], "next_after": None},
+        ),
+        (
+            ["device", "strangers"],
+            "No strangers: every device that speaks is known.",
+            {"strangers": [], "more": False},
+        ),
+        (
+            ["telemetry", "latest", "--all"],
+            "No devices yet. Add one: mooring device add NAME --dialect mooring",
+            {"devices": [], "more": False},
+        ),
+        (["dead-letter", "list"], "No dead letters.", {"dead_letters": [], "next_before": None}),
+        (
+            ["user", "list"],
+            "No users yet. Add one: mooring user add NAME --role admin",
+            {"users": [], "next_after": None},
+        ),
+        (
+            ["key", "list"],
+            "No API keys yet. Make one: mooring key new NAME --role viewer",
+            {"keys": [], "next_before": None},
+        ),
+        (
+            ["tenant", "list"],
+            "No tenants yet. The first device makes one, or: mooring tenant add NAME",
+            {"tenants": []},
+        ),
+        (["audit", "list"], "Nothing has been changed yet.", {"audit": [], "next_before": None}),
+    ],
+)
+def test_nothing_yet(mooring: Mooring, words: list[str], text: str, document: Any) -> None:
+    assert mooring(*words).out == f"{text}\n"
+    assert mooring(*words, "--json").json() == document
+    assert mooring("--json", *words).json() == document
+
+
+# ------------------------------------------------------------------------- devices
+
+
+def test_a_new_device_in_json(mooring: Mooring) -> None:
+    words = ["pump", "--dialect", "pulse", "--tenant", "acme", "--label", "Cellar", "--group", "g"]
+    found = mooring("device", "add", *words, "--json").json()
+    assert len(found.pop("password")) >= 22  # 128 bits in base 64
+    assert found.pop("id") == 1
+    assert found.pop("created_at").endswith("Z")
+    assert found == {
+        "device": "pump",
+        "tenant": "acme",
+        "dialect": "pulse",
+        "label": "Cellar",
+        "mac": None,
+        "groups": ["g"],
+        "username": "device:acme:pump",
+        "client_id": "acme:pump",
+        "enabled": True,
+        "topics": found["topics"],
+        "accepted_by_broker": False,
+        "broker": {
+            "host": "localhost",
+            "port": 1883,
+            "tls_port": 8883,
+            "ws_port": 9001,
+            "cafile": str(mooring.data_dir / "pki" / "ca.crt"),
+        },
+    }
+    assert found["topics"]["telemetry"] == "pulse/acme/pump/telemetry"
+    assert found["topics"]["command"] == "pulse/acme/pump/commands"
+
+
+def test_a_new_device_for_people(mooring: Mooring, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOORING_PUBLIC_HOSTS", "fleet.example,10.0.0.1")
+    monkeypatch.setenv("MOORING_MQTT_TLS_PORT", "18883")
+    text = mooring("device", "add", "pump", "-d", "pulse").out
+    assert "The broker will accept it as soon as it runs: mooring up" in text
+    assert "shown this once" in text
+    assert text.count("mosquitto_pub -h fleet.example -p 18883 --cafile") == 1
+    assert "mosquitto_sub -h fleet.example" in text
+    assert "\nimport paho.mqtt.client" in text  # not indented: it is to be pasted
+    assert 'setServer("fleet.example", 18883)' in text
+
+
+def test_the_password_is_nowhere_on_disk(mooring: Mooring) -> None:
+    password = mooring("device", "add", "pump", "-d", "pulse", "--json").json()["password"]
+    for path in mooring.data_dir.rglob("*"):
+        if path.is_file():
+            assert password.encode() not in path.read_bytes(), path
+
+
+def test_a_running_platform_that_does_not_tell_the_broker_is_said(
+    mooring: Mooring, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mooring.cli.device.ACCEPTANCE_SECONDS", 0.1)
+    with database.write() as connection:
+        connection.execute(sa.insert(processes).values(**_process("up")))
+    text = mooring("device", "add", "pump", "-d", "pulse").out
+    assert "The broker has not confirmed within 0.1 s" in text
+
+
+def test_a_device_that_the_broker_has_accepted_is_said(
+    mooring: Mooring, database: Database
+) -> None:
+    with database.write() as connection:
+        connection.execute(sa.insert(processes).values(**_process("up")))
+        # Stands for the reconciler: whatever is put into the outbox is applied at once.
+        connection.exec_driver_sql(
+            "CREATE TRIGGER applied AFTER INSERT ON outbox BEGIN DELETE FROM outbox; END"
+        )
+    found = mooring("device", "add", "pump", "-d", "pulse", "--json").json()
+    assert found["accepted_by_broker"] is True
+    assert (
+        "pump2 is added. The broker accepts it.\n"
+        in mooring("device", "add", "pump2", "-d", "pulse").out
+    )
+    removed = mooring("device", "remove", "pump2", "--yes", "--json").json()
+    assert removed["applied_by_broker"] is True
+
+
+def test_devices_are_listed_page_by_page(mooring: Mooring) -> None:
+    for name in ("a", "b", "c"):
+        mooring("device", "add", name, "-d", "smarthome", "--tenant", "home")
+    mooring("device", "add", "d", "-d", "drivesafe")
+    first = mooring("device", "list", "--limit", "2", "--json").json()
+    assert [d["device"] for d in first["devices"]] == ["a", "b"]
+    after = str(first["next_after"])
+    rest = mooring("device", "list", "--after", after, "--json").json()
+    assert [d["device"] for d in rest["devices"]] == ["c", "d"]
+    assert rest["next_after"] is None
+    assert "password" not in json.dumps(rest)
+    text = mooring("device", "list", "--limit", "1")
+    assert "--after 1 goes on" in text.err
+    lines = mooring("device", "list", "--tenant", "home", "--dialect", "smarthome").out.split("\n")
+    assert lines[0].split() == ["DEVICE", "TENANT", "DIALECT", "MAC", "LABEL", "GROUPS", "ADDED"]
+    assert [line.split()[0] for line in lines[1:4]] == ["a", "b", "c"]
+
+
+def test_one_device(mooring: Mooring) -> None:
+    mooring("device", "add", "m", "-d", "mousetrap", "--mac", "AA:BB:CC:DD:EE:01")
+    found = mooring("device", "show", "aabb.ccdd.ee01", "--json").json()
+    assert found["device"] == "m"
+    assert found["topics"]["alert"] == "tenant/default/device/AA:BB:CC:DD:EE:01/alert"
+    assert found["state"]["last_seen_at"] is None
+    text = mooring("device", "show", "m").out
+    assert "MAC        AA:BB:CC:DD:EE:01" in text
+    assert "last seen  never" in text
+    topics = mooring("device", "topics", "m", "--json").json()
+    assert topics == {"device": "m", "tenant": "default", "topics": found["topics"]}
+    row = next(
+        line
+        for line in mooring("device", "topics", "m").out.split("\n")
+        if line.startswith("command ")
+    )
+    assert row.split() == ["command", "down", "1", "tenant/default/device/m/command/+"]
+
+
+def test_strangers(mooring: Mooring, database: Database) -> None:
+    with database.write() as connection:
+        connection.execute(
+            sa.insert(strangers).values(
+                dialect="pulse",
+                tenant="acme",
+                name="who\x1b]0;x",
+                first_seen_at=NOON,
+                last_seen_at=NOON,
+                messages=3,
+                last_topic="pulse/acme/who/telemetry",
+            )
+        )
+    said = mooring("device", "strangers")
+    assert "who\\x1b]0;x" in said.out
+    assert "\x1b" not in said.out
+    assert "mooring device add NAME" in said.err
+    [found] = mooring("device", "strangers", "--json").json()["strangers"]
+    assert found["messages"] == 3
+    assert found["first_seen_at"] == "2026-01-01T12:00:00.000Z"
+
+
+# ------------------------------------------------------------------------- telemetry
+
+
+def test_latest(mooring: Mooring, database: Database) -> None:
+    mooring("device", "add", "pump", "-d", "pulse")
+    assert mooring("telemetry", "latest", "pump").out == "pump has not said anything yet.\n"
+    said_so(database, 1, 20.5, 21.0)
+    found = mooring("telemetry", "latest", "pump", "--json").json()
+    assert found == {
+        "device": "pump",
+        "tenant": "default",
+        "dialect": "pulse",
+        "latest": [
+            {
+                "channel": "telemetry",
+                "kind": "telemetry",
+                "ts": "2026-01-01T12:01:00.000Z",
+                "received_at": "2026-01-01T12:01:00.005Z",
+                "time_source": "device",
+                "values": {"temperature": 21.0},
+                "payload": {"device_id": "pump", "temperature": 21.0},
+            }
+        ],
+    }
+    row = mooring("telemetry", "latest", "pump").out.split("\n")[1].split()
+    assert (row[0], row[-2:]) == ("telemetry", ["temperature", "21.0"])
+    [of_all] = mooring("telemetry", "latest", "--all", "--json").json()["devices"]
+    assert of_all["latest"] == found["latest"]
+    assert mooring("telemetry", "latest", "--all").out.split("\n")[1].split()[:3] == [
+        "pump",
+        "default",
+        "telemetry",
+    ]
+
+
+def test_history(mooring: Mooring, database: Database) -> None:
+    mooring("device", "add", "pump", "-d", "pulse")
+    said_so(database, 1, *(20.0 + n for n in range(1200)))
+    found = mooring("telemetry", "history", "pump", "--limit", "1100", "--json").json()
+    assert len(found["messages"]) == 1100  # more than one page
+    assert found["messages"][0]["seq"] == 0
+    assert found["more"] is True
+    span = ["--from", "2026-01-01T12:10:00Z", "--to", "2026-01-01T12:12:00Z"]
+    few = mooring("telemetry", "history", "pump", *span, "--metric", "temperature", "--json")
+    assert few.json() == {
+        "device": "pump",
+        "tenant": "default",
+        "metric": "temperature",
+        "points": [
+            {
+                "ts": f"2026-01-01T12:{minute}:00.000Z",
+                "value": 20.0 + minute,
+                "channel": "telemetry",
+                "received_at": f"2026-01-01T12:{minute}:00.005Z",
+                "time_source": "device",
+            }
+            for minute in (10, 11)
+        ],
+        "more": False,
+    }
+    newest = mooring("telemetry", "history", "pump", "--newest", "--limit", "1", "--json").json()
+    assert newest["messages"][0]["seq"] == 1199
+    assert "--limit" in mooring("telemetry", "history", "pump").err
+    none = mooring("telemetry", "history", "pump", "--metric", "weight")
+    assert none.out == "No value of weight is stored yet.\n"
+    text = mooring("telemetry", "history", "pump", *span, "--metric", "temperature").out
+    assert text.split("\n")[1].split() == ["2026-01-01T12:10:00.000Z", "30.0"]
+
+
+def test_history_as_csv(mooring: Mooring, database: Database) -> None:
+    mooring("device", "add", "pump", "-d", "pulse")
+    said_so(database, 1, 20.5, 21.0)
+    rows = list(csv.DictReader(io.StringIO(mooring("telemetry", "history", "pump", "--csv").out)))
+    assert [row["temperature"] for row in rows] == ["20.5", "21.0"]
+    assert rows[0]["time"] == "2026-01-01T12:00:00.000Z"
+    points = mooring("telemetry", "history", "pump", "--csv", "--metric", "temperature").out
+    assert points.split("\n")[:2] == [
+        "time,channel,temperature",
+        "2026-01-01T12:00:00.000Z,telemetry,20.5",
+    ]
+    mooring("telemetry", "history", "pump", "--csv", "--json", code=2)
+
+
+def test_dead_letters(mooring: Mooring, database: Database) -> None:
+    for payload, reason in ((b"{", "not_json"), (b"\xff\xfe", "not_utf8"), (b"x" * 100, "empty")):
+        with database.write() as connection:
+            connection.execute(
+                sa.insert(dead_letters).values(
+                    received_at=NOON,
+                    reason=reason,
+                    detail="It is bad.",
+                    topic="a/\x07b",
+                    size=len(payload),
+                    payload=payload,
+                )
+            )
+    found = mooring("dead-letter", "list", "--limit", "2", "--json").json()
+    assert [letter["reason"] for letter in found["dead_letters"]] == ["empty", "not_utf8"]
+    assert found["dead_letters"][1]["payload_base64"] == "//4="
+    rest = mooring("dead-letter", "list", "--before", str(found["next_before"]), "--json").json()
+    assert [letter["payload"] for letter in rest["dead_letters"]] == ["{"]
+    text = mooring("dead-letter", "list").out
+    assert "a/\\x07b" in text
+    assert "x" * 59 + "…" in text
+    assert mooring("dead-letter", "list", "--reason", "too_deep").out == "No dead letter matches.\n"
+
+
+# ------------------------------------------------------------------------- people
+
+
+def test_users(mooring: Mooring) -> None:
+    made = mooring("user", "add", "ada", "--role", "admin", "--json").json()
+    assert (made["user"], made["role"], made["tenant"]) == ("ada", "admin", None)
+    assert len(made["password"]) >= 12
+    said = mooring("user", "add", "bob", "--password-stdin", input="correct horse battery\n")
+    assert said.out == "bob is added as viewer.\n"
+    assert [u["user"] for u in mooring("user", "list", "--json").json()["users"]] == ["ada", "bob"]
+    assert "disabled" in mooring("user", "disable", "bob").out
+    assert mooring("user", "list", "--json").json()["users"][1]["disabled"] is True
+    mooring("user", "enable", "bob")
+    again = mooring("user", "password", "bob", "--json").json()["password"]
+    assert again != made["password"]
+    assert "only administrator" in mooring("user", "remove", "ada", "--yes", code=4).err
+    mooring("user", "remove", "bob", "--yes")
+    assert "no password" in mooring("user", "add", "eve", "--password-stdin", code=2).err
+    everything = mooring("audit", "list", "--json").out
+    assert again not in everything
+    actions = [row["action"] for row in json.loads(everything)["audit"]]
+    assert actions[-1] == "user.add"
+    assert {row["origin"] for row in json.loads(everything)["audit"]} == {"local"}
+
+
+def test_keys(mooring: Mooring) -> None:
+    made = mooring("key", "new", "ci", "--role", "operator", "--expires", "90d", "--json").json()
+    listed = mooring("key", "list", "--json")
+    assert made["secret"] not in listed.out
+    [key] = listed.json()["keys"]
+    assert (key["key"], key["role"], key["revoked_at"]) == (made["key"], "operator", None)
+    assert "expires in 8" in mooring("key", "list").out
+    assert mooring("key", "new", "other").out.count("Secret: ") == 1
+    assert mooring("key", "revoke", made["key"], "--json").json() == {"revoked": made["key"]}
+    assert "revoked now" in mooring("key", "list").out
+
+
+def test_tenants(mooring: Mooring) -> None:
+    assert mooring("tenant", "add", "acme").out == "The tenant acme is added.\n"
+    mooring("tenant", "add", "acme", code=4)
+    assert mooring("tenant", "list", "--json").json() == {"tenants": ["acme"]}
+    assert mooring("tenant", "list").out == "TENANT\nacme\n"
+
+
+def test_the_audit_names_the_person(mooring: Mooring) -> None:
+    import getpass
+
+    mooring("tenant", "add", "acme")
+    [row] = mooring("audit", "list", "--json").json()["audit"]
+    assert row["actor"] == f"cli:{getpass.getuser()}"
+    assert row["subject"] == row["tenant"] == "acme"
+
+
+# ------------------------------------------------------------------------- settings, database
+
+
+def test_settings_and_where_they_come_from(
+    nothing: Mooring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = "hunter2-hunter2"
+    monkeypatch.setenv("MOORING_DATABASE_URL", f"postgresql://me:{secret}@db/mooring")
+    monkeypatch.setenv("MQTT_PASSWORD", secret)
+    monkeypatch.setenv("MQTT_BROKER_URL", f"mqtts://me:{secret}@broker:8883")
+    nothing.data_dir.mkdir()
+    (nothing.data_dir / "mooring.toml").write_text("http_port = 9000\n", encoding="utf-8")
+    said = nothing("config", "show", "--json")
+    assert secret not in said.out
+    found = {row["name"]: row for row in said.json()["settings"]}
+    assert found["http_port"]["value"] == 9000
+    assert found["http_port"]["origin"].endswith("mooring.toml")
+    assert found["mqtt_port"]["origin"] == "default"
+    assert found["broker_password"]["value"] == "********"
+    assert found["broker_password"]["origin"] == "MQTT_PASSWORD"
+    assert found["database_url"]["value"] == "postgresql://me:********@db/mooring"
+    assert found["broker_url"]["value"] == "mqtts://me:********@broker:8883"
+    assert found["data_dir"]["origin"] == "MOORING_DATA_DIR"
+    assert secret not in nothing("config", "show").out
+    path = nothing("config", "path").out.strip()
+    assert path == str(nothing.data_dir / "mooring.toml")
+    assert nothing("config", "path", "--json").json()["exists"] is True
+
+
+def test_the_flag_wins_wherever_it_stands(nothing: Mooring, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    for words in (["--data-dir", other, "config", "path"], ["config", "path", "--data-dir", other]):
+        assert nothing(*words).out == f"{other / 'mooring.toml'}\n"
+
+
+def test_the_database_is_made_and_told_of(nothing: Mooring) -> None:
+    before = nothing("db", "status", "--json", code=1).json()
+    assert not nothing.data_dir.exists()
+    assert before["revision"] is None
+    assert before["pending"][0]["revision"] == "0001"
+    made = nothing("db", "migrate", "--json").json()
+    assert [step["revision"] for step in made["applied"]] == [
+        step["revision"] for step in before["pending"]
+    ]
+    assert nothing("db", "migrate", "--json").json()["applied"] == []
+    assert nothing("db", "status", "--json").json()["pending"] == []
+    assert "as this version needs it" in nothing("db", "status").out
+    assert nothing.data_dir.stat().st_mode & 0o777 == 0o700
+
+
+# ------------------------------------------------------------------------- dialects
+
+
+def test_dialects(mooring: Mooring) -> None:
+    names = {d["dialect"] for d in mooring("dialect", "list", "--json").json()["dialects"]}
+    assert names >= {"mousetrap", "drivesafe", "pulse", "iotflow", "smarthome", "mooring"}
+    shown = mooring("dialect", "show", "drivesafe", "--json").json()
+    assert shown["channels"][0]["topic"] == "device/data/{device}"
+    assert "device/data/{device}" in mooring("dialect", "show", "drivesafe").out
+    api = mooring("dialect", "asyncapi", "drivesafe").json()
+    assert api["asyncapi"].startswith("3.")
+    assert len(mooring("dialect", "asyncapi").out) > len(json.dumps(api))
+
+
+GOOD = """\
+name = "buoys"
+title = "Buoys"
+username = "{device}"
+[placeholders]
+buoy = "device"
+[[channels]]
+name = "waves"
+topic = "sea/{buoy}/waves"
+direction = "up"
+kind = "telemetry"
+"""
+
+
+def test_a_dialect_file_is_checked(mooring: Mooring, tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.toml", tmp_path / "bad.toml"
+    good.write_text(GOOD, encoding="utf-8")
+    bad.write_text(GOOD.replace("kind =", "kynd ="), encoding="utf-8")
+    assert "is good: the dialect buoys with 1 channel." in mooring("dialect", "check", good).out
+    said = mooring("dialect", "check", good, bad, code=2)
+    assert "is good" in said.out
+    assert "line 10: " in said.err
+    assert "kynd" in said.err
+    found = mooring("dialect", "check", bad, tmp_path / "none.toml", "--json", code=2).json()
+    assert [file["ok"] for file in found["files"]] == [False, False]
+    assert 10 in [mistake["line"] for mistake in found["files"][0]["mistakes"]]
+
+
+def test_reload_tells_the_processes(mooring: Mooring, database: Database) -> None:
+    directory = mooring.data_dir / "dialects"
+    directory.mkdir()
+    (directory / "buoys.toml").write_text(GOOD, encoding="utf-8")
+    said = mooring("dialect", "reload")
+    assert "buoys" in said.out
+    (directory / "broken.toml").write_text("name = 3\n", encoding="utf-8")
+    said = mooring("dialect", "reload", code=2)
+    assert "buoys" in said.out
+    assert "broken.toml has " in said.err
+    assert "line 1: " in said.err
+    document = mooring("dialect", "reload", "--json", code=2).json()
+    assert document["broken"][0]["mistakes"]
+    with database.read() as connection:
+        value = connection.execute(
+            sa.select(versions.c.value).where(versions.c.name == "dialects")
+        ).scalar()
+        noted = connection.execute(
+            sa.select(sa.func.count()).where(audit.c.action == "dialect.reload")
+        ).scalar()
+    assert (value, noted) == (3, 3)
+    assert mooring("device", "add", "b1", "-d", "buoys", "--json").json()["topics"] == {
+        "telemetry": "sea/b1/waves"
+    }
+
+
+# ------------------------------------------------------------------------- status
+
+
+def _process(role: str, **detail: Any) -> dict[str, Any]:
+    return {
+        "name": f"{role}@here:1",
+        "role": role,
+        "pid": 1,
+        "host": "here",
+        "started_at": now_ms(),
+        "beat_at": now_ms(),
+        "detail": json.dumps(detail),
+    }
+
+
+def overview(*roles: str, error: str = "", dead: tuple[str, ...] = (), **detail: Any) -> Overview:
+    found = [ProcessInfo(role, role, 1, "here", 0, 0, role not in dead, detail) for role in roles]
+    return Overview(0, 0, 0, 0, 0, {}, 2 if error else 0, error, found)
+
+
+ALL = ("up", "ingest", "serve", "keeper")
+
+
+@pytest.mark.parametrize(
+    ("found", "answers", "problems"),
+    [
+        (overview(*ALL), True, []),
+        (overview(), False, ["Mooring does not run. Start it: mooring up"]),
+        (overview(*ALL, dead=ALL), False, ["Mooring does not run. Start it: mooring up"]),
+        (overview(*ALL), False, ["The broker does not answer."]),
+        (overview(*ALL[:3]), True, ["No process `mooring keeper` runs."]),
+        (overview(*ALL, dead=("ingest",)), True, ["No process `mooring ingest` runs."]),
+        (
+            overview(*ALL, error="no answer"),
+            True,
+            ["2 changes wait for the broker: no answer"],
+        ),
+        (
+            overview(*ALL, connected=False),
+            True,
+            [f"{role} is not connected to the broker." for role in ALL],
+        ),
+    ],
+)
+def test_what_is_wrong(found: Overview, answers: bool, problems: list[str]) -> None:
+    assert problems_of(found, broker_answers=answers) == problems
+
+
+def test_status(mooring: Mooring, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.support.ports import free_port
+
+    monkeypatch.setenv("MOORING_MQTT_PORT", str(free_port()))
+    assert "Mooring does not run. Start it: mooring up" in mooring("status", code=1).out
+    with database.write() as connection:
+        for role in ALL:
+            connection.execute(sa.insert(processes).values(**_process(role, rate=1.5)))
+        connection.execute(
+            sa.insert(outbox).values(
+                action="put", username="u", created_at=1, next_at=1, error="no answer"
+            )
+        )
+    found = mooring("status", "--json", code=1).json()
+    assert found["problems"] == [
+        "The broker does not answer.",
+        "1 change waits for the broker: no answer",
+    ]
+    assert [p["alive"] for p in found["processes"]] == [True] * 4
+    assert "rate 1.5" in mooring("status", code=1).out
+
+
+def test_status_is_well_with_a_broker(
+    mooring: Mooring, database: Database, monkeypatch: pytest.MonkeyPatch, broker: Any
+) -> None:
+    monkeypatch.setenv("MOORING_MQTT_PORT", str(broker.port))
+    with database.write() as connection:
+        for role in ALL:
+            connection.execute(sa.insert(processes).values(**_process(role)))
+    assert mooring("status", "--json").json()["ok"] is True
+    assert mooring("status").out.endswith("All is well.\n")
