@@ -3,6 +3,7 @@
 .venv/bin/python scripts/initial_migration.py
 """
 
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -10,19 +11,27 @@ from alembic import command
 
 from mooring.store import engine, migrate
 
-VERSIONS = Path(migrate.__file__).parent / "migrations" / "versions"
+MIGRATIONS = Path(migrate.__file__).parent / "migrations"
 
 
 def main() -> None:
-    for old in VERSIONS.glob("0001_*.py"):
-        old.unlink()
     with tempfile.TemporaryDirectory() as directory:
-        database = engine.open_database(f"sqlite:///{directory}/empty.db")
+        # Apart from the later migrations, which build on the one that is written here.
+        apart = Path(directory) / "migrations"
+        (apart / "versions").mkdir(parents=True)
+        for name in ("env.py", "script.py.mako"):
+            shutil.copy(MIGRATIONS / name, apart)
         config = migrate.script_config()
+        config.set_main_option("script_location", str(apart))
+        database = engine.open_database(f"sqlite:///{directory}/empty.db")
         with database.write() as connection:
             config.attributes["connection"] = connection
             command.revision(config, "The first schema", autogenerate=True, rev_id="0001")
         database.close()
+        (written,) = (apart / "versions").glob("0001_*.py")
+        for old in (MIGRATIONS / "versions").glob("0001_*.py"):
+            old.unlink()
+        shutil.copy(written, MIGRATIONS / "versions")
 
 
 if __name__ == "__main__":

@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from mooring.errors import Conflict
+from mooring.errors import Conflict, InvalidSetting
 from mooring.store.engine import Database
+from mooring.store.partitions import is_partition
+from mooring.store.schema import declared_for
 
 if TYPE_CHECKING:
     from alembic.config import Config
+    from sqlalchemy.schema import SchemaItem
 
 # Alembic is imported where it migrates: it takes a third of a second, and every command asks
 # whether the schema is current.
 
-__all__ = ["Step", "newest", "pending", "require_current", "revision", "script_config", "upgrade"]
+__all__ = [
+    "Step",
+    "belongs",
+    "newest",
+    "pending",
+    "require_current",
+    "revision",
+    "script_config",
+    "upgrade",
+]
+
+
+LOCK_NUMBER = 0x6D6F_6F71  # an advisory lock: one process migrates at a time
+OLDEST_POSTGRESQL = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +53,18 @@ def script_config() -> Config:
     config.set_main_option("script_location", str(files("mooring.store") / "migrations"))
     config.set_main_option("path_separator", "os")
     return config
+
+
+def belongs(engine: str) -> Callable[..., bool]:
+    """For Alembic: what to compare on this engine, and what to leave alone."""
+
+    def include(item: SchemaItem, name: str, _kind: str, reflected: bool, _other: object) -> bool:
+        if reflected:
+            table = item.table if isinstance(item, sa.Index) else item
+            return not is_partition(getattr(table, "name", name))
+        return declared_for(item, engine)
+
+    return include
 
 
 def revision(database: Database) -> str | None:
@@ -90,9 +119,28 @@ def upgrade(database: Database) -> list[Step]:
 
         config = script_config()
         with database.write() as connection:
+            if not database.is_sqlite:  # SQLite has one writer anyway
+                _check_server(connection)
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK_NUMBER})")
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     return steps
+
+
+def _check_server(connection: sa.Connection) -> None:
+    number = int(connection.exec_driver_sql("SHOW server_version_num").scalar_one())
+    if number < OLDEST_POSTGRESQL * 10_000:
+        raise InvalidSetting(
+            f"The PostgreSQL server has the version {number // 10_000}; Mooring needs "
+            f"{OLDEST_POSTGRESQL} or newer.",
+            hint="Upgrade the server, or name another one in database_url.",
+        )
+    encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
+    if encoding != "UTF8":
+        raise InvalidSetting(
+            f"The database stores text as {encoding}, which cannot hold all that devices send.",
+            hint="Create it anew: CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0.",
+        )
 
 
 def require_current(database: Database) -> None:

@@ -2,6 +2,9 @@
 
 Times are integers: milliseconds since 1970 in UTC. Booleans are real booleans. JSON is kept
 as text: it is written and read whole, and stays exactly as a device sent it.
+
+What only one engine has says so in ``info["engine"]``; ``declared_for`` knows. On PostgreSQL
+``messages`` is partitioned (``mooring.store.partitions``), which the migration 0002 does.
 """
 
 from __future__ import annotations
@@ -22,8 +25,9 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+from sqlalchemy.schema import SchemaItem
 
-__all__ = ["metadata"]
+__all__ = ["declared_for", "metadata"]
 
 metadata = MetaData(
     naming_convention={
@@ -33,6 +37,15 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+SQLITE_ONLY = {"engine": "sqlite"}
+POSTGRESQL_ONLY = {"engine": "postgresql"}
+
+
+def declared_for(item: SchemaItem, engine: str) -> bool:
+    """Whether a table or an index is part of the schema on this engine."""
+    return bool(item.info.get("engine", engine) == engine)
+
 
 # SQLite makes only INTEGER PRIMARY KEY the row's own number; PostgreSQL wants 64 bits.
 BigId = BigInteger().with_variant(Integer(), "sqlite")
@@ -182,8 +195,21 @@ Index(
     messages.c.fingerprint,
     unique=True,
     sqlite_where=text("time_source <> 0 AND seq IS NOT NULL"),
-    postgresql_where=text("time_source <> 0 AND seq IS NOT NULL"),
+    info=SQLITE_ONLY,
 )
+# There a unique index must contain the time, by which ``messages`` is partitioned; a repeated
+# message of a device without a clock has another one. So the numbers have a table of their own.
+message_numbers = Table(
+    "message_numbers",
+    metadata,
+    Column("device_id", BigId, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("fingerprint", BigInteger, primary_key=True, autoincrement=False),
+    Column("ts", BigInteger, nullable=False),  # that of the message
+    info=POSTGRESQL_ONLY,
+)
+# BRIN: a few bytes a megabyte, and the rows lie in the order of their time anyway.
+Index("ix_message_numbers_ts", message_numbers.c.ts, postgresql_using="brin", info=POSTGRESQL_ONLY)
 
 latest = Table(
     "latest",
@@ -210,6 +236,101 @@ device_state = Table(
     Column("connected", Boolean),  # what the broker's log says
     Column("connected_at", BigInteger),
     Column("address", String(64)),
+)
+
+# ------------------------------------------------------------------ roll-ups
+
+rollup_queue = Table(
+    "rollup_queue",
+    metadata,
+    # One row a batch, written in the batch's own transaction: which rows it added that no
+    # roll-up holds yet. Between first_id and last_id there is no row of another batch.
+    Column("first_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("last_id", BigInteger, nullable=False),
+    Column("first_ts", BigInteger, nullable=False),  # the device times lie between these
+    Column("last_ts", BigInteger, nullable=False),
+    Column("claimed", Boolean, nullable=False, server_default=text("false")),  # by the round
+)
+
+rollups = Table(
+    "rollups",
+    metadata,
+    # Every metric of one channel of a device in one minute (level 0), hour (1) or day (2).
+    Column("device_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("channel_id", Integer, primary_key=True, autoincrement=False),
+    Column("level", SmallInteger, primary_key=True, autoincrement=False),
+    Column("bucket", BigInteger, primary_key=True, autoincrement=False),  # minutes since 1970
+    Column("data", LargeBinary, nullable=False),  # see mooring.rollups.packing
+    sqlite_with_rowid=False,
+)
+
+rollup_open = Table(
+    "rollup_open",
+    metadata,
+    # Hours and days that have no row yet: they are the sum of the level below.
+    Column("device_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("channel_id", Integer, primary_key=True, autoincrement=False),
+    Column("level", SmallInteger, primary_key=True, autoincrement=False),
+    Column("bucket", BigInteger, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+
+rollup_state = Table(
+    "rollup_state",
+    metadata,
+    # One row. A round merges minutes in the order of (device, channel, minute); ``done_*`` is
+    # the last one that is in. ``revision`` grows with every transaction of the roller, so that
+    # a second one that does not know of the first cannot count anything twice.
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("done_device", BigInteger, nullable=False),
+    Column("done_channel", Integer, nullable=False),
+    Column("done_minute", BigInteger, nullable=False),
+)
+
+metrics = Table(
+    "metrics",
+    metadata,
+    # A small number for each metric's name, so that a roll-up stays small.
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("name", String(256), nullable=False, unique=True),
+)
+
+device_metrics = Table(
+    "device_metrics",
+    metadata,
+    # Which metrics a device has; at most ``metrics_max_per_device``.
+    Column("device_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("metric_id", Integer, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+
+metrics_refused = Table(
+    "metrics_refused",
+    metadata,
+    # Devices that went over that limit: how many values are in no roll-up, and for instance
+    # of which metric.
+    Column("device_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("refused", BigInteger, nullable=False),
+    Column("example", String(256), nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+
+retention = Table(
+    "retention",
+    metadata,
+    # How long messages and roll-ups are kept, where it is not what the settings say.
+    Column("tenant", String(128), primary_key=True),  # '': every tenant
+    Column("kind", String(32), primary_key=True),  # '': every kind of message
+    Column("days", Integer, nullable=False),  # 0: for ever
+)
+
+retention_progress = Table(
+    "retention_progress",
+    metadata,
+    # How far each term has been worked off, so that no row is looked at twice for it.
+    Column("days", Integer, primary_key=True, autoincrement=False),
+    Column("done_id", BigInteger, nullable=False),
 )
 
 dead_letters = Table(
@@ -255,6 +376,17 @@ ingest_ledger = Table(
     Column("client_id", String(128), primary_key=True),
     Column("batch", BigInteger, primary_key=True, autoincrement=False),
     Column("packets", LargeBinary, nullable=False),
+)
+
+ingest_attempts = Table(
+    "ingest_attempts",
+    metadata,
+    # The mark of the newest batch committed for a client id, written in its transaction. When
+    # the connection breaks during COMMIT, whoever tries the batch again learns from it whether
+    # that commit was done. SQLite has no connection that could break.
+    Column("client_id", String(128), primary_key=True),
+    Column("token", BigInteger, nullable=False),
+    info=POSTGRESQL_ONLY,
 )
 
 broker_events = Table(

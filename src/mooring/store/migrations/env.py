@@ -2,11 +2,14 @@
 
 from alembic import context
 
+from mooring.store.migrate import belongs
 from mooring.store.schema import metadata
 
+connection = context.config.attributes["connection"]
 context.configure(
-    connection=context.config.attributes["connection"],
+    connection=connection,
     target_metadata=metadata,
+    include_object=belongs(connection.dialect.name),
     # SQLite cannot alter a column in place; batch mode copies the table.
     render_as_batch=True,
 )

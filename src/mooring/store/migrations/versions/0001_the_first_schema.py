@@ -159,7 +159,6 @@ def upgrade() -> None:
             ["device_id", "seq", "fingerprint"],
             unique=True,
             sqlite_where=sa.text("time_source <> 0 AND seq IS NOT NULL"),
-            postgresql_where=sa.text("time_source <> 0 AND seq IS NOT NULL"),
         )
 
     op.create_table(
@@ -331,9 +330,7 @@ def downgrade() -> None:
     op.drop_table("outbox")
     with op.batch_alter_table("messages", schema=None) as batch_op:
         batch_op.drop_index(
-            "uq_messages_seq",
-            sqlite_where=sa.text("time_source <> 0 AND seq IS NOT NULL"),
-            postgresql_where=sa.text("time_source <> 0 AND seq IS NOT NULL"),
+            "uq_messages_seq", sqlite_where=sa.text("time_source <> 0 AND seq IS NOT NULL")
         )
         batch_op.drop_index("uq_messages_once")
 
