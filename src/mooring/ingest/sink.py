@@ -36,6 +36,8 @@ class Sink(Protocol):
     def commit(self, plan: Plan, client_id: str, batch: int, forget: int) -> Committed:
         """Writes everything in one transaction, or nothing.
 
+        Rows that were added get a row in ``rollup_queue``, which is all that roll-ups need.
+
         Raises:
             DatabaseUnavailable: locked, gone or full; nothing was written.
             NotStorable: a value cannot be stored; nothing was written.

@@ -63,6 +63,11 @@ _COUNT = (
     "INSERT INTO counters (name, value) VALUES (?, ?)"
     " ON CONFLICT (name) DO UPDATE SET value = value + excluded.value"
 )
+# In one transaction, which is the only writer, the numbers of new rows follow on one another.
+_ROLL_UP = (
+    "INSERT INTO rollup_queue (first_id, last_id, first_ts, last_ts, claimed)"
+    " VALUES (last_insert_rowid() - ?, last_insert_rowid(), ?, ?, 0)"
+)
 _LEDGER = "INSERT OR REPLACE INTO ingest_ledger (client_id, batch, packets) VALUES (?, ?, ?)"
 _FORGET = "DELETE FROM ingest_ledger WHERE client_id = ? AND batch <= ?"
 
@@ -131,6 +136,9 @@ class SqliteSink:
         connection.executemany(_MESSAGE, plan.messages)
         stored = connection.total_changes - before
         duplicates = len(plan.messages) - stored
+        if stored:
+            times = [row[2] for row in plan.messages]
+            connection.execute(_ROLL_UP, (stored - 1, min(times), max(times)))
         connection.executemany(
             _LATEST,
             [(r[0], r[1], r[2], r[3], r[5], r[7]) for r, _ in plan.newest.values()],

@@ -197,6 +197,14 @@ Index(
     sqlite_where=text("time_source <> 0 AND seq IS NOT NULL"),
     info=SQLITE_ONLY,
 )
+# SQLite reads by id anyway. BRIN: a few bytes a megabyte, and rows lie in the order of their id.
+Index(
+    "ix_messages_id",
+    messages.c.id,
+    postgresql_using="brin",
+    postgresql_with={"pages_per_range": 32},
+    info=POSTGRESQL_ONLY,
+)
 # There a unique index must contain the time, by which ``messages`` is partitioned; a repeated
 # message of a device without a clock has another one. So the numbers have a table of their own.
 message_numbers = Table(
@@ -244,7 +252,9 @@ rollup_queue = Table(
     "rollup_queue",
     metadata,
     # One row a batch, written in the batch's own transaction: which rows it added that no
-    # roll-up holds yet. Between first_id and last_id there is no row of another batch.
+    # roll-up holds yet. Between first_id and last_id there must be no row of another batch: a
+    # sink that runs beside others takes its numbers in blocks. A larger span may be written
+    # for rows that were brought in by other ways (a copy, a load in bulk).
     Column("first_id", BigInteger, primary_key=True, autoincrement=False),
     Column("last_id", BigInteger, nullable=False),
     Column("first_ts", BigInteger, nullable=False),  # the device times lie between these

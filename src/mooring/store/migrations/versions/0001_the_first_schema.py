@@ -84,6 +84,13 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_table(
+        "device_metrics",
+        sa.Column("device_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("metric_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("device_id", "metric_id", name=op.f("pk_device_metrics")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "device_state",
         sa.Column(
             "device_id",
@@ -162,6 +169,21 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "metrics",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("name", sa.String(length=256), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_metrics")),
+        sa.UniqueConstraint("name", name=op.f("uq_metrics_name")),
+    )
+    op.create_table(
+        "metrics_refused",
+        sa.Column("device_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("refused", sa.BigInteger(), nullable=False),
+        sa.Column("example", sa.String(length=256), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("device_id", name=op.f("pk_metrics_refused")),
+    )
+    op.create_table(
         "outbox",
         sa.Column(
             "id",
@@ -192,6 +214,60 @@ def upgrade() -> None:
         sa.Column("beat_at", sa.BigInteger(), nullable=False),
         sa.Column("detail", sa.Text(), server_default="{}", nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_processes")),
+    )
+    op.create_table(
+        "retention",
+        sa.Column("tenant", sa.String(length=128), nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("days", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "kind", name=op.f("pk_retention")),
+    )
+    op.create_table(
+        "retention_progress",
+        sa.Column("days", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("done_id", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("days", name=op.f("pk_retention_progress")),
+    )
+    op.create_table(
+        "rollup_open",
+        sa.Column("device_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("channel_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("level", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("bucket", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint(
+            "device_id", "channel_id", "level", "bucket", name=op.f("pk_rollup_open")
+        ),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "rollup_queue",
+        sa.Column("first_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("last_id", sa.BigInteger(), nullable=False),
+        sa.Column("first_ts", sa.BigInteger(), nullable=False),
+        sa.Column("last_ts", sa.BigInteger(), nullable=False),
+        sa.Column("claimed", sa.Boolean(), server_default=sa.text("(false)"), nullable=False),
+        sa.PrimaryKeyConstraint("first_id", name=op.f("pk_rollup_queue")),
+    )
+    op.create_table(
+        "rollup_state",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("revision", sa.BigInteger(), nullable=False),
+        sa.Column("done_device", sa.BigInteger(), nullable=False),
+        sa.Column("done_channel", sa.Integer(), nullable=False),
+        sa.Column("done_minute", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_rollup_state")),
+    )
+    op.create_table(
+        "rollups",
+        sa.Column("device_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("channel_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("level", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("bucket", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("data", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "device_id", "channel_id", "level", "bucket", name=op.f("pk_rollups")
+        ),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "strangers",
@@ -323,11 +399,19 @@ def downgrade() -> None:
     op.drop_table("versions")
     op.drop_table("tenants")
     op.drop_table("strangers")
+    op.drop_table("rollups")
+    op.drop_table("rollup_state")
+    op.drop_table("rollup_queue")
+    op.drop_table("rollup_open")
+    op.drop_table("retention_progress")
+    op.drop_table("retention")
     op.drop_table("processes")
     with op.batch_alter_table("outbox", schema=None) as batch_op:
         batch_op.drop_index("ix_outbox_username")
 
     op.drop_table("outbox")
+    op.drop_table("metrics_refused")
+    op.drop_table("metrics")
     with op.batch_alter_table("messages", schema=None) as batch_op:
         batch_op.drop_index(
             "uq_messages_seq", sqlite_where=sa.text("time_source <> 0 AND seq IS NOT NULL")
@@ -339,6 +423,7 @@ def downgrade() -> None:
     op.drop_table("latest")
     op.drop_table("ingest_ledger")
     op.drop_table("device_state")
+    op.drop_table("device_metrics")
     op.drop_table("dead_letters")
     op.drop_table("counters")
     op.drop_table("channels")

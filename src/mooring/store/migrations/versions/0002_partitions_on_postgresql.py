@@ -57,6 +57,9 @@ def upgrade() -> None:
     op.execute(MESSAGES)
     op.execute("ALTER SEQUENCE messages_id_seq OWNED BY messages.id")
     op.create_index("uq_messages_once", "messages", ["device_id", "ts", "fingerprint"], unique=True)
+    op.execute(
+        "CREATE INDEX ix_messages_id ON messages USING brin (id) WITH (pages_per_range = 32)"
+    )
     now = time.time_ns() // 1_000_000
     floor = now - (now - MONDAY_MS) % WEEK_MS
     op.execute(
@@ -81,7 +84,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("client_id", name="pk_ingest_attempts"),
     )
     # Rows of these change with every batch: room on the page keeps the indexes out of it.
-    for table in ("latest", "device_state", "counters", "ingest_attempts"):
+    for table in ("latest", "device_state", "counters", "ingest_attempts", "rollups"):
         op.execute(f"ALTER TABLE {table} SET (fillfactor = 60)")
 
 
