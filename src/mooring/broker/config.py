@@ -25,7 +25,7 @@ __all__ = [
     "render",
 ]
 
-LOG_TYPES = ("error", "warning", "notice", "information", "subscribe", "unsubscribe")
+LOG_TYPES = ("error", "warning", "notice", "information", "subscribe")
 """What the log reader needs; ``debug`` is added while denied messages are looked for."""
 
 TIMESTAMP_FORMAT = "%Y-%m-%dT%H:%M:%S%z"
@@ -79,10 +79,8 @@ class Listener:
     def on_loopback(self) -> bool:
         if self.address == "localhost":
             return True
-        try:
-            return ipaddress.ip_address(self.address).is_loopback
-        except ValueError:  # a host name, or every interface
-            return False
+        # A host name or every interface is not.
+        return _is_ip(self.address) and ipaddress.ip_address(self.address).is_loopback
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +220,9 @@ def _logging(config: BrokerConfig) -> Iterator[str]:
 def _listener(listener: Listener) -> Iterator[str]:
     yield f"listener {listener.port} {listener.address}".rstrip()
     yield f"protocol {'websockets' if listener.websockets else 'mqtt'}"
+    if listener.websockets and listener.address:
+        # Without this 2.0 binds a WebSocket listener with an IPv4 address to every interface.
+        yield f"socket_domain {'ipv6' if ':' in listener.address else 'ipv4'}"
     yield f"max_connections {listener.max_connections or -1}"
     if listener.tls is None:
         return
@@ -266,6 +267,11 @@ def _check_listener(listener: Listener) -> None:
         raise InvalidSetting(f"The address {listener.address!r} is not an address.")
     if listener.max_connections is not None and listener.max_connections < 1:
         raise InvalidSetting(f"max_connections must be at least 1, not {listener.max_connections}.")
+    if listener.websockets and listener.address and not _is_ip(listener.address):
+        raise InvalidSetting(  # 2.0 then opens no port and says nothing
+            f"Port {listener.port} speaks WebSocket and needs an IP address, "
+            f"not {listener.address!r}."
+        )
     if listener.tls is None:
         if listener.require_certificate:
             raise InvalidSetting(f"Port {listener.port} asks for certificates but has no TLS.")
@@ -285,6 +291,14 @@ def _check_listener(listener: Listener) -> None:
             )
         if listener.websockets:  # 2.0 ignores use_identity_as_username there
             raise InvalidSetting(f"Port {listener.port}: no client certificates over WebSocket.")
+
+
+def _is_ip(address: str) -> bool:
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return True
 
 
 def _path(path: Path) -> str:

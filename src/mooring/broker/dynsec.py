@@ -134,6 +134,15 @@ class DynsecAuthority:
                 hint="Does it read the Dynamic Security file that Mooring writes?",
             )
 
+    async def send(self, commands: Sequence[Command]) -> list[dict[str, Any]]:
+        """Any commands of the plugin's API, for operators; answers in the same order.
+
+        Raises:
+            BrokerUnavailable: not reached, or a command was refused; something that was not
+                found is no refusal but an ``error`` in its answer.
+        """
+        return await self._exclusively(lambda: self._request(commands))
+
     async def close(self) -> None:
         """Close the connection; the next call opens it again."""
         async with self._lock:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from mooring.broker.process import BrokerProcess
 from mooring.broker.protocol import Account, Authority, Rights
 from mooring.broker.reload import by_pid
 from mooring.errors import BrokerUnavailable
+from tests.support.ports import free_port
 
 SERVICE_PASSWORD = "for-the-service"
 EVERYTHING = Rights(("#",), ("#", "$SYS/#"))
@@ -35,9 +35,7 @@ class Stand:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self.service = Account("mooring-service", verifiers.make(SERVICE_PASSWORD), EVERYTHING)
         self.endpoint = Endpoint(
             port=self.port, username=self.service.username, password=SERVICE_PASSWORD
@@ -147,12 +145,13 @@ class PasswordFileStand(Stand):
         self.file = folder / "passwd"
         self.acl = folder / "acl"
         self.configure(PasswordFile(self.file, self.acl))
+        self.reload = by_pid(lambda: self.process.pid)
         asyncio.run(PasswordFileAuthority(self.file, self.acl, self.service).replace([]))
         self.authority = self.files = PasswordFileAuthority(
             self.file,
             self.acl,
             self.service,
-            reload=by_pid(lambda: self.process.pid),
+            reload=self.reload,
             endpoint=self.endpoint,
             debounce=0.05,
         )

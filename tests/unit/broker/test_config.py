@@ -92,6 +92,7 @@ def test_each_listener_keeps_its_own_options() -> None:
     assert section(config, 9001) == [
         "listener 9001 127.0.0.1",
         "protocol websockets",
+        "socket_domain ipv4",
         "max_connections -1",
     ]
     assert section(config, 8884)[-2:] == [
@@ -120,6 +121,7 @@ def test_limits_are_written() -> None:
         (replace(BASE, listeners=(Listener(1883, ""),)), "without TLS on every interface"),
         (replace(BASE, listeners=(Listener(1883, "example.org"),)), "without TLS"),
         (replace(BASE, listeners=(Listener(1883, "::1\nuser root"),)), "not an address"),
+        (replace(BASE, listeners=(Listener(9001, "localhost", websockets=True),)), "IP address"),
         (replace(BASE, listeners=(Listener(1883, max_connections=0),)), "at least 1"),
         (replace(BASE, listeners=(Listener(1883, require_certificate=True),)), "has no TLS"),
         (

@@ -21,12 +21,7 @@ from mooring.broker.connection import Connection, Endpoint, answers
 from mooring.broker.installation import find_dynsec_plugin, find_mosquitto, parse_version, version
 from mooring.broker.process import BrokerProcess
 from mooring.errors import BrokerUnavailable, Conflict, NotFound
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests.support.ports import free_port
 
 
 class Box:

@@ -1,0 +1,91 @@
+"""Follow a log file through rotation and truncation."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import BinaryIO
+
+__all__ = ["LogTail"]
+
+POLL_SECONDS = 0.5
+READ_BYTES = 1 << 20
+MAX_LINE_BYTES = 1 << 16
+"""A longer line is no sentence of a broker's; it is cut so that memory stays bounded."""
+
+
+class LogTail:
+    """New lines of a file, as they come.
+
+    Args:
+        path: need not exist yet.
+        from_start: whether what is there already counts as new.
+    """
+
+    def __init__(self, path: Path, *, from_start: bool = False) -> None:
+        self._path = path
+        self._file: BinaryIO | None = None
+        self._rest = b""
+        if not from_start and path.exists():
+            self._file = path.open("rb")
+            self._file.seek(0, os.SEEK_END)
+
+    def read(self) -> list[str]:
+        """Complete lines since the last call, at most about a megabyte of them.
+
+        A renamed file is read to its end before the new one is opened; a truncated one is
+        read from its beginning.
+        """
+        if self._file is None and not self._open():
+            return []
+        lines = self._take()
+        if not lines and self._moved():
+            self.close()
+            if self._open():
+                lines = self._take()
+        return lines
+
+    async def follow(self, poll: float = POLL_SECONDS) -> AsyncIterator[list[str]]:
+        """Batches of lines for ever, each as soon as ``poll`` seconds let it be seen."""
+        while True:
+            lines = await asyncio.to_thread(self.read)
+            if lines:
+                yield lines
+            else:
+                await asyncio.sleep(poll)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        self._file, self._rest = None, b""
+
+    def _open(self) -> bool:
+        try:
+            self._file = self._path.open("rb")
+        except FileNotFoundError:  # not there yet, or between two files of a rotation
+            return False
+        return True
+
+    def _take(self) -> list[str]:
+        assert self._file is not None
+        if os.fstat(self._file.fileno()).st_size < self._file.tell():
+            self._file.seek(0)
+            self._rest = b""
+        data = self._rest + self._file.read(READ_BYTES)
+        *lines, self._rest = data.split(b"\n")
+        if len(self._rest) > MAX_LINE_BYTES:
+            lines.append(self._rest[:MAX_LINE_BYTES])
+            self._rest = b""
+        return [line.decode(errors="replace") for line in lines]
+
+    def _moved(self) -> bool:
+        """Whether another file has the path now."""
+        assert self._file is not None
+        try:
+            there = self._path.stat()
+        except FileNotFoundError:
+            return False
+        here = os.fstat(self._file.fileno())
+        return (there.st_dev, there.st_ino) != (here.st_dev, here.st_ino)

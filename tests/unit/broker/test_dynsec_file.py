@@ -1,0 +1,162 @@
+"""dynamic-security.json as text."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mooring.access import verifiers
+from mooring.broker import dynsec_file
+from mooring.broker.protocol import Account, Rights
+from mooring.errors import Invalid
+
+VERIFIER = verifiers.make("secret")
+SERVICE = Account("service:mooring", VERIFIER, Rights())
+
+TOPICS = st.lists(st.text("ab+#/$ü", min_size=1, max_size=8), max_size=4, unique=True).map(
+    lambda topics: tuple(sorted(topics))
+)
+ACCOUNTS = st.lists(
+    st.builds(
+        Account,
+        st.text(min_size=1, max_size=10).filter(lambda name: name != SERVICE.username),
+        st.sampled_from([VERIFIER, None]),
+        st.builds(Rights, TOPICS, TOPICS),
+    ),
+    max_size=6,
+    unique_by=lambda account: account.username,
+)
+
+
+@settings(deadline=None)
+@given(ACCOUNTS)
+def test_accounts_survive(accounts: list[Account]) -> None:
+    text = dynsec_file.render(accounts, SERVICE)
+    read = {a.username: a for a in dynsec_file.parse(text)}
+    assert read.pop(SERVICE.username).verifier == VERIFIER
+    assert read == {a.username: a for a in accounts}
+    look_up = dynsec_file.passwords(text.encode())
+    assert all(look_up(a.username) == a.verifier for a in accounts)
+
+
+def test_what_is_written() -> None:
+    account = Account("lamp", VERIFIER, Rights(("m/up",), ("m/command/+",)))
+    document = json.loads(dynsec_file.render([account], SERVICE))
+    assert document["defaultACLAccess"] == {
+        "publishClientSend": False,
+        "publishClientReceive": False,
+        "subscribe": False,
+        "unsubscribe": True,
+    }
+    roles = {role["rolename"]: role for role in document["roles"]}
+    assert set(roles) == {"admin", "server", "device", "lamp"}
+    assert [(acl["acltype"], acl["topic"]) for acl in roles["lamp"]["acls"]] == [
+        ("publishClientSend", "m/up"),
+        ("subscribePattern", "m/command/+"),
+        ("publishClientReceive", "m/command/+"),
+    ]
+    assert roles["device"]["acls"] == []
+    clients = {client["username"]: client for client in document["clients"]}
+    assert clients["lamp"]["roles"] == [{"rolename": "lamp"}]
+    assert [r["rolename"] for r in clients[SERVICE.username]["roles"]] == ["server", "admin"]
+
+
+@pytest.mark.parametrize("name", ["admin", "server", "device"])
+def test_an_account_never_gets_a_built_in_role(name: str) -> None:
+    document = json.loads(dynsec_file.render([Account(name, VERIFIER, Rights())], SERVICE))
+    [client] = [c for c in document["clients"] if c["username"] == name]
+    assert client["roles"] == [{"rolename": f"account:{name}"}]
+    assert dynsec_file.username_of_role(f"account:{name}") == name
+
+
+@pytest.mark.parametrize("names", [["a", "a"], [SERVICE.username], ["kept"], ["kept-role"]])
+def test_a_name_is_used_once(names: list[str]) -> None:
+    kept = dynsec_file.Foreign(
+        clients=({"username": "kept", "roles": [{"rolename": "kept-role"}]},),
+        roles=({"rolename": "kept-role", "acls": []},),
+    )
+    with pytest.raises(Invalid):
+        dynsec_file.render([Account(name, None, Rights()) for name in names], SERVICE, kept)
+
+
+OPERATORS = json.dumps(
+    {
+        "clients": [
+            {"username": "bridge", "roles": [{"rolename": "bridges"}], "clientid": "b1"},
+            {"username": "other", "roles": []},
+            {"username": "off", "disabled": True, "roles": [{"rolename": "bridges"}]},
+        ],
+        "groups": [
+            {
+                "groupname": "g",
+                "roles": [{"rolename": "by-group"}],
+                "clients": [{"username": "bridge"}, {"username": "other"}],
+            }
+        ],
+        "roles": [
+            {
+                "rolename": "bridges",
+                "acls": [
+                    {"acltype": "publishClientSend", "topic": "b/#", "allow": True},
+                    {"acltype": "subscribeLiteral", "topic": "b/in", "allow": True},
+                    {"acltype": "publishClientReceive", "topic": "b/in", "allow": True},
+                    {"acltype": "publishClientReceive", "topic": "b/unheard", "allow": True},
+                ],
+            },
+            {
+                "rolename": "by-group",
+                "acls": [{"acltype": "publishClientSend", "topic": "g", "allow": True}],
+            },
+            {"rolename": "unused", "acls": []},
+        ],
+    }
+)
+
+
+def test_an_operators_file_is_understood() -> None:
+    assert dynsec_file.parse(OPERATORS) == [
+        Account("bridge", None, Rights(("b/#", "g"), ("b/in",))),
+        Account("other", None, Rights(("g",), ())),
+    ]
+
+
+def test_what_is_kept_comes_with_what_it_needs() -> None:
+    kept = dynsec_file.foreign(OPERATORS, ["bridge"])
+    document = json.loads(dynsec_file.render([], SERVICE, kept))
+    assert {c["username"] for c in document["clients"]} == {"bridge", SERVICE.username}
+    [bridge] = [c for c in document["clients"] if c["username"] == "bridge"]
+    assert bridge["clientid"] == "b1"
+    assert {"bridges", "by-group"} <= {role["rolename"] for role in document["roles"]}
+    assert "unused" not in {role["rolename"] for role in document["roles"]}
+    assert document["groups"][0]["clients"] == [{"username": "bridge"}]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"clients": 1}',
+        '{"clients": [1]}',
+        '{"clients": [{"username": ""}]}',
+        '{"clients": [{"username": "a", "roles": [{"rolename": "r"}]}], "roles": '
+        '[{"rolename": "r", "acls": [{"acltype": "publishClientSend", "topic": "t"}]}]}',
+        '{"clients": [{"username": "a", "roles": [{"rolename": "r"}]}], "roles": '
+        '[{"rolename": "r", "acls": [{"acltype": "new", "topic": "t", "allow": true}]}]}',
+    ],
+)
+def test_what_cannot_be_expressed_is_refused(text: str) -> None:
+    with pytest.raises(Invalid):
+        dynsec_file.parse(text)
+
+
+def test_a_broken_password_is_none() -> None:
+    text = b'{"clients": [{"username": "a", "password": "x", "salt": "y", "iterations": 1}]}'
+    look_up = dynsec_file.passwords(text)
+    assert look_up("a") is None
+    assert look_up("b") is None
+    with pytest.raises(Invalid):
+        dynsec_file.passwords(b"{")

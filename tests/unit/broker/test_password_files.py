@@ -1,0 +1,153 @@
+"""The password file and the access list as text."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mooring.access import verifiers
+from mooring.broker import access_list, password_lines
+from mooring.broker.access_list import AccessList
+from mooring.broker.protocol import Account, Rights
+from mooring.errors import Invalid
+
+VERIFIER = verifiers.make("secret")
+
+
+@given(st.dictionaries(st.text(max_size=8), st.just(VERIFIER), max_size=5))
+def test_passwords_are_read_as_written_or_refused(lines: dict[str, str]) -> None:
+    try:
+        text = password_lines.render(lines)
+    except Invalid:
+        return
+    assert password_lines.parse(text) == lines
+    assert len(text.split("\n")) == len(lines) + 1
+
+
+@pytest.mark.parametrize(
+    "username", ["", "device:t:d", "#x", " x", "x ", "a\nb", "a\tb", "x" * 65_536]
+)
+def test_usernames_a_password_file_cannot_hold(username: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        password_lines.render({username: VERIFIER})
+    assert caught.value.slug == "username_not_for_password_file"
+
+
+def test_only_verifiers_are_written() -> None:
+    with pytest.raises(Invalid):
+        password_lines.render({"lamp": "plain"})
+    with pytest.raises(Invalid):
+        password_lines.render({"lamp": f"{VERIFIER}\nroot:{VERIFIER}"})
+
+
+def test_what_the_broker_would_not_take_is_not_read() -> None:
+    text = f"# comment\n\nbroken\nplain:text\n:{VERIFIER}\na:{VERIFIER}\r\na:$7$second\nb:$6$x$y\n"
+    assert password_lines.parse(text) == {"a": VERIFIER, "b": "$6$x$y"}
+    kept = password_lines.render({"z": VERIFIER}, kept={"b": "$6$x$y"})
+    assert kept == f"b:$6$x$y\nz:{VERIFIER}\n"
+
+
+def device(name: str, *extra: str) -> Account:
+    return Account(name, VERIFIER, Rights((f"m/{name}/up", *extra), (f"m/{name}/down",)))
+
+
+def test_what_all_have_becomes_patterns() -> None:
+    found = access_list.factor([device("a"), device("b", "extra"), device("c")])
+    assert found == AccessList(Rights(("m/%u/up",), ("m/%u/down",)), {"b": Rights(("extra",), ())})
+    assert access_list.render(found).splitlines()[1:] == [
+        "pattern write m/%u/up",
+        "pattern read m/%u/down",
+        "",
+        "user b",
+        "topic write extra",
+    ]
+
+
+def test_what_one_lacks_is_no_pattern() -> None:
+    other = Account("x", VERIFIER, Rights(("m/other/up",), ()))
+    found = access_list.factor([device("a"), other])
+    assert found.patterns == Rights()
+    assert set(found.users) == {"a", "x"}
+
+
+def test_the_topic_of_another_is_no_pattern() -> None:
+    """Every account may write m/a/up, but only one of them because it is called a."""
+    accounts = [Account(name, VERIFIER, Rights(("m/a/up",), ())) for name in "ab"]
+    assert access_list.factor(accounts).patterns == Rights()
+
+
+def test_an_account_without_password_is_named_all_the_same() -> None:
+    meter = Account("meter", None, Rights(("m/meter/up",), ("m/meter/down",)))
+    assert access_list.factor([meter, device("a")]).users == {"meter": Rights()}
+
+
+NAMES = st.sampled_from(["a", "b", "m", "up", "%u", "a+", "x y"])
+LEVELS = st.one_of(NAMES, st.sampled_from(["+", "#", "down"]))
+FILTERS = st.lists(LEVELS, min_size=1, max_size=4).map("/".join)
+RIGHTS = st.builds(
+    Rights,
+    st.lists(FILTERS, max_size=4, unique=True).map(tuple),
+    st.lists(FILTERS, max_size=4, unique=True).map(tuple),
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.lists(
+        st.builds(Account, NAMES, st.sampled_from([VERIFIER, None]), RIGHTS),
+        max_size=4,
+        unique_by=lambda account: account.username,
+    ),
+    st.lists(st.sampled_from(["m/{}/up", "m/{}/down", "{}", "{}/{}"]), unique=True),
+)
+def test_factoring_grants_exactly_the_same(accounts: list[Account], shared: list[str]) -> None:
+    """With and without rights that all have under their own names."""
+    accounts = [
+        Account(
+            a.username,
+            a.verifier,
+            Rights(
+                tuple({*a.rights.publish, *(t.format(a.username, a.username) for t in shared)}),
+                a.rights.subscribe,
+            ),
+        )
+        for a in accounts
+    ]
+    read = access_list.parse(access_list.render(access_list.factor(accounts)))
+    for account in accounts:
+        assert read.rights(account.username) == Rights(
+            tuple(sorted(account.rights.publish)), tuple(sorted(account.rights.subscribe))
+        )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "topic read x",
+        "user a\ntopic deny x",
+        "pattern write m/%c/up",
+        "user",
+        "user a\ntopic",
+        "user a\nnonsense x",
+    ],
+)
+def test_what_rights_cannot_express_is_refused(text: str) -> None:
+    with pytest.raises(Invalid):
+        access_list.parse(text)
+
+
+def test_an_operators_list_is_understood() -> None:
+    text = (
+        "# comment\npattern readwrite p/%u/#\n\nuser a b\n"
+        "topic x/y\n topic readwrite s p\ntopic read r\n"
+    )
+    assert access_list.parse(text).rights("a b") == Rights(
+        ("p/a b/#", "s p", "x/y"), ("p/a b/#", "r", "s p", "x/y")
+    )
+
+
+@pytest.mark.parametrize("topic", ["", " x", "x ", "a\nuser root"])
+def test_a_topic_never_becomes_a_second_line(topic: str) -> None:
+    with pytest.raises(Invalid):
+        access_list.render(AccessList(users={"a": Rights((topic,), ())}))
