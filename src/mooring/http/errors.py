@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 
 # What the routing layer itself refuses: status → code, sentence, hint.
 _REFUSALS = {
+    400: ("unreadable_body", "The body of the request cannot be read.", "Send JSON in UTF-8."),
     404: ("no_such_route", "There is nothing at this address.", "See /api/v1/openapi.json."),
     405: (
         "method_not_allowed",
