@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
-import ssl
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +15,8 @@ from mooring.cli.frame import Session, command
 from mooring.errors import BrokerUnavailable, Invalid
 
 if TYPE_CHECKING:
+    import ssl
+
     from mooring.app import App
     from mooring.dialects import Dialect
     from mooring.simulate.enrol import Enrolled
@@ -232,7 +231,9 @@ def _plan(
 
 
 def _trust(platform: App) -> ssl.SSLContext:
-    from mooring.cli.address import broker_address  # noqa: PLC0415 - start-up time
+    import ssl  # noqa: PLC0415 - start-up time
+
+    from mooring.cli.address import broker_address  # noqa: PLC0415
 
     cafile = broker_address(platform.settings).cafile
     try:
@@ -245,7 +246,10 @@ def _trust(platform: App) -> ssl.SSLContext:
 
 
 def _run(session: Session, plan: Plan) -> Figures:
-    from mooring.run.children import follow_parent  # noqa: PLC0415 - start-up time
+    import asyncio  # noqa: PLC0415 - start-up time
+    import signal  # noqa: PLC0415
+
+    from mooring.run.children import follow_parent  # noqa: PLC0415
     from mooring.simulate.fleet import run_fleet  # noqa: PLC0415
 
     follow_parent()  # of `mooring up --demo`

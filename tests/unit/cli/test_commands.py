@@ -275,7 +275,7 @@ def test_latest(mooring: Mooring, database: Database) -> None:
     row = mooring("telemetry", "latest", "pump").out.split("\n")[1].split()
     assert (row[0], row[-2:]) == ("telemetry", ["temperature", "21.0"])
     [of_all] = mooring("telemetry", "latest", "--all", "--json").json()["devices"]
-    assert of_all["latest"] == found["latest"]
+    assert of_all["readings"] == found["readings"]
     assert mooring("telemetry", "latest", "--all").out.split("\n")[1].split()[:3] == [
         "pump",
         "default",

@@ -40,8 +40,8 @@ ADDRESS = BrokerAddress("localhost", 1883, 8883, 9001, "/data/pki/ca.crt", "10.0
 DIALECTS = builtin()
 
 
-def login_of(dialect: Dialect, identity: Identity, password: str = "pa-ss") -> Login:
-    return Login(dialect.client_id_of(identity), dialect.username_of(identity), password)
+def login_of(dialect: Dialect, identity: Identity) -> Login:
+    return Login(dialect.client_id_of(identity), dialect.username_of(identity), "pa-ss")
 
 
 def options(line: str) -> dict[str, str]:
