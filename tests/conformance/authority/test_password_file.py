@@ -69,6 +69,27 @@ def test_files_written_by_a_process_that_died_before_telling_the_broker(
     files.run(body)
 
 
+def test_a_change_whose_reload_failed_is_told_again(files: PasswordFileStand) -> None:
+    async def body() -> None:
+        failures = 1
+
+        async def stumble() -> None:
+            nonlocal failures
+            if failures:
+                failures -= 1
+                raise BrokerUnavailable("The reload command failed.")
+            await files.reload()
+
+        stumbling, lamp = authority(files, reload=stumble), files.device("lamp")
+        with pytest.raises(BrokerUnavailable):
+            await stumbling.put([lamp])
+        assert await files.refused("lamp")
+        await stumbling.put([lamp])  # nothing to write, but it is not in force yet
+        assert not await files.refused("lamp")
+
+    files.run(body)
+
+
 def test_a_broker_that_does_not_run_is_no_success(files: PasswordFileStand) -> None:
     async def body() -> None:
         await files.process.stop()
