@@ -13,7 +13,6 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from mooring_device import __version__
-from mooring_device.backoff import Backoff
 from mooring_device.commands import Commands
 from mooring_device.configs import Configs
 from mooring_device.credentials import NATIVE, Credentials, Tls
@@ -109,7 +108,7 @@ class Device:
             fetcher=lambda offer: fetcher_for(
                 offer, folder / "firmware", self._vault.credentials or self.credentials
             ),
-            backoff=Backoff(cap=self.options.backoff.cap, first=self.options.backoff.first),
+            backoff=self.options.backoff,
         )
         self._sender = Sender(
             self._store,

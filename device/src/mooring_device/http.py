@@ -69,7 +69,7 @@ class Api:
         self._host = parts.hostname
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
         self._timeout = timeout
-        self._trusts = (tls or Tls()).trusts
+        self._trusts = (tls or Tls()).trusts if parts.scheme == "https" else ""
         handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
         if parts.scheme == "https":
             context = build_context(tls or Tls())

@@ -18,7 +18,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 
 from mooring_device.credentials import Credentials
 from mooring_device.errors import ConnectFailed
-from mooring_device.tls import ResumingContext, gather_facts
+from mooring_device.tls import ResumingContext, gather_facts, refusal
 from mooring_device.words import Facts, explain_connect_error, explain_tls_alert
 
 __all__ = ["Arrived", "Link", "Refused", "Waker", "Will"]
@@ -172,7 +172,9 @@ class Link:
         reason = self._connack
         if reason is None:
             if self._context is not None and self._last_log:
-                raise ConnectFailed(explain_tls_alert(self._last_log, self._facts(None)))
+                where = self._credentials
+                said = refusal(where.host, where.port, self._context) or self._last_log
+                raise ConnectFailed(explain_tls_alert(said, self._facts(None)))
             raise ConnectFailed(
                 f"{peer} took the connection and did not answer as an MQTT broker.",
                 hint="Check that this is the broker's port.",
@@ -271,12 +273,11 @@ class Link:
         self.granted.append((mid, [code.value for code in codes]))
 
     def _on_log(self, client: Any, userdata: Any, level: int, text: str) -> None:
-        # The only place where paho tells why a socket failed; TLS 1.3 servers refuse a
-        # device's certificate only after the handshake.
+        # The only place where paho tells why a socket failed.
         if "socket" in text:
             self._last_log = text
 
     def _facts(self, exc: OSError | None) -> Facts:
         where = self._credentials
-        trusts = where.tls.trusts if where.tls else "nobody"
+        trusts = where.tls.trusts if where.tls else ""
         return gather_facts(where.host, where.port, trusts, exc)

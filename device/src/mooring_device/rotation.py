@@ -12,7 +12,8 @@ proved itself: the broker accepted it, answered a subscription, and the connecti
 
 Each password is tried several times in a row, and one time more at every turn, because the
 platform also changes sides when it sees refusals: with a fixed rhythm on both sides they could
-miss each other for ever. The old one must hold much longer than the new one to prove itself: the platform may be about to switch.
+miss each other for ever. The old one must hold much longer than the new one to prove itself:
+the platform may be about to switch.
 """
 
 from __future__ import annotations

@@ -127,11 +127,18 @@ class Session:
                 return
             self._beat(now)
             self._sender.pump(now, self._put)
-            link.turn(self._sender.wait())
+            link.turn(self._rest(now))
         self._take_in()  # what came with the last bytes
         log.warning(
             "The connection to %s:%d ended.", self._credentials.host, self._credentials.port
         )
+
+    def _rest(self, now: float) -> float:
+        """Seconds the link may wait for the network."""
+        rest = self._sender.wait()
+        if self._options.heartbeat:
+            rest = min(rest, max(0.0, self._next_beat - now))
+        return rest
 
     def _take_in(self) -> None:
         link = self._link

@@ -18,7 +18,7 @@ from mooring_device.credentials import Tls
 from mooring_device.errors import InvalidSetting
 from mooring_device.words import EXPIRED, NOT_YET_VALID, Facts
 
-__all__ = ["Contexts", "ResumingContext", "build_context", "gather_facts", "validity"]
+__all__ = ["Contexts", "ResumingContext", "build_context", "gather_facts", "refusal", "validity"]
 
 
 class ResumingContext(ssl.SSLContext):
@@ -175,3 +175,21 @@ def _fetch_validity(host: str, port: int, timeout: float = 5.0) -> tuple[float, 
             return validity(sock.getpeercert(binary_form=True) or b"")
     except OSError:
         return None  # the message then does without the dates
+
+
+def refusal(host: str, port: int, context: ssl.SSLContext, timeout: float = 3.0) -> str:
+    """OpenSSL's words for why a server ends a connection after the handshake, or "".
+
+    With TLS 1.3 a server refuses the device's certificate only then [RFC 8446 4.4.2.4]. If
+    we have sent something by that time, TCP throws its words away with the connection; so
+    this asks again and only listens.
+    """
+    try:
+        with (
+            socket.create_connection((host, port), timeout) as raw,
+            context.wrap_socket(raw, server_hostname=host) as sock,
+        ):
+            sock.recv(1)
+    except OSError as exc:
+        return str(exc)
+    return ""

@@ -72,19 +72,15 @@ class Vault:
     def given(self, credentials: Credentials) -> Credentials:
         """Keep credentials that the application gave. A password that was rotated since they
         were given first counts more than the one in the application's configuration."""
+        if credentials == self.credentials:  # they came from here
+            return credentials
         mark = _digest(f"{credentials.username}\n{credentials.password}")
-        if self._facts.get("given") == mark:
-            passwords = self.passwords
-        else:
-            passwords = Passwords(credentials.password)
-        kept = self.credentials
-        if (
-            kept is None
-            or self._facts.get("given") != mark
-            or replace(credentials, password=passwords.current) != kept
-        ):
+        same = self._facts.get("given") == mark
+        passwords = self.passwords if same else Passwords(credentials.password)
+        found = credentials.with_password(passwords.current)
+        if not same or found != self.credentials:
             self._keep(credentials, passwords, given=mark)
-        return credentials.with_password(passwords.current)
+        return found
 
     def recovered(self, credentials: Credentials, passwords: Passwords) -> None:
         """Keep what the platform answered to a recovery."""

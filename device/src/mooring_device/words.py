@@ -31,7 +31,7 @@ class Facts:
         now: the device's clock.
         floor: no clock that is right shows less (when this software was made).
         not_before, not_after: the certificate's validity, where it could be read.
-        trusts: whom the device trusts, in words (``the CA in /etc/ca.crt``).
+        trusts: whom the device trusts, in words (``the CA in /etc/ca.crt``); "": no TLS.
     """
 
     host: str
@@ -186,5 +186,6 @@ def explain_connect_error(exc: OSError, facts: Facts) -> str:
     if isinstance(exc, (socket.timeout, TimeoutError)):
         return f"{facts.peer} did not answer in time. Check the network and any firewall between."
     if isinstance(exc, ConnectionError):
-        return f"{facts.peer} ended the connection. Check that this is the broker's port."
+        plain = f"{facts.peer} ended the connection. Check that this is the right port."
+        return explain_tls_alert("closed", facts) if facts.trusts else plain
     return f"{facts.peer} cannot be reached: {exc.strerror or exc}. Check this device's network."
