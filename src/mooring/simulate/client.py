@@ -243,10 +243,10 @@ class Client:
         self._on_message(topic, payload)
 
     def _acknowledged(self, socket: _Socket, kind: int, number: int) -> None:
-        if kind == 6:  # PUBREL
+        if kind == packets.PUBREL:
             self._arrived.discard(number)
             socket.send(packets.pubcomp(number))
-        elif kind == 5:  # PUBREC: answered even when we know nothing of it any more
+        elif kind == packets.PUBREC:  # answered even when we know nothing of it any more
             socket.send(packets.pubrel(number))
         elif (sent := self._sent.pop(number, None)) is not None and not sent.done.done():
             sent.done.set_result(None)

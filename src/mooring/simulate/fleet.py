@@ -93,7 +93,7 @@ async def run_fleet(
             task.cancel()
         for device in devices:
             device.close()
-    result = replace(figures, connected=0)
+    result = replace(figures, connected=figures.welcomed)  # for the last line: all have left by now
     on_progress(result)
     return result
 

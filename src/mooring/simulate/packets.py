@@ -14,6 +14,8 @@ from mooring.errors import Unavailable
 __all__ = [
     "DISCONNECT",
     "PINGREQ",
+    "PUBREC",
+    "PUBREL",
     "Acknowledged",
     "ConnAck",
     "NotMqtt",
@@ -35,7 +37,8 @@ __all__ = [
 PINGREQ = b"\xc0\x00"
 DISCONNECT = b"\xe0\x00"
 MAX_REMAINING = 268_435_455  # [MQTT-2.2.3]
-_PUBACK, _PUBREC, _PUBREL, _PUBCOMP = 4, 5, 6, 7
+PUBREC, PUBREL = 5, 6  # packet types, see ``Acknowledged.kind``
+_PUBACK, _PUBCOMP = 4, 7
 
 
 class NotMqtt(Unavailable):
@@ -212,13 +215,17 @@ def _frame(data: bytes, at: int) -> tuple[int, int] | None:
 
 def _read(first: int, body: bytes) -> Packet:
     kind = first >> 4
+    flags = first & 0x0F
+    if flags & 6 == 6 if kind == 3 else flags != (2 if kind == PUBREL else 0):
+        # [MQTT-2.2.2-2], [MQTT-3.3.1-4]
+        raise NotMqtt(f"The broker sent a packet of type {kind} with the flags {flags}.")
     try:
         match kind:
             case 2:
                 return ConnAck(body[1], bool(body[0] & 1))
             case 3:
                 return _read_publish(first, body)
-            case 4 | 5 | 6 | 7:
+            case _ if _PUBACK <= kind <= _PUBCOMP:
                 return Acknowledged(kind, _number(body, 0))
             case 9:
                 return SubAck(_number(body, 0), tuple(body[2:]))

@@ -180,7 +180,7 @@ class Voice:
     def _say(self, speech: _Speech, now_ms: int, **said: Any) -> Message:
         channel = speech.channel
         born = self._born_ms if self._born_ms is not None else now_ms
-        if speech.shape.sequence:
+        if speech.counts:
             self._sequence += 1
         payload = speech.payload(now_ms, (now_ms - born) / 1000, sequence=self._sequence, **said)
         qos = channel.qos if self._qos is None else self._qos
@@ -209,7 +209,12 @@ class _Speech:
         self._body = _example(channel)
         self._leaves: list[tuple[Path, Leaf]] = []
         self._time_was: dict[Path, object] = {}
+        self.counts = False  # whether its messages carry a sequence number
         if self._body is not None:
+            if self.shape.sequence:
+                self.counts = (
+                    not self.shape.example or look_up(self._body, self.shape.sequence) is not None
+                )
             self._time_was = {p: look_up(self._body, p) for p in self.shape.time}
             self._leaves = list(leaves(self._body, random, keep=_meanings(self.shape)))
 
@@ -233,7 +238,7 @@ class _Speech:
         for path, was in self._time_was.items():
             if was is not None or path in shape.required or path == shape.time[0]:
                 put(body, path, time_like(now_ms, was, shape.time_format))
-        if shape.sequence:
+        if self.counts and shape.sequence:
             put(body, shape.sequence, sequence)
         if shape.device and look_up(body, shape.device) is not None:
             put(body, shape.device, self._identity.device)
