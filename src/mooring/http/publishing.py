@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from mooring.access.actor import Actor, Role
 from mooring.dialects import Attribute, Direction, Match, valid_topic_name
+from mooring.dialects.topics import MAX_TOPIC_LEVELS
 from mooring.errors import Forbidden, Invalid
 
 __all__ = ["Addressed", "check_publish", "check_topic"]
@@ -40,12 +41,30 @@ def check_topic(topic: str) -> None:
             hint="A topic has no + or # and at most 65535 bytes.",
             code="invalid_topic",
         )
+    if topic.count("/") >= MAX_TOPIC_LEVELS or any(map(_hangs_up, topic)):
+        raise Invalid(
+            f"{topic[:100]!a} is a topic brokers hang up on.",
+            hint="Leave control characters out, and use fewer levels.",
+            code="invalid_topic",
+        )
     if topic.startswith("$"):
         raise Invalid(
             f"{topic[:100]!a} is the broker's own.",
             hint="Topics that begin with $ cannot be published to.",
             code="invalid_topic",
         )
+
+
+def _hangs_up(character: str) -> bool:
+    """Whether Mosquitto takes it for a malformed packet and ends the connection, which is
+    everybody's: control characters and non-characters [MQTT-1.5.4, not normative]."""
+    number = ord(character)
+    return (
+        number < 0x20
+        or 0x7F <= number <= 0x9F
+        or 0xFDD0 <= number <= 0xFDEF
+        or number & 0xFFFE == 0xFFFE
+    )
 
 
 def check_publish(actor: Actor, topic: str, addressed: Sequence[Addressed]) -> None:

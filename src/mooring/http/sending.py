@@ -12,6 +12,7 @@ from mooring.dialects import Channel, Dialect, Identity, Kind, compose, valid_to
 from mooring.errors import Invalid, NotFound
 from mooring.http.mqtt_model import CommandIn
 from mooring.http.publisher import Publisher
+from mooring.http.publishing import check_topic
 from mooring.store.engine import now_ms
 
 __all__ = ["as_bytes", "command_channel", "note", "send_command"]
@@ -80,6 +81,7 @@ def send_command(
             hint="Use text, numbers, booleans, lists and objects.",
             code="invalid_payload",
         ) from exc
+    check_topic(topic)
     publisher.publish(topic, payload, qos=channel.qos, retain=channel.retain)
     return topic
 

@@ -13,8 +13,8 @@ from typing import Any
 import uvicorn
 
 from mooring.app import App
-from mooring.broker.ports import check_free
-from mooring.errors import InvalidSetting
+from mooring.broker.ports import is_free, port_owner
+from mooring.errors import Conflict, InvalidSetting
 from mooring.http.app import create_app
 from mooring.http.publisher import Publisher
 from mooring.store.processes import Heartbeat
@@ -72,7 +72,15 @@ def run(app: App) -> None:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    check_free([(host, port)])
+    if not is_free(port, host):
+        owner = port_owner(port)
+        raise Conflict(
+            f"Port {port} is already used by {owner or 'another process'}.",
+            hint="Stop that process, or choose another port: --http-port.",
+            code="port_taken",
+            port=port,
+            pid=owner.pid if owner else None,
+        )
     try:
         return socket.create_server(
             (host, port),

@@ -74,13 +74,34 @@ def test_who_may_publish_where(actor: Actor, topic: str, owners: list[str], allo
 
 @pytest.mark.parametrize(
     "topic",
-    ["", "a/+/b", "a/#", "#", "$SYS/broker", "$CONTROL/dynamic-security/v1", "$share/g/t", "a\0b"],
+    [
+        "",
+        "a/+/b",
+        "a/#",
+        "#",
+        "$SYS/broker",
+        "$CONTROL/dynamic-security/v1",
+        "$share/g/t",
+        "a\0b",
+        "a\x01b",
+        "a\x85",
+        "\ufdd0",
+        "\ufffe",
+        "\U0001ffff",
+        "\ud800",
+        "/" * 200,
+    ],
 )
 def test_what_nobody_may_publish_to(topic: str) -> None:
     with pytest.raises(Invalid):
         check_topic(topic)
     with pytest.raises(Invalid):
         check_publish(ADMIN, topic, [])
+
+
+@pytest.mark.parametrize("topic", ["/", "a b", "ä/ö", "/" * 199, "a$", "\U0001f600"])
+def test_what_an_administrator_may_publish_to(topic: str) -> None:
+    check_publish(ADMIN, topic, [])
 
 
 def test_a_topic_two_dialects_claim_must_be_the_tenants_in_both() -> None:

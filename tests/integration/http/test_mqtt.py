@@ -1,0 +1,271 @@
+"""The endpoints an IoTFlow fleet's tools call, with a real Mosquitto behind them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import sqlalchemy as sa
+
+from mooring.app import App
+from mooring.dialects import parse_time
+from mooring.http import mqtt as routes
+from mooring.settings import Settings
+from mooring.store.engine import now_ms
+from mooring.store.schema import audit
+from tests.integration.http.conftest import ClientOf
+from tests.integration.http.rows import AddDevice, tally
+from tests.support.mosquitto import Mosquitto
+from tests.support.mqtt import MqttClient
+from tests.support.waiting import wait_until
+
+Connect = Callable[..., MqttClient]
+BASE = "/api/v1/mqtt"
+
+
+@pytest.fixture
+def any_database_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'mooring.db'}"
+
+
+@pytest.fixture
+def settings(tmp_path: Path, any_database_url: str, broker: Mosquitto) -> Settings:
+    return Settings(
+        data_dir=tmp_path / "data", database_url=any_database_url, mqtt_port=broker.port
+    )
+
+
+def connected(client: httpx.Client) -> bool:
+    return bool(client.get(f"{BASE}/status").json()["connected"])
+
+
+@pytest.fixture
+def admin(client_of: ClientOf) -> httpx.Client:
+    client = client_of("admin")
+    wait_until(lambda: connected(client), "a connection to the broker")
+    return client
+
+
+@pytest.fixture
+def listener(broker: Mosquitto, mqtt_client: Connect) -> MqttClient:
+    """Hears everything."""
+    client = mqtt_client(broker.port)
+    client.subscribe("#", qos=2)
+    return client
+
+
+def test_what_is_published_arrives(
+    platform: App, admin: httpx.Client, listener: MqttClient
+) -> None:
+    for payload, expected in (("plain", b"plain"), ({"a": [1, "ö"]}, '{"a": [1, "ö"]}'.encode())):
+        sent = {"topic": "some/topic", "payload": payload, "qos": 2, "reason": "trying"}
+        answer = admin.post(f"{BASE}/publish", json=sent)
+        assert answer.status_code == 202
+        assert answer.json() == {
+            "topic": "some/topic",
+            "qos": 2,
+            "retain": False,
+            "bytes": len(expected),
+        }
+        (message,) = listener.collect()
+        assert (message.topic, message.payload, message.qos) == ("some/topic", expected, 2)
+    with platform.database.read() as connection:
+        entry = connection.execute(
+            sa.select(audit.c.action, audit.c.subject, audit.c.reason).order_by(audit.c.id.desc())
+        ).first()
+    assert entry == ("mqtt.publish", "some/topic", "trying")
+
+
+def test_a_retained_message_stays(
+    admin: httpx.Client, broker: Mosquitto, mqtt_client: Connect
+) -> None:
+    admin.post(f"{BASE}/publish", json={"topic": "kept", "payload": "x", "retain": True})
+    late = mqtt_client(broker.port)
+    late.subscribe("kept")
+    (message,) = late.collect()
+    assert message.retain
+
+
+def test_what_may_not_be_published_is_not(
+    platform: App,
+    admin: httpx.Client,
+    client_of: ClientOf,
+    add_device: AddDevice,
+    listener: MqttClient,
+) -> None:
+    add_device("mine", tenant="a", dialect="iotflow")
+    add_device("theirs", tenant="b", dialect="iotflow")
+    topic = "iotflow/devices/{}/commands/control"
+    tenant = client_of("operator", tenant="a")
+    for client, target, status in (
+        (admin, "a/#", 422),
+        (admin, "$CONTROL/dynamic-security/v1", 422),
+        (admin, "\x01", 422),
+        (client_of("viewer"), topic.format("mine"), 403),
+        (client_of("operator"), "iotflow/devices/mine/telemetry/sensors", 403),
+        (tenant, topic.format("theirs"), 403),
+        (tenant, topic.format("nobody"), 403),
+        (tenant, topic.format("mine"), 202),
+    ):
+        answer = client.post(f"{BASE}/publish", json={"topic": target, "payload": "x"})
+        assert answer.status_code == status, (target, answer.text)
+    large = "x" * (platform.settings.message_size_limit // 2)
+    sent = {"topic": "x", "payload": [large, large]}
+    assert admin.post(f"{BASE}/publish", json=sent).status_code in {413, 422}
+    assert [m.topic for m in listener.collect()] == [topic.format("mine")]
+    assert listener.waiting() == []
+
+
+def test_a_command_reaches_the_device_in_its_dialect(
+    admin: httpx.Client, add_device: AddDevice, listener: MqttClient
+) -> None:
+    add_device("s1", dialect="iotflow")
+    sent = {"command": "restart", "parameters": {"delay": 5}}
+    before = now_ms()
+    answer = admin.post(f"{BASE}/device/s1/command", json=sent)
+    assert answer.status_code == 202
+    (message,) = listener.collect()
+    assert message.topic == answer.json()["topic"] == "iotflow/devices/s1/commands/control"
+    assert message.qos == 2
+    body = json.loads(message.payload)
+    assert body["command"] == "restart"
+    assert body["parameters"] == {"delay": 5}
+    assert body["command_id"] == answer.json()["command_id"]
+    assert before <= (parse_time(body["timestamp"]) or 0) <= now_ms()
+    admin.post(
+        f"{BASE}/device/s1/command",
+        json={"command": "x", "channel": "commands_config", "command_id": "mine-1"},
+    )
+    (message,) = listener.collect()
+    assert message.topic == "iotflow/devices/s1/commands/config"
+    assert json.loads(message.payload)["command_id"] == "mine-1"
+
+
+def test_a_command_can_be_a_word_of_the_topic(
+    admin: httpx.Client, add_device: AddDevice, listener: MqttClient
+) -> None:
+    add_device("m1", dialect="mooring", tenant="a")
+    admin.post(f"{BASE}/device/m1/command", json={"command": "blink"})
+    assert listener.collect()[0].topic == "mooring/a/m1/command/blink"
+    for word in ("a/b", "#", "+", "\ufffe"):
+        answer = admin.post(f"{BASE}/device/m1/command", json={"command": word})
+        assert answer.status_code == 422, word
+    answer = admin.post(f"{BASE}/device/m1/command", json={"command": "x", "channel": "no"})
+    assert answer.json()["code"] == "channel_not_found"
+    assert listener.waiting() == []
+
+
+def fleet(client: httpx.Client, group: str) -> dict[str, Any]:
+    answer = client.post(f"{BASE}/fleet/{group}/command", json={"command": "restart"})
+    assert answer.status_code == 202, answer.text
+    document: dict[str, Any] = answer.json()
+    return document
+
+
+def test_a_fleet_command_goes_to_the_group_where_it_is_all_ones_own(
+    admin: httpx.Client, client_of: ClientOf, add_device: AddDevice, listener: MqttClient
+) -> None:
+    add_device("i1", tenant="a", dialect="iotflow", groups=("g",))
+    add_device("i2", tenant="a", dialect="iotflow", groups=("g",))
+    add_device("s1", tenant="a", dialect="smarthome", groups=("g",))
+    for client in (client_of("operator", tenant="a"), admin):
+        sent = fleet(client, "g")
+        assert sent["devices"] == 3
+        expected = {"iotflow/fleet/commands/g", "smarthome/a/s1/commands"}
+        assert set(sent["topics"]) == expected
+        assert {m.topic for m in listener.collect(2)} == expected
+
+
+def test_a_fleet_command_goes_to_each_device_where_another_tenant_would_hear(
+    client_of: ClientOf, admin: httpx.Client, add_device: AddDevice, listener: MqttClient
+) -> None:
+    add_device("i1", tenant="a", dialect="iotflow", groups=("g",))
+    add_device("i2", tenant="b", dialect="iotflow", groups=("g",))
+    sent = fleet(client_of("operator", tenant="a"), "g")
+    assert sent["devices"] == 1
+    assert sent["topics"] == ["iotflow/devices/i1/commands/control"]
+    assert [m.topic for m in listener.collect()] == sent["topics"]
+    assert fleet(admin, "g")["topics"] == ["iotflow/fleet/commands/g"]
+
+
+def test_groups_that_cannot_be_commanded(
+    admin: httpx.Client, add_device: AddDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = admin.post(f"{BASE}/fleet/none/command", json={"command": "x"})
+    assert answer.json()["code"] == "group_not_found"
+    monkeypatch.setattr(routes, "FLEET_MAX", 1)
+    add_device("i1", dialect="iotflow", groups=("g",))
+    add_device("i2", dialect="iotflow", groups=("g",))
+    answer = admin.post(f"{BASE}/fleet/g/command", json={"command": "x"})
+    assert answer.json()["code"] == "group_too_large"
+
+
+def test_topics_are_listed_and_explained(admin: httpx.Client, add_device: AddDevice) -> None:
+    add_device("s1", dialect="iotflow", groups=("g",))
+    topics = admin.get(f"{BASE}/topics/device/s1").json()
+    assert "iotflow/devices/s1/telemetry/sensors" in topics["publish"]
+    assert "iotflow/fleet/commands/g" in topics["subscribe"]
+    assert topics["topics"]["command"] == "iotflow/devices/s1/commands/control"
+    structure = admin.get(f"{BASE}/topics/structure?dialect=iotflow").json()["dialects"]
+    assert list(structure) == ["iotflow"]
+    assert "iotflow/devices/{device_id}/status/heartbeat" in {
+        channel["topic"] for channel in structure["iotflow"]
+    }
+    assert len(admin.get(f"{BASE}/topics/structure").json()["dialects"]) >= 6
+    validate = lambda topic: admin.post(  # noqa: E731
+        f"{BASE}/topics/validate", json={"topic": topic}
+    ).json()
+    found = validate("iotflow/devices/s1/telemetry/sensors")
+    assert (found["valid_topic"], found["valid_filter"]) == (True, True)
+    assert found["matches"] == [
+        {
+            "dialect": "iotflow",
+            "channel": "telemetry",
+            "kind": "telemetry",
+            "direction": "up",
+            "values": {"device": "s1"},
+        }
+    ]
+    found = validate("iotflow/devices/+/telemetry/#")
+    assert (found["valid_topic"], found["valid_filter"], found["matches"]) == (False, True, [])
+    assert validate("a/b+")["valid_filter"] is False
+
+
+def test_figures_are_for_administrators(
+    platform: App, admin: httpx.Client, client_of: ClientOf
+) -> None:
+    tally(platform.database, messages_stored=3)
+    assert admin.get(f"{BASE}/monitoring/metrics").json()["counters"] == {"messages_stored": 3}
+    assert client_of("operator").get(f"{BASE}/monitoring/metrics").status_code == 403
+
+
+def test_ready_with_a_broker_and_not_without(
+    admin: httpx.Client, nobody: httpx.Client, broker: Mosquitto, add_device: AddDevice
+) -> None:
+    """What cannot be sent is refused, and the connection comes back with the broker."""
+    wait_until(lambda: nobody.get("/readyz").status_code == 200, "readiness")
+    add_device("s1", dialect="iotflow")
+    broker.stop()
+    wait_until(lambda: not connected(admin), "the lost connection to be seen")
+    answer = admin.post(f"{BASE}/device/s1/command", json={"command": "x"})
+    assert answer.status_code == 503
+    assert answer.json()["code"] == "broker_unavailable"
+    wait_until(lambda: nobody.get("/readyz").status_code == 503, "unreadiness")
+    broker.start()
+    wait_until(lambda: nobody.get("/readyz").status_code == 200, "readiness")
+    assert admin.post(f"{BASE}/device/s1/command", json={"command": "x"}).status_code == 202
+
+
+def test_starting_before_the_broker_is_no_fault(
+    broker: Mosquitto, request: pytest.FixtureRequest
+) -> None:
+    broker.stop()
+    nobody: httpx.Client = request.getfixturevalue("nobody")
+    assert nobody.get("/healthz").status_code == 200
+    assert nobody.get("/readyz").json()["reasons"] == ["broker: not connected"]
+    broker.start()
+    wait_until(lambda: nobody.get("/readyz").status_code == 200, "readiness")

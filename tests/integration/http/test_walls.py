@@ -1,0 +1,184 @@
+"""Nothing crosses between tenants: two of them, and every route there is.
+
+The routes are read from the application itself, so a new one is in this test before anybody
+thinks of it. Everything that belongs to tenant ``b`` carries a word that no answer to
+somebody of tenant ``a`` may contain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+import sqlalchemy as sa
+
+from mooring.access.actor import SYSTEM, Actor, Role
+from mooring.app import App
+from mooring.http.app import create_app
+from mooring.people.model import NewKey, NewUser
+from mooring.store.schema import metadata
+from tests.integration.http.conftest import ClientOf
+from tests.integration.http.rows import AddDevice, say, seen, spoil, stranger, tally
+
+T0 = 1_771_000_000_000
+SECRET = "quokka"  # everything of tenant b is named after it
+OPEN = {"/healthz", "/readyz", "/metrics", "/api/v1/openapi.json", "/api/v1/docs"}
+
+
+@pytest.fixture
+def any_database_url(request: pytest.FixtureRequest) -> str:
+    """PostgreSQL: what SQLite alone would let through is of no use to many tenants."""
+    url: str = request.getfixturevalue("database_url")
+    return url
+
+
+@pytest.fixture
+def world(platform: App, add_device: AddDevice) -> Iterator[App]:
+    """Two tenants with one of everything each."""
+    database, people = platform.database, platform.people
+    for tenant, word in (("a", "alpaca"), (SECRET, SECRET)):
+        device = add_device(f"{word}-1", tenant=tenant, dialect="pulse", groups=(f"{word}-g",))
+        add_device(f"{word}-2", tenant=tenant, dialect="iotflow", groups=("shared",))
+        say(database, device, T0, {"temperature": 1, "note": word})
+        seen(database, device, online=True, firmware=word)
+        spoil(database, T0, word.encode(), device=device)
+        stranger(database, f"{word}-stranger", T0, tenant=tenant)
+        people.add(SYSTEM, NewUser(f"{word}-user", tenant=tenant))
+        people.add_key(SYSTEM, NewKey(f"{word}-key", tenant=tenant))
+    spoil(database, T0, SECRET.encode(), reason="unknown_topic")  # whose it is is not known
+    tally(database, messages_stored=7)
+    yield platform
+
+
+def fill(path: str, values: dict[str, str]) -> str:
+    for name, value in values.items():
+        path = path.replace(f"{{{name}}}", value)
+    assert "{" not in path, f"{path}: say here what stands in its place"
+    return path
+
+
+OF_B = {
+    "device": f"{SECRET}-1",
+    "device_id": f"{SECRET}-1",
+    "group_id": f"{SECRET}-g",
+    "name": f"{SECRET}-user",
+    "prefix": "00000000",
+}
+OF_A = {key: value.replace(SECRET, "alpaca") for key, value in OF_B.items()}
+
+
+def routes(platform: App, *methods: str) -> list[tuple[str, str]]:
+    document = create_app(platform).openapi()
+    return [
+        (method.upper(), path)
+        for path, operations in document["paths"].items()
+        for method in operations
+        if method.upper() in methods and path not in OPEN
+    ]
+
+
+@pytest.mark.parametrize("role", ["viewer", "operator", "admin"])
+def test_no_get_shows_anything_of_another_tenant(
+    world: App, client_of: ClientOf, role: str
+) -> None:
+    client = client_of(role, tenant="a")
+    own_things = 0
+    for _, path in routes(world, "GET"):
+        for values in (OF_A, OF_B):
+            queries = [
+                "",
+                f"tenant={SECRET}",
+                f"device={SECRET}-1",
+                "limit=500",
+                f"search={SECRET}",
+            ]
+            if path.endswith("/history"):
+                queries += ["metric=temperature", "metric=note", "from=0"]
+            for query in queries:
+                address = f"{fill(path, values)}?{query}"
+                answer = client.get(address)
+                told = answer.text.replace(address.partition("?")[0], "")
+                if answer.status_code == 404:  # repeats what was asked for and says no more
+                    told = told.replace(f"{SECRET}-1", "").replace(f"{SECRET}-user", "")
+                    told = told.replace(f"tenant {SECRET}.", "")
+                assert SECRET not in told, address
+                assert answer.status_code in {200, 403, 404}, f"{address}: {answer.text}"
+                own_things += "alpaca-" in answer.text
+    assert own_things > 10  # the same routes do show what is one's own
+
+
+def test_a_missing_thing_and_another_tenants_look_the_same(world: App, client_of: ClientOf) -> None:
+    client = client_of("admin", tenant="a")
+    missing = {key: value.replace(SECRET, "nobody") for key, value in OF_B.items()}
+    for _, path in routes(world, "GET"):
+        if "{" not in path or "dialects" in path:
+            continue
+        theirs, none = client.get(fill(path, OF_B)), client.get(fill(path, missing))
+        assert theirs.status_code == none.status_code == 404, path
+        assert theirs.text.replace(SECRET, "nobody") == none.text
+
+
+def rows(platform: App) -> dict[str, list[Any]]:
+    """Everything that is stored, but the audit and what waits for the broker."""
+    with platform.database.read() as connection:
+        return {
+            table.name: [tuple(row) for row in connection.execute(sa.select(table))]
+            for table in metadata.sorted_tables
+            if table.name not in {"audit", "versions"}
+        }
+
+
+BODIES: dict[str, dict[str, Any]] = {
+    "/api/v1/devices": {"name": "new", "dialect": "pulse", "tenant": SECRET},
+    "/api/v1/users": {"name": "new", "tenant": SECRET},
+    "/api/v1/users/{name}": {"disabled": True},
+    "/api/v1/users/{name}/password": {"password": "a long enough one"},
+    "/api/v1/api-keys": {"name": "new", "tenant": SECRET},
+    "/api/v1/tenants": {"name": "new"},
+    "/api/v1/mqtt/publish": {"topic": f"pulse/{SECRET}/{SECRET}-1/commands", "payload": "x"},
+    "/api/v1/mqtt/device/{device_id}/command": {"command": "restart"},
+    "/api/v1/mqtt/fleet/{group_id}/command": {"command": "restart"},
+}
+HARMLESS = {"/api/v1/login", "/api/v1/me/password", "/api/v1/mqtt/topics/validate"}
+
+
+@pytest.mark.parametrize("role", ["viewer", "operator", "admin"])
+def test_no_change_reaches_another_tenant(world: App, client_of: ClientOf, role: str) -> None:
+    client = client_of(role, tenant="a")
+    before = rows(world)
+    (key,) = [k.prefix for _, k in world.people.keys(Actor("b", Role.ADMIN, SECRET))]
+    for method, path in routes(world, "POST", "PUT", "PATCH", "DELETE"):
+        if path in HARMLESS:
+            continue
+        body = None if method == "DELETE" else BODIES[path]
+        address = fill(path, {**OF_B, "prefix": key})
+        answer = client.request(method, address, json=body)
+        assert answer.status_code in {403, 404}, f"{method} {address}: {answer.text}"
+    assert rows(world) == before
+
+
+def test_without_a_login_there_is_nothing(world: App, nobody: httpx.Client) -> None:
+    for method, path in routes(world, "GET", "POST", "PUT", "PATCH", "DELETE"):
+        if path == "/api/v1/login":
+            continue
+        answer = nobody.request(method, fill(path, OF_A), json=BODIES.get(path))
+        assert answer.status_code == 401, f"{method} {path}: {answer.text}"
+        assert "alpaca-1" not in answer.text.replace(fill(path, OF_A), "")
+
+
+def test_a_viewer_changes_nothing(world: App, client_of: ClientOf) -> None:
+    """Not even of its own tenant, nor of the whole installation."""
+    before_keys = [client_of("viewer", tenant="a"), client_of("viewer")]
+    before = rows(world)
+    for client in before_keys:
+        for method, path in routes(world, "POST", "PUT", "PATCH", "DELETE"):
+            if path in HARMLESS:
+                continue
+            body = None if method == "DELETE" else dict(BODIES[path])
+            if body and "tenant" in body:
+                body["tenant"] = "a"
+            answer = client.request(method, fill(path, OF_A), json=body)
+            assert answer.status_code == 403, f"{method} {path}: {answer.text}"
+    assert rows(world) == before
