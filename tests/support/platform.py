@@ -1,0 +1,136 @@
+"""A whole platform, run by the real ``mooring up`` on free ports."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.support.cli import Cli
+from tests.support.mqtt import MqttClient
+from tests.support.ports import free_port
+from tests.support.processes import Child
+from tests.support.waiting import wait_until
+
+__all__ = ["Login", "Platform", "running_platform"]
+
+START_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What ``device add --json`` answered."""
+
+    device: str
+    tenant: str
+    username: str
+    password: str = field(repr=False)
+    client_id: str
+    topics: Mapping[str, str]
+
+    @property
+    def reference(self) -> str:
+        return f"{self.tenant}:{self.device}"
+
+
+class Platform:
+    """One running installation and what a person does with it."""
+
+    def __init__(self, data_dir: Path, *, env: Mapping[str, str] | None = None) -> None:
+        self.ports = {
+            name: free_port() for name in ("http_port", "mqtt_port", "mqtt_tls_port", "mqtt_ws_port")
+        }
+        settings = {f"MOORING_{name.upper()}": str(port) for name, port in self.ports.items()}
+        self.cli = Cli(data_dir, settings | dict(env or {}))
+        self.data_dir = data_dir
+        self.up: Child | None = None
+        self._clients: list[MqttClient] = []
+
+    def start(self, *words: str) -> None:
+        self.up = self.cli.start("up", *words)
+        self.up.wait_for_log("Mooring is ready", timeout=START_SECONDS)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        for client in self._clients:
+            client.disconnect()
+        self._clients.clear()
+        assert self.up is not None
+        return self.up.end(number, timeout=40)
+
+    def password_of_admin(self) -> str:
+        assert self.up is not None
+        found = re.search(r"password\s+(\S+)", self.up.log())
+        assert found, self.up.log()
+        return found[1]
+
+    def add(self, name: str, dialect: str, *words: str) -> Login:
+        answer = self.cli("device", "add", name, "--dialect", dialect, *words, "--json").json()
+        assert answer["accepted_by_broker"] is True
+        return Login(
+            answer["device"],
+            answer["tenant"],
+            answer["username"],
+            answer["password"],
+            answer["client_id"],
+            answer["topics"],
+        )
+
+    def connect(self, login: Login | None = None, **options: Any) -> MqttClient:
+        """A client with a device's credentials; without one, with the platform's own."""
+        if login is None:
+            secrets = json.loads((self.data_dir / "secrets.json").read_text())
+            options |= {"username": "service:mooring", "password": secrets["service_password"]}
+        else:
+            options = {
+                "username": login.username,
+                "password": login.password,
+                "client_id": login.client_id,
+            } | options
+        client = MqttClient(self.ports["mqtt_port"], **options)
+        client.connect()
+        self._clients.append(client)
+        return client
+
+    def rows(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """What the database holds; read only."""
+        with sqlite3.connect(f"file:{self.data_dir / 'mooring.db'}?mode=ro", uri=True) as database:
+            return database.execute(sql, parameters).fetchall()
+
+    def pid(self, role: str) -> int:
+        """The process that does this work now."""
+
+        def found() -> int | None:
+            rows = self.rows(
+                "SELECT pid FROM processes WHERE role = ? ORDER BY started_at DESC LIMIT 1", role
+            )
+            return int(rows[0][0]) if rows else None
+
+        return wait_until(found, f"a process {role}")
+
+    def stored(self, login: Login) -> int:
+        """How many messages of a device are stored."""
+        return int(
+            self.rows(
+                "SELECT count(*) FROM messages WHERE device_id = "
+                "(SELECT id FROM devices WHERE username = ?)",
+                login.username,
+            )[0][0]
+        )
+
+
+@contextmanager
+def running_platform(data_dir: Path, *words: str, **options: Any) -> Iterator[Platform]:
+    """``mooring up`` for the time of the block; everything is ended, whatever happens."""
+    platform = Platform(data_dir, **options)
+    try:
+        platform.start(*words)
+        yield platform
+    finally:
+        if platform.up is not None and platform.up.running:
+            platform.stop()
