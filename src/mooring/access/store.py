@@ -25,6 +25,7 @@ __all__ = [
     "settle",
     "version",
     "waiting",
+    "waiting_usernames",
 ]
 
 
@@ -102,6 +103,11 @@ def waiting(connection: Connection, ids: Sequence[int] | None = None) -> list[tu
     if ids is not None:
         statement = statement.where(outbox.c.id.in_(ids))
     return [(row[0], row[1]) for row in connection.execute(statement)]
+
+
+def waiting_usernames(connection: Connection) -> set[str]:
+    """Logins with changes not applied yet."""
+    return set(connection.execute(sa.select(outbox.c.username)).scalars())
 
 
 def record(

@@ -85,10 +85,14 @@ class Listener:
 
 @dataclass(frozen=True, slots=True)
 class DynamicSecurity:
-    """Accounts in the Dynamic Security plugin: its library and its JSON file."""
+    """Accounts in the Dynamic Security plugin: its library and its JSON file.
+
+    ``beside``: a password file for clients that have no password in the plugin.
+    """
 
     plugin: Path
     file: Path
+    beside: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +191,8 @@ def _access(access: DynamicSecurity | PasswordFile) -> Iterator[str]:
     if isinstance(access, DynamicSecurity):
         yield f"plugin {_path(access.plugin)}"
         yield f"plugin_opt_config_file {_path(access.file)}"
+        if access.beside is not None:
+            yield f"password_file {_path(access.beside)}"
         return
     # 2.1 moves both files into plugins of their own and still reads these options.
     yield f"password_file {_path(access.passwords)}"

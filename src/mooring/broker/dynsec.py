@@ -13,6 +13,7 @@ import json
 import logging
 import secrets as random
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +24,7 @@ from mooring.broker.connection import Connection, Endpoint
 from mooring.broker.dynsec_plan import UNKNOWN, Command, differences, plan
 from mooring.broker.files import write_atomically
 from mooring.broker.protocol import Account, Applied, Difference, DifferenceKind
+from mooring.broker.side_file import SideFile
 from mooring.errors import BrokerUnavailable, Invalid
 
 __all__ = ["DynsecAuthority"]
@@ -34,6 +36,9 @@ ANSWER_SECONDS = 60.0
 """With 20,000 devices one command stalls the broker for 0.2 s, and others may be before us."""
 
 PAGE = 500
+
+BESIDE_MOST = 50
+"""More verifiers than this come in quicker by ``replace``: each costs two commands."""
 
 NOT_FOUND = frozenset({"Client not found", "Role not found"})
 
@@ -54,6 +59,8 @@ class DynsecAuthority:
         restart: stops and starts the broker and returns when it answers; ``None`` when the
             broker does not run or somebody else will start it.
         keep: usernames of others, never reported, changed or removed.
+        beside: the password file the broker reads beside the plugin; with it a verifier comes
+            into force without its password and without a restart.
     """
 
     def __init__(
@@ -64,11 +71,13 @@ class DynsecAuthority:
         file: Path | None = None,
         restart: Callable[[], Awaitable[None]] | None = None,
         keep: Iterable[str] = (),
+        beside: SideFile | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._service = service
         self._file = file
         self._restart = restart
+        self._beside = beside
         self._keep = frozenset(keep)
         self._reserved = self._keep | {service.username}
         self._connection: Connection | None = None
@@ -124,6 +133,8 @@ class DynsecAuthority:
             await self._drop()
             # 2.0 saves after commands only, and no command can come from us before the restart.
             write_atomically(self._file, text)
+            if self._beside is not None:
+                self._beside.clear()
             if self._restart is None:
                 return
             await self._restart()
@@ -151,20 +162,49 @@ class DynsecAuthority:
     async def _put(self, accounts: Sequence[Account], secrets: Mapping[str, str]) -> Applied:
         held = await self._held()
         adopt: list[str] = []
-        impossible: list[str] = []
+        inside: set[str] = set()  # got a password in the plugin: a line beside is void
+        unknown: list[Account] = []
         for account in accounts:
             name = account.username
             client, role = await self._look_up(name)
             stored = UNKNOWN if held is None else held(name)
             step = plan(account, client, role, stored, secrets.get(name))
             if step.impossible:
-                impossible.append(name)
+                unknown.append(account)
                 continue
             if step.commands:
                 await self._request(step.commands, tolerate=frozenset())
+            if any("password" in command for command in step.commands):
+                inside.add(name)
             if step.adopt:
                 adopt.append(name)
-        return Applied(await self._adopted(adopt), tuple(impossible))
+        if self._beside is not None:
+            await self._beside.drop(inside)
+        adopted = await self._adopted(adopt)
+        return Applied(adopted, tuple(await self._put_beside(unknown)))
+
+    async def _put_beside(self, accounts: Sequence[Account]) -> list[str]:
+        """Verifiers into the file beside the plugin, their clients without a password.
+
+        The lines come first and do nothing while the plugin has a password; so a crash in
+        between leaves a client as it was. Returns who cannot be helped this way.
+        """
+        beside = self._beside
+        if beside is None or len(accounts) > BESIDE_MOST:
+            return [account.username for account in accounts]
+        lines = {
+            account.username: account.verifier
+            for account in accounts
+            if account.verifier is not None and beside.can_hold(account.username)
+        }
+        await beside.put(lines)
+        for account in accounts:
+            if account.username in lines:
+                client, role = await self._look_up(account.username)
+                without = replace(account, verifier=None)
+                step = plan(without, client, role, account.verifier, None)
+                await self._request(step.commands, tolerate=frozenset())
+        return [account.username for account in accounts if account.username not in lines]
 
     async def _adopted(self, usernames: Sequence[str]) -> dict[str, str]:
         """The verifiers the plugin made, where they can be read."""
@@ -174,6 +214,8 @@ class DynsecAuthority:
         return {name: verifier for name in usernames if (verifier := held(name)) is not None}
 
     async def _remove(self, usernames: Sequence[str]) -> None:
+        if self._beside is not None:
+            await self._beside.drop(set(usernames) - self._reserved)
         for name in usernames:
             if name in self._reserved:
                 continue
@@ -199,6 +241,9 @@ class DynsecAuthority:
             if name not in known:
                 detail = "disabled on the broker" if client.get("disabled") is True else ""
                 found.append(Difference(DifferenceKind.EXTRA, name, detail))
+        lines = self._beside.lines() if self._beside is not None else {}
+        for name in sorted(lines.keys() - known - clients.keys()):
+            found.append(Difference(DifferenceKind.EXTRA, name, "only a line beside the plugin"))
         # A crash between deleteClient and deleteRole leaves a role that nobody holds.
         ours = {dynsec_file.role_name(name) for name in known} | set(dynsec_file.BUILT_IN_ROLES)
         for name, role in roles.items():
@@ -324,7 +369,9 @@ class DynsecAuthority:
         if text is None:
             return None
         try:
-            return dynsec_file.passwords(text)
+            inside = dynsec_file.passwords(text)
+            lines = self._beside.lines() if self._beside is not None else {}
+            return lambda name: inside(name) or lines.get(name)
         except Invalid as exc:  # the plugin has its accounts in memory and will write it anew
             logger.warning("%s cannot be compared: %s", self._file, exc.message)
             return None

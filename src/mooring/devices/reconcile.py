@@ -83,8 +83,15 @@ class Reconciler:
         With Dynamic Security a verifier can only be brought in by its file, beside a stopped
         broker: that restart is in the report.
         """
+        moving = await asyncio.to_thread(self._waiting)
         accounts = await asyncio.to_thread(self._devices.accounts)
-        differences = tuple(await self._authority.compare(accounts))
+        moving |= await asyncio.to_thread(self._waiting)
+        differences = tuple(
+            # A change on its way is no difference: ``step`` brings it, with its secret.
+            d
+            for d in await self._authority.compare(accounts)
+            if d.username not in moving
+        )
         if dry_run or not differences:
             return Report(differences)
         by_name = {account.username: account for account in accounts}
@@ -138,6 +145,10 @@ class Reconciler:
         if kicks:
             await self._authority.kick(kicks)
         return applied
+
+    def _waiting(self) -> set[str]:
+        with self._database.read() as connection:
+            return access.waiting_usernames(connection)
 
     def _due(self) -> list[Change]:
         with self._database.read() as connection:

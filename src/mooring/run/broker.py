@@ -30,6 +30,7 @@ from mooring.broker.password_file import PasswordFileAuthority
 from mooring.broker.process import BrokerProcess
 from mooring.broker.protocol import Account, Authority, Rights
 from mooring.broker.reload import Reload, by_command, by_pid_file
+from mooring.broker.side_file import SideFile
 from mooring.errors import Conflict
 from mooring.pki.ensure import ensure
 from mooring.pki.inspect import check_pair
@@ -58,6 +59,11 @@ class BrokerFiles:
     @property
     def dynsec(self) -> Path:
         return self.directory / "dynamic-security.json"
+
+    @property
+    def beside(self) -> Path:
+        """The password file beside Dynamic Security."""
+        return self.directory / "beside"
 
     @property
     def passwords(self) -> Path:
@@ -157,7 +163,7 @@ def broker_config(settings: Settings, files: BrokerFiles, tls: PkiPaths) -> Brok
         )
     access: DynamicSecurity | PasswordFile
     if settings.auth_mode == "dynamic_security":
-        access = DynamicSecurity(find_dynsec_plugin(), files.dynsec)
+        access = DynamicSecurity(find_dynsec_plugin(), files.dynsec, files.beside)
     else:
         access = PasswordFile(files.passwords.absolute(), files.access_list.absolute())
     return BrokerConfig(
@@ -226,11 +232,18 @@ def build_authority(
     settings = app.settings
     files = BrokerFiles(settings)
     if settings.auth_mode == "dynamic_security":
+        managed = settings.broker == "managed"
+        beside = SideFile(
+            files.beside,
+            by_pid_file(files.pid) if running else None,
+            service_endpoint(app) if running else None,
+        )
         return DynsecAuthority(
             service_endpoint(app),
             service_account(app),
-            file=files.dynsec if settings.broker == "managed" else None,
+            file=files.dynsec if managed else None,
             restart=restart,
+            beside=beside if managed else None,
         )
     reload: Reload | None = None
     if running:
