@@ -110,6 +110,29 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("device_id", name=op.f("pk_device_state")),
     )
     op.create_table(
+        "former_verifiers",
+        sa.Column(
+            "id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        sa.Column(
+            "device_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column("username", sa.String(length=300), nullable=False),
+        sa.Column("tenant", sa.String(length=128), nullable=False),
+        sa.Column("verifier", sa.String(length=200), nullable=False),
+        sa.Column("removed", sa.Boolean(), server_default=sa.text("(false)"), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_former_verifiers")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("former_verifiers", schema=None) as batch_op:
+        batch_op.create_index("ix_former_verifiers_until", ["until"], unique=False)
+        batch_op.create_index("ix_former_verifiers_username", ["username"], unique=False)
+
+    op.create_table(
         "ingest_ledger",
         sa.Column("client_id", sa.String(length=128), nullable=False),
         sa.Column("batch", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -287,6 +310,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_tenants")),
     )
     op.create_table(
+        "throttles",
+        sa.Column("scope", sa.String(length=16), nullable=False),
+        sa.Column("address", sa.String(length=64), nullable=False),
+        sa.Column("minute", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("failed", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("scope", "address", "minute", name=op.f("pk_throttles")),
+    )
+    op.create_table(
         "versions",
         sa.Column("name", sa.String(length=64), nullable=False),
         sa.Column("value", sa.BigInteger(), nullable=False),
@@ -311,6 +342,32 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["tenant"], ["tenants.name"], name=op.f("fk_api_keys_tenant")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_api_keys")),
         sa.UniqueConstraint("prefix", name=op.f("uq_api_keys_prefix")),
+    )
+    op.create_table(
+        "claim_codes",
+        sa.Column(
+            "id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("tenant", sa.String(length=128), nullable=False),
+        sa.Column("dialect", sa.String(length=64), nullable=False),
+        sa.Column("label", sa.String(length=200), server_default="", nullable=False),
+        sa.Column("name", sa.String(length=128), nullable=True),
+        sa.Column("groups", sa.Text(), server_default="[]", nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("created_by", sa.String(length=200), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("revoked_at", sa.BigInteger(), nullable=True),
+        sa.Column("claimed_at", sa.BigInteger(), nullable=True),
+        sa.Column("hardware_id", sa.String(length=128), nullable=True),
+        sa.Column("device_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.ForeignKeyConstraint(["tenant"], ["tenants.name"], name=op.f("fk_claim_codes_tenant")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_claim_codes")),
+        sa.UniqueConstraint("digest", name=op.f("uq_claim_codes_digest")),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "devices",
@@ -367,11 +424,24 @@ def upgrade() -> None:
         sa.Column("verifier", sa.String(length=200), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("proved_at", sa.BigInteger(), nullable=True),
+        sa.Column("sealed_secret", sa.LargeBinary(), nullable=True),
+        sa.Column("since_event", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("mark", sa.String(length=32), nullable=True),
+        sa.Column("mark_event", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(
             ["device_id"], ["devices.id"], name=op.f("fk_credentials_device_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("device_id", name=op.f("pk_credentials")),
     )
+    with op.batch_alter_table("credentials", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_credentials_unproved",
+            ["mark"],
+            unique=False,
+            sqlite_where=sa.text("proved_at IS NULL"),
+            postgresql_where=sa.text("proved_at IS NULL"),
+        )
+
     op.create_table(
         "device_groups",
         sa.Column(
@@ -386,17 +456,76 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("device_id", "group_name", name=op.f("pk_device_groups")),
     )
+    op.create_table(
+        "rotations",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column(
+            "device_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column("phase", sa.String(length=16), nullable=False),
+        sa.Column("actor", sa.String(length=200), nullable=False),
+        sa.Column("origin", sa.String(length=200), server_default="", nullable=False),
+        sa.Column("reason", sa.Text(), server_default="", nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("keep_old", sa.Boolean(), server_default=sa.text("(true)"), nullable=False),
+        sa.Column("sealed_secret", sa.LargeBinary(), nullable=True),
+        sa.Column("old_verifier", sa.String(length=200), nullable=True),
+        sa.Column("new_verifier", sa.String(length=200), nullable=True),
+        sa.Column("old_created_at", sa.BigInteger(), nullable=False),
+        sa.Column("sends", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("first_sent_at", sa.BigInteger(), nullable=True),
+        sa.Column("last_sent_at", sa.BigInteger(), nullable=True),
+        sa.Column("sent_event", sa.BigInteger(), nullable=True),
+        sa.Column("flips", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("in_force_at", sa.BigInteger(), nullable=True),
+        sa.Column("finished_at", sa.BigInteger(), nullable=True),
+        sa.Column("outcome", sa.Text(), server_default="", nullable=False),
+        sa.ForeignKeyConstraint(
+            ["device_id"], ["devices.id"], name=op.f("fk_rotations_device_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_rotations")),
+    )
+    with op.batch_alter_table("rotations", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_rotations_device_id_created_at", ["device_id", "created_at"], unique=False
+        )
+        batch_op.create_index(
+            "uq_rotations_active",
+            ["device_id"],
+            unique=True,
+            sqlite_where=sa.text("finished_at IS NULL"),
+            postgresql_where=sa.text("finished_at IS NULL"),
+        )
+
     # ### end Alembic commands ###
 
 
 def downgrade() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
+    with op.batch_alter_table("rotations", schema=None) as batch_op:
+        batch_op.drop_index(
+            "uq_rotations_active",
+            sqlite_where=sa.text("finished_at IS NULL"),
+            postgresql_where=sa.text("finished_at IS NULL"),
+        )
+        batch_op.drop_index("ix_rotations_device_id_created_at")
+
+    op.drop_table("rotations")
     op.drop_table("device_groups")
+    with op.batch_alter_table("credentials", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_credentials_unproved",
+            sqlite_where=sa.text("proved_at IS NULL"),
+            postgresql_where=sa.text("proved_at IS NULL"),
+        )
+
     op.drop_table("credentials")
     op.drop_table("users")
     op.drop_table("devices")
+    op.drop_table("claim_codes")
     op.drop_table("api_keys")
     op.drop_table("versions")
+    op.drop_table("throttles")
     op.drop_table("tenants")
     op.drop_table("strangers")
     op.drop_table("rollups")
@@ -422,6 +551,11 @@ def downgrade() -> None:
     op.drop_table("leases")
     op.drop_table("latest")
     op.drop_table("ingest_ledger")
+    with op.batch_alter_table("former_verifiers", schema=None) as batch_op:
+        batch_op.drop_index("ix_former_verifiers_username")
+        batch_op.drop_index("ix_former_verifiers_until")
+
+    op.drop_table("former_verifiers")
     op.drop_table("device_state")
     op.drop_table("device_metrics")
     op.drop_table("dead_letters")
