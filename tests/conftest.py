@@ -6,6 +6,8 @@
     postgres_url      its superuser's URL
     database_url      a new, empty PostgreSQL database
     any_database_url  the test runs twice: on SQLite and on PostgreSQL
+    migrated_url      the same, with every table there
+    database          the same, opened
     mqtt_client       connected MQTT clients (paho-mqtt)
     run_cli           the real ``mooring`` program with a data directory of its own
 
@@ -14,6 +16,7 @@ A server that is not installed is an error that names the install command, never
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,6 +24,8 @@ from typing import Any
 
 import pytest
 
+from mooring.store.engine import Database, open_database
+from mooring.store.migrate import upgrade
 from tests.support.cli import Cli
 from tests.support.mosquitto import Mosquitto, find_mosquitto
 from tests.support.mqtt import MqttClient
@@ -81,6 +86,49 @@ def any_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'mooring.db'}"
     url: str = request.getfixturevalue("database_url")
     return url
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with every table and no row: copying it is quicker than migrating."""
+    path = tmp_path_factory.mktemp("migrated") / "mooring.db"
+    _migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres_server: Postgres) -> str:
+    """The URL of a database to copy for the same reason; nobody may stay connected to it."""
+    url = postgres_server.create_database()
+    _migrate(url)
+    return url
+
+
+def _migrate(url: str) -> None:
+    database = open_database(url)
+    upgrade(database)
+    database.close()
+
+
+@pytest.fixture
+def migrated_url(request: pytest.FixtureRequest, any_database_url: str) -> Iterator[str]:
+    if any_database_url.startswith("sqlite"):
+        shutil.copy(
+            request.getfixturevalue("migrated_file"), any_database_url.removeprefix("sqlite:///")
+        )
+        yield any_database_url
+    else:
+        server: Postgres = request.getfixturevalue("postgres_server")
+        url = server.create_database(template=request.getfixturevalue("migrated_postgres"))
+        yield url
+        server.drop_database(url)
+
+
+@pytest.fixture
+def database(migrated_url: str) -> Iterator[Database]:
+    opened = open_database(migrated_url)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture

@@ -1,7 +1,9 @@
 """The main flow: take a batch, plan it, commit it, acknowledge it, give receipts.
 
-One thread does it all. While SQLite commits, the socket waits, and what arrives meanwhile is
-the next batch; that costs less than handing work between threads under one interpreter lock.
+One thread does it all with SQLite. While it commits, the socket waits, and what arrives
+meanwhile is the next batch; that costs less than handing work between threads under one
+interpreter lock. A sink that waits for a network is asked from a thread of its own, so that a
+server that does not answer cannot silence the link.
 A database that does not take the batch is asked again, the broker keeps what it has not been
 acknowledged, and nothing is dropped.
 """
@@ -13,8 +15,10 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 from mooring.devices.service import Devices
 from mooring.dialects import Catalogue, load_all
@@ -31,6 +35,8 @@ from mooring.settings import Settings
 from mooring.store.engine import Database, now_ms
 
 __all__ = ["Figures", "Ingest"]
+
+Answer = TypeVar("Answer")
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +85,7 @@ class Ingest:
         self._devices = devices
         self._link = link
         self._sink = sink
+        self._sink_thread = ThreadPoolExecutor(1, "sink") if sink.waits else None
         self._client_id = settings.ingest_client_id
         self._batch_max = settings.ingest_batch_max
         self._limits = PayloadLimits(
@@ -116,6 +123,8 @@ class Ingest:
             watching.cancel()
             stopping.cancel()
             await self._link.close()
+            if self._sink_thread is not None:
+                self._sink_thread.shutdown()
             self._sink.close()
 
     # ------------------------------------------------------------------ one batch
@@ -145,13 +154,19 @@ class Ingest:
         pause = RETRY_FIRST
         while True:
             try:
-                return attempt()
+                return await self._ask(attempt)
             except DatabaseUnavailable as exc:
                 self.figures.retries += 1
                 if pause == RETRY_FIRST:
                     log.warning("%s Trying until it does.", exc)
             await asyncio.sleep(pause)
             pause = min(pause * 2, RETRY_MOST)
+
+    async def _ask(self, question: Callable[[], Answer]) -> Answer:
+        """Calls the sink where it may be called: see ``Sink.waits``."""
+        if self._sink_thread is None:
+            return question()
+        return await asyncio.get_running_loop().run_in_executor(self._sink_thread, question)
 
     async def _one_by_one(
         self, plan: Plan, number: int, forget: int, why: NotStorable
@@ -204,7 +219,7 @@ class Ingest:
         pause = RETRY_FIRST
         while True:
             try:
-                versions = self._sink.versions()
+                versions = await self._ask(self._sink.versions)
                 if versions == self._versions:
                     return
                 if versions[1] != self._versions[1] and self._versions[1] >= 0:

@@ -23,7 +23,16 @@ class NotStorable(Exception):
 
 
 class Sink(Protocol):
-    """Writes plans. ``DatabaseUnavailable`` means: try the same again later."""
+    """Writes plans. ``DatabaseUnavailable`` means: try the same again later, with the same
+    plan; then everything in it is stored once, also where the outcome of a try is not known.
+
+    One call at a time, from whatever thread.
+    """
+
+    @property
+    def waits(self) -> bool:
+        """Whether calls wait for a network, so that they are better made from a thread."""
+        ...
 
     def versions(self) -> tuple[int, int]:
         """The versions of devices and dialects; they grow with every change."""

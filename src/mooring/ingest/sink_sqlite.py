@@ -81,6 +81,8 @@ class SqliteSink:
         strangers_max: unknown devices listed.
     """
 
+    waits = False
+
     def __init__(
         self, path: Path, *, dead_letters_max: int = 1_000_000, strangers_max: int = 10_000
     ) -> None:

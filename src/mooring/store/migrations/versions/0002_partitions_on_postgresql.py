@@ -15,6 +15,7 @@ branch_labels = None
 depends_on = None
 
 WEEK_MS, MONDAY_MS = 604_800_000, 345_600_000
+ID_BLOCK = 65_536
 
 MESSAGES = """
 CREATE TABLE messages (
@@ -53,7 +54,8 @@ def upgrade() -> None:
     if connection.execute(sa.text("SELECT 1 FROM messages LIMIT 1")).first():
         raise RuntimeError("There are messages already: copy them with `mooring db copy`.")
     op.drop_table("messages")
-    op.execute("CREATE SEQUENCE messages_id_seq")
+    # By steps: whoever takes a number has the ids up to the next one for a batch of rows.
+    op.execute(f"CREATE SEQUENCE messages_id_seq INCREMENT {ID_BLOCK}")
     op.execute(MESSAGES)
     op.execute("ALTER SEQUENCE messages_id_seq OWNED BY messages.id")
     op.create_index("uq_messages_once", "messages", ["device_id", "ts", "fingerprint"], unique=True)

@@ -1,0 +1,111 @@
+"""The statements of ``sink_postgres``: each writes a whole batch from arrays.
+
+Rows are given in the order of their keys, so that two ingest processes take locks in the same
+order and wait for each other instead of ending in a deadlock. ``counters`` come last: every
+process changes the same few rows, and holds them only while it commits.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BLOCK",
+    "CLAIM",
+    "COPY",
+    "COPY_TYPES",
+    "COUNT",
+    "DEAD",
+    "FORGET",
+    "INSERT",
+    "LATEST",
+    "LEDGER",
+    "NUMBERS",
+    "QUEUE",
+    "STATE",
+    "STRANGERS",
+    "TRIM_DEAD",
+    "VERSIONS",
+]
+
+_COLUMNS = "id, device_id, channel_id, ts, received_at, seq, time_source, fingerprint, payload"
+COPY = f"COPY messages ({_COLUMNS}) FROM STDIN (FORMAT BINARY)"
+COPY_TYPES = ("int8", "int8", "int4", "int8", "int8", "int8", "int2", "int8", "text")
+INSERT = (
+    f"INSERT INTO messages ({_COLUMNS}) SELECT * FROM unnest(%s::bigint[], %s::bigint[],"  # noqa: S608 - constants
+    " %s::int[], %s::bigint[], %s::bigint[], %s::bigint[], %s::smallint[], %s::bigint[],"
+    " %b::text[])"
+    " ON CONFLICT DO NOTHING"
+)
+# Ids for the next rows: the sequence counts in blocks, so that no other batch's ids lie between
+# those of one batch. Roll-ups rely on it.
+BLOCK = (
+    "SELECT nextval(seqrelid), seqincrement FROM pg_sequence"
+    " WHERE seqrelid = 'messages_id_seq'::regclass"
+)
+QUEUE = "INSERT INTO rollup_queue (first_id, last_id, first_ts, last_ts) VALUES (%s, %s, %s, %s)"
+NUMBERS = (
+    "INSERT INTO message_numbers (device_id, seq, fingerprint, ts) SELECT * FROM"
+    " unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])"
+    " ON CONFLICT DO NOTHING RETURNING device_id, seq, fingerprint"
+)
+# No row: this very batch was committed before.
+CLAIM = (
+    "INSERT INTO ingest_attempts AS a (client_id, token) VALUES (%s, %s)"
+    " ON CONFLICT (client_id) DO UPDATE SET token = excluded.token WHERE a.token <> excluded.token"
+)
+LATEST = (
+    "INSERT INTO latest AS l (device_id, channel_id, ts, received_at, time_source, payload)"
+    " SELECT * FROM unnest(%s::bigint[], %s::int[], %s::bigint[], %s::bigint[],"
+    " %s::smallint[], %b::text[]) ON CONFLICT (device_id, channel_id) DO UPDATE SET"
+    " ts = excluded.ts, received_at = excluded.received_at,"
+    " time_source = excluded.time_source, payload = excluded.payload"
+    " WHERE excluded.ts >= l.ts"
+)
+# Metadata is a flat object (see ``mooring.dialects.meaning``), so || merges it whole.
+STATE = (
+    "INSERT INTO device_state AS s (device_id, last_seen_at, online, online_at, firmware,"
+    " metadata, metadata_at) SELECT device, at, there, CASE WHEN there IS NOT NULL THEN at END,"
+    " version, about, CASE WHEN about IS NOT NULL THEN at END"
+    " FROM unnest(%s::bigint[], %s::bigint[], %s::boolean[], %b::text[], %b::text[])"
+    " AS given(device, at, there, version, about)"
+    " ON CONFLICT (device_id) DO UPDATE SET"
+    " last_seen_at = greatest(s.last_seen_at, excluded.last_seen_at),"
+    " online_at = CASE WHEN excluded.online IS NULL OR excluded.online IS NOT DISTINCT FROM"
+    "  s.online THEN s.online_at ELSE excluded.last_seen_at END,"
+    " online = coalesce(excluded.online, s.online),"
+    " firmware = coalesce(excluded.firmware, s.firmware),"
+    " metadata = CASE WHEN excluded.metadata IS NULL THEN s.metadata"
+    "  WHEN s.metadata IS NULL THEN excluded.metadata"
+    "  ELSE (s.metadata::jsonb || excluded.metadata::jsonb)::text END,"
+    " metadata_at = coalesce(excluded.metadata_at, s.metadata_at)"
+)
+DEAD = (
+    "INSERT INTO dead_letters (received_at, reason, detail, topic, tenant, device_id, size,"
+    " payload) SELECT * FROM unnest(%s::bigint[], %b::text[], %b::text[], %b::text[],"
+    " %b::text[], %s::bigint[], %s::bigint[], %b::bytea[])"
+)
+TRIM_DEAD = "DELETE FROM dead_letters WHERE id <= (SELECT max(id) FROM dead_letters) - %s"
+# The limit counts as if they came one by one: those known already, then new ones in order.
+STRANGERS = (
+    "INSERT INTO strangers AS s (dialect, tenant, name, first_seen_at, last_seen_at, messages,"
+    " last_topic) SELECT dialect, tenant, name, at, at, messages, topic FROM ("
+    "  SELECT given.*, row_number() OVER (PARTITION BY known.name IS NULL ORDER BY place) AS nth,"
+    "  known.name IS NOT NULL AS known FROM unnest(%b::text[], %b::text[], %b::text[],"
+    "  %s::bigint[], %s::bigint[], %b::text[]) WITH ORDINALITY"
+    "  AS given(dialect, tenant, name, at, messages, topic, place)"
+    "  LEFT JOIN strangers known USING (dialect, tenant, name)) AS numbered"
+    " WHERE known OR nth <= %s - (SELECT count(*) FROM strangers)"
+    " ORDER BY dialect, tenant, name"
+    " ON CONFLICT (dialect, tenant, name) DO UPDATE SET"
+    " last_seen_at = excluded.last_seen_at, messages = s.messages + excluded.messages,"
+    " last_topic = excluded.last_topic"
+)
+LEDGER = (
+    "INSERT INTO ingest_ledger (client_id, batch, packets) VALUES (%s, %s, %s)"
+    " ON CONFLICT (client_id, batch) DO UPDATE SET packets = excluded.packets"
+)
+FORGET = "DELETE FROM ingest_ledger WHERE client_id = %s AND batch <= %s"
+COUNT = (
+    "INSERT INTO counters AS c (name, value) SELECT * FROM unnest(%b::text[], %s::bigint[])"
+    " ON CONFLICT (name) DO UPDATE SET value = c.value + excluded.value"
+)
+VERSIONS = "SELECT name, value FROM versions WHERE name IN ('devices', 'dialects')"

@@ -1,0 +1,433 @@
+"""What every sink does: the same suite on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mooring.ingest.ledger import pack
+from mooring.ingest.plan import Plan, State
+from mooring.ingest.sink import Committed, NotStorable, Sink
+from mooring.store.engine import Database
+from mooring.store.schema import (
+    counters,
+    dead_letters,
+    device_state,
+    ingest_ledger,
+    latest,
+    messages,
+    rollup_queue,
+    strangers,
+    versions,
+)
+from tests.conformance.sink.conftest import OpenSink
+from tests.conformance.sink.planning import (
+    DAY,
+    NOW,
+    dead,
+    plan,
+    row,
+    stranger,
+    with_strangers,
+)
+
+WORD = (
+    messages.c.device_id,
+    messages.c.channel_id,
+    messages.c.ts,
+    messages.c.received_at,
+    messages.c.seq,
+    messages.c.time_source,
+    messages.c.fingerprint,
+    messages.c.payload,
+)
+
+
+def stored(database: Database) -> list[tuple[Any, ...]]:
+    """The messages, in the order they were stored in."""
+    with database.read() as connection:
+        return [tuple(r) for r in connection.execute(sa.select(*WORD).order_by(messages.c.id))]
+
+
+def all_of(database: Database, *columns: Any) -> list[tuple[Any, ...]]:
+    with database.read() as connection:
+        statement = sa.select(*columns).order_by(*columns)
+        return [tuple(r) for r in connection.execute(statement)]
+
+
+def counted(database: Database) -> dict[str, int]:
+    return dict(all_of(database, counters.c.name, counters.c.value))  # type: ignore[arg-type]
+
+
+class TestMessages:
+    @pytest.mark.parametrize("many", [1, 31, 32, 700], ids=lambda n: f"{n}-rows")
+    def test_stored_as_planned_and_in_order(
+        self, database: Database, sink: Sink, many: int
+    ) -> None:
+        rows = [
+            row(
+                n % 7,
+                n % 3,
+                NOW + n,
+                received_at=NOW + n + 5,
+                seq=n if n % 2 else None,
+                source=n % 3,
+                payload=json.dumps({"n": n, "word": 'Übung "\\{},NULL 温度 🌡', "none": None}),
+            )
+            for n in range(many)
+        ]
+        assert sink.commit(plan(rows), "c", 1, 0) == Committed(many, 0)
+        assert stored(database) == rows
+
+    @pytest.mark.parametrize("many", [3, 100], ids=["few", "many"])
+    def test_the_same_again_is_a_duplicate(self, database: Database, sink: Sink, many: int) -> None:
+        rows = [row(ts=NOW + n, fingerprint=7) for n in range(many)]
+        assert sink.commit(plan(rows), "c", 1, 0) == Committed(many, 0)
+        again = [*rows[1:], row(ts=NOW, fingerprint=8)]
+        assert sink.commit(plan(again), "c", 2, 0) == Committed(1, many - 1)
+        assert len(stored(database)) == many + 1
+        # And the way of a batch without repetitions is found back to.
+        fresh = [row(ts=NOW + DAY + n) for n in range(many)]
+        assert sink.commit(plan(fresh), "c", 3, 0) == Committed(many, 0)
+        assert sink.commit(plan(rows), "c", 4, 0) == Committed(0, many)
+        assert len(stored(database)) == 2 * many + 1
+
+    @pytest.mark.parametrize("many", [0, 100], ids=["few", "many"])
+    def test_twice_in_one_batch(self, database: Database, sink: Sink, many: int) -> None:
+        others = [row(2, ts=NOW + n) for n in range(many)]
+        twice = row(fingerprint=1)
+        assert sink.commit(plan([twice, *others, twice]), "c", 1, 0) == Committed(many + 1, 1)
+        assert len(stored(database)) == many + 1
+
+    def test_another_device_time_or_payload_is_another_message(
+        self, database: Database, sink: Sink
+    ) -> None:
+        rows = [
+            row(1, ts=NOW, fingerprint=1),
+            row(2, ts=NOW, fingerprint=1),
+            row(1, ts=NOW + 1, fingerprint=1),
+            row(1, ts=NOW, fingerprint=2),
+        ]
+        assert sink.commit(plan(rows), "c", 1, 0) == Committed(4, 0)
+
+    @pytest.mark.parametrize("source", [1, 2], ids=["no-time", "implausible-time"])
+    @pytest.mark.parametrize("many", [0, 100], ids=["few", "many"])
+    def test_a_number_without_a_clock(
+        self, database: Database, sink: Sink, source: int, many: int
+    ) -> None:
+        """Received again at another time: the sequence number tells that it is the same."""
+        first = row(seq=41, source=source, fingerprint=9, ts=NOW)
+        assert sink.commit(plan([first]), "c", 1, 0) == Committed(1, 0)
+        later = row(seq=41, source=source, fingerprint=9, ts=NOW + 40 * DAY)
+        others = [row(2, seq=n, source=source, ts=NOW + 40 * DAY) for n in range(many)]
+        assert sink.commit(plan([later, *others]), "c", 2, 0) == Committed(many, 1)
+        counted_on = row(seq=42, source=source, fingerprint=9, ts=NOW + 40 * DAY)
+        reset = row(seq=41, source=source, fingerprint=10, ts=NOW + 40 * DAY)
+        assert sink.commit(plan([counted_on, reset]), "c", 3, 0) == Committed(2, 0)
+        assert [r for r in stored(database) if r[0] == 1] == [first, counted_on, reset]
+
+    def test_a_number_twice_in_one_batch_without_a_clock(
+        self, database: Database, sink: Sink
+    ) -> None:
+        rows = [row(seq=1, source=1, fingerprint=1, ts=NOW + n) for n in range(3)]
+        assert sink.commit(plan(rows), "c", 1, 0) == Committed(1, 2)
+        assert stored(database) == rows[:1]
+
+    def test_a_number_with_a_clock_does_not_count(self, sink: Sink) -> None:
+        """The device's own time tells more: a counter that started anew is no repetition."""
+        rows = [row(seq=1, source=0, fingerprint=1, ts=NOW + n) for n in range(3)]
+        assert sink.commit(plan(rows), "c", 1, 0) == Committed(3, 0)
+
+    def test_numbers_of_deleted_messages_are_free(self, database: Database, sink: Sink) -> None:
+        """Retention forgets a message whole."""
+        assert sink.commit(plan([row(seq=1, source=1, fingerprint=1)]), "c", 1, 0).stored == 1
+        with database.write() as connection:
+            connection.execute(sa.delete(messages))
+            connection.execute(sa.delete(rollup_queue))
+        later = row(seq=1, source=1, fingerprint=1, ts=NOW + 1)
+        assert sink.commit(plan([later]), "c", 2, 0) == Committed(1, 0)
+
+    def test_times_from_1970_to_tomorrow(self, database: Database, sink: Sink) -> None:
+        """Ten years of slow clocks, and one that is fast."""
+        rows = [
+            row(ts=ts) for ts in (0, 1_420_070_400_000, *range(NOW - 3650 * DAY, NOW, 30 * DAY))
+        ]
+        rows.append(row(ts=NOW + 400 * DAY))
+        assert sink.commit(plan(rows), "c", 1, 0) == Committed(len(rows), 0)
+        assert stored(database) == rows
+
+    def test_two_sinks_one_database(self, database: Database, open_sink: OpenSink) -> None:
+        one, other = open_sink(), open_sink()
+        rows = [row(ts=NOW + n, fingerprint=5) for n in range(50)]
+        assert one.commit(plan(rows), "one", 1, 0) == Committed(50, 0)
+        assert other.commit(plan(rows[25:]), "other", 1, 0) == Committed(0, 25)
+        assert one.commit(plan([row()]), "one", 2, 0) == Committed(1, 0)
+        assert len(stored(database)) == 51
+
+
+class TestLatest:
+    COLUMNS = (latest.c.device_id, latest.c.channel_id, latest.c.ts, latest.c.payload)
+
+    def test_never_goes_back(self, database: Database, sink: Sink) -> None:
+        for number, (ts, payload) in enumerate(
+            [(NOW, "a"), (NOW - 1, "late"), (NOW, "the same time, later"), (NOW - DAY, "late")]
+        ):
+            sink.commit(plan([row(ts=ts, payload=payload)]), "c", number, 0)
+        assert all_of(database, *self.COLUMNS) == [(1, 1, NOW, "the same time, later")]
+        sink.commit(plan([row(ts=NOW + 1, payload="b")]), "c", 9, 0)
+        assert all_of(database, *self.COLUMNS) == [(1, 1, NOW + 1, "b")]
+
+    def test_two_topics_of_one_channel(self, database: Database, sink: Sink) -> None:
+        """Routes are told apart by topic; the newest of them all counts."""
+        one = plan([row(ts=NOW + 2, payload="newest")])
+        one.newest |= plan([row(ts=NOW + 1, payload="older")]).newest
+        one.newest |= plan([row(2, ts=NOW, payload="another")]).newest
+        sink.commit(one, "c", 1, 0)
+        assert all_of(database, *self.COLUMNS) == [
+            (1, 1, NOW + 2, "newest"),
+            (2, 1, NOW, "another"),
+        ]
+
+
+class TestStates:
+    COLUMNS = (
+        device_state.c.device_id,
+        device_state.c.last_seen_at,
+        device_state.c.online,
+        device_state.c.online_at,
+        device_state.c.firmware,
+        device_state.c.metadata,
+        device_state.c.metadata_at,
+    )
+
+    def state(self, database: Database, sink: Sink, *states: State) -> tuple[Any, ...]:
+        for number, state in enumerate(states):
+            sink.commit(Plan(states={1: state}), "c", number, 0)
+        (found,) = all_of(database, *self.COLUMNS)
+        return found[1:]
+
+    def test_seen(self, database: Database, sink: Sink) -> None:
+        found = self.state(database, sink, State(NOW + 5), State(NOW))
+        assert found == (NOW + 5, None, None, None, None, None)
+
+    def test_online_since(self, database: Database, sink: Sink) -> None:
+        on, off = [State(NOW + n, online=n != 2) for n in (0, 1)], State(NOW + 2, online=False)
+        assert self.state(database, sink, *on)[1:3] == (True, NOW)
+        assert self.state(database, sink, State(NOW + 1))[1:3] == (True, NOW)
+        assert self.state(database, sink, off)[1:3] == (False, NOW + 2)
+        assert self.state(database, sink, State(NOW + 3, online=True))[1:3] == (True, NOW + 3)
+
+    def test_what_is_not_said_stays(self, database: Database, sink: Sink) -> None:
+        found = self.state(
+            database, sink, State(NOW, online=True, firmware="1.2"), State(NOW + 1, firmware="1.3")
+        )
+        assert found == (NOW + 1, True, NOW, "1.3", None, None)
+        assert self.state(database, sink, State(NOW + 2)) == (NOW + 2, True, NOW, "1.3", None, None)
+
+    def test_metadata_is_merged(self, database: Database, sink: Sink) -> None:
+        found = self.state(
+            database,
+            sink,
+            State(NOW, metadata={"ip": "10.0.0.1", "rssi": -70, "ok": True, "v": 1.5}),
+            State(NOW + 1, metadata={"rssi": -60, 'ssid "x"\\': "Büro"}),
+            State(NOW + 2, firmware="1.3"),
+        )
+        assert json.loads(found[4]) == {
+            "ip": "10.0.0.1",
+            "rssi": -60,
+            "ok": True,
+            "v": 1.5,
+            'ssid "x"\\': "Büro",
+        }
+        assert found[5] == NOW + 1
+
+    def test_many_devices(self, database: Database, sink: Sink) -> None:
+        states = {
+            n: State(NOW + n, online=(None, True, False)[n % 3], firmware=str(n) if n % 2 else None)
+            for n in range(1, 500)
+        }
+        sink.commit(Plan(states=states), "c", 1, 0)
+        found = {r[0]: r[1:5] for r in all_of(database, *self.COLUMNS)}
+        assert found == {
+            n: (s.last_seen_at, s.online, None if s.online is None else s.last_seen_at, s.firmware)
+            for n, s in states.items()
+        }
+
+
+class TestDeadLettersAndStrangers:
+    def test_kept_as_they_came(self, database: Database, sink: Sink) -> None:
+        letters = [dead(1), dead(2, topic="a\0b", tenant="home"), dead(3, tenant="x" * 1000)]
+        sink.commit(Plan(dead=letters), "c", 1, 0)
+        c = dead_letters.c
+        found = all_of(database, c.received_at, c.reason, c.detail, c.size, c.payload)
+        assert found == [(d.received_at, d.reason, d.detail, d.size, d.payload) for d in letters]
+        assert counted(database)["dead_letters"] == 3
+
+    def test_the_oldest_go_first(self, database: Database, open_sink: OpenSink) -> None:
+        sink = open_sink(dead_letters_max=5)
+        for batch in range(4):
+            sink.commit(Plan(dead=[dead(batch * 3 + n) for n in range(3)]), "c", batch, 0)
+        kept = [r[0] - NOW for r in all_of(database, dead_letters.c.received_at)]
+        assert kept == [7, 8, 9, 10, 11]
+
+    def test_strangers_are_counted(self, database: Database, sink: Sink) -> None:
+        sink.commit(with_strangers(stranger("a", 2), stranger("b")), "c", 1, 0)
+        sink.commit(with_strangers(stranger("a", 3, at=NOW + 5)), "c", 2, 0)
+        c = strangers.c
+        assert all_of(database, c.name, c.first_seen_at, c.last_seen_at, c.messages) == [
+            ("a", NOW, NOW + 5, 5),
+            ("b", NOW, NOW, 1),
+        ]
+
+    def test_only_so_many_strangers(self, database: Database, open_sink: OpenSink) -> None:
+        sink = open_sink(strangers_max=3)
+        sink.commit(with_strangers(stranger("b"), stranger("a")), "c", 1, 0)
+        sink.commit(
+            with_strangers(stranger("z"), stranger("c"), stranger("a"), stranger("d")), "c", 2, 0
+        )
+        assert all_of(database, strangers.c.name, strangers.c.messages) == [
+            ("a", 2),
+            ("b", 1),
+            ("z", 1),
+        ]
+
+    def test_a_name_that_no_device_can_have(self, database: Database, sink: Sink) -> None:
+        """It must not stop the batch; whether it is listed is the engine's own affair."""
+        sink.commit(with_strangers(stranger("x" * 60_000), stranger("\0")), "c", 1, 0)
+        assert len(all_of(database, dead_letters.c.id)) == 2
+
+
+class TestBookkeeping:
+    def test_ledger(self, database: Database, sink: Sink) -> None:
+        entries = [(1, 0xFFFF_FFFF), (65_535, 0)]
+        sink.commit(plan([row()], packets=entries), "c", 4, 0)
+        sink.commit(plan([row()], packets=entries[:1]), "c", 5, 0)
+        sink.commit(plan([row()], packets=entries), "another", 1, 0)
+        sink.commit(plan([row()]), "c", 6, 0)  # nothing to acknowledge: no entry
+        assert sink.ledger("c") == [(4, pack(entries)), (5, pack(entries[:1]))]
+        sink.commit(plan([row()], packets=entries), "c", 7, 4)
+        assert [batch for batch, _ in sink.ledger("c")] == [5, 7]
+        assert len(all_of(database, ingest_ledger.c.batch)) == 3
+        assert sink.ledger("nobody") == []
+
+    def test_counters(self, database: Database, sink: Sink) -> None:
+        first = plan([row(fingerprint=1), row(fingerprint=1)])
+        first.repeated, first.dropped_metrics = 4, 6
+        sink.commit(first, "c", 1, 0)
+        sink.commit(plan([row(fingerprint=1), row()]), "c", 2, 0)
+        assert counted(database) == {
+            "batches": 2,
+            "messages_stored": 2,
+            "messages_duplicate": 4 + 1 + 1,
+            "metrics_dropped": 6,
+        }
+
+    def test_versions(self, database: Database, sink: Sink) -> None:
+        assert sink.versions() == (0, 0)
+        with database.write() as connection:
+            connection.execute(
+                sa.insert(versions),
+                [{"name": "devices", "value": 3}, {"name": "dialects", "value": 4}],
+            )
+        assert sink.versions() == (3, 4)
+
+    def test_an_empty_plan(self, database: Database, sink: Sink) -> None:
+        assert sink.commit(Plan(), "c", 1, 0) == Committed(0, 0)
+
+
+class TestRollUpQueue:
+    """Each batch says which rows it added, in ids that no other batch has."""
+
+    @pytest.mark.parametrize("many", [3, 100], ids=["few", "many"])
+    def test_spans_hold_the_rows_of_one_batch(
+        self, database: Database, open_sink: OpenSink, many: int
+    ) -> None:
+        one, other = open_sink(), open_sink()
+        batches = [
+            [row(batch + 1, ts=NOW + n, fingerprint=1) for n in range(many)] for batch in range(4)
+        ]
+        batches[1].append(batches[0][0])  # a repetition leaves its number out
+        for number, rows in enumerate(batches):
+            (one, other)[number % 2].commit(plan(rows), "c", number, 0)
+        one.commit(plan(batches[0]), "c", 9, 0)  # nothing new, nothing to roll up
+        queue = all_of(database, *rollup_queue.c)
+        assert len(queue) == 4
+        found: list[int] = []
+        for first, last, first_ts, last_ts, claimed in queue:
+            with database.read() as connection:
+                within = connection.execute(
+                    sa.select(messages.c.device_id, messages.c.ts).where(
+                        messages.c.id.between(first, last)
+                    )
+                ).all()
+            assert len(within) == many
+            assert (first_ts, last_ts, claimed) == (NOW, NOW + many - 1, False)
+            assert {ts for _, ts in within} == set(range(NOW, NOW + many))
+            found += {device for device, _ in within}
+        assert sorted(found) == [1, 2, 3, 4]
+
+
+class TestRefused:
+    @pytest.mark.parametrize("many", [0, 100], ids=["few", "many"])
+    @pytest.mark.parametrize(
+        "bad", [row(ts=2**63), row(payload="\ud800"), row(seq=2**70)], ids=["ts", "text", "seq"]
+    )
+    def test_nothing_of_the_batch_is_written(
+        self, database: Database, sink: Sink, bad: Any, many: int
+    ) -> None:
+        good = [row(2, ts=NOW + n) for n in range(many + 1)]
+        with pytest.raises(NotStorable):
+            sink.commit(plan([*good, bad], packets=[(1, 1)]), "c", 1, 0)
+        assert stored(database) == []
+        assert counted(database) == {}
+        assert sink.ledger("c") == []
+        assert sink.commit(plan(good), "c", 1, 0) == Committed(many + 1, 0)
+
+
+# What a payload decides: its sequence number and whether it has a time.
+PAYLOADS = {1: (None, 0), 2: (0, 0), 3: (0, 1), 4: (0, 2), 5: (1, 1)}
+
+
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    batches=st.lists(
+        st.lists(
+            st.tuples(st.integers(1, 2), st.integers(0, 2), st.sampled_from(sorted(PAYLOADS))),
+            max_size=45,
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_like_a_set(
+    database: Database, sink: Sink, batches: list[list[tuple[int, int, int]]]
+) -> None:
+    """Whatever repeats, in a batch or between batches: as if kept in two sets."""
+    with database.write() as connection:
+        for table in (messages, latest, rollup_queue):
+            connection.execute(sa.delete(table))
+    by_time: set[tuple[int, int, int]] = set()
+    by_number: set[tuple[int, int, int]] = set()
+    for number, batch in enumerate(batches):
+        rows, new = [], 0
+        for device, time, mark in batch:
+            seq, source = PAYLOADS[mark]
+            rows.append(row(device, ts=NOW + time, seq=seq, source=source, fingerprint=mark))
+            counts = source != 0 and seq is not None
+            if (device, time, mark) in by_time or (counts and (device, seq, mark) in by_number):
+                continue
+            new += 1
+            by_time.add((device, time, mark))
+            if counts and seq is not None:
+                by_number.add((device, seq, mark))
+        assert sink.commit(plan(rows), "c", number, 0) == Committed(new, len(rows) - new)
+    assert {(r[0], r[2] - NOW, r[6]) for r in stored(database)} == by_time
