@@ -74,15 +74,17 @@ def simulate(
         )
     if rate is not None and total_rate is not None:
         raise Invalid("--rate and --total-rate exclude each other.", hint="Give one.", code="usage")
-    if (rate if rate is not None else 1) <= 0 or (total_rate or 1) <= 0:
+    if any(given is not None and given <= 0 for given in (rate, total_rate)):
         raise Invalid("A rate must be more than 0.", hint="0.1 is one message in ten seconds.")
     seconds = seconds_of(duration) if duration else None
-    with session.open() as platform:
+    from mooring.simulate.enrol import own_prefix  # noqa: PLC0415 - start-up time
+
+    with session.open() as platform, own_prefix(platform.settings.data_dir) as prefix:
         spoken = list(platform.catalogue.all()) if demo else [platform.catalogue.get(dialect or "")]
         count = devices or (DEMO_DEVICES if demo else DEVICES)
         each = total_rate / (count * len(spoken)) if total_rate else rate
         _need_broker(platform, tls=tls)
-        enrolled = _enrol(session, platform, spoken, count, tenant)
+        enrolled = _enrol(session, platform, spoken, count, tenant=tenant, prefix=prefix)
         try:
             plan = _plan(
                 platform,
@@ -132,7 +134,13 @@ def _need_broker(platform: App, *, tls: bool) -> None:
 
 
 def _enrol(
-    session: Session, platform: App, dialects: Sequence[Dialect], count: int, tenant: str
+    session: Session,
+    platform: App,
+    dialects: Sequence[Dialect],
+    count: int,
+    *,
+    tenant: str,
+    prefix: str,
 ) -> list[tuple[Dialect, Enrolled]]:
     from mooring.simulate.enrol import Passwords, enrol  # noqa: PLC0415 - start-up time
 
@@ -155,6 +163,7 @@ def _enrol(
                 dialect,
                 count,
                 tenant=tenant,
+                prefix=prefix,
                 on_each=one,
             )
             found += [(dialect, each) for each in ready]

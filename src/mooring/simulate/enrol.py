@@ -6,9 +6,12 @@ file only its owner can read. Only devices with the label ``simulated`` are ever
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,12 +20,14 @@ from mooring.access.instance import write_private
 from mooring.devices.model import Device, NewDevice
 from mooring.devices.service import Devices
 from mooring.dialects.model import Dialect
-from mooring.errors import Conflict, NotFound
+from mooring.errors import Conflict, NotFound, TooMany
 
-__all__ = ["LABEL", "Enrolled", "Passwords", "enrol", "made_up_mac"]
+__all__ = ["LABEL", "Enrolled", "Passwords", "enrol", "made_up_mac", "own_prefix"]
 
 LABEL = "simulated"
 FILE = "simulated.json"
+LOCK = "simulated.lock"
+RUNS_MOST = 1000  # at the same time on one data directory
 SAVE_EVERY = 25  # a device whose password was lost is removed and added anew
 
 
@@ -40,36 +45,74 @@ class Enrolled:
 
 
 class Passwords:
-    """Username → password of simulated devices, in one file (0600)."""
+    """Username → password of simulated devices, in one file (0600).
+
+    Several runs may use it at once: each writes only what it has changed itself.
+    """
 
     def __init__(self, data_dir: Path) -> None:
-        self._path = data_dir / FILE
-        self._known: dict[str, str] = {}
-        self._unsaved = 0
-        try:
-            found = json.loads(self._path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
-            found = {}  # without a password a device is added anew
-        if isinstance(found, dict):
-            self._known = {str(k): v for k, v in found.items() if isinstance(v, str)}
+        self._directory = data_dir
+        self._known = self._read()
+        self._changed: dict[str, str | None] = {}
 
     def get(self, username: str) -> str | None:
         return self._known.get(username)
 
     def put(self, username: str, password: str) -> None:
-        self._known[username] = password
-        self._unsaved += 1
-        if self._unsaved >= SAVE_EVERY:
+        self._known[username] = self._changed[username] = password
+        if len(self._changed) >= SAVE_EVERY:
             self.save()
 
     def forget(self, username: str) -> None:
         if self._known.pop(username, None) is not None:
-            self._unsaved += 1
+            self._changed[username] = None
 
     def save(self) -> None:
-        if self._unsaved:
-            write_private(self._path, json.dumps(self._known, indent=1) + "\n")
-            self._unsaved = 0
+        if not self._changed:
+            return
+        with (self._directory / f".{FILE}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            merged: dict[str, str | None] = {**self._read(), **self._changed}
+            known = {name: word for name, word in merged.items() if word is not None}
+            write_private(self._directory / FILE, json.dumps(known, indent=1) + "\n")
+        self._known, self._changed = known, {}
+
+    def _read(self) -> dict[str, str]:
+        try:
+            found = json.loads((self._directory / FILE).read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return {}  # without a password a device is added anew
+        if not isinstance(found, dict):
+            return {}
+        return {str(name): word for name, word in found.items() if isinstance(word, str)}
+
+
+@contextmanager
+def own_prefix(data_dir: Path) -> Iterator[str]:
+    """How the devices of this run are called, so that two runs at once share none.
+
+    ``sim`` for the first, ``sim2`` for one beside it; the kernel gives a prefix back when its
+    run ends, however it ends.
+
+    Raises:
+        TooMany: a thousand runs are going on.
+    """
+    # Byte n of the file is locked by run n. Not inherited by children, unlike flock.
+    descriptor = os.open(data_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        yield _first_free(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _first_free(descriptor: int) -> str:
+    for number in range(RUNS_MOST):
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, number)
+        except OSError:
+            continue  # another run's
+        return "sim" if number == 0 else f"sim{number + 1}"
+    raise TooMany(f"{RUNS_MOST} simulations run already.", hint="End some of them.")
 
 
 def enrol(
@@ -80,11 +123,13 @@ def enrol(
     count: int,
     *,
     tenant: str = "default",
+    prefix: str = "sim",
     on_each: Callable[[], None] = lambda: None,
 ) -> list[Enrolled]:
     """``count`` devices of a dialect that can log in.
 
     Args:
+        prefix: what their names begin with.
         on_each: called when one is ready.
 
     Raises:
@@ -92,7 +137,7 @@ def enrol(
     """
     found: list[Enrolled] = []
     try:
-        for name in _names(dialect):
+        for name in _names(prefix, dialect):
             if len(found) == count:
                 break
             ready = _one(devices, actor, passwords, dialect, tenant=tenant, name=name)
@@ -110,11 +155,11 @@ def made_up_mac(tenant: str, name: str) -> str:
     return ":".join(f"{byte:02X}" for byte in (0x02, *digest[:5]))
 
 
-def _names(dialect: Dialect) -> Iterator[str]:
+def _names(prefix: str, dialect: Dialect) -> Iterator[str]:
     number = 0
     while True:
         number += 1
-        yield f"sim-{dialect.name}-{number}"
+        yield f"{prefix}-{dialect.name}-{number}"
 
 
 def _one(

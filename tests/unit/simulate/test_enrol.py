@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from mooring.devices import store
 from mooring.devices.model import NewDevice
 from mooring.devices.service import Devices
 from mooring.dialects import load_all
-from mooring.simulate.enrol import LABEL, Passwords, enrol, made_up_mac
+from mooring.simulate.enrol import LABEL, Passwords, enrol, made_up_mac, own_prefix
 from mooring.simulate.figures import Figures, Latencies
 from mooring.store import migrate
 from mooring.store.engine import open_database
@@ -105,6 +107,53 @@ def test_every_dialect_can_be_enrolled(devices: Devices, tmp_path: Path) -> None
     passwords = Passwords(tmp_path)
     for dialect in devices.catalogue.all():
         assert len(enrol(devices, SYSTEM, passwords, dialect, 2)) == 2
+
+
+def test_runs_at_once_share_no_device(devices: Devices, tmp_path: Path) -> None:
+    program = (
+        "import sys, pathlib\n"
+        "from mooring.simulate.enrol import own_prefix\n"
+        "with own_prefix(pathlib.Path(sys.argv[1])) as prefix:\n"
+        "    print(prefix, flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    others = []
+    try:
+        for wanted in ("sim", "sim2", "sim3"):
+            other = subprocess.Popen(
+                [sys.executable, "-c", program, tmp_path],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            others.append(other)
+            assert other.stdout is not None
+            assert other.stdout.readline() == f"{wanted}\n"
+        others[1].kill()
+        others[1].wait()
+        with own_prefix(tmp_path) as prefix:
+            assert prefix == "sim2"
+            pulse = devices.catalogue.get("pulse")
+            [each] = enrol(devices, SYSTEM, Passwords(tmp_path), pulse, 1, prefix=prefix)
+            assert each.device.name == "sim2-pulse-1"
+    finally:
+        for other in others:
+            other.kill()
+            other.communicate()
+
+
+def test_runs_at_once_lose_no_password_of_each_other(tmp_path: Path) -> None:
+    one, two = Passwords(tmp_path), Passwords(tmp_path)
+    one.put("a", "1")
+    two.put("b", "2")
+    one.save()
+    two.save()
+    one.put("c", "3")
+    two.forget("b")
+    two.save()
+    one.save()
+    found = Passwords(tmp_path)
+    assert [found.get(name) for name in "abc"] == ["1", None, "3"]
 
 
 # ------------------------------------------------------------------------- figures
