@@ -13,11 +13,10 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
+from fastapi.exceptions import HTTPException, RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from starlette.exceptions import HTTPException
 
 from mooring.errors import Internal, Invalid, MooringError, Unauthorized, Unavailable
 
@@ -137,11 +136,8 @@ def install(api: FastAPI) -> None:
     def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         return answer_for(_explain(error.errors()), request.url.path)
 
-    @api.exception_handler(HTTPException)
     def refused(request: Request, error: HTTPException) -> JSONResponse:
-        code, detail, hint = _REFUSALS.get(
-            error.status_code, (f"http_{error.status_code}", str(error.detail), "")
-        )
+        code, detail, hint = _REFUSALS[error.status_code]
         return problem(
             error.status_code,
             code,
@@ -150,6 +146,9 @@ def install(api: FastAPI) -> None:
             path=request.url.path,
             headers=error.headers,
         )
+
+    for status in _REFUSALS:
+        api.exception_handler(status)(refused)
 
     @api.exception_handler(PoolTimeout)
     def busy(request: Request, error: PoolTimeout) -> JSONResponse:

@@ -6,12 +6,12 @@ A plain ASGI wrapper. It reads no body itself; it counts what passes.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import HTTPException
 from prometheus_client import Counter
-from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mooring.errors import Invalid, MooringError
 from mooring.http.errors import BODY_MAX_BYTES, answer_for, unexpected
@@ -27,6 +27,14 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+
+
+# ASGI 3, which the framework and the server agree on
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Guard:
@@ -60,9 +68,7 @@ class Guard:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers.setdefault(name, value)
+                message["headers"] = _with_ours(message.get("headers", []))
                 self._count(scope["method"], message["status"])
             await send(message)
 
@@ -84,6 +90,13 @@ class Guard:
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+def _with_ours(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    given = list(headers)
+    names = {name.lower() for name, _ in given}
+    ours = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+    return given + [one for one in ours if one[0] not in names]
 
 
 def _refusal(scope: Scope) -> MooringError | None:
