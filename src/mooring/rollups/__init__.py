@@ -1,0 +1,1 @@
+"""Minutes, hours and days of every metric, kept up to date beside the messages."""
