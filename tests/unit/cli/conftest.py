@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,8 +58,16 @@ def nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mooring:
     return Mooring(tmp_path / "data")
 
 
+@pytest.fixture(scope="session")
+def set_up_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory to copy: migrating takes longer than most tests here."""
+    directory = tmp_path_factory.mktemp("set-up") / "data"
+    Mooring(directory)("db", "migrate", "--data-dir", directory)
+    return directory
+
+
 @pytest.fixture
-def mooring(nothing: Mooring) -> Mooring:
+def mooring(nothing: Mooring, set_up_once: Path) -> Mooring:
     """Mooring that was set up and does not run."""
-    nothing("db", "migrate")
+    shutil.copytree(set_up_once, nothing.data_dir)
     return nothing

@@ -260,7 +260,7 @@ def test_latest(mooring: Mooring, database: Database) -> None:
         "device": "pump",
         "tenant": "default",
         "dialect": "pulse",
-        "latest": [
+        "readings": [
             {
                 "channel": "telemetry",
                 "kind": "telemetry",
@@ -439,8 +439,9 @@ def test_settings_and_where_they_come_from(
 
 def test_the_flag_wins_wherever_it_stands(nothing: Mooring, tmp_path: Path) -> None:
     other = tmp_path / "other"
-    for words in (["--data-dir", other, "config", "path"], ["config", "path", "--data-dir", other]):
-        assert nothing(*words).out == f"{other / 'mooring.toml'}\n"
+    flag, words = ("--data-dir", other), ("config", "path")
+    for line in ((*flag, *words), (*words, *flag)):
+        assert nothing(*line).out == f"{other / 'mooring.toml'}\n"
 
 
 def test_the_database_is_made_and_told_of(nothing: Mooring) -> None:

@@ -289,9 +289,9 @@ def test_uptime_rises_with_the_time(example: int, seed: int) -> None:
 
 def test_a_battery_drains_and_is_charged() -> None:
     leaf = Leaf("battery", 100, Random(1))
-    levels = [leaf.next(day * 86_400) for day in range(60)]
+    levels = [int(leaf.next(day * 86_400)) for day in range(60)]
     assert levels[0] == 100 or levels[0] > 50
-    assert min(int(level) for level in levels) < 20
+    assert min(levels) < 20
     assert any(later > earlier for earlier, later in pairwise(levels))
 
 
