@@ -197,6 +197,46 @@ throttles = Table(
     Column("failed", Integer, nullable=False),
 )
 
+certificates = Table(
+    "certificates",
+    metadata,
+    # Every certificate a device was given. Rows stay: the serial must never come again, and a
+    # revocation list is made from them.
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("serial", String(40), nullable=False, unique=True),  # lower-case hex, up to 160 bits
+    Column("username", String(300), nullable=False),
+    Column("device_id", BigId),  # whose it was when it was issued; which may be gone
+    Column("fingerprint", String(64), nullable=False),  # SHA-256, hex
+    Column("authority", String(64), nullable=False),  # the CA's fingerprint
+    Column("key_type", String(32), nullable=False),
+    Column("not_before", BigInteger, nullable=False),
+    Column("not_after", BigInteger, nullable=False),
+    Column("issued_at", BigInteger, nullable=False),
+    Column("pem", Text, nullable=False),
+    Column("own_key", Boolean, nullable=False),  # made on the device
+    Column("revoked_at", BigInteger),
+    Column("reason", String(32)),
+    # Since when the broker has refused it and no session of its device is left from before.
+    Column("enforced_at", BigInteger),
+    sqlite_autoincrement=True,
+)
+Index("ix_certificates_username", certificates.c.username)
+Index(
+    "ix_certificates_unenforced",
+    certificates.c.revoked_at,
+    sqlite_where=text("revoked_at IS NOT NULL AND enforced_at IS NULL"),
+    postgresql_where=text("revoked_at IS NOT NULL AND enforced_at IS NULL"),
+)
+
+sightings = Table(
+    "sightings",
+    metadata,
+    # The newest CA a device has been seen to rely on.
+    Column("username", String(300), primary_key=True),
+    Column("authority", String(64), nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+
 outbox = Table(
     "outbox",
     metadata,
@@ -439,6 +479,19 @@ retention_progress = Table(
     Column("days", Integer, primary_key=True, autoincrement=False),
     Column("done_id", BigInteger, nullable=False),
 )
+
+sequences = Table(
+    "sequences",
+    metadata,
+    # The gap ledger: which of a device's numbers are committed (mooring.ingest.sequences).
+    Column("device_id", BigId, primary_key=True, autoincrement=False),
+    Column("upto", BigInteger, nullable=False),
+    Column("above", Text, nullable=False, server_default="[]"),  # JSON: [[first, last], …]
+    Column("lost", BigInteger, nullable=False, server_default="0"),
+    Column("gap_since", BigInteger),  # since when something is missing; NULL: nothing is
+    Column("asked_at", BigInteger),  # when the device was last asked for it
+)
+Index("ix_sequences_gap_since", sequences.c.gap_since)
 
 dead_letters = Table(
     "dead_letters",

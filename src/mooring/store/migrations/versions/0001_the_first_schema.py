@@ -50,6 +50,42 @@ def upgrade() -> None:
         batch_op.create_index("ix_broker_events_username_id", ["username", "id"], unique=False)
 
     op.create_table(
+        "certificates",
+        sa.Column(
+            "id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        sa.Column("serial", sa.String(length=40), nullable=False),
+        sa.Column("username", sa.String(length=300), nullable=False),
+        sa.Column("device_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("fingerprint", sa.String(length=64), nullable=False),
+        sa.Column("authority", sa.String(length=64), nullable=False),
+        sa.Column("key_type", sa.String(length=32), nullable=False),
+        sa.Column("not_before", sa.BigInteger(), nullable=False),
+        sa.Column("not_after", sa.BigInteger(), nullable=False),
+        sa.Column("issued_at", sa.BigInteger(), nullable=False),
+        sa.Column("pem", sa.Text(), nullable=False),
+        sa.Column("own_key", sa.Boolean(), nullable=False),
+        sa.Column("revoked_at", sa.BigInteger(), nullable=True),
+        sa.Column("reason", sa.String(length=32), nullable=True),
+        sa.Column("enforced_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_certificates")),
+        sa.UniqueConstraint("serial", name=op.f("uq_certificates_serial")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("certificates", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_certificates_unenforced",
+            ["revoked_at"],
+            unique=False,
+            sqlite_where=sa.text("revoked_at IS NOT NULL AND enforced_at IS NULL"),
+            postgresql_where=sa.text("revoked_at IS NOT NULL AND enforced_at IS NULL"),
+        )
+        batch_op.create_index("ix_certificates_username", ["username"], unique=False)
+
+    op.create_table(
         "channels",
         sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
         sa.Column("dialect", sa.String(length=64), nullable=False),
@@ -293,6 +329,31 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "sequences",
+        sa.Column(
+            "device_id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column("upto", sa.BigInteger(), nullable=False),
+        sa.Column("above", sa.Text(), server_default="[]", nullable=False),
+        sa.Column("lost", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("gap_since", sa.BigInteger(), nullable=True),
+        sa.Column("asked_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("device_id", name=op.f("pk_sequences")),
+    )
+    with op.batch_alter_table("sequences", schema=None) as batch_op:
+        batch_op.create_index("ix_sequences_gap_since", ["gap_since"], unique=False)
+
+    op.create_table(
+        "sightings",
+        sa.Column("username", sa.String(length=300), nullable=False),
+        sa.Column("authority", sa.String(length=64), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("username", name=op.f("pk_sightings")),
+    )
+    op.create_table(
         "strangers",
         sa.Column("dialect", sa.String(length=64), nullable=False),
         sa.Column("tenant", sa.String(length=128), nullable=False),
@@ -528,6 +589,11 @@ def downgrade() -> None:
     op.drop_table("throttles")
     op.drop_table("tenants")
     op.drop_table("strangers")
+    op.drop_table("sightings")
+    with op.batch_alter_table("sequences", schema=None) as batch_op:
+        batch_op.drop_index("ix_sequences_gap_since")
+
+    op.drop_table("sequences")
     op.drop_table("rollups")
     op.drop_table("rollup_state")
     op.drop_table("rollup_queue")
@@ -561,6 +627,15 @@ def downgrade() -> None:
     op.drop_table("dead_letters")
     op.drop_table("counters")
     op.drop_table("channels")
+    with op.batch_alter_table("certificates", schema=None) as batch_op:
+        batch_op.drop_index("ix_certificates_username")
+        batch_op.drop_index(
+            "ix_certificates_unenforced",
+            sqlite_where=sa.text("revoked_at IS NOT NULL AND enforced_at IS NULL"),
+            postgresql_where=sa.text("revoked_at IS NOT NULL AND enforced_at IS NULL"),
+        )
+
+    op.drop_table("certificates")
     with op.batch_alter_table("broker_events", schema=None) as batch_op:
         batch_op.drop_index("ix_broker_events_username_id")
 
