@@ -129,6 +129,9 @@ class Settings(BaseModel):
     ingest_linger_ms: float = _field(
         5.0, "How long a busy ingest waits for a fuller batch.", ge=0, le=1000
     )
+    gap_seconds: float = _field(
+        60.0, "How long a sequence number may be missing before the device is asked for it.", gt=0
+    )
     payload_max_bytes: int = _field(262_144, "A larger payload becomes a dead letter.", ge=1)
     payload_max_depth: int = _field(32, "A deeper nested payload becomes a dead letter.", ge=1)
     payload_max_metrics: int = _field(256, "Readings taken from one message.", ge=1)
@@ -136,6 +139,27 @@ class Settings(BaseModel):
     dead_letters_max: int = _field(1_000_000, "Dead letters kept; the oldest go first.", ge=1)
     broker_events_max: int = _field(1_000_000, "Broker log events kept; the oldest go first.", ge=1)
     strangers_max: int = _field(10_000, "Unknown devices listed; further ones are counted.", ge=1)
+
+    # Credentials
+    claim_days: int = _field(
+        7, "How long a claim code is good, unless it says otherwise.", ge=1, le=3650
+    )
+    claim_attempts_per_minute: int = _field(
+        10, "Wrong claim codes or old passwords from one address before it has to wait.", ge=1
+    )
+    claim_attempts_all_per_minute: int = _field(600, "The same from all addresses together.", ge=1)
+    accept_wait_seconds: float = _field(
+        5.0, "How long a claim waits for the broker to take the new login.", ge=0, le=60
+    )
+    rotate_after_days: int = _field(
+        0, "Passwords older than this are rotated by themselves; 0: never.", ge=0
+    )
+    recover_days: int = _field(
+        30, "How long a password that was given up can still recover its device.", ge=0
+    )
+    http_url: str | None = _field(
+        None, "Where devices reach HTTP; made from the public host and the port when empty."
+    )
 
     # People
     session_hours: float = _field(12.0, "How long a login token is good.", gt=0)

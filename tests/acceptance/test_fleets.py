@@ -121,9 +121,7 @@ def test_every_quality_of_service_is_stored(
     wait_until(lambda: platform.stored(login) == before + 1, f"the QoS {qos} message")
 
 
-def test_a_device_reaches_nobody_elses_topics(
-    platform: Platform, fleet: dict[str, Login]
-) -> None:
+def test_a_device_reaches_nobody_elses_topics(platform: Platform, fleet: dict[str, Login]) -> None:
     mine = fleet["smarthome"]
     neighbour = platform.add("ESP32_002", "smarthome", "--tenant", "1")
     stranger = platform.add("ESP32_003", "smarthome", "--tenant", "2")
@@ -144,9 +142,7 @@ def test_a_device_reaches_nobody_elses_topics(
     assert platform.stored(stranger) == 0
 
 
-def test_a_device_hears_its_own_commands_only(
-    platform: Platform, fleet: dict[str, Login]
-) -> None:
+def test_a_device_hears_its_own_commands_only(platform: Platform, fleet: dict[str, Login]) -> None:
     mine = fleet["iotflow"]
     client = platform.connect(mine)
     client.subscribe(mine.topics["command"])

@@ -99,8 +99,10 @@ def test_broker_stopped_and_started(platform: Platform, load: list[Publisher]) -
     pid = int(Path(platform.data_dir / "broker" / "mosquitto.pid").read_text())
     os.kill(pid, signal.SIGTERM)
     wait_until(
-        lambda: (platform.data_dir / "broker" / "mosquitto.pid").exists()
-        and int((platform.data_dir / "broker" / "mosquitto.pid").read_text() or 0) != pid,
+        lambda: (
+            (platform.data_dir / "broker" / "mosquitto.pid").exists()
+            and int((platform.data_dir / "broker" / "mosquitto.pid").read_text() or 0) != pid
+        ),
         "a new broker",
         timeout=40,
     )

@@ -49,7 +49,7 @@ class Publisher:
         client.username_pw_set(login.username, login.password)
         client.on_publish = self._on_publish
         client.max_inflight_messages_set(WINDOW)
-        client.reconnect_delay_set(0.2, 1)
+        client.reconnect_delay_set(1, 1)
         client.connect("127.0.0.1", port)
         client.loop_start()
         self._client = client

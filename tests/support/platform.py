@@ -44,7 +44,8 @@ class Platform:
 
     def __init__(self, data_dir: Path, *, env: Mapping[str, str] | None = None) -> None:
         self.ports = {
-            name: free_port() for name in ("http_port", "mqtt_port", "mqtt_tls_port", "mqtt_ws_port")
+            name: free_port()
+            for name in ("http_port", "mqtt_port", "mqtt_tls_port", "mqtt_ws_port")
         }
         settings = {f"MOORING_{name.upper()}": str(port) for name, port in self.ports.items()}
         self.cli = Cli(data_dir, settings | dict(env or {}))
@@ -71,7 +72,10 @@ class Platform:
 
     def add(self, name: str, dialect: str, *words: str) -> Login:
         answer = self.cli("device", "add", name, "--dialect", dialect, *words, "--json").json()
-        assert answer["accepted_by_broker"] is True
+        if answer["accepted_by_broker"] is not True:
+            waiting = self.rows("SELECT action, username, attempts, error FROM outbox")
+            said = self.up.log() if self.up is not None else ""
+            raise AssertionError(f"the broker was not told of {name}: {waiting}\n{said}")
         return Login(
             answer["device"],
             answer["tenant"],
@@ -105,11 +109,11 @@ class Platform:
     def pid(self, role: str) -> int:
         """The process that does this work now."""
 
-        def found() -> int | None:
+        def found() -> int:
             rows = self.rows(
                 "SELECT pid FROM processes WHERE role = ? ORDER BY started_at DESC LIMIT 1", role
             )
-            return int(rows[0][0]) if rows else None
+            return int(rows[0][0]) if rows else 0
 
         return wait_until(found, f"a process {role}")
 

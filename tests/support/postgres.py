@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import secrets
@@ -91,8 +92,28 @@ class Postgres:
         if made.returncode:
             raise AssertionError(f"initdb ended with {made.returncode}:\n{made.stderr}")
 
+    def crash(self) -> None:
+        """SIGKILL for every process of the server at once, as when the machine loses power but
+        for what the kernel still writes. ``restart`` brings it back."""
+        if self._child is None:
+            raise RuntimeError("This server was not started.")
+        children = subprocess.run(
+            ["pgrep", "-P", str(self.pid)], capture_output=True, text=True, check=True
+        ).stdout.split()
+        self._child.process.kill()
+        for number in children:
+            with contextlib.suppress(ProcessLookupError):  # it has noticed by itself
+                os.kill(int(number), signal.SIGKILL)
+        self._child.process.wait(20)
+
+    def restart(self) -> None:
+        """Starts the same cluster again, on the same port."""
+        if self._directory is None:
+            raise RuntimeError("This server was not started.")
+        self._start_server(self._directory)
+
     def _start_server(self, directory: Path) -> None:
-        self.port = free_port()
+        self.port = self.port or free_port()
         settings = {
             "listen_addresses": "127.0.0.1",
             "port": str(self.port),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 from zlib import crc32
 
 import msgspec
@@ -21,11 +21,14 @@ from mooring.dialects.model import Kind
 from mooring.dialects.payload import BadPayload, Decoded, PayloadLimits, TimeSource
 from mooring.ingest.ledger import Ledger
 from mooring.ingest.routing import Route, RouteTable, Unroutable
+from mooring.ingest.sequences import Range, parse_ranges
 from mooring.link.protocol import Broken
 
 __all__ = ["DeadLetter", "MessageRow", "Plan", "Planner", "State", "Stranger"]
 
 TIME_SOURCES = {TimeSource.DEVICE: 0, TimeSource.RECEIVED: 1, TimeSource.IMPLAUSIBLE: 2}
+
+_SequenceNumber = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 
 # device_id, channel_id, ts, received_at, seq, time_source, fingerprint, payload
 MessageRow = tuple[int, int, int, int, int | None, int, int, str]
@@ -75,6 +78,7 @@ class Plan:
     dead: list[DeadLetter] = field(default_factory=list)
     strangers: dict[tuple[str, str, str], Stranger] = field(default_factory=dict)
     sequences: dict[int, list[int]] = field(default_factory=dict)  # device → numbers
+    lost: dict[int, list[Range]] = field(default_factory=dict)  # device → what it gave up
     packets: list[tuple[int, int]] = field(default_factory=list)  # packet id, checksum
     repeated: int = 0  # known from the ledger; nothing to write
     dropped_metrics: int = 0
@@ -157,6 +161,9 @@ class Planner:
                 newest[route] = (row, decoded)
             if seq is not None:
                 plan.sequences.setdefault(route.device_id, []).append(seq)
+            if route.kind is Kind.EVENT and decoded.body is not None and "lost" in decoded.body:
+                gone = parse_ranges(decoded.body["lost"])
+                plan.lost.setdefault(route.device_id, []).extend(gone)
         for one in broken or ():
             self._unreadable(plan, one, received_at)
         self._states(plan)
@@ -245,6 +252,10 @@ class Planner:
                 packet.payload[: self._keep_bytes],
             )
         )
+        # It is kept here and will not get better: the device need not send it again.
+        seq = sequence_of(packet.payload, route.channel.payload.sequence)
+        if seq is not None:
+            plan.sequences.setdefault(route.device_id, []).append(seq)
         # It spoke, so it is there, whatever it said.
         plan.states.setdefault(route.device_id, State(received_at))
 
@@ -261,6 +272,17 @@ class Planner:
                 broken.raw[: self._keep_bytes],
             )
         )
+
+
+def sequence_of(payload: bytes, path: tuple[str, ...] | None) -> int | None:
+    """The sequence number of a payload that is otherwise bad, where it can be read at all."""
+    if path is None or len(path) != 1:
+        return None
+    try:
+        raw = msgspec.json.decode(payload, type=dict[str, msgspec.Raw]).get(path[0])
+        return None if raw is None else msgspec.json.decode(raw, type=_SequenceNumber)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
 
 
 def metadata_text(state: State) -> str | None:

@@ -15,11 +15,13 @@ __all__ = [
     "COUNT",
     "DEAD",
     "FORGET",
+    "GAPS",
     "INSERT",
     "LATEST",
     "LEDGER",
     "NUMBERS",
     "QUEUE",
+    "SET_GAPS",
     "STATE",
     "STRANGERS",
     "TRIM_DEAD",
@@ -98,6 +100,17 @@ STRANGERS = (
     " ON CONFLICT (dialect, tenant, name) DO UPDATE SET"
     " last_seen_at = excluded.last_seen_at, messages = s.messages + excluded.messages,"
     " last_topic = excluded.last_topic"
+)
+GAPS = (
+    "SELECT device_id, upto, above, lost FROM sequences WHERE device_id = ANY(%s::bigint[])"
+    " ORDER BY device_id FOR UPDATE"
+)
+SET_GAPS = (
+    "INSERT INTO sequences AS s (device_id, upto, above, lost, gap_since)"
+    " SELECT * FROM unnest(%s::bigint[], %s::bigint[], %b::text[], %s::bigint[], %s::bigint[])"
+    " ON CONFLICT (device_id) DO UPDATE SET upto = excluded.upto, above = excluded.above,"
+    " lost = excluded.lost, gap_since = CASE WHEN excluded.gap_since IS NULL THEN NULL"
+    " ELSE coalesce(s.gap_since, excluded.gap_since) END"
 )
 LEDGER = (
     "INSERT INTO ingest_ledger (client_id, batch, packets) VALUES (%s, %s, %s)"

@@ -54,6 +54,7 @@ class Registry:
 
     by_name: dict[tuple[str, str | None, str], Device] = field(default_factory=dict)
     by_mac: dict[tuple[str, str | None, str], Device] = field(default_factory=dict)
+    by_id: dict[int, Device] = field(default_factory=dict)
 
     @classmethod
     def of(cls, devices: Iterable[Device], catalogue: Catalogue) -> Registry:
@@ -63,6 +64,7 @@ class Registry:
                 continue
             tenanted = catalogue.get(device.dialect).tenanted
             scope = device.tenant if tenanted else None
+            registry.by_id[device.id] = device
             registry.by_name[device.dialect, scope, device.name] = device
             if device.mac:
                 registry.by_mac[device.dialect, scope, normal_mac(device.mac)] = device
@@ -99,6 +101,8 @@ class RouteTable:
         channel_ids: Mapping[tuple[str, str], int],
         limits: PayloadLimits,
     ) -> None:
+        self._catalogue = catalogue
+        self._down_topics: dict[tuple[Kind, int], str | None] = {}
         self._router = Router(catalogue.all(), cache_limit=1)
         self._registry = registry
         self._channel_ids = channel_ids
@@ -114,6 +118,23 @@ class RouteTable:
             self._cache.clear()
         self._cache[topic] = found
         return found
+
+    def down_topic(self, kind: Kind, device_id: int) -> str | None:
+        """Where a device listens for receipts or for what is asked of it again; ``None`` where
+        its dialect has no such channel."""
+        key = (kind, device_id)
+        if key not in self._down_topics:
+            self._down_topics[key] = self._find_down_topic(kind, device_id)
+        return self._down_topics[key]
+
+    def _find_down_topic(self, kind: Kind, device_id: int) -> str | None:
+        device = self._registry.by_id.get(device_id)
+        if device is None:
+            return None
+        for channel in self._catalogue.get(device.dialect).of_kind(kind):
+            for topic in channel.addresses(device.identity):
+                return topic
+        return None
 
     def _resolve(self, topic: str) -> Route | Unroutable:
         matches = self._router.match(topic)

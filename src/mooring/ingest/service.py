@@ -20,15 +20,19 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
+import msgspec
+
 from mooring.devices.service import Devices
 from mooring.dialects import Catalogue, load_all
+from mooring.dialects.model import Kind
 from mooring.dialects.payload import PayloadLimits
-from mooring.errors import DatabaseUnavailable
-from mooring.ingest import channels
+from mooring.errors import DatabaseUnavailable, MooringError
+from mooring.ingest import channels, gap_store
 from mooring.ingest.ledger import Ledger
 from mooring.ingest.pacing import Pace
 from mooring.ingest.plan import DeadLetter, Plan, Planner
 from mooring.ingest.routing import Registry, RouteTable
+from mooring.ingest.sequences import gaps, receipt
 from mooring.ingest.sink import Committed, NotStorable, Sink
 from mooring.link.protocol import Batch, Link, Subscription
 from mooring.settings import Settings
@@ -41,6 +45,9 @@ Answer = TypeVar("Answer")
 log = logging.getLogger(__name__)
 
 RETRY_FIRST, RETRY_MOST = 0.05, 2.0
+GAP_AGAIN = 5  # a device is asked again after this many times the wait
+GAP_DEVICES = 200  # asked at once
+GAP_RANGES = 100  # named in one request; the lowest first
 WATCH_SECONDS = 0.5  # how soon a quiet ingest follows a changed dialect
 
 
@@ -88,6 +95,7 @@ class Ingest:
         self._sink_thread = ThreadPoolExecutor(1, "sink") if sink.waits else None
         self._client_id = settings.ingest_client_id
         self._batch_max = settings.ingest_batch_max
+        self._gap_seconds = settings.gap_seconds
         self._limits = PayloadLimits(
             max_bytes=settings.payload_max_bytes,
             max_depth=settings.payload_max_depth,
@@ -109,7 +117,9 @@ class Ingest:
         """Until ``stop``; a batch that was taken is still committed and acknowledged."""
         await self._follow_changes()
         await self._link.start(timeout=30)
+        self._loop = asyncio.get_running_loop()
         watching = asyncio.create_task(self._watch(), name="watch dialects")
+        asking = asyncio.create_task(self._ask_for_gaps(), name="ask for gaps")
         stopping = asyncio.create_task(stop.wait())
         try:
             while not stop.is_set():
@@ -121,6 +131,7 @@ class Ingest:
                 await self._store(taking.result())
         finally:
             watching.cancel()
+            asking.cancel()
             stopping.cancel()
             await self._link.close()
             if self._sink_thread is not None:
@@ -135,6 +146,7 @@ class Ingest:
         plan = self._planner.plan(batch.packets, now_ms(), batch.broken)
         committed = await self._commit(plan)
         self._link.acknowledge(batch)
+        self._give_receipts(committed)
         self._count(plan, batch, committed)
 
     async def _commit(self, plan: Plan) -> Committed:
@@ -204,6 +216,49 @@ class Ingest:
         figures.batches += 1
         figures.largest_batch = max(figures.largest_batch, len(batch.packets))
         figures.rate = self._pace.rate
+
+    # ------------------------------------------------------------------ receipts
+
+    def _give_receipts(self, committed: Committed) -> None:
+        """Tells devices that number how far everything is committed. QoS 0: a device that
+        misses one sends again, and gets the next."""
+        told = []
+        for device_id, numbers in committed.numbers.items():
+            topic = self._planner.routes.down_topic(Kind.RECEIPT, device_id)
+            if topic is not None:
+                told.append((topic, msgspec.json.encode(receipt(numbers))))
+        if told:
+            self._link.publish_many(told)
+
+    async def _ask_for_gaps(self) -> None:
+        """Asks devices for what has been missing for a while, one process at a time."""
+        while True:
+            await asyncio.sleep(self._gap_seconds / 4)
+            try:
+                await asyncio.to_thread(self._overdue, now_ms())
+            except MooringError as exc:
+                log.warning("gaps were not asked for: %s", exc)
+
+    def _overdue(self, at: int) -> None:
+        wait = int(self._gap_seconds * 1000)
+        with self._database.write() as connection:
+            # Asked and noted in one transaction: a second ingest process finds it done.
+            found = gap_store.overdue(
+                connection,
+                missing_since=at - wait,
+                asked_before=at - GAP_AGAIN * wait,
+                limit=GAP_DEVICES,
+            )
+            if not found:
+                return
+            gap_store.asked(connection, [one.device_id for one in found], at)
+        messages = []
+        for one in found:
+            topic = self._planner.routes.down_topic(Kind.REREQUEST, one.device_id)
+            if topic is not None:
+                missing = gaps(one.numbers)[:GAP_RANGES]
+                messages.append((topic, msgspec.json.encode({"missing": missing})))
+        self._loop.call_soon_threadsafe(self._link.publish_many, messages)
 
     # ------------------------------------------------------------------ changes
 

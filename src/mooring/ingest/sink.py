@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from mooring.ingest.plan import Plan
+from mooring.ingest.sequences import Numbers
 
 __all__ = ["Committed", "NotStorable", "Sink"]
 
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What a commit did: rows added, and rows that were there already."""
+    """What a commit did.
+
+    Attributes:
+        stored: rows added.
+        duplicates: rows that were there already.
+        numbers: device → what is committed of it now, for devices that number.
+    """
 
     stored: int
     duplicates: int
+    numbers: Mapping[int, Numbers] = field(default_factory=dict)
 
 
 class NotStorable(Exception):

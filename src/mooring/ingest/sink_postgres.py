@@ -30,6 +30,7 @@ from mooring.errors import DatabaseUnavailable
 from mooring.ingest import postgres_statements as sql
 from mooring.ingest.ledger import pack
 from mooring.ingest.plan import MessageRow, Plan, metadata_text
+from mooring.ingest.sequences import Numbers, merge, pack_ranges, unpack_ranges
 from mooring.ingest.sink import Committed, NotStorable
 from mooring.store import partitions
 from mooring.store.engine import now_ms
@@ -215,7 +216,8 @@ class PostgresSink:
             return attempt.committed
         rows = _first_seen(cursor, plan.messages)
         stored = self._store(cursor, spans, rows, copying=copying) if rows else 0
-        attempt.committed = Committed(stored, len(plan.messages) - stored)
+        numbers = _write_numbers(cursor, plan) if plan.sequences or plan.lost else {}
+        attempt.committed = Committed(stored, len(plan.messages) - stored, numbers)
         with connection.pipeline():
             if stored:
                 first, last = _times(rows)
@@ -263,19 +265,20 @@ class PostgresSink:
         copying: bool,
     ) -> int:
         """Adds the messages that are not there yet, and says how many that were."""
-        numbered = list(zip(chain(*spans), *zip(*rows, strict=True), strict=False))
+        ids = list(chain(*spans))
         if copying:
             try:
                 with cursor.copy(sql.COPY) as copy:
                     copy.set_types(sql.COPY_TYPES)
-                    for row in numbered:
-                        copy.write_row(row)
+                    for number, row in zip(ids, rows, strict=False):
+                        copy.write_row((number, *row))
             except errors.UniqueViolation:
                 cursor.execute("ROLLBACK TO before")
             else:
                 return len(rows)
-        *numbers, payloads = zip(*numbered, strict=True)
-        cursor.execute(sql.INSERT, (*map(_array, numbers), list(payloads)))
+        *numbers, payloads = zip(*rows, strict=True)
+        columns = (ids[: len(rows)], *numbers)
+        cursor.execute(sql.INSERT, (*map(_array, columns), list(payloads)))
         self._repeats = cursor.rowcount < len(rows)
         return cursor.rowcount
 
@@ -371,6 +374,41 @@ def _write_states(cursor: psycopg.Cursor[Any], plan: Plan) -> None:
                 [metadata_text(state) for state in states],
             ),
         )
+
+
+def _write_numbers(cursor: psycopg.Cursor[Any], plan: Plan) -> dict[int, Numbers]:
+    """The gap ledger: read under lock, merged, written where it changed.
+
+    Two ingest processes that both meet a device for the first time do not lock each other
+    out; one then forgets what the other has. That claims less than is committed, and the
+    device sends those readings once more.
+    """
+    devices = sorted(plan.sequences.keys() | plan.lost.keys())
+    rows = cursor.execute(sql.GAPS, (_array(devices),)).fetchall()
+    before = {row[0]: Numbers(row[1], unpack_ranges(row[2]), row[3]) for row in rows}
+    after = {
+        device: merge(
+            before.get(device, Numbers()),
+            plan.sequences.get(device, ()),
+            plan.lost.get(device, ()),
+        )
+        for device in devices
+    }
+    changed = [device for device in devices if after[device] != before.get(device)]
+    if changed:
+        at = now_ms()
+        numbers = [after[device] for device in changed]
+        cursor.execute(
+            sql.SET_GAPS,
+            (
+                _array(changed),
+                _array(n.upto for n in numbers),
+                [pack_ranges(n.above) for n in numbers],
+                _array(n.lost for n in numbers),
+                _array(at if n.above else None for n in numbers),
+            ),
+        )
+    return after
 
 
 def _count(cursor: psycopg.Cursor[Any], plan: Plan, committed: Committed) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 from mooring.errors import DatabaseUnavailable
 from mooring.ingest.ledger import pack
 from mooring.ingest.plan import Plan, metadata_text
+from mooring.ingest.sequences import Numbers, merge, pack_ranges, unpack_ranges
 from mooring.ingest.sink import Committed, NotStorable
-from mooring.store.engine import sqlite_pragmas
+from mooring.store.engine import now_ms, sqlite_pragmas
 
 __all__ = ["SqliteSink"]
 
@@ -67,6 +68,13 @@ _COUNT = (
 _ROLL_UP = (
     "INSERT INTO rollup_queue (first_id, last_id, first_ts, last_ts, claimed)"
     " VALUES (last_insert_rowid() - ?, last_insert_rowid(), ?, ?, 0)"
+)
+_NUMBERS = "SELECT upto, above, lost FROM sequences WHERE device_id = ?"
+_SET_NUMBERS = (
+    "INSERT INTO sequences (device_id, upto, above, lost, gap_since) VALUES (?, ?, ?, ?, ?)"
+    " ON CONFLICT (device_id) DO UPDATE SET upto = excluded.upto, above = excluded.above,"
+    " lost = excluded.lost, gap_since = CASE WHEN excluded.gap_since IS NULL THEN NULL"
+    " ELSE coalesce(gap_since, excluded.gap_since) END"
 )
 _LEDGER = "INSERT OR REPLACE INTO ingest_ledger (client_id, batch, packets) VALUES (?, ?, ?)"
 _FORGET = "DELETE FROM ingest_ledger WHERE client_id = ? AND batch <= ?"
@@ -162,11 +170,12 @@ class SqliteSink:
                 if value
             ],
         )
+        numbers = self._write_numbers(plan) if plan.sequences or plan.lost else {}
         if plan.packets:
             connection.execute(_LEDGER, (client_id, batch, pack(plan.packets)))
             if forget:
                 connection.execute(_FORGET, (client_id, forget))
-        return Committed(stored, duplicates)
+        return Committed(stored, duplicates, numbers)
 
     def _write_states(self, plan: Plan) -> None:
         seen, said = [], []
@@ -185,6 +194,27 @@ class SqliteSink:
                 )
         self._connection.executemany(_SEEN, seen)
         self._connection.executemany(_STATE, said)
+
+    def _write_numbers(self, plan: Plan) -> dict[int, Numbers]:
+        told = {}
+        at = now_ms()
+        for device in plan.sequences.keys() | plan.lost.keys():
+            row = self._connection.execute(_NUMBERS, (device,)).fetchone()
+            before = Numbers(row[0], unpack_ranges(row[1]), row[2]) if row else Numbers()
+            after = merge(before, plan.sequences.get(device, ()), plan.lost.get(device, ()))
+            told[device] = after
+            if after != before:
+                self._connection.execute(
+                    _SET_NUMBERS,
+                    (
+                        device,
+                        after.upto,
+                        pack_ranges(after.above),
+                        after.lost,
+                        at if after.above else None,
+                    ),
+                )
+        return told
 
     def _write_dead(self, plan: Plan) -> None:
         self._connection.executemany(

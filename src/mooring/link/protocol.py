@@ -94,6 +94,11 @@ class Link(Protocol):
         """
         ...
 
+    def publish_many(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        """Sends QoS 0 messages in one write; silently nothing while not connected, because
+        what goes this way (receipts, live views) is sent again by its own rules."""
+        ...
+
     async def subscribe(self, subscriptions: Sequence[Subscription]) -> None:
         """Makes these the subscriptions: adds what is new, drops what is not named."""
         ...

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from mooring.ingest.ledger import pack
 from mooring.ingest.plan import Plan, State
+from mooring.ingest.sequences import Numbers
 from mooring.ingest.sink import Committed, NotStorable, Sink
 from mooring.store.engine import Database
 from mooring.store.schema import (
@@ -431,3 +432,31 @@ def test_like_a_set(
                 by_number.add((device, seq, mark))
         assert sink.commit(plan(rows), "c", number, 0) == Committed(new, len(rows) - new)
     assert {(r[0], r[2] - NOW, r[6]) for r in stored(database)} == by_time
+
+
+class TestNumbers:
+    """The gap ledger: what a receipt may say."""
+
+    def test_grows_with_each_batch_and_survives_a_new_sink(self, sink: Sink) -> None:
+        first = plan([row(seq=n) for n in (1, 2, 5)])
+        first.sequences = {1: [1, 2, 5]}
+        told = sink.commit(first, "c", 1, 0).numbers
+        assert told == {1: Numbers(2, ((5, 5),))}
+        second = plan([row(seq=n) for n in (3, 4)])
+        second.sequences = {1: [4, 3], 2: [7]}
+        told = sink.commit(second, "c", 2, 0).numbers
+        assert told == {1: Numbers(5), 2: Numbers(0, ((7, 7),))}
+
+    def test_a_repetition_is_answered_again(self, sink: Sink) -> None:
+        for batch in (1, 2):
+            again = plan([])
+            again.sequences = {1: [1]}
+            assert sink.commit(again, "c", batch, 0).numbers == {1: Numbers(1)}
+
+    def test_what_a_device_gave_up_closes_the_gap(self, sink: Sink) -> None:
+        gap = plan([])
+        gap.sequences = {1: [1, 9]}
+        sink.commit(gap, "c", 1, 0)
+        lost = plan([])
+        lost.lost = {1: [(2, 8)]}
+        assert sink.commit(lost, "c", 2, 0).numbers == {1: Numbers(9, (), 7)}

@@ -1,0 +1,124 @@
+"""The gap ledger: which of a device's numbers are committed, and which are missing.
+
+Pure. A device that numbers its readings keeps each until a receipt covers it. ``Ledger`` says
+up to where everything is committed, and which ranges above that are. It never claims more
+than is committed: when there are too many ranges to remember, the highest are forgotten, the
+device sends those again, and they are recognised as repetitions.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+__all__ = [
+    "RANGES_MAX",
+    "Numbers",
+    "Range",
+    "gaps",
+    "merge",
+    "pack_ranges",
+    "parse_ranges",
+    "receipt",
+    "unpack_ranges",
+]
+
+Range = tuple[int, int]  # first and last, both included
+
+RANGES_MAX = 1000  # ranges remembered above ``upto`` for one device
+RECEIPT_RANGES = 50  # ranges in one receipt; the rest follows in later ones
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """What is committed of one device.
+
+    Attributes:
+        upto: every number from 1 to here is committed or lost for good; 0: none.
+        above: committed ranges beyond, in order, apart from each other and from ``upto``.
+        lost: how many numbers the device has said it no longer has.
+    """
+
+    upto: int = 0
+    above: tuple[Range, ...] = ()
+    lost: int = 0
+
+    @property
+    def highest(self) -> int:
+        return self.above[-1][1] if self.above else self.upto
+
+    def holds(self, number: int) -> bool:
+        return number <= self.upto or any(a <= number <= b for a, b in self.above)
+
+
+def merge(numbers: Numbers, committed: Iterable[int], lost: Sequence[Range] = ()) -> Numbers:
+    """With these numbers committed, and these ranges given up by the device."""
+    ranges = list(numbers.above)
+    ranges += ((n, n) for n in committed if n > numbers.upto)
+    gone = 0
+    for first, last in lost:
+        first = max(first, numbers.upto + 1)  # noqa: PLW2901 - below that nothing is missing
+        if first <= last:
+            gone += _missing_in(numbers, first, last)
+            ranges.append((first, last))
+    ranges.sort()
+    upto = numbers.upto
+    above: list[Range] = []
+    for first, last in ranges:
+        if first <= upto + 1:
+            upto = max(upto, last)
+        elif above and first <= above[-1][1] + 1:
+            above[-1] = (above[-1][0], max(above[-1][1], last))
+        else:
+            above.append((first, last))
+    return replace(numbers, upto=upto, above=tuple(above[:RANGES_MAX]), lost=numbers.lost + gone)
+
+
+def gaps(numbers: Numbers) -> list[Range]:
+    """The missing ranges, lowest first: between ``upto`` and the highest number seen."""
+    missing: list[Range] = []
+    expected = numbers.upto + 1
+    for first, last in numbers.above:
+        missing.append((expected, first - 1))
+        expected = last + 1
+    return missing
+
+
+def receipt(numbers: Numbers) -> dict[str, object]:
+    """What the device is told."""
+    told: dict[str, object] = {"upto": numbers.upto}
+    if numbers.above:
+        told["also"] = [list(r) for r in numbers.above[:RECEIPT_RANGES]]
+    return told
+
+
+def pack_ranges(ranges: Sequence[Range]) -> str:
+    """For the database."""
+    return json.dumps(ranges, separators=(",", ":"))
+
+
+def unpack_ranges(text: str) -> tuple[Range, ...]:
+    return tuple((first, last) for first, last in json.loads(text))
+
+
+def parse_ranges(said: object) -> list[Range]:
+    """What a device says it has lost: ``[[first, last], …]``; anything else is passed over."""
+    if not isinstance(said, list):
+        return []
+    return [
+        (pair[0], pair[1])
+        for pair in said[:RANGES_MAX]
+        if isinstance(pair, list)
+        and len(pair) == 2
+        and all(isinstance(n, int) and not isinstance(n, bool) for n in pair)
+        and 0 < pair[0] <= pair[1]
+    ]
+
+
+def _missing_in(numbers: Numbers, first: int, last: int) -> int:
+    """How many numbers of this range are neither committed nor known as lost."""
+    total = last - first + 1
+    for a, b in numbers.above:
+        total -= max(0, min(last, b) - max(first, a) + 1)
+    return total

@@ -1,0 +1,74 @@
+"""Work that one process at a time does: whoever holds the lease, for as long as it renews it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+
+import sqlalchemy as sa
+
+from mooring.store.engine import Database, now_ms
+from mooring.store.schema import leases
+
+__all__ = ["Lease"]
+
+LEASE_MS = 15_000
+
+
+class Lease:
+    """A claim to one kind of work.
+
+    Args:
+        name: of the work.
+        lease_ms: how long it is held without being renewed; a killed holder's work waits so
+            long for the next one.
+    """
+
+    def __init__(self, database: Database, name: str, *, lease_ms: int = LEASE_MS) -> None:
+        self._database = database
+        self._name = name
+        self._lease_ms = lease_ms
+        self._holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+        self._until = 0
+
+    def held(self) -> bool:
+        """Takes or renews it; whether it is ours now.
+
+        Raises:
+            DatabaseUnavailable: it cannot be asked.
+        """
+        at = now_ms()
+        if at < self._until - 2 * self._lease_ms // 3:
+            return True
+        until = at + self._lease_ms
+        with self._database.write() as connection:
+            taken = connection.execute(
+                sa.update(leases)
+                .where(
+                    leases.c.name == self._name,
+                    sa.or_(leases.c.holder == self._holder, leases.c.until <= at),
+                )
+                .values(holder=self._holder, until=until)
+            ).rowcount
+            if not taken:
+                there = connection.execute(
+                    sa.select(leases.c.name).where(leases.c.name == self._name)
+                ).first()
+                if there is None:
+                    connection.execute(
+                        sa.insert(leases).values(name=self._name, holder=self._holder, until=until)
+                    )
+                    taken = 1
+        self._until = until if taken else 0
+        return bool(taken)
+
+    def release(self) -> None:
+        """Lets the next one have it at once."""
+        self._until = 0
+        with self._database.write() as connection:
+            connection.execute(
+                sa.delete(leases).where(
+                    leases.c.name == self._name, leases.c.holder == self._holder
+                )
+            )
