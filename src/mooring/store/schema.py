@@ -242,7 +242,7 @@ outbox = Table(
     metadata,
     # What the broker still has to be told. Written in the transaction of the change itself.
     Column("id", BigId, primary_key=True, autoincrement=True),
-    Column("action", String(16), nullable=False),  # put | remove | kick
+    Column("action", String(16), nullable=False),  # put | remove | kick | replace
     Column("username", String(300), nullable=False),
     Column("sealed_secret", LargeBinary),  # encrypted with the instance key; gone once applied
     Column("created_at", BigInteger, nullable=False),
@@ -252,6 +252,33 @@ outbox = Table(
     sqlite_autoincrement=True,
 )
 Index("ix_outbox_username", outbox.c.username)
+
+broker_users = Table(
+    "broker_users",
+    metadata,
+    # Logins of the broker that are no devices: bridges, dashboards, accounts taken over from
+    # another broker. Their names are not those of devices.
+    Column("username", String(300), primary_key=True),
+    Column("verifier", String(200)),  # $7$…; NULL: nobody gets in until it has a password
+    Column("publish", Text, nullable=False, server_default="[]"),  # JSON: topic filters
+    Column("subscribe", Text, nullable=False, server_default="[]"),
+    Column("note", String(200), nullable=False, server_default=""),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+broker_requests = Table(
+    "broker_requests",
+    metadata,
+    # What only the process that runs the broker can do: asked for by others, done by it.
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("action", String(16), nullable=False),  # compare | sync | reload | migrate
+    Column("argument", Text, nullable=False, server_default="{}"),  # JSON
+    Column("actor", String(200), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False, server_default="waiting"),
+    Column("result", Text, nullable=False, server_default="{}"),  # JSON
+    sqlite_autoincrement=True,
+)
 
 users = Table(
     "users",

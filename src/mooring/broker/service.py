@@ -1,0 +1,144 @@
+"""What one can do with broker users. Each function is one transaction.
+
+As with devices, a change commits together with its outbox row and its audit entry, and the
+broker follows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
+
+from mooring.access import store as access
+from mooring.access import verifiers
+from mooring.access.actor import Actor, Role
+from mooring.access.instance import Instance
+from mooring.broker import store
+from mooring.broker.users import BrokerUser, check_new, check_password
+from mooring.errors import Conflict, NotFound
+from mooring.store.engine import Database
+from mooring.store.schema import devices
+
+__all__ = ["BrokerUsers", "taken_by_device"]
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerUsers:
+    """Broker users of one installation.
+
+    Attributes:
+        service: the platform's own usernames, which nobody else may have.
+    """
+
+    database: Database
+    instance: Instance
+    service: tuple[str, ...] = ()
+
+    def create(
+        self, actor: Actor, user: BrokerUser, *, password: str | None = None, reason: str = ""
+    ) -> tuple[str, list[int]]:
+        """Adds a user; generates its password unless one is given.
+
+        Returns:
+            The password, shown this once, and the outbox numbers to wait for.
+
+        Raises:
+            Invalid: the name, a filter or the given password breaks a rule.
+            Conflict: the name is taken by another user or by a device.
+        """
+        actor.require(Role.ADMIN)
+        check_new(user, service=self.service)
+        secret = _secret(password)
+        try:
+            with self.database.write() as connection:
+                if taken_by_device(connection, user.username):
+                    raise Conflict(
+                        f"{user.username} is the username of a device.",
+                        hint="Choose another name.",
+                        code="username_taken",
+                    )
+                store.insert_many(connection, [(user, verifiers.make(secret))])
+                change = self._put(connection, user.username, secret)
+                access.record(connection, actor, "broker_user.create", user.username, reason=reason)
+        except IntegrityError as exc:
+            raise Conflict(
+                f"The broker has a user {user.username} already.",
+                hint="Choose another name, or delete that one first.",
+                code="username_taken",
+            ) from exc
+        return secret, [change]
+
+    def set_password(
+        self, actor: Actor, username: str, *, password: str | None = None, reason: str = ""
+    ) -> tuple[str, list[int]]:
+        """Gives a user a new password; its sessions end. Returns as ``create`` does.
+
+        Raises:
+            NotFound: no such user.
+        """
+        actor.require(Role.ADMIN)
+        secret = _secret(password)
+        with self.database.write() as connection:
+            if not store.set_verifier(connection, username, verifiers.make(secret)):
+                raise _unknown(username)
+            change = self._put(connection, username, secret)
+            access.record(connection, actor, "broker_user.password", username, reason=reason)
+        return secret, [change]
+
+    def delete(self, actor: Actor, username: str, *, reason: str = "") -> list[int]:
+        """Deletes a user; its sessions end. Returns the outbox numbers to wait for.
+
+        Raises:
+            NotFound: no such user.
+        """
+        actor.require(Role.ADMIN)
+        with self.database.write() as connection:
+            if not store.delete(connection, username):
+                raise _unknown(username)
+            change = access.enqueue(connection, "remove", username)
+            access.record(connection, actor, "broker_user.delete", username, reason=reason)
+        return [change]
+
+    def get(self, actor: Actor, username: str) -> BrokerUser:
+        """Raises ``NotFound`` when there is no such user."""
+        actor.require(Role.VIEWER)
+        with self.database.read() as connection:
+            user = store.find(connection, username)
+        if user is None:
+            raise _unknown(username)
+        return user
+
+    def page(self, actor: Actor, *, limit: int = 50, after: str = "") -> list[BrokerUser]:
+        """Users by name, from the one after ``after``."""
+        actor.require(Role.VIEWER)
+        with self.database.read() as connection:
+            return store.listed(connection, limit=limit, after=after)
+
+    def _put(self, connection: Connection, username: str, secret: str) -> int:
+        return access.enqueue(
+            connection, "put", username, sealed_secret=self.instance.seal(secret)
+        )
+
+
+def taken_by_device(connection: Connection, username: str) -> bool:
+    """Whether a device logs in under this name."""
+    statement = sa.select(devices.c.id).where(devices.c.username == username)
+    return connection.execute(statement).first() is not None
+
+
+def _secret(password: str | None) -> str:
+    if password is None:
+        return verifiers.new_password()
+    check_password(password)
+    return password
+
+
+def _unknown(username: str) -> NotFound:
+    return NotFound(
+        f"The broker has no user {username}.",
+        hint="`mooring broker users list` shows them; devices are listed by `mooring device list`.",
+        code="broker_user_not_found",
+    )

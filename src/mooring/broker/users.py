@@ -1,0 +1,106 @@
+"""Broker users: logins that are no devices, with rights given as topic filters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mooring.broker.protocol import Rights
+from mooring.dialects.topics import filters_overlap, valid_filter
+from mooring.errors import Invalid
+
+__all__ = ["CONTROL", "BrokerUser", "check_new", "check_password"]
+
+CONTROL = "$CONTROL/#"
+"""Who may write there changes accounts behind the database's back."""
+
+RESERVED_PREFIXES = ("mooring.", "service:mooring", "mooring-")
+USERNAME_MAX = 300
+NOTE_MAX = 200
+FILTERS_MAX = 200
+
+PASSWORD_LEAST = 12
+"""The broker hashes with few rounds, so that a fleet can come back at once; a password that
+can be guessed would be guessed quickly."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerUser:
+    """One login. ``created_at`` is epoch milliseconds, 0 before it is stored."""
+
+    username: str
+    rights: Rights
+    note: str = ""
+    created_at: int = 0
+    has_password: bool = True
+
+
+def check_new(user: BrokerUser, *, service: Iterable[str] = ()) -> None:
+    """Refuses what no broker user can be.
+
+    Args:
+        service: the platform's own usernames.
+
+    Raises:
+        Invalid: the message names the rule.
+    """
+    name = user.username
+    if (
+        not name
+        or name != name.strip()
+        or not name.isprintable()
+        or len(name) > USERNAME_MAX
+        or name.startswith("#")
+    ):
+        raise Invalid(
+            f"{name[:64]!a} cannot be a username.",
+            hint=f"Use up to {USERNAME_MAX} printable characters without spaces at the ends.",
+            code="invalid_username",
+        )
+    if name.startswith(RESERVED_PREFIXES) or name in set(service):
+        raise Invalid(
+            f"The username {name} is the platform's own.",
+            hint="Choose another one.",
+            code="invalid_username",
+        )
+    if len(user.note) > NOTE_MAX:
+        raise Invalid(f"The note has {len(user.note)} characters; {NOTE_MAX} are allowed.")
+    for topic in (*user.rights.publish, *user.rights.subscribe):
+        _check_filter(topic)
+    if len(user.rights.publish) + len(user.rights.subscribe) > FILTERS_MAX:
+        raise Invalid(f"{name} has more than {FILTERS_MAX} topic filters.")
+
+
+def _check_filter(topic: str) -> None:
+    if not valid_filter(topic) or not topic.isprintable() or topic != topic.strip():
+        raise Invalid(
+            f"{topic[:64]!a} is not a topic filter.",
+            hint="+ stands for one level and # for the rest: home/+/status, home/#.",
+            code="invalid_filter",
+        )
+    if "%u" in topic or "%c" in topic:
+        raise Invalid(
+            f"The filter {topic!a} holds %u or %c, which brokers replace.",
+            hint="Write the username itself.",
+            code="invalid_filter",
+        )
+    if filters_overlap(topic, CONTROL):
+        raise Invalid(
+            "A broker user may not write to the broker's own control topics.",
+            hint="Accounts are changed through Mooring.",
+            code="invalid_filter",
+        )
+
+
+def check_password(password: str) -> None:
+    """Refuses a given password that is too short.
+
+    Raises:
+        Invalid: it has fewer than ``PASSWORD_LEAST`` characters.
+    """
+    if len(password) < PASSWORD_LEAST:
+        raise Invalid(
+            f"The password has {len(password)} characters; {PASSWORD_LEAST} are needed.",
+            hint="Better still, leave it out and let one be generated.",
+            code="password_too_short",
+        )
