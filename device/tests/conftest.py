@@ -1,118 +1,17 @@
-"""Real servers for the tests: Mosquitto, a small platform, an HTTP server, certificates."""
+"""Fixtures: a broker, a platform and a web server, each of them real and a test's own."""
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import signal
-import socket
-import subprocess
-import threading
-import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import paho.mqtt.client as paho
 import pytest
 from hypothesis import settings
 
-from mooring_device import Backoff, Credentials, Options
-from mooring_device.credentials import native_topics
+from device_servers import Mosquitto, Platform, Web
 
 settings.register_profile("device", deadline=None, max_examples=150)
 settings.load_profile("device")
-
-QUICK = Options(
-    backoff=Backoff(floor=0.02, first=0.1, cap=0.3, stable=1000.0),
-    receipt_timeout=2.0,
-    drain_rate=0.0,
-    heartbeat=0.0,
-    connect_timeout=5.0,
-    linger=0.0,
-)
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
-def until(condition: Callable[[], Any], what: str, timeout: float = 30.0) -> Any:
-    """Wait until ``condition`` gives something true, and answer with it."""
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.02)
-    raise AssertionError(f"not within {timeout:.0f} s: {what}")
-
-
-class Mosquitto:
-    """A real Mosquitto on a port of its own. ``lines`` go into its configuration."""
-
-    def __init__(self, folder: Path, *lines: str, port: int = 0) -> None:
-        self.folder = folder
-        self.port = port or free_port()
-        self.config = folder / "mosquitto.conf"
-        as_root = ["user root"] if os.geteuid() == 0 else []
-        self.config.write_text(
-            "\n".join(
-                [
-                    *as_root,
-                    "per_listener_settings false",
-                    "persistence true",
-                    f"persistence_location {folder}/",
-                    "autosave_on_changes true",
-                    "autosave_interval 1",
-                    "max_queued_messages 0",
-                    f"listener {self.port} 127.0.0.1",
-                    *(lines or ["allow_anonymous true"]),
-                ]
-            )
-            + "\n"
-        )
-        self.process: subprocess.Popen[bytes] | None = None
-        self.start()
-
-    def start(self) -> None:
-        program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
-        with (self.folder / "mosquitto.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [program, "-c", str(self.config), "-v"], stdout=log, stderr=log
-            )
-        until(self._answers, "Mosquitto answers", 15)
-
-    def _answers(self) -> bool:
-        assert self.process is not None
-        assert self.process.poll() is None, self.log
-        try:
-            socket.create_connection(("127.0.0.1", self.port), 0.5).close()
-        except OSError:
-            return False
-        return True
-
-    @property
-    def log(self) -> str:
-        return (self.folder / "mosquitto.log").read_text("utf-8", "replace")
-
-    def reload(self) -> None:
-        assert self.process is not None
-        self.process.send_signal(signal.SIGHUP)
-
-    def kill(self) -> None:
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.terminate()
-            self.process.wait()
 
 
 @pytest.fixture
@@ -124,155 +23,11 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
     server.stop()
 
 
-def passwords(folder: Path, **users: str) -> Path:
-    """A Mosquitto password file; through standard input, never as an argument."""
-    file = folder / "passwd"
-    file.write_text("".join(f"{name}:{secret}\n" for name, secret in users.items()))
-    file.chmod(0o600)
-    subprocess.run(["mosquitto_passwd", "-U", str(file)], check=True)
-    return file
-
-
-class Platform:
-    """The least a platform does: commit what is numbered, tell by receipts.
-
-    ``hold`` keeps it from committing; ``withhold`` lets it commit without receipts.
-    """
-
-    def __init__(
-        self, port: int, base: str = "mooring/default/d1", login: tuple[str, str] | None = None
-    ) -> None:
-        self.base = base
-        self.stored: dict[int, dict[str, Any]] = {}
-        self.copies: dict[int, int] = {}
-        self.messages: list[tuple[str, Any]] = []
-        self.arrival: list[int] = []
-        self.hold = False
-        self.withhold = False
-        self._lock = threading.Lock()
-        client = self.client = paho.Client(
-            paho.CallbackAPIVersion.VERSION2, client_id="platform", clean_session=False
-        )
-        if login:
-            client.username_pw_set(*login)
-        client.on_message = self._on_message
-        client.on_connect = lambda c, *_: c.subscribe(f"{base}/#", 1)
-        client.reconnect_delay_set(1, 1)
-        client.connect("127.0.0.1", port, keepalive=10)
-        client.loop_start()
-        until(client.is_connected, "the platform is connected")
-
-    def _on_message(self, client: Any, userdata: Any, message: Any) -> None:
-        kind = message.topic[len(self.base) + 1 :]
-        if kind in ("receipt", "rerequest", "config", "firmware") or kind.startswith("command/"):
-            return
-        body = json.loads(message.payload) if message.payload else None
-        if self.hold and isinstance(body, dict) and "seq" in body:
-            return
-        with self._lock:
-            self.messages.append((kind, body))
-            if isinstance(body, dict) and "seq" in body:
-                seq = body["seq"]
-                self.stored.setdefault(seq, body)
-                self.copies[seq] = self.copies.get(seq, 0) + 1
-                self.arrival.append(seq)
-        if not self.withhold and isinstance(body, dict) and "seq" in body:
-            self.receipt()
-
-    def receipt(self) -> None:
-        upto, also = self.covered()
-        self.say("receipt", {"upto": upto, "also": also}, qos=0)
-
-    def covered(self) -> tuple[int, list[list[int]]]:
-        with self._lock:
-            ranges: list[list[int]] = []
-            for seq in sorted(self.stored):
-                if ranges and ranges[-1][1] == seq - 1:
-                    ranges[-1][1] = seq
-                else:
-                    ranges.append([seq, seq])
-        if ranges and ranges[0][0] == 1:
-            return ranges[0][1], ranges[1:]
-        return 0, ranges
-
-    def say(self, kind: str, body: Any, *, qos: int = 1, retain: bool = False) -> None:
-        self.client.publish(f"{self.base}/{kind}", json.dumps(body), qos=qos, retain=retain)
-
-    def of(self, kind: str) -> list[Any]:
-        with self._lock:
-            return [body for k, body in self.messages if k == kind]
-
-    def close(self) -> None:
-        self.client.disconnect()
-        self.client.loop_stop()
-
-
 @pytest.fixture
 def platform(broker: Mosquitto) -> Iterator[Platform]:
     one = Platform(broker.port)
     yield one
     one.close()
-
-
-def credentials(port: int, **more: Any) -> Credentials:
-    given: dict[str, Any] = {
-        "device": "d1",
-        "host": "127.0.0.1",
-        "port": port,
-        "topics": native_topics("default", "d1"),
-        "client_id": "default:d1",
-    }
-    return Credentials(**{**given, **more})
-
-
-class Web:
-    """An HTTP server whose answers a test sets: ``routes[method + path] = function``.
-
-    A function gets (handler, body) and answers with (status, object), or writes itself and
-    answers with None.
-    """
-
-    def __init__(self) -> None:
-        self.routes: dict[str, Callable[[Any, bytes], tuple[int, Any] | None]] = {}
-        self.requests: list[tuple[str, dict[str, str], bytes]] = []
-        web = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def _serve(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                key = f"{self.command} {self.path}"
-                web.requests.append((key, dict(self.headers), body))
-                answer = web.routes.get(key, lambda *_: (404, {"title": "Not found"}))(self, body)
-                if answer is None:
-                    self.close_connection = True
-                    return
-                status, value = answer
-                data = json.dumps(value).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            do_GET = do_POST = _serve  # noqa: N815  the base class names them so
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.port = self._server.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.02,), daemon=True
-        )
-        self._thread.start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
 
 @pytest.fixture

@@ -304,7 +304,7 @@ class Device:
 
     @property
     def connected(self) -> bool:
-        """Whether the broker has accepted the device and the connection stands."""
+        """Whether the device is in service: accepted by the broker, subscribed, and still there."""
         return self._runner.up.is_set()
 
     @property

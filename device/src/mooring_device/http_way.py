@@ -59,5 +59,5 @@ class HttpWay:
             self._not_before = time.monotonic() + wait
             return 0
         self._failures = 0
-        sender.receipt(receipt)
+        sender.receipts([receipt])
         return len(batch)

@@ -35,7 +35,7 @@ class Limits:
     bytes: int = 128 * 1024 * 1024
     age_ms: int = 30 * 24 * 3600 * 1000
     reading_bytes: int = 256 * 1024
-    pending: int = 10_000
+    pending: int = 1_000
 
     def __post_init__(self) -> None:
         counts = (self.readings, self.bytes, self.reading_bytes, self.pending)

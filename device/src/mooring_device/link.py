@@ -120,6 +120,9 @@ class Link:
         self._timeout = timeout
         self._connack: Any = None
         self._last_log = ""
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(waker, selectors.EVENT_READ)
+        self._watched = 0
         client = self._client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=credentials.client_id,
@@ -194,13 +197,16 @@ class Link:
         sock: Any = self._client.socket()
         if sock is None:
             return False
-        write = self._client.want_write()
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if write else 0)
+        events = selectors.EVENT_READ
+        if self._client.want_write():
+            events |= selectors.EVENT_WRITE
+        if events != self._watched:
+            (self._selector.modify if self._watched else self._selector.register)(sock, events)
+            self._watched = events
         pending = bool(getattr(sock, "pending", int)())  # TLS may hold bytes select cannot see
-        with selectors.DefaultSelector() as selector:
-            selector.register(sock, events)
-            selector.register(self._waker, selectors.EVENT_READ)
-            ready = {key.fileobj: mask for key, mask in selector.select(0 if pending else timeout)}
+        ready = {
+            key.fileobj: mask for key, mask in self._selector.select(0 if pending else timeout)
+        }
         if self._waker in ready:
             self._waker.drain()
         mask = ready.get(sock, 0)
@@ -224,6 +230,7 @@ class Link:
         sock: Any = self._client.socket()
         if sock is not None:
             sock.close()
+        self._selector.close()
 
     @property
     def up(self) -> bool:

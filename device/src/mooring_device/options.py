@@ -36,7 +36,7 @@ class Options:
 
     limits: Limits = field(default_factory=Limits)
     synchronous: str = "FULL"
-    window: int = 500
+    window: int = 200
     receipt_timeout: float = 30.0
     drain_rate: float = 500.0
     per_live: int = 4

@@ -12,7 +12,7 @@ from mooring_device.configs import Configs
 from mooring_device.credentials import Credentials
 from mooring_device.firmware import Updates
 from mooring_device.link import Arrived
-from mooring_device.receipts import parse_receipt, parse_rerequest
+from mooring_device.receipts import Receipt, parse_receipt, parse_rerequest
 from mooring_device.rotation import offered
 from mooring_device.sender import Sender
 from mooring_device.vault import Vault
@@ -22,6 +22,13 @@ __all__ = ["ROTATE", "Router"]
 log = logging.getLogger("mooring_device")
 
 ROTATE = "rotate_credentials"  # the command that the SDK carries out itself
+
+
+def matches(topic_filter: str, topic: str) -> bool:
+    """Whether a topic is one of a filter's [MQTT-4.7]."""
+    if "+" not in topic_filter and "#" not in topic_filter:
+        return topic == topic_filter  # nearly always, and much quicker
+    return topic_matches_sub(topic_filter, topic)
 
 
 class Router:
@@ -48,27 +55,29 @@ class Router:
         self._vault = vault
         self._reconnect = reconnect
 
-    def route(self, message: Arrived, credentials: Credentials) -> None:
-        """Handle one message. A bad one is logged; it never stops the stream.
+    def route(self, message: Arrived, credentials: Credentials) -> Receipt | None:
+        """Handle one message; a receipt is handed back, so that many can be taken as one.
+        A bad message is logged; it never stops the stream.
 
         Args:
             credentials: those of the connection that the message came over.
         """
         for kind, topic in credentials.downs.items():
-            if topic_matches_sub(topic, message.topic):
+            if matches(topic, message.topic):
                 try:
+                    if kind == "receipt":
+                        return parse_receipt(message.payload)
                     self._handle(kind, message, credentials, named=topic.endswith("/+"))
                 except ValueError as exc:
                     log.warning("Not a %s, ignored: %s.", kind, exc)
-                return
+                return None
         log.info("A message on %s is for nobody here.", message.topic)
+        return None
 
     def _handle(
         self, kind: str, message: Arrived, credentials: Credentials, *, named: bool
     ) -> None:
-        if kind == "receipt":
-            self._sender.receipt(parse_receipt(message.payload))
-        elif kind == "rerequest":
+        if kind == "rerequest":
             self._sender.rerequest(parse_rerequest(message.payload))
         elif kind == "config":
             self._configs.arrived(message.payload)

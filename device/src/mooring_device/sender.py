@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mooring_device import ranges as r
@@ -100,7 +100,7 @@ class Sender:
         self.counters = Counters()
         self._store = store
         self._outbox = outbox
-        self._receipts = receipts
+        self._by_receipt = receipts
         self._window = window
         self._bucket = bucket
         self._per_live = per_live
@@ -143,7 +143,7 @@ class Sender:
         return repeats + fresh
 
     def _repeats(self, now: float, most: int) -> list[Held]:
-        due = self._window.due(now)[:most] if self._receipts else []
+        due = self._window.due(now)[:most] if self._by_receipt else []
         if not due:
             return []
         found = self._store.run(lambda tables: tables.read_some(due))
@@ -183,13 +183,17 @@ class Sender:
     def acked(self, packet_ids: list[int]) -> None:
         """The broker has these."""
         seqs = [self._packets.pop(i) for i in packet_ids if i in self._packets]
-        if seqs and not self._receipts:
+        if seqs and not self._by_receipt:
             self._delivered(r.compress(sorted(seqs)))
 
-    def receipt(self, receipt: Receipt) -> None:
-        """The platform has these."""
-        self.counters.receipts += 1
-        decision = settle(receipt, sent=self._ever_sent, last_seq=self._store.last_seq)
+    def receipts(self, receipts: Sequence[Receipt]) -> None:
+        """The platform has what these say; several are taken as one."""
+        if not receipts:
+            return
+        self.counters.receipts += len(receipts)
+        upto = max(receipt.upto for receipt in receipts)
+        also = r.normal(pair for receipt in receipts for pair in receipt.also)
+        decision = settle(Receipt(upto, also), sent=self._ever_sent, last_seq=self._store.last_seq)
         self._delivered(decision.ranges)
         self._ever_sent = r.subtract(self._ever_sent, decision.ranges)
         if isinstance(decision, Skip):

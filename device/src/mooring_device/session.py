@@ -27,6 +27,8 @@ class Session:
     """Serves one link. Used once, by the network thread.
 
     Args:
+        connected: told when the device is in service (logged in and subscribed), and when it
+            is not any more.
         proved: called once, when login, subscription and ``holds`` seconds have passed.
         stopping: asked at every turn; then the device says goodbye.
         leaving: asked at every turn; then the session ends and the next one begins.
@@ -69,7 +71,7 @@ class Session:
             keepalive=options.keepalive,
             timeout=options.connect_timeout,
         )
-        self._subscribed = 0.0  # when SUBACK came
+        self._subscribed = False
 
     def run(self) -> float:
         """Connect and serve until the end; answers with how many seconds it held.
@@ -90,7 +92,6 @@ class Session:
             self._credentials.port,
             " (TLS session resumed)" if link.resumed else "",
         )
-        self._connected(True)
         try:
             self._greet(began)
             self._serve(began)
@@ -104,7 +105,7 @@ class Session:
         if filters:
             self._link.subscribe(filters)
         else:
-            self._subscribed = now
+            self._ready()
         birth = self._presence.birth(self._credentials.topics)
         if birth:
             self._link.publish(*birth, retain=True)
@@ -143,18 +144,27 @@ class Session:
     def _take_in(self) -> None:
         link = self._link
         arrived, link.arrived = link.arrived, []
+        receipts = []
         for message in arrived:
-            self._router.route(message, self._credentials)
+            receipt = self._router.route(message, self._credentials)
+            if receipt is not None:
+                receipts.append(receipt)
             link.ack(message)
+        self._sender.receipts(receipts)
         acked, link.acked = link.acked, []
         self._sender.acked(acked)
         for _, codes in link.granted:
-            self._subscribed = time.monotonic()
+            self._ready()
             kinds = list(self._credentials.downs)
             refused = [kind for kind, code in zip(kinds, codes) if code >= FAILURE]
             if refused:
                 log.warning("The broker does not grant: %s.", ", ".join(refused))
         link.granted.clear()
+
+    def _ready(self) -> None:
+        """In service: what is sent to the device from now on reaches it."""
+        self._subscribed = True
+        self._connected(True)
 
     def _put(self, held: Held) -> int:
         topic = self._outbox.topic(held.channel, held.name)

@@ -46,7 +46,7 @@ class Store:
         limits: what it may hold.
         synchronous: ``FULL`` syncs every commit; ``NORMAL`` may lose the last ones in a
             power cut, but not when only the process dies.
-        on_commit: called from the store's thread after each commit that changed something.
+        on_commit: called from the store's thread after each commit that added something.
 
     Raises:
         StoreUnavailable: in use by another process, no right, disk full.
@@ -185,7 +185,7 @@ class Store:
         for (_, future), result in zip(batch, results):
             if future is not None:
                 future.set_result(result)
-        if self._committed != before:
+        if self._committed[0] != before[0]:
             self._on_commit()
 
     def _transact(self, batch: list[tuple[Job | New, Future[Any] | None]]) -> list[Any]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mooring_device.ranges import Ranges, compress, contains
+from mooring_device.ranges import Ranges, compress
 
 __all__ = ["Flight", "Window"]
 
@@ -34,7 +34,7 @@ class Window:
         cap: the longest time between repeats, in seconds.
     """
 
-    def __init__(self, size: int = 500, timeout: float = 30.0, cap: float = 900.0) -> None:
+    def __init__(self, size: int = 200, timeout: float = 30.0, cap: float = 900.0) -> None:
         if size < 1 or timeout <= 0 or cap < timeout:
             raise ValueError("a window needs size >= 1 and 0 < timeout <= cap")
         self.size = size
@@ -42,6 +42,7 @@ class Window:
         self.cap = cap
         self._flights: dict[int, Flight] = {}
         self._asked: set[int] = set()
+        self._next_due = float("inf")  # nothing is due before this
 
     def __len__(self) -> int:
         return len(self._flights)
@@ -64,14 +65,15 @@ class Window:
         flight = self._flights.get(seq)
         self._asked.discard(seq)
         if flight is None:
-            self._flights[seq] = Flight(now)
+            flight = self._flights[seq] = Flight(now)
         else:
             flight.sent_at = now
             flight.times += 1
+        self._next_due = min(self._next_due, now + self.wait_of(flight))
 
     def release(self, ranges: Ranges) -> list[int]:
         """Take out what a receipt or PUBACK covers; answers with what was taken out."""
-        gone = [seq for seq in self._flights if contains(ranges, seq)]
+        gone = self._among(ranges)
         self.forget(gone)
         return gone
 
@@ -83,7 +85,16 @@ class Window:
 
     def ask(self, ranges: Ranges) -> None:
         """The platform asked for these: those on their way are due at once."""
-        self._asked.update(seq for seq in self._flights if contains(ranges, seq))
+        self._asked.update(self._among(ranges))
+
+    def _among(self, ranges: Ranges) -> list[int]:
+        flights, found = self._flights, []
+        for first, last in ranges:
+            if last - first < len(flights):
+                found += [seq for seq in range(first, last + 1) if seq in flights]
+            else:
+                found += [seq for seq in flights if first <= seq <= last]
+        return found
 
     def wait_of(self, flight: Flight) -> float:
         """Seconds from the last sending to the next."""
@@ -91,13 +102,19 @@ class Window:
 
     def due(self, now: float) -> list[int]:
         """What is to be sent again now, in rising order."""
-        return sorted(
-            seq
-            for seq, flight in self._flights.items()
-            if seq in self._asked or now - flight.sent_at >= self.wait_of(flight)
-        )
+        if now < self._next_due and not self._asked:
+            return []
+        due, self._next_due = [], float("inf")
+        for seq, flight in self._flights.items():
+            at = flight.sent_at + self.wait_of(flight)
+            if seq in self._asked or now >= at:
+                due.append(seq)
+                at = now  # it stays due until it is sent
+            self._next_due = min(self._next_due, at)
+        return sorted(due)
 
     def clear(self) -> None:
         """The connection is gone: everything unreleased is to be sent again from the queue."""
         self._flights.clear()
         self._asked.clear()
+        self._next_due = float("inf")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from conftest import Web, credentials, until
+from device_servers import Web, credentials, until
 from mooring_device.backoff import Backoff
 from mooring_device.credentials import native_topics
 from mooring_device.download import Fetcher, fetcher_for

@@ -11,7 +11,7 @@ from typing import Any
 import paho.mqtt.client as paho
 import pytest
 
-from conftest import QUICK, Mosquitto, Platform, credentials, passwords, until
+from device_servers import QUICK, Mosquitto, Platform, credentials, passwords, until
 from mooring_device import Device, InvalidReading, InvalidSetting, Limits, Options
 from mooring_device.vault import Vault
 

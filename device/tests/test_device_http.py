@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from conftest import QUICK, Mosquitto, Platform, Web, credentials, free_port, passwords, until
+from device_servers import QUICK, Mosquitto, Platform, Web, credentials, free_port, passwords, until
 from mooring_device import ClaimRefused, ConnectFailed, Device, InvalidSetting, Options, Revoked
 from mooring_device.http import Api, basic_auth
 from mooring_device.identity import hardware_id

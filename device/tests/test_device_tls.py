@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from certificates import DAY, NOW, Pair, make
-from conftest import QUICK, Mosquitto, credentials, free_port, until
+from device_certificates import DAY, NOW, Pair, make
+from device_servers import QUICK, Mosquitto, credentials, free_port, until
 from mooring_device import Credentials, Device, InvalidSetting, Tls
 from mooring_device.errors import ConnectFailed
 from mooring_device.link import Link, Waker
