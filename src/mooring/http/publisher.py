@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Sequence
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as NotInTime
 
@@ -62,15 +63,27 @@ class Publisher:
         Raises:
             BrokerUnavailable: it could not be sent now.
         """
+        self.publish_all(topic, [payload], qos, retain)
+
+    def publish_all(self, topic: str, payloads: Sequence[bytes], qos: int, retain: bool) -> None:
+        """Sends several to one topic, in order; returns when the broker has all of them.
+
+        Raises:
+            BrokerUnavailable: they could not be sent now; some may have been.
+        """
         link = self._link
         if self._loop is None or link is None or not link.connected:
             raise BrokerUnavailable(
                 f"The message was not sent: {self.error or 'The broker does not answer.'}",
                 hint="Check that the broker runs (`mooring status`), then send it again.",
             )
-        sending = asyncio.run_coroutine_threadsafe(
-            link.publish(topic, payload, qos=qos, retain=retain), self._loop
-        )
+
+        async def send() -> None:
+            await asyncio.gather(
+                *(link.publish(topic, payload, qos=qos, retain=retain) for payload in payloads)
+            )
+
+        sending = asyncio.run_coroutine_threadsafe(send(), self._loop)
         try:
             sending.result(PUBLISH_SECONDS)
         except (NotInTime, CancelledError) as exc:
@@ -94,6 +107,9 @@ class Publisher:
                 self.error = str(exc)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, PAUSE_MOST)
+            except asyncio.CancelledError:
+                await link.close()
+                raise
             else:
                 self._link = link
                 return
