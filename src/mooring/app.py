@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mooring import settings as settings_module
 from mooring.access.instance import Instance, open_instance
@@ -21,6 +21,10 @@ from mooring.settings import Settings
 from mooring.store import migrate
 from mooring.store.engine import Database, open_database
 from mooring.telemetry.service import Telemetry
+
+if TYPE_CHECKING:
+    from mooring.pki.fleet.service import DeviceCertificates
+    from mooring.pki.service import PkiService
 
 __all__ = ["App", "open_app"]
 
@@ -36,6 +40,29 @@ class App:
     devices: Devices
     telemetry: Telemetry
     people: People
+
+    @property
+    def certificates(self) -> DeviceCertificates:
+        """Device certificates and the CA's changes, with roles and the audit."""
+        from mooring.pki.fleet.service import DeviceCertificates  # noqa: PLC0415 - start-up time
+        from mooring.pki.model import KeyType  # noqa: PLC0415
+        from mooring.pki.service import PkiService  # noqa: PLC0415
+        from mooring.pki.store import SqlLedger  # noqa: PLC0415
+
+        ledger = SqlLedger(self.database)
+        pki = PkiService(
+            self.settings.data_dir,
+            ledger,
+            hosts=self.settings.public_hosts,
+            key_type=KeyType(self.settings.ca_key_type),
+            held=ledger.held,
+        )
+        return DeviceCertificates(self.database, self.devices, pki, ledger)
+
+    @property
+    def pki(self) -> PkiService:
+        """The CA itself and the files that follow from it."""
+        return self.certificates.pki
 
     def endpoint(self, client_id: str) -> Endpoint:
         """The platform's own way to the broker, under a client id of the caller's."""

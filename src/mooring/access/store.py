@@ -45,9 +45,15 @@ def enqueue(
 ) -> int:
     """Adds a change in the caller's transaction; returns its number.
 
-    A later change of the same login makes earlier ones moot; they are dropped here.
+    A later change of the same login makes earlier ones moot; they are dropped here. What a
+    login may do and whether its sessions end are two matters: a kick replaces only kicks.
     """
-    connection.execute(sa.delete(outbox).where(outbox.c.username == username))
+    kick = outbox.c.action == "kick"
+    connection.execute(
+        sa.delete(outbox).where(
+            outbox.c.username == username, kick if action == "kick" else sa.not_(kick)
+        )
+    )
     at = now_ms()
     result = connection.execute(
         sa.insert(outbox)

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
-from mooring.errors import Gone, Invalid
+from mooring.errors import Gone, Invalid, Unavailable
 from mooring.pki.describe import describe, subject_name
 from mooring.pki.keys import PrivateKey, key_pem, make_key, same
 from mooring.pki.model import CertificateInfo, KeyType, Purpose
@@ -199,6 +199,7 @@ def validity(
     Raises:
         Invalid: fewer than one day.
         Gone: the issuer has expired.
+        Unavailable: it is before the issuer was made, so this machine's clock is wrong.
     """
     if days < 1:
         raise Invalid(
@@ -215,6 +216,13 @@ def validity(
                 f"{within.not_valid_after_utc:%Y-%m-%d}.",
                 hint="Start a rollover to a new CA: mooring cert rollover start.",
                 code="ca_expired",
+            )
+        if now < within.not_valid_before_utc:
+            raise Unavailable(
+                f"It is {now:%Y-%m-%d %H:%M} UTC by this machine's clock, before its own CA was "
+                "made.",
+                hint="Set the clock right; certificates made now would be of no use.",
+                code="clock_behind",
             )
         begin = max(begin, within.not_valid_before_utc)
         end = min(end, within.not_valid_after_utc)

@@ -175,7 +175,8 @@ def _leaf_is_good(
         and ca.signed(leaf)
         and info.purpose is Purpose.SERVER
         and set(info.sans) == {normalise(host) for host in hosts}
-        and info.not_before <= now
+        # Before the CA was made it cannot be now: the clock is wrong, the certificate is not.
+        and (info.not_before <= now or now < ca.certificate.not_valid_before_utc)
         and (not runs_out or (as_long_as_can_be and info.not_after > now))
     )
 

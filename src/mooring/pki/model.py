@@ -34,6 +34,7 @@ class Reason(StrEnum):
     AFFILIATION_CHANGED = "affiliationChanged"
     SUPERSEDED = "superseded"
     CESSATION_OF_OPERATION = "cessationOfOperation"
+    CERTIFICATE_HOLD = "certificateHold"  # only while the device is disabled; never in the ledger
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from mooring.errors import Invalid, NotFound
+from mooring.errors import Conflict, Invalid, NotFound, Unavailable
 from mooring.pki.authority import CertificateAuthority, make_ca
 from mooring.pki.bundle import DeviceBundle
 from mooring.pki.describe import describe
@@ -27,6 +27,8 @@ from mooring.pki.issue import DEVICE_DAYS, issue_device, read_csr
 from mooring.pki.keys import PrivateKey, PublicKey, check_public_key, make_key
 from mooring.pki.ledger import CertificateLedger, CertificateRecord
 from mooring.pki.model import CertificateInfo, KeyType, PkiPaths, Reason, Revocation
+from mooring.pki.operator import OperatorFiles
+from mooring.pki.report import Report, report
 from mooring.pki.rollover import RolloverStatus, check_finish, check_start, rollover_status
 from mooring.pki.show import Shown, client_lines
 
@@ -65,6 +67,7 @@ class PkiService:
         hosts: the names devices dial, beside the machine's own.
         key_type: for a CA that has to be made.
         machine: the machine's own names; default: asked from the system.
+        held: certificates that are refused for now without being revoked, asked each time.
         clock: aware, UTC.
         serials: unused certificate numbers.
     """
@@ -77,6 +80,7 @@ class PkiService:
         hosts: Iterable[str] = (),
         key_type: KeyType = KeyType.EC_P256,
         machine: Iterable[str] | None = None,
+        held: Callable[[], Iterable[CertificateRecord]] = tuple,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         serials: Callable[[], int] = x509.random_serial_number,
     ) -> None:
@@ -85,6 +89,7 @@ class PkiService:
         self._hosts = tuple(hosts)
         self._machine = None if machine is None else tuple(machine)
         self._key_type = key_type
+        self._held = held
         self._clock = clock
         self._serials = serials
 
@@ -204,6 +209,15 @@ class PkiService:
         names = tuple(dict.fromkeys(record.username for record in records))
         return Revoked(fresh, names, settled.changed)
 
+    def find(self, serial: str) -> CertificateRecord:
+        """One certificate by its serial, however a tool writes it.
+
+        Raises:
+            Invalid: the text is no serial number.
+            NotFound: there is none by that number.
+        """
+        return self._find(serial, None)[0]
+
     def list(self, username: str | None = None) -> list[CertificateRecord]:
         """Device certificates, newest first; all devices' without a name."""
         return self._ledger.list(username=username)
@@ -266,15 +280,52 @@ class PkiService:
 
     # ------------------------------------------------------------------ looking
 
-    def show(self, *, host: str = "localhost", port: int = 8883, mtls_port: int = 0) -> Shown:
-        """Where everything lies, and command lines that work as they stand."""
+    def show(
+        self,
+        *,
+        host: str = "localhost",
+        port: int = 8883,
+        mtls_port: int = 0,
+        operators: OperatorFiles | None = None,
+    ) -> Shown:
+        """Where everything lies, and command lines that work as they stand.
+
+        Args:
+            operators: the certificate the broker shows in place of ours.
+        """
         ca, old = self._authority(), self._files.old_authority()
         return Shown(
             ca=ca.info,
             old_ca=None if old is None else old.info,
-            server=self._server_info(),
+            server=self._server_info(None if operators is None else operators.certificate),
             paths=self.paths,
-            lines=client_lines(self.paths.trust, host=host, port=port, mtls_port=mtls_port),
+            lines=client_lines(
+                self.paths.trust if operators is None else operators.ca,
+                host=host,
+                port=port,
+                mtls_port=mtls_port,
+            ),
+        )
+
+    def report(self, server_cert: Path | None = None) -> Report:
+        """How near every certificate is to its end.
+
+        Args:
+            server_cert: what the broker shows, if it is not ours.
+
+        Raises:
+            NotFound: there is no CA yet.
+            Invalid, Conflict, Unavailable: a file cannot be used or read.
+        """
+        old = self._files.old_authority()
+        return report(
+            {
+                "ca": self._authority().info,
+                **({} if old is None else {"old_ca": old.info}),
+                "server": self._server_info(server_cert),
+            },
+            self._ledger.list(revoked=False),
+            self._clock(),
         )
 
     def check(self) -> Sequence[Problem]:
@@ -358,6 +409,10 @@ class PkiService:
             # An expired certificate is refused anyway (RFC 5280, 3.3, lets it leave the list).
             if entry is not None and record.not_after >= now:
                 revoked.setdefault(record.authority, []).append(entry)
+        for record in self._held():
+            if record.revoked_at is None and record.not_after >= now:
+                hold = Revocation(record.serial, record.issued_at, Reason.CERTIFICATE_HOLD)
+                revoked.setdefault(record.authority, []).append(hold)
         changed = settle(
             self._files,
             server_hosts(self._hosts, self._machine),
@@ -369,8 +424,22 @@ class PkiService:
         )
         return Settled(self._server_info(), changed)
 
-    def _server_info(self) -> CertificateInfo:
-        return describe(x509.load_pem_x509_certificate(self.paths.server_cert.read_bytes()))
+    def _server_info(self, path: Path | None = None) -> CertificateInfo:
+        path = path or self.paths.server_cert
+        try:
+            return describe(x509.load_pem_x509_certificate(path.read_bytes()))
+        except OSError as exc:
+            raise Unavailable(
+                f"{path} cannot be read: {exc.strerror}.",
+                hint="mooring cert init makes our own files anew.",
+                code="pki_unreadable",
+            ) from exc
+        except ValueError as exc:
+            raise Conflict(
+                f"{path} holds no certificate.",
+                hint="mooring cert init makes our own files anew.",
+                code="certificate_unusable",
+            ) from exc
 
 
 def _canonical(serial: str) -> str:

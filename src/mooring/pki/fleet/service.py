@@ -1,0 +1,191 @@
+"""What people do with the certificates of devices: with roles, tenants and the audit.
+
+``PkiService`` knows certificates and nothing of devices or people; this puts the two together.
+A change is in force when the certificate watch of ``mooring up`` has told the broker.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from mooring.access import store as access
+from mooring.access.actor import Actor, Role
+from mooring.devices.model import Device
+from mooring.devices.service import Devices
+from mooring.errors import NotFound
+from mooring.pki.bundle import DeviceBundle
+from mooring.pki.issue import DEVICE_DAYS
+from mooring.pki.ledger import CertificateRecord
+from mooring.pki.model import KeyType, Reason
+from mooring.pki.rollover import RolloverStatus
+from mooring.pki.service import PkiService, Revoked, Settled
+from mooring.pki.store import SqlLedger
+from mooring.store.engine import Database
+
+__all__ = ["DeviceCertificates"]
+
+POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceCertificates:
+    """Device certificates of one installation."""
+
+    database: Database
+    devices: Devices
+    pki: PkiService
+    ledger: SqlLedger
+
+    def issue(
+        self,
+        actor: Actor,
+        reference: str,
+        *,
+        csr: bytes | None = None,
+        days: int = DEVICE_DAYS,
+        key_type: KeyType | None = None,
+    ) -> tuple[Device, DeviceBundle]:
+        """A certificate for a device, for the key of a request or for a new one.
+
+        Raises:
+            NotFound, Conflict: no such device, or several; or there is no CA yet.
+            Invalid: the request, its key, the username or the days cannot be used.
+            Forbidden: the actor is no operator of the device's tenant.
+        """
+        device = self._operated(actor, reference)
+        bundle = self.pki.device(device.username, csr=csr, days=days, key_type=key_type)
+        self._record(actor, "certificate.issue", device, bundle.info.serial)
+        return device, bundle
+
+    def renew(
+        self,
+        actor: Actor,
+        reference: str,
+        *,
+        csr: bytes | None = None,
+        days: int = DEVICE_DAYS,
+    ) -> tuple[Device, DeviceBundle]:
+        """A new certificate for the key the device has; raises as ``issue``."""
+        device = self._operated(actor, reference)
+        bundle = self.pki.renew(device.username, csr=csr, days=days)
+        self._record(actor, "certificate.renew", device, bundle.info.serial)
+        return device, bundle
+
+    def list(self, actor: Actor, reference: str | None = None) -> list[CertificateRecord]:
+        """One device's certificates, or all there are; the newest first.
+
+        Raises:
+            Forbidden: all of them are asked for by somebody who may not see every tenant.
+        """
+        if reference is None:
+            actor.require(Role.VIEWER, None)
+            return self.pki.list()
+        device = self.devices.get(actor, reference)
+        actor.require(Role.VIEWER, device.tenant)
+        return self.pki.list(device.username)
+
+    def revoke(
+        self,
+        actor: Actor,
+        reference: str | None = None,
+        *,
+        serial: str | None = None,
+        reason: Reason = Reason.UNSPECIFIED,
+    ) -> Revoked:
+        """Revoke one certificate by its serial, or all of a device; of a device that has been
+        removed by its serial, or by its username.
+
+        With both, the certificate must be the device's.
+
+        Raises:
+            Invalid: neither is given, or the serial is not hexadecimal.
+            NotFound: no such device or certificate.
+        """
+        device = None
+        if reference is not None:
+            try:
+                device = self._operated(actor, reference)
+            except NotFound:
+                if serial is not None or not self.pki.list(reference):
+                    raise
+                actor.require(Role.OPERATOR, None)
+        else:
+            actor.require(Role.OPERATOR, None)
+        name = device.username if device is not None else reference
+        if serial is not None and name is not None:
+            self._check_owner(serial, name)
+        done = self.pki.revoke(
+            serial=serial, username=None if serial is not None else name, reason=reason
+        )
+        for record in done.certificates:
+            subject = device.reference if device is not None else record.username
+            tenant = device.tenant if device is not None else None
+            self._audit(actor, "certificate.revoke", subject, tenant, f"{record.serial} {reason}")
+        return done
+
+    # ------------------------------------------------------------------ the CA
+
+    def rollover_start(self, actor: Actor, key_type: KeyType | None = None) -> Settled:
+        """See ``PkiService.rollover_start``; for administrators."""
+        actor.require(Role.ADMIN)
+        done = self.pki.rollover_start(key_type)
+        self._audit(actor, "ca.rollover_start", done.server.issuer, None, "")
+        return done
+
+    def rollover(self, actor: Actor) -> RolloverStatus | None:
+        """How far the enabled devices have come; ``None`` when no rollover is under way."""
+        actor.require(Role.VIEWER)
+        return self.pki.rollover(self._fleet())
+
+    def rollover_finish(self, actor: Actor, *, force: bool = False) -> Settled:
+        """See ``PkiService.rollover_finish``; for administrators."""
+        actor.require(Role.ADMIN)
+        done = self.pki.rollover_finish(self._fleet(), force=force)
+        self._audit(actor, "ca.rollover_finish", done.server.issuer, None, "force" if force else "")
+        return done
+
+    # ------------------------------------------------------------------ in force
+
+    def in_force(self, serials: Collection[str], timeout: float) -> bool:
+        """Whether the broker refuses these certificates and no session is left, waited for.
+
+        With a timeout of 0 it looks once.
+        """
+        wanted = set(serials)
+        deadline = time.monotonic() + timeout
+        while True:
+            if not wanted & {record.serial for record in self.ledger.unenforced()}:
+                return True
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            time.sleep(min(POLL_SECONDS, left))
+
+    # ------------------------------------------------------------------ inside
+
+    def _fleet(self) -> set[str]:
+        return {device.username for device in self.devices.every() if device.enabled}
+
+    def _operated(self, actor: Actor, reference: str) -> Device:
+        device = self.devices.get(actor, reference)
+        actor.require(Role.OPERATOR, device.tenant)
+        return device
+
+    def _check_owner(self, serial: str, username: str) -> None:
+        if self.pki.find(serial).username != username:
+            raise NotFound(
+                f"There is no certificate number {serial} of {username}.",
+                hint="See those there are with: mooring cert list.",
+                code="certificate_not_found",
+            )
+
+    def _record(self, actor: Actor, action: str, device: Device, serial: str) -> None:
+        self._audit(actor, action, device.reference, device.tenant, serial)
+
+    def _audit(
+        self, actor: Actor, action: str, subject: str, tenant: str | None, reason: str
+    ) -> None:
+        with self.database.write() as connection:
+            access.record(connection, actor, action, subject, tenant=tenant, reason=reason)
