@@ -156,7 +156,7 @@ class TestBrokenConnection:
         sink.close()
         sink.versions()
         made = a_plan(many)
-        wire.cut_at(b"ingest_ledger", hang=True)
+        wire.cut_at(b" messages (id", hang=True)
         with pytest.raises(DatabaseUnavailable):
             sink.commit(made, "c", 1, 0)
         with pytest.raises(DatabaseUnavailable):

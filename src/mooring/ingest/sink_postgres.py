@@ -43,12 +43,19 @@ CONNECT_SECONDS = 5
 # Waiting for another ingest's row lock, for a lost transaction, for a partition: then again.
 LOCK_WAIT = "10s"
 STATEMENT_WAIT = "120s"
-# A transaction whose client is gone must not hold its locks for ever.
+# A transaction whose client is gone must not hold its locks for ever. The first is for a client
+# that is silent between two trips, the others for one that vanished within one.
 IDLE_WAIT = "30s"
+KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_COUNT = 10, 5, 3  # seconds, seconds, times
+USER_TIMEOUT_MS = 30_000
 
 _SESSION = (
     "SELECT set_config('lock_timeout', %s, false), set_config('statement_timeout', %s, false),"
     " set_config('idle_in_transaction_session_timeout', %s, false),"
+    " set_config('tcp_keepalives_idle', %s, false),"
+    " set_config('tcp_keepalives_interval', %s, false),"
+    " set_config('tcp_keepalives_count', %s, false),"
+    " set_config('tcp_user_timeout', %s, false),"
     " set_config('default_transaction_isolation', 'read committed', false),"
     # An acknowledged message is on disk, whatever the server's default says.
     " CASE WHEN current_setting('synchronous_commit') = 'off'"
@@ -157,14 +164,16 @@ class PostgresSink:
             autocommit=True,  # BEGIN and COMMIT are sent where they can share a trip
             connect_timeout=CONNECT_SECONDS,
             application_name="mooring ingest",
-            keepalives_idle=10,
-            keepalives_interval=5,
-            keepalives_count=3,
-            tcp_user_timeout=30_000,
+            keepalives_idle=KEEPALIVE_IDLE,
+            keepalives_interval=KEEPALIVE_INTERVAL,
+            keepalives_count=KEEPALIVE_COUNT,
+            tcp_user_timeout=USER_TIMEOUT_MS,
         )
         try:
             connection.prepare_threshold = 1
-            connection.execute(_SESSION, (LOCK_WAIT, STATEMENT_WAIT, IDLE_WAIT))
+            alive = (KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_COUNT, USER_TIMEOUT_MS)
+            waits = (LOCK_WAIT, STATEMENT_WAIT, IDLE_WAIT, *map(str, alive))
+            connection.execute(_SESSION, waits)
             self._partitions = Partitions.of(connection.execute(partitions.LISTED).fetchall())
             self._make(connection, partitions.ahead(now_ms()))
         except BaseException:
