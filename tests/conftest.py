@@ -98,7 +98,7 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def migrated_postgres(postgres_server: Postgres) -> str:
-    """The URL of a database to copy for the same reason; nobody may stay connected to it."""
+    """The URL of a PostgreSQL database for the same reason: emptied, not made anew."""
     url = postgres_server.create_database()
     _migrate(url)
     return url
@@ -110,18 +110,16 @@ def _migrate(url: str) -> None:
     database.close()
 
 
-@pytest.fixture
-def migrated_url(request: pytest.FixtureRequest, any_database_url: str) -> Iterator[str]:
-    if any_database_url.startswith("sqlite"):
-        shutil.copy(
-            request.getfixturevalue("migrated_file"), any_database_url.removeprefix("sqlite:///")
-        )
-        yield any_database_url
-    else:
-        server: Postgres = request.getfixturevalue("postgres_server")
-        url = server.create_database(template=request.getfixturevalue("migrated_postgres"))
-        yield url
-        server.drop_database(url)
+@pytest.fixture(params=["sqlite", "postgresql"])
+def migrated_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        path = tmp_path / "mooring.db"
+        shutil.copy(request.getfixturevalue("migrated_file"), path)
+        return f"sqlite:///{path}"
+    server: Postgres = request.getfixturevalue("postgres_server")
+    url: str = request.getfixturevalue("migrated_postgres")
+    server.empty_tables(url)
+    return url
 
 
 @pytest.fixture

@@ -26,6 +26,19 @@ __all__ = ["Postgres"]
 SUPERUSER = "mooring_test"
 
 
+# As a replica would: without foreign keys and triggers, so in any order.
+_EMPTY = """
+DO $$ DECLARE name text; BEGIN
+    SET LOCAL session_replication_role = replica;
+    FOR name IN SELECT oid::regclass FROM pg_class WHERE relkind IN ('r', 'p')
+        AND NOT relispartition AND relnamespace = 'public'::regnamespace
+        AND relname <> 'alembic_version'
+    LOOP EXECUTE 'DELETE FROM ' || name; END LOOP;
+    PERFORM setval(seqrelid, seqstart, false) FROM pg_sequence;
+END $$
+"""
+
+
 class Postgres:
     """One PostgreSQL server process and its files; both are gone after ``stop``.
 
@@ -184,17 +197,17 @@ class Postgres:
     def running(self) -> bool:
         return self._child is not None and self._child.running
 
-    def create_database(self, *, template: str | None = None) -> str:
-        """Makes an empty database, or a copy of the one behind the URL ``template``, and
-        returns its URL, ``postgresql://…``."""
+    def create_database(self) -> str:
+        """Makes an empty database and returns its URL, ``postgresql://…``."""
         name = f"test_{secrets.token_hex(6)}"
-        statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
-        if template is not None:
-            # Copying files costs less than writing a small database to the log.
-            like = sql.Identifier(template.rpartition("/")[2])
-            statement += sql.SQL(" TEMPLATE {} STRATEGY file_copy").format(like)
-        self._administer(statement)
+        self._administer(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         return self._url(name)
+
+    def empty_tables(self, url: str) -> None:
+        """Deletes every row but the schema's revision, and starts every number anew. With few
+        rows that takes a tenth of the time of TRUNCATE, or of making a database."""
+        with psycopg.connect(url) as connection:
+            connection.execute(_EMPTY)
 
     def drop_database(self, url: str) -> None:
         """Removes a database that ``create_database`` made, whoever is still connected."""
