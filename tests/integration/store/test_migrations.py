@@ -1,0 +1,119 @@
+"""Migrations give the declared schema, on both engines."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from mooring.errors import Conflict, InvalidSetting
+from mooring.store import migrate
+from mooring.store.engine import Database, open_database
+from mooring.store.schema import declared_for, metadata
+from tests.support.postgres import Postgres
+
+
+@pytest.fixture
+def empty(any_database_url: str) -> Iterator[Database]:
+    database = open_database(any_database_url)
+    yield database
+    database.close()
+
+
+def differences(database: Database) -> list[Any]:
+    options = {"include_object": migrate.belongs(database.dialect), "compare_type": True}
+    with database.read() as connection:
+        context = MigrationContext.configure(connection, opts=options)
+        found: list[Any] = compare_metadata(context, metadata)
+        return found
+
+
+def test_give_the_declared_schema(empty: Database) -> None:
+    assert migrate.revision(empty) is None
+    steps = migrate.upgrade(empty)
+    assert [step.revision for step in steps][:2] == ["0001", "0002"]
+    assert migrate.revision(empty) == migrate.newest() == steps[-1].revision
+    assert migrate.upgrade(empty) == []
+    migrate.require_current(empty)
+    assert differences(empty) == []
+
+
+def test_a_difference_would_be_seen(empty: Database) -> None:
+    migrate.upgrade(empty)
+    with empty.write() as connection:
+        connection.exec_driver_sql("ALTER TABLE tenants ADD COLUMN colour text")
+        connection.exec_driver_sql("DROP INDEX uq_messages_once")
+    assert {(d[0], d[-1].name) for d in differences(empty)} == {
+        ("remove_column", "colour"),
+        ("add_index", "uq_messages_once"),
+    }
+
+
+def test_columns_keys_and_nulls_are_those_declared(empty: Database) -> None:
+    """What Alembic does not compare: primary keys, and the columns of partitioned tables."""
+    migrate.upgrade(empty)
+    found = sa.inspect(empty.engine)
+    for table in metadata.sorted_tables:
+        if not declared_for(table, empty.dialect):
+            assert not found.has_table(table.name)
+            continue
+        columns = {c["name"]: c["nullable"] for c in found.get_columns(table.name)}
+        assert columns == {c.name: c.nullable for c in table.columns}, table.name
+        key = found.get_pk_constraint(table.name)["constrained_columns"]
+        if table.name == "messages" and not empty.is_sqlite:
+            assert key == [], "a key would have to hold ts, and cost 30 bytes a message"
+        else:
+            assert key == [c.name for c in table.primary_key], table.name
+
+
+def test_two_at_once(empty: Database, any_database_url: str) -> None:
+    """Two processes start on an empty database: one migrates, the other finds it done."""
+    problems: list[BaseException] = []
+
+    def run() -> None:
+        database = open_database(any_database_url)
+        try:
+            migrate.upgrade(database)
+        except BaseException as exc:  # noqa: BLE001 - told to the test's own thread
+            problems.append(exc)
+        finally:
+            database.close()
+
+    threads = [threading.Thread(target=run) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not problems, problems
+    assert differences(empty) == []
+
+
+def test_a_newer_schema_is_left_alone(empty: Database) -> None:
+    migrate.upgrade(empty)
+    with empty.write() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(Conflict) as caught:
+        migrate.upgrade(empty)
+    assert caught.value.slug == "database_too_new"
+
+
+def test_a_database_that_cannot_hold_every_text(postgres_server: Postgres) -> None:
+    with psycopg.connect(postgres_server.url, autocommit=True) as connection:
+        connection.execute(
+            "CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+        )
+    url = postgres_server.url.replace("/postgres", "/latin")
+    database = open_database(url)
+    try:
+        with pytest.raises(InvalidSetting, match="LATIN1"):
+            migrate.upgrade(database)
+        assert migrate.revision(database) is None
+    finally:
+        database.close()
+        postgres_server.drop_database(url)
