@@ -80,7 +80,7 @@ def test_a_documented_payload_is_readable_within_a_second(
 def test_every_up_channel_of_a_dialect_is_stored(
     platform: Platform, fleet: dict[str, Login], dialect: object
 ) -> None:
-    from mooring.dialects.model import Dialect, Identity  # noqa: PLC0415
+    from mooring.dialects.model import Dialect, Identity
 
     assert isinstance(dialect, Dialect)
     login = fleet[dialect.name]

@@ -20,6 +20,7 @@ from mooring.cli import (
     dead_letter,
     device,
     dialect,
+    gaps,
     key,
     runtime,
     simulate,
@@ -31,7 +32,7 @@ from mooring.cli import (
 from mooring.cli.complaint import complaint_of
 from mooring.cli.frame import DataDir, Debug, Globals, Json, NoColor
 
-__all__ = ["app", "main"]
+__all__ = ["app", "gaps", "main"]
 
 
 class Root(TyperGroup):

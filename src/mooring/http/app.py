@@ -13,13 +13,18 @@ from fastapi.responses import JSONResponse
 from mooring import __version__
 from mooring.access import api as access_api
 from mooring.app import App
+from mooring.claims import api as claims_api
+from mooring.credentials import api as credentials_api
 from mooring.devices import api as devices_api
 from mooring.http import errors, health, metrics, mqtt, openapi, system
 from mooring.http.current import Current
 from mooring.http.guard import Guard
 from mooring.http.publisher import Publisher
+from mooring.ingest import api as ingest_api
 from mooring.people import api as people_api
+from mooring.rotation import api as rotation_api
 from mooring.telemetry import api as telemetry_api
+from mooring.uplink import api as uplink_api
 
 __all__ = ["create_app"]
 
@@ -27,6 +32,11 @@ ROUTERS = (
     people_api.router,
     telemetry_api.router,
     devices_api.router,
+    claims_api.router,
+    rotation_api.router,
+    credentials_api.router,
+    uplink_api.router,
+    ingest_api.router,
     system.router,
     access_api.router,
     mqtt.router,

@@ -1,0 +1,92 @@
+"""``mooring device gaps``: sequence numbers that have not arrived."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mooring.cli.device import app
+from mooring.cli.frame import Session, command
+from mooring.cli.output import ago, iso
+from mooring.cli.words import Limit
+
+if TYPE_CHECKING:
+    from mooring.ingest.gap_store import DeviceNumbers
+
+__all__ = ["gaps"]
+
+RANGES_SHOWN = 8
+
+
+@command(app, "gaps")
+def gaps(
+    session: Session,
+    reference: Annotated[
+        str | None,
+        typer.Argument(metavar="[DEVICE]", help="One device; without it, all with gaps."),
+    ] = None,
+    *,
+    limit: Limit = 50,
+) -> None:
+    """List readings that devices numbered and the platform has not got."""
+    from mooring.ingest import gap_store  # noqa: PLC0415 - start-up time
+
+    with session.open() as platform:
+        device = platform.devices.get(session.actor, reference) if reference else None
+        with platform.database.read() as connection:
+            if device is None:
+                found = gap_store.with_gaps(connection, session.actor, limit=limit)
+            else:
+                one = gap_store.numbers_of(connection, device.id)
+                found = [one] if one is not None else []
+    if session.out.as_json:
+        session.out.document({"devices": [gaps_document(one) for one in found]})
+        return
+    empty = "No gaps: every numbered reading has arrived."
+    if device is not None:
+        empty = f"{device.name} has not sent a numbered reading yet."
+    session.out.table(
+        ["Device", "Tenant", "Complete to", "Highest", "Missing", "Given up", "Since", "Asked"],
+        [
+            [
+                one.name,
+                one.tenant,
+                one.numbers.upto,
+                one.numbers.highest,
+                _missing_text(one),
+                one.numbers.lost,
+                ago(one.gap_since) if one.gap_since else "",
+                ago(one.asked_at) if one.asked_at and one.gap_since else "",
+            ]
+            for one in found
+        ],
+        right=["Complete to", "Highest", "Given up"],
+        empty=empty,
+    )
+
+
+def gaps_document(one: DeviceNumbers) -> dict[str, Any]:
+    """One device's numbers in JSON."""
+    from mooring.ingest.sequences import gaps as missing  # noqa: PLC0415 - start-up time
+
+    return {
+        "device": one.name,
+        "tenant": one.tenant,
+        "upto": one.numbers.upto,
+        "highest": one.numbers.highest,
+        "missing": [list(r) for r in missing(one.numbers)],
+        "lost": one.numbers.lost,
+        "gap_since": iso(one.gap_since),
+        "asked_at": iso(one.asked_at),
+    }
+
+
+def _missing_text(one: DeviceNumbers) -> str:
+    from mooring.ingest.sequences import gaps as missing  # noqa: PLC0415 - start-up time
+
+    ranges = missing(one.numbers)
+    shown = [str(a) if a == b else f"{a}–{b}" for a, b in ranges[:RANGES_SHOWN]]
+    if len(ranges) > RANGES_SHOWN:
+        shown.append(f"and {len(ranges) - RANGES_SHOWN} more ranges")
+    return ", ".join(shown) or "nothing"

@@ -1,0 +1,70 @@
+"""Routes of the gap ledger."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from mooring.access.actor import Role
+from mooring.http.auth import Platform, Who
+from mooring.http.fields import DeviceReference, Document, Time
+from mooring.http.paging import PageOf, PagingDep
+from mooring.ingest import gap_store
+from mooring.ingest.gap_store import DeviceNumbers
+from mooring.ingest.sequences import Numbers, gaps
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/api/v1", tags=["telemetry"])
+
+
+class GapsOut(Document):
+    """Which of a device's numbers are stored, and which are missing."""
+
+    device: str
+    tenant: str
+    upto: int
+    highest: int
+    missing: list[tuple[int, int]]
+    lost: int
+    gap_since: Time | None
+    asked_at: Time | None
+
+
+@router.get("/gaps", response_model=PageOf[GapsOut])
+def all_gaps(platform: Platform, who: Who, paging: PagingDep) -> PageOf[dict[str, Any]]:
+    """Devices of which numbered readings are missing."""
+    who.require(Role.VIEWER, who.tenant)
+    (after,) = paging.key(int) or (0,)
+    with platform.database.read() as connection:
+        found = gap_store.with_gaps(connection, who, limit=paging.limit + 1, after=int(after))
+    ids = {(one.tenant, one.name): one.device_id for one in found}
+    return paging.cut(
+        [_document(one) for one in found],
+        lambda item: (ids[item["tenant"], item["device"]],),
+    )
+
+
+@router.get("/devices/{device}/gaps", response_model=GapsOut)
+def gaps_of(platform: Platform, who: Who, device: DeviceReference) -> dict[str, Any]:
+    """One device's numbers: how far they are complete, and what is missing."""
+    known = platform.devices.get(who, device)
+    with platform.database.read() as connection:
+        found = gap_store.numbers_of(connection, known.id)
+    if found is None:
+        found = DeviceNumbers(known.id, known.tenant, known.name, Numbers(), None, None)
+    return _document(found)
+
+
+def _document(one: DeviceNumbers) -> dict[str, Any]:
+    return {
+        "device": one.name,
+        "tenant": one.tenant,
+        "upto": one.numbers.upto,
+        "highest": one.numbers.highest,
+        "missing": gaps(one.numbers),
+        "lost": one.numbers.lost,
+        "gap_since": one.gap_since,
+        "asked_at": one.asked_at,
+    }
