@@ -97,7 +97,7 @@ def _pass_up(
     metrics: Metrics,
 ) -> None:
     for above in parents(key):
-        if above in opened or above in writes.opened:
+        if above in opened:
             return
         if above not in existing:
             writes.opened.add(above)
