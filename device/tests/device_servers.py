@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
 
 from mooring_device import Backoff, Credentials, Options
 from mooring_device.credentials import native_topics
@@ -138,16 +139,29 @@ class Platform:
         self._upto = 0
         self._lock = threading.Lock()
         client = self.client = paho.Client(
-            paho.CallbackAPIVersion.VERSION2, client_id="platform", clean_session=False
+            CallbackAPIVersion.VERSION2, client_id="platform", clean_session=False
         )
         if login:
             client.username_pw_set(*login)
         client.on_message = self._on_message
         client.on_connect = lambda c, *_: c.subscribe(f"{base}/#", 1)
         client.reconnect_delay_set(1, 1)
-        client.connect("127.0.0.1", port, keepalive=10)
-        client.loop_start()
-        until(client.is_connected, "the platform is connected")
+        self._port = port
+        self._granted = threading.Event()
+        client.on_subscribe = lambda *_: self._granted.set()
+        self.come()
+
+    def come(self) -> None:
+        """Connect; its session at the broker is persistent."""
+        self._granted.clear()
+        self.client.connect("127.0.0.1", self._port, keepalive=10)
+        self.client.loop_start()
+        assert self._granted.wait(15), "the platform is subscribed"
+
+    def leave(self) -> None:
+        """Go away; the broker keeps for it what the devices send meanwhile."""
+        self.client.disconnect()
+        self.client.loop_stop()
 
     def _on_message(self, client: Any, userdata: Any, message: Any) -> None:
         kind = message.topic[len(self.base) + 1 :]

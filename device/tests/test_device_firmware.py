@@ -27,7 +27,12 @@ from mooring_device.store import Store
 
 IMAGE = bytes(range(256)) * 2_000
 SHA = hashlib.sha256(IMAGE).hexdigest()
-OFFER = {"version": "2.0", "url": "https://x/fw.bin", "sha256": SHA, "size": len(IMAGE)}
+OFFER: dict[str, Any] = {
+    "version": "2.0",
+    "url": "https://x/fw.bin",
+    "sha256": SHA,
+    "size": len(IMAGE),
+}
 
 
 @pytest.mark.parametrize(

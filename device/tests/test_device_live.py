@@ -10,6 +10,7 @@ from typing import Any
 
 import paho.mqtt.client as paho
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 
 from device_servers import QUICK, Mosquitto, Platform, credentials, passwords, until
 from mooring_device import Device, InvalidReading, InvalidSetting, Limits, Options
@@ -38,7 +39,7 @@ def test_birth_readings_and_goodbye(broker: Mosquitto, platform: Platform, tmp_p
     assert platform.of("alert")[0]["alert"] == "battery_low"
     until(lambda: platform.of("status")[-1]["online"] is False, "the goodbye")
     retained: list[Any] = []
-    late = paho.Client(paho.CallbackAPIVersion.VERSION2)
+    late = paho.Client(CallbackAPIVersion.VERSION2)
     late.on_message = lambda c, u, m: retained.append((m.retain, json.loads(m.payload)["online"]))
     late.connect("127.0.0.1", broker.port)
     late.subscribe("mooring/default/d1/status")
@@ -382,3 +383,25 @@ def test_a_rotation_without_a_password_is_answered(
         until(lambda: platform.of("reply"), "the reply")
         assert platform.of("reply")[0]["ok"] is False
         assert device.stats()["sessions"] == 1
+
+
+def test_a_disk_that_is_full_for_a_while_does_not_end_the_device(
+    broker: Mosquitto, platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mooring_device.errors import StoreUnavailable
+    from mooring_device.sender import Sender
+
+    device = device_on(broker, tmp_path)
+    pump, failures = Sender.pump, iter([True, True])
+
+    def failing(self: Sender, *args: Any) -> None:
+        if next(failures, False):
+            raise StoreUnavailable("The queue cannot be written: disk full.")
+        pump(self, *args)
+
+    monkeypatch.setattr(Sender, "pump", failing)
+    with device:
+        device.publish({"x": 1})
+        assert device.wait_drained(10)
+        assert device.stats()["sessions"] >= 1
+    assert platform.stored[1]["values"] == {"x": 1}

@@ -55,7 +55,7 @@ from device_servers import QUICK, credentials
 from mooring_device import Device
 
 device = Device(credentials(int(sys.argv[1])), store=sys.argv[2], options=QUICK)
-for i in range(20_000):
+for i in range(5_000):
     device.publish({"temperature": 21.5, "humidity": 40 + i % 7, "n": i}, wait=False)
 with device:
     assert device.wait_drained(50), device.stats()

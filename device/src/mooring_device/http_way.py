@@ -7,7 +7,7 @@ import random
 import time
 
 from mooring_device.credentials import Credentials
-from mooring_device.errors import ConnectFailed
+from mooring_device.errors import DeviceError
 from mooring_device.http import Api
 from mooring_device.options import Options
 from mooring_device.outbox import Outbox
@@ -51,7 +51,7 @@ class HttpWay:
         messages = [outbox.shape.payload(held.ts, held.seq, held.rest) for held in batch]
         try:
             receipt = self.api(credentials).send(credentials, messages)
-        except ConnectFailed as exc:
+        except DeviceError as exc:
             log.warning("%s", exc)
             sender.begin()  # all of it is to be sent again
             wait = self._options.backoff.wait(self._failures, random.random())  # noqa: S311  jitter

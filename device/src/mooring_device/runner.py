@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from mooring_device.credentials import Credentials
-from mooring_device.errors import ConnectFailed, Revoked
+from mooring_device.errors import ConnectFailed, DeviceError, Revoked
 from mooring_device.http_way import HttpWay
 from mooring_device.link import Refused, Waker
 from mooring_device.options import Options
@@ -77,21 +77,39 @@ class Runner(threading.Thread):
     def run(self) -> None:
         attempt = -1
         try:
-            if self._options.http == "only":
-                self._pause(float("inf"))
             while not self._stop_asked.is_set():
-                held, again = self._once()
-                attempt = self._options.backoff.after(attempt, held)
-                if not again:
-                    self._pause(self._options.backoff.wait(attempt, random.random()))  # noqa: S311  jitter
+                attempt = self._round(attempt)
         except Revoked as exc:
             log.error("%s", exc)  # noqa: TRY400  the application gets the exception
             self.error = exc
-        except Exception as exc:
-            log.exception("The network thread of the device failed.")
-            self.error = exc
         finally:
             self.done.set()
+
+    def _round(self, attempt: int) -> int:
+        """One session and the pause after it; answers with the number of the attempt.
+
+        Raises:
+            Revoked: the device must stop.
+        """
+        backoff = self._options.backoff
+        try:
+            if self._options.http == "only":
+                self._pause(float("inf"))
+                return attempt
+            held, again = self._once()
+            attempt = backoff.after(attempt, held)
+            if not again:
+                self._pause(backoff.wait(attempt, random.random()))  # noqa: S311  jitter
+        except Revoked:
+            raise
+        except Exception as exc:
+            # A device in the field goes on trying: a full disk may be emptied, a broken
+            # file be replaced.
+            log.exception("The network thread of the device failed; it goes on.")
+            self.last_failure = str(exc)
+            attempt += 1
+            self._stop_asked.wait(backoff.wait(attempt, random.random()))  # noqa: S311  jitter
+        return attempt
 
     # ------------------------------------------------------------------ one attempt
 
@@ -109,12 +127,6 @@ class Runner(threading.Thread):
         except ConnectFailed as exc:
             self._note(exc)
             self._vault.settle(lost(self._vault.passwords, had_session=False))
-            return 0.0, False
-        except Exception as exc:
-            # A device in the field goes on trying: a full disk may be emptied, a broken
-            # file be replaced.
-            log.exception("The session ended by an error of this device.")
-            self.last_failure = str(exc)
             return 0.0, False
         self._down_since = time.monotonic()
         if self._leave_at is not None:  # a new password was offered and is kept
@@ -196,7 +208,9 @@ class Runner(threading.Thread):
             try:
                 api = self._http.api(credentials)
                 fresh = api.recover(credentials.with_password(password))
-            except ConnectFailed as exc:
+            except Revoked:
+                raise
+            except DeviceError as exc:
                 self._note(exc)
                 return
             if fresh is not None:
