@@ -13,10 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from mooring import settings as settings_module
 from mooring.access.instance import Instance, open_instance
+from mooring.broker.service import BrokerUsers
+from mooring.claims.service import Claims
+from mooring.credentials.service import Recovery
 from mooring.devices.service import Devices
 from mooring.dialects import Catalogue, load_all
 from mooring.link.protocol import Endpoint
 from mooring.people.service import People
+from mooring.rotation.service import Rotations
 from mooring.settings import Settings
 from mooring.store import migrate
 from mooring.store.engine import Database, open_database
@@ -40,6 +44,24 @@ class App:
     devices: Devices
     telemetry: Telemetry
     people: People
+
+    @property
+    def broker_users(self) -> BrokerUsers:
+        """Logins of the broker that are no devices."""
+        own = self.settings.broker_username
+        return BrokerUsers(self.database, self.instance, (own, own.replace(":", ".")))
+
+    @property
+    def claims(self) -> Claims:
+        return Claims(self.database, self.devices, self.instance, self.settings)
+
+    @property
+    def rotations(self) -> Rotations:
+        return Rotations(self.database, self.devices, self.instance, self.settings)
+
+    @property
+    def recovery(self) -> Recovery:
+        return Recovery(self.database, self.devices, self.instance, self.settings)
 
     @property
     def certificates(self) -> DeviceCertificates:
@@ -112,7 +134,7 @@ def open_app(
             database=database,
             instance=instance,
             catalogue=catalogue,
-            devices=Devices(database, catalogue, instance),
+            devices=Devices(database, catalogue, instance, settings.recover_days),
             telemetry=Telemetry(database, catalogue),
             people=People(database, instance, settings),
         )

@@ -26,6 +26,9 @@ __all__ = ["Origin", "Settings", "load", "variable_names"]
 
 ENV_PREFIX = "MOORING_"
 
+RUNNING_FACTS = frozenset({"auth_mode"})
+"""What a running platform may change by itself: what it says then wins over the environment."""
+
 
 def _field(default: Any, description: str, *aliases: str, **limits: Any) -> Any:
     return Field(
@@ -102,6 +105,9 @@ class Settings(BaseModel):
     )
     broker_default_role: str = _field(
         "device", "Dynamic Security role every device has.", "MQTT_DYNSEC_DEFAULT_ROLE"
+    )
+    broker_compare_seconds: float = _field(
+        300.0, "Between two comparisons of everything with the broker.", gt=0
     )
     max_connections: int = _field(1000, "Connected clients, each listener; -1: no limit.", ge=-1)
     max_inflight_messages: int = _field(
@@ -253,6 +259,8 @@ def load(
     for name, info in fields.items():
         if name in given:
             values[name], where = given[name], "flag"
+        elif name in from_running and name in RUNNING_FACTS:
+            values[name], where = from_running[name], "mooring up"
         elif name in from_env:
             raw, where = from_env[name]
             values[name] = _split(raw) if info.annotation == tuple[str, ...] else raw

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from mooring.store.engine import Database
-from mooring.store.schema import outbox
+from mooring.store.engine import Database, now_ms
+from mooring.store.processes import STALE_MS
+from mooring.store.schema import outbox, processes
 
-__all__ = ["wait_applied"]
+__all__ = ["wait_applied", "wait_for_broker"]
 
 POLL_SECONDS = 0.01
 
@@ -32,3 +33,13 @@ def wait_applied(database: Database, ids: Sequence[int], timeout: float) -> bool
         if left <= 0:
             return False
         time.sleep(min(POLL_SECONDS, left))
+
+
+def wait_for_broker(database: Database, ids: Sequence[int], timeout: float) -> bool:
+    """As ``wait_applied``; looks only once where nothing runs that could tell the broker."""
+    running = sa.select(processes.c.name).where(
+        processes.c.role == "up", processes.c.beat_at > now_ms() - STALE_MS
+    )
+    with database.read() as connection:
+        there = connection.execute(running.limit(1)).first() is not None
+    return wait_applied(database, ids, timeout if there else 0.0)

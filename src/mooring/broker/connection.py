@@ -24,6 +24,7 @@ __all__ = ["Connection", "Endpoint", "answers"]
 
 KEEP_ALIVE_SECONDS = 60
 READ_BYTES = 1 << 20
+DELIVER_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +161,40 @@ class Connection:
             topic, payload, qos=mqtt5.QoS.AT_LEAST_ONCE, packet_id=self._next_id()
         )
         await self._send(packet.write())
+
+    async def deliver(self, topic: str, payload: bytes, *, expires: int) -> bool:
+        """Send at QoS 1 and wait for the acknowledgement; whether anybody is subscribed there.
+
+        Args:
+            expires: seconds after which the broker drops what it could not hand over.
+
+        Raises:
+            BrokerUnavailable: the connection broke, or we may not publish there.
+        """
+        packet_id = self._next_id()
+        packet = mqtt5.PublishPacket(
+            topic,
+            payload,
+            qos=mqtt5.QoS.AT_LEAST_ONCE,
+            packet_id=packet_id,
+            message_expiry_interval=expires,
+        )
+        await self._send(packet.write())
+        try:
+            async with asyncio.timeout(DELIVER_SECONDS):
+                while True:
+                    answer = await self.read()
+                    if isinstance(answer, mqtt5.PubAckPacket) and answer.packet_id == packet_id:
+                        break
+        except TimeoutError as exc:
+            raise BrokerUnavailable(
+                f"{self._name} did not acknowledge within {DELIVER_SECONDS:g} s."
+            ) from exc
+        if int(answer.reason_code) >= 128:
+            raise BrokerUnavailable(
+                f"{self._name} does not let Mooring publish there.", code="broker_refused"
+            )
+        return answer.reason_code != mqtt5.PubAckReasonCode.NO_MATCHING_SUBSCRIBERS
 
     async def ping(self) -> None:
         """Ask the broker for a sign of life; ``read`` returns the answer."""

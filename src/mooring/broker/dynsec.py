@@ -21,7 +21,7 @@ import mqtt5
 
 from mooring.broker import dynsec_file
 from mooring.broker.connection import Connection, Endpoint
-from mooring.broker.dynsec_plan import UNKNOWN, Command, differences, plan
+from mooring.broker.dynsec_plan import NOT_IN_FILE, UNKNOWN, Command, differences, plan
 from mooring.broker.files import write_atomically
 from mooring.broker.protocol import Account, Applied, Difference, DifferenceKind
 from mooring.broker.side_file import SideFile
@@ -113,6 +113,20 @@ class DynsecAuthority:
         wanted = list(accounts)
         return await self._exclusively(lambda: self._compare(wanted))
 
+    def only_by_replace(
+        self, accounts: Iterable[Account], found: Iterable[Difference]
+    ) -> tuple[str, ...]:
+        """See ``Authority.only_by_replace``: many, or names a line beside cannot hold.
+
+        What only the file has lost is not among them: the plugin writes that again.
+        """
+        password = (DifferenceKind.MISSING, DifferenceKind.STALE)
+        names = {d.username for d in found if d.kind in password and d.detail != NOT_IN_FILE}
+        wanted = [a for a in accounts if a.verifier is not None and a.username in names]
+        if self._beside is None or len(wanted) > BESIDE_MOST:
+            return tuple(account.username for account in wanted)
+        return tuple(a.username for a in wanted if not self._beside.can_hold(a.username))
+
     async def replace(self, accounts: Sequence[Account]) -> None:
         """Write the whole file and restart the broker.
 
@@ -139,7 +153,7 @@ class DynsecAuthority:
                 return
             await self._restart()
         accepted = await self.usernames()
-        if accepted != {account.username for account in accounts}:
+        if accepted != {account.username for account in accounts if not account.locked}:
             raise BrokerUnavailable(
                 f"The broker came back with {len(accepted)} accounts, not {len(accounts)}.",
                 hint="Does it read the Dynamic Security file that Mooring writes?",
@@ -161,6 +175,13 @@ class DynsecAuthority:
 
     async def _put(self, accounts: Sequence[Account], secrets: Mapping[str, str]) -> Applied:
         held = await self._held()
+        if held is not None and any(
+            a.verifier is not None and a.username not in secrets and held(a.username) != a.verifier
+            for a in accounts
+        ):
+            # Perhaps only the file was lost or changed, and the plugin still has it right.
+            await self._save()
+            held = await self._held()
         adopt: list[str] = []
         inside: set[str] = set()  # got a password in the plugin: a line beside is void
         unknown: list[Account] = []
@@ -252,6 +273,11 @@ class DynsecAuthority:
                 if username not in clients:
                     found.append(Difference(DifferenceKind.EXTRA, username, "only its role"))
         return found
+
+    async def _save(self) -> None:
+        """Makes the plugin write its file; says what is so anyway and disconnects nobody."""
+        acls = [{"acltype": "unsubscribe", "allow": True}]
+        await self._request([{"command": "setDefaultACLAccess", "acls": acls}])
 
     async def _look_up(self, name: str) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
         answers = await self._request(
@@ -366,15 +392,15 @@ class DynsecAuthority:
 
     def _read_passwords(self) -> Callable[[str], str | None] | None:
         text = self._read()
-        if text is None:
+        if text is None and (self._file is None or self._file.exists()):
             return None
+        lines = self._beside.lines() if self._beside is not None else {}
         try:
-            inside = dynsec_file.passwords(text)
-            lines = self._beside.lines() if self._beside is not None else {}
-            return lambda name: inside(name) or lines.get(name)
-        except Invalid as exc:  # the plugin has its accounts in memory and will write it anew
-            logger.warning("%s cannot be compared: %s", self._file, exc.message)
-            return None
+            inside = dynsec_file.passwords(text or b"{}")
+        except Invalid as exc:  # at the next start nobody would get in
+            logger.warning("%s holds no accounts: %s", self._file, exc.message)
+            inside = dynsec_file.passwords(b"{}")
+        return lambda name: inside(name) or lines.get(name)
 
     def _kept(self) -> dynsec_file.Foreign:
         text = self._read() if self._keep else None

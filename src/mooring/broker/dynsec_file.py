@@ -147,6 +147,9 @@ def render(accounts: Iterable[Account], service: Account, kept: Foreign | None =
         name = role_name(account.username)
         if name in roles:  # a kept client's role; ours would change its rights
             raise Invalid(f"The role {name!r} belongs to a client that is not Mooring's.")
+        if account.locked:
+            clients.append({**_client(account, ()), "disabled": True})
+            continue
         clients.append(_client(account, (name,)))
         roles[name] = {
             "rolename": name,

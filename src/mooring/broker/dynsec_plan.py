@@ -16,9 +16,11 @@ from mooring.access import verifiers
 from mooring.broker.dynsec_file import MARK, acls_of, role_name
 from mooring.broker.protocol import Account, Difference, DifferenceKind
 
-__all__ = ["UNKNOWN", "Command", "Plan", "Unknown", "differences", "plan"]
+__all__ = ["NOT_IN_FILE", "UNKNOWN", "Command", "Plan", "Unknown", "differences", "plan"]
 
 Command = dict[str, Any]
+
+NOT_IN_FILE = "no password in the broker's file"
 
 
 class Unknown(Enum):
@@ -61,6 +63,8 @@ def plan(
         held: the verifier the plugin has for it, as far as it can be known.
         secret: the password in clear, if it is still known.
     """
+    if account.locked:
+        return Plan(tuple(_lock(account, client)))
     set_password, possible = _password(account, client, held, secret)
     if not possible:
         return Plan(impossible=True)
@@ -85,6 +89,24 @@ def plan(
         tuple(commands),
         adopt=account.verifier is not None and secret is not None and not same,
     )
+
+
+def _lock(account: Account, client: Mapping[str, Any] | None) -> list[Command]:
+    """Nobody comes in, whoever comes by certificate may do nothing, and every session ends.
+
+    The client stays with its password: no command could give it back.
+    """
+    if client is None or _is_locked(client):
+        return []
+    name = {"username": account.username}
+    return [
+        {"command": "modifyClient", **name, "roles": [], "groups": []},
+        {"command": "disableClient", **name},
+    ]
+
+
+def _is_locked(client: Mapping[str, Any]) -> bool:
+    return client.get("disabled") is True and not client.get("roles") and not client.get("groups")
 
 
 def _password(
@@ -154,13 +176,17 @@ def differences(
 ) -> list[Difference]:
     """How what the broker has differs from ``account``."""
     name = account.username
+    if account.locked:
+        if client is None or _is_locked(client):
+            return []
+        return [Difference(DifferenceKind.WRONG_RIGHTS, name, "is to be locked out")]
     if client is None:
         return [Difference(DifferenceKind.MISSING, name)]
     if client.get("disabled") is True:
         return [Difference(DifferenceKind.MISSING, name, "disabled on the broker")]
     found = []
     if held is not UNKNOWN and held != account.verifier:
-        found.append(Difference(DifferenceKind.STALE, name))
+        found.append(Difference(DifferenceKind.STALE, name, NOT_IN_FILE if held is None else ""))
     if role is None:
         found.append(Difference(DifferenceKind.WRONG_RIGHTS, name, "no role of its own"))
     elif not _own_role_only(account, client):

@@ -62,6 +62,8 @@ class PasswordFileAuthority:
             through, so changes count as in force once the broker was told.
         debounce: seconds between two reloads, at least.
         keep: usernames of others, never reported, changed or removed.
+        written: what the files hold and the broker has read, where the caller knows that:
+            it wrote them itself and then started the broker.
 
     Raises:
         Invalid: the service's username does not fit into a password file.
@@ -77,6 +79,7 @@ class PasswordFileAuthority:
         endpoint: Endpoint | None = None,
         debounce: float = DEBOUNCE_SECONDS,
         keep: Iterable[str] = (),
+        written: Iterable[Account] | None = None,
     ) -> None:
         password_lines.check_username(service.username)
         self._passwords = passwords
@@ -92,7 +95,12 @@ class PasswordFileAuthority:
         self._worker: asyncio.Task[None] | None = None
         self._files = asyncio.Lock()
         self._next = 0.0
-        self._in_force = False
+        # Files that somebody emptied must not take everybody's account away with the next
+        # change: changes are made to what we wrote last, whatever is there now.
+        self._written = (
+            {a.username: a for a in written if not a.locked} if written is not None else None
+        )
+        self._in_force = written is not None
         self.reloads = 0
         """Reloads so far, for metrics."""
 
@@ -106,7 +114,7 @@ class PasswordFileAuthority:
         """
         for account in accounts:
             password_lines.check_username(account.username)
-        await self._change({account.username: account for account in accounts})
+        await self._change({a.username: None if a.locked else a for a in accounts})
         return Applied()
 
     async def remove(self, usernames: Sequence[str]) -> None:
@@ -142,6 +150,8 @@ class PasswordFileAuthority:
             held = await asyncio.to_thread(self._load)
         found = []
         for account in accounts:
+            if account.locked:  # what is there of it is one too many
+                continue
             there = held.pop(account.username, None)
             if there is None:
                 found.append(Difference(DifferenceKind.MISSING, account.username))
@@ -154,12 +164,19 @@ class PasswordFileAuthority:
                 )
         return found + [Difference(DifferenceKind.EXTRA, name) for name in sorted(held)]
 
+    def only_by_replace(
+        self, accounts: Iterable[Account], found: Iterable[Difference]
+    ) -> tuple[str, ...]:
+        """See ``Authority.only_by_replace``: none; a line is a line."""
+        return ()
+
     async def replace(self, accounts: Sequence[Account]) -> None:
         """See ``Authority.replace``: one reload, no restart."""
         for account in accounts:
             password_lines.check_username(account.username)
         async with self._files:
-            await self._write({account.username: account for account in accounts})
+            self._written = {a.username: a for a in accounts if not a.locked}
+            await self._write(self._written)
 
     async def _change(
         self, accounts: Mapping[str, Account | None], kicked: frozenset[str] = frozenset()
@@ -202,7 +219,7 @@ class PasswordFileAuthority:
 
     async def _apply(self, batch: list[_Change]) -> None:
         held = await asyncio.to_thread(self._load)
-        wanted = dict(held)
+        wanted = dict(held if self._written is None else self._written)
         kicked: set[str] = set()
         for change in batch:
             kicked |= change.kicked
@@ -214,6 +231,7 @@ class PasswordFileAuthority:
                 else:
                     wanted[name] = account
         kicked &= wanted.keys()
+        self._written = wanted
         if kicked:
             nobody = verifiers.make(verifiers.new_password())
             await self._write(
@@ -224,7 +242,8 @@ class PasswordFileAuthority:
 
     async def _ensure_in_force(self) -> None:
         if not self._in_force:
-            await self._write(await asyncio.to_thread(self._load))
+            written = self._written
+            await self._write(await asyncio.to_thread(self._load) if written is None else written)
 
     async def _write(self, accounts: Mapping[str, Account]) -> None:
         """Write both files, reload, and wait until that is through."""

@@ -36,11 +36,15 @@ class Account:
         verifier: ``$7$iterations$salt$hash`` (PBKDF2-SHA512, as ``mosquitto_passwd`` makes
             it), or ``None`` for an account that may only come by certificate.
         rights: what it may publish and subscribe to.
+        locked: it is to be refused for now. An authority that could not take the verifier
+            back later keeps the account in a state in which nobody gets in with it; another
+            deletes it.
     """
 
     username: str
     verifier: str | None
     rights: Rights
+    locked: bool = False
 
 
 class DifferenceKind(StrEnum):
@@ -106,6 +110,17 @@ class Authority(Protocol):
 
     async def compare(self, accounts: Iterable[Account]) -> list[Difference]:
         """What differs from exactly these accounts."""
+        ...
+
+    def only_by_replace(
+        self, accounts: Iterable[Account], found: Iterable[Difference]
+    ) -> tuple[str, ...]:
+        """Whose password ``put`` could not bring into force without its secret.
+
+        Args:
+            accounts: as they shall be.
+            found: what ``compare`` said of them.
+        """
         ...
 
     async def replace(self, accounts: Sequence[Account]) -> None:

@@ -6,8 +6,11 @@ the reconciler (``mooring.broker.reconcile``) then makes the broker follow.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from mooring.access import store as access
@@ -15,7 +18,9 @@ from mooring.access import verifiers
 from mooring.access.actor import SYSTEM, Actor, Role
 from mooring.access.instance import Instance
 from mooring.access.policy import rights_of
+from mooring.broker import store as broker
 from mooring.broker.protocol import Account, Rights
+from mooring.credentials import store as passwords
 from mooring.devices import store
 from mooring.devices.model import Credentials, Device, NewDevice
 from mooring.dialects import Catalogue, check_word, normal_mac
@@ -26,6 +31,7 @@ from mooring.store.engine import Database, now_ms
 __all__ = ["Devices"]
 
 LABEL_MAX = 200
+DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +42,13 @@ class Devices:
         database: where they are.
         catalogue: the dialects they speak.
         instance: seals a password on its way to the broker.
+        recover_days: how long a removed device's password is told that it was removed.
     """
 
     database: Database
     catalogue: Catalogue
     instance: Instance
+    recover_days: int = 30
 
     # ------------------------------------------------------------------ changing
 
@@ -57,38 +65,87 @@ class Devices:
             NotFound: no such dialect.
             Conflict: the name, username or MAC address is taken.
         """
-        device, scope, mac_key = self._checked(new)
-        actor.require(Role.OPERATOR, device.tenant)
+        actor.require(Role.OPERATOR, new.tenant)
         password = verifiers.new_password()
-        dialect = self.catalogue.get(device.dialect)
+        with self.refusing_twins(new), self.database.write() as connection:
+            device, change = self.insert(connection, new, password)
+            access.record(
+                connection,
+                actor,
+                "device.add",
+                device.reference,
+                tenant=device.tenant,
+                reason=reason,
+            )
+        topics = self.catalogue.get(device.dialect).topics(device.identity)
+        return Credentials(device, password, topics), [change]
+
+    def insert(
+        self, connection: Connection, new: NewDevice, password: str, *, keep_sealed: bool = False
+    ) -> tuple[Device, int]:
+        """Device, credential and outbox row in the caller's transaction; who may is its matter.
+
+        Args:
+            keep_sealed: the sealed password stays until it has proved itself.
+
+        Returns:
+            The device and its outbox number.
+
+        Raises:
+            Invalid, NotFound: as ``add``.
+            IntegrityError: a name is taken; ``refusing_twins`` says which.
+        """
+        device, scope, mac_key = self._checked(new)
+        if broker.find(connection, device.username) is not None:
+            raise Conflict(
+                f"The username {device.username} is taken by a broker user.",
+                hint="Choose another name; `mooring broker users list` shows them.",
+                code="username_taken",
+            )
+        sealed = self.instance.seal(password)
+        store.ensure_tenant(connection, device.tenant)
+        device = store.insert(
+            connection, device, scope=scope, mac_key=mac_key, verifier=verifiers.make(password)
+        )
+        passwords.begin(connection, device.id, sealed_secret=sealed if keep_sealed else None)
+        change = access.enqueue(connection, "put", device.username, sealed_secret=sealed)
+        access.bump(connection, "devices")
+        return device, change
+
+    @contextmanager
+    def refusing_twins(self, new: NewDevice) -> Iterator[None]:
+        """Turns the database's refusal of a second device of a name into ``Conflict``."""
         try:
-            with self.database.write() as connection:
-                store.ensure_tenant(connection, device.tenant)
-                device = store.insert(
-                    connection,
-                    device,
-                    scope=scope,
-                    mac_key=mac_key,
-                    verifier=verifiers.make(password),
-                )
-                change = access.enqueue(
-                    connection,
-                    "put",
-                    device.username,
-                    sealed_secret=self.instance.seal(password),
-                )
-                access.record(
-                    connection,
-                    actor,
-                    "device.add",
-                    device.reference,
-                    tenant=device.tenant,
-                    reason=reason,
-                )
-                access.bump(connection, "devices")
+            yield
         except IntegrityError as exc:
-            raise self._taken(device, exc) from exc
-        return Credentials(device, password, dialect.topics(device.identity)), [change]
+            raise self._taken(self._checked(new)[0], exc) from exc
+
+    def set_enabled(
+        self, actor: Actor, reference: str, *, enabled: bool, reason: str = ""
+    ) -> tuple[Device, list[int]]:
+        """Locks a device out, or lets it in again with the password it has.
+
+        A live session ends at once, and new ones are refused, by password and certificate.
+        Doing it twice is no error, and tells the broker once more.
+
+        Returns:
+            The device as it is now, and the outbox numbers to wait for.
+        """
+        device = self.get(actor, reference)
+        actor.require(Role.OPERATOR, device.tenant)
+        with self.database.write() as connection:
+            store.set_enabled(connection, device.id, enabled=enabled)
+            change = access.enqueue(connection, "put", device.username)
+            access.record(
+                connection,
+                actor,
+                "device.enable" if enabled else "device.disable",
+                device.reference,
+                tenant=device.tenant,
+                reason=reason,
+            )
+            access.bump(connection, "devices")
+        return replace(device, enabled=enabled), [change]
 
     def remove(self, actor: Actor, reference: str, *, reason: str = "") -> list[int]:
         """Deletes a device; its session ends and its login is refused from then on.
@@ -98,6 +155,7 @@ class Devices:
         device = self.get(actor, reference)
         actor.require(Role.OPERATOR, device.tenant)
         with self.database.write() as connection:
+            passwords.bury(connection, device, until=now_ms() + self.recover_days * DAY_MS)
             store.delete(connection, device)
             change = access.enqueue(connection, "remove", device.username)
             access.record(
@@ -174,26 +232,34 @@ class Devices:
         return self.catalogue.get(device.dialect).topics(device.identity)
 
     def accounts(self) -> list[Account]:
-        """Every login the broker is to accept, but the platform's own."""
+        """Every login the broker is to accept or to keep locked, but the platform's own."""
         with self.database.read() as connection:
             known = store.all_devices(connection)
             secrets = store.verifiers(connection)
-        return [
-            Account(d.username, secrets.get(d.username), self._rights(d))
+            users = broker.accounts(connection)
+        dialects = set(self.catalogue.names())
+        return users + [
+            Account(d.username, secrets.get(d.username), self._rights(d), locked=not d.enabled)
             for d in known
-            if d.enabled and d.dialect in self.catalogue.names()
+            if d.dialect in dialects
         ]
 
     def account(self, username: str) -> Account | None:
-        """One login, or ``None`` when the broker is to refuse it."""
+        """One login, or ``None`` when the broker is not to know it."""
         with self.database.read() as connection:
             found = [
                 d for d in store.find(connection, SYSTEM, word=username) if d.username == username
             ]
             secrets = store.verifiers(connection, [username])
-        if not found or not found[0].enabled:
+            users = broker.accounts(connection, [username])
+        if users:
+            return users[0]
+        if not found or found[0].dialect not in self.catalogue.names():
             return None
-        return Account(username, secrets.get(username), self._rights(found[0]))
+        device = found[0]
+        return Account(
+            username, secrets.get(username), self._rights(device), locked=not device.enabled
+        )
 
     # ------------------------------------------------------------------ rules
 

@@ -24,6 +24,8 @@ from mooring.store.schema import (
 
 __all__ = [
     "all_devices",
+    "by_number",
+    "by_username",
     "delete",
     "ensure_tenant",
     "find",
@@ -166,6 +168,20 @@ def find(
     return _with_groups(connection, connection.execute(walled(statement, devices.c.tenant, actor)))
 
 
+def by_number(connection: Connection, number: int) -> Device | None:
+    found = _with_groups(
+        connection, connection.execute(sa.select(*_COLUMNS).where(devices.c.id == number))
+    )
+    return found[0] if found else None
+
+
+def by_username(connection: Connection, username: str) -> Device | None:
+    found = _with_groups(
+        connection, connection.execute(sa.select(*_COLUMNS).where(devices.c.username == username))
+    )
+    return found[0] if found else None
+
+
 def page(
     connection: Connection,
     actor: Actor,
@@ -200,11 +216,11 @@ def all_devices(connection: Connection) -> list[Device]:
 
 
 def verifiers(connection: Connection, usernames: Sequence[str] | None = None) -> dict[str, str]:
-    """Username → verifier of enabled devices that have one."""
+    """Username → verifier of devices that have one."""
     statement = (
         sa.select(devices.c.username, credentials.c.verifier)
         .join(credentials, credentials.c.device_id == devices.c.id)
-        .where(devices.c.enabled, credentials.c.verifier.is_not(None))
+        .where(credentials.c.verifier.is_not(None))
     )
     if usernames is not None:
         statement = statement.where(devices.c.username.in_(usernames))

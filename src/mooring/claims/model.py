@@ -1,0 +1,75 @@
+"""Claim codes as they are asked for, stored and answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mooring.devices.model import Credentials
+
+__all__ = ["ClaimCode", "Claimed", "Issued", "NewClaim"]
+
+
+@dataclass(frozen=True, slots=True)
+class NewClaim:
+    """What somebody wants a code for; unchecked.
+
+    Attributes:
+        label: what people call the device (``Kitchen``).
+        name: its id in topics; made from the hardware id when ``None``. The name of a device
+            that is there already gives that one new credentials.
+        seconds: how long the code is good; the setting's time when ``None``.
+    """
+
+    dialect: str
+    tenant: str = "default"
+    label: str = ""
+    name: str | None = None
+    groups: tuple[str, ...] = ()
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimCode:
+    """A code as it is stored: without the code. Times are epoch milliseconds."""
+
+    id: int
+    tenant: str
+    dialect: str
+    label: str
+    name: str | None
+    groups: tuple[str, ...]
+    created_at: int
+    created_by: str
+    expires_at: int
+    revoked_at: int | None
+    claimed_at: int | None
+    hardware_id: str | None
+    device_id: int | None
+
+    def state(self, at: int) -> str:
+        """``open``, ``claimed``, ``revoked`` or ``expired``."""
+        if self.revoked_at is not None:
+            return "revoked"
+        if self.claimed_at is not None:
+            return "claimed"
+        return "expired" if at >= self.expires_at else "open"
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A new code; shown once, for only its digest is stored."""
+
+    claim: ClaimCode
+    code: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What a device gets for its code.
+
+    ``changes``: outbox numbers to wait for. ``again``: it had asked before.
+    """
+
+    credentials: Credentials
+    changes: list[int]
+    again: bool = False

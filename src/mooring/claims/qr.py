@@ -1,0 +1,36 @@
+"""Claim codes as QR codes: for a terminal, and as PNG or SVG. Pure.
+
+What is in it: ``mooring:claim?code=ABCD-2345&url=http://host:8080``, which an app or firmware
+takes apart as a URI; people read the code printed beside it.
+"""
+
+from __future__ import annotations
+
+import io
+from urllib.parse import quote
+
+import segno
+
+__all__ = ["content", "png", "svg", "terminal"]
+
+
+def content(code: str, url: str) -> str:
+    """The text in the QR code."""
+    return f"mooring:claim?code={code}&url={quote(url, safe=':/[]')}"
+
+
+def terminal(text: str) -> str:
+    """Drawn with half blocks; as light on dark as the terminal is."""
+    drawn = io.StringIO()
+    segno.make(text, error="m").terminal(drawn, compact=True)
+    return drawn.getvalue()
+
+
+def svg(text: str) -> str:
+    return str(segno.make(text, error="m").svg_inline(scale=4))
+
+
+def png(text: str) -> bytes:
+    drawn = io.BytesIO()
+    segno.make(text, error="m").save(drawn, kind="png", scale=8)
+    return drawn.getvalue()

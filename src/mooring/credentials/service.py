@@ -1,0 +1,171 @@
+"""Recovery: a device that still knows an old password gets working credentials.
+
+A hardware address proves nothing and is never asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from mooring.access import store as access
+from mooring.access import throttle, verifiers
+from mooring.access.actor import Actor, Role
+from mooring.access.instance import Instance
+from mooring.credentials import ending, store
+from mooring.devices import store as devices
+from mooring.devices.model import Credentials, Device
+from mooring.devices.service import Devices
+from mooring.errors import Gone, Invalid, TooMany, Unauthorized
+from mooring.settings import Settings
+from mooring.store.engine import Database, now_ms
+from mooring.store.schema import rotations
+
+__all__ = ["Recovered", "Recovery"]
+
+DAY_MS = 86_400_000
+SCOPE = "recover"
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """``changes``: outbox numbers to wait for."""
+
+    credentials: Credentials
+    changes: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """Recovery of one installation's devices."""
+
+    database: Database
+    devices: Devices
+    instance: Instance
+    settings: Settings
+
+    def recover(
+        self, reference: str, logins: Sequence[tuple[str, str]], *, origin: str = "local"
+    ) -> Recovered:
+        """Working credentials for a device that proves who it is.
+
+        A secret that is in force, or was about to be, is put into force again. For one that
+        was given up the device gets a fresh password, and the same one each time it asks
+        until it has used it: a lost answer strands nobody.
+
+        Args:
+            reference: the device, as it was named in the request.
+            logins: what its username and secret may be; the first that fits counts.
+
+        Raises:
+            Unauthorized: the secret is none of this device's; so, too, for an unknown device.
+            Gone: the device is disabled or was removed.
+            TooMany: too many wrong secrets.
+        """
+        self._may_try(origin)
+        at = now_ms()
+        with self.database.write() as connection:
+            removed = False
+            for username, secret in logins:
+                device = devices.by_username(connection, username)
+                if device is not None and reference in _names(device):
+                    found = self._recover(connection, device, secret, origin, at)
+                    if found is not None:
+                        return found
+                removed = removed or any(
+                    one.removed and _fits(secret, one.verifier)
+                    for one in store.former(connection, username, at)
+                )
+            if removed:
+                raise Gone("This device was removed.", code="device_removed")
+        with self.database.write() as connection:
+            throttle.count(connection, SCOPE, origin, at)
+            throttle.count_event(connection, "recoveries_refused")
+        raise Unauthorized(
+            "Username or password is wrong.",
+            hint="Claim the device again with a new code.",
+            code="recovery_refused",
+        )
+
+    def _recover(
+        self, connection: Connection, device: Device, secret: str, origin: str, at: int
+    ) -> Recovered | None:
+        held = store.credential(connection, device.id)
+        moving = connection.execute(
+            sa.select(rotations.c.old_verifier, rotations.c.new_verifier).where(
+                rotations.c.device_id == device.id, rotations.c.finished_at.is_(None)
+            )
+        ).first()
+        in_hand = [held.verifier if held else None, *(moving or ())]
+        given_up = [
+            one.verifier
+            for one in store.former(connection, device.username, at)
+            if not one.removed and one.device_id == device.id
+        ]
+        known = next((v for v in in_hand if v and _fits(secret, v)), None)
+        if known is None and not any(_fits(secret, verifier) for verifier in given_up):
+            return None
+        if not device.enabled:
+            raise Gone("This device is disabled.", code="device_disabled")
+        until = at + self.settings.recover_days * DAY_MS
+        if known is not None:
+            password, sealed = secret, self.instance.seal(secret)
+            how = "with its password"
+            if moving is not None:
+                ending.supersede(connection, device, "the device asked for credentials", until)
+            if held is None or known != held.verifier:
+                store.set_password(connection, device.id, known)
+        else:
+            how = "with a former password"
+            ending.supersede(connection, device, "the device asked for credentials", until)
+            if held is not None and held.sealed_secret is not None and held.proved_at is None:
+                sealed, password = held.sealed_secret, self.instance.unseal(held.sealed_secret)
+            else:
+                password = verifiers.new_password()
+                sealed = self.instance.seal(password)
+                store.retire(connection, device, held.verifier if held else None, until=until)
+                store.set_password(
+                    connection, device.id, verifiers.make(password), sealed_secret=sealed
+                )
+        change = access.enqueue(connection, "put", device.username, sealed_secret=sealed)
+        access.record(
+            connection,
+            Actor(f"device:{device.username}", Role.VIEWER, device.tenant, origin),
+            "recover",
+            device.reference,
+            tenant=device.tenant,
+            reason=how,
+        )
+        topics = self.devices.topics(device)
+        return Recovered(Credentials(device, password, topics), [change])
+
+    def _may_try(self, origin: str) -> None:
+        limits = throttle.Limits(
+            self.settings.claim_attempts_per_minute, self.settings.claim_attempts_all_per_minute
+        )
+        with self.database.read() as connection:
+            wait = throttle.wait_ms(connection, SCOPE, origin, limits, now_ms())
+        if wait:
+            seconds = -(-wait // 1000)
+            with self.database.write() as connection:
+                throttle.count_event(connection, "recoveries_throttled")
+            raise TooMany(
+                "Too many wrong passwords.",
+                hint=f"Try again in {seconds} s.",
+                code="recovery_throttled",
+                retry_after=seconds,
+            )
+
+
+def _names(device: Device) -> set[str]:
+    return {device.name, device.reference, device.username, f"{device.tenant}:{device.name}"}
+
+
+def _fits(secret: str, verifier: str) -> bool:
+    try:
+        return bool(secret) and verifiers.check(secret, verifier)
+    except Invalid:  # brought in from a broker that took other kinds of hashes
+        return False
