@@ -64,6 +64,7 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._open = False
         self._early: list[PublishPacket] = []
+        self._early_broken: list[Broken] = []
         # Cleared while acknowledgements pile up unsent: what is committed but not
         # acknowledged must stay within what the ledger remembers.
         self.writable = asyncio.Event()
@@ -100,6 +101,8 @@ class Connection(asyncio.Protocol):
         self._quota = asyncio.Semaphore(max(1, min(QUOTA_MOST, receive_max)))
         self._heard = asyncio.get_running_loop().time()
         self._schedule_ping()
+        for broken in self._early_broken:
+            self.link.refused_by_codec(broken)
         if self._early:
             early, self._early = self._early, []
             self.link.arrived(early)
@@ -305,5 +308,9 @@ class Connection(asyncio.Protocol):
         if qos:
             after_topic = offset + 2 + int.from_bytes(data[offset : offset + 2], "big")
             number = int.from_bytes(data[after_topic : after_topic + 2], "big")
-        self.link.refused_by_codec(Broken(raw, str(exc), qos, number))
+        broken = Broken(raw, str(exc), qos, number)
+        if self._open:
+            self.link.refused_by_codec(broken)
+        else:
+            self._early_broken.append(broken)
         return end - at

@@ -1,0 +1,218 @@
+"""Packets in, rows out: everything ingest decides about a message."""
+
+from __future__ import annotations
+
+import json
+from zlib import crc32
+
+import pytest
+from mqtt5 import PublishPacket, QoS
+
+from mooring.devices.model import Device
+from mooring.dialects import load_all
+from mooring.dialects.payload import PayloadLimits
+from mooring.ingest.ledger import Ledger
+from mooring.ingest.plan import Planner
+from mooring.ingest.routing import CACHE_LIMIT, Registry, Route, RouteTable, Unroutable
+from mooring.link.protocol import Broken
+
+NOW = 1_771_000_000_000
+CATALOGUE = load_all(None)
+IDS = {
+    (dialect.name, channel.name): number
+    for number, (dialect, channel) in enumerate(
+        ((d, c) for d in CATALOGUE.all() for c in d.channels), start=1
+    )
+}
+
+
+def device(
+    number: int, name: str, dialect: str, tenant: str = "1", mac: str | None = None
+) -> Device:
+    return Device(number, tenant, name, "", dialect, mac, name, name, True, 0)
+
+
+DEVICES = [
+    device(1, "ESP32_001", "smarthome"),
+    device(2, "trap", "mousetrap", "acme", "AA:BB:CC:DD:EE:01"),
+    device(3, "k", "mooring", "default"),
+    device(4, "cab", "drivesafe", "default"),
+    device(5, "gone", "no-such-dialect", "default"),
+]
+
+
+def planner(*, ledger: Ledger | None = None, unique: int = 1000) -> Planner:
+    limits = PayloadLimits()
+    routes = RouteTable(CATALOGUE, Registry.of(DEVICES, CATALOGUE), IDS, limits)
+    return Planner(routes, ledger or Ledger(100), limits, first_unique=unique)
+
+
+def message(
+    topic: str, payload: object, *, number: int | None = 1, duplicate: bool = False
+) -> PublishPacket:
+    body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    if number is None:
+        return PublishPacket(topic, body)
+    return PublishPacket(topic, body, qos=QoS.AT_LEAST_ONCE, packet_id=number, duplicate=duplicate)
+
+
+TELEMETRY = "smarthome/1/ESP32_001/telemetry"
+
+
+def test_a_reading_becomes_a_row_with_both_times() -> None:
+    plan = planner().plan(
+        [message(TELEMETRY, {"timestamp": "2026-02-13T12:00:00Z", "sensors": {"t": 1}})], NOW
+    )
+    [row] = plan.messages
+    assert row[:6] == (1, IDS["smarthome", "telemetry"], 1_770_984_000_000, NOW, None, 0)
+    assert json.loads(row[7])["sensors"] == {"t": 1}
+    assert plan.dead == []
+    assert plan.packets == [(1, crc32(row[7].encode()))]
+
+
+def test_millis_since_boot_fall_back_to_the_receive_time() -> None:
+    plan = planner().plan([message(TELEMETRY, {"timestamp": "12345", "sensors": {}})], NOW)
+    [row] = plan.messages
+    assert (row[2], row[5]) == (NOW, 2)
+
+
+def test_equal_messages_without_a_time_are_both_meant() -> None:
+    twice = [message("device/data/cab", {"v": 1}, number=n) for n in (1, 2)]
+    plan = planner().plan(twice, NOW)
+    assert len({row[6] for row in plan.messages}) == 2
+
+
+def test_equal_messages_with_a_time_are_the_same() -> None:
+    body = {"timestamp": NOW, "v": 1}
+    plan = planner().plan([message("device/data/cab", body, number=n) for n in (1, 2)], NOW)
+    assert len({row[6] for row in plan.messages}) == 1
+
+
+def test_the_same_payload_on_two_channels_is_two_messages() -> None:
+    body = {"timestamp": NOW, "online": True}
+    topics = ("smarthome/1/ESP32_001/status", "smarthome/1/ESP32_001/heartbeat")
+    plan = planner().plan([message(topic, body, number=None) for topic in topics], NOW)
+    assert len({row[6] for row in plan.messages}) == 2
+
+
+def test_a_repetition_of_something_committed_is_acknowledged_and_not_written() -> None:
+    ledger = Ledger(100)
+    body = b'{"v":1}'
+    ledger.committed(1, [(9, crc32(body))])
+    again = planner(ledger=ledger).plan(
+        [message("device/data/cab", body, number=9, duplicate=True)], NOW
+    )
+    assert (again.messages, again.repeated) == ([], 1)
+    assert again.packets == [(9, crc32(body))]
+    # The same id, not marked as a repetition: a new message that happens to look the same.
+    fresh = planner(ledger=ledger).plan([message("device/data/cab", body, number=9)], NOW)
+    assert len(fresh.messages) == 1
+
+
+@pytest.mark.parametrize(
+    ("topic", "reason", "stranger"),
+    [
+        ("smarthome/1/ghost/telemetry", "unknown_device", ("smarthome", "1", "ghost")),
+        ("smarthome/2/ESP32_001/telemetry", "unknown_device", ("smarthome", "2", "ESP32_001")),
+        ("nobody/declared/this", "undeclared_topic", None),
+        ("tenant/acme/device/AA:BB:CC:DD:EE:99/alert", "unknown_device", None),
+    ],
+)
+def test_what_belongs_to_nobody_is_kept_with_its_reason(
+    topic: str, reason: str, stranger: tuple[str, str, str] | None
+) -> None:
+    plan = planner().plan([message(topic, {"a": 1}), message(topic, {"a": 2}, number=2)], NOW)
+    assert plan.messages == []
+    assert [d.reason for d in plan.dead] == [reason, reason]
+    if stranger is not None:
+        assert plan.strangers[stranger].messages == 2
+    assert len(plan.packets) == 2
+
+
+def test_a_mac_address_finds_its_device_however_it_is_written() -> None:
+    plan = planner().plan([message("tenant/acme/device/aabbccddee01/alert", {"alert": "x"})], NOW)
+    assert [row[0] for row in plan.messages] == [2]
+
+
+def test_a_bad_payload_is_a_dead_letter_and_a_sign_of_life() -> None:
+    plan = planner().plan([message(TELEMETRY, b"{")], NOW)
+    [letter] = plan.dead
+    assert (letter.reason, letter.device_id, letter.tenant) == ("not_json", 1, "1")
+    assert letter.payload == b"{"
+    assert plan.states[1].last_seen_at == NOW
+
+
+def test_a_large_bad_payload_is_kept_in_part_and_its_size_is_known() -> None:
+    limits = PayloadLimits()
+    routes = RouteTable(CATALOGUE, Registry.of(DEVICES, CATALOGUE), IDS, limits)
+    small = Planner(routes, Ledger(10), limits, keep_bytes=10)
+    [letter] = small.plan([message(TELEMETRY, b"x" * 500_000)], NOW).dead
+    assert (letter.size, len(letter.payload)) == (500_000, 10)
+
+
+def test_a_numbered_message_that_cannot_be_stored_need_not_come_again() -> None:
+    topic = "mooring/default/k/telemetry"
+    plan = planner().plan([message(topic, b'{"seq":7,"values":{"a":1e999}}')], NOW)
+    assert [d.reason for d in plan.dead] == ["number_too_large"]
+    assert plan.sequences == {3: [7]}
+
+
+def test_numbers_and_what_a_device_gave_up_are_gathered() -> None:
+    packets = [
+        message("mooring/default/k/telemetry", {"seq": 5, "values": {}}),
+        message("mooring/default/k/telemetry", {"seq": 6, "values": {}}, number=2),
+        message(
+            "mooring/default/k/event", {"event": "lost", "lost": [[1, 4], "x", [9, 2]]}, number=3
+        ),
+    ]
+    plan = planner().plan(packets, NOW)
+    assert plan.sequences == {3: [5, 6]}
+    assert plan.lost == {3: [(1, 4)]}
+
+
+def test_the_newest_of_a_topic_counts_whatever_the_order() -> None:
+    times = (NOW - 1000, NOW, NOW - 2000)
+    packets = [
+        message(TELEMETRY, {"timestamp": t, "sensors": {"t": t}}, number=n)
+        for n, t in enumerate(times, start=1)
+    ]
+    [(row, _)] = planner().plan(packets, NOW).newest.values()
+    assert row[2] == NOW
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload", "online"),
+    [
+        ("smarthome/1/ESP32_001/status", {"online": True}, True),
+        ("smarthome/1/ESP32_001/status", {"online": False}, False),
+        ("smarthome/1/ESP32_001/heartbeat", {"uptime": 1}, True),
+        (TELEMETRY, {"sensors": {}}, None),
+    ],
+)
+def test_what_a_message_says_of_being_there(
+    topic: str, payload: object, online: bool | None
+) -> None:
+    assert planner().plan([message(topic, payload)], NOW).states[1].online is online
+
+
+def test_firmware_and_metadata_reach_the_state() -> None:
+    body = {"sensors": {}, "metadata": {"firmwareVersion": "v2.1.0", "batteryLevel": 85}}
+    state = planner().plan([message(TELEMETRY, body)], NOW).states[1]
+    assert state.firmware == "v2.1.0"
+    assert state.metadata is not None
+    assert state.metadata["batteryLevel"] == 85
+
+
+def test_a_packet_the_codec_refuses_is_a_dead_letter() -> None:
+    plan = planner().plan([], NOW, [Broken(b"\x32\x00", "Invalid UTF-8", 1, 5)])
+    assert [d.reason for d in plan.dead] == ["malformed_packet"]
+
+
+def test_routes_are_remembered_and_the_memory_is_bounded() -> None:
+    routes = planner().routes
+    assert routes.get(TELEMETRY) is None
+    found = routes.find(TELEMETRY)
+    assert isinstance(found, Route)
+    assert routes.get(TELEMETRY) is found
+    assert isinstance(routes.find("x/y"), Unroutable)
+    assert CACHE_LIMIT > 10_000
