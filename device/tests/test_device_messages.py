@@ -134,6 +134,15 @@ def test_the_answer_to_a_claim() -> None:
     assert "s3cret-word" not in repr(found)
 
 
+def test_the_ca_comes_as_text_or_as_a_file() -> None:
+    by_file = {"host": "b", "tls_port": 8883, "cafile": "/ca.crt"}
+    assert Credentials.from_answer({**ANSWER, "broker": by_file}).tls == Tls(ca_file="/ca.crt")
+    both = {**by_file, "ca_pem": "P"}
+    assert Credentials.from_answer({**ANSWER, "broker": both}).tls == Tls(ca_pem="P")
+    neither = {**ANSWER["broker"], "ca_pem": None}
+    assert Credentials.from_answer({**ANSWER, "broker": neither}).tls == Tls()
+
+
 def test_without_a_tls_port_the_connection_is_plain() -> None:
     found = Credentials.from_answer({**ANSWER, "broker": {"host": "b", "port": 1883}})
     assert (found.port, found.tls) == (1883, None)

@@ -97,6 +97,8 @@ class Credentials:
             broker = answer["broker"]
             tls_port = broker.get("tls_port")
             http = answer.get("http") or {}
+            ca_pem, ca_file = broker.get("ca_pem") or "", broker.get("cafile") or ""
+            tls = Tls(ca_pem=_text(ca_pem), ca_file="" if ca_pem else _text(ca_file))
             return cls(
                 device=_text(answer["device"]),
                 tenant=_text(answer.get("tenant") or "default"),
@@ -107,7 +109,7 @@ class Credentials:
                 topics={_text(k): _text(v) for k, v in answer["topics"].items()},
                 host=_text(broker["host"]),
                 port=int(tls_port or broker["port"]),
-                tls=Tls(ca_pem=_text(broker.get("ca_pem") or "")) if tls_port else None,
+                tls=tls if tls_port else None,
                 http_url=_text(http.get("url") or "").rstrip("/"),
             )
         except (KeyError, TypeError, AttributeError, ValueError) as exc:

@@ -96,7 +96,7 @@ def _load_trust(context: ssl.SSLContext, tls: Tls) -> None:
         else:
             context.load_default_certs()
     except FileNotFoundError as exc:
-        raise InvalidSetting(f"MQTT_CA_CERTS names {tls.ca_file}, which is not there.") from exc
+        raise InvalidSetting(f"The CA file {tls.ca_file} (MQTT_CA_CERTS) is not there.") from exc
     except (ssl.SSLError, OSError, ValueError) as exc:
         raise InvalidSetting(
             f"No CA certificate can be read: {tls.trusts} is not a PEM file of certificates.",
