@@ -111,9 +111,12 @@ def waiting(connection: Connection, ids: Sequence[int] | None = None) -> list[tu
     return [(row[0], row[1]) for row in connection.execute(statement)]
 
 
-def waiting_usernames(connection: Connection) -> set[str]:
-    """Logins with changes not applied yet."""
-    return set(connection.execute(sa.select(outbox.c.username)).scalars())
+def waiting_usernames(connection: Connection, *, action: str | None = None) -> set[str]:
+    """Logins with changes not applied yet; of one kind where ``action`` is given."""
+    statement = sa.select(outbox.c.username)
+    if action is not None:
+        statement = statement.where(outbox.c.action == action)
+    return set(connection.execute(statement).scalars())
 
 
 def record(

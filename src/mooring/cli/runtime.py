@@ -50,6 +50,12 @@ def up(
     mqtt_tls_port: Annotated[
         int | None, typer.Option("--mqtt-tls-port", min=1, max=65535, help="Port of MQTT over TLS.")
     ] = None,
+    mqtt_mtls_port: Annotated[
+        int | None,
+        typer.Option(
+            "--mqtt-mtls-port", min=0, max=65535, help="Port for device certificates; 0: closed."
+        ),
+    ] = None,
     mqtt_ws_port: Annotated[
         int | None,
         typer.Option("--mqtt-ws-port", min=1, max=65535, help="Port of MQTT over WebSocket."),
@@ -74,6 +80,7 @@ def up(
         http_port=http_port,
         mqtt_port=mqtt_port,
         mqtt_tls_port=mqtt_tls_port,
+        mqtt_mtls_port=mqtt_mtls_port,
         mqtt_ws_port=mqtt_ws_port,
         public_hosts=tuple(public_host or ()),
         auth_mode=auth_mode,

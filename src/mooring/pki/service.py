@@ -8,7 +8,7 @@ Call none of them inside a database transaction: the directory's lock is taken f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +25,7 @@ from mooring.pki.files import PkiFiles
 from mooring.pki.inspect import Problem, check_crl, check_pair
 from mooring.pki.issue import DEVICE_DAYS, issue_device, read_csr
 from mooring.pki.keys import PrivateKey, PublicKey, check_public_key, make_key
-from mooring.pki.ledger import CertificateLedger, CertificateRecord
+from mooring.pki.ledger import CertificateLedger, CertificateRecord, Sighting
 from mooring.pki.model import CertificateInfo, KeyType, PkiPaths, Reason, Revocation
 from mooring.pki.operator import OperatorFiles
 from mooring.pki.report import Report, report
@@ -272,11 +272,18 @@ class PkiService:
             Whether it is one of ours; another word from a device is not kept.
         """
         fingerprint = authority.replace(":", "").lower()
-        trusted = {ca.fingerprint for ca in self._trusted()}
-        if fingerprint not in trusted:
+        if fingerprint not in self.authorities():
             return False
         self._ledger.seen(username, fingerprint, self._clock())
         return True
+
+    def authorities(self) -> Sequence[str]:
+        """The fingerprints of the CAs trusted now; the one that signs comes first."""
+        return [ca.fingerprint for ca in self._trusted()]
+
+    def sightings(self) -> Mapping[str, Sighting]:
+        """Username → which CA a device was last seen to rely on."""
+        return self._ledger.sightings()
 
     # ------------------------------------------------------------------ looking
 

@@ -148,25 +148,31 @@ class DeviceCertificates:
 
     # ------------------------------------------------------------------ in force
 
-    def in_force(self, serials: Collection[str], timeout: float) -> bool:
+    def in_force(self, records: Collection[CertificateRecord], timeout: float) -> bool:
         """Whether the broker refuses these certificates and no session is left, waited for.
 
         With a timeout of 0 it looks once.
         """
-        wanted = set(serials)
+        serials = {record.serial for record in records}
+        usernames = {record.username for record in records}
         deadline = time.monotonic() + timeout
-        while True:
-            if not wanted & {record.serial for record in self.ledger.unenforced()}:
-                return True
+        while serials & {record.serial for record in self.ledger.unenforced()} or (
+            usernames & self._being_kicked()
+        ):
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
             time.sleep(min(POLL_SECONDS, left))
+        return True
 
     # ------------------------------------------------------------------ inside
 
     def _fleet(self) -> set[str]:
         return {device.username for device in self.devices.every() if device.enabled}
+
+    def _being_kicked(self) -> set[str]:
+        with self.database.read() as connection:
+            return access.waiting_usernames(connection, action="kick")
 
     def _operated(self, actor: Actor, reference: str) -> Device:
         device = self.devices.get(actor, reference)

@@ -1,0 +1,439 @@
+"""``mooring cert``: the CA, the broker's certificate, and those of devices."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mooring.cli.cert_files import (
+    CertificateTarget,
+    pkcs12_password,
+    read_request,
+    write_certificate,
+)
+from mooring.cli.frame import Session, command, is_on_disk, noun
+from mooring.cli.output import clean
+from mooring.cli.words import Limit, Yes
+
+if TYPE_CHECKING:
+    from mooring.app import App
+    from mooring.devices.model import Device
+    from mooring.pki.bundle import DeviceBundle
+    from mooring.pki.ledger import CertificateRecord
+    from mooring.pki.model import CertificateInfo
+    from mooring.pki.service import Settled
+    from mooring.pki.show import Shown
+
+__all__ = ["app", "settled"]
+
+app = noun("Certificates: the CA, the broker's, and those of devices.")
+
+IN_FORCE_SECONDS = 20.0
+DAYS = 730
+
+
+class KeyWord(StrEnum):
+    """``mooring.pki.model.KeyType``, as one writes it."""
+
+    EC_P256 = "ec-p256"
+    RSA_2048 = "rsa-2048"
+
+
+class ReasonWord(StrEnum):
+    """Why a certificate is revoked, as ``openssl`` names it."""
+
+    UNSPECIFIED = "unspecified"
+    KEY_COMPROMISE = "keyCompromise"
+    AFFILIATION_CHANGED = "affiliationChanged"
+    SUPERSEDED = "superseded"
+    CESSATION_OF_OPERATION = "cessationOfOperation"
+
+
+Reference = Annotated[
+    str, typer.Argument(metavar="DEVICE", help="Its name, tenant:name, username or MAC address.")
+]
+Days = Annotated[int, typer.Option("--days", min=1, help="How long it is good.")]
+Key = Annotated[KeyWord | None, typer.Option("--key-type", help="The kind of key to make.")]
+Out = Annotated[
+    Path | None, typer.Option("--out", help="The folder for the files; made when it is not there.")
+]
+
+
+@command(app, "init")
+def init(session: Session) -> None:
+    """Make the CA and the broker's certificate, or put right what is missing or damaged."""
+    settings, _ = session.settings()
+    fresh = is_on_disk(settings) and not settings.sqlite_path.exists()
+    with session.open(upgrade=fresh) as platform:
+        done = platform.pki.init()
+        settled(session, platform, done, "Everything is as it should be.")
+
+
+@command(app, "server")
+def server(
+    session: Session,
+    *,
+    new_key: Annotated[
+        bool, typer.Option("--new-key", help="Make a new key, too; devices that pin it notice.")
+    ] = False,
+) -> None:
+    """Issue the broker's certificate anew; no restart, no session ends."""
+    with session.open() as platform:
+        done = platform.pki.server(new_key=new_key)
+        settled(session, platform, done, "The broker's certificate was issued anew.")
+
+
+@command(app, "device")
+def device(
+    session: Session,
+    reference: Reference,
+    *,
+    out: Out = None,
+    days: Days = DAYS,
+    key_type: Key = None,
+    pkcs12: Annotated[
+        bool, typer.Option("--bundle", help="One encrypted PKCS#12 file instead of three.")
+    ] = False,
+    password_stdin: Annotated[
+        bool,
+        typer.Option("--password-stdin", help="Read the PKCS#12 password from standard input."),
+    ] = False,
+) -> None:
+    """Make a key and a certificate for a device; the key is written once and kept nowhere."""
+    from mooring.pki.model import KeyType  # noqa: PLC0415 - start-up time
+
+    with session.open() as platform:
+        known = platform.devices.get(session.actor, reference)
+        target = CertificateTarget.of(out or Path(f"{known.name}-certificate"), pkcs12=pkcs12)
+        target.prepare()  # before a certificate is issued whose key could not be written
+        password = pkcs12_password(from_stdin=password_stdin) if pkcs12 else None
+        _, bundle = platform.certificates.issue(
+            session.actor,
+            known.username,
+            days=days,
+            key_type=None if key_type is None else KeyType(key_type),
+        )
+        written = target.write(bundle, password)
+        _told(session, platform, known, bundle, written)
+
+
+@command(app, "sign")
+def sign(
+    session: Session,
+    csr: Annotated[Path, typer.Argument(metavar="CSR", help="The request; - for standard input.")],
+    reference: Reference,
+    *,
+    out: Out = None,
+    days: Days = DAYS,
+) -> None:
+    """Sign a request made on the device; its key never travels."""
+    request = read_request(csr)
+    with session.open() as platform:
+        known, bundle = platform.certificates.issue(
+            session.actor, reference, csr=request, days=days
+        )
+        beside = Path() if str(csr) == "-" else csr.parent
+        stem = "device" if str(csr) == "-" else csr.stem
+        written = write_certificate(bundle, out or beside, stem)
+        _told(session, platform, known, bundle, written)
+
+
+@command(app, "renew")
+def renew(
+    session: Session,
+    reference: Reference,
+    *,
+    csr: Annotated[
+        Path | None, typer.Option("--csr", help="A request with a new key; else the old one stays.")
+    ] = None,
+    out: Out = None,
+    days: Days = DAYS,
+) -> None:
+    """Issue a new certificate for the key the device has; the old one stays good."""
+    request = None if csr is None else read_request(csr)
+    with session.open() as platform:
+        known, bundle = platform.certificates.renew(
+            session.actor, reference, csr=request, days=days
+        )
+        written = write_certificate(bundle, out or Path(f"{known.name}-certificate"), "device")
+        _told(session, platform, known, bundle, written)
+
+
+@command(app, "revoke")
+def revoke(
+    session: Session,
+    reference: Annotated[
+        str | None, typer.Argument(metavar="DEVICE", help="All certificates of this device.")
+    ] = None,
+    *,
+    serial: Annotated[
+        str | None, typer.Option("--serial", help="Only the one with this number.")
+    ] = None,
+    reason: Annotated[
+        ReasonWord, typer.Option("--reason", help="What the revocation list says.")
+    ] = ReasonWord.UNSPECIFIED,
+    yes: Yes = False,
+) -> int | None:
+    """Revoke certificates for good: new connections are refused, live sessions end."""
+    from mooring.pki.model import Reason  # noqa: PLC0415 - start-up time
+
+    with session.open() as platform:
+        what = f"the certificate {serial}" if serial else f"all certificates of {reference}"
+        if (serial or reference) and not session.confirm(
+            f"Revoke {clean(what)} for good?", yes=yes
+        ):
+            session.out.note("Nothing was revoked.")
+            return 1
+        done = platform.certificates.revoke(
+            session.actor, reference, serial=serial, reason=Reason(reason)
+        )
+        in_force = _in_force(platform, done.certificates)
+    if session.out.as_json:
+        session.out.document(
+            {
+                "revoked": [_document(record) for record in done.certificates],
+                "usernames": list(done.usernames),
+                "in_force": in_force,
+            }
+        )
+        return None
+    count = len(done.certificates)
+    session.out.say(
+        f"{count} {'certificate is' if count == 1 else 'certificates are'} revoked."
+        if count
+        else "They were revoked before."
+    )
+    session.out.say(
+        "The broker refuses them, and the sessions have ended."
+        if in_force
+        else "In force when `mooring up` runs."
+    )
+    return None
+
+
+@command(app, "list")
+def list_(
+    session: Session,
+    reference: Annotated[
+        str | None, typer.Argument(metavar="DEVICE", help="Only this device's.")
+    ] = None,
+    *,
+    live: Annotated[bool, typer.Option("--live", help="Neither revoked nor expired.")] = False,
+    limit: Limit = 50,
+) -> None:
+    """List device certificates, the newest first."""
+    with session.open() as platform:
+        found = platform.certificates.list(session.actor, reference)
+    if live:
+        found = [record for record in found if _state(record) == "good" or _ends(record)]
+    shown = found[:limit]
+    if session.out.as_json:
+        session.out.document(
+            {"certificates": [_document(record) for record in shown], "total": len(found)}
+        )
+        return
+    session.out.table(
+        ["Serial", "Username", "Key", "Ends", "State"],
+        [
+            [
+                record.serial,
+                record.username,
+                record.key_type,
+                f"{record.not_after:%Y-%m-%d}",
+                _state(record),
+            ]
+            for record in shown
+        ],
+        empty="No device has a certificate yet. Make one: mooring cert device DEVICE",
+    )
+    if len(found) > limit:
+        session.out.note(f"{len(found) - limit} more: raise --limit.")
+
+
+@command(app, "show")
+def show(session: Session) -> None:
+    """Show where the files lie, what they say, and lines to paste."""
+    from mooring.cli.address import broker_address  # noqa: PLC0415 - start-up time
+    from mooring.pki.operator import operator_files  # noqa: PLC0415
+
+    with session.open() as platform:
+        settings = platform.settings
+        shown = platform.pki.show(
+            host=broker_address(settings).host,
+            port=settings.mqtt_tls_port,
+            mtls_port=settings.mqtt_mtls_port,
+            operators=operator_files(settings),
+        )
+    if session.out.as_json:
+        session.out.document(_shown(shown))
+        return
+    session.out.facts(_facts(shown))
+    session.out.say()
+    each = (
+        shown.lines.subscribe,
+        shown.lines.publish,
+        shown.lines.subscribe_certificate,
+        shown.lines.publish_certificate,
+    )
+    session.out.say("\n".join(line for line in each if line))
+    if not shown.lines.publish_certificate:
+        session.out.note("Certificates in place of passwords: set mqtt_mtls_port, such as 8884.")
+
+
+# ---------------------------------------------------------------------- answers
+
+
+def settled(session: Session, platform: App, done: Settled, said: str) -> None:
+    """Says what changed on disk, and who tells the broker."""
+    if session.out.as_json:
+        session.out.document({"server": info_document(done.server), "changed": list(done.changed)})
+        return
+    session.out.say(said)
+    session.out.facts(
+        [
+            ("written", ", ".join(done.changed) or "nothing; all of it was right"),
+            ("broker's certificate", _line(done.server)),
+            ("in", platform.pki.paths.ca.parent.absolute()),
+        ]
+    )
+    if done.changed:
+        session.out.note("`mooring up` lets the broker read them within a second or two.")
+
+
+def _told(
+    session: Session, platform: App, known: Device, bundle: DeviceBundle, written: dict[str, Path]
+) -> None:
+    port = platform.settings.mqtt_mtls_port
+    if session.out.as_json:
+        session.out.document(
+            {
+                "device": known.name,
+                "tenant": known.tenant,
+                "username": known.username,
+                **info_document(bundle.info),
+                "files": {name: str(path.absolute()) for name, path in written.items()},
+                "port": port or None,
+            }
+        )
+        return
+    session.out.facts(
+        [
+            ("device", known.reference),
+            ("serial", bundle.info.serial),
+            ("ends", f"{bundle.info.not_after:%Y-%m-%d}"),
+            *written.items(),
+        ]
+    )
+    if not known.enabled:
+        session.out.note("The device is disabled: its certificate is refused until it is enabled.")
+    if not port:
+        session.out.note("The broker takes certificates on mqtt_mtls_port, which is not set.")
+
+
+def _in_force(platform: App, records: Collection[CertificateRecord]) -> bool:
+    """Whether the broker refuses them by now; waited for only where somebody can tell it."""
+    running = any(p.alive and p.role == "up" for p in platform.telemetry.processes())
+    return platform.certificates.in_force(records, IN_FORCE_SECONDS if running else 0.0)
+
+
+def _ends(record: CertificateRecord) -> bool:
+    return _state(record).startswith("ends")
+
+
+def _state(record: CertificateRecord) -> str:
+    from datetime import UTC, datetime  # noqa: PLC0415 - start-up time
+
+    from mooring.pki.expiry import ExpiryLevel, days_left, expiry_level  # noqa: PLC0415
+
+    if record.revoked_at is not None:
+        return f"revoked {record.revoked_at:%Y-%m-%d} ({record.reason})"
+    now = datetime.now(UTC)
+    match expiry_level(record.not_after, now):
+        case ExpiryLevel.EXPIRED:
+            return "expired"
+        case ExpiryLevel.OK:
+            return "good"
+    return f"ends in {days_left(record.not_after, now)} days"
+
+
+def _document(record: CertificateRecord) -> dict[str, Any]:
+    return {
+        "serial": record.serial,
+        "username": record.username,
+        "fingerprint": record.fingerprint,
+        "authority": record.authority,
+        "key_type": record.key_type,
+        "own_key": record.own_key,
+        "not_before": _time(record.not_before),
+        "not_after": _time(record.not_after),
+        "issued_at": _time(record.issued_at),
+        "revoked_at": None if record.revoked_at is None else _time(record.revoked_at),
+        "reason": record.reason,
+    }
+
+
+def info_document(info: CertificateInfo) -> dict[str, Any]:
+    """A certificate in JSON."""
+    return {
+        "serial": info.serial,
+        "subject": info.subject,
+        "issuer": info.issuer,
+        "hosts": list(info.sans),
+        "fingerprint": info.fingerprint,
+        "key_type": info.key_type,
+        "not_before": _time(info.not_before),
+        "not_after": _time(info.not_after),
+    }
+
+
+def _time(time: Any) -> str:
+    return str(time.isoformat(timespec="milliseconds")).replace("+00:00", "Z")
+
+
+def _line(info: CertificateInfo) -> str:
+    return f"{info.key_type}, ends {info.not_after:%Y-%m-%d}, for {', '.join(info.sans)}"
+
+
+def _facts(shown: Shown) -> list[tuple[str, object]]:
+    paths = shown.paths
+    facts: list[tuple[str, object]] = [
+        ("CA", f"{shown.ca.subject}, {shown.ca.key_type}, ends {shown.ca.not_after:%Y-%m-%d}"),
+        ("fingerprint", shown.ca.fingerprint),
+    ]
+    if shown.old_ca is not None:
+        facts.append(("old CA", f"{shown.old_ca.subject}, ends {shown.old_ca.not_after:%Y-%m-%d}"))
+    return [
+        *facts,
+        ("broker's certificate", _line(shown.server)),
+        ("CA for devices", paths.ca.absolute()),
+        ("all CAs trusted now", paths.trust.absolute()),
+        ("broker's certificate file", paths.server_cert.absolute()),
+        ("broker's key file", paths.server_key.absolute()),
+        ("revocation list", paths.crl.absolute()),
+    ]
+
+
+def _shown(shown: Shown) -> dict[str, Any]:
+    paths, lines = shown.paths, shown.lines
+    return {
+        "ca": info_document(shown.ca),
+        "old_ca": None if shown.old_ca is None else info_document(shown.old_ca),
+        "server": info_document(shown.server),
+        "paths": {
+            "ca": str(paths.ca.absolute()),
+            "trust": str(paths.trust.absolute()),
+            "server_cert": str(paths.server_cert.absolute()),
+            "server_key": str(paths.server_key.absolute()),
+            "crl": str(paths.crl.absolute()),
+        },
+        "lines": {
+            "publish": lines.publish,
+            "subscribe": lines.subscribe,
+            "publish_certificate": lines.publish_certificate or None,
+            "subscribe_certificate": lines.subscribe_certificate or None,
+        },
+    }

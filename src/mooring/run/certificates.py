@@ -1,0 +1,267 @@
+"""The certificate watch of ``mooring up``: files, broker and database kept in line.
+
+Commands and routes change the ledger and the files; here the broker is made to follow, whoever
+changed them. Each round: revoke what belongs to devices that are gone, bring the files in line,
+check and reload what changed, then end the sessions of whom the broker refuses from now on.
+Every step can be done again, so a crash between any two costs nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shlex
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mooring.access import store as access
+from mooring.app import App
+from mooring.broker.connection import Endpoint
+from mooring.broker.reload import Reload, by_command, by_pid_file
+from mooring.errors import MooringError
+from mooring.pki.inspect import check_crl
+from mooring.pki.ledger import CertificateRecord
+from mooring.pki.model import Reason
+from mooring.pki.operator import COPY, adopt, operator_files
+from mooring.pki.problems import Problem
+from mooring.pki.report import complaints, reminders
+from mooring.pki.watch import Stamps, WatchDecision, decide, stamp
+from mooring.run.broker import BrokerFiles, service_endpoint
+from mooring.run.reloading import reload_and_wait
+from mooring.run.sessions import client_ids, take_over
+from mooring.run.sightings import SightingReader
+
+__all__ = ["CertificateWatch", "watch_certificates"]
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.25
+SETTLE_SECONDS = 60.0  # between two looks at what only time changes: renewals, ends
+CLOCK_JUMP_SECONDS = 5.0
+LOG_SECONDS = 1.0  # until a connection that was made before a reload is in the database
+RETRY_SECONDS = 2.0
+
+
+class CertificateWatch:
+    """One installation's certificates while the platform runs.
+
+    Args:
+        app: whose CA, settings and database.
+        reload: returns when the broker has read its files; ``None`` when nobody here can tell
+            it: then files are kept right and the operator reloads.
+        endpoint: where the broker answers the platform.
+    """
+
+    def __init__(self, app: App, reload: Reload | None, endpoint: Endpoint) -> None:
+        self._app = app
+        self._reload = reload
+        self._endpoint = endpoint
+        self._certificates = app.certificates
+        self._pki = self._certificates.pki
+        self._ledger = self._certificates.ledger
+        self._operators = operator_files(app.settings)
+        self._sightings = SightingReader(app.database, self._pki)
+        paths = self._pki.paths
+        self._watched: tuple[Path, ...] = (
+            paths.trust,
+            paths.crl,
+            *((paths.server_cert, paths.server_key) if self._operators is None else ()),
+        )
+        # What the broker has read. It was started some time ago, so the first round reloads it.
+        self._loaded: Stamps = {} if reload is not None else stamp(self._watched)
+        self._before: Stamps = self._loaded
+        self._sources: Stamps = self._source_stamps()
+        self._sources_before: Stamps = self._sources
+        self._refused: Stamps | None = None  # operator's files that could not be used
+        self._adopted = False  # a new copy waits for the broker
+        self._held: frozenset[str] | None = None  # whose sessions were ended for it
+        self._held_now: list[CertificateRecord] = []
+        self._version = -1  # of the devices, when they were last looked at
+        self._said: dict[str, str] = {}
+        self._settle_at = 0.0
+        self._clock = (time.time(), time.monotonic())
+
+    async def run(self) -> None:
+        """For ever."""
+        while True:
+            try:
+                await self.step()
+            except MooringError as exc:
+                self._say("step", f"the certificates are not looked after: {exc} {exc.hint}")
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                self._say("step", "")
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def step(self) -> None:
+        """One round; what it cannot do now the next one does."""
+        revoked, held = await asyncio.to_thread(self._settle)
+        if not await self._bring_in_force():
+            return
+        newly_held = self._newly_held(held)
+        if revoked or newly_held:
+            await self._end_sessions([*revoked, *newly_held])
+            await asyncio.to_thread(
+                self._ledger.enforced, [record.serial for record in revoked], datetime.now(UTC)
+            )
+        self._held = _serials(held)
+
+    # ------------------------------------------------------------------ files
+
+    def _settle(self) -> tuple[list[CertificateRecord], list[CertificateRecord]]:
+        """The files follow the ledger. Returns what was revoked and not enforced, and held."""
+        due = time.monotonic() >= self._settle_at or self._clock_jumped()
+        with self._app.database.read() as connection:
+            version = access.version(connection, "devices")
+        if due or version != self._version:
+            self._revoke_orphans()
+            self._held_now = self._ledger.held()
+            self._version = version
+        revoked = self._ledger.unenforced()
+        hold_changed = self._held != _serials(self._held_now)
+        if due or revoked or hold_changed or stamp(self._watched) != self._loaded:
+            self._pki.init()
+        if due:
+            self._settle_at = time.monotonic() + SETTLE_SECONDS
+            self._refused = None  # a certificate that was not valid yet may be so now
+            self._tell_ends()
+        self._sightings.read()
+        return revoked, self._held_now
+
+    def _revoke_orphans(self) -> None:
+        for record in self._ledger.orphans():
+            log.info("%s is no more: its certificate %s is revoked", record.username, record.serial)
+            self._pki.revoke(serial=record.serial, reason=Reason.CESSATION_OF_OPERATION)
+
+    def _clock_jumped(self) -> bool:
+        wall, steady = time.time(), time.monotonic()
+        jump = (wall - self._clock[0]) - (steady - self._clock[1])
+        self._clock = (wall, steady)
+        if abs(jump) < CLOCK_JUMP_SECONDS:
+            return False
+        log.warning("this machine's clock jumped by %.0f s; certificates are looked at", jump)
+        return True
+
+    async def _bring_in_force(self) -> bool:
+        """Whether the broker now has the files as they are."""
+        await asyncio.to_thread(self._adopt)
+        current = await asyncio.to_thread(stamp, self._watched)
+        before, self._before = self._before, current
+        decision = decide(self._loaded, before, current)
+        if self._adopted and decision is WatchDecision.KEEP:
+            decision = WatchDecision.RELOAD
+        if decision is not WatchDecision.RELOAD:
+            return decision is WatchDecision.KEEP
+        problems = [p for p in await asyncio.to_thread(self._check) if p.fatal]
+        if problems:
+            told = " ".join(f"{p.message} {p.hint}" for p in problems)
+            self._say("check", f"the broker keeps the certificates it has: {told}")
+            return False
+        self._say("check", "")
+        if self._reload is None:
+            log.warning("certificate files changed: reload the broker, or set reload_command")
+        else:
+            await self._reload()
+            log.info("the broker has read its certificates")
+        self._loaded, self._adopted = current, False
+        return True
+
+    def _check(self) -> Iterable[Problem]:
+        if self._operators is None:
+            return self._pki.check()
+        paths = self._pki.paths
+        return check_crl(paths.crl, paths.trust, datetime.now(UTC))
+
+    # ------------------------------------------------------------------ the operator's files
+
+    def _source_stamps(self) -> Stamps:
+        return {} if self._operators is None else stamp(self._operators.paths)
+
+    def _adopt(self) -> None:
+        """Copies the operator's files once they have changed and come to rest."""
+        if self._operators is None:
+            return
+        current = self._source_stamps()
+        before, self._sources_before = self._sources_before, current
+        if current == self._sources:
+            self._say("operator", "")
+            return
+        if current != before or current == self._refused:
+            return
+        try:
+            adopt(self._operators, self._pki.paths.ca.parent, datetime.now(UTC))
+        except MooringError as exc:
+            self._refused = current
+            self._say("operator", f"the broker keeps the certificate it has: {exc} {exc.hint}")
+            return
+        log.info("the certificate %s was replaced", self._operators.certificate)
+        self._sources, self._refused, self._adopted = current, None, True
+
+    # ------------------------------------------------------------------ sessions
+
+    def _newly_held(self, held: Iterable[CertificateRecord]) -> list[CertificateRecord]:
+        if self._held is None:  # the first round: nobody is left from before
+            return []
+        return [record for record in held if record.serial not in self._held]
+
+    async def _end_sessions(self, records: Iterable[CertificateRecord]) -> None:
+        usernames = list(dict.fromkeys(record.username for record in records))
+        by_name = []
+        for username in usernames:
+            account = await asyncio.to_thread(self._app.devices.account, username)
+            if account is not None and self._app.settings.auth_mode == "dynamic_security":
+                by_name.append(username)
+        await asyncio.to_thread(self._kick, by_name)
+        rest = [username for username in usernames if username not in by_name]
+        if rest:
+            await asyncio.sleep(LOG_SECONDS)
+            await take_over(self._endpoint, await asyncio.to_thread(self._connected, rest))
+
+    def _kick(self, usernames: Iterable[str]) -> None:
+        with self._app.database.write() as connection:
+            for username in usernames:
+                access.enqueue(connection, "kick", username)
+
+    def _connected(self, usernames: Iterable[str]) -> list[str]:
+        with self._app.database.read() as connection:
+            return [name for user in usernames for name in client_ids(connection, user)]
+
+    # ------------------------------------------------------------------ telling
+
+    def _tell_ends(self) -> None:
+        found = self._pki.report(
+            None if self._operators is None else self._pki.paths.ca.parent / COPY
+        )
+        self._say("ends", " ".join((*complaints(found), *reminders(found))))
+
+    def _say(self, topic: str, text: str) -> None:
+        """Logs a text when it has changed; nothing when all is well again."""
+        if text and self._said.get(topic) != text:
+            log.warning("%s", text)
+        self._said[topic] = text
+
+
+def watch_certificates(app: App, turn: asyncio.Lock) -> CertificateWatch:
+    """The watch for an installation whose broker is managed, or attached.
+
+    Args:
+        turn: held by whoever starts, stops or reloads the managed broker.
+    """
+    settings = app.settings
+    files, endpoint = BrokerFiles(settings), service_endpoint(app)
+
+    async def managed() -> None:
+        async with turn:
+            await reload_and_wait(by_pid_file(files.pid), files.log, endpoint)
+
+    reload: Reload | None = managed
+    if settings.broker == "attached":
+        command = settings.reload_command
+        reload = by_command(shlex.split(command)) if command else None
+    return CertificateWatch(app, reload, endpoint)
+
+
+def _serials(records: Iterable[CertificateRecord]) -> frozenset[str]:
+    return frozenset(record.serial for record in records)
