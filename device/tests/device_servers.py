@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import shutil
@@ -73,6 +74,7 @@ class Mosquitto:
             + "\n"
         )
         self.process: subprocess.Popen[bytes] | None = None
+        atexit.register(self.stop)  # also when a test fails before it stops its broker
         self.start()
 
     def start(self) -> None:
