@@ -15,6 +15,7 @@ from mooring.cli.output import ago, clean, iso
 
 if TYPE_CHECKING:
     from mooring.app import App
+    from mooring.pki.fleet.service import Health
     from mooring.telemetry.model import Overview, ProcessInfo
 
 __all__ = ["ROLES", "declare", "problems_of"]
@@ -57,13 +58,18 @@ def status(
         while True:
             overview = platform.telemetry.overview(session.actor)
             answers = _broker_answers(platform)
+            certificates = platform.certificates.health(platform.settings)
             problems = problems_of(overview, broker_answers=answers)
+            problems += certificates.problems
             if watch and sys.stdout.isatty():
                 typer.echo("\x1b[H\x1b[2J", nl=False)
             if session.out.as_json:
-                session.out.document(_document(overview, answers, problems))
+                document = _document(overview, answers, problems)
+                session.out.document({**document, "certificates": _certificates(certificates)})
             else:
                 _print(session, platform, overview, problems)
+                for line in certificates.reminders:
+                    session.out.say(clean(line))
             if not watch:
                 return 1 if problems else 0
             time.sleep(WATCH_SECONDS)
@@ -143,4 +149,17 @@ def _document(overview: Overview, answers: bool, problems: Sequence[str]) -> dic
         "outbox_waiting": overview.outbox_waiting,
         "outbox_error": overview.outbox_error,
         "counters": overview.counters,
+    }
+
+
+def _certificates(health: Health) -> dict[str, Any] | None:
+    if health.report is None:
+        return None
+    return {
+        **{
+            each.name: {"days_left": each.days_left, "level": str(each.level)}
+            for each in health.report.platform
+        },
+        "devices": {str(level): count for level, count in health.report.devices.items()},
+        "reminders": list(health.reminders),
     }

@@ -17,11 +17,13 @@ from mooring.claims import api as claims_api
 from mooring.credentials import api as credentials_api
 from mooring.devices import api as devices_api
 from mooring.http import errors, health, metrics, mqtt, openapi, system
+from mooring.http.certificate_metrics import CertificateFigures
 from mooring.http.current import Current
 from mooring.http.guard import Guard
 from mooring.http.publisher import Publisher
 from mooring.ingest import api as ingest_api
 from mooring.people import api as people_api
+from mooring.pki import api as pki_api
 from mooring.rotation import api as rotation_api
 from mooring.telemetry import api as telemetry_api
 from mooring.uplink import api as uplink_api
@@ -32,6 +34,7 @@ ROUTERS = (
     people_api.router,
     telemetry_api.router,
     devices_api.router,
+    pki_api.router,
     claims_api.router,
     rotation_api.router,
     credentials_api.router,
@@ -54,6 +57,7 @@ def create_app(platform: App) -> FastAPI:
     """
     publisher = Publisher(platform.endpoint(f"mooring-serve-{socket.gethostname()}-{os.getpid()}"))
     registry, answered = metrics.new_registry(platform.telemetry)
+    registry.register(CertificateFigures(platform))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -9,24 +9,43 @@ from __future__ import annotations
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from mooring.access import store as access
 from mooring.access.actor import Actor, Role
 from mooring.devices.model import Device
 from mooring.devices.service import Devices
-from mooring.errors import NotFound
+from mooring.errors import DatabaseUnavailable, MooringError, NotFound
 from mooring.pki.bundle import DeviceBundle
 from mooring.pki.issue import DEVICE_DAYS
 from mooring.pki.ledger import CertificateRecord
 from mooring.pki.model import KeyType, Reason
+from mooring.pki.operator import COPY, check, operator_files
+from mooring.pki.report import Report, complaints, reminders
 from mooring.pki.rollover import RolloverStatus
 from mooring.pki.service import PkiService, Revoked, Settled
 from mooring.pki.store import SqlLedger
+from mooring.settings import Settings
 from mooring.store.engine import Database
 
-__all__ = ["DeviceCertificates"]
+__all__ = ["DeviceCertificates", "Health"]
 
 POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The state of every certificate, in sentences for people.
+
+    Attributes:
+        report: the figures; ``None`` when there is no CA yet, or it cannot be read.
+        problems: what is wrong now.
+        reminders: what will be, in 30 days or fewer.
+    """
+
+    report: Report | None
+    problems: tuple[str, ...]
+    reminders: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +183,31 @@ class DeviceCertificates:
                 return False
             time.sleep(min(POLL_SECONDS, left))
         return True
+
+    def health(self, settings: Settings) -> Health:
+        """What ends when, and which files the broker could not use.
+
+        Raises:
+            DatabaseUnavailable: the ledger cannot be read.
+        """
+        try:
+            operators = operator_files(settings)
+            copy = self.pki.paths.ca.parent / COPY
+            found = self.pki.report(None if operators is None or not copy.exists() else copy)
+            wrong = self.pki.check() if operators is None else check(operators, datetime.now(UTC))
+        except DatabaseUnavailable:
+            raise
+        except MooringError as exc:
+            # Before the first start there is nothing to be healthy or ill.
+            return Health(None, () if exc.slug == "no_ca" else (f"{exc} {exc.hint}",), ())
+        # What has expired says so already, in one sentence and with what to do.
+        said = [p for p in wrong if p.fatal and not (operators is None and p.code == "expired")]
+        kept = " The broker keeps the certificate it has." if operators is not None else ""
+        return Health(
+            found,
+            (*complaints(found), *(f"{p.message}{kept} {p.hint}" for p in said)),
+            tuple(reminders(found)),
+        )
 
     # ------------------------------------------------------------------ inside
 

@@ -1,0 +1,147 @@
+"""Routes of device certificates."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path
+from pydantic import Field
+
+from mooring.app import App
+from mooring.http.auth import Platform, Who
+from mooring.http.fields import DeviceReference, Document, Time
+from mooring.pki.bundle import DeviceBundle
+from mooring.pki.issue import DEVICE_DAYS
+from mooring.pki.ledger import CertificateRecord
+from mooring.pki.model import Reason
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/api/v1/devices/{device}/certificates", tags=["devices"])
+
+IN_FORCE_SECONDS = 5.0
+CSR_MAX = 65_536
+DAYS_MAX = 36_500
+
+Serial = Annotated[
+    str, Path(min_length=1, max_length=64, description="In hexadecimal, colons or not.")
+]
+
+
+class CertificateOut(Document):
+    """A certificate that was issued; times in UTC."""
+
+    serial: str
+    username: str
+    fingerprint: str
+    authority: str
+    key_type: str
+    own_key: bool
+    not_before: Time
+    not_after: Time
+    issued_at: Time
+    revoked_at: Time | None
+    reason: str | None
+
+
+class CertificatesOut(Document):
+    items: list[CertificateOut]
+
+
+class IssuedOut(Document):
+    """A new certificate: itself, and whom the device shall trust; both PEM, no secret."""
+
+    serial: str
+    username: str
+    not_before: Time
+    not_after: Time
+    certificate: str
+    ca: str
+    port: int | None
+
+
+class RequestIn(Document):
+    """A request made on the device; of its content only the public key is used."""
+
+    csr: Annotated[str, Field(min_length=1, max_length=CSR_MAX)]
+    days: Annotated[int, Field(ge=1, le=DAYS_MAX)] = DEVICE_DAYS
+
+
+class RevokedOut(Document):
+    """`in_force`: the broker refuses it and no session is left by now."""
+
+    revoked: list[CertificateOut]
+    in_force: bool
+
+
+@router.post("", status_code=201, response_model=IssuedOut)
+def issue_certificate(
+    platform: Platform, who: Who, device: DeviceReference, request: RequestIn
+) -> dict[str, Any]:
+    """Signs a request made on the device, whose key never travels."""
+    _, bundle = platform.certificates.issue(
+        who, device, csr=request.csr.encode(), days=request.days
+    )
+    return _issued(platform, bundle)
+
+
+@router.get("", response_model=CertificatesOut)
+def list_certificates(platform: Platform, who: Who, device: DeviceReference) -> dict[str, Any]:
+    """Every certificate of one device, the newest first."""
+    return {"items": [_document(one) for one in platform.certificates.list(who, device)]}
+
+
+@router.delete("/{serial}", response_model=RevokedOut)
+def revoke_certificate(
+    *,
+    platform: Platform,
+    who: Who,
+    device: DeviceReference,
+    serial: Serial,
+    reason: Reason = Reason.UNSPECIFIED,
+) -> dict[str, Any]:
+    """Revokes one for good: new connections are refused, its device's sessions end."""
+    done = platform.certificates.revoke(who, device, serial=serial, reason=reason)
+    return {
+        "revoked": [_document(one) for one in done.certificates],
+        "in_force": _in_force(platform, done.certificates),
+    }
+
+
+def _in_force(platform: App, records: Collection[CertificateRecord]) -> bool:
+    running = any(p.alive and p.role == "up" for p in platform.telemetry.processes())
+    return platform.certificates.in_force(records, IN_FORCE_SECONDS if running else 0.0)
+
+
+def _issued(platform: App, bundle: DeviceBundle) -> dict[str, Any]:
+    return {
+        "serial": bundle.info.serial,
+        "username": bundle.info.subject,
+        "not_before": _ms(bundle.info.not_before),
+        "not_after": _ms(bundle.info.not_after),
+        "certificate": bundle.certificate.decode("ascii"),
+        "ca": bundle.trust.decode("ascii"),
+        "port": platform.settings.mqtt_mtls_port or None,
+    }
+
+
+def _document(record: CertificateRecord) -> dict[str, Any]:
+    return {
+        "serial": record.serial,
+        "username": record.username,
+        "fingerprint": record.fingerprint,
+        "authority": record.authority,
+        "key_type": record.key_type,
+        "own_key": record.own_key,
+        "not_before": _ms(record.not_before),
+        "not_after": _ms(record.not_after),
+        "issued_at": _ms(record.issued_at),
+        "revoked_at": None if record.revoked_at is None else _ms(record.revoked_at),
+        "reason": record.reason,
+    }
+
+
+def _ms(time: datetime) -> int:
+    return round(time.timestamp() * 1000)
