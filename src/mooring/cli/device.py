@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mooring.cli import device_import
 from mooring.cli.frame import Session, command, noun
 from mooring.cli.output import ago, clean, iso
-from mooring.cli.words import Limit, Yes
+from mooring.cli.words import Limit, Reason, Yes
 
 if TYPE_CHECKING:
     from mooring.app import App
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["app", "device_document"]
 
 app = noun("Devices and their credentials.")
+device_import.declare(app)
 
 ACCEPTANCE_SECONDS = 5.0
 NO_DEVICES = "No devices yet. Add one: mooring device add NAME --dialect mooring"
@@ -148,14 +150,16 @@ def show(session: Session, reference: Reference) -> None:
 
 
 @command(app, "remove")
-def remove(session: Session, reference: Reference, *, yes: Yes = False) -> int | None:
+def remove(
+    session: Session, reference: Reference, *, reason: Reason = "", yes: Yes = False
+) -> int | None:
     """Remove a device: its session ends, and its password is refused from then on."""
     with session.open() as platform:
         device = platform.devices.get(session.actor, reference)
         if not session.confirm(f"Remove {clean(device.reference)} for good?", yes=yes):
             session.out.note("Nothing was removed.")
             return 1
-        changes = platform.devices.remove(session.actor, device.username)
+        changes = platform.devices.remove(session.actor, device.username, reason=reason)
         applied, running = _wait_for_broker(platform, changes)
     if session.out.as_json:
         session.out.document({"removed": device_document(device), "applied_by_broker": applied})

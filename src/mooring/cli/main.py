@@ -15,6 +15,10 @@ from typer.core import TyperGroup
 from mooring import __version__
 from mooring.cli import (
     audit,
+    broker,
+    cert,
+    cert_rollover,
+    claim,
     config,
     db,
     dead_letter,
@@ -22,6 +26,7 @@ from mooring.cli import (
     dialect,
     gaps,
     key,
+    rotate,
     runtime,
     simulate,
     status,
@@ -32,7 +37,7 @@ from mooring.cli import (
 from mooring.cli.complaint import complaint_of
 from mooring.cli.frame import DataDir, Debug, Globals, Json, NoColor
 
-__all__ = ["app", "gaps", "main"]
+__all__ = ["app", "gaps", "main", "rotate"]
 
 
 class Root(TyperGroup):
@@ -102,9 +107,12 @@ def mooring(
 
 for name, group in (
     ("device", device.app),
+    ("claim", claim.app),
     ("telemetry", telemetry.app),
     ("dead-letter", dead_letter.app),
     ("dialect", dialect.app),
+    ("cert", cert.app),
+    ("broker", broker.app),
     ("tenant", tenant.app),
     ("user", user.app),
     ("key", key.app),
@@ -113,6 +121,7 @@ for name, group in (
     ("db", db.app),
 ):
     app.add_typer(group, name=name)
+cert.app.add_typer(cert_rollover.rollover, name="rollover")
 runtime.declare(app)
 status.declare(app)
 simulate.declare(app)

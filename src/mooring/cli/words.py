@@ -10,7 +10,16 @@ import typer
 
 from mooring.errors import Invalid
 
-__all__ = ["Limit", "OnlyTenant", "PasswordStdin", "RoleOption", "RoleWord", "Yes", "read_password"]
+__all__ = [
+    "Limit",
+    "OnlyTenant",
+    "PasswordStdin",
+    "Reason",
+    "RoleOption",
+    "RoleWord",
+    "Yes",
+    "read_password",
+]
 
 
 class RoleWord(StrEnum):
@@ -28,6 +37,7 @@ OnlyTenant = Annotated[
     str | None, typer.Option("--tenant", help="The only tenant it sees; left out: all.")
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the audit.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="How many at most.")]
 PasswordStdin = Annotated[
     bool,

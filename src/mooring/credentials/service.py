@@ -109,7 +109,7 @@ class Recovery:
         if known is None and not any(_fits(secret, verifier) for verifier in given_up):
             return None
         if not device.enabled:
-            raise Gone("This device is disabled.", code="device_disabled")
+            raise Gone("This device is disabled.", code="device_revoked")
         until = at + self.settings.recover_days * DAY_MS
         if known is not None:
             password, sealed = secret, self.instance.seal(secret)

@@ -95,7 +95,7 @@ class Devices:
             Invalid, NotFound: as ``add``.
             IntegrityError: a name is taken; ``refusing_twins`` says which.
         """
-        device, scope, mac_key = self._checked(new)
+        device, scope, mac_key = self.checked(new)
         if broker.find(connection, device.username) is not None:
             raise Conflict(
                 f"The username {device.username} is taken by a broker user.",
@@ -118,7 +118,7 @@ class Devices:
         try:
             yield
         except IntegrityError as exc:
-            raise self._taken(self._checked(new)[0], exc) from exc
+            raise self._taken(self.checked(new)[0], exc) from exc
 
     def set_enabled(
         self, actor: Actor, reference: str, *, enabled: bool, reason: str = ""
@@ -200,6 +200,12 @@ class Devices:
             )
         return exact[0]
 
+    def numbered(self, actor: Actor, number: int) -> Device | None:
+        """The device with this number, if it is there and the actor sees it."""
+        with self.database.read() as connection:
+            found = store.by_number(connection, number)
+        return found if found is not None and actor.sees(found.tenant) else None
+
     def page(
         self,
         actor: Actor,
@@ -266,7 +272,12 @@ class Devices:
     def _rights(self, device: Device) -> Rights:
         return rights_of(self.catalogue.get(device.dialect), device.identity)
 
-    def _checked(self, new: NewDevice) -> tuple[Device, str, str | None]:
+    def checked(self, new: NewDevice) -> tuple[Device, str, str | None]:
+        """The device as it would be, the scope of its name, and its MAC as a key.
+
+        Raises:
+            Invalid, NotFound: as ``add``.
+        """
         dialect = self.catalogue.get(new.dialect)
         check_word(new.name, "device name")
         check_word(new.tenant, "tenant")

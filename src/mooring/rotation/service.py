@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.exc import IntegrityError
@@ -63,7 +64,7 @@ class Rotations:
                     raise Conflict(
                         f"{device.reference} has no password; it comes by certificate.",
                         hint="`mooring cert renew` renews certificates.",
-                        code="no_password",
+                        code="certificate_only",
                     )
                 under_way = store.active(connection, device.id)
                 if under_way is not None:
@@ -135,6 +136,12 @@ class Rotations:
         """The device's last rotation, under way or over."""
         with self.database.read() as connection:
             return store.newest(connection, device.id)
+
+    def by_ids(self, ids: Sequence[str]) -> list[Rotation]:
+        """As they are now, in this order; those of removed devices are left out."""
+        with self.database.read() as connection:
+            found = store.by_ids(connection, ids)
+        return [found[one] for one in ids if one in found]
 
     def page(
         self,

@@ -30,6 +30,7 @@ __all__ = [
     "Standing",
     "active",
     "answer",
+    "by_ids",
     "change",
     "due_for_age",
     "finish",
@@ -114,6 +115,16 @@ def newest(connection: Connection, device_id: int) -> Rotation | None:
         .limit(1)
     ).first()
     return None if row is None else _rotation(row)
+
+
+def by_ids(connection: Connection, ids: Sequence[str]) -> dict[str, Rotation]:
+    found: dict[str, Rotation] = {}
+    for start in range(0, len(ids), 500):
+        rows = connection.execute(
+            sa.select(*_COLUMNS).where(rotations.c.id.in_(ids[start : start + 500]))
+        )
+        found |= {row[0]: _rotation(row) for row in rows}
+    return found
 
 
 def page(

@@ -1,0 +1,173 @@
+"""``mooring claim``: codes that let one device in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mooring.cli.duration import seconds_of
+from mooring.cli.frame import Session, command, noun
+from mooring.cli.output import ago, clean, iso
+from mooring.cli.words import Limit, Reason
+from mooring.errors import Invalid, Unavailable
+
+if TYPE_CHECKING:
+    from mooring.claims.model import ClaimCode
+
+__all__ = ["app"]
+
+app = noun("Codes that let one device in.")
+
+
+@command(app, "new")
+def new(
+    session: Session,
+    *,
+    dialect: Annotated[str, typer.Option("--dialect", "-d", help="How the device speaks.")],
+    tenant: Annotated[str, typer.Option("--tenant", help="Whose it is.")] = "default",
+    name: Annotated[str, typer.Option("--name", help="What people call it, such as Kitchen.")] = "",
+    device: Annotated[
+        str | None,
+        typer.Option("--device", help="Its id in topics; made from its hardware id otherwise."),
+    ] = None,
+    group: Annotated[
+        list[str] | None, typer.Option("--group", help="A group it is in; may be repeated.")
+    ] = None,
+    expires: Annotated[
+        str | None, typer.Option("--expires", help="How long the code is good, such as 7d.")
+    ] = None,
+    qr_file: Annotated[
+        Path | None, typer.Option("--qr-file", help="Also write the QR code: .png or .svg.")
+    ] = None,
+    reason: Reason = "",
+) -> None:
+    """Make a claim code and show it, this once, with its QR code."""
+    from mooring.access.address import told_to_devices  # noqa: PLC0415 - start-up time
+    from mooring.claims import qr  # noqa: PLC0415
+    from mooring.claims.model import NewClaim  # noqa: PLC0415
+
+    if qr_file is not None and qr_file.suffix.lower() not in {".png", ".svg"}:
+        raise Invalid(
+            f"{qr_file} is neither a .png nor an .svg file.",
+            hint="Name the file code.png or code.svg.",
+            code="qr_format",
+        )
+    seconds = seconds_of(expires) if expires else None
+    with session.open() as platform:
+        wanted = NewClaim(dialect, tenant, name, device, tuple(group or ()), seconds)
+        issued = platform.claims.new(session.actor, wanted, reason=reason)
+        told = told_to_devices(platform.settings)
+    url = told["http"]["url"]
+    text = qr.content(issued.code, url)
+    if qr_file is not None:
+        _write(qr_file, qr.svg(text).encode() if qr_file.suffix.lower() == ".svg" else qr.png(text))
+    if session.out.as_json:
+        session.out.document(
+            {**_document(issued.claim), "code": issued.code, "qr_text": text, "url": url}
+        )
+        return
+    session.out.say(qr.terminal(text))
+    session.out.say(
+        f"Claim code: {issued.code}\n"
+        f"Good for one device until {iso(issued.claim.expires_at)}; it is shown this once.\n\n"
+        "The device sends it with its hardware id:\n\n"
+        f"curl {url}/api/v1/claims -H 'Content-Type: application/json' "
+        f"""-d '{{"code": "{issued.code}", "hardware_id": "AA:BB:CC:DD:EE:FF"}}'"""
+    )
+
+
+@command(app, "list")
+def list_(
+    session: Session,
+    *,
+    tenant: Annotated[str | None, typer.Option("--tenant", help="Only this tenant's.")] = None,
+    limit: Limit = 50,
+    before: Annotated[
+        int | None, typer.Option("--before", help="Go on below the code with this number.")
+    ] = None,
+) -> None:
+    """List claim codes, the newest first; the codes themselves are not stored."""
+    from mooring.store.engine import now_ms  # noqa: PLC0415 - start-up time
+
+    with session.open() as platform:
+        found = platform.claims.page(session.actor, limit=limit + 1, before=before, tenant=tenant)
+    shown, more = found[:limit], len(found) > limit
+    if session.out.as_json:
+        session.out.document(
+            {
+                "claims": [_document(claim) for claim in shown],
+                "next_before": shown[-1].id if more else None,
+            }
+        )
+        return
+    session.out.table(
+        ["Number", "State", "Tenant", "Dialect", "Name", "Device", "Made", "Expires"],
+        [
+            [
+                claim.id,
+                claim.state(now_ms()),
+                claim.tenant,
+                claim.dialect,
+                claim.label,
+                claim.hardware_id or claim.name or "",
+                ago(claim.created_at),
+                ago(claim.expires_at),
+            ]
+            for claim in shown
+        ],
+        empty="No claim codes yet. Make one: mooring claim new --dialect mooring",
+    )
+    if more:
+        session.out.note(f"There are more: --before {shown[-1].id} goes on, or raise --limit.")
+
+
+@command(app, "revoke")
+def revoke(
+    session: Session,
+    number: Annotated[
+        int, typer.Argument(metavar="NUMBER", help="As `mooring claim list` shows it.")
+    ],
+    *,
+    reason: Reason = "",
+) -> None:
+    """End a claim code at once; a device that has used it keeps its credentials."""
+    with session.open() as platform:
+        claim = platform.claims.revoke(session.actor, number, reason=reason)
+    if session.out.as_json:
+        session.out.document({"revoked": _document(claim)})
+    else:
+        session.out.say(
+            f"Claim code number {number} ({clean(claim.label)}) is refused from now on."
+        )
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as exc:
+        raise Unavailable(
+            f"{path} cannot be written: {exc.strerror}.",
+            hint="The code was made; `mooring claim list` shows its number, to revoke it.",
+        ) from exc
+
+
+def _document(claim: ClaimCode) -> dict[str, Any]:
+    from mooring.store.engine import now_ms  # noqa: PLC0415 - start-up time
+
+    return {
+        "id": claim.id,
+        "state": claim.state(now_ms()),
+        "tenant": claim.tenant,
+        "dialect": claim.dialect,
+        "label": claim.label,
+        "name": claim.name,
+        "groups": list(claim.groups),
+        "created_at": iso(claim.created_at),
+        "created_by": claim.created_by,
+        "expires_at": iso(claim.expires_at),
+        "revoked_at": iso(claim.revoked_at),
+        "claimed_at": iso(claim.claimed_at),
+        "hardware_id": claim.hardware_id,
+    }
