@@ -14,16 +14,20 @@ from typing import TYPE_CHECKING, Any
 from mooring import settings as settings_module
 from mooring.access.instance import Instance, open_instance
 from mooring.broker.service import BrokerUsers
+from mooring.bulk.service import Bulk
 from mooring.claims.service import Claims
 from mooring.credentials.service import Recovery
 from mooring.devices.service import Devices
-from mooring.dialects import Catalogue, load_all
+from mooring.dialects import Catalogue, PayloadLimits, load_all
 from mooring.link.protocol import Endpoint
 from mooring.people.service import People
+from mooring.retention.service import Retention
 from mooring.rotation.service import Rotations
 from mooring.settings import Settings
 from mooring.store import migrate
 from mooring.store.engine import Database, open_database
+from mooring.telemetry.export import Exports
+from mooring.telemetry.series import Charts
 from mooring.telemetry.service import Telemetry
 
 if TYPE_CHECKING:
@@ -46,10 +50,37 @@ class App:
     people: People
 
     @property
+    def bulk(self) -> Bulk:
+        """Many devices at once."""
+        return Bulk(self.database, self.catalogue, self.instance, self.devices)
+
+    @property
     def broker_users(self) -> BrokerUsers:
         """Logins of the broker that are no devices."""
         own = self.settings.broker_username
         return BrokerUsers(self.database, self.instance, (own, own.replace(":", ".")))
+
+    @property
+    def charts(self) -> Charts:
+        """Metrics over spans of time."""
+        return Charts(self.database, self.catalogue, self.payload_limits)
+
+    @property
+    def exports(self) -> Exports:
+        return Exports(self.database, self.catalogue, self.devices)
+
+    @property
+    def retention(self) -> Retention:
+        return Retention(self.database, self.settings)
+
+    @property
+    def payload_limits(self) -> PayloadLimits:
+        """What a payload may be."""
+        return PayloadLimits(
+            max_bytes=self.settings.payload_max_bytes,
+            max_depth=self.settings.payload_max_depth,
+            max_metrics=self.settings.payload_max_metrics,
+        )
 
     @property
     def claims(self) -> Claims:

@@ -145,6 +145,18 @@ class Settings(BaseModel):
     dead_letters_max: int = _field(1_000_000, "Dead letters kept; the oldest go first.", ge=1)
     broker_events_max: int = _field(1_000_000, "Broker log events kept; the oldest go first.", ge=1)
     strangers_max: int = _field(10_000, "Unknown devices listed; further ones are counted.", ge=1)
+    metrics_max_per_device: int = _field(
+        256, "Metrics of one device that are rolled up; values of further ones are counted.", ge=1
+    )
+
+    # How long things are kept; rules per tenant and kind go before these
+    retention_days: int = _field(400, "Days messages are kept; 0: for ever.", ge=0, le=36_500)
+    retention_minutes_days: int = _field(
+        400, "Days one-minute roll-ups are kept; 0: for ever.", ge=0, le=36_500
+    )
+    retention_rollups_days: int = _field(
+        1830, "Days hourly and daily roll-ups are kept; 0: for ever.", ge=0, le=36_500
+    )
 
     # Credentials
     claim_days: int = _field(

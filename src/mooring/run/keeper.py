@@ -1,15 +1,131 @@
-"""The keeper process: work that nobody waits for."""
+"""The keeper process: work that nobody waits for.
+
+Roll-ups, retention, partitions ahead of time, checkpoints of SQLite's log. It works in short
+transactions next to a busy ingest: one piece of each kind of work in turn.
+"""
 
 from __future__ import annotations
 
+import gc
+import logging
 import signal
 import threading
+from collections.abc import Iterator, Mapping
 
+from mooring.access import store as access
 from mooring.app import App
+from mooring.dialects import Catalogue, load_all
+from mooring.errors import DatabaseUnavailable
+from mooring.retention.service import Retention
+from mooring.retention.sweep import Swept, sweep
+from mooring.rollups.service import Roller
 from mooring.run.process import prepare
+from mooring.store import partitions
+from mooring.store.engine import Database, now_ms, open_database
 from mooring.store.processes import Heartbeat
 
-__all__ = ["main"]
+__all__ = ["Keeper", "main"]
+
+log = logging.getLogger(__name__)
+
+PAUSE_SECONDS = 1.0  # when there is nothing to do
+RETRY_SECONDS = 5.0  # when the database does not answer
+SWEEP_EVERY_MS = 3_600_000
+AHEAD_EVERY_MS = 6 * 3_600_000
+CHECKPOINT_EVERY_MS = 60_000
+
+
+class Keeper:
+    """Everything the keeper does, a piece at a time.
+
+    Args:
+        app: settings and dialects as they were at the start.
+        database: a connection pool of its own; see ``main``.
+    """
+
+    def __init__(self, app: App, database: Database) -> None:
+        settings = app.settings
+        self._settings = settings
+        self._database = database
+        self._catalogue = app.catalogue
+        self._dialects = -1
+        self.roller = Roller(
+            database,
+            self._dialects_now,
+            limits=app.payload_limits,
+            metrics_max=settings.metrics_max_per_device,
+        )
+        self._retention = Retention(database, settings)
+        self._sweeping: Iterator[Swept] | None = None
+        self._swept = Swept()
+        self._sweep_at = self._ahead_at = self._checkpoint_at = 0
+
+    def turn(self, now: int) -> bool:
+        """One piece of each kind of work; whether there is more to do at once.
+
+        Raises:
+            DatabaseUnavailable: nothing is lost; ask again.
+        """
+        self._look_ahead(now)
+        busy = self.roller.step(now)
+        busy = self._sweep(now) or busy
+        if not busy:
+            self._checkpoint(now)
+        return busy
+
+    def detail(self) -> Mapping[str, object]:
+        """Figures for ``status``."""
+        figures = self.roller.figures
+        return {
+            "waiting": self.roller.waiting,
+            "rolled_up": figures.messages,
+            "rounds": figures.rounds,
+            "longest_write_ms": round(max(figures.longest_write_ms, self._swept.longest_ms), 1),
+            "messages_deleted": self._swept.messages,
+            "rollups_deleted": self._swept.rollups,
+        }
+
+    # ------------------------------------------------------------------ inside
+
+    def _dialects_now(self) -> Catalogue:
+        with self._database.read() as connection:
+            version = access.version(connection, "dialects")
+        if version != self._dialects:
+            if self._dialects >= 0:
+                self._catalogue = load_all(self._settings.dialects_dir)
+            self._dialects = version
+        return self._catalogue
+
+    def _look_ahead(self, now: int) -> None:
+        if now >= self._ahead_at:
+            partitions.create_ahead(self._database, now)
+            self._ahead_at = now + AHEAD_EVERY_MS
+
+    def _sweep(self, now: int) -> bool:
+        if self._sweeping is None:
+            if now < self._sweep_at:
+                return False
+            self._sweep_at = now + SWEEP_EVERY_MS
+            self._sweeping = sweep(self._database, self._retention.policy(), now)
+        try:
+            self._swept = next(self._sweeping)
+        except StopIteration:
+            self._sweeping = None
+            return False
+        except BaseException:
+            self._sweeping = None
+            raise
+        return True
+
+    def _checkpoint(self, now: int) -> None:
+        """Moves SQLite's log into the database file while nobody is in a hurry."""
+        if self._database.is_sqlite and now >= self._checkpoint_at:
+            self._checkpoint_at = now + CHECKPOINT_EVERY_MS
+            with self._database.engine.connect() as connection:
+                driver = connection.connection.driver_connection
+                assert driver is not None
+                # PASSIVE waits for nobody and lets nobody wait.
+                driver.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
 
 def main(app: App) -> None:
@@ -18,7 +134,33 @@ def main(app: App) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
-    heartbeat = Heartbeat(app.database, "keeper")
+    # What is written here can be worked out again, so it need not wait for the disk. It is
+    # never on disk without the messages it came from: one log holds both, in order.
+    database = open_database(app.settings.effective_database_url, synchronous="NORMAL")
+    keeper = Keeper(app, database)
+    heartbeat = Heartbeat(app.database, "keeper", keeper.detail)
     heartbeat.start()
-    stop.wait()
-    heartbeat.stop()
+    # A round makes a hundred thousand objects, none of them in circles.
+    gc.freeze()
+    gc.set_threshold(200_000, 50, 100)
+    try:
+        _work(keeper, stop)
+    finally:
+        heartbeat.stop()
+        database.close()
+
+
+def _work(keeper: Keeper, stop: threading.Event) -> None:
+    troubled = False
+    while not stop.is_set():
+        pause = 0.0
+        try:
+            if not keeper.turn(now_ms()):
+                pause = PAUSE_SECONDS
+            troubled = False
+        except DatabaseUnavailable as exc:
+            if not troubled:
+                log.warning("%s Trying until it does.", exc)
+            troubled, pause = True, RETRY_SECONDS
+        if pause:
+            stop.wait(pause)

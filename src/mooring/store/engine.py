@@ -98,8 +98,11 @@ def sqlite_pragmas(synchronous: str = "FULL") -> list[str]:
     ]
 
 
-def open_database(url: str) -> Database:
+def open_database(url: str, *, synchronous: str = "FULL") -> Database:
     """Opens (and for SQLite creates) the database behind a SQLAlchemy URL.
+
+    Args:
+        synchronous: SQLite's; NORMAL is for what can be worked out again after a power cut.
 
     Raises:
         InvalidSetting: for a URL that is not understood or names another engine.
@@ -119,7 +122,7 @@ def open_database(url: str) -> Database:
             hint="Use SQLite (leave database_url out) or a postgresql:// URL.",
         )
     if parsed.get_backend_name() == "sqlite":
-        return Database(_sqlite(parsed))
+        return Database(_sqlite(parsed, synchronous))
     engine = sa.create_engine(
         parsed,
         pool_pre_ping=True,
@@ -130,7 +133,7 @@ def open_database(url: str) -> Database:
     return Database(engine)
 
 
-def _sqlite(url: sa.URL) -> Engine:
+def _sqlite(url: sa.URL, synchronous: str) -> Engine:
     if url.database:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     engine = sa.create_engine(
@@ -144,7 +147,7 @@ def _sqlite(url: sa.URL) -> Engine:
         cursor = connection.cursor()
         # Must come before the first table; 16 KiB keeps the message index shallow.
         cursor.execute("PRAGMA page_size = 16384")
-        for pragma in sqlite_pragmas():
+        for pragma in sqlite_pragmas(synchronous):
             cursor.execute(pragma)
         cursor.close()
 

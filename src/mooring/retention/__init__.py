@@ -1,0 +1,1 @@
+"""How long messages and roll-ups are kept, and taking away what is older."""

@@ -1,0 +1,102 @@
+"""What one can do about how long things are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy.engine import Connection
+
+from mooring.access import store as access
+from mooring.access.actor import Actor, Role
+from mooring.errors import NotFound
+from mooring.retention import store
+from mooring.retention.policy import Policy, Rule, check
+from mooring.retention.sweep import Swept, sweep
+from mooring.settings import Settings
+from mooring.store.engine import Database, now_ms
+
+__all__ = ["Retention"]
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """The terms of one installation.
+
+    Attributes:
+        database: where rules, messages and roll-ups are.
+        settings: what applies where there is no rule.
+    """
+
+    database: Database
+    settings: Settings
+
+    def policy(self) -> Policy:
+        """What applies now; for the platform itself."""
+        with self.database.read() as connection:
+            rules = store.rules(connection)
+        return Policy(
+            self.settings.retention_days,
+            self.settings.retention_minutes_days,
+            self.settings.retention_rollups_days,
+            tuple(rules),
+        )
+
+    def rules(self, actor: Actor) -> list[Rule]:
+        """The rules an actor may see: its tenant's and everybody's."""
+        actor.require(Role.VIEWER, actor.tenant)
+        return [r for r in self.policy().rules if not r.tenant or actor.sees(r.tenant)]
+
+    def set(self, actor: Actor, *, days: int, tenant: str = "", kind: str = "") -> Rule:
+        """Makes or changes a rule. The keeper looks at everything once more after that.
+
+        Args:
+            days: 0: for ever.
+            tenant: whose; empty: every tenant's.
+            kind: a kind of message, ``rollup_minutes`` or ``rollups``; empty: messages of
+                every kind.
+
+        Raises:
+            Invalid: the kind or the term.
+        """
+        actor.require(Role.ADMIN, tenant or None)
+        check(kind, days)
+        rule = Rule(tenant, kind, days)
+        with self.database.write() as connection:
+            store.set_rule(connection, rule)
+            store.forget_progress(connection)
+            self._record(connection, actor, "retention.set", rule, f"{days} days")
+        return rule
+
+    def unset(self, actor: Actor, *, tenant: str = "", kind: str = "") -> None:
+        """Takes a rule back.
+
+        Raises:
+            NotFound: there is none.
+        """
+        actor.require(Role.ADMIN, tenant or None)
+        with self.database.write() as connection:
+            if not store.remove_rule(connection, tenant, kind):
+                raise NotFound(
+                    "There is no such rule.",
+                    hint="`mooring retention list` shows them.",
+                    code="rule_not_found",
+                )
+            store.forget_progress(connection)
+            self._record(connection, actor, "retention.unset", Rule(tenant, kind, 0), "")
+
+    def run(self, actor: Actor) -> Iterator[Swept]:
+        """Takes away what is older than its term; yields after every small transaction."""
+        actor.require(Role.ADMIN)
+        yield from sweep(self.database, self.policy(), now_ms())
+
+    @staticmethod
+    def _record(connection: Connection, actor: Actor, action: str, rule: Rule, why: str) -> None:
+        access.record(
+            connection,
+            actor,
+            action,
+            f"{rule.tenant or 'every tenant'}/{rule.kind or 'messages'}",
+            tenant=rule.tenant or None,
+            reason=why,
+        )
