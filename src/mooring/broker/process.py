@@ -7,7 +7,8 @@ import contextlib
 import os
 import re
 import signal
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from mooring.broker.connection import Endpoint, answers
@@ -56,6 +57,7 @@ class BrokerProcess:
         self.output = output or config.with_suffix(".out")
         self._binary = binary
         self._child: asyncio.subprocess.Process | None = None
+        self._turn = asyncio.Lock()
 
     @property
     def binary(self) -> Path:
@@ -181,9 +183,28 @@ class BrokerProcess:
 
     async def restart(self) -> None:
         """Stop, start and wait until it answers."""
-        await self.stop()
-        await self.start()
-        await self.wait_ready()
+        async with self.standing_still():
+            pass
+
+    @asynccontextmanager
+    async def standing_still(self) -> AsyncIterator[None]:
+        """For the time of the block it does not run: its files can be written.
+
+        It is started again whatever happens in the block, and answers when the block is left.
+        One such block at a time; a second caller waits.
+        """
+        async with self._turn:
+            await self.stop()
+            try:
+                yield
+            finally:
+                await self.start()
+            await self.wait_ready()
+
+    async def runs_again(self) -> bool:
+        """Whether it runs, once nobody has stopped it on purpose any more."""
+        async with self._turn:
+            return self.running
 
     def leftover(self) -> PortOwner | None:
         """A Mosquitto that runs with our configuration file but is not our child."""

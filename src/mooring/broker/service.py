@@ -118,9 +118,7 @@ class BrokerUsers:
             return store.listed(connection, limit=limit, after=after)
 
     def _put(self, connection: Connection, username: str, secret: str) -> int:
-        return access.enqueue(
-            connection, "put", username, sealed_secret=self.instance.seal(secret)
-        )
+        return access.enqueue(connection, "put", username, sealed_secret=self.instance.seal(secret))
 
 
 def taken_by_device(connection: Connection, username: str) -> bool:

@@ -69,9 +69,7 @@ def accounts(connection: Connection, usernames: Sequence[str] | None = None) -> 
 def set_verifier(connection: Connection, username: str, verifier: str) -> bool:
     """Whether there is such a user; it has the verifier then."""
     changed = connection.execute(
-        sa.update(broker_users)
-        .where(broker_users.c.username == username)
-        .values(verifier=verifier)
+        sa.update(broker_users).where(broker_users.c.username == username).values(verifier=verifier)
     )
     return changed.rowcount > 0
 

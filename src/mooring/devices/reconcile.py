@@ -15,15 +15,19 @@ from dataclasses import dataclass, field
 from mooring.access import store as access
 from mooring.access.instance import Instance
 from mooring.access.store import Change
+from mooring.broker import store as broker
 from mooring.broker.protocol import Account, Applied, Authority, Difference, DifferenceKind
 from mooring.devices import store
 from mooring.devices.service import Devices
 from mooring.errors import Internal, MooringError
 from mooring.store.engine import Database, now_ms
 
-__all__ = ["Reconciler", "Report", "backoff_ms"]
+__all__ = ["REPLACE", "Reconciler", "Report", "backoff_ms"]
 
 log = logging.getLogger(__name__)
+
+REPLACE = "replace"
+"""The action that gives the broker all accounts at once; for many changes at a time."""
 
 RETRY_FIRST_MS, RETRY_MOST_MS = 200, 30_000
 
@@ -35,11 +39,29 @@ def backoff_ms(attempts: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a full comparison found and whether it was mended."""
+    """What a full comparison found and whether it was mended.
+
+    Attributes:
+        restarted: the broker was, because only its file could bring some passwords.
+        needs_restart: whose passwords those are.
+    """
 
     differences: tuple[Difference, ...] = ()
     mended: bool = False
-    restarted: bool = field(default=False)
+    restarted: bool = False
+    needs_restart: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Work:
+    """One round: what to tell the authority, and the changes that settles."""
+
+    changes: list[Change] = field(default_factory=list)
+    puts: list[Account] = field(default_factory=list)
+    removes: list[str] = field(default_factory=list)
+    kicks: list[str] = field(default_factory=list)
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)
+    replace: bool = False
 
 
 class Reconciler:
@@ -68,14 +90,21 @@ class Reconciler:
         changes = await asyncio.to_thread(self._due)
         if not changes:
             return 0
-        try:
-            adopted = await self._apply(changes)
-        except MooringError as exc:
-            await asyncio.to_thread(self._postpone, changes, exc.message)
-            log.warning("the broker could not be told of %d changes: %s", len(changes), exc)
+        work, broken = await asyncio.to_thread(self._prepare, changes)
+        for change, error in broken:
+            # One device that cannot be worked out must not hold up the others.
+            await asyncio.to_thread(self._postpone, [change], error)
+            log.warning("%s cannot be told to the broker: %s", change.username, error)
+        if not work.changes:
             return 0
-        await asyncio.to_thread(self._settle, changes, adopted)
-        return len(changes)
+        try:
+            adopted = await self._apply(work)
+        except MooringError as exc:
+            await asyncio.to_thread(self._postpone, work.changes, exc.message)
+            log.warning("the broker could not be told of %d changes: %s", len(work.changes), exc)
+            return 0
+        await asyncio.to_thread(self._settle, work.changes, adopted)
+        return len(work.changes)
 
     async def full(self, *, dry_run: bool = False) -> Report:
         """Compares every account and mends what differs.
@@ -92,8 +121,9 @@ class Reconciler:
             for d in await self._authority.compare(accounts)
             if d.username not in moving
         )
+        needs_restart = self._authority.only_by_replace(accounts, differences)
         if dry_run or not differences:
-            return Report(differences)
+            return Report(differences, needs_restart=needs_restart)
         by_name = {account.username: account for account in accounts}
         extra = [d.username for d in differences if d.kind is DifferenceKind.EXTRA]
         wrong = [by_name[d.username] for d in differences if d.kind is not DifferenceKind.EXTRA]
@@ -110,40 +140,57 @@ class Reconciler:
                 await self._authority.replace(await asyncio.to_thread(self._devices.accounts))
                 restarted = True
         log.info("the broker differed in %d accounts; mended", len(differences))
-        return Report(differences, mended=True, restarted=restarted)
+        return Report(differences, True, restarted, needs_restart)
 
     # ------------------------------------------------------------------ inside
 
-    async def _apply(self, changes: Sequence[Change]) -> Applied:
-        puts: list[Account] = []
-        removes: list[str] = []
-        kicks: list[str] = []
-        secrets: dict[str, str] = {}
+    def _prepare(self, changes: Sequence[Change]) -> tuple[_Work, list[tuple[Change, str]]]:
+        """What to tell the broker, and the changes of which that cannot be said now."""
+        work, broken = _Work(), list[tuple[Change, str]]()
         for change in changes:
-            match change.action:
-                case "put":
-                    account = await asyncio.to_thread(self._devices.account, change.username)
-                    if account is None:
-                        removes.append(change.username)
-                        continue
-                    puts.append(account)
-                    if change.sealed_secret is not None:
-                        secrets[change.username] = self._instance.unseal(change.sealed_secret)
-                case "remove":
-                    removes.append(change.username)
-                case "kick":
-                    kicks.append(change.username)
-                case _:
-                    raise Internal(f"The outbox holds an unknown action: {change.action}.")
-        if removes:
-            await self._authority.remove(removes)
+            try:
+                self._sort(work, change)
+            except MooringError as exc:
+                broken.append((change, exc.message))
+            else:
+                work.changes.append(change)
+        return work, broken
+
+    def _sort(self, work: _Work, change: Change) -> None:
+        match change.action:
+            case "put":
+                account = self._devices.account(change.username)
+                if account is None:
+                    work.removes.append(change.username)
+                    return
+                if change.sealed_secret is not None:
+                    work.secrets[change.username] = self._instance.unseal(change.sealed_secret)
+                work.puts.append(account)
+            case "remove":
+                work.removes.append(change.username)
+            case "kick":
+                work.kicks.append(change.username)
+            case "replace":
+                work.replace = True
+            case _:
+                raise Internal(f"The outbox holds an unknown action: {change.action}.")
+
+    async def _apply(self, work: _Work) -> Applied:
+        if work.replace:
+            # Everything at once covers every other change of this round but the kicks.
+            await self._authority.replace(await asyncio.to_thread(self._devices.accounts))
+            if work.kicks:
+                await self._authority.kick(work.kicks)
+            return Applied()
+        if work.removes:
+            await self._authority.remove(work.removes)
         applied = Applied()
-        if puts:
-            applied = await self._authority.put(puts, secrets)
+        if work.puts:
+            applied = await self._authority.put(work.puts, work.secrets)
             if applied.needs_replace:
                 await self._authority.replace(await asyncio.to_thread(self._devices.accounts))
-        if kicks:
-            await self._authority.kick(kicks)
+        if work.kicks:
+            await self._authority.kick(work.kicks)
         return applied
 
     def _waiting(self) -> set[str]:
@@ -161,7 +208,11 @@ class Reconciler:
             current = access.existing(connection, [change.id for change in changes])
             for change in changes:
                 verifier = applied.adopted.get(change.username)
-                if verifier is not None and change.id in current:
+                if (
+                    verifier is not None
+                    and change.id in current
+                    and not broker.set_verifier(connection, change.username, verifier)
+                ):
                     store.set_verifier(connection, change.username, verifier)
             access.settle(connection, [change.id for change in changes])
 

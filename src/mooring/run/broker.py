@@ -6,9 +6,8 @@ import hashlib
 import ipaddress
 import os
 import shlex
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from mooring.access import verifiers
@@ -31,13 +30,20 @@ from mooring.broker.process import BrokerProcess
 from mooring.broker.protocol import Account, Authority, Rights
 from mooring.broker.reload import Reload, by_command, by_pid_file
 from mooring.broker.side_file import SideFile
-from mooring.errors import Conflict
-from mooring.pki.ensure import ensure
-from mooring.pki.inspect import check_pair
-from mooring.pki.model import KeyType, PkiPaths
+from mooring.pki.model import PkiPaths
+from mooring.run.reloading import reload_and_wait
+from mooring.run.tls import prepare_tls
 from mooring.settings import Settings
 
-__all__ = ["BrokerFiles", "build_authority", "build_process", "prepare_tls", "write_config"]
+__all__ = [
+    "BrokerFiles",
+    "build_authority",
+    "build_process",
+    "reload_broker",
+    "service_account",
+    "service_endpoint",
+    "write_config",
+]
 
 EVERYTHING = Rights(publish=("#",), subscribe=("#", "$SYS/#"))
 
@@ -88,37 +94,6 @@ class BrokerFiles:
     def make(self) -> None:
         for directory in (self.directory, self.persistence, self.settings.logs_dir):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-
-def prepare_tls(settings: Settings) -> PkiPaths:
-    """The certificate files the broker is given: the private CA's, or the operator's own.
-
-    Raises:
-        Conflict: the operator's own files cannot be used; each reason is in the message.
-    """
-    now = datetime.now(UTC)
-    paths = ensure(
-        settings.data_dir, settings.public_hosts, now, key_type=KeyType(settings.ca_key_type)
-    )
-    if settings.tls_certfile is None or settings.tls_keyfile is None:
-        return paths
-    ca = settings.tls_cafile
-    problems = check_pair(
-        settings.tls_certfile, settings.tls_keyfile, ca, settings.public_hosts, now
-    )
-    if problems:
-        raise Conflict(
-            "The server certificate cannot be used: " + " ".join(str(p) for p in problems),
-            hint="Mend the files, or leave tls_certfile and tls_keyfile out to use the private CA.",
-            code="certificate_unusable",
-        )
-    return PkiPaths(
-        ca=(ca or settings.tls_certfile).absolute(),
-        trust=paths.trust,
-        server_cert=settings.tls_certfile.absolute(),
-        server_key=settings.tls_keyfile.absolute(),
-        crl=paths.crl,
-    )
 
 
 def _is_loopback(address: str) -> bool:
@@ -181,11 +156,11 @@ def broker_config(settings: Settings, files: BrokerFiles, tls: PkiPaths) -> Brok
     )
 
 
-def write_config(settings: Settings) -> BrokerConfig:
+def write_config(app: App) -> BrokerConfig:
     """Writes ``mosquitto.conf`` and what it needs beside it; returns it as values."""
-    files = BrokerFiles(settings)
+    files = BrokerFiles(app.settings)
     files.make()
-    config = broker_config(settings, files, prepare_tls(settings))
+    config = broker_config(app.settings, files, prepare_tls(app))
     write_atomically(files.config, render(config))
     return config
 
@@ -217,15 +192,32 @@ def build_process(app: App, config: BrokerConfig) -> BrokerProcess:
     )
 
 
+async def reload_broker(app: App) -> None:
+    """Tells the broker to read its files again: accounts, certificates, most settings.
+
+    Raises:
+        BrokerUnavailable: it does not run, or cannot be told.
+    """
+    settings, files = app.settings, BrokerFiles(app.settings)
+    if settings.reload_command:
+        await by_command(shlex.split(settings.reload_command))()
+    elif settings.broker == "managed":
+        await reload_and_wait(by_pid_file(files.pid), files.log, service_endpoint(app))
+    else:
+        await by_pid_file(files.pid)()
+
+
 def build_authority(
     app: App,
     *,
     restart: Callable[[], Awaitable[None]] | None = None,
     running: bool = True,
+    written: Sequence[Account] | None = None,
 ) -> Authority:
     """The authority for the mode in force.
 
     Args:
+        written: the accounts the broker was started with, where that is known.
         restart: stops and starts the managed broker; for Dynamic Security's file.
         running: ``False`` before the broker runs: files are written and nobody is told.
     """
@@ -259,4 +251,5 @@ def build_authority(
         reload=reload,
         endpoint=service_endpoint(app) if running else None,
         debounce=settings.reload_debounce_seconds,
+        written=written,
     )

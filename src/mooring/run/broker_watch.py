@@ -38,11 +38,12 @@ class BrokerWatch:
         self._path = BrokerFiles(app.settings).log
         self._observer = Observer()
         self._since_trim = 0
+        # Opened here, at its end: what is said while others get ready is read, too.
+        self._tail = LogTail(self._path)
 
     async def run(self) -> None:
         await asyncio.to_thread(self._nobody)
-        tail = LogTail(self._path)
-        async for lines in tail.follow(POLL_SECONDS):
+        async for lines in self._tail.follow(POLL_SECONDS):
             events = [event for event in map(parse_line, lines) if event is not None]
             seen = self._observer.observe(events, now_ms())
             if seen.rows or seen.restarted:

@@ -88,6 +88,13 @@ class Child:
             process.kill()
             await process.wait()
 
+    async def restart(self, env: Mapping[str, str]) -> None:
+        """Ends it in the proper way and starts it with another environment."""
+        await self.stop()
+        self._stopping = False
+        self._env = dict(env)
+        await self.start()
+
     def last_words(self, lines: int = 5) -> str:
         """The end of its log: usually why it died."""
         try:

@@ -15,8 +15,9 @@ import logging
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 
@@ -24,24 +25,25 @@ from mooring import logs, running
 from mooring.app import App, open_app
 from mooring.broker.ports import check_free
 from mooring.broker.process import BrokerProcess
-from mooring.broker.protocol import Authority
-from mooring.devices.reconcile import Reconciler
+from mooring.broker.protocol import Account
 from mooring.errors import MooringError, Unavailable
+from mooring.rotation.worker import Parts, RotationWorker
 from mooring.run import panel
-from mooring.run.broker import build_authority, build_process, write_config
+from mooring.run.broker import build_authority, build_process, service_endpoint, write_config
 from mooring.run.broker_watch import BrokerWatch
-from mooring.run.children import Child, restart_pause
+from mooring.run.certificates import watch_certificates
+from mooring.run.children import Child
+from mooring.run.follow import Follower
 from mooring.settings import ENV_PREFIX, Settings
 from mooring.store.processes import Heartbeat
 from mooring.store.schema import processes
-from mooring.store.watch import ChangeWatch
 
 __all__ = ["main"]
 
 log = logging.getLogger(__name__)
 
 READY_SECONDS = 60.0
-COMPARE_SECONDS = 300.0  # between two comparisons of everything with the broker
+ROTATION_SECONDS = 0.25  # between two looks at rotations under way
 
 
 def main(settings: Settings, *, demo: bool = False, quiet: bool = False) -> int:
@@ -75,27 +77,41 @@ async def _up(settings: Settings, *, demo: bool, say: panel.Speaker) -> int:
             if settings.broker == "managed":
                 say.step("broker")
                 broker = await stack.enter_async_context(_broker(app))
-            authority = build_authority(app, restart=broker.restart if broker else None)
             heartbeat = Heartbeat(app.database, "up", lambda: {"managed": broker is not None})
             heartbeat.start()
             stack.callback(heartbeat.stop)
+            children = []
             for name in ("ingest", "serve", "keeper"):
                 say.step(name)
-                await stack.enter_async_context(_child(app, name, [name]))
+                children.append(await stack.enter_async_context(_child(app, name, [name])))
             if demo:
                 say.step("simulated fleet")
                 await stack.enter_async_context(_child(app, "simulate", ["simulate", "--demo"]))
-            tasks = [_follow(app, authority)]
+            workers = Workers()
+
+            async def moved(current: App) -> None:
+                """Everything that was started with other settings begins anew."""
+                running.announce(settings.data_dir, _told(current.settings))
+                env = _environment(current.settings)
+                await asyncio.gather(*(child.restart(env) for child in children))
+                await workers.restart(_by_settings(current, broker, follower.turn))
+                for child in children:
+                    await _until_ready(current, child)
+
+            process = broker.process if broker is not None else None
+            follower = Follower(app, process, broker.accounts if broker else None, moved)
+            tasks = [follower.follow()]
             if broker is not None:
-                tasks.append(_keep_broker(broker))
-                tasks.append(BrokerWatch(app, broker).run())
-            working = [asyncio.create_task(_forever(task)) for task in tasks]
+                tasks.append(follower.keep(broker.process))
+                tasks.append(broker.watch.run())
+            lasting = Workers()
+            await lasting.restart(tasks)
+            await workers.restart(_by_settings(app, broker, follower.turn))
             say.ready(app, first_password, demo=demo)
             await stop.wait()
             say.stopping()
-            for task in working:
-                task.cancel()
-            await asyncio.gather(*working, return_exceptions=True)
+            await lasting.restart([])
+            await workers.restart([])
         say.stopped()
     return 0
 
@@ -103,20 +119,32 @@ async def _up(settings: Settings, *, demo: bool, say: panel.Speaker) -> int:
 # ---------------------------------------------------------------------- parts
 
 
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """The managed broker, and who reads its log."""
+
+    process: BrokerProcess
+    watch: BrokerWatch
+    accounts: list[Account]  # it was started with
+
+
 @asynccontextmanager
-async def _broker(app: App) -> AsyncIterator[BrokerProcess]:
+async def _broker(app: App) -> AsyncIterator[Broker]:
     """Mosquitto with exactly the accounts of the database, ready for clients."""
-    config = write_config(app.settings)
+    config = write_config(app)
     process = build_process(app, config)
     # Written beside the stopped broker: this is the full comparison at the start, and it
     # costs the same for ten devices and ten thousand.
     await process.stop_leftover()
     check_free([*process.listens, (app.settings.http_host, app.settings.http_port)])
-    await build_authority(app, running=False).replace(app.devices.accounts())
+    accounts = app.devices.accounts()
+    await build_authority(app, running=False).replace(accounts)
+    # The log is read from before its start: devices come back before the rest is ready.
+    watch = BrokerWatch(app, process)
     await process.start()
     try:
         await process.wait_ready()
-        yield process
+        yield Broker(process, watch, accounts)
     finally:
         await process.stop()
 
@@ -179,9 +207,10 @@ def _environment(settings: Settings) -> dict[str, str]:
 def _told(settings: Settings) -> dict[str, object]:
     """What other commands on this data directory need to know, without secrets."""
     secrets = {name for name, value in settings if hasattr(value, "get_secret_value")}
-    return settings.model_dump(
+    told = settings.model_dump(
         mode="json", exclude_defaults=True, exclude={"data_dir", "log_level", *secrets}
     )
+    return told | {"auth_mode": settings.auth_mode}
 
 
 # ---------------------------------------------------------------------- keeping it so
@@ -199,49 +228,42 @@ async def _forever(work: Awaitable[None]) -> None:
         raise
 
 
-async def _keep_broker(broker: BrokerProcess) -> None:
-    young = 0
-    while True:
-        pid, born = broker.pid, time.monotonic()
-        await broker.wait()
-        await asyncio.sleep(0.2)
-        if broker.running and broker.pid != pid:  # restarted on purpose
-            continue
-        young = young + 1 if time.monotonic() - born < 30 else 0
-        log.warning("the broker ended: %s; starting it again", broker.last_words() or "no word")
-        await asyncio.sleep(restart_pause(young))
-        await _retry(broker.restart, "the broker cannot be started")
+class Workers:
+    """Tasks that run until others take their place."""
+
+    def __init__(self) -> None:
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def restart(self, work: Sequence[Coroutine[None, None, None]]) -> None:
+        """Ends what runs, then starts ``work``."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = [asyncio.create_task(_forever(one)) for one in work]
 
 
-async def _retry(action: Callable[[], Awaitable[None]], what: str) -> None:
-    failures = 0
-    while True:
-        try:
-            await action()
-        except MooringError as exc:
-            log.warning("%s: %s", what, exc)
-            failures += 1
-            await asyncio.sleep(restart_pause(failures))
-        else:
-            return
+def _by_settings(
+    app: App, broker: Broker | None, turn: asyncio.Lock
+) -> list[Coroutine[None, None, None]]:
+    """What begins anew when the settings have changed."""
+    rotating = [_rotate(app)] if broker is not None else []
+    return [*rotating, watch_certificates(app, turn).run()]
 
 
-async def _follow(app: App, authority: Authority) -> None:
-    """Makes the broker follow the database: at every change, and all of it now and then."""
-    reconciler = Reconciler(app.database, app.devices, app.instance, authority)
-    watch = ChangeWatch(app.database)
-    next_compare = time.monotonic() + COMPARE_SECONDS
-    look_again = 0.0
-    while True:
-        try:
-            now = time.monotonic()
-            if watch.changed() or now >= look_again:
-                await reconciler.step()
-                look_again = now + 0.5  # postponed changes become due without a commit
-            if now >= next_compare:
-                next_compare = now + COMPARE_SECONDS
-                await reconciler.full()
-        except MooringError as exc:
-            log.warning("the broker does not follow the database: %s", exc)
-            await asyncio.sleep(1)
-        await asyncio.sleep(watch.pause)
+async def _rotate(app: App) -> None:
+    """Proves passwords and carries rotations through; one process at a time does."""
+    worker = RotationWorker(
+        Parts(app.database, app.devices, app.instance, app.rotations, app.settings),
+        service_endpoint(app),
+    )
+    try:
+        while True:
+            try:
+                taken = await worker.step()
+            except MooringError as exc:
+                log.warning("rotations wait: %s", exc)
+                taken = 0
+                await asyncio.sleep(1)
+            await asyncio.sleep(0.05 if taken else ROTATION_SECONDS)
+    finally:
+        await worker.close()

@@ -1,0 +1,102 @@
+"""Whether a fleet can move to the other authority. Pure: accounts in, obstacles out.
+
+Both authorities hold the same hash, so the move needs no password: the target's files are
+written from the database. What can stand in the way is a name or a topic that the target
+cannot hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mooring.broker.password_file import CANARY_USERNAME
+from mooring.broker.password_lines import check_username
+from mooring.broker.protocol import Account
+from mooring.errors import Conflict, Invalid
+
+__all__ = ["Mode", "Obstacle", "Plan", "plan", "require"]
+
+NAMED_MOST = 5
+"""Obstacles written into the message; all of them are in the error's context."""
+
+
+class Mode(StrEnum):
+    """The authorities, as the setting ``auth_mode`` names them."""
+
+    DYNAMIC_SECURITY = "dynamic_security"
+    PASSWORD_FILE = "password_file"  # noqa: S105 - a mode's name
+
+    @property
+    def words(self) -> str:
+        return "Dynamic Security" if self is Mode.DYNAMIC_SECURITY else "the password file"
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """An account the target cannot hold, and why, as a sentence."""
+
+    username: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to move, and what cannot."""
+
+    to: Mode
+    accounts: tuple[Account, ...]
+    obstacles: tuple[Obstacle, ...]
+
+
+def plan(accounts: Iterable[Account], to: Mode, *, service: str) -> Plan:
+    """Looks at every account.
+
+    Args:
+        accounts: as the database has them.
+        service: the platform's own username on the target.
+    """
+    every = tuple(accounts)
+    reserved = {service, CANARY_USERNAME}
+    obstacles = []
+    for account in every:
+        why = _obstacle(account, to, reserved)
+        if why:
+            obstacles.append(Obstacle(account.username, why))
+    return Plan(to, every, tuple(obstacles))
+
+
+def require(found: Plan) -> None:
+    """Refuses a plan with obstacles.
+
+    Raises:
+        Conflict: naming the first accounts; ``context["usernames"]`` has all.
+    """
+    if not found.obstacles:
+        return
+    first = " ".join(o.why for o in found.obstacles[:NAMED_MOST])
+    more = len(found.obstacles) - NAMED_MOST
+    rest = f" There are {more} more." if more > 0 else ""
+    raise Conflict(
+        f"{len(found.obstacles)} of {len(found.accounts)} accounts cannot move to "
+        f"{found.to.words}. {first}{rest}",
+        hint="Stay with the authority in force, or remove these accounts.",
+        code="migration_impossible",
+        usernames=[o.username for o in found.obstacles],
+    )
+
+
+def _obstacle(account: Account, to: Mode, reserved: set[str]) -> str:
+    if account.username in reserved:
+        return f"The username {account.username!r} is the platform's own there."
+    if to is Mode.DYNAMIC_SECURITY:
+        return ""
+    try:
+        check_username(account.username)
+    except Invalid as exc:
+        return exc.message
+    for topic in (*account.rights.publish, *account.rights.subscribe):
+        if topic != topic.strip() or not topic.isprintable():
+            return f"The topic {topic!r} of {account.username!r} does not fit into an access list."
+    return ""

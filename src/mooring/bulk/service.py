@@ -1,0 +1,171 @@
+"""Many devices in one go: all of them or none, in one transaction.
+
+The broker is not told of each: one outbox row makes it take everything over at once, which
+costs one restart (Dynamic Security) or one reload (password file) whatever the number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from mooring.access import store as access
+from mooring.access import verifiers
+from mooring.access.actor import Actor, Role
+from mooring.access.instance import Instance
+from mooring.broker import store as broker
+from mooring.broker.users import BrokerUser
+from mooring.bulk import store
+from mooring.bulk.sheet import Wrong
+from mooring.bulk.store import Checked, Taken
+from mooring.devices.model import Credentials, NewDevice
+from mooring.devices.reconcile import REPLACE
+from mooring.devices.service import Devices
+from mooring.dialects import Catalogue
+from mooring.errors import Conflict, MooringError
+from mooring.store.engine import Database
+
+__all__ = ["FEW", "Bulk", "Entry"]
+
+FEW = 20
+"""Up to so many devices are told to the broker one by one, which disconnects nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A device to add.
+
+    Attributes:
+        line: where it stood, for messages.
+        username: where it is not what the dialect makes of its names.
+        verifier: of the password it has already; ``given`` says that this is meant, so that
+            ``None`` stands for a device nobody gets in as until it has a password.
+    """
+
+    line: int
+    device: NewDevice
+    username: str | None = None
+    verifier: str | None = field(default=None, repr=False)
+    given: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Bulk:
+    """Adds devices and broker users of one installation, many at a time."""
+
+    database: Database
+    catalogue: Catalogue
+    instance: Instance
+    devices: Devices
+
+    def check(
+        self, actor: Actor, entries: Iterable[Entry], told: Callable[[int], None] = lambda _n: None
+    ) -> tuple[list[Checked], list[Wrong]]:
+        """What can be added, and each line that cannot with its reason.
+
+        Raises:
+            Forbidden: the actor may not add devices to a tenant.
+        """
+        with self.database.read() as connection:
+            there = store.taken(connection)
+        good: list[Checked] = []
+        wrong: list[Wrong] = []
+        allowed: set[str] = set()
+        for number, entry in enumerate(entries, 1):
+            try:
+                if entry.device.tenant not in allowed:
+                    actor.require(Role.OPERATOR, entry.device.tenant)
+                    allowed.add(entry.device.tenant)
+                device, scope, mac_key = self.devices.checked(entry.device)
+            except MooringError as exc:
+                wrong.append(Wrong(entry.line, f"{exc.message} {exc.hint}".strip()))
+                continue
+            if entry.username is not None:
+                device = replace(device, username=entry.username)
+            checked = Checked(device, scope, mac_key, entry.verifier)
+            why = _twin(there, checked)
+            if why:
+                wrong.append(Wrong(entry.line, why))
+            else:
+                good.append(checked)
+            told(number)
+        return good, wrong
+
+    def new_passwords(
+        self, checked: Sequence[Checked], told: Callable[[int], None] = lambda _n: None
+    ) -> tuple[list[Checked], list[Credentials]]:
+        """A generated password for each."""
+        made: list[Checked] = []
+        shown: list[Credentials] = []
+        for number, one in enumerate(checked, 1):
+            password = verifiers.new_password()
+            made.append(replace(one, verifier=verifiers.make(password)))
+            shown.append(Credentials(one.device, password))
+            told(number)
+        return made, shown
+
+    def store(
+        self,
+        actor: Actor,
+        checked: Sequence[Checked],
+        *,
+        users: Sequence[tuple[BrokerUser, str | None]] = (),
+        secrets: Sequence[Credentials] = (),
+        action: str = "device.add",
+        reason: str = "",
+    ) -> list[int]:
+        """Adds everything or nothing; returns the outbox numbers to wait for.
+
+        Args:
+            checked: from ``check``, with verifiers.
+            users: broker users to add in the same transaction.
+            secrets: the new passwords, where they are known: a few are told to the broker
+                one by one, which needs them.
+
+        Raises:
+            Conflict: somebody took one of the names in the meantime.
+        """
+        actor.require(Role.ADMIN if users else Role.OPERATOR, None if users else actor.tenant)
+        with self.database.write() as connection:
+            there = store.taken(connection)
+            for one in checked:
+                why = _twin(there, one)
+                if why:
+                    raise Conflict(why, hint="Nothing was added. Try again.", code="device_exists")
+            store.insert(connection, checked)
+            broker.insert_many(connection, users)
+            store.record(connection, actor, action, checked, reason)
+            for user, _ in users:
+                access.record(connection, actor, "broker_user.import", user.username, reason=reason)
+            access.bump(connection, "devices")
+            if not users and 0 < len(secrets) == len(checked) <= FEW:
+                return [
+                    access.enqueue(
+                        connection,
+                        "put",
+                        one.device.username,
+                        sealed_secret=self.instance.seal(one.password),
+                    )
+                    for one in secrets
+                ]
+            return [access.enqueue(connection, REPLACE, "")] if checked or users else []
+
+
+def _twin(there: Taken, one: Checked) -> str:
+    """Why it cannot be added beside what is there; it is there itself afterwards."""
+    device = one.device
+    mac = (one.mac_key or "", device.dialect, device.tenant)
+    if device.username in there.usernames:
+        return f"The username {device.username} is taken."
+    if (device.tenant, device.name) in there.names:
+        return f"A device named {device.name} exists already in the tenant {device.tenant}."
+    if (one.scope, device.name) in there.scopes:
+        return f"A device named {device.name} exists already in the dialect {device.dialect}."
+    if one.mac_key and mac in there.macs:
+        return f"A device with the MAC address {device.mac} exists already."
+    there.usernames.add(device.username)
+    there.names.add((device.tenant, device.name))
+    there.scopes.add((one.scope, device.name))
+    if one.mac_key:
+        there.macs.add(mac)
+    return ""

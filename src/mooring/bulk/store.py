@@ -1,0 +1,143 @@
+"""SQL for many devices at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from mooring.access.actor import Actor
+from mooring.credentials.store import newest_event
+from mooring.devices.model import Device
+from mooring.store.engine import now_ms
+from mooring.store.schema import audit, broker_users, credentials, device_groups, devices, tenants
+
+__all__ = ["Checked", "Taken", "insert", "record", "taken"]
+
+AT_ONCE = 1000  # rows a statement
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A device ready to be stored."""
+
+    device: Device
+    scope: str
+    mac_key: str | None
+    verifier: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What exists already: nothing of it may be there twice."""
+
+    usernames: set[str]
+    names: set[tuple[str, str]]  # tenant, name
+    scopes: set[tuple[str, str]]  # scope, name
+    macs: set[tuple[str, str, str]]  # mac_key, dialect, tenant
+
+
+def taken(connection: Connection) -> Taken:
+    rows = connection.execute(
+        sa.select(
+            devices.c.username,
+            devices.c.tenant,
+            devices.c.name,
+            devices.c.scope,
+            devices.c.mac_key,
+            devices.c.dialect,
+        )
+    ).all()
+    users = set(connection.execute(sa.select(broker_users.c.username)).scalars())
+    return Taken(
+        usernames=users | {row.username for row in rows},
+        names={(row.tenant, row.name) for row in rows},
+        scopes={(row.scope, row.name) for row in rows},
+        macs={(row.mac_key, row.dialect, row.tenant) for row in rows if row.mac_key},
+    )
+
+
+def insert(connection: Connection, every: Sequence[Checked]) -> None:
+    """Adds tenants, devices, credentials and groups in the caller's transaction."""
+    at, event = now_ms(), newest_event(connection)
+    known = set(connection.execute(sa.select(tenants.c.name)).scalars())
+    fresh = sorted({one.device.tenant for one in every} - known)
+    if fresh:
+        connection.execute(sa.insert(tenants), [{"name": name, "created_at": at} for name in fresh])
+    for start in range(0, len(every), AT_ONCE):
+        part = every[start : start + AT_ONCE]
+        connection.execute(sa.insert(devices), [_row(one) for one in part])
+        numbers = _numbers(connection, [one.device.username for one in part])
+        connection.execute(
+            sa.insert(credentials),
+            [
+                {
+                    "device_id": numbers[one.device.username],
+                    "verifier": one.verifier,
+                    "created_at": one.device.created_at,
+                    "since_event": event,
+                }
+                for one in part
+            ],
+        )
+        groups = [
+            {"device_id": numbers[one.device.username], "group_name": group}
+            for one in part
+            for group in one.device.groups
+        ]
+        if groups:
+            connection.execute(sa.insert(device_groups), groups)
+
+
+def record(
+    connection: Connection, actor: Actor, action: str, every: Sequence[Checked], reason: str
+) -> None:
+    """An audit entry for each device."""
+    at = now_ms()
+    for start in range(0, len(every), AT_ONCE):
+        connection.execute(
+            sa.insert(audit),
+            [
+                {
+                    "at": at,
+                    "actor": actor.name,
+                    "origin": actor.origin,
+                    "action": action,
+                    "subject": one.device.reference,
+                    "tenant": one.device.tenant,
+                    "reason": reason,
+                }
+                for one in every[start : start + AT_ONCE]
+            ],
+        )
+
+
+def _row(one: Checked) -> dict[str, object]:
+    device = one.device
+    return {
+        "tenant": device.tenant,
+        "name": device.name,
+        "scope": one.scope,
+        "label": device.label,
+        "dialect": device.dialect,
+        "mac": device.mac,
+        "mac_key": one.mac_key,
+        "username": device.username,
+        "client_id": device.client_id,
+        "enabled": device.enabled,
+        "created_at": device.created_at,
+    }
+
+
+def _numbers(connection: Connection, usernames: Sequence[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for start in range(0, len(usernames), 500):
+        rows = connection.execute(
+            sa.select(devices.c.username, devices.c.id).where(
+                devices.c.username.in_(usernames[start : start + 500])
+            )
+        )
+        found |= {row.username: row.id for row in rows}
+    return found

@@ -1,0 +1,368 @@
+"""``mooring broker``: the broker itself, and whether it has what the database says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mooring.cli import broker_accounts, broker_users
+from mooring.cli.frame import Session, command, noun
+from mooring.cli.output import clean
+from mooring.cli.words import Yes
+from mooring.errors import Invalid, NotFound
+
+if TYPE_CHECKING:
+    from mooring.app import App
+    from mooring.broker.rehearsal import Proof
+
+__all__ = ["app"]
+
+app = noun("The MQTT broker: its files, its accounts, its log.")
+app.add_typer(broker_users.app, name="users")
+broker_accounts.declare(app)
+
+KIND_WORDS = {
+    "missing": "missing",
+    "stale": "stale password",
+    "wrong_rights": "wrong rights",
+    "extra": "extra",
+}
+
+
+class Authority(StrEnum):
+    """How the broker is told who may connect."""
+
+    DYNAMIC_SECURITY = "dynamic_security"
+    PASSWORD_FILE = "password_file"  # noqa: S105 - a mode's name
+
+
+# ---------------------------------------------------------------------- files
+
+
+@command(app, "config")
+def config(
+    session: Session,
+    *,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write it to this file instead.")
+    ] = None,
+) -> None:
+    """Print mosquitto.conf as the settings make it."""
+    from mooring.broker.config import render  # noqa: PLC0415 - start-up time
+    from mooring.broker.files import write_atomically  # noqa: PLC0415
+    from mooring.run.broker import BrokerFiles, broker_config  # noqa: PLC0415
+    from mooring.run.tls import prepare_tls  # noqa: PLC0415
+
+    with session.open() as platform:
+        files = BrokerFiles(platform.settings)
+        text = render(broker_config(platform.settings, files, prepare_tls(platform)))
+    if output is not None:
+        write_atomically(output, text)
+    if session.out.as_json:
+        session.out.document({"file": str(output or files.config), "text": text})
+    elif output is not None:
+        session.out.say(f"Written to {output}.")
+    else:
+        session.out.say(text.rstrip())
+
+
+@command(app, "reload")
+def reload(session: Session) -> None:
+    """Make the broker read its files again; nobody is disconnected."""
+    from mooring.broker.requests import RequestAction  # noqa: PLC0415 - start-up time
+    from mooring.cli.asking import ask  # noqa: PLC0415
+
+    with session.open() as platform:
+        ask(platform, session.actor.name, RequestAction.RELOAD)
+    if session.out.as_json:
+        session.out.document({"reloaded": True})
+    else:
+        session.out.say("The broker was told to read its files again.")
+
+
+@command(app, "logs")
+def logs(
+    session: Session,
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many lines.")] = 50,
+) -> None:
+    """Print the end of the broker's log."""
+    import time  # noqa: PLC0415 - start-up time
+    from collections import deque  # noqa: PLC0415
+
+    from mooring.broker.tail import LogTail  # noqa: PLC0415
+    from mooring.run.broker import BrokerFiles  # noqa: PLC0415
+
+    settings, _ = session.settings()
+    path = BrokerFiles(settings).log
+    if not path.exists() and not follow:
+        raise NotFound(
+            f"There is no broker log {path}.",
+            hint="A managed broker writes it: mooring up. Another broker logs where it is told to.",
+            code="no_broker_log",
+        )
+    tail = LogTail(path, from_start=True)
+    end: deque[str] = deque(maxlen=lines)
+    while batch := tail.read():
+        end.extend(batch)
+    if session.out.as_json and not follow:
+        session.out.document({"file": str(path), "lines": list(end)})
+        return
+    for line in end:
+        session.out.say(clean(line))
+    while follow:
+        for line in tail.read() or ():
+            session.out.say(clean(line))
+        time.sleep(0.3)
+
+
+# ---------------------------------------------------------------------- accounts
+
+
+@command(app, "sync")
+def sync(
+    session: Session,
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the differences and change nothing.")
+    ] = False,
+    yes: Yes = False,
+) -> int:
+    """Compare the broker's accounts with the database and mend what differs."""
+    with session.open() as platform:
+        report = _full(platform, session, dry_run=True)
+        differences = report["differences"]
+        if not session.out.as_json:
+            _print_differences(session, differences)
+        if dry_run or not differences:
+            if session.out.as_json:
+                session.out.document(report)
+            return 1 if differences else 0
+        if report["needs_restart"]:
+            session.out.note(
+                f"{len(report['needs_restart'])} passwords can only be brought in by restarting "
+                "the broker once: every device is disconnected and connects again."
+            )
+            if not session.confirm("Restart the broker now?", yes=yes):
+                session.out.note("Nothing was changed.")
+                return 1
+        report = _full(platform, session, dry_run=False)
+    if session.out.as_json:
+        session.out.document(report)
+    else:
+        how = " The broker was restarted." if report["restarted"] else ""
+        session.out.say(f"Mended.{how}")
+    return 0
+
+
+def _full(platform: App, session: Session, *, dry_run: bool) -> Mapping[str, Any]:
+    """The comparison, by the running platform or, where none runs, by this process."""
+    from mooring.broker.requests import RequestAction  # noqa: PLC0415 - start-up time
+    from mooring.cli.asking import ask, is_up  # noqa: PLC0415
+
+    action = RequestAction.COMPARE if dry_run else RequestAction.SYNC
+    if platform.settings.broker == "managed" or is_up(platform):
+        return ask(platform, session.actor.name, action)
+    import asyncio  # noqa: PLC0415
+
+    from mooring.devices.reconcile import Reconciler  # noqa: PLC0415
+    from mooring.run.broker import build_authority  # noqa: PLC0415
+    from mooring.run.follow import report_document  # noqa: PLC0415
+
+    async def run() -> dict[str, Any]:
+        reconciler = Reconciler(
+            platform.database, platform.devices, platform.instance, build_authority(platform)
+        )
+        return report_document(await reconciler.full(dry_run=dry_run))
+
+    return asyncio.run(run())
+
+
+def _print_differences(session: Session, differences: Sequence[Mapping[str, str]]) -> None:
+    session.out.table(
+        ["Username", "Difference", "Detail"],
+        [[d["username"], KIND_WORDS.get(d["kind"], d["kind"]), d["detail"]] for d in differences],
+        empty="The broker has exactly what the database says.",
+    )
+
+
+# ---------------------------------------------------------------------- trying a login
+
+
+@command(app, "test")
+def test(
+    session: Session,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME]", help="A device or username; left out: the platform's own."
+        ),
+    ] = None,
+    *,
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read the password from standard input.")
+    ] = False,
+    password_env: Annotated[
+        str | None, typer.Option("--password-env", help="Take it from this variable.")
+    ] = None,
+    tls: Annotated[bool, typer.Option("--tls", help="Connect over TLS.")] = False,
+) -> int:
+    """Try to log in, and say in one sentence what the broker answers and why."""
+    from mooring.run.try_login import TlsOptions, try_login  # noqa: PLC0415 - start-up time
+
+    with session.open() as platform:
+        password = None
+        if name is not None:
+            password = _password(session, from_stdin=password_stdin, variable=password_env)
+        options = TlsOptions(platform.settings) if tls else None
+        answer = try_login(platform, session.actor, name, password, options)
+    if session.out.as_json:
+        session.out.document(
+            {
+                "username": answer.username,
+                "host": answer.host,
+                "port": answer.port,
+                "accepted": answer.accepted,
+                "reason": answer.reason,
+                "message": answer.message,
+            }
+        )
+    else:
+        session.out.say(clean(answer.message))
+    return 0 if answer.accepted else 1
+
+
+def _password(session: Session, *, from_stdin: bool, variable: str | None) -> str:
+    import os  # noqa: PLC0415 - start-up time
+    import sys  # noqa: PLC0415
+
+    from mooring.cli.words import read_password  # noqa: PLC0415
+
+    if variable is not None:
+        value = os.environ.get(variable, "")
+        if not value:
+            raise Invalid(
+                f"The variable {variable} is not set.",
+                hint="Set it to the password, or leave the option out to be asked.",
+                code="no_password",
+            )
+        return value
+    if from_stdin or not sys.stdin.isatty():
+        return read_password(from_stdin=True) or ""
+    answer: str = typer.prompt("Password", hide_input=True, err=True)
+    return answer
+
+
+# ---------------------------------------------------------------------- the other authority
+
+
+@command(app, "migrate")
+def migrate(
+    session: Session,
+    *,
+    to: Annotated[Authority, typer.Option("--to", help="The authority to move to.")],
+    rehearse_only: Annotated[
+        bool, typer.Option("--rehearse-only", help="Prove every account and change nothing.")
+    ] = False,
+    yes: Yes = False,
+) -> int:
+    """Move every account to the other authority; devices keep their passwords."""
+    from mooring.broker.migrate import Mode, require  # noqa: PLC0415 - start-up time
+    from mooring.broker.requests import RequestAction  # noqa: PLC0415
+    from mooring.cli.asking import ask, is_up  # noqa: PLC0415
+    from mooring.errors import Conflict  # noqa: PLC0415
+    from mooring.run import migrate as moving  # noqa: PLC0415
+
+    mode = Mode(to.value)
+    with session.open() as platform:
+        if platform.settings.auth_mode == mode.value and not rehearse_only:
+            raise Conflict(
+                f"The broker is told by {mode.words} already.",
+                hint="`--rehearse-only` proves its accounts.",
+                code="already_migrated",
+            )
+        require(moving.planned(platform, mode))
+        proof = _rehearse(session, platform, mode)
+        if proof.problems:
+            _print_problems(session, proof)
+            return 1
+        _say_proof(session, proof, mode.words)
+        if rehearse_only:
+            if session.out.as_json:
+                session.out.document({"to": mode.value, **_proof_document(proof)})
+            return 0
+        if platform.settings.broker == "managed" and not is_up(platform):
+            file = moving.settings_file(platform.settings)
+            moving.write_setting(file, "auth_mode", mode.value)
+            result: Mapping[str, Any] = {"at_next_start": True}
+            said = f"The next `mooring up` uses {mode.words}: {file} says so."
+        else:
+            session.out.note(
+                "The broker restarts once: every device is disconnected and connects again with "
+                "the password it has."
+            )
+            if not session.confirm(f"Move to {mode.words} now?", yes=yes):
+                session.out.note("Nothing was changed.")
+                return 1
+            result = ask(platform, session.actor.name, RequestAction.MIGRATE, {"to": mode.value})
+            said = f"{result['accounts']} accounts are with {mode.words}. {_undone_by(mode.value)}"
+    if session.out.as_json:
+        session.out.document({"to": mode.value, **_proof_document(proof), **result})
+    else:
+        session.out.say(said.strip())
+    return 0
+
+
+def _rehearse(session: Session, platform: App, mode: Any) -> Proof:
+    import asyncio  # noqa: PLC0415 - start-up time
+
+    from mooring.run.migrate import rehearse  # noqa: PLC0415
+
+    total = len(platform.devices.accounts())
+    with session.out.progress("rehearsal", total) as told:
+        return asyncio.run(rehearse(platform, mode, told))
+
+
+def _say_proof(session: Session, proof: Proof, words: str) -> None:
+    if not session.out.as_json:
+        session.out.say(
+            f"Proved with {words} on a broker of its own: {proof.accounts} accounts with the "
+            f"passwords they have, {proof.publishes} topics to publish, {proof.subscribes} to "
+            "subscribe; nothing else."
+        )
+
+
+def _print_problems(session: Session, proof: Proof) -> None:
+    if session.out.as_json:
+        session.out.document(_proof_document(proof))
+        return
+    session.out.table(
+        ["Username", "Problem"], [[name, why] for name, why in sorted(proof.problems.items())]
+    )
+    session.out.note("Nothing was changed.")
+
+
+def _proof_document(proof: Proof) -> dict[str, Any]:
+    return {
+        "accounts": proof.accounts,
+        "publishes": proof.publishes,
+        "subscribes": proof.subscribes,
+        "problems": proof.problems,
+    }
+
+
+def _undone_by(mode: str) -> str:
+    """What would undo the move at the next start."""
+    import os  # noqa: PLC0415 - start-up time
+
+    from mooring.settings import Settings, variable_names  # noqa: PLC0415
+
+    for name in variable_names("auth_mode", Settings.model_fields["auth_mode"]):
+        if os.environ.get(name, mode) != mode:
+            return f"Take {name} out of the environment: it would undo this at the next start."
+    return ""

@@ -1,0 +1,156 @@
+"""``mooring broker users``: logins of the broker that are no devices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mooring.cli.frame import Session, command, noun
+from mooring.cli.output import ago, clean, iso
+from mooring.cli.words import Limit, PasswordStdin, Yes, read_password
+
+if TYPE_CHECKING:
+    from mooring.broker.users import BrokerUser
+
+__all__ = ["app", "user_document"]
+
+app = noun("Logins of the broker that are no devices: bridges, dashboards, other programs.")
+
+Name = Annotated[str, typer.Argument(metavar="USERNAME", help="The username.")]
+
+
+@command(app, "create")
+def create(
+    session: Session,
+    username: Name,
+    *,
+    read: Annotated[
+        list[str] | None,
+        typer.Option("--read", help="A topic filter it may subscribe to; may be repeated."),
+    ] = None,
+    write: Annotated[
+        list[str] | None,
+        typer.Option("--write", help="A topic filter it may publish to; may be repeated."),
+    ] = None,
+    note: Annotated[str, typer.Option("--note", help="What it is for.")] = "",
+    password_stdin: PasswordStdin = False,
+) -> None:
+    """Create a login with rights to topics and print its password, this once."""
+    from mooring.broker.protocol import Rights  # noqa: PLC0415 - start-up time
+    from mooring.broker.users import BrokerUser  # noqa: PLC0415
+
+    password = read_password(from_stdin=password_stdin)
+    rights = Rights(tuple(write or ()), tuple(read or ()))
+    user = BrokerUser(username, rights, note)
+    with session.open() as platform:
+        secret, changes = platform.broker_users.create(session.actor, user, password=password)
+        applied = _wait(platform, changes)
+    _say_password(session, username, secret, applied, given=password is not None, verb="created")
+
+
+@command(app, "list")
+def list_(
+    session: Session,
+    *,
+    limit: Limit = 50,
+    after: Annotated[str, typer.Option("--after", help="Go on after this name.")] = "",
+) -> None:
+    """List logins that are no devices, by name, with their rights."""
+    with session.open() as platform:
+        found = platform.broker_users.page(session.actor, limit=limit + 1, after=after)
+    shown, more = found[:limit], len(found) > limit
+    if session.out.as_json:
+        session.out.document(
+            {
+                "users": [user_document(user) for user in shown],
+                "next_after": shown[-1].username if more else None,
+            }
+        )
+        return
+    session.out.table(
+        ["Username", "Password", "Writes", "Reads", "Note", "Added"],
+        [
+            [
+                u.username,
+                "yes" if u.has_password else "none yet",
+                ", ".join(u.rights.publish),
+                ", ".join(u.rights.subscribe),
+                u.note,
+                ago(u.created_at),
+            ]
+            for u in shown
+        ],
+        empty="No broker users. Devices are listed by `mooring device list`.",
+    )
+    if more:
+        session.out.note(f"There are more: --after {clean(shown[-1].username)} goes on.")
+
+
+@command(app, "password")
+def password_(session: Session, username: Name, *, password_stdin: PasswordStdin = False) -> None:
+    """Give a login a new password and print it, this once; its sessions end."""
+    given = read_password(from_stdin=password_stdin)
+    with session.open() as platform:
+        secret, changes = platform.broker_users.set_password(
+            session.actor, username, password=given
+        )
+        applied = _wait(platform, changes)
+    _say_password(session, username, secret, applied, given=given is not None, verb="changed")
+
+
+@command(app, "delete")
+def delete(session: Session, username: Name, *, yes: Yes = False) -> int | None:
+    """Delete a login; its sessions end."""
+    with session.open() as platform:
+        platform.broker_users.get(session.actor, username)
+        if not session.confirm(f"Delete the broker user {clean(username)}?", yes=yes):
+            session.out.note("Nothing was deleted.")
+            return 1
+        changes = platform.broker_users.delete(session.actor, username)
+        applied = _wait(platform, changes)
+    if session.out.as_json:
+        session.out.document({"deleted": username, "applied_by_broker": applied})
+    else:
+        session.out.say(f"{clean(username)} is deleted. {_follows(applied)}")
+    return None
+
+
+def user_document(user: BrokerUser) -> dict[str, Any]:
+    """A broker user in JSON, without any secret."""
+    return {
+        "username": user.username,
+        "has_password": user.has_password,
+        "write": list(user.rights.publish),
+        "read": list(user.rights.subscribe),
+        "note": user.note,
+        "created_at": iso(user.created_at),
+    }
+
+
+def _say_password(
+    session: Session, username: str, secret: str, applied: bool, *, given: bool, verb: str
+) -> None:
+    if session.out.as_json:
+        session.out.document(
+            {
+                "username": username,
+                "password": None if given else secret,
+                "applied_by_broker": applied,
+            }
+        )
+        return
+    session.out.say(f"{clean(username)} is {verb}. {_follows(applied)}")
+    if not given:
+        session.out.say(f"\n  password   {secret}\n\nIt is shown this once and stored nowhere.")
+
+
+def _follows(applied: bool) -> str:
+    return "The broker knows it." if applied else "The broker learns it as soon as it runs."
+
+
+def _wait(platform: Any, changes: list[int]) -> bool:
+    from mooring.access.waiting import wait_applied  # noqa: PLC0415 - start-up time
+    from mooring.cli.asking import is_up  # noqa: PLC0415
+
+    return wait_applied(platform.database, changes, 5.0 if is_up(platform) else 0.0)

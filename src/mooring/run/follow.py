@@ -1,0 +1,194 @@
+"""Making the broker follow the database while the platform runs.
+
+One thing at a time is done to the broker: applying changes, comparing everything, doing what
+a command asked for, starting it again after it died. Whatever it is, it can be done again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, replace
+from typing import Any
+
+from mooring.app import App
+from mooring.broker import requests
+from mooring.broker.process import BrokerProcess
+from mooring.broker.protocol import Account, Authority
+from mooring.broker.requests import Request, RequestAction, RequestState
+from mooring.devices.reconcile import Reconciler, Report
+from mooring.errors import MooringError
+from mooring.http.current import Current
+from mooring.run.broker import build_authority, reload_broker
+from mooring.run.children import restart_pause
+from mooring.run.migrate import switch
+from mooring.store.watch import ChangeWatch
+
+__all__ = ["Follower", "report_document"]
+
+log = logging.getLogger(__name__)
+
+DIALECT_LOOK_SECONDS = 0.2
+FAULT = {"message": "Mooring failed in a way it did not expect.", "hint": "See its output."}
+LOOK_AGAIN_SECONDS = 0.5  # postponed changes become due without a commit
+
+
+class Follower:
+    """What runs in ``mooring up`` beside the children.
+
+    Args:
+        app: with the settings the platform was started with; ``app`` is what is in force.
+        broker: the managed broker, ``None`` when it runs elsewhere.
+        written: the accounts it was started with.
+        moved: called when settings have changed, so that the children follow.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        broker: BrokerProcess | None,
+        written: list[Account] | None,
+        moved: Callable[[App], Awaitable[None]],
+    ) -> None:
+        self.app = app
+        self._broker = broker
+        self._moved = moved
+        self.turn = asyncio.Lock()
+        """Held by whoever does something to the broker."""
+        self._restart = broker.restart if broker is not None else None
+        self.authority: Authority = build_authority(app, restart=self._restart, written=written)
+
+    async def follow(self) -> None:
+        """For ever: changes as they are committed, requests, and everything now and then."""
+        pause = self.app.settings.broker_compare_seconds
+        watch = ChangeWatch(self.app.database)
+        dialects = Current(self.app, look_seconds=DIALECT_LOOK_SECONDS)
+        await asyncio.to_thread(self._forget_requests)
+        next_compare = time.monotonic() + pause
+        look_again = 0.0
+        while True:
+            try:
+                now = time.monotonic()
+                current = dialects.app()
+                if current.catalogue is not self.app.catalogue:
+                    # Another dialect may mean other rights.
+                    self.app = replace(
+                        self.app,
+                        catalogue=current.catalogue,
+                        devices=current.devices,
+                        telemetry=current.telemetry,
+                    )
+                    next_compare = now
+                if watch.changed() or now >= look_again:
+                    async with self.turn:
+                        await self._reconciler().step()
+                    await self._requests()
+                    look_again = time.monotonic() + LOOK_AGAIN_SECONDS
+                if now >= next_compare:
+                    async with self.turn:
+                        await self._reconciler().full()
+                    next_compare = time.monotonic() + pause
+            except MooringError as exc:
+                log.warning("the broker does not follow the database: %s", exc)
+                await asyncio.sleep(1)
+            await asyncio.sleep(watch.pause)
+
+    async def keep(self, broker: BrokerProcess) -> None:
+        """For ever: a broker that died is started again, with the accounts of the database.
+
+        Its files may be gone or damaged, and that may be why it died.
+        """
+        young = 0
+        while True:
+            born = time.monotonic()
+            await broker.wait()
+            if await broker.runs_again():  # stopped on purpose
+                continue
+            young = young + 1 if time.monotonic() - born < 30 else 0
+            said = broker.last_words() or "no word"
+            log.warning("the broker ended: %s; starting it again", said)
+            await asyncio.sleep(restart_pause(young))
+            await self._revive(broker)
+
+    async def _revive(self, broker: BrokerProcess) -> None:
+        failures = 0
+        while True:
+            try:
+                async with self.turn, broker.standing_still():
+                    await self._write_accounts()
+            except MooringError as exc:
+                log.warning("the broker cannot be started: %s", exc)
+                failures += 1
+                await asyncio.sleep(restart_pause(failures))
+            else:
+                return
+
+    async def _write_accounts(self) -> None:
+        """Beside the stopped broker."""
+        accounts = await asyncio.to_thread(self.app.devices.accounts)
+        await build_authority(self.app, running=False).replace(accounts)
+        self.authority = build_authority(self.app, restart=self._restart, written=accounts)
+
+    def _reconciler(self) -> Reconciler:
+        app = self.app
+        return Reconciler(app.database, app.devices, app.instance, self.authority)
+
+    # ------------------------------------------------------------------ requests
+
+    def _forget_requests(self) -> None:
+        with self.app.database.write() as connection:
+            requests.drop_open(connection, "The platform was started anew before it was done.")
+
+    async def _requests(self) -> None:
+        while (request := await asyncio.to_thread(self._take)) is not None:
+            log.info("%s asks: %s", request.actor, request.action)
+            state = RequestState.DONE
+            try:
+                async with self.turn:
+                    result = await self._do(request)
+            except MooringError as exc:
+                state, result = RequestState.FAILED, {"message": exc.message, "hint": exc.hint}
+            except Exception:
+                await asyncio.to_thread(self._answer, request, RequestState.FAILED, FAULT)
+                raise
+            await asyncio.to_thread(self._answer, request, state, result)
+
+    async def _do(self, request: Request) -> dict[str, Any]:
+        match request.action:
+            case RequestAction.COMPARE:
+                return report_document(await self._reconciler().full(dry_run=True))
+            case RequestAction.SYNC:
+                return report_document(await self._reconciler().full())
+            case RequestAction.RELOAD:
+                await reload_broker(self.app)
+                return {}
+            case RequestAction.MIGRATE:
+                return await self._migrate(str(request.argument["to"]))
+
+    async def _migrate(self, to: str) -> dict[str, Any]:
+        app, accounts = await switch(self.app, self._broker, to)
+        self.app = app
+        self.authority = build_authority(app, restart=self._restart, written=accounts)
+        await self._moved(app)
+        report = await self._reconciler().full()
+        return {"accounts": len(accounts), **report_document(report)}
+
+    def _take(self) -> Request | None:
+        with self.app.database.write() as connection:
+            return requests.take(connection)
+
+    def _answer(self, request: Request, state: RequestState, result: dict[str, Any]) -> None:
+        with self.app.database.write() as connection:
+            requests.finish(connection, request.id, state, result)
+
+
+def report_document(report: Report) -> dict[str, Any]:
+    """A comparison as JSON; usernames and words, no secrets."""
+    return {
+        "differences": [asdict(difference) for difference in report.differences],
+        "mended": report.mended,
+        "restarted": report.restarted,
+        "needs_restart": list(report.needs_restart),
+    }

@@ -1,0 +1,169 @@
+"""Moving a fleet to the other authority: rehearsal, and the switch inside ``mooring up``.
+
+The setting ``auth_mode`` in the settings file is what commits the move: if we die before it
+is written nothing has happened, if we die after it the next start finishes the work, because
+every start writes the broker's files from the database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import os
+import re
+import shutil
+import tempfile
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+from mooring.app import App
+from mooring.broker.files import write_atomically
+from mooring.broker.installation import find_dynsec_plugin, find_mosquitto
+from mooring.broker.migrate import Mode, Plan, plan, require
+from mooring.broker.process import BrokerProcess
+from mooring.broker.protocol import Account
+from mooring.broker.rehearsal import Proof, Rehearsal
+from mooring.errors import Conflict, Internal, InvalidSetting, MooringError
+from mooring.run.broker import BrokerFiles, build_authority, service_account, write_config
+from mooring.settings import Settings
+
+__all__ = ["planned", "rehearse", "settings_file", "switch", "with_mode", "write_setting"]
+
+
+def with_mode(app: App, mode: Mode) -> App:
+    """The same platform with the other authority."""
+    settings = app.settings.model_copy(update={"auth_mode": mode.value})
+    return dataclasses.replace(app, settings=settings)
+
+
+def planned(app: App, to: Mode) -> Plan:
+    """What the database has, looked at for the target."""
+    return plan(app.devices.accounts(), to, service=with_mode(app, to).endpoint("").username)
+
+
+async def rehearse(app: App, to: Mode, told: Callable[[int], None]) -> Proof:
+    """Proves every account against the target on a spare port, while everything goes on.
+
+    Raises:
+        Conflict: an account cannot move.
+        NotFound: Mosquitto or its plugin is not installed.
+        BrokerUnavailable: the rehearsal's broker does not work.
+    """
+    found = await asyncio.to_thread(planned, app, to)
+    require(found)
+    target = with_mode(app, to)
+    plugin = find_dynsec_plugin() if to is Mode.DYNAMIC_SECURITY else None
+    BrokerFiles(app.settings).make()
+    folder = Path(tempfile.mkdtemp(prefix="rehearsal-", dir=BrokerFiles(app.settings).directory))
+    try:
+        rehearsal = Rehearsal(
+            to,
+            folder,
+            service_account(target),
+            target.endpoint("").password,
+            mosquitto=app.settings.mosquitto or find_mosquitto(),
+            plugin=plugin,
+        )
+        return await rehearsal.run(found.accounts, told)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)  # verifiers are in it
+
+
+async def switch(app: App, broker: BrokerProcess | None, to: str) -> tuple[App, list[Account]]:
+    """Puts the other authority in charge, in one restart of the broker.
+
+    Returns:
+        The platform with its new settings, and the accounts the broker was started with.
+
+    Raises:
+        Conflict: it is in charge already, the broker runs elsewhere, or an account cannot
+            move. Nothing has changed then.
+        MooringError: the broker did not start with it; the old authority is in charge again.
+    """
+    mode = Mode(to)
+    _check_possible(app.settings, broker, mode)
+    assert broker is not None
+    target = with_mode(app, mode)
+    require(await asyncio.to_thread(planned, app, mode))
+    file = settings_file(app.settings)
+    before = file.read_text(encoding="utf-8") if file.is_file() else None
+    write_setting(file, "auth_mode", mode.value)
+    try:
+        async with broker.standing_still():
+            accounts = await asyncio.to_thread(app.devices.accounts)
+            await build_authority(target, running=False).replace(accounts)
+            write_config(target)
+    except MooringError:
+        if before is None:
+            file.unlink(missing_ok=True)
+        else:
+            write_atomically(file, before)
+        async with broker.standing_still():
+            write_config(app)
+            accounts = await asyncio.to_thread(app.devices.accounts)
+            await build_authority(app, running=False).replace(accounts)
+        raise
+    _remove_files_of(app.settings)
+    return target, accounts
+
+
+def _check_possible(settings: Settings, broker: BrokerProcess | None, to: Mode) -> None:
+    if settings.auth_mode == to.value:
+        raise Conflict(
+            f"The broker is told by {to.words} already.", hint="", code="already_migrated"
+        )
+    if broker is None:
+        raise Conflict(
+            "The broker runs elsewhere; Mooring cannot change its configuration.",
+            hint="Export the accounts for it: mooring broker export DIRECTORY --as "
+            f"{to.value}, then configure it and set auth_mode.",
+            code="broker_attached",
+        )
+
+
+def _remove_files_of(settings: Settings) -> None:
+    """Verifiers that nobody keeps up to date any more; the database has them."""
+    files = BrokerFiles(settings)
+    if settings.auth_mode == Mode.DYNAMIC_SECURITY.value:
+        old = [files.dynsec, files.beside]
+    elif settings.password_file is None:
+        old = [files.passwords, files.access_list]
+    else:  # the operator's own place
+        old = []
+    for path in old:
+        path.unlink(missing_ok=True)
+
+
+# ---------------------------------------------------------------------- the settings file
+
+
+def settings_file(settings: Settings) -> Path:
+    """The file that the next start will read."""
+    named = os.environ.get("MOORING_CONFIG")
+    return Path(named) if named else settings.data_dir / "mooring.toml"
+
+
+def write_setting(path: Path, name: str, value: str) -> None:
+    """Sets one text value in a settings file; everything else in it stays as it is.
+
+    Raises:
+        InvalidSetting: the file is not TOML.
+        Unavailable: it cannot be written.
+    """
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    try:
+        wanted = {**tomllib.loads(text), name: value}
+    except tomllib.TOMLDecodeError as exc:
+        raise InvalidSetting(
+            f"The settings file {path} is not TOML: {exc}.", hint="Correct the line it names."
+        ) from exc
+    line = f'{name} = "{value}"'
+    pattern = re.compile(rf"^[ \t]*{re.escape(name)}[ \t]*=.*$", re.MULTILINE)
+    text = pattern.sub(line, text, count=1) if pattern.search(text) else f"{line}\n{text}"
+    if tomllib.loads(text) != wanted:
+        raise Internal(
+            f"The setting {name} could not be written into {path}.",
+            hint=f"Write it there yourself: {line}",
+        )
+    write_atomically(path, text)

@@ -1,0 +1,170 @@
+"""Logging in as somebody, to say what the broker answers and why.
+
+The broker says no in one way whatever the reason; the database knows which it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from dataclasses import dataclass, replace
+
+import sqlalchemy as sa
+
+from mooring.access import verifiers
+from mooring.access.actor import Actor
+from mooring.app import App
+from mooring.broker.connection import Connection, Endpoint
+from mooring.errors import BrokerUnavailable, InvalidSetting, NotFound
+from mooring.run.broker import service_endpoint
+from mooring.settings import Settings
+from mooring.store.schema import outbox
+
+__all__ = ["Answer", "TlsOptions", "explain", "try_login"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the broker said. ``reason`` is a stable word, ``message`` one sentence."""
+
+    username: str
+    host: str
+    port: int
+    accepted: bool
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the database says of one login.
+
+    Attributes:
+        what: ``device``, ``broker user`` or ``account``, for the sentence.
+        exists: there is one.
+        enabled: it is to be let in.
+        verifier: of its password, if it has one.
+        waiting: the broker has not been told of a change; with the last error, if any.
+    """
+
+    what: str = "account"
+    exists: bool = False
+    enabled: bool = True
+    verifier: str | None = None
+    waiting: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TlsOptions:
+    """How to connect over TLS: the settings' port, checked against the CA told to devices."""
+
+    settings: Settings
+
+    def endpoint(self, plain: Endpoint) -> Endpoint:
+        cafile = self.settings.tls_cafile
+        if cafile is None and self.settings.tls_certfile is None:
+            cafile = self.settings.data_dir / "pki" / "ca.crt"
+        try:
+            context = ssl.create_default_context(cafile=None if cafile is None else str(cafile))
+        except OSError as exc:
+            raise InvalidSetting(f"The CA file {cafile} cannot be used: {exc}.") from exc
+        return replace(plain, port=self.settings.mqtt_tls_port, tls=context)
+
+
+def try_login(
+    app: App, actor: Actor, name: str | None, password: str | None, tls: TlsOptions | None = None
+) -> Answer:
+    """Connects once.
+
+    Args:
+        name: a device, a username, or ``None`` for the platform's own account.
+
+    Raises:
+        BrokerUnavailable: nobody answers there.
+    """
+    endpoint = service_endpoint(app)
+    known = Known("platform's account", True)
+    if name is not None:
+        username, known = _known(app, actor, name)
+        endpoint = replace(endpoint, username=username, password=password)
+    if tls is not None:
+        endpoint = tls.endpoint(endpoint)
+    accepted = asyncio.run(_accepted(endpoint))
+    reason, why = explain(known, password, accepted=accepted)
+    verb = "accepts" if accepted else "refuses"
+    where = f"{endpoint.host}:{endpoint.port}"
+    return Answer(
+        endpoint.username or "",
+        endpoint.host,
+        endpoint.port,
+        accepted,
+        reason,
+        f"The broker at {where} {verb} {endpoint.username}{why}.",
+    )
+
+
+def explain(known: Known, password: str | None, *, accepted: bool) -> tuple[str, str]:
+    """Why the broker answered so: a stable word and the rest of the sentence. Pure."""
+    fits = password is None or known.verifier is None or verifiers.check(password, known.verifier)
+    if accepted:
+        if not known.exists or not known.enabled or not fits:
+            return (
+                "broker_differs",
+                ", although the database says no: `mooring broker sync` mends that",
+            )
+        return "accepted", ""
+    waits = f" ({known.waiting})" if known.waiting else ""
+    reasons = (
+        (
+            known.waiting is not None,
+            "change_waiting",
+            f"because it has not been told of a change yet{waits}",
+        ),
+        (not known.exists, "unknown", "because there is no such account"),
+        (not known.enabled, "disabled", f"because the {known.what} is disabled"),
+        (
+            known.verifier is None and password is not None,
+            "no_password",
+            f"because the {known.what} has no password",
+        ),
+        (not fits, "wrong_password", f"because that is not the {known.what}'s password"),
+        (
+            True,
+            "broker_differs",
+            "although the database says yes: `mooring broker sync` shows and mends what differs",
+        ),
+    )
+    return next((word, f", {text}") for holds, word, text in reasons if holds)
+
+
+async def _accepted(endpoint: Endpoint) -> bool:
+    try:
+        connection = await Connection.open(endpoint)
+    except BrokerUnavailable as exc:
+        if exc.slug != "broker_refused":
+            raise
+        return False
+    await connection.close()
+    return True
+
+
+def _known(app: App, actor: Actor, name: str) -> tuple[str, Known]:
+    """The username behind a name, and what the database says of it."""
+    try:
+        device = app.devices.get(actor, name)
+    except NotFound:
+        username, what, enabled = name, "broker user", True
+    else:
+        username, what, enabled = device.username, "device", device.enabled
+    account = app.devices.account(username)
+    with app.database.read() as connection:
+        waiting = connection.execute(
+            sa.select(sa.func.coalesce(outbox.c.error, "")).where(outbox.c.username == username)
+        ).scalar()
+    return username, Known(
+        what,
+        exists=account is not None or what == "device",
+        enabled=enabled,
+        verifier=account.verifier if account is not None else None,
+        waiting=None if waiting is None else str(waiting),
+    )
