@@ -97,6 +97,8 @@ class Credentials:
             broker = answer["broker"]
             tls_port = broker.get("tls_port")
             http = answer.get("http") or {}
+            # A plain port is open on the platform's own machine only; TLS is for everywhere.
+            host = (tls_port and broker.get("network_host")) or broker["host"]
             ca_pem, ca_file = broker.get("ca_pem") or "", broker.get("cafile") or ""
             tls = Tls(ca_pem=_text(ca_pem), ca_file="" if ca_pem else _text(ca_file))
             return cls(
@@ -107,7 +109,7 @@ class Credentials:
                 password=_text(answer["password"]) if answer.get("password") else None,
                 client_id=_text(answer["client_id"]),
                 topics={_text(k): _text(v) for k, v in answer["topics"].items()},
-                host=_text(broker["host"]),
+                host=_text(host),
                 port=int(tls_port or broker["port"]),
                 tls=tls if tls_port else None,
                 http_url=_text(http.get("url") or "").rstrip("/"),

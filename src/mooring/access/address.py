@@ -19,11 +19,16 @@ def told_to_devices(settings: Settings, *, asked_at: str | None = None) -> dict[
         asked_at: the host name or address the device reached us by, which it can reach again;
             used where no public host is set.
     """
-    host = _host(settings, asked_at)
-    name = f"[{host}]" if ":" in host else host
+    attached = urlsplit(settings.broker_url).hostname if settings.broker_url else None
+    own = _host(settings, asked_at)
+    if asked_at is None and not settings.public_hosts and settings.http_host in LOCAL_HOSTS:
+        web = settings.http_host  # it listens nowhere else
+    else:
+        web = own
+    name = f"[{web}]" if ":" in web else web
     return {
         "broker": {
-            "host": host,
+            "host": attached or own,
             "port": settings.mqtt_port,
             "tls_port": settings.mqtt_tls_port,
             "ws_port": settings.mqtt_ws_port,
@@ -34,9 +39,6 @@ def told_to_devices(settings: Settings, *, asked_at: str | None = None) -> dict[
 
 
 def _host(settings: Settings, asked_at: str | None) -> str:
-    attached = urlsplit(settings.broker_url).hostname if settings.broker_url else None
-    if attached:
-        return attached
     if settings.public_hosts:
         return settings.public_hosts[0]
     own = [host for host in machine_hosts() if host not in LOCAL_HOSTS]

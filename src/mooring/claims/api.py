@@ -12,6 +12,7 @@ from mooring.access.address import told_to_devices
 from mooring.access.waiting import wait_for_broker
 from mooring.claims import qr
 from mooring.claims.model import ClaimCode, NewClaim
+from mooring.devices.api import BrokerOut, HttpOut
 from mooring.devices.model import Credentials
 from mooring.http.auth import Platform, Who, address_of
 from mooring.http.fields import Document, Line, Reason, Time, Word
@@ -75,20 +76,6 @@ class DeviceClaimIn(Document):
     hardware_id: Annotated[
         str, Field(max_length=128, description="Its MAC address, or a serial number.")
     ]
-
-
-class BrokerOut(Document):
-    """Where the broker is. `ca_pem` is null when any system trusts its certificate."""
-
-    host: str
-    port: int
-    tls_port: int
-    ws_port: int
-    ca_pem: str | None
-
-
-class HttpOut(Document):
-    url: str
 
 
 class DeviceCredentialsOut(Document):

@@ -46,7 +46,8 @@ def add(
     ] = None,
 ) -> None:
     """Create a device and print its password, this once, with lines to paste."""
-    from mooring.cli.address import broker_address  # noqa: PLC0415 - start-up time
+    from mooring.access.address import told_to_devices  # noqa: PLC0415 - start-up time
+    from mooring.cli.address import broker_address  # noqa: PLC0415
     from mooring.cli.snippets import Login, snippets  # noqa: PLC0415
     from mooring.devices.model import NewDevice  # noqa: PLC0415
     from mooring.store.engine import now_ms  # noqa: PLC0415
@@ -65,7 +66,8 @@ def add(
             now_ms(),
         )
         if session.out.as_json:
-            session.out.document(_credentials_document(credentials, accepted, address))
+            told = told_to_devices(platform.settings)
+            session.out.document(_credentials_document(credentials, accepted, address, told))
         else:
             session.out.say(_credentials_text(credentials, accepted, running, lines))
 
@@ -275,7 +277,7 @@ def _state_facts(state: DeviceState) -> list[tuple[str, object]]:
 
 
 def _credentials_document(
-    credentials: Credentials, accepted: bool, address: BrokerAddress
+    credentials: Credentials, accepted: bool, address: BrokerAddress, told: dict[str, Any]
 ) -> dict[str, Any]:
     return {
         **device_document(credentials.device),
@@ -288,7 +290,11 @@ def _credentials_document(
             "tls_port": address.tls_port,
             "ws_port": address.ws_port,
             "cafile": address.cafile,
+            # For a device elsewhere, which has none of this machine's files.
+            "network_host": address.network_host,
+            "ca_pem": told["broker"]["ca_pem"],
         },
+        "http": told["http"],
     }
 
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
+from mooring.access.address import told_to_devices
 from mooring.access.waiting import wait_applied
 from mooring.app import App
 from mooring.devices.model import Credentials, Device, NewDevice
@@ -15,7 +16,7 @@ from mooring.http.auth import Platform, Who
 from mooring.http.fields import DeviceReference, Document, Line, Reason, Time, Word
 from mooring.http.paging import PageOf, PagingDep
 
-__all__ = ["CredentialsOut", "DeviceOut", "StateOut", "router"]
+__all__ = ["BrokerOut", "CredentialsOut", "DeviceOut", "HttpOut", "StateOut", "router"]
 
 router = APIRouter(prefix="/api/v1/devices", tags=["devices"])
 
@@ -38,12 +39,30 @@ class DeviceOut(Document):
     created_at: Time
 
 
+class BrokerOut(Document):
+    """Where the broker is. `ca_pem` is null when any system trusts its certificate."""
+
+    host: str
+    port: int
+    tls_port: int
+    ws_port: int
+    ca_pem: str | None
+
+
+class HttpOut(Document):
+    """Where this platform is."""
+
+    url: str
+
+
 class CredentialsOut(DeviceOut):
-    """A new device with its password, which is shown this once."""
+    """A new device with its password, which is shown this once, and where it connects."""
 
     password: str
     topics: dict[str, str]
     accepted_by_broker: bool
+    broker: BrokerOut
+    http: HttpOut
 
 
 class StateOut(Document):
@@ -135,7 +154,9 @@ def list_devices(
 
 
 @router.post("", status_code=201, response_model=CredentialsOut)
-def add_device(platform: Platform, who: Who, new: DeviceIn, response: Response) -> dict[str, Any]:
+def add_device(
+    platform: Platform, who: Who, new: DeviceIn, request: Request, response: Response
+) -> dict[str, Any]:
     """Creates a device; the answer shows its password once."""
     wanted = NewDevice(
         new.name,
@@ -147,7 +168,8 @@ def add_device(platform: Platform, who: Who, new: DeviceIn, response: Response) 
     )
     credentials, changes = platform.devices.add(who, wanted, reason=new.reason)
     response.headers["Location"] = f"{router.prefix}/{quote(credentials.device.reference)}"
-    return _credentials(credentials, _accepted(platform, changes))
+    told = told_to_devices(platform.settings, asked_at=request.url.hostname)
+    return _credentials(credentials, _accepted(platform, changes), told)
 
 
 @router.get("/{device}", response_model=DeviceDetails)
@@ -182,12 +204,13 @@ def device_topics(platform: Platform, who: Who, device: DeviceReference) -> dict
     }
 
 
-def _credentials(credentials: Credentials, accepted: bool) -> dict[str, Any]:
+def _credentials(credentials: Credentials, accepted: bool, told: dict[str, Any]) -> dict[str, Any]:
     return {
         **document(credentials.device),
         "password": credentials.password,
         "topics": credentials.topics,
         "accepted_by_broker": accepted,
+        **told,
     }
 
 

@@ -135,7 +135,10 @@ def test_a_new_device_in_json(mooring: Mooring) -> None:
             "tls_port": 8883,
             "ws_port": 9001,
             "cafile": str(mooring.data_dir / "pki" / "ca.crt"),
+            "network_host": found["broker"]["network_host"],
+            "ca_pem": None,  # made at the first start
         },
+        "http": {"url": "http://127.0.0.1:8080"},
     }
     assert found["topics"]["telemetry"] == "pulse/acme/pump/telemetry"
     assert found["topics"]["command"] == "pulse/acme/pump/commands"
