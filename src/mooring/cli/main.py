@@ -24,8 +24,10 @@ from mooring.cli import (
     dead_letter,
     device,
     dialect,
+    export,
     gaps,
     key,
+    retention,
     rotate,
     runtime,
     simulate,
@@ -109,6 +111,7 @@ for name, group in (
     ("device", device.app),
     ("claim", claim.app),
     ("telemetry", telemetry.app),
+    ("retention", retention.app),
     ("dead-letter", dead_letter.app),
     ("dialect", dialect.app),
     ("cert", cert.app),
@@ -123,6 +126,7 @@ for name, group in (
     app.add_typer(group, name=name)
 cert.app.add_typer(cert_rollover.rollover, name="rollover")
 runtime.declare(app)
+export.declare(telemetry.app)
 status.declare(app)
 simulate.declare(app)
 

@@ -165,6 +165,32 @@ class Output:
 
             yield report
 
+    @contextmanager
+    def count(self, title: str, what: str) -> Iterator[Callable[[int], None]]:
+        """Long work whose end nobody knows: gives a function to call with how many so far.
+
+        A line that changes on a terminal, otherwise one every few seconds; nothing with
+        ``--json``.
+        """
+        if self.as_json:
+            yield lambda _done: None
+        elif sys.stderr.isatty():
+            from rich.console import Console  # noqa: PLC0415 - start-up time
+
+            console = Console(stderr=True, no_color=not self.color or None)
+            with console.status(title) as status:
+                yield lambda done: status.update(f"{title}: {done} {what}")
+        else:
+            said_at = time.monotonic()
+
+            def report(done: int) -> None:
+                nonlocal said_at
+                if time.monotonic() - said_at >= PROGRESS_LINE_SECONDS:
+                    said_at = time.monotonic()
+                    self.note(f"{title}: {done} {what}")
+
+            yield report
+
     # ------------------------------------------------------------------ inside
 
     def _rich_table(

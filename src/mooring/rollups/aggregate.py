@@ -13,7 +13,7 @@ from operator import itemgetter
 from typing import Any
 
 from mooring.dialects import Scalar
-from mooring.rollups.model import Summary
+from mooring.rollups.model import TEXT_MAX, Summary
 
 __all__ = ["Entry", "Readings", "add_all", "summarize", "summary_of"]
 
@@ -64,7 +64,7 @@ def summarize(
 def summary_of(value: Scalar, ts: int) -> Summary:
     """A single value."""
     if isinstance(value, str):
-        return Summary(1, 0, 0, 0, 0, value, ts)
+        return Summary(1, 0, 0, 0, 0, value[:TEXT_MAX], ts)
     number = int(value) if isinstance(value, bool) else value
     return Summary(1, 1, number, number, number, value, ts)
 
@@ -104,6 +104,8 @@ def _columns(bodies: Sequence[dict[str, Any]], names: list[str]) -> dict[str, Se
 
 
 def _of_column(column: Sequence[Any], types: set[type], last: Scalar, last_ts: int) -> Summary:
+    if type(last) is str:
+        last = last[:TEXT_MAX]
     if types <= _NUMBERS:
         numbers: Sequence[int | float] = column
     elif types == {bool}:

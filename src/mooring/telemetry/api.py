@@ -6,13 +6,17 @@ import base64
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
+from fastapi.responses import StreamingResponse
 
 from mooring.http.auth import Platform, Who
 from mooring.http.fields import DeviceReference, Document, Line, Time, Word
 from mooring.http.paging import PageOf, PagingDep
 from mooring.store.engine import now_ms
+from mooring.telemetry.export import FileFormat
 from mooring.telemetry.model import DeadLetter
-from mooring.telemetry.when import parse_when
+from mooring.telemetry.resolution import POINTS_MAX
+from mooring.telemetry.series import METRICS_MAX, Aggregate
+from mooring.telemetry.when import LATEST_MS, parse_when
 
 __all__ = ["router"]
 
@@ -77,6 +81,41 @@ class DeviceLatestOut(LatestOut):
     online: bool | None
     connected: bool | None
     firmware: str | None
+
+
+class SeriesPointOut(Document):
+    """The beginning of a step (or the time of a message) and the value."""
+
+    ts: Time
+    value: Value
+
+
+class CurveOut(Document):
+    """One metric; steps without a value are left out."""
+
+    metric: str
+    points: list[SeriesPointOut]
+
+
+class SeriesOut(Document):
+    """Metrics over a span: whole steps, so `from` and `to` may lie a little outside of it."""
+
+    device: str
+    tenant: str
+    start: Time
+    end: Time
+    source: Literal["messages", "minutes", "hours", "days"]
+    step_seconds: float | None
+    aggregate: Aggregate | None
+    curves: list[CurveOut]
+
+
+class MetricsOut(Document):
+    """The names of a device's metrics."""
+
+    device: str
+    tenant: str
+    metrics: list[str]
 
 
 class DeadLetterOut(Document):
@@ -176,6 +215,114 @@ def history(
         return paging.page([PointOut.model_validate(one) for one in points.items], points.next)
     messages = platform.telemetry.history(who, found, **options)
     return paging.page([MessageOut.model_validate(one) for one in messages.items], messages.next)
+
+
+@router.get("/devices/{device}/metrics", response_model=MetricsOut)
+def metrics_of_device(platform: Platform, who: Who, device: DeviceReference) -> dict[str, Any]:
+    """The metrics a device has sent; a new one is here within a minute or two."""
+    found = platform.devices.get(who, device)
+    return {
+        "device": found.name,
+        "tenant": found.tenant,
+        "metrics": platform.charts.metrics(who, found),
+    }
+
+
+@router.get("/devices/{device}/series", response_model=SeriesOut)
+def series_of_device(
+    *,
+    platform: Platform,
+    who: Who,
+    device: DeviceReference,
+    metric: Annotated[
+        list[Line],
+        Query(
+            min_length=1,
+            max_length=METRICS_MAX,
+            description="`temperature`, `gps.lat`; may be repeated.",
+        ),
+    ],
+    start: Annotated[str, Query(alias="from", max_length=64, description="Not before this.")],
+    end: Annotated[str, Query(alias="to", max_length=64, description="Before this.")] = "now",
+    points: Annotated[
+        int, Query(ge=2, le=POINTS_MAX, description="At most so many, for each metric.")
+    ] = 1000,
+    step: Annotated[
+        float | None,
+        Query(gt=0, le=31_536_000, description="The length of a step in seconds, instead."),
+    ] = None,
+    aggregate: Annotated[
+        Aggregate | None,
+        Query(
+            description="What becomes of the values within a step. Left out, few messages come "
+            "as they are, and more as averages."
+        ),
+    ] = None,
+    lttb: Annotated[
+        bool, Query(description="Leave out points, so that the curve keeps its shape.")
+    ] = False,
+    channel: Annotated[Word | None, Query(description="Only this channel's.")] = None,
+) -> dict[str, Any]:
+    """Metrics over a span: from messages where they are few, else from roll-ups; exact."""
+    found = platform.devices.get(who, device)
+    now = now_ms()
+    chart = platform.charts.series(
+        who,
+        found,
+        metric,
+        parse_when(start, now),
+        parse_when(end, now),
+        points=points,
+        step_ms=round(step * 1000) if step is not None else None,
+        aggregate=aggregate,
+        lttb=lttb,
+        channel=channel,
+    )
+    return {
+        "device": found.name,
+        "tenant": found.tenant,
+        "start": chart.start,
+        "end": chart.end,
+        "source": chart.source,
+        "step_seconds": chart.step_ms / 1000 if chart.step_ms is not None else None,
+        "aggregate": chart.aggregate,
+        "curves": chart.curves,
+    }
+
+
+@router.get(
+    "/devices/{device}/export",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/csv": {}, "application/jsonl": {}}}},
+)
+def export_of_device(
+    *,
+    platform: Platform,
+    who: Who,
+    device: DeviceReference,
+    file_format: Annotated[
+        Literal["csv", "jsonl"], Query(alias="format", description="What the file is.")
+    ] = "csv",
+    start: Annotated[When, Query(alias="from", description="Not before this.")] = None,
+    end: Annotated[When, Query(alias="to", description="Before this.")] = None,
+    channel: Annotated[Word | None, Query(description="Only this channel's.")] = None,
+) -> StreamingResponse:
+    """A device's messages as a file, sent while it is read."""
+    found = platform.devices.get(who, device)
+    now = now_ms()
+    pages = platform.exports.of_device(
+        who,
+        found,
+        parse_when(start, now) if start is not None else 0,
+        parse_when(end, now) if end is not None else LATEST_MS,
+        channel=channel,
+    )
+    kind = FileFormat(file_format)
+    return StreamingResponse(
+        platform.exports.text(pages, kind),
+        media_type="text/csv; charset=utf-8" if kind is FileFormat.CSV else "application/jsonl",
+        headers={"Content-Disposition": f'attachment; filename="messages.{file_format}"'},
+    )
 
 
 @router.get("/dead-letters", response_model=PageOf[DeadLetterOut])

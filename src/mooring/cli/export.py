@@ -1,0 +1,134 @@
+"""``mooring telemetry export``: messages into a file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mooring.cli.frame import Session, command
+from mooring.errors import Invalid
+
+if TYPE_CHECKING:
+    from mooring.app import App
+    from mooring.telemetry.export import Record
+
+__all__ = ["declare"]
+
+
+class FormatWord(StrEnum):
+    """``mooring.telemetry.export.FileFormat``, as one writes it."""
+
+    CSV = "csv"
+    JSONL = "jsonl"
+    PARQUET = "parquet"
+
+
+def export(
+    session: Session,
+    reference: Annotated[
+        str | None,
+        typer.Argument(metavar="DEVICE", help="Its name, tenant:name, username or MAC address."),
+    ] = None,
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="Of every device.")] = False,
+    tenant: Annotated[
+        str | None, typer.Option("--tenant", help="Of every device of this tenant.")
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="From this time on: -1h, today, 2026-02-13T12:00Z.")
+    ] = None,
+    end: Annotated[str | None, typer.Option("--to", help="Up to, without, this time.")] = None,
+    channel: Annotated[
+        str | None, typer.Option("--channel", help="Of one device: only this channel's.")
+    ] = None,
+    file_format: Annotated[
+        FormatWord, typer.Option("--format", help="What the file is.")
+    ] = FormatWord.CSV,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The file; left out: standard output."),
+    ] = None,
+) -> None:
+    """Write stored messages to a file, however many there are."""
+    from mooring.store.engine import now_ms  # noqa: PLC0415 - start-up time
+    from mooring.telemetry.when import LATEST_MS, parse_when  # noqa: PLC0415
+
+    if [reference is not None, everything, tenant is not None].count(True) != 1:
+        raise Invalid(
+            "Say whose messages.",
+            hint="`mooring telemetry export DEVICE`, or --tenant NAME, or --all.",
+            code="usage",
+        )
+    if output is None and (session.out.as_json or file_format is FormatWord.PARQUET):
+        raise Invalid(
+            "This needs a file to write to.", hint="Name it: --output FILE.", code="usage"
+        )
+    now = now_ms()
+    span = (
+        parse_when(start, now) if start else 0,
+        parse_when(end, now) if end else LATEST_MS,
+    )
+    with session.open() as platform:
+        if reference is not None:
+            device = platform.devices.get(session.actor, reference)
+            pages = platform.exports.of_device(session.actor, device, *span, channel=channel)
+        else:
+            pages = platform.exports.of_many(session.actor, *span, tenant=tenant)
+        written = _write(session, platform, pages, file_format, output)
+    if session.out.as_json:
+        session.out.document({"messages": written, "file": str(output)})
+    else:
+        session.out.note(f"{written} messages.")
+
+
+def _write(
+    session: Session,
+    platform: App,
+    pages: Iterator[list[Record]],
+    file_format: FormatWord,
+    output: Path | None,
+) -> int:
+    from mooring.telemetry.export import FileFormat  # noqa: PLC0415 - start-up time
+
+    written = 0
+    with ExitStack() as stack:
+        report = stack.enter_context(session.out.count("Exporting", "messages"))
+
+        def counted() -> Iterator[list[Record]]:
+            nonlocal written
+            for page in pages:
+                yield page
+                written += len(page)
+                report(written)
+
+        if file_format is FormatWord.PARQUET:
+            assert output is not None
+            platform.exports.parquet(counted(), output)
+        else:
+            file: Any = sys.stdout.buffer
+            if output is not None:
+                file = stack.enter_context(_created(output))
+            for piece in platform.exports.text(counted(), FileFormat(file_format)):
+                file.write(piece)
+            file.flush()
+    return written
+
+
+def _created(path: Path) -> Any:
+    try:
+        return path.open("wb")
+    except OSError as exc:
+        raise Invalid(
+            f"The file {path} cannot be written: {exc.strerror}.", hint="Name another one."
+        ) from exc
+
+
+def declare(app: typer.Typer) -> None:
+    """Adds the command to ``mooring telemetry``."""
+    command(app, "export")(export)

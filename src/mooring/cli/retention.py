@@ -1,0 +1,106 @@
+"""``mooring retention``: how long messages and roll-ups are kept."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from mooring.cli.frame import Session, command, noun
+from mooring.cli.words import Yes
+
+__all__ = ["app"]
+
+app = noun("How long messages and roll-ups are kept.")
+
+Whose = Annotated[str, typer.Option("--tenant", help="Only this tenant's.")]
+What = Annotated[
+    str,
+    typer.Option("--kind", help="A kind of message, rollup_minutes or rollups."),
+]
+
+
+@command(app, "list")
+def list_(session: Session) -> None:
+    """List the terms: those of the settings, and the rules that go before them."""
+    with session.open() as platform:
+        policy = platform.retention.policy()
+        rules = platform.retention.rules(session.actor)
+    defaults = {
+        "messages": policy.messages,
+        "rollup_minutes": policy.minutes,
+        "rollups": policy.rollups,
+    }
+    if session.out.as_json:
+        session.out.document(
+            {
+                "settings": defaults,
+                "rules": [{"tenant": r.tenant, "kind": r.kind, "days": r.days} for r in rules],
+            }
+        )
+        return
+    rows: list[list[Any]] = [
+        ["all", what, _days(days), "settings"] for what, days in defaults.items()
+    ]
+    rows += [[r.tenant or "all", r.kind or "messages", _days(r.days), "rule"] for r in rules]
+    session.out.table(["Tenant", "Kind", "Days", "From"], rows, right=["Days"])
+
+
+@command(app, "set")
+def set_(
+    session: Session,
+    days: Annotated[int, typer.Argument(help="How many days; 0: for ever.")],
+    *,
+    tenant: Whose = "",
+    kind: What = "",
+    yes: Yes = False,
+) -> int:
+    """Make a rule. What is older will be deleted for good."""
+    of = f"{tenant or 'every tenant'}, {kind or 'messages of every kind'}"
+    if days and not session.confirm(f"Delete what is older than {days} days ({of})?", yes=yes):
+        return 1
+    with session.open() as platform:
+        platform.retention.set(session.actor, days=days, tenant=tenant, kind=kind)
+    if session.out.as_json:
+        session.out.document({"tenant": tenant, "kind": kind, "days": days})
+    else:
+        session.out.say(f"Kept {_days(days)} days: {of}." if days else f"Kept for ever: {of}.")
+    return 0
+
+
+@command(app, "unset")
+def unset(session: Session, *, tenant: Whose = "", kind: What = "") -> None:
+    """Take a rule back; what remains applies again."""
+    with session.open() as platform:
+        platform.retention.unset(session.actor, tenant=tenant, kind=kind)
+    if session.out.as_json:
+        session.out.document({"tenant": tenant, "kind": kind, "days": None})
+    else:
+        session.out.say("The rule is gone.")
+
+
+@command(app, "run")
+def run(session: Session) -> None:
+    """Delete now what is older than its term, instead of within the hour."""
+    from mooring.retention.sweep import Swept  # noqa: PLC0415 - start-up time
+
+    swept = Swept()
+    with session.open() as platform, session.out.count("Deleting", "rows") as report:
+        for swept in platform.retention.run(session.actor):
+            report(swept.messages + swept.rollups)
+    if session.out.as_json:
+        session.out.document(
+            {
+                "messages": swept.messages,
+                "rollups": swept.rollups,
+                "partitions": swept.partitions,
+            }
+        )
+        return
+    session.out.say(f"{swept.messages} messages and {swept.rollups} roll-ups deleted.")
+    if swept.partitions:
+        session.out.say(f"{swept.partitions} whole weeks of messages dropped.")
+
+
+def _days(days: int) -> str:
+    return str(days) if days else "for ever"
