@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mooring.errors import Unavailable
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mooring.app import App
     from mooring.broker.requests import RequestAction
 
-__all__ = ["ask", "is_up"]
+__all__ = ["ask", "is_up", "told"]
 
 POLL_SECONDS = 0.05
 TAKEN_SECONDS = 60.0  # a comparison of twenty thousand accounts may be under way
@@ -48,6 +48,13 @@ def ask(
         with platform.database.write() as connection:
             requests.withdraw(connection, number)
         raise
+
+
+def told(platform: App, changes: Sequence[int], seconds: float = 5.0) -> bool:
+    """Whether the broker has been told of these changes; waits if something runs that tells."""
+    from mooring.access.waiting import wait_applied  # noqa: PLC0415 - start-up time
+
+    return wait_applied(platform.database, changes, seconds if is_up(platform) else 0.0)
 
 
 def _wait(platform: App, number: int) -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mooring.cli import broker_accounts, broker_users
+from mooring.cli import backup, broker_accounts, broker_users
 from mooring.cli.frame import Session, command, noun
 from mooring.cli.output import clean
 from mooring.cli.words import Yes
@@ -24,6 +24,7 @@ __all__ = ["app"]
 app = noun("The MQTT broker: its files, its accounts, its log.")
 app.add_typer(broker_users.app, name="users")
 broker_accounts.declare(app)
+backup.declare(app)
 
 KIND_WORDS = {
     "missing": "missing",

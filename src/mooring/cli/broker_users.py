@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mooring.cli.asking import told
 from mooring.cli.frame import Session, command, noun
 from mooring.cli.output import ago, clean, iso
 from mooring.cli.words import Limit, PasswordStdin, Yes, read_password
@@ -45,7 +46,7 @@ def create(
     user = BrokerUser(username, rights, note)
     with session.open() as platform:
         secret, changes = platform.broker_users.create(session.actor, user, password=password)
-        applied = _wait(platform, changes)
+        applied = told(platform, changes)
     _say_password(session, username, secret, applied, given=password is not None, verb="created")
 
 
@@ -95,7 +96,7 @@ def password_(session: Session, username: Name, *, password_stdin: PasswordStdin
         secret, changes = platform.broker_users.set_password(
             session.actor, username, password=given
         )
-        applied = _wait(platform, changes)
+        applied = told(platform, changes)
     _say_password(session, username, secret, applied, given=given is not None, verb="changed")
 
 
@@ -108,7 +109,7 @@ def delete(session: Session, username: Name, *, yes: Yes = False) -> int | None:
             session.out.note("Nothing was deleted.")
             return 1
         changes = platform.broker_users.delete(session.actor, username)
-        applied = _wait(platform, changes)
+        applied = told(platform, changes)
     if session.out.as_json:
         session.out.document({"deleted": username, "applied_by_broker": applied})
     else:
@@ -147,10 +148,3 @@ def _say_password(
 
 def _follows(applied: bool) -> str:
     return "The broker knows it." if applied else "The broker learns it as soon as it runs."
-
-
-def _wait(platform: Any, changes: list[int]) -> bool:
-    from mooring.access.waiting import wait_applied  # noqa: PLC0415 - start-up time
-    from mooring.cli.asking import is_up  # noqa: PLC0415
-
-    return wait_applied(platform.database, changes, 5.0 if is_up(platform) else 0.0)

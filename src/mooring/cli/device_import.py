@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mooring.cli.asking import told
 from mooring.cli.frame import Session, command
 from mooring.cli.words import Yes
 from mooring.errors import Invalid, NotFound, Unavailable
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
     from mooring.app import App
     from mooring.bulk.sheet import Wrong
 
-__all__ = ["declare", "read_table", "refuse_wrong", "wait_for_all"]
+__all__ = ["announced", "declare", "new_private_file", "read_table", "wait_for_all"]
 
 SHOWN_MOST = 20
 APPLY_SECONDS = 120.0
@@ -53,22 +56,23 @@ def import_(
     rows, wrong = sheet.parse(read_table(file), dialect=dialect, tenant=tenant)
     with session.open() as platform:
         entries = [Entry(row.line, row.device) for row in rows]
-        with session.out.progress("checking", len(entries)) as told:
-            checked, more = platform.bulk.check(session.actor, entries, told)
-        refuse_wrong([*wrong, *more], file)
+        with session.out.progress("checking", len(entries)) as progress:
+            checked, more = platform.bulk.check(session.actor, entries, progress)
+        _refuse_wrong([*wrong, *more], file)
         if dry_run or not checked:
             if session.out.as_json:
                 session.out.document({"devices": len(checked), "added": 0})
             else:
                 session.out.say(f"{len(checked)} devices can be added. Nothing was.")
             return None
-        if len(checked) > FEW and not _announced(session, platform, len(checked), yes=yes):
+        if len(checked) > FEW and not announced(session, platform, len(checked), yes=yes):
             return 1
         assert output is not None
-        with session.out.progress("passwords", len(checked)) as told:
-            checked, secrets = platform.bulk.new_passwords(checked, told)
+        with session.out.progress("passwords", len(checked)) as progress:
+            checked, secrets = platform.bulk.new_passwords(checked, progress)
         # Before the commit: a password that only the broker knows would be lost.
-        with _safe_file(output, sheet.render(secrets)):
+        with new_private_file(output) as write:
+            write(sheet.render(secrets))
             changes = platform.bulk.store(
                 session.actor, checked, secrets=secrets, reason=f"import of {file.name}"
             )
@@ -114,7 +118,7 @@ def read_table(file: Path) -> str:
         ) from exc
 
 
-def refuse_wrong(wrong: list[Wrong], file: Path) -> None:
+def _refuse_wrong(wrong: list[Wrong], file: Path) -> None:
     """Raises ``Invalid`` with the first lines that cannot be taken, if there are any."""
     if not wrong:
         return
@@ -129,7 +133,7 @@ def refuse_wrong(wrong: list[Wrong], file: Path) -> None:
     )
 
 
-def _announced(session: Session, platform: App, number: int, *, yes: bool) -> bool:
+def announced(session: Session, platform: App, number: int, *, yes: bool) -> bool:
     if platform.settings.auth_mode == "dynamic_security":
         session.out.note(
             f"To take over {number} devices at once the broker restarts once: every device is "
@@ -145,35 +149,35 @@ def _announced(session: Session, platform: App, number: int, *, yes: bool) -> bo
 
 def wait_for_all(session: Session, platform: App, changes: list[int]) -> bool:
     """Waits until the broker has taken everything over, where something runs that tells it."""
-    from mooring.access.waiting import wait_applied  # noqa: PLC0415 - start-up time
-    from mooring.cli.asking import is_up  # noqa: PLC0415
-
-    if not is_up(platform):
-        return False
     session.out.note("Waiting for the broker …")
-    return wait_applied(platform.database, changes, APPLY_SECONDS)
+    return told(platform, changes, APPLY_SECONDS)
 
 
-class _safe_file:  # noqa: N801 - used like a function
-    """The file is complete under another name before the block, and has its own after it."""
+@contextmanager
+def new_private_file(path: Path) -> Iterator[Callable[[str], None]]:
+    """Gives a function that writes the file; it has its own name when the block ends well.
 
-    def __init__(self, path: Path, text: str) -> None:
-        self._path = path
-        self._part = path.with_name(f"{path.name}.part")
-        try:
-            descriptor = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as exc:
-            raise Unavailable(f"{self._part} cannot be written: {exc.strerror}.") from exc
+    Until then it is complete under another name: what it holds is not lost when the process
+    ends between the commit that follows and the renaming.
 
-    def __enter__(self) -> None:
-        return None
+    Raises:
+        Unavailable: it cannot be written.
+    """
+    part = path.with_name(f"{path.name}.part")
 
-    def __exit__(self, kind: object, _error: object, _trace: object) -> None:
-        if kind is None:
-            self._part.replace(self._path)
-        else:
-            self._part.unlink()
+    def write(text: str) -> None:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+
+    try:
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as exc:
+        raise Unavailable(f"{part} cannot be written: {exc.strerror}.") from exc
+    try:
+        yield write
+    except Exception:  # not Ctrl-C: what was written may be in force already
+        part.unlink(missing_ok=True)
+        raise
+    part.replace(path)

@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from mooring import __version__
 from mooring.cli import (
     audit,
+    backup,
     broker,
     cert,
     cert_rollover,
@@ -126,6 +127,7 @@ for name, group in (
     app.add_typer(group, name=name)
 cert.app.add_typer(cert_rollover.rollover, name="rollover")
 runtime.declare(app)
+backup.declare(app)
 export.declare(telemetry.app)
 status.declare(app)
 simulate.declare(app)

@@ -90,6 +90,35 @@ class Recovery:
             code="recovery_refused",
         )
 
+    def issue(self, actor: Actor, reference: str, *, reason: str = "") -> Recovered:
+        """A fresh password at a person's wish, to be brought to the device by hand.
+
+        The old one is refused from then on, but proves for ``recover_days`` who the device is.
+
+        Raises:
+            NotFound, Conflict: no such device, or several.
+        """
+        device = self.devices.get(actor, reference)
+        actor.require(Role.OPERATOR, device.tenant)
+        until = now_ms() + self.settings.recover_days * DAY_MS
+        password = verifiers.new_password()
+        sealed = self.instance.seal(password)
+        with self.database.write() as connection:
+            held = store.credential(connection, device.id)
+            ending.supersede(connection, device, "fresh credentials were issued", until)
+            store.retire(connection, device, held.verifier if held else None, until=until)
+            store.set_password(connection, device.id, verifiers.make(password))
+            change = access.enqueue(connection, "put", device.username, sealed_secret=sealed)
+            access.record(
+                connection,
+                actor,
+                "credentials.issue",
+                device.reference,
+                tenant=device.tenant,
+                reason=reason,
+            )
+        return Recovered(Credentials(device, password, self.devices.topics(device)), [change])
+
     def _recover(
         self, connection: Connection, device: Device, secret: str, origin: str, at: int
     ) -> Recovered | None:

@@ -1,0 +1,56 @@
+"""Every account in the form Mosquitto reads."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from mooring.app import App
+from mooring.broker.dynsec import DynsecAuthority
+from mooring.broker.migrate import Mode, require
+from mooring.broker.password_file import PasswordFileAuthority
+from mooring.errors import Conflict, Invalid, Unavailable
+from mooring.run.broker import service_account, service_endpoint
+from mooring.run.migrate import planned, with_mode
+
+__all__ = ["export_accounts"]
+
+
+def export_accounts(app: App, directory: Path, form: str) -> tuple[list[Path], int]:
+    """Writes ``dynamic-security.json``, or ``passwd`` and ``acl``, for their owner only.
+
+    Returns:
+        The files, and how many accounts they hold beside the platform's own.
+
+    Raises:
+        Invalid: no such form.
+        Conflict: a file is there already, or an account does not fit into the form.
+        Unavailable: the directory cannot be written.
+    """
+    try:
+        mode = Mode(form)
+    except ValueError as exc:
+        raise Invalid(
+            f"There is no form {form[:64]!a}.",
+            hint=f"It is {' or '.join(Mode)}.",
+            code="unknown_form",
+        ) from exc
+    target = with_mode(app, mode)
+    found = planned(app, mode)
+    require(found)
+    names = ("dynamic-security.json",) if mode is Mode.DYNAMIC_SECURITY else ("passwd", "acl")
+    files = [directory / name for name in names]
+    for path in files:
+        if path.exists():
+            raise Conflict(f"{path} exists.", hint="Name another directory.", code="file_exists")
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as exc:
+        raise Unavailable(f"{directory} cannot be made: {exc.strerror}.") from exc
+    service = service_account(target)
+    if mode is Mode.DYNAMIC_SECURITY:
+        dynsec = DynsecAuthority(service_endpoint(target), service, file=files[0])
+        asyncio.run(dynsec.replace(found.accounts))
+    else:
+        asyncio.run(PasswordFileAuthority(files[0], files[1], service).replace(found.accounts))
+    return files, len(found.accounts)
