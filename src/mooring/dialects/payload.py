@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from mooring.dialects.model import Format, Path, PayloadShape
-from mooring.dialects.times import DAY_MS, EARLIEST_MS, parse_time
+from mooring.dialects.times import DAY_MS, EARLIEST_MS, FIRST_MS, FIRST_US, parse_time
 
 __all__ = [
     "DATA_PREFIX",
@@ -191,7 +191,9 @@ def _json_decoder(shape: PayloadShape, limits: PayloadLimits) -> Decoder:
                 given = look_up(given, deeper)
             if given is None:
                 continue
-            said = parse_time(given)
+            # Milliseconds, as most firmware sends them, need no look at what else they may be.
+            plain = type(given) is int and FIRST_MS <= given < FIRST_US
+            said = given if plain else parse_time(given)
             if said is not None and earliest <= said <= received_ms + future:
                 time_ms, source = said, from_device
                 break

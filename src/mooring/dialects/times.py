@@ -11,10 +11,13 @@ import math
 import re
 from datetime import UTC, datetime, timedelta
 
-__all__ = ["DAY_MS", "EARLIEST_MS", "iso", "parse_time"]
+__all__ = ["DAY_MS", "EARLIEST_MS", "FIRST_MS", "FIRST_US", "iso", "parse_time"]
 
 DAY_MS = 86_400_000
 EARLIEST_MS = 1_420_070_400_000  # 2015-01-01: a clock before this was never set
+
+# From here on a number counts milliseconds, microseconds, nanoseconds; below, seconds.
+FIRST_MS, FIRST_US, FIRST_NS = 10**11, 10**14, 10**17
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -62,10 +65,10 @@ def _from_number(value: float) -> int | None:
     """Between 1e9 and 1e11 seconds, up to 1e14 milliseconds, and so on (until year 5138)."""
     if not math.isfinite(value) or value < 0:
         return None
-    if value < 1e11:
+    if value < FIRST_MS:
         return int(value * 1000)
-    if value < 1e14:
+    if value < FIRST_US:
         return int(value)
-    if value < 1e17:
+    if value < FIRST_NS:
         return int(value // 1_000)
     return int(value // 1_000_000)

@@ -118,14 +118,14 @@ class Planner:
         plan = Plan()
         known, find = self.routes.get, self.routes.find
         messages, newest, acknowledgeable = plan.messages, plan.newest, plan.packets
-        device_time = TimeSource.DEVICE
+        device_time, event, has = TimeSource.DEVICE, Kind.EVENT, self.ledger.has
         for packet in packets:
             payload = packet.payload
             number = packet.packet_id
             if number is not None:
                 checksum = crc32(payload)
                 acknowledgeable.append((number, checksum))
-                if packet.duplicate and self.ledger.has(number, checksum):
+                if packet.duplicate and has(number, checksum):
                     plan.repeated += 1
                     continue
             topic = packet.topic
@@ -161,7 +161,7 @@ class Planner:
                 newest[route] = (row, decoded)
             if seq is not None:
                 plan.sequences.setdefault(route.device_id, []).append(seq)
-            if route.kind is Kind.EVENT and decoded.body is not None and "lost" in decoded.body:
+            if route.kind is event and decoded.body is not None and "lost" in decoded.body:
                 gone = parse_ranges(decoded.body["lost"])
                 plan.lost.setdefault(route.device_id, []).extend(gone)
         for one in broken or ():

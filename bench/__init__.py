@@ -1,0 +1,1 @@
+"""The benchmarks, and what Mooring is compared with. ``python -m bench --help`` lists them."""
