@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+# Run with the platform's tests, this folder is not on the path by itself.
+sys.path.insert(0, str(Path(__file__).parent))
 
 from device_servers import Mosquitto, Platform, Web
 
