@@ -120,6 +120,12 @@ class Settings(BaseModel):
     )
     message_size_limit: int = _field(1_048_576, "Bytes of the largest payload.", ge=1)
 
+    watch_denials: Literal["auto", "on", "off"] = _field(
+        "auto",
+        "Whether messages the broker refuses for lack of rights are noticed; it costs the broker "
+        "time, so auto does it while few messages pass.",
+    )
+
     # TLS
     tls_certfile: Path | None = _field(None, "The operator's own server certificate, with chain.")
     tls_keyfile: Path | None = _field(None, "Its key.")

@@ -108,6 +108,18 @@ def test_bad_payloads_stop_nothing_and_each_has_its_reason(platform: Platform) -
     wait_until(lambda: set(BAD) <= reasons(), f"each of {sorted(BAD)}", timeout=10)
 
 
+def test_a_topic_nobody_declared_is_refused_by_the_broker_and_listed(platform: Platform) -> None:
+    login = platform.add("wanderer", "drivesafe")
+    client = platform.connect(login)
+    client.publish("device/anywhere/else", '{"a":1}', qos=1)  # 3.1.1: told that it arrived
+
+    def denied() -> list[str]:
+        letters = platform.cli("dead-letter", "list", "--json").json()["dead_letters"]
+        return [one["topic"] for one in letters if one["reason"] == "denied"]
+
+    wait_until(lambda: "device/anywhere/else" in denied(), "the refused message")
+
+
 def test_a_device_nobody_added_is_listed_and_its_messages_are_kept(platform: Platform) -> None:
     # Only an account of the platform's own can send for somebody else.
     client = platform.connect()

@@ -8,9 +8,16 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from mooring.presence.observe import Connectivity, EventRow
-from mooring.store.schema import broker_events, device_state, devices
+from mooring.store.schema import broker_events, counters, dead_letters, device_state, devices
 
-__all__ = ["add_events", "nobody_connected", "set_connected", "trim_events"]
+__all__ = [
+    "add_denied",
+    "add_events",
+    "nobody_connected",
+    "passed",
+    "set_connected",
+    "trim_events",
+]
 
 
 def add_events(connection: Connection, rows: Sequence[EventRow]) -> None:
@@ -28,6 +35,52 @@ def add_events(connection: Connection, rows: Sequence[EventRow]) -> None:
             for row in rows
         ],
     )
+
+
+def add_denied(connection: Connection, rows: Sequence[EventRow], keep: int) -> None:
+    """Messages the broker refused become dead letters: a 3.1.1 device was told they arrived.
+
+    Their payloads are not in the broker's log.
+    """
+    names = list({row.username for row in rows if row.username is not None})
+    known = {
+        username: (device_id, tenant)
+        for start in range(0, len(names), 500)
+        for device_id, tenant, username in connection.execute(
+            sa.select(devices.c.id, devices.c.tenant, devices.c.username).where(
+                devices.c.username.in_(names[start : start + 500])
+            )
+        )
+    }
+    letters = []
+    for row in rows:
+        device_id, tenant = known.get(row.username or "", (None, None))
+        letters.append(
+            {
+                "received_at": row.at,
+                "reason": "denied",
+                "detail": f"The broker refused it: {row.username or row.client_id} may not "
+                "publish to this topic.",
+                "topic": row.detail,
+                "tenant": tenant,
+                "device_id": device_id,
+                "size": 0,
+                "payload": b"",
+            }
+        )
+    connection.execute(sa.insert(dead_letters), letters)
+    newest = sa.select(sa.func.max(dead_letters.c.id)).scalar_subquery()
+    connection.execute(sa.delete(dead_letters).where(dead_letters.c.id <= newest - keep))
+    add = sa.update(counters).where(counters.c.name == "dead_letters")
+    if connection.execute(add.values(value=counters.c.value + len(rows))).rowcount == 0:
+        connection.execute(sa.insert(counters).values(name="dead_letters", value=len(rows)))
+
+
+def passed(connection: Connection) -> int:
+    """How many messages ingest has seen so far."""
+    names = ("messages_stored", "messages_duplicate", "dead_letters")
+    total = sa.select(sa.func.coalesce(sa.func.sum(counters.c.value), 0))
+    return int(connection.execute(total.where(counters.c.name.in_(names))).scalar_one())
 
 
 def trim_events(connection: Connection, keep: int) -> None:

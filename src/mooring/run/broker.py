@@ -13,6 +13,7 @@ from pathlib import Path
 from mooring.access import verifiers
 from mooring.app import App
 from mooring.broker.config import (
+    LOG_TYPES,
     BrokerConfig,
     DynamicSecurity,
     Limits,
@@ -45,6 +46,7 @@ __all__ = [
     "write_config",
 ]
 
+EVERY_PACKET = ("debug",)
 EVERYTHING = Rights(publish=("#",), subscribe=("#", "$SYS/#"))
 
 
@@ -105,8 +107,10 @@ def _is_loopback(address: str) -> bool:
         return False
 
 
-def broker_config(settings: Settings, files: BrokerFiles, tls: PkiPaths) -> BrokerConfig:
-    """``mosquitto.conf`` as values."""
+def broker_config(
+    settings: Settings, files: BrokerFiles, tls: PkiPaths, *, every_packet: bool = False
+) -> BrokerConfig:
+    """``mosquitto.conf`` as values; ``every_packet``: the log names each, refused ones too."""
     limit = None if settings.max_connections < 0 else settings.max_connections
     server = Tls(tls.server_cert.absolute(), tls.server_key.absolute())
     with_clients = Tls(
@@ -147,6 +151,7 @@ def broker_config(settings: Settings, files: BrokerFiles, tls: PkiPaths) -> Brok
         persistence=files.persistence,
         log=files.log,
         pid_file=files.pid,
+        log_types=(*LOG_TYPES, *EVERY_PACKET) if every_packet else LOG_TYPES,
         limits=Limits(
             max_inflight_messages=settings.max_inflight_messages,
             max_queued_messages=settings.max_queued_messages,
@@ -156,11 +161,17 @@ def broker_config(settings: Settings, files: BrokerFiles, tls: PkiPaths) -> Brok
     )
 
 
-def write_config(app: App) -> BrokerConfig:
-    """Writes ``mosquitto.conf`` and what it needs beside it; returns it as values."""
+def write_config(app: App, *, every_packet: bool | None = None) -> BrokerConfig:
+    """Writes ``mosquitto.conf`` and what it needs beside it; returns it as values.
+
+    Args:
+        every_packet: whether the log names every packet; by default what the settings say.
+    """
     files = BrokerFiles(app.settings)
     files.make()
-    config = broker_config(app.settings, files, prepare_tls(app))
+    if every_packet is None:
+        every_packet = app.settings.watch_denials != "off"
+    config = broker_config(app.settings, files, prepare_tls(app), every_packet=every_packet)
     write_atomically(files.config, render(config))
     return config
 

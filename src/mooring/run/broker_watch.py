@@ -6,7 +6,7 @@ import asyncio
 import logging
 
 from mooring.app import App
-from mooring.broker.log import parse_line
+from mooring.broker.log import LogKind, parse_line
 from mooring.broker.process import BrokerProcess
 from mooring.broker.tail import LogTail
 from mooring.errors import BrokerUnavailable, DatabaseUnavailable
@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.3
 ROTATE_BYTES = 64 * 1024 * 1024
+# At the most talkative level there are four such lines a message; none of them is an event.
+_PACKET_IN, _PACKET_OUT = ": Received ", ": Sending "
 TRIM_EVERY = 1000  # rows between two looks at how many there are
 
 
@@ -38,13 +40,20 @@ class BrokerWatch:
         self._path = BrokerFiles(app.settings).log
         self._observer = Observer()
         self._since_trim = 0
+        self.lines = 0  # of log read so far
         # Opened here, at its end: what is said while others get ready is read, too.
         self._tail = LogTail(self._path)
 
     async def run(self) -> None:
         await asyncio.to_thread(self._nobody)
         async for lines in self._tail.follow(POLL_SECONDS):
-            events = [event for event in map(parse_line, lines) if event is not None]
+            self.lines += len(lines)
+            events = [
+                event
+                for line in lines
+                if not (_PACKET_IN in line or _PACKET_OUT in line)
+                and (event := parse_line(line)) is not None
+            ]
             seen = self._observer.observe(events, now_ms())
             if seen.rows or seen.restarted:
                 await self._store(seen)
@@ -72,6 +81,9 @@ class BrokerWatch:
                 store.nobody_connected(connection, now_ms())
             if seen.rows:
                 store.add_events(connection, seen.rows)
+            denied = [row for row in seen.rows if row.event == LogKind.DENIED_PUBLISH]
+            if denied:
+                store.add_denied(connection, denied, self._app.settings.dead_letters_max)
             store.set_connected(connection, seen.latest.values())
             self._since_trim += len(seen.rows)
             if self._since_trim >= TRIM_EVERY:

@@ -29,6 +29,7 @@ from mooring.broker.protocol import Account
 from mooring.errors import MooringError, Unavailable
 from mooring.rotation.worker import Parts, RotationWorker
 from mooring.run import panel
+from mooring.run.attend import attend
 from mooring.run.broker import build_authority, build_process, service_endpoint, write_config
 from mooring.run.broker_watch import BrokerWatch
 from mooring.run.certificates import watch_certificates
@@ -104,6 +105,7 @@ async def _up(settings: Settings, *, demo: bool, say: panel.Speaker) -> int:
             if broker is not None:
                 tasks.append(follower.keep(broker.process))
                 tasks.append(broker.watch.run())
+                tasks.append(attend(follower, broker.watch))
             lasting = Workers()
             await lasting.restart(tasks)
             await workers.restart(_by_settings(app, broker, follower.turn))
