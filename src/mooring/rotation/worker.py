@@ -33,7 +33,7 @@ from mooring.rotation.service import Rotations
 from mooring.rotation.store import Standing
 from mooring.settings import Settings
 from mooring.store.engine import Database, now_ms
-from mooring.store.leases import Lease
+from mooring.store.leases import LEASE_MS, Lease
 
 __all__ = ["Parts", "RotationWorker"]
 
@@ -65,14 +65,22 @@ class RotationWorker:
         parts: of this process.
         endpoint: the platform's own account at the broker.
         timing: of the rules.
+        lease_ms: how long the work of a killed process waits for the next one.
     """
 
-    def __init__(self, parts: Parts, endpoint: Endpoint, timing: Timing | None = None) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        endpoint: Endpoint,
+        timing: Timing | None = None,
+        *,
+        lease_ms: int = LEASE_MS,
+    ) -> None:
         self._parts = parts
         self._database = parts.database
         self._endpoint = endpoint
         self._timing = timing or Timing()
-        self._lease = Lease(parts.database, "rotation")
+        self._lease = Lease(parts.database, "rotation", lease_ms=lease_ms)
         self._proofs = Proofs(parts.database, endpoint, store.oldest_sent_event)
         self._sender: Connection | None = None
         self._next_schedule = 0.0

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from mooring.store.engine import Database, now_ms
 from mooring.store.schema import leases
 
-__all__ = ["Lease"]
+__all__ = ["LEASE_MS", "Lease"]
 
 LEASE_MS = 15_000
 
