@@ -1,7 +1,8 @@
 """What a chart is drawn from: the messages, or minutes, hours or days. Pure.
 
-The rule: messages while there are few, otherwise the coarsest roll-up that still gives the
-steps asked for; and never more than ``ROWS_MAX`` rows for one channel.
+The rule: messages while there are few, or for steps shorter than a minute; otherwise the
+coarsest roll-up of which the step is a multiple; and never more than ``ROWS_MAX`` rows of one
+channel.
 """
 
 from __future__ import annotations
