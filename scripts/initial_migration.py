@@ -4,6 +4,8 @@
 """
 
 import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -32,6 +34,7 @@ def main() -> None:
         for old in (MIGRATIONS / "versions").glob("0001_*.py"):
             old.unlink()
         shutil.copy(written, MIGRATIONS / "versions")
+    subprocess.run([sys.executable, "-m", "ruff", "format", "-q", MIGRATIONS], check=True)
 
 
 if __name__ == "__main__":

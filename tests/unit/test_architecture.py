@@ -61,6 +61,7 @@ PLACES = (
     ("mooring.*.api", "faces"),
     *((f"mooring.*.{name}", "services") for name in ("ending", "login", "migrate", "proof")),
     *((f"mooring.*.{name}", "services") for name in ("reading", "reconcile", "rehearsal")),
+    *((f"mooring.*.{name}", "services") for name in ("export", "series", "sweep", "takeover")),
     ("mooring.*.worker", "services"),
     ("mooring.*.service", "services"),
     ("mooring.*.store", "stores"),
@@ -70,6 +71,7 @@ PLACES = (
             "access",
             "alerts",
             "broker",
+            "bulk",
             "commands",
             "configs",
             "devices",
@@ -201,7 +203,12 @@ def test_there_are_no_import_cycles() -> None:
 
 
 def test_files_stay_short() -> None:
-    lengths = {module.name: module.lines for module in modules(SOURCE).values()}
+    lengths = {
+        module.name: module.lines
+        for module in modules(SOURCE).values()
+        # Generated from the schema, and read by nobody who does not look for one table.
+        if not module.name.startswith("mooring.store.migrations.versions.")
+    }
     assert {name: lines for name, lines in lengths.items() if lines > LONGEST_FILE} == {}
     written = [lines for lines in lengths.values() if lines]  # empty __init__.py files say nothing
     assert statistics.median(written) <= LONGEST_MEDIAN

@@ -34,10 +34,13 @@ __all__ = [
     "BEFORE",
     "WEEK_MS",
     "Partitions",
+    "ahead",
+    "create",
     "create_ahead",
     "drop_before",
     "is_partition",
     "lay_floor",
+    "listed",
     "name_of",
     "statements_for",
     "week_of",
@@ -147,10 +150,11 @@ def create_ahead(database: Database, now: int | None = None) -> list[str]:
     if database.is_sqlite:
         return []
     with database.write() as connection:
-        return _create(connection, ahead(now_ms() if now is None else now))
+        return create(connection, ahead(now_ms() if now is None else now))
 
 
-def _create(connection: Connection, times: Iterable[int]) -> list[str]:
+def create(connection: Connection, times: Iterable[int]) -> list[str]:
+    """Makes the partitions that rows of these times need; the names of those that are new."""
     missing = listed(connection).missing(times)
     if missing:
         for statement in statements_for(missing):

@@ -1,0 +1,112 @@
+"""People, keys, other logins of the broker, and what the broker has still to be told."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    text,
+)
+
+from mooring.store.schema.base import BigId, metadata
+
+__all__ = [
+    "api_keys",
+    "audit",
+    "broker_requests",
+    "broker_users",
+    "outbox",
+    "users",
+]
+
+outbox = Table(
+    "outbox",
+    metadata,
+    # What the broker still has to be told. Written in the transaction of the change itself.
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("action", String(16), nullable=False),  # put | remove | kick | replace
+    Column("username", String(300), nullable=False),
+    Column("sealed_secret", LargeBinary),  # encrypted with the instance key; gone once applied
+    Column("created_at", BigInteger, nullable=False),
+    Column("next_at", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("error", Text),
+    sqlite_autoincrement=True,
+)
+Index("ix_outbox_username", outbox.c.username)
+
+broker_users = Table(
+    "broker_users",
+    metadata,
+    # Logins of the broker that are no devices: bridges, dashboards, accounts taken over from
+    # another broker. Their names are not those of devices.
+    Column("username", String(300), primary_key=True),
+    Column("verifier", String(200)),  # $7$…; NULL: nobody gets in until it has a password
+    Column("publish", Text, nullable=False, server_default="[]"),  # JSON: topic filters
+    Column("subscribe", Text, nullable=False, server_default="[]"),
+    Column("note", String(200), nullable=False, server_default=""),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+broker_requests = Table(
+    "broker_requests",
+    metadata,
+    # What only the process that runs the broker can do: asked for by others, done by it.
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("action", String(16), nullable=False),  # compare | sync | reload | migrate
+    Column("argument", Text, nullable=False, server_default="{}"),  # JSON
+    Column("actor", String(200), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False, server_default="waiting"),
+    Column("result", Text, nullable=False, server_default="{}"),  # JSON
+    sqlite_autoincrement=True,
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("name", String(128), nullable=False, unique=True),
+    Column("password_hash", String(300), nullable=False),  # Argon2id
+    Column("role", String(16), nullable=False),  # admin | operator | viewer
+    Column("tenant", String(128), ForeignKey("tenants.name")),  # NULL: every tenant
+    Column("disabled", Boolean, nullable=False, server_default=text("false")),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("prefix", String(16), nullable=False, unique=True),
+    Column("digest", String(64), nullable=False),  # SHA-256 of a 256-bit random secret
+    Column("name", String(128), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("tenant", String(128), ForeignKey("tenants.name")),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("revoked_at", BigInteger),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    # Append-only: no statement in Mooring updates or deletes a row.
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("at", BigInteger, nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("origin", String(200), nullable=False, server_default=""),
+    Column("action", String(64), nullable=False),
+    Column("subject", String(300), nullable=False),
+    Column("tenant", String(128)),
+    Column("reason", Text, nullable=False, server_default=""),
+    sqlite_autoincrement=True,
+)

@@ -1,0 +1,160 @@
+"""What devices said, and what follows from it."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from mooring.store.schema.base import POSTGRESQL_ONLY, SQLITE_ONLY, BigId, metadata
+
+__all__ = [
+    "channels",
+    "dead_letters",
+    "device_state",
+    "latest",
+    "message_numbers",
+    "messages",
+    "sequences",
+    "strangers",
+]
+
+channels = Table(
+    "channels",
+    metadata,
+    # A small number for each channel of each dialect, so that a message row stays small.
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("dialect", String(64), nullable=False),
+    Column("name", String(128), nullable=False),
+    Column("kind", String(32), nullable=False),
+    UniqueConstraint("dialect", "name"),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("device_id", BigId, nullable=False),
+    Column("channel_id", Integer, nullable=False),
+    Column("ts", BigInteger, nullable=False),  # device time, or receive time where it has none
+    Column("received_at", BigInteger, nullable=False),
+    Column("seq", BigInteger),
+    Column("time_source", SmallInteger, nullable=False),  # 0 device, 1 none given, 2 implausible
+    # 63 bits over channel and payload; for a message with neither time nor sequence number it
+    # is a number of its own, because two equal ones may both be meant.
+    Column("fingerprint", BigInteger, nullable=False),
+    Column("payload", Text, nullable=False),
+)
+# Stored once: the same device, device time and payload is the same message.
+Index("uq_messages_once", messages.c.device_id, messages.c.ts, messages.c.fingerprint, unique=True)
+# The same for a device that counts but has no clock.
+Index(
+    "uq_messages_seq",
+    messages.c.device_id,
+    messages.c.seq,
+    messages.c.fingerprint,
+    unique=True,
+    sqlite_where=text("time_source <> 0 AND seq IS NOT NULL"),
+    info=SQLITE_ONLY,
+)
+# SQLite reads by id anyway. BRIN: a few bytes a megabyte, and rows lie in the order of their id.
+Index(
+    "ix_messages_id",
+    messages.c.id,
+    postgresql_using="brin",
+    postgresql_with={"pages_per_range": 32},
+    info=POSTGRESQL_ONLY,
+)
+# There a unique index must contain the time, by which ``messages`` is partitioned; a repeated
+# message of a device without a clock has another one. So the numbers have a table of their own.
+
+message_numbers = Table(
+    "message_numbers",
+    metadata,
+    Column("device_id", BigId, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("fingerprint", BigInteger, primary_key=True, autoincrement=False),
+    Column("ts", BigInteger, nullable=False),  # that of the message
+    info=POSTGRESQL_ONLY,
+)
+# BRIN: a few bytes a megabyte, and the rows lie in the order of their time anyway.
+Index("ix_message_numbers_ts", message_numbers.c.ts, postgresql_using="brin", info=POSTGRESQL_ONLY)
+
+latest = Table(
+    "latest",
+    metadata,
+    Column("device_id", BigId, primary_key=True, autoincrement=False),
+    Column("channel_id", Integer, primary_key=True, autoincrement=False),
+    Column("ts", BigInteger, nullable=False),
+    Column("received_at", BigInteger, nullable=False),
+    Column("time_source", SmallInteger, nullable=False),
+    Column("payload", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+device_state = Table(
+    "device_state",
+    metadata,
+    Column("device_id", BigId, primary_key=True, autoincrement=False),
+    Column("last_seen_at", BigInteger),
+    Column("online", Boolean),  # NULL: never said
+    Column("online_at", BigInteger),  # since when that is so
+    Column("firmware", String(128)),
+    Column("metadata", Text),  # JSON, the newest the device sent
+    Column("metadata_at", BigInteger),
+    Column("connected", Boolean),  # what the broker's log says
+    Column("connected_at", BigInteger),
+    Column("address", String(64)),
+)
+
+sequences = Table(
+    "sequences",
+    metadata,
+    # The gap ledger: which of a device's numbers are committed (mooring.ingest.sequences).
+    Column("device_id", BigId, primary_key=True, autoincrement=False),
+    Column("upto", BigInteger, nullable=False),
+    Column("above", Text, nullable=False, server_default="[]"),  # JSON: [[first, last], …]
+    Column("lost", BigInteger, nullable=False, server_default="0"),
+    Column("gap_since", BigInteger),  # since when something is missing; NULL: nothing is
+    Column("asked_at", BigInteger),  # when the device was last asked for it
+)
+Index("ix_sequences_gap_since", sequences.c.gap_since)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("received_at", BigInteger, nullable=False),
+    Column("reason", String(32), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("tenant", String(128)),  # NULL: not known; only people who see every tenant see it
+    Column("device_id", BigId),
+    Column("size", BigInteger, nullable=False),  # bytes as sent
+    Column("payload", LargeBinary, nullable=False),  # the first dead_letter_max_bytes
+    sqlite_autoincrement=True,
+)
+
+strangers = Table(
+    "strangers",
+    metadata,
+    # Devices that speak but are not known; their messages are dead letters until they are.
+    Column("dialect", String(64), primary_key=True),
+    Column("tenant", String(128), primary_key=True),
+    Column("name", String(300), primary_key=True),
+    Column("first_seen_at", BigInteger, nullable=False),
+    Column("last_seen_at", BigInteger, nullable=False),
+    Column("messages", BigInteger, nullable=False),
+    Column("last_topic", Text, nullable=False),
+)

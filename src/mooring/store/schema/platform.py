@@ -1,0 +1,98 @@
+"""The platform's own figures, processes and work."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+)
+
+from mooring.store.schema.base import POSTGRESQL_ONLY, BigId, metadata
+
+__all__ = [
+    "broker_events",
+    "counters",
+    "ingest_attempts",
+    "ingest_ledger",
+    "leases",
+    "processes",
+    "versions",
+]
+
+counters = Table(
+    "counters",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+
+ingest_ledger = Table(
+    "ingest_ledger",
+    metadata,
+    # Which packet ids the newest batches held: a packet the broker repeats because our
+    # acknowledgement did not reach it is recognised by its id and content.
+    Column("client_id", String(128), primary_key=True),
+    Column("batch", BigInteger, primary_key=True, autoincrement=False),
+    Column("packets", LargeBinary, nullable=False),
+)
+
+ingest_attempts = Table(
+    "ingest_attempts",
+    metadata,
+    # The mark of the newest batch committed for a client id, written in its transaction. When
+    # the connection breaks during COMMIT, whoever tries the batch again learns from it whether
+    # that commit was done. SQLite has no connection that could break.
+    Column("client_id", String(128), primary_key=True),
+    Column("token", BigInteger, nullable=False),
+    info=POSTGRESQL_ONLY,
+)
+
+broker_events = Table(
+    "broker_events",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("at", BigInteger, nullable=False),
+    Column("event", String(32), nullable=False),
+    Column("username", String(300)),
+    Column("client_id", String(300)),
+    Column("address", String(64)),
+    Column("detail", Text, nullable=False, server_default=""),
+    sqlite_autoincrement=True,
+)
+Index("ix_broker_events_username_id", broker_events.c.username, broker_events.c.id)
+
+leases = Table(
+    "leases",
+    metadata,
+    # Work that one process at a time does; whoever holds the row may, until it ends.
+    Column("name", String(64), primary_key=True),
+    Column("holder", String(128), nullable=False),
+    Column("until", BigInteger, nullable=False),
+)
+
+processes = Table(
+    "processes",
+    metadata,
+    # What runs: each process says so every few seconds, so that `status` can tell.
+    Column("name", String(128), primary_key=True),
+    Column("role", String(32), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("host", String(255), nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("beat_at", BigInteger, nullable=False),
+    Column("detail", Text, nullable=False, server_default="{}"),  # JSON, figures of its own
+)
+
+versions = Table(
+    "versions",
+    metadata,
+    # A number that grows when a kind of thing changes, so that caches know (devices, dialects).
+    Column("name", String(64), primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
