@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from mooring.access.actor import SYSTEM, Actor, Role
 from mooring.app import App
+from mooring.claims.model import NewClaim
 from mooring.http.app import create_app
 from mooring.people.model import NewKey, NewUser
 from mooring.store.schema import metadata
@@ -46,6 +47,7 @@ def world(platform: App, add_device: AddDevice) -> Iterator[App]:
         stranger(database, f"{word}-stranger", T0, tenant=tenant)
         people.add(SYSTEM, NewUser(f"{word}-user", tenant=tenant))
         people.add_key(SYSTEM, NewKey(f"{word}-key", tenant=tenant))
+        platform.claims.new(SYSTEM, NewClaim("pulse", tenant, f"{word}-label"))
     spoil(database, T0, SECRET.encode(), reason="unknown_topic")  # whose it is is not known
     tally(database, messages_stored=7)
     yield platform
@@ -64,8 +66,9 @@ OF_B = {
     "group_id": f"{SECRET}-g",
     "name": f"{SECRET}-user",
     "prefix": "00000000",
+    "number": "2",
 }
-OF_A = {key: value.replace(SECRET, "alpaca") for key, value in OF_B.items()}
+OF_A = {key: value.replace(SECRET, "alpaca") for key, value in OF_B.items()} | {"number": "1"}
 
 
 def routes(platform: App, *methods: str) -> list[tuple[str, str]]:
@@ -130,6 +133,10 @@ def rows(platform: App) -> dict[str, list[Any]]:
 
 
 BODIES: dict[str, dict[str, Any]] = {
+    "/api/v1/claim-codes": {"dialect": "pulse", "tenant": SECRET},
+    "/api/v1/devices/{device}/rotate-credentials": {},
+    "/api/v1/devices/{device}/disable": {},
+    "/api/v1/devices/{device}/enable": {},
     "/api/v1/devices": {"name": "new", "dialect": "pulse", "tenant": SECRET},
     "/api/v1/users": {"name": "new", "tenant": SECRET},
     "/api/v1/users/{name}": {"disabled": True},
@@ -140,7 +147,14 @@ BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/mqtt/device/{device_id}/command": {"command": "restart"},
     "/api/v1/mqtt/fleet/{group_id}/command": {"command": "restart"},
 }
-HARMLESS = {"/api/v1/login", "/api/v1/me/password", "/api/v1/mqtt/topics/validate"}
+HARMLESS = {
+    "/api/v1/login",
+    "/api/v1/me/password",
+    "/api/v1/mqtt/topics/validate",
+    "/api/v1/claims",  # a device's, with a claim code
+    "/api/v1/devices/{device}/recover",  # a device's, with its own credentials
+    "/api/v1/devices/{device}/telemetry",
+}
 
 
 @pytest.mark.parametrize("role", ["viewer", "operator", "admin"])
@@ -160,7 +174,7 @@ def test_no_change_reaches_another_tenant(world: App, client_of: ClientOf, role:
 
 def test_without_a_login_there_is_nothing(world: App, nobody: httpx.Client) -> None:
     for method, path in routes(world, "GET", "POST", "PUT", "PATCH", "DELETE"):
-        if path == "/api/v1/login":
+        if path in {"/api/v1/login", "/api/v1/claims"}:
             continue
         answer = nobody.request(method, fill(path, OF_A), json=BODIES.get(path))
         assert answer.status_code == 401, f"{method} {path}: {answer.text}"
