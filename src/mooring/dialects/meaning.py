@@ -107,6 +107,9 @@ def flatten(
     value: object, *, skip: frozenset[Path] = frozenset(), limit: int = 256
 ) -> tuple[dict[str, Scalar], int]:
     """Every scalar below ``value`` by its joined path, and how many went over the limit."""
+    plain = _flat(value, skip, limit)
+    if plain is not None:
+        return plain, 0
     found: dict[str, Scalar] = {}
     dropped = 0
     pending: list[tuple[Path, Any]] = [((), value)]
@@ -126,6 +129,21 @@ def flatten(
     return found, dropped
 
 
+def _flat(value: object, skip: frozenset[Path], limit: int) -> dict[str, Scalar] | None:
+    """The same for an object without others in it, as most payloads are; ``None`` for any
+    other value. A quarter of the time, which counts where thousands of devices are listed."""
+    if type(value) is not dict or len(value) > limit or () in skip:
+        return None
+    found: dict[str, Scalar] = {}
+    for key, item in value.items():
+        if item is None or (skip and (key,) in skip):
+            continue
+        if isinstance(item, dict | list):
+            return None
+        found[key] = item
+    return found
+
+
 def _take(
     shape: PayloadShape,
     body: object,
@@ -142,8 +160,24 @@ def _take(
     return found
 
 
+# A shape belongs to a channel of a loaded dialect and lives as long as that. Found by identity:
+# hashing a shape costs more than what is remembered here. The shape is kept beside the answer,
+# so that no other one gets its identity.
+_SKIPS: dict[tuple[int, Path], tuple[PayloadShape, frozenset[Path]]] = {}
+_SKIPS_MAX = 10_000
+
+
 def _other_meanings(shape: PayloadShape, root: Path) -> frozenset[Path]:
     """The paths below ``root`` that are no reading, because they mean something else."""
+    known = _SKIPS.get((id(shape), root))
+    if known is None:
+        if len(_SKIPS) >= _SKIPS_MAX:
+            _SKIPS.clear()
+        known = _SKIPS[id(shape), root] = (shape, _find_other_meanings(shape, root))
+    return known[1]
+
+
+def _find_other_meanings(shape: PayloadShape, root: Path) -> frozenset[Path]:
     single = (shape.sequence, shape.device, shape.identifier, shape.name, shape.reply_to)
     paths = {*shape.time, *shape.firmware, *shape.online}
     paths.update(path for path in single if path)

@@ -38,7 +38,10 @@ SCAN_CHUNK = 1_000
 DEAD_LETTERS_COUNTED = 10_000
 ALIVE_MS = 15_000  # a process beats every five seconds; three missed beats mean it is gone
 
-_TIME_SOURCES = {0: TimeSource.DEVICE, 1: TimeSource.RECEIVED, 2: TimeSource.IMPLAUSIBLE}
+_DEVICE, _RECEIVED, _IMPLAUSIBLE = (
+    source.value for source in (TimeSource.DEVICE, TimeSource.RECEIVED, TimeSource.IMPLAUSIBLE)
+)
+_TIME_SOURCES = {0: _DEVICE, 1: _RECEIVED, 2: _IMPLAUSIBLE}
 _parse = msgspec.json.Decoder().decode
 
 
@@ -308,7 +311,7 @@ class Telemetry:
             kind,
             ts,
             received_at,
-            _TIME_SOURCES.get(source, TimeSource.RECEIVED).value,
+            _TIME_SOURCES.get(source, _RECEIVED),
             values,
             payload,
             number,
