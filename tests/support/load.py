@@ -6,9 +6,11 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.reasoncodes import ReasonCode
 
 from tests.support.platform import Login
 
@@ -32,6 +34,8 @@ class Publisher:
         self, login: Login, port: int, *, rate: float, timed: bool = False, start: int = 0
     ) -> None:
         self.acknowledged: set[int] = set()
+        self.connects = 0  # how often the broker let it in
+        self.refusals = 0  # how often it answered, and said no
         self.sent = start
         self._login = login
         self._rate = rate
@@ -48,6 +52,7 @@ class Publisher:
         )
         client.username_pw_set(login.username, login.password)
         client.on_publish = self._on_publish
+        client.on_connect = self._on_connect
         client.max_inflight_messages_set(WINDOW)
         client.reconnect_delay_set(1, 1)
         client.connect("127.0.0.1", port)
@@ -95,6 +100,14 @@ class Publisher:
                 self.acknowledged.add(number)
             else:
                 self._numbers[info.mid] = number
+
+    def _on_connect(
+        self, _client: Any, _data: Any, _flags: Any, code: ReasonCode, _properties: Any
+    ) -> None:
+        if code.is_failure:
+            self.refusals += 1
+        else:
+            self.connects += 1
 
     def _on_publish(self, *arguments: object) -> None:
         mid = arguments[2]

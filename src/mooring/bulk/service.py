@@ -7,7 +7,7 @@ costs one restart (Dynamic Security) or one reload (password file) whatever the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from mooring.access import store as access
 from mooring.access import verifiers
@@ -16,37 +16,19 @@ from mooring.access.instance import Instance
 from mooring.broker import store as broker
 from mooring.broker.users import BrokerUser
 from mooring.bulk import store
-from mooring.bulk.sheet import Wrong
-from mooring.bulk.store import Checked, Taken
-from mooring.devices.model import Credentials, NewDevice
+from mooring.bulk.model import Checked, Entry, Wrong
+from mooring.bulk.store import Taken
+from mooring.devices.model import Credentials
 from mooring.devices.reconcile import REPLACE
 from mooring.devices.service import Devices
 from mooring.dialects import Catalogue
 from mooring.errors import Conflict, MooringError
 from mooring.store.engine import Database
 
-__all__ = ["FEW", "Bulk", "Entry"]
+__all__ = ["FEW", "Bulk"]
 
 FEW = 20
 """Up to so many devices are told to the broker one by one, which disconnects nobody."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A device to add.
-
-    Attributes:
-        line: where it stood, for messages.
-        username: where it is not what the dialect makes of its names.
-        verifier: of the password it has already; ``given`` says that this is meant, so that
-            ``None`` stands for a device nobody gets in as until it has a password.
-    """
-
-    line: int
-    device: NewDevice
-    username: str | None = None
-    verifier: str | None = field(default=None, repr=False)
-    given: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,11 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from mooring.bulk.model import Wrong
 from mooring.devices.model import Credentials, NewDevice
 from mooring.errors import Invalid
 
-__all__ = ["COLUMNS", "CREDENTIAL_COLUMNS", "MOST_ROWS", "Row", "Wrong", "parse", "render"]
+__all__ = ["COLUMNS", "CREDENTIAL_COLUMNS", "MOST_ROWS", "Row", "parse", "render"]
 
 COLUMNS = ("name", "dialect", "tenant", "mac", "label", "groups")
 CREDENTIAL_COLUMNS = ("device", "tenant", "dialect", "client_id", "username", "password")
@@ -30,17 +31,6 @@ class Row:
 
     line: int
     device: NewDevice
-
-
-@dataclass(frozen=True, slots=True)
-class Wrong:
-    """A line that cannot be taken, and why, as a sentence."""
-
-    line: int
-    why: str
-
-    def __str__(self) -> str:
-        return f"Line {self.line}: {self.why}"
 
 
 def parse(

@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from mooring.access.actor import Actor
+from mooring.bulk.model import Checked
 from mooring.credentials.store import newest_event
-from mooring.devices.model import Device
 from mooring.store.engine import now_ms
 from mooring.store.schema import audit, broker_users, credentials, device_groups, devices, tenants
 
-__all__ = ["Checked", "Taken", "insert", "record", "taken"]
+__all__ = ["Taken", "insert", "record", "taken"]
 
 AT_ONCE = 1000  # rows a statement
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """A device ready to be stored."""
-
-    device: Device
-    scope: str
-    mac_key: str | None
-    verifier: str | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

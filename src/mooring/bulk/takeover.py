@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from mooring.access.actor import Actor
 from mooring.broker.protocol import Account
 from mooring.broker.takeover import Takeover
 from mooring.broker.users import BrokerUser, check_new
 from mooring.bulk.matching import Becomes, match
-from mooring.bulk.service import Bulk, Entry
-from mooring.bulk.store import Checked
+from mooring.bulk.model import Checked, Entry, Wrong
 from mooring.devices.model import NewDevice
 from mooring.dialects.model import Dialect
 from mooring.errors import Invalid
@@ -69,8 +67,7 @@ class Plan:
 def plan(
     found: Takeover,
     dialect: Dialect,
-    bulk: Bulk,
-    actor: Actor,
+    check: Callable[[Sequence[Entry]], tuple[list[Checked], list[Wrong]]],
     *,
     existing: Mapping[str, Account],
     tenant: str | None = None,
@@ -80,6 +77,7 @@ def plan(
     """Looks at every account; nothing is changed.
 
     Args:
+        check: which of the devices can be added, and why the others cannot.
         existing: what Mooring has already: such accounts are left alone.
         service: the platform's own usernames.
 
@@ -107,14 +105,12 @@ def plan(
         elif becomes.identity is not None:
             identity = becomes.identity
             device = NewDevice(identity.device, dialect.name, identity.tenant, "", identity.mac)
-            entry = Entry(
-                len(wanted), device, becomes.found.username, becomes.found.verifier, given=True
-            )
+            entry = Entry(len(wanted), device, becomes.found.username, becomes.found.verifier)
             entries.append(entry)
             wanted.append(becomes)
         else:
             _user(becomes, service, users, rows)
-    good, wrong = bulk.check(actor, entries)
+    good, wrong = check(entries)
     problems = {one.line: one.why for one in wrong}
     devices = []
     checked = iter(good)

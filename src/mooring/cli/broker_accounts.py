@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -62,8 +63,7 @@ def import_(
         made = plan(
             found,
             platform.catalogue.get(dialect),
-            platform.bulk,
-            session.actor,
+            partial(platform.bulk.check, session.actor),
             existing={account.username: account for account in platform.devices.accounts()},
             tenant=tenant,
             named=_named(map_ or ()),

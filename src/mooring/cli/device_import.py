@@ -17,7 +17,7 @@ from mooring.errors import Invalid, NotFound, Unavailable
 
 if TYPE_CHECKING:
     from mooring.app import App
-    from mooring.bulk.sheet import Wrong
+    from mooring.bulk.model import Wrong
 
 __all__ = ["announced", "declare", "new_private_file", "read_table", "wait_for_all"]
 
@@ -43,7 +43,8 @@ def import_(
 ) -> int | None:
     """Add every device of a CSV table, or none, and write their credentials to a file."""
     from mooring.bulk import sheet  # noqa: PLC0415 - start-up time
-    from mooring.bulk.service import FEW, Entry  # noqa: PLC0415
+    from mooring.bulk.model import Entry  # noqa: PLC0415
+    from mooring.bulk.service import FEW  # noqa: PLC0415
 
     if output is None and not dry_run:
         raise Invalid(
