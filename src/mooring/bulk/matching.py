@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from mooring.access.policy import rights_of
+from mooring.broker.foreign import Found, covers
 from mooring.broker.protocol import Rights
-from mooring.broker.takeover import Found, covers
 from mooring.dialects.ids import check_word, normal_mac
 from mooring.dialects.model import Attribute, Dialect, Identity
 from mooring.errors import Invalid

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from mooring.broker.foreign import Takeover
 from mooring.broker.protocol import Account
-from mooring.broker.takeover import Takeover
 from mooring.broker.users import BrokerUser, check_new
 from mooring.bulk.matching import Becomes, match
 from mooring.bulk.model import Checked, Entry, Wrong

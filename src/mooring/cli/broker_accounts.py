@@ -18,7 +18,7 @@ from mooring.cli.words import Reason, Yes
 from mooring.errors import Invalid
 
 if TYPE_CHECKING:
-    from mooring.broker.takeover import Takeover
+    from mooring.broker.foreign import Takeover
     from mooring.bulk.takeover import Plan
     from mooring.cli.snippets import BrokerAddress
     from mooring.devices.model import Credentials
@@ -184,7 +184,7 @@ def declare(app: typer.Typer) -> None:
 
 
 def _read(passwd: Path | None, acl: Path | None, dynsec: Path | None) -> Takeover:
-    from mooring.broker.takeover import from_dynsec, from_files  # noqa: PLC0415 - start-up time
+    from mooring.broker.foreign import from_dynsec, from_files  # noqa: PLC0415 - start-up time
 
     if (passwd is None) == (dynsec is None) or (acl is not None and passwd is None):
         raise Invalid(

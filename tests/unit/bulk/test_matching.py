@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from mooring.broker.foreign import Found
 from mooring.broker.protocol import Rights
-from mooring.broker.takeover import Found
 from mooring.bulk.matching import Becomes, match
 from mooring.dialects import builtin
 from mooring.dialects.model import Dialect, Identity

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mooring.access import verifiers
+from mooring.broker.foreign import Found, Takeover, covers, from_dynsec, from_files
 from mooring.broker.protocol import Rights
-from mooring.broker.takeover import Found, Takeover, covers, from_dynsec, from_files
 from mooring.dialects.topics import topic_matches
 from mooring.errors import Invalid
 
