@@ -24,7 +24,7 @@ from mooring.http.current import Current
 from mooring.run.broker import build_authority, reload_broker
 from mooring.run.children import restart_pause
 from mooring.run.migrate import switch
-from mooring.store.watch import ChangeWatch
+from mooring.store.watch import Bell
 
 __all__ = ["Follower", "report_document"]
 
@@ -63,7 +63,7 @@ class Follower:
     async def follow(self) -> None:
         """For ever: changes as they are committed, requests, and everything now and then."""
         pause = self.app.settings.broker_compare_seconds
-        watch = ChangeWatch(self.app.database)
+        bell = Bell(self.app.database)
         dialects = Current(self.app, look_seconds=DIALECT_LOOK_SECONDS)
         await asyncio.to_thread(self._forget_requests)
         next_compare = time.monotonic() + pause
@@ -81,11 +81,14 @@ class Follower:
                         telemetry=current.telemetry,
                     )
                     next_compare = now
-                if watch.changed() or now >= look_again:
+                waiting = bell.look(whatever=now >= look_again)
+                if now >= look_again:
+                    look_again = now + LOOK_AGAIN_SECONDS
+                if waiting.changes:
                     async with self.turn:
                         await self._reconciler().step()
+                if waiting.requests:
                     await self._requests()
-                    look_again = time.monotonic() + LOOK_AGAIN_SECONDS
                 if now >= next_compare:
                     async with self.turn:
                         await self._reconciler().full()
@@ -93,7 +96,7 @@ class Follower:
             except MooringError as exc:
                 log.warning("the broker does not follow the database: %s", exc)
                 await asyncio.sleep(1)
-            await asyncio.sleep(watch.pause)
+            await asyncio.sleep(bell.pause)
 
     async def keep(self, broker: BrokerProcess) -> None:
         """For ever: a broker that died is started again, with the accounts of the database.

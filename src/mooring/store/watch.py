@@ -1,40 +1,90 @@
-"""Noticing, cheaply and often, that somebody else has committed something."""
+"""Noticing, cheaply and often, that there is something to do.
+
+Asked a hundred times a second beside an ingest that commits as often, so a look must cost
+microseconds and never take a lock. One connection is kept for it: SQLite's ``data_version``
+says whether anybody has committed at all, and only then one small query says whether it
+concerns us.
+"""
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import cast
+
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
 
-from mooring.store.engine import Database
+from mooring.errors import DatabaseUnavailable
+from mooring.store.engine import Database, now_ms
 
-__all__ = ["ChangeWatch"]
+__all__ = ["Bell", "Waiting"]
+
+# Constants and one number of ours: nothing from outside gets in.
+_WAITING = (
+    "SELECT EXISTS (SELECT 1 FROM outbox WHERE next_at <= {at}),"
+    " EXISTS (SELECT 1 FROM broker_requests WHERE state = 'waiting')"
+)
 
 
-class ChangeWatch:
-    """Asks SQLite's ``data_version``, which costs a few microseconds and no lock.
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What is there to do: changes the broker has not been told, requests to answer."""
 
-    On PostgreSQL every call says yes, so the caller's own query decides; ``pause`` is longer
-    there for that reason.
-    """
+    changes: bool = False
+    requests: bool = False
+
+
+class Bell:
+    """Rings when the broker is to be told something. ``pause``: seconds between two looks."""
 
     def __init__(self, database: Database) -> None:
-        self._connection: Connection | None = (
-            database.engine.connect() if database.is_sqlite else None
-        )
+        self._database = database
+        self._connection: Connection | None = None
         self._seen = -1
-        self.pause = 0.01 if database.is_sqlite else 0.05  # seconds between two looks
+        self.pause = 0.01 if database.is_sqlite else 0.05
 
-    def changed(self) -> bool:
-        """Whether another connection has committed since the last call."""
-        if self._connection is None:
-            return True
-        driver = self._connection.connection.driver_connection
-        assert driver is not None
-        version: int = driver.execute("PRAGMA data_version").fetchone()[0]
-        changed = version != self._seen
-        self._seen = version
-        return changed
+    def look(self, *, whatever: bool = False) -> Waiting:
+        """What waits now.
+
+        Args:
+            whatever: ask also when nobody has committed since the last look, because time
+                alone makes postponed changes due.
+
+        Raises:
+            DatabaseUnavailable: the database does not answer.
+        """
+        try:
+            ask = self._open()
+            if self._database.is_sqlite:
+                version = ask("PRAGMA data_version")[0]
+                if version == self._seen and not whatever:
+                    return Waiting()
+                self._seen = version
+            changes, requests = ask(_WAITING.format(at=now_ms()))
+        except (DBAPIError, sqlite3.Error) as exc:
+            self.close()
+            raise DatabaseUnavailable(
+                "The database does not say whether there is work.", hint="It is asked again."
+            ) from exc
+        return Waiting(bool(changes), bool(requests))
 
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+            self._seen = -1
+
+    def _open(self) -> Callable[[str], Sequence[int]]:
+        """What asks for one row, outside of any transaction: inside one nothing would change."""
+        if self._connection is None:
+            self._connection = self._database.engine.connect()
+            if not self._database.is_sqlite:
+                self._connection.execution_options(isolation_level="AUTOCOMMIT")
+        connection = self._connection
+        if not self._database.is_sqlite:
+            return lambda statement: connection.exec_driver_sql(statement).one()
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        return lambda statement: cast(Sequence[int], driver.execute(statement).fetchone())
