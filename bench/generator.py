@@ -2,9 +2,10 @@
 
     python bench/generator.py --port 1883 --username U --password-env VAR --topic T --rate 20000
 
-Prints one JSON document: sent, acknowledged, seconds. Each payload is a 230-byte reading of its
-own, with a time and a number. The rate is kept by blocks of a hundredth of a second; without
-``--rate`` it sends as fast as the broker acknowledges.
+Prints one JSON document: sent, acknowledged, seconds, and when it began (monotonic clock).
+Each payload is a 230-byte reading of its own, with a time and a number. The rate is kept by
+blocks of a hundredth of a second; without ``--rate`` it sends as fast as the broker
+acknowledges.
 """
 
 from __future__ import annotations
@@ -16,10 +17,17 @@ import selectors
 import socket
 import struct
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 BLOCK_SECONDS = 0.01
 WINDOW = 60  # unacknowledged messages a connection; below any broker's inflight limit
+SILENCE_SECONDS = 30  # without an acknowledgement at the end, before it gives up
+
+# Where in a payload the microsecond stands at which it was made, for who measures delays.
+STAMP = slice(10, 26)
 
 
 def string(text: str) -> bytes:
@@ -48,9 +56,9 @@ def connect_packet(client_id: str, username: str, password: str) -> bytes:
 
 def payload(number: int, size: int) -> bytes:
     """A reading of ``size`` bytes with six sensors."""
-    now = time.time_ns() // 1_000_000
+    now = time.time_ns() // 1000
     text = (
-        f'{{"timestamp":{now},"deviceId":"bench","n":{number},"sensors":{{"temperature":'
+        f'{{"sentUs":{now},"timestamp":{now // 1000},"n":{number},"sensors":{{"temperature":'
         f'{20 + number % 100 / 10:.1f},"humidity":{50 + number % 300 / 10:.1f},"gasPpm":'
         f'{400 + number % 50},"voltageV":{229 + number % 20 / 10:.1f},"powerW":'
         f'{number % 1500}.5,"flame":false}},"metadata":{{"pad":"'
@@ -63,8 +71,9 @@ class Client:
     """One connection: what it may still send and what came back."""
 
     sock: socket.socket
-    topic: bytes
+    topics: list[bytes]
     next_id: int = 1
+    turn: int = 0
     in_flight: int = 0
     acknowledged: int = 0
     rest: bytes = b""
@@ -72,9 +81,10 @@ class Client:
 
     def add(self, number: int, size: int) -> None:
         body = payload(number, size)
-        head = self.topic + struct.pack("!H", self.next_id)
+        head = self.topics[self.turn] + struct.pack("!H", self.next_id)
         self.out += b"\x32" + remaining(len(head) + len(body)) + head + body
         self.next_id = self.next_id % 65535 + 1
+        self.turn = (self.turn + 1) % len(self.topics)
         self.in_flight += 1
 
     def flush(self) -> None:
@@ -96,34 +106,43 @@ class Client:
         self.acknowledged += whole // 4
 
 
-def open_client(
-    host: str, port: int, client_id: str, username: str, password: str, topic: str
-) -> Client:
+def open_client(host: str, port: int, login: dict[str, Any]) -> Client:
+    """Logs in. A login has username, password, client_id and topic, or several ``topics``,
+    which are used in turn."""
     sock = socket.create_connection((host, port), timeout=10)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.sendall(connect_packet(client_id, username, password))
+    sock.sendall(connect_packet(login["client_id"], login["username"], login["password"]))
     answer = sock.recv(4)
     if answer[3:] != b"\x00":
-        raise ConnectionError(f"the broker refuses {username}: {answer!r}")
+        raise ConnectionError(f"the broker refuses {login['username']}: {answer!r}")
     sock.setblocking(False)
-    return Client(sock, string(topic))
+    topics = login.get("topics") or [login["topic"]]
+    return Client(sock, [string(topic) for topic in topics])
 
 
 def run(
-    clients: list[Client], *, rate: float, seconds: float, count: int, size: int, window: int
+    clients: Sequence[Client],
+    *,
+    rate: float,
+    seconds: float,
+    count: int,
+    size: int,
+    window: int,
+    block: float = BLOCK_SECONDS,
 ) -> dict[str, float]:
+    """Sends until the time or the count is over, then waits for the acknowledgements."""
     selector = selectors.DefaultSelector()
     for client in clients:
         selector.register(client.sock, selectors.EVENT_READ, client)
-    start = time.monotonic()
-    sent, turn = 0, 0
-    end = start + seconds
+    start = heard = time.monotonic()
+    sent, turn, wait = 0, 0, (block / 2 if rate else 0.001)
+    end = start + seconds if seconds else float("inf")
     while True:
         now = time.monotonic()
         sending = now < end and (not count or sent < count)
         if not sending and not any(c.in_flight or c.out for c in clients):
             break
-        if now > end + 30:
+        if now > heard + SILENCE_SECONDS:
             break
         if sending:
             due = int((now - start) * rate) - sent if rate else 1_000_000
@@ -139,14 +158,19 @@ def run(
                 due -= max(room, 0)
         for client in clients:
             client.flush()
-        for key, _ in selector.select(BLOCK_SECONDS / 2 if rate else 0.001):
+        for key, _ in selector.select(wait):
             key.data.read()
-    elapsed = time.monotonic() - start
+            heard = now
+    ended = time.monotonic()
+    acknowledged = sum(c.acknowledged for c in clients)
     return {
         "sent": sent,
-        "acknowledged": sum(c.acknowledged for c in clients),
-        "seconds": round(elapsed, 3),
-        "rate": round(sum(c.acknowledged for c in clients) / elapsed, 1),
+        "acknowledged": acknowledged,
+        "started_at": start,
+        "ended_at": ended,
+        "seconds": round(ended - start, 3),
+        "rate": round(acknowledged / (ended - start), 1),
+        "cpu_seconds": time.process_time(),
     }
 
 
@@ -157,51 +181,40 @@ def main() -> None:
     parser.add_argument("--username", default="")
     parser.add_argument("--password-env", default="BENCH_PASSWORD")
     parser.add_argument(
-        "--logins", help="JSON file: a list of {username, password, client_id, topic}"
+        "--logins", help="JSON file: a list of {username, password, client_id, topic or topics}"
     )
     parser.add_argument("--topic", default="bench")
-    parser.add_argument("--rate", type=float, default=0)
-    parser.add_argument("--seconds", type=float, default=10)
-    parser.add_argument("--count", type=int, default=0)
+    parser.add_argument("--rate", type=float, default=0, help="messages a second; 0: all it can")
+    parser.add_argument("--seconds", type=float, default=10, help="0: until --count is reached")
+    parser.add_argument("--count", type=int, default=0, help="messages at most; 0: any number")
     parser.add_argument("--size", type=int, default=230)
     parser.add_argument("--window", type=int, default=WINDOW)
+    parser.add_argument("--block", type=float, default=BLOCK_SECONDS, help="seconds, with --rate")
     options = parser.parse_args()
+    if not (options.seconds or options.count):
+        parser.error("give --seconds or --count")
     if options.logins:
-        with open(options.logins, encoding="utf-8") as file:  # noqa: PTH123
-            logins = json.load(file)
+        logins = json.loads(Path(options.logins).read_text(encoding="utf-8"))
     else:
-        password = os.environ.get(options.password_env, "")
         logins = [
             {
                 "username": options.username,
-                "password": password,
+                "password": os.environ.get(options.password_env, ""),
                 "client_id": "bench",
                 "topic": options.topic,
             }
         ]
-    clients = [
-        open_client(
-            options.host,
-            options.port,
-            one["client_id"],
-            one["username"],
-            one["password"],
-            one["topic"],
-        )
-        for one in logins
-    ]
-    print(
-        json.dumps(
-            run(
-                clients,
-                rate=options.rate,
-                seconds=options.seconds,
-                count=options.count,
-                size=options.size,
-                window=options.window,
-            )
-        )
+    clients = [open_client(options.host, options.port, one) for one in logins]
+    done = run(
+        clients,
+        rate=options.rate,
+        seconds=options.seconds,
+        count=options.count,
+        size=options.size,
+        window=options.window,
+        block=options.block,
     )
+    print(json.dumps(done))
 
 
 if __name__ == "__main__":

@@ -141,8 +141,7 @@ def _codec(raw: bytes, found: dict[str, float], count: int) -> list[PublishPacke
 
 
 def _plan(planner: Planner, batches: Iterable[list[PublishPacket]], to: list[Plan]) -> None:
-    for packets in batches:
-        to.append(planner.plan(packets, now_ms()))
+    to += [planner.plan(packets, now_ms()) for packets in batches]
 
 
 def _commit(
@@ -178,11 +177,11 @@ def _steps(
     steps: list[tuple[str, Sequence[Any], Callable[[Any], object]]] = [
         ("bare loop", bodies, lambda _: None),
         ("plan: a packet's fields", packets, lambda p: (p.payload, p.packet_id, p.topic)),
-        ("plan: checksum", bodies, lambda body: crc32(body)),
-        ("plan: route", topics, lambda topic: known(topic)),
+        ("plan: checksum", bodies, crc32),
+        ("plan: route", topics, known),
         ("plan: decode", bodies, lambda body: decode(body, at)),
         ("plan: decode: UTF-8 alone", bodies, lambda body: str(body, "utf-8")),
-        ("plan: decode: JSON alone", bodies, lambda body: parse(body)),
+        ("plan: decode: JSON alone", bodies, parse),
         ("plan: fingerprint", bodies, lambda body: xxh3_64_intdigest(body, channel) >> 1),
     ]
     for step, items, work in steps:

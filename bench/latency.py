@@ -1,0 +1,146 @@
+"""From publish to committed: how long until a message cannot be lost any more.
+
+Ingest runs in this process, as ``mooring ingest`` runs it, on a real broker and the real
+database; its sink is wrapped so that the moment after each commit is noted. A message begins
+when the generator makes it (a microsecond written into the payload): its own send buffer and
+the broker count.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from array import array
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import uvloop
+
+from bench.arena import Template, arena, template
+from bench.figures import percentile
+from bench.generator import STAMP
+from bench.load import load
+from mooring.app import App, open_app
+from mooring.ingest.plan import Plan
+from mooring.ingest.service import Ingest
+from mooring.ingest.sink import Committed, Sink
+from mooring.ingest.sinks import open_sink
+from mooring.link.mqtt import MqttLink
+from mooring.run.ingest import SESSION_SECONDS
+from tests.support.postgres import Postgres
+
+__all__ = ["Noting", "delays", "measure"]
+
+RATES = (400, 5000)
+BLOCK = 0.001  # seconds between two writes of the generator: devices do not speak in chorus
+WARM_SECONDS = 1.0  # at the beginning, not counted
+Say = Callable[[str], None]
+
+
+class Noting:
+    """A sink that notes for each message when its commit was over."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self.waits = sink.waits
+        self.taken = array("q")  # microseconds since 1970 at which a message was made
+        self.delays = array("q")  # microseconds from there to its commit
+
+    def versions(self) -> tuple[int, int]:
+        return self._sink.versions()
+
+    def ledger(self, client_id: str) -> list[tuple[int, bytes]]:
+        return self._sink.ledger(client_id)
+
+    def commit(self, plan: Plan, client_id: str, batch: int, forget: int) -> Committed:
+        done = self._sink.commit(plan, client_id, batch, forget)
+        now = time.time_ns() // 1000
+        made = [int(row[7][STAMP]) for row in plan.messages]
+        self.taken.extend(made)
+        self.delays.extend([now - at for at in made])
+        return done
+
+    def close(self) -> None:
+        self._sink.close()
+
+
+def measure(*, seconds: float = 10.0, say: Say = print, postgres: bool = True) -> dict[str, Any]:
+    """Every rate on every database."""
+    found = []
+    with template() as made:
+        found += [_one(made, "sqlite", "", rate, seconds, say) for rate in RATES]
+        if postgres:
+            with Postgres() as server:
+                for rate in RATES:
+                    url = server.create_database()
+                    found.append(_one(made, "postgres", url, rate, seconds, say))
+    return {"seconds": seconds, "runs": found}
+
+
+def delays(taken: Sequence[int], waited: Sequence[int], *, skip_us: int) -> dict[str, float]:
+    """Milliseconds: p50, p90, p99, most; without what was made in the first ``skip_us``.
+
+    Raises:
+        ValueError: nothing is left.
+    """
+    begin = min(taken, default=0) + skip_us
+    kept = sorted(delay for at, delay in zip(taken, waited, strict=True) if at >= begin)
+    shares = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "most": 1.0}
+    return {name: round(percentile(kept, share) / 1000, 3) for name, share in shares.items()}
+
+
+def _one(
+    made: Template, store: str, url: str, rate: float, seconds: float, say: Say
+) -> dict[str, Any]:
+    with arena(made, database_url=url or None) as where, open_app(where.settings) as app:
+        sink = Noting(open_sink(app.settings))
+
+        def generate() -> tuple[int, float]:
+            total = WARM_SECONDS + seconds
+            with load(where, seconds=total, rate=rate, block=BLOCK) as generator:
+                sent = generator.result()
+            return sent.acknowledged, sent.rate
+
+        messages, offered = uvloop.run(_run(app, sink, generate))
+    figures = delays(sink.taken, sink.delays, skip_us=int(WARM_SECONDS * 1e6))
+    say(
+        f"{store} at {offered:,.0f}/s: p50 {figures['p50']:.2f} ms, p99 {figures['p99']:.2f} ms,"
+        f" most {figures['most']:.1f} ms"
+    )
+    return {"store": store, "rate": rate, "offered": offered, "messages": messages, **figures}
+
+
+async def _run(
+    app: App, sink: Noting, generate: Callable[[], tuple[int, float]]
+) -> tuple[int, float]:
+    """Ingest until everything that the generator sent is committed."""
+    stop = asyncio.Event()
+    settings = app.settings
+    link = MqttLink(
+        app.endpoint(settings.ingest_client_id),
+        session_seconds=SESSION_SECONDS,
+        window=settings.ingest_in_flight,
+    )
+    ingest = Ingest(
+        settings=settings,
+        database=app.database,
+        devices=app.devices,
+        catalogue=app.catalogue,
+        link=link,
+        sink=sink,
+    )
+    running = asyncio.create_task(ingest.run(stop))
+    while not link.connected and not running.done():
+        await asyncio.sleep(0.05)
+    if running.done():
+        await running
+    await asyncio.sleep(0.5)  # subscribed
+    sent, offered = await asyncio.to_thread(generate)
+    deadline = time.monotonic() + 60
+    while len(sink.taken) < sent and time.monotonic() < deadline:
+        await asyncio.sleep(0.02)
+    stop.set()
+    await running
+    if len(sink.taken) < sent:
+        raise AssertionError(f"{len(sink.taken)} of {sent} messages were committed.")
+    return sent, offered

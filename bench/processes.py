@@ -1,0 +1,118 @@
+"""What processes have used: CPU time and memory, from ``/proc``.
+
+On systems without it (macOS) these figures are left out; rates and delays are measured anyway.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Usage", "cpu_seconds", "descendants", "ended", "peak_rss", "rss", "state"]
+
+_PROC = Path("/proc")
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def _fields(pid: int) -> list[str] | None:
+    """What stands behind the name in ``/proc/PID/stat``; the name may hold spaces."""
+    try:
+        return (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def ended(pid: int) -> bool:
+    """Whether it has ended, also when nobody has asked for its exit code yet."""
+    if not _PROC.is_dir():
+        return False
+    fields = _fields(pid)
+    return fields is None or fields[0] in "ZX"
+
+
+def state(pid: int) -> str:
+    """One letter: R running, S sleeping, D waiting for a disk, Z ended; empty: gone."""
+    fields = _fields(pid)
+    return fields[0] if fields else ""
+
+
+def descendants(pid: int) -> list[int]:
+    """The process and everything below it."""
+    parents: dict[int, list[int]] = {}
+    for entry in _PROC.iterdir() if _PROC.is_dir() else ():
+        if entry.name.isdigit():
+            fields = _fields(int(entry.name))
+            if fields is not None:
+                parents.setdefault(int(fields[1]), []).append(int(entry.name))
+    found, pending = [], [pid]
+    while pending:
+        one = pending.pop()
+        found.append(one)
+        pending += parents.get(one, [])
+    return found
+
+
+def cpu_seconds(pid: int) -> float | None:
+    """CPU time of a process, of those below it, and of those below it that have ended."""
+    if not _PROC.is_dir():
+        return None
+    ticks = 0
+    for one in descendants(pid):
+        fields = _fields(one)
+        if fields is not None:
+            ticks += sum(map(int, fields[11:15]))
+    return ticks / _TICKS
+
+
+def rss(pid: int) -> int | None:
+    """Bytes in memory now; shared ones count in each process that has them."""
+    try:
+        return int((_PROC / str(pid) / "statm").read_text().split()[1]) * _PAGE
+    except (FileNotFoundError, ProcessLookupError, IndexError):
+        return None
+
+
+def peak_rss(pid: int) -> int | None:
+    """The most bytes it has had in memory."""
+    try:
+        text = (_PROC / str(pid) / "status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    for line in text.splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
+@dataclass(slots=True)
+class Usage:
+    """CPU time of some processes over a while.
+
+    Args:
+        pids: name → process; several names may not share one.
+    """
+
+    pids: dict[str, int]
+    _before: dict[str, float | None] | None = None
+
+    def begin(self) -> None:
+        self._before = self._now()
+
+    def so_far(self) -> dict[str, float | None]:
+        """Name → CPU seconds since ``begin``."""
+        assert self._before is not None
+        now = self._now()
+        found: dict[str, float | None] = {}
+        for name, after in now.items():
+            before = self._before[name]
+            found[name] = None if after is None or before is None else after - before
+        return found
+
+    def peaks(self, names: Iterable[str]) -> dict[str, int | None]:
+        return {name: peak_rss(self.pids[name]) for name in names}
+
+    def _now(self) -> dict[str, float | None]:
+        return {name: cpu_seconds(pid) for name, pid in self.pids.items()}
