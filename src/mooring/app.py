@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mooring import settings as settings_module
 from mooring.access.instance import Instance, open_instance
+from mooring.broker.password_lines import CANARY_USERNAME
 from mooring.broker.service import BrokerUsers
 from mooring.bulk.service import Bulk
 from mooring.claims.service import Claims
@@ -57,8 +58,12 @@ class App:
     @property
     def broker_users(self) -> BrokerUsers:
         """Logins of the broker that are no devices."""
-        own = self.settings.broker_username
-        return BrokerUsers(self.database, self.instance, (own, own.replace(":", ".")))
+        return BrokerUsers(self.database, self.instance, self.service_names)
+
+    @property
+    def service_names(self) -> tuple[str, ...]:
+        """The platform's own usernames, one for each authority."""
+        return _service_names(self.settings)
 
     @property
     def charts(self) -> Charts:
@@ -133,6 +138,11 @@ class App:
         )
 
 
+def _service_names(settings: Settings) -> tuple[str, ...]:
+    # The first colon of a line in a password file ends the name, so none can hold one.
+    return (settings.broker_username, settings.broker_username.replace(":", "."))
+
+
 @contextmanager
 def open_app(
     settings: Settings | None = None,
@@ -165,7 +175,13 @@ def open_app(
             database=database,
             instance=instance,
             catalogue=catalogue,
-            devices=Devices(database, catalogue, instance, settings.recover_days),
+            devices=Devices(
+                database,
+                catalogue,
+                instance,
+                settings.recover_days,
+                frozenset({*_service_names(settings), CANARY_USERNAME}),
+            ),
             telemetry=Telemetry(database, catalogue),
             people=People(database, instance, settings),
         )

@@ -59,6 +59,8 @@ class DynsecAuthority:
         restart: stops and starts the broker and returns when it answers; ``None`` when the
             broker does not run or somebody else will start it.
         keep: usernames of others, never reported, changed or removed.
+        former: names the service had with another authority. Nobody can log in with them, but
+            a session the broker keeps for one is still given messages until we come back.
         beside: the password file the broker reads beside the plugin; with it a verifier comes
             into force without its password and without a restart.
     """
@@ -72,6 +74,7 @@ class DynsecAuthority:
         restart: Callable[[], Awaitable[None]] | None = None,
         keep: Iterable[str] = (),
         beside: SideFile | None = None,
+        former: Iterable[str] = (),
     ) -> None:
         self._endpoint = endpoint
         self._service = service
@@ -79,7 +82,8 @@ class DynsecAuthority:
         self._restart = restart
         self._beside = beside
         self._keep = frozenset(keep)
-        self._reserved = self._keep | {service.username}
+        self._former = frozenset(former) - {service.username}
+        self._reserved = self._keep | self._former | {service.username}
         self._connection: Connection | None = None
         self._sequence = 0
         # Two processes may ask at once: their answers must not be mixed up.
@@ -404,9 +408,12 @@ class DynsecAuthority:
 
     def _kept(self) -> dynsec_file.Foreign:
         text = self._read() if self._keep else None
-        if text is None:
-            return dynsec_file.Foreign()
-        return dynsec_file.foreign(text.decode(), self._keep)
+        others = dynsec_file.Foreign()
+        if text is not None:
+            others = dynsec_file.foreign(text.decode(), self._keep)
+        return replace(
+            others, clients=(*others.clients, *map(dynsec_file.former_service, self._former))
+        )
 
     def _read(self) -> bytes | None:
         if self._file is None:

@@ -28,6 +28,7 @@ __all__ = [
     "Foreign",
     "acls_of",
     "foreign",
+    "former_service",
     "parse",
     "passwords",
     "render",
@@ -256,6 +257,11 @@ def foreign(text: str, usernames: Iterable[str]) -> Foreign:
         tuple(r for r in _items(document, "roles") if r.get("rolename") in roles),
         tuple(groups),
     )
+
+
+def former_service(username: str) -> dict[str, Any]:
+    """A client nobody can log in as, with the rights of the service's sessions."""
+    return {"username": username, "textname": MARK, "roles": [{"rolename": SERVICE_ROLES[0]}]}
 
 
 def _client(account: Account, roles: Iterable[str]) -> dict[str, Any]:

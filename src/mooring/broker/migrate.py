@@ -11,8 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mooring.broker.password_file import CANARY_USERNAME
-from mooring.broker.password_lines import check_username
+from mooring.broker.password_lines import CANARY_USERNAME, check_username
 from mooring.broker.protocol import Account
 from mooring.errors import Conflict, Invalid
 
@@ -50,15 +49,15 @@ class Plan:
     obstacles: tuple[Obstacle, ...]
 
 
-def plan(accounts: Iterable[Account], to: Mode, *, service: str) -> Plan:
+def plan(accounts: Iterable[Account], to: Mode, *, service: Iterable[str]) -> Plan:
     """Looks at every account.
 
     Args:
         accounts: as the database has them.
-        service: the platform's own username on the target.
+        service: the platform's own usernames.
     """
     every = tuple(accounts)
-    reserved = {service, CANARY_USERNAME}
+    reserved = {*service, CANARY_USERNAME}
     obstacles = []
     for account in every:
         why = _obstacle(account, to, reserved)

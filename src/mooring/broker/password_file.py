@@ -21,13 +21,12 @@ from mooring.access import verifiers
 from mooring.broker import access_list, password_lines
 from mooring.broker.connection import Connection, Endpoint
 from mooring.broker.files import write_atomically
+from mooring.broker.password_lines import CANARY_USERNAME
 from mooring.broker.protocol import Account, Applied, Difference, DifferenceKind, Rights
 from mooring.broker.reload import Reload
 from mooring.errors import BrokerUnavailable, Unavailable
 
 __all__ = ["CANARY_USERNAME", "PasswordFileAuthority"]
-
-CANARY_USERNAME = "mooring.reload"
 
 DEBOUNCE_SECONDS = 2.0
 
@@ -62,6 +61,9 @@ class PasswordFileAuthority:
             through, so changes count as in force once the broker was told.
         debounce: seconds between two reloads, at least.
         keep: usernames of others, never reported, changed or removed.
+        former: names the service had with another authority. They have no password, so nobody
+            can log in with them, but a session the broker keeps for one is still given
+            messages until we come back.
         written: what the files hold and the broker has read, where the caller knows that:
             it wrote them itself and then started the broker.
 
@@ -80,6 +82,7 @@ class PasswordFileAuthority:
         debounce: float = DEBOUNCE_SECONDS,
         keep: Iterable[str] = (),
         written: Iterable[Account] | None = None,
+        former: Iterable[str] = (),
     ) -> None:
         password_lines.check_username(service.username)
         self._passwords = passwords
@@ -89,7 +92,8 @@ class PasswordFileAuthority:
         self._endpoint = endpoint
         self._debounce = debounce
         self._keep = frozenset(keep) - {service.username, CANARY_USERNAME}
-        self._ours = frozenset({service.username, CANARY_USERNAME})
+        self._former = frozenset(former) - {service.username}
+        self._ours = frozenset({service.username, CANARY_USERNAME}) | self._former
         self._waiting: list[_Change] = []
         self._hurry = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
@@ -310,6 +314,7 @@ class PasswordFileAuthority:
         factored = access_list.factor(accounts.values())
         # Patterns hold for these, too, but for nothing that is anybody else's.
         own = {a.username: a.rights for a in (self._service, *kept)}
+        own |= dict.fromkeys(self._former, self._service.rights)
         access = access_list.render(
             access_list.AccessList(factored.patterns, {**factored.users, **own})
         )

@@ -11,7 +11,10 @@ from collections.abc import Mapping
 from mooring.access import verifiers
 from mooring.errors import Invalid
 
-__all__ = ["check_username", "parse", "render"]
+__all__ = ["CANARY_USERNAME", "check_username", "parse", "render"]
+
+CANARY_USERNAME = "mooring.reload"
+"""An account without rights whose newest password tells that a reload is through."""
 
 MAX_USERNAME = 65_535
 """MQTT's own limit for a string, in bytes. [MQTT-1.5.4]"""

@@ -19,12 +19,12 @@ from mooring.access import verifiers
 from mooring.broker import password_lines
 from mooring.broker.connection import Connection, Endpoint
 from mooring.broker.files import write_atomically
+from mooring.broker.password_lines import CANARY_USERNAME
 from mooring.broker.reload import Reload
 from mooring.errors import BrokerUnavailable, Unavailable
 
 __all__ = ["SideFile"]
 
-CANARY_USERNAME = "mooring.reload"
 CONFIRM_SECONDS = 30.0
 FIRST_LOOK_SECONDS = 0.11  # 2.0 looks for signals at least every 0.1 s
 

@@ -42,6 +42,7 @@ class Devices:
         database: where they are.
         catalogue: the dialects they speak.
         instance: seals a password on its way to the broker.
+        reserved: usernames no device may have: the platform's own.
         recover_days: how long a removed device's password is told that it was removed.
     """
 
@@ -49,6 +50,7 @@ class Devices:
     catalogue: Catalogue
     instance: Instance
     recover_days: int = 30
+    reserved: frozenset[str] = frozenset()
 
     # ------------------------------------------------------------------ changing
 
@@ -309,6 +311,12 @@ class Devices:
             created_at=now_ms(),
             groups=tuple(dict.fromkeys(new.groups)),
         )
+        if device.username in self.reserved:
+            raise Invalid(
+                f"The username {device.username} is the platform's own.",
+                hint="Choose another name.",
+                code="invalid_id",
+            )
         return device, _scope(dialect, new.tenant), mac_key
 
     def _taken(self, device: Device, exc: IntegrityError) -> Conflict:

@@ -247,6 +247,7 @@ def build_authority(
             file=files.dynsec if managed else None,
             restart=restart,
             beside=beside if managed else None,
+            former=app.service_names,
         )
     reload: Reload | None = None
     if running:
@@ -263,4 +264,5 @@ def build_authority(
         endpoint=service_endpoint(app) if running else None,
         debounce=settings.reload_debounce_seconds,
         written=written,
+        former=app.service_names,
     )

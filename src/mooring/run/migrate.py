@@ -39,7 +39,7 @@ def with_mode(app: App, mode: Mode) -> App:
 
 def planned(app: App, to: Mode) -> Plan:
     """What the database has, looked at for the target."""
-    return plan(app.devices.accounts(), to, service=with_mode(app, to).endpoint("").username)
+    return plan(app.devices.accounts(), to, service=app.service_names)
 
 
 async def rehearse(app: App, to: Mode, told: Callable[[int], None]) -> Proof:

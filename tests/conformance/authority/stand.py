@@ -91,6 +91,10 @@ class Stand:
         except BrokerUnavailable as exc:
             assert exc.slug == "broker_refused"
 
+    def with_former(self, name: str) -> Authority:
+        """The authority of a service that had another name before."""
+        raise NotImplementedError
+
     def lose_the_accounts(self) -> None:
         """Make the file as it is when nothing but Mooring's own account is known."""
         raise NotImplementedError
@@ -132,6 +136,16 @@ class DynsecStand(Stand):
             self.endpoint, self.service, file=self.file, restart=self.process.restart
         )
 
+    def with_former(self, name: str) -> Authority:
+        self.authority = self.dynsec = DynsecAuthority(
+            self.endpoint,
+            self.service,
+            file=self.file,
+            restart=self.process.restart,
+            former=[name],
+        )
+        return self.authority
+
     def lose_the_accounts(self) -> None:
         self.file.write_text(dynsec_file.render([], self.service))
 
@@ -155,6 +169,18 @@ class PasswordFileStand(Stand):
             endpoint=self.endpoint,
             debounce=0.05,
         )
+
+    def with_former(self, name: str) -> Authority:
+        self.authority = self.files = PasswordFileAuthority(
+            self.file,
+            self.acl,
+            self.service,
+            reload=self.reload,
+            endpoint=self.endpoint,
+            debounce=0.05,
+            former=[name],
+        )
+        return self.authority
 
     def lose_the_accounts(self) -> None:
         self.file.write_text("")

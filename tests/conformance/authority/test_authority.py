@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+import pytest
+
 from mooring.access import verifiers
+from mooring.broker.connection import Connection, Endpoint
 from mooring.broker.protocol import Account, Difference, DifferenceKind, Rights
+from mooring.errors import BrokerUnavailable
 from tests.conformance.authority.stand import Stand, alive, ends, publish, received
 
 
@@ -333,5 +337,26 @@ def test_a_verifier_with_more_iterations(stand: Stand) -> None:
         await stand.authority.replace([strong])
         assert not await stand.refused("strong", "secret")
         assert await stand.authority.compare([strong]) == []
+
+    stand.run(body)
+
+
+def test_a_former_name_of_the_service_lets_nobody_in(stand: Stand) -> None:
+    """After a move the broker keeps the session of our old name until we come back."""
+
+    async def body() -> None:
+        lamp = stand.device("lamp")
+        authority = stand.with_former("service:old")
+        await authority.replace([lamp])
+        assert await authority.compare([lamp]) == []
+        assert await authority.usernames() == {"lamp"}
+        assert await stand.refused("service:old", "anything")
+        for nothing in ("", None):
+            with pytest.raises(BrokerUnavailable, match="refuses service:old"):
+                await Connection.open(
+                    Endpoint(port=stand.port, username="service:old", password=nothing)
+                )
+        await authority.remove(["service:old"])
+        assert await authority.compare([lamp]) == []
 
     stand.run(body)

@@ -141,7 +141,14 @@ def test_a_deleted_file_is_written_again(dynsec: DynsecStand) -> None:
     async def body() -> None:
         [lamp] = await dynsec.put(dynsec.device("lamp"))
         dynsec.file.unlink()
-        assert await dynsec.authority.compare([lamp]) == []  # as far as can be known
+        lost = await dynsec.authority.compare([lamp])
+        assert [d.kind for d in lost] == [DifferenceKind.STALE]
+        assert dynsec.authority.only_by_replace([lamp], lost) == ()
+        session = await dynsec.connect("lamp")
+        assert not (await dynsec.authority.put([lamp])).needs_replace
+        assert await dynsec.authority.compare([lamp]) == []
+        assert await alive(session)
+        dynsec.file.unlink()
         [other] = await dynsec.put(dynsec.device("other"))
         assert await dynsec.authority.compare([lamp, other]) == []
         names = {c["username"] for c in json.loads(dynsec.file.read_text())["clients"]}

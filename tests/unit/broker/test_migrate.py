@@ -6,7 +6,7 @@ import pytest
 
 from mooring.access import verifiers
 from mooring.broker.migrate import Mode, plan, require
-from mooring.broker.password_file import CANARY_USERNAME
+from mooring.broker.password_lines import CANARY_USERNAME
 from mooring.broker.protocol import Account, Rights
 from mooring.errors import Conflict
 
@@ -31,7 +31,7 @@ def account(username: str, *topics: str) -> Account:
     ],
 )
 def test_obstacles(one: Account, to: Mode, word: str) -> None:
-    found = plan([account("other"), one], to, service="service.mooring")
+    found = plan([account("other"), one], to, service=["service:mooring", "service.mooring"])
     assert len(found.accounts) == 2
     if not word:
         assert found.obstacles == ()
@@ -46,7 +46,7 @@ def test_obstacles(one: Account, to: Mode, word: str) -> None:
 
 
 def test_many_obstacles_are_counted_and_not_all_written_out() -> None:
-    found = plan([account(f"d:{n}") for n in range(50)], Mode.PASSWORD_FILE, service="s")
+    found = plan([account(f"d:{n}") for n in range(50)], Mode.PASSWORD_FILE, service=["s"])
     with pytest.raises(Conflict, match=r"50 of 50 accounts .* There are 45 more\.") as refused:
         require(found)
     assert len(refused.value.context["usernames"]) == 50
