@@ -49,6 +49,17 @@ def test_birth_readings_and_goodbye(broker: Mosquitto, platform: Platform, tmp_p
     assert retained == [(True, False)]
 
 
+def test_drained_means_also_what_was_published_without_waiting(
+    broker: Mosquitto, platform: Platform, tmp_path: Path
+) -> None:
+    with device_on(broker, tmp_path) as device:
+        assert device.wait_connected(10)
+        for i in range(200):
+            device.publish({"x": i}, wait=False)
+        assert device.wait_drained(20)
+        assert len(platform.stored) == 200
+
+
 def test_a_reading_leaves_only_on_a_receipt(
     broker: Mosquitto, platform: Platform, tmp_path: Path
 ) -> None:

@@ -69,7 +69,7 @@ class Proxy:
         self.connections = 0
         self._target = target
         self._pairs: set[_Pair] = set()
-        self._refusing = 0
+        self._refused_until = 0.0
         self._late = 0.0
         self._loop = asyncio.new_event_loop()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -89,6 +89,10 @@ class Proxy:
             seconds: how long a hole, slowness or refusal lasts.
         """
         return self._ask(lambda: self._cut(kind, seconds))
+
+    def welcome(self) -> None:
+        """Ends every refusal now."""
+        self._ask(self._welcome_all)
 
     def __enter__(self) -> Proxy:
         self._thread.start()
@@ -131,7 +135,7 @@ class Proxy:
 
     async def _serve(self, reader: asyncio.StreamReader, near: asyncio.StreamWriter) -> None:
         self.connections += 1
-        if self._refusing:
+        if self._loop.time() < self._refused_until:
             _Pair(near, near).reset()
             return
         try:
@@ -173,9 +177,8 @@ class Proxy:
             self._late = seconds / 4
             self._loop.call_later(seconds, self._in_time, pairs)
         elif kind is Cut.REFUSE:
-            self._refusing += 1
+            self._refused_until = max(self._refused_until, self._loop.time() + seconds)
             self._reset(pairs)
-            self._loop.call_later(seconds, self._welcome)
         elif kind is Cut.RESET:
             self._reset(pairs)
         else:
@@ -205,5 +208,6 @@ class Proxy:
         self._late = 0.0
         self._reset(pairs)
 
-    def _welcome(self) -> None:
-        self._refusing -= 1
+    def _welcome_all(self) -> int:
+        self._refused_until = 0.0
+        return 0

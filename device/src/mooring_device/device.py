@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -18,7 +19,7 @@ from mooring_device.configs import Configs
 from mooring_device.credentials import NATIVE, Credentials, Tls
 from mooring_device.download import fetcher_for
 from mooring_device.environment import credentials_from
-from mooring_device.errors import InvalidSetting
+from mooring_device.errors import InvalidSetting, StoreUnavailable
 from mooring_device.firmware import Firmware, Updates
 from mooring_device.http import Api
 from mooring_device.identity import hardware_id as own_hardware_id
@@ -317,8 +318,14 @@ class Device:
         return self._runner.up.wait(timeout)
 
     def wait_drained(self, timeout: float) -> bool:
-        """Wait until the queue is empty; false when ``timeout`` seconds pass first."""
+        """Wait until everything published so far is delivered; false when ``timeout`` seconds
+        pass first.
+
+        Raises:
+            StoreUnavailable: the store cannot be written.
+        """
         deadline = time.monotonic() + timeout
+        self._store.flush()  # what was published without waiting may not be in the queue yet
         while self._store.held:
             if time.monotonic() >= deadline or self._runner.done.is_set():
                 return False
@@ -359,7 +366,8 @@ class Device:
         self._closed = True
         if self._started:
             if not self._runner.done.is_set():
-                self.wait_drained(self.options.linger)
+                with contextlib.suppress(StoreUnavailable):  # was told when it happened
+                    self.wait_drained(self.options.linger)
             self._updates.close(timeout=5.0)
         self._worker.close(timeout=5.0)
         if self._started:
