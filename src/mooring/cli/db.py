@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from mooring.cli.frame import Session, command, is_on_disk, noun
+from mooring.errors import Invalid, NotFound
 
 if TYPE_CHECKING:
     from mooring.store.engine import Database
 
 __all__ = ["app"]
 
-app = noun("The database's schema.")
+app = noun("The database: its schema, and moving to another one.")
+
+_PASSWORD = re.compile(r"://[^/@]*:[^/@]+@|[?&]password=")
 
 
 @command(app, "migrate")
@@ -63,6 +69,78 @@ def status(session: Session) -> int:
         session.out.say(f"  {step.revision}  {step.title}")
     session.out.note("`mooring db migrate` runs them.")
     return 1
+
+
+@command(app, "copy")
+def copy(
+    session: Session,
+    *,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to",
+            help="URL of an empty PostgreSQL database, without a password.",
+        ),
+    ] = None,
+) -> None:
+    """Move everything from SQLite to PostgreSQL; stop `mooring up` first.
+
+    A URL with a password goes into the variable MOORING_COPY_TO, or the password into
+    ~/.pgpass: what stands on a command line can be read by others.
+    """
+    from mooring.store.copy import copy_database, count_rows  # noqa: PLC0415 - start-up time
+    from mooring.store.engine import open_database  # noqa: PLC0415
+
+    settings, _ = session.settings()
+    if is_on_disk(settings) and not settings.sqlite_path.exists():
+        raise NotFound(
+            f"There is no Mooring in {settings.data_dir} to copy.",
+            hint="Say where it is: --data-dir or MOORING_DATA_DIR.",
+            code="not_set_up",
+        )
+    with _database(session) as source:
+        target = open_database(_target(to))
+        try:
+            # Each row is written and then read back.
+            with session.out.progress("Copying", 2 * count_rows(source)) as report:
+                copied = copy_database(source, target, report)
+        finally:
+            target.close()
+    if session.out.as_json:
+        session.out.document(
+            [{"table": c.table, "rows": c.rows, "checksum": f"{c.checksum:016x}"} for c in copied]
+        )
+        return
+    session.out.table(
+        ["table", "rows", "checksum"],
+        [(c.table, c.rows, f"{c.checksum:016x}") for c in copied],
+        right=["rows"],
+    )
+    session.out.note(
+        "Both databases hold the same. Now set MOORING_DATABASE_URL (or database_url in "
+        "mooring.toml) to the new one, start `mooring up`, and put mooring.db away."
+    )
+
+
+def _target(to: str | None) -> str:
+    """The URL to copy to, from the command line or the environment."""
+    import os  # noqa: PLC0415 - start-up time
+
+    if to is None:
+        to = os.environ.get("MOORING_COPY_TO", "")
+        if not to:
+            raise Invalid(
+                "It was not said where to copy to.",
+                hint="Give --to postgresql://user@host/name, or set MOORING_COPY_TO.",
+            )
+    elif _PASSWORD.search(to):
+        raise Invalid(
+            "The URL holds a password, which others on this machine can read in the list of "
+            "processes.",
+            hint="Set MOORING_COPY_TO to the URL, or keep the password in ~/.pgpass.",
+            code="password_on_command_line",
+        )
+    return to
 
 
 @contextmanager

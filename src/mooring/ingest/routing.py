@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from mooring.devices.model import Device
 from mooring.dialects import Catalogue, Router, normal_mac
+from mooring.dialects.ids import MAX_WORD_BYTES
 from mooring.dialects.match import Match
 from mooring.dialects.model import Attribute, Channel, Dialect, Kind
 from mooring.dialects.payload import Decoder, PayloadLimits, compile_decoder
@@ -149,6 +150,9 @@ class RouteTable:
         if name is None:
             return Unroutable("no_device", "The topic does not say which device sent it.")
         tenant = first.values.get(Attribute.TENANT, "default")
+        if max(len(name.encode()), len(tenant.encode())) > MAX_WORD_BYTES:
+            # Nobody can be called that; it is not listed as a stranger to be let in.
+            return Unroutable("unknown_device", "The topic names what no device can be called.")
         return Unroutable(
             "unknown_device",
             f"There is no device {name} of the dialect {first.dialect.name}"

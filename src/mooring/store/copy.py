@@ -20,7 +20,7 @@ from xxhash import xxh3_64_intdigest
 
 from mooring.errors import Conflict, DatabaseUnavailable, Internal, Invalid
 from mooring.store import migrate, partitions
-from mooring.store.engine import Database, now_ms
+from mooring.store.engine import Database, now_ms, unhurried
 from mooring.store.processes import STALE_MS
 from mooring.store.schema import declared_for, leases, messages, metadata, processes
 
@@ -69,6 +69,7 @@ def copy_database(
     with source.write() as reading, target.write() as writing:
         _require_stopped(reading)
         _require_empty(writing)
+        unhurried(writing)
         _make_room(reading, writing)
         done = 0
         copied = []
@@ -164,7 +165,7 @@ def _make_room(source: Connection, target: Connection) -> None:
     first = source.execute(sa.select(sa.func.min(messages.c.received_at))).scalar()
     partitions.lay_floor(target, now_ms() if first is None else first)
     week = (messages.c.ts - partitions.MONDAY_MS) // partitions.WEEK_MS
-    weeks = source.execute(sa.select(week.distinct())).scalars()
+    weeks = source.execute(sa.select(week).distinct()).scalars()
     times = [number * partitions.WEEK_MS + partitions.MONDAY_MS for number in weeks]
     partitions.create(target, [*times, *partitions.ahead(now_ms())])
 

@@ -17,12 +17,20 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from mooring.errors import DatabaseUnavailable, InvalidSetting
 
-__all__ = ["Database", "now_ms", "open_database", "sqlite_pragmas"]
+__all__ = ["Database", "now_ms", "open_database", "sqlite_pragmas", "unhurried"]
 
-LOCK_WAIT_SECONDS = 30.0
+LOCK_WAIT_SECONDS = 30
+
+# PostgreSQL. Three processes of an installation stay well below a server's 100 connections.
+POOL_SIZE, POOL_OVERFLOW = 5, 15
+POOL_WAIT_SECONDS = 10  # for a free one
+CONNECT_SECONDS = 5
+STATEMENT_SECONDS = 60  # no request and no job needs one that long; see ``unhurried``
+IDLE_SECONDS = 600  # a transaction whose client is silent: a slow reader of an export
 
 
 def now_ms() -> int:
@@ -72,6 +80,10 @@ class Database:
 def _translated() -> Iterator[None]:
     try:
         yield
+    except PoolTimeout as exc:
+        raise DatabaseUnavailable(
+            "All connections to the database are in use.", hint="Try again in a moment."
+        ) from exc
     except (OperationalError, InterfaceError) as exc:
         raise DatabaseUnavailable(
             f"The database does not work: {str(exc.orig).strip()}.",
@@ -123,14 +135,45 @@ def open_database(url: str, *, synchronous: str = "FULL") -> Database:
         )
     if parsed.get_backend_name() == "sqlite":
         return Database(_sqlite(parsed, synchronous))
+    return Database(_postgres(parsed))
+
+
+def _postgres(url: sa.URL) -> Engine:
     engine = sa.create_engine(
-        parsed,
-        pool_pre_ping=True,
-        pool_size=8,
-        max_overflow=16,
-        connect_args={"connect_timeout": 5},
+        url,
+        pool_size=POOL_SIZE,
+        max_overflow=POOL_OVERFLOW,
+        pool_timeout=POOL_WAIT_SECONDS,
+        pool_use_lifo=True,  # those not needed stay idle
+        pool_pre_ping=True,  # a restarted server is not an error of the next request
+        connect_args={
+            "connect_timeout": CONNECT_SECONDS,
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+        },
     )
-    return Database(engine)
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        # Committed at once: the settings must outlive a first transaction that is rolled back.
+        connection.autocommit = True
+        connection.execute(
+            "SELECT set_config('statement_timeout', %s, false),"
+            " set_config('lock_timeout', %s, false),"
+            " set_config('idle_in_transaction_session_timeout', %s, false)",
+            [f"{seconds}s" for seconds in (STATEMENT_SECONDS, LOCK_WAIT_SECONDS, IDLE_SECONDS)],
+        )
+        connection.autocommit = False
+
+    return engine
+
+
+def unhurried(connection: Connection) -> None:
+    """Takes the limit on the length of a statement away, until the transaction ends: for what
+    goes through whole tables on purpose."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
 
 
 def _sqlite(url: sa.URL, synchronous: str) -> Engine:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from mooring.errors import Conflict, InvalidSetting
-from mooring.store.engine import Database
+from mooring.store.engine import Database, unhurried
 from mooring.store.partitions import is_partition
 from mooring.store.schema import declared_for
 
@@ -121,6 +121,7 @@ def upgrade(database: Database) -> list[Step]:
         with database.write() as connection:
             if not database.is_sqlite:  # SQLite has one writer anyway
                 _check_server(connection)
+                unhurried(connection)
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK_NUMBER})")
             config.attributes["connection"] = connection
             command.upgrade(config, "head")

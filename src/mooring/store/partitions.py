@@ -27,7 +27,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from mooring.store.engine import Database, now_ms
+from mooring.store.engine import Database, now_ms, unhurried
 
 __all__ = [
     "AHEAD_WEEKS",
@@ -178,6 +178,7 @@ def drop_before(database: Database, cutoff_ms: int) -> list[str]:
         return []
     gone = []
     with database.write() as connection:
+        unhurried(connection)
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_WAIT}'")
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK_NUMBER})")
         there = listed(connection)

@@ -129,6 +129,17 @@ def test_what_belongs_to_nobody_is_kept_with_its_reason(
     assert len(plan.packets) == 2
 
 
+@pytest.mark.parametrize(
+    "topic",
+    [f"smarthome/1/{'x' * 129}/telemetry", f"smarthome/{'ü' * 65}/ESP32_001/telemetry"],
+    ids=["name", "tenant"],
+)
+def test_a_name_that_nobody_can_have_is_no_stranger(topic: str) -> None:
+    plan = planner().plan([message(topic, {"a": 1})], NOW)
+    assert plan.strangers == {}
+    assert [(d.reason, d.tenant, d.topic) for d in plan.dead] == [("unknown_device", None, topic)]
+
+
 def test_a_mac_address_finds_its_device_however_it_is_written() -> None:
     plan = planner().plan([message("tenant/acme/device/aabbccddee01/alert", {"alert": "x"})], NOW)
     assert [row[0] for row in plan.messages] == [2]

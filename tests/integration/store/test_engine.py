@@ -1,0 +1,98 @@
+"""How connections behave: limits, and errors in Mooring's own words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+
+from mooring.errors import DatabaseUnavailable, InvalidSetting
+from mooring.store import engine
+from mooring.store.engine import Database, open_database, unhurried
+from mooring.store.schema import counters
+from tests.support.ports import free_port
+
+
+@pytest.fixture
+def short(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    """PostgreSQL with little patience and few connections."""
+    monkeypatch.setattr(engine, "STATEMENT_SECONDS", 1)
+    monkeypatch.setattr(engine, "POOL_WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(engine, "POOL_SIZE", 1)
+    monkeypatch.setattr(engine, "POOL_OVERFLOW", 0)
+    opened = open_database(database_url)
+    yield opened
+    opened.close()
+
+
+def test_a_transaction_is_all_or_nothing(database: Database) -> None:
+    with database.write() as connection:
+        connection.execute(sa.insert(counters).values(name="a", value=1))
+    with pytest.raises(LookupError), database.write() as connection:
+        connection.execute(sa.insert(counters).values(name="b", value=1))
+        raise LookupError
+    with database.read() as connection:
+        assert connection.execute(sa.select(counters.c.name)).scalars().all() == ["a"]
+
+
+def test_an_endless_statement_ends(short: Database) -> None:
+    with pytest.raises(DatabaseUnavailable, match="statement timeout"), short.read() as connection:
+        connection.exec_driver_sql("SELECT pg_sleep(30)")
+    with short.write() as connection:
+        unhurried(connection)
+        assert connection.exec_driver_sql("SHOW statement_timeout").scalar_one() == "0"
+    with short.read() as connection:
+        assert connection.exec_driver_sql("SHOW statement_timeout").scalar_one() == "1s"
+
+
+def test_all_connections_in_use(short: Database) -> None:
+    with (
+        short.read(),
+        pytest.raises(DatabaseUnavailable, match="in use"),
+        short.read(),
+    ):
+        pass
+
+
+def test_a_lost_connection_is_replaced(short: Database, database_url: str) -> None:
+    def mine() -> int:
+        with short.read() as connection:
+            return int(connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
+
+    first = mine()
+    assert mine() == first
+    with psycopg.connect(database_url, autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", (first,))
+        assert mine() != first
+        with pytest.raises(DatabaseUnavailable), short.read() as connection:
+            other.execute("SELECT pg_terminate_backend(%s, 5000)", (mine_in(connection),))
+            connection.exec_driver_sql("SELECT 1")
+    assert mine()
+
+
+def mine_in(connection: sa.Connection) -> int:
+    return int(connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
+
+
+def test_nobody_there() -> None:
+    database = open_database(f"postgresql://nobody:secret@127.0.0.1:{free_port()}/none")
+    with pytest.raises(DatabaseUnavailable) as caught, database.read():
+        pass
+    assert "secret" not in str(caught.value)
+    database.close()
+
+
+@pytest.mark.parametrize("url", ["mysql://h/d", "nonsense"])
+def test_other_urls(url: str) -> None:
+    with pytest.raises(InvalidSetting):
+        open_database(url)
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
+def test_schemes(scheme: str, database_url: str) -> None:
+    database = open_database(database_url.replace("postgresql", scheme, 1))
+    with database.read() as connection:
+        assert connection.exec_driver_sql("SELECT 1").scalar_one() == 1
+    database.close()
