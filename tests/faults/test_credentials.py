@@ -24,6 +24,7 @@ from mooring.access import store as access
 from mooring.access import verifiers
 from mooring.access.actor import SYSTEM
 from mooring.access.waiting import wait_applied
+from mooring.app import App
 from mooring.claims.model import NewClaim
 from mooring.credentials import store as passwords
 from mooring.devices.model import Credentials, NewDevice
@@ -170,7 +171,8 @@ def test_nobody_is_stranded(case: Case, stages: Callable[[str], Stage], table: T
 def claim(stage: Stage, case: Case) -> str:
     number = next(_numbers)
     mac = f"02:00:00:00:{number // 256:02x}:{number % 256:02x}"
-    code = stage.app.claims.new(SYSTEM, NewClaim("keeper", "t", f"Kitchen {number}")).code
+    wanted = NewClaim("keeper", "t", f"Kitchen {number}")
+    code = patiently(lambda: stage.app.claims.new(SYSTEM, wanted)).code
     stage.points.arm(case.step, case.fault)
     began = time.monotonic()
     credentials, asked = ask(
@@ -248,7 +250,7 @@ def lock_out(stage: Stage, case: Case) -> str:
         assert not device.connected
         assert stage.points.fired
         stage.points.disarm()
-        stage.app.devices.set_enabled(SYSTEM, username, enabled=True)
+        patiently(lambda: stage.app.devices.set_enabled(SYSTEM, username, enabled=True))
         wait_until(lambda: device.connected, "the device to come back", timeout=AGREE_SECONDS)
     finally:
         device.stop()
@@ -352,7 +354,7 @@ def connected_device(stage: Stage, firmware: type[Device], *, colons: bool = Fal
         mac = ":".join(mac[place : place + 2] for place in range(0, 12, 2))
     dialect = "keeper" if firmware is KeepsBoth else "mousetrap"
     new = NewDevice(f"d{number}", dialect, "t", mac=None if firmware is KeepsBoth else mac)
-    credentials, changes = stage.app.devices.add(SYSTEM, new)
+    credentials, changes = patiently(lambda: stage.app.devices.add(SYSTEM, new))
     assert wait_applied(stage.app.database, changes, 20)
     device = device_of(stage, firmware, credentials)
     wait_until(lambda: device.connected, "the device to connect")
@@ -360,14 +362,19 @@ def connected_device(stage: Stage, firmware: type[Device], *, colons: bool = Fal
     return device
 
 
-def begin_rotation(stage: Stage, device: Device) -> str:
+def patiently(call: Callable[[], Any]) -> Any:
+    """The stage is set while others write; the database waits for no one here."""
     while True:
         try:
-            known = stage.app.devices.get(SYSTEM, device._username)
-            rotation = stage.app.rotations.start(SYSTEM, known).rotation.id
-            break
-        except MooringError:
+            return call()
+        except MooringError as exc:
+            assert exc.status >= 500, exc
             time.sleep(0.2)
+
+
+def begin_rotation(stage: Stage, device: Device) -> str:
+    known = stage.app.devices.get(SYSTEM, device._username)
+    rotation: str = patiently(lambda: stage.app.rotations.start(SYSTEM, known)).rotation.id
     try:
         stage.points.hit("stored")
     except Killed:
@@ -377,8 +384,12 @@ def begin_rotation(stage: Stage, device: Device) -> str:
 
 def give_another_password(stage: Stage, device: Device) -> None:
     """As after a rotation that the device does not remember."""
-    app, secret = stage.app, verifiers.new_password()
-    known = app.devices.get(SYSTEM, device._username)
+    patiently(lambda: replace_password(stage.app, device._username))
+
+
+def replace_password(app: App, username: str) -> None:
+    secret = verifiers.new_password()
+    known = app.devices.get(SYSTEM, username)
     with app.database.write() as connection:
         held = passwords.credential(connection, known.id)
         assert held is not None

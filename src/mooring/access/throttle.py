@@ -7,10 +7,12 @@ together: once it is reached nothing more is tried or counted in that minute.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from mooring.store.schema import counters, throttles
@@ -57,21 +59,22 @@ def wait_ms(connection: Connection, scope: str, address: str, limits: Limits, at
 def count(connection: Connection, scope: str, address: str, at: int) -> None:
     """One attempt was wrong."""
     minute = at // MINUTE_MS
+    connection.execute(sa.delete(throttles).where(throttles.c.minute < minute - KEPT_MINUTES))
     key = {"scope": scope, "address": network_of(address), "minute": minute}
-    updated = connection.execute(
-        sa.update(throttles).filter_by(**key).values(failed=throttles.c.failed + 1)
-    )
-    if updated.rowcount == 0:
-        connection.execute(
-            sa.delete(throttles).where(throttles.c.minute < minute - KEPT_MINUTES)
-        )
-        connection.execute(sa.insert(throttles).values(**key, failed=1))
+    _add_one(connection, throttles, key, throttles.c.failed)
 
 
 def count_event(connection: Connection, name: str) -> None:
     """Adds one to a counter that `mooring status` and the metrics show."""
-    updated = connection.execute(
-        sa.update(counters).where(counters.c.name == name).values(value=counters.c.value + 1)
+    _add_one(connection, counters, {"name": name}, counters.c.value)
+
+
+def _add_one(
+    connection: Connection, table: sa.Table, key: Mapping[str, object], column: sa.Column[int]
+) -> None:
+    """In one statement: two processes may begin the same row at the same moment."""
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = insert(table).values({**key, column.name: 1})
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=list(key), set_={column.name: column + 1})
     )
-    if updated.rowcount == 0:
-        connection.execute(sa.insert(counters).values(name=name, value=1))

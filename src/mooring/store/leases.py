@@ -7,6 +7,7 @@ import secrets
 import socket
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from mooring.store.engine import Database, now_ms
 from mooring.store.schema import leases
@@ -52,14 +53,10 @@ class Lease:
                 .values(holder=self._holder, until=until)
             ).rowcount
             if not taken:
-                there = connection.execute(
-                    sa.select(leases.c.name).where(leases.c.name == self._name)
-                ).first()
-                if there is None:
-                    connection.execute(
-                        sa.insert(leases).values(name=self._name, holder=self._holder, until=until)
-                    )
-                    taken = 1
+                insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
+                first = insert(leases).values(name=self._name, holder=self._holder, until=until)
+                # Somebody else's row stays as it is.
+                taken = connection.execute(first.on_conflict_do_nothing()).rowcount
         self._until = until if taken else 0
         return bool(taken)
 

@@ -79,10 +79,9 @@ class Stage:
         self._thread = threading.Thread(target=self._run, name="platform", daemon=True)
 
     def _dialect(self) -> None:
-        """The native dialect with a username that every authority can hold."""
+        """A dialect of the installation's own, beside the built-in ones."""
         text = (ROOT / "src/mooring/dialects/mooring.toml").read_text(encoding="utf-8")
         text = text.replace('name = "mooring"', 'name = "keeper"', 1)
-        text = text.replace('"device:{tenant}:{device}"', '"{tenant}.{device}"')
         text = text.replace("mooring/{tenant}", "keeper/{tenant}")
         self.settings.dialects_dir.mkdir(parents=True)
         (self.settings.dialects_dir / "keeper.toml").write_text(text, encoding="utf-8")
@@ -220,6 +219,14 @@ class Stage:
         await _again(worker.step)
 
     async def _ingest(self, app: App) -> None:
+        """Started again when it ends, as its supervisor does."""
+        while True:
+            try:
+                await self._ingest_once(app)
+            except MooringError:
+                await asyncio.sleep(0.3)
+
+    async def _ingest_once(self, app: App) -> None:
         link = MqttLink(app.endpoint("ingest"), session_seconds=600)
         await Ingest(
             settings=app.settings,
