@@ -255,13 +255,7 @@ def load(
     given = {k: v for k, v in (flags or {}).items() if v is not None}
     fields = Settings.model_fields
 
-    from_env: dict[str, tuple[str, str]] = {}
-    for name, info in fields.items():
-        for variable in variable_names(name, info):
-            if env.get(variable, "") != "":
-                from_env[name] = (env[variable], variable)
-                break
-
+    from_env = _from_environment(env)
     data_dir = Path(given.get("data_dir") or from_env.get("data_dir", (".mooring", ""))[0])
     from_running = running.values(data_dir)
     file = config_file or (Path(env["MOORING_CONFIG"]) if env.get("MOORING_CONFIG") else None)
@@ -300,6 +294,17 @@ def load(
             hint=f"It means: {fields[name].description} Correct it or leave it out.",
             setting=name,
         ) from exc
+
+
+def _from_environment(env: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Setting → its raw value and the variable it came from."""
+    found: dict[str, tuple[str, str]] = {}
+    for name, info in Settings.model_fields.items():
+        for variable in variable_names(name, info):
+            if env.get(variable, "") != "":
+                found[name] = (env[variable], variable)
+                break
+    return found
 
 
 def _split(raw: str) -> tuple[str, ...]:
