@@ -53,7 +53,8 @@ def lose(paths: list[Path], how: str) -> None:
 
 
 def broker_pid(platform: Platform) -> int:
-    return int((platform.data_dir / "broker" / "mosquitto.pid").read_text())
+    written = (platform.data_dir / "broker" / "mosquitto.pid").read_text()
+    return int(written or 0)  # empty for the moment in which it is written
 
 
 def works(platform: Platform, login: Login) -> bool:
@@ -93,7 +94,7 @@ def restart(platform: Platform) -> None:
     """The broker is killed and started again by the platform."""
     pid = broker_pid(platform)
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: broker_pid(platform) != pid, "another broker", timeout=60)
+    wait_until(lambda: broker_pid(platform) not in (0, pid), "another broker", timeout=60)
     wait_until(
         lambda: platform.cli("broker", "test", expect=None).rc == 0, "it to answer", timeout=60
     )
