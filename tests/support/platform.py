@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from tests.support.cli import Cli
 from tests.support.mqtt import MqttClient
 from tests.support.ports import free_port
@@ -102,7 +104,13 @@ class Platform:
         return client
 
     def rows(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        """What the database holds; read only."""
+        """What the database holds; read only. Placeholders are question marks."""
+        url = self.cli.env.get("MOORING_DATABASE_URL")
+        if url is not None:
+            with psycopg.connect(url) as connection:
+                connection.read_only = True
+                statement = sql.replace("?", "%s").encode()
+                return connection.execute(statement, parameters).fetchall()
         with sqlite3.connect(f"file:{self.data_dir / 'mooring.db'}?mode=ro", uri=True) as database:
             return database.execute(sql, parameters).fetchall()
 

@@ -2,7 +2,10 @@
 
 ``Database`` hands out transactions (``read``, ``write``) as SQLAlchemy connections. SQLite has
 one writer, so ``write`` begins with BEGIN IMMEDIATE: a transaction that will write takes its
-place in the queue at once and cannot fail half-way for lack of it.
+place in the queue at once and cannot fail half-way for lack of it. On PostgreSQL an advisory
+lock does the same, so that a rule that reads and then writes (is the name free? is this the
+last administrator?) is as safe there. Ingest's batches are not part of it: they have a
+connection and rules of their own, and run side by side.
 """
 
 from __future__ import annotations
@@ -30,7 +33,14 @@ POOL_SIZE, POOL_OVERFLOW = 5, 15
 POOL_WAIT_SECONDS = 10  # for a free one
 CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 60  # no request and no job needs one that long; see ``unhurried``
+WRITER_LOCK = 0x6D6F_6F77  # the number of the advisory lock
+WRITER_IDLE = "30s"  # a writer that has fallen silent must not hold up the others
 IDLE_SECONDS = 600  # a transaction whose client is silent: a slow reader of an export
+
+_ALONE = sa.text(
+    "SELECT pg_advisory_xact_lock(:number),"
+    " set_config('idle_in_transaction_session_timeout', :idle, true)"
+)
 
 
 def now_ms() -> int:
@@ -70,6 +80,8 @@ class Database:
             if self.is_sqlite:
                 connection.execution_options(mooring_immediate=True)
             with connection.begin():
+                if not self.is_sqlite:
+                    connection.execute(_ALONE, {"number": WRITER_LOCK, "idle": WRITER_IDLE})
                 yield connection
 
     def close(self) -> None:
@@ -170,10 +182,11 @@ def _postgres(url: sa.URL) -> Engine:
 
 
 def unhurried(connection: Connection) -> None:
-    """Takes the limit on the length of a statement away, until the transaction ends: for what
-    goes through whole tables on purpose."""
+    """Takes the limits on time away until the transaction ends: for what goes through whole
+    tables on purpose."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+        connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
 
 
 def _sqlite(url: sa.URL, synchronous: str) -> Engine:

@@ -33,7 +33,6 @@ __all__ = [
 ]
 
 
-LOCK_NUMBER = 0x6D6F_6F71  # an advisory lock: one process migrates at a time
 OLDEST_POSTGRESQL = 14
 
 
@@ -119,10 +118,9 @@ def upgrade(database: Database) -> list[Step]:
 
         config = script_config()
         with database.write() as connection:
-            if not database.is_sqlite:  # SQLite has one writer anyway
+            if not database.is_sqlite:
                 _check_server(connection)
                 unhurried(connection)
-                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK_NUMBER})")
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     return steps

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import psycopg
@@ -35,6 +36,38 @@ def test_a_transaction_is_all_or_nothing(database: Database) -> None:
         raise LookupError
     with database.read() as connection:
         assert connection.execute(sa.select(counters.c.name)).scalars().all() == ["a"]
+
+
+def test_writers_come_one_after_the_other(database: Database) -> None:
+    """What was read in a transaction that writes is still so when it writes."""
+    with database.write() as connection:
+        connection.execute(sa.insert(counters).values(name="n", value=0))
+
+    def add() -> None:
+        for _ in range(10):
+            with database.write() as connection:
+                before = connection.execute(sa.select(counters.c.value)).scalar_one()
+                connection.execute(sa.update(counters).values(value=before + 1))
+
+    threads = [threading.Thread(target=add) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with database.read() as connection:
+        assert connection.execute(sa.select(counters.c.value)).scalar_one() == 40
+
+
+def test_a_silent_writer_does_not_hold_up_the_others(
+    short: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "WRITER_IDLE", "300ms")
+    other = open_database(database_url)
+    with pytest.raises(DatabaseUnavailable), short.write() as silent:
+        with other.write() as connection:  # waits until the silent one is ended
+            connection.exec_driver_sql("SELECT 1")
+        silent.exec_driver_sql("SELECT 1")
+    other.close()
 
 
 def test_an_endless_statement_ends(short: Database) -> None:

@@ -1,0 +1,107 @@
+"""A whole platform on PostgreSQL under faults: what a publisher got a PUBACK for is stored
+exactly once."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from tests.support.load import Publisher, every
+from tests.support.platform import Login, Platform, running_platform
+from tests.support.postgres import Postgres
+from tests.support.waiting import wait_until
+
+RATE = 300.0  # messages a second of each publisher
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgres]:
+    """One that is killed, so not the one that other tests share."""
+    with Postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def platform(server: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    env = {"MOORING_DATABASE_URL": server.create_database()}
+    with running_platform(tmp_path_factory.mktemp("faults") / "data", env=env) as running:
+        yield running
+
+
+def stored_numbers(platform: Platform, login: Login) -> list[int]:
+    rows = platform.rows(
+        "SELECT payload FROM messages WHERE device_id ="
+        " (SELECT id FROM devices WHERE username = ?)",
+        login.username,
+    )
+    return [json.loads(row[0])["n"] for row in rows]
+
+
+@pytest.fixture
+def load(platform: Platform, request: pytest.FixtureRequest) -> Iterator[list[Publisher]]:
+    """Two publishers: one without any time in its payloads, one with."""
+    word = request.node.name[5:40]
+    logins = [platform.add(f"{word}-{n}", "drivesafe") for n in range(2)]
+    publishers = [
+        Publisher(login, platform.ports["mqtt_port"], rate=RATE, timed=n == 1).start()
+        for n, login in enumerate(logins)
+    ]
+    yield publishers
+    for login, publisher in zip(logins, publishers, strict=True):
+        acknowledged = publisher.finish()
+        wait_until(
+            lambda login=login, acknowledged=acknowledged: (
+                acknowledged  # type: ignore[misc]
+                <= set(stored_numbers(platform, login))
+            ),
+            f"all {len(acknowledged)} acknowledged messages of {login.device}",
+            timeout=60,
+        )
+        time.sleep(0.5)  # a repetition would come after
+        numbers = stored_numbers(platform, login)
+        assert len(numbers) == len(set(numbers)), "a message is stored twice"
+        print(f"{login.device}: acknowledged {len(acknowledged)}, stored {len(numbers)}, twice 0")
+
+
+def test_database_killed(platform: Platform, server: Postgres, load: list[Publisher]) -> None:
+    def kill() -> None:
+        server.crash()
+        time.sleep(1)  # the broker keeps what comes in meanwhile
+        server.restart()
+
+    every(1, kill, 2)
+    time.sleep(1)
+
+
+def test_connections_terminated(
+    platform: Platform, server: Postgres, load: list[Publisher]
+) -> None:
+    database = platform.cli.env["MOORING_DATABASE_URL"].rpartition("/")[2]
+    ended = 0
+
+    def terminate() -> None:
+        nonlocal ended
+        with psycopg.connect(server.url, autocommit=True) as connection:
+            ended += len(
+                connection.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+                    (database,),
+                ).fetchall()
+            )
+
+    every(0.2, terminate, 10)
+    assert ended >= 10
+
+
+def test_ingest_killed(platform: Platform, load: list[Publisher]) -> None:
+    time.sleep(1)
+    before = platform.pid("ingest")
+    os.kill(before, signal.SIGKILL)
+    wait_until(lambda: platform.pid("ingest") != before, "a new ingest", timeout=40)
+    time.sleep(1)
