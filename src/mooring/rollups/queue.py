@@ -27,9 +27,9 @@ __all__ = [
     "finish",
     "message_rows",
     "pending",
+    "prepare_index",
     "rolled_channels",
     "state",
-    "summarize_pages",
 ]
 
 Done = tuple[int, int, int]  # device, channel, minute
@@ -236,30 +236,40 @@ def message_rows(
         f" WHERE id BETWEEN {span.first_id} AND {span.last_id}"
         f" AND channel_id IN ({numbers(channel_ids)})"
     )
-    if connection.dialect.name == "postgresql":  # names the partitions to look at
+    if connection.dialect.name == "postgresql":
+        # Names the weeks to look at. While a week is too new to have statistics, the planner
+        # would rather read all of it than believe the index.
+        connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
         statement += f" AND ts BETWEEN {span.first_ts} AND {span.last_ts}"
     return fetch(connection, statement + " ORDER BY id")
 
 
-def summarize_pages(connection: Connection, span: Span) -> None:
+def prepare_index(connection: Connection, span: Span) -> None:
     """PostgreSQL: brings the BRIN index over ``id`` up to date for the weeks of a span; what it
-    does not cover yet is read through from end to end."""
+    does not cover yet is read through from end to end. A new week also gets the statistics
+    that make the planner believe in that index; later autovacuum looks after them."""
     if connection.dialect.name != "postgresql":
         return
     weeks = range(week_of(span.first_ts), span.last_ts + 1, WEEK_MS)
     if len(weeks) > _WEEKS_MAX:  # a bulk load, or a clock far off: autovacuum does it too
         return
-    connection.execute(
-        sa.text(
-            "SELECT brin_summarize_new_values(i.indexrelid) FROM pg_index i"
-            " JOIN pg_inherits h ON h.inhrelid = i.indexrelid"
-            " JOIN pg_class c ON c.oid = i.indrelid"
-            " WHERE h.inhparent = 'ix_messages_id'::regclass AND c.relname = ANY(:names)"
-        ),
-        {"names": [BEFORE, *(name_of(week) for week in weeks)]},
-    )
+    names = {"names": [BEFORE, *(name_of(week) for week in weeks)]}
+    connection.execute(_SUMMARIZE, names)
+    for name in connection.execute(_UNKNOWN, names).scalars().all():
+        connection.exec_driver_sql(f"ANALYZE {name} (id)")
 
 
+_SUMMARIZE = sa.text(
+    "SELECT brin_summarize_new_values(i.indexrelid) FROM pg_index i"
+    " JOIN pg_inherits h ON h.inhrelid = i.indexrelid"
+    " JOIN pg_class c ON c.oid = i.indrelid"
+    " WHERE h.inhparent = 'ix_messages_id'::regclass AND c.relname = ANY(:names)"
+)
+_UNKNOWN = sa.text(
+    "SELECT c.relname FROM pg_class c WHERE c.relname = ANY(:names) AND c.relkind = 'r'"
+    " AND NOT EXISTS (SELECT 1 FROM pg_stats s WHERE s.tablename = c.relname"
+    " AND s.attname = 'id')"
+)
 _WEEKS_MAX = 60
 
 

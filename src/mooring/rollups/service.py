@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from mooring.dialects import Catalogue, PayloadLimits
 from mooring.rollups import metrics, queue, store
-from mooring.rollups.aggregate import Entry, summarize
+from mooring.rollups.aggregate import Entry, add_all, summarize
 from mooring.rollups.extract import Extractor, extractor
 from mooring.rollups.merge import Writes, merge, parents, seal
 from mooring.rollups.model import MINUTE_MS, ROLLED, Key, Level, Summary
@@ -32,6 +32,7 @@ __all__ = ["Figures", "Roller", "round_due"]
 ROUND_ROWS = 100_000  # messages in one round, about; they are in memory together, 0.5 kB each
 READ_ROWS = 5_000  # read at once on SQLite: a long read keeps its log from being emptied
 LOCK_MS = 10.0  # what a transaction is to hold the database's lock for; twice that at most
+SUM_UP_AT = 32  # messages of one minute
 WRITE_FIRST, WRITE_LEAST, WRITE_MOST = 100, 10, 4_000  # minutes in one transaction
 SETTLE_MS = 5_000  # how long after a minute its messages are still on their way
 SEAL_MS = 120_000  # after the end of an hour or day, it gets its row
@@ -67,14 +68,54 @@ def round_due(now: int, last_round_at: int, waiting: int, *, round_rows: int = R
     return (now - SETTLE_MS) // MINUTE_MS > (last_round_at - SETTLE_MS) // MINUTE_MS
 
 
+class Minute:
+    """What was read of one channel of a device in one minute: messages, and a summary of those
+    that came before them. A busy device's messages are summed up while they are in the
+    processor's cache, and need not be kept."""
+
+    __slots__ = ("entries", "summaries")
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.summaries: dict[str, Summary] = {}
+
+    def sum_up(self, how: Extractor, limit: int) -> dict[str, Summary]:
+        if self.entries:
+            later = summarize(self.entries, how.skip, how.slowly, limit=limit)
+            self.entries = []
+            if self.summaries:
+                add_all(self.summaries, later)
+            else:
+                self.summaries = later
+        return self.summaries
+
+
 @dataclass(slots=True)
 class _Round:
     """A round under way. ``left`` are the minutes still to be merged, the next one last."""
 
     extractors: dict[int, Extractor]
-    minutes: dict[MinuteKey, list[Entry]] = field(default_factory=dict)
+    limit: int
+    minutes: dict[MinuteKey, Minute] = field(default_factory=dict)
     left: list[MinuteKey] = field(default_factory=list)
     messages: int = 0
+
+    def take(self, rows: Sequence[tuple[int, int, int, str]]) -> None:
+        """Some thousand (device, channel, time, payload), in the order of arrival."""
+        grown: defaultdict[MinuteKey, list[Entry]] = defaultdict(list)
+        for number, how in self.extractors.items():
+            mine = rows if len(self.extractors) == 1 else [r for r in rows if r[1] == number]
+            bodies = how.find([row[3] for row in mine])
+            for (device, _, ts, _), body in zip(mine, bodies, strict=True):
+                if body:
+                    grown[device, number, ts // MINUTE_MS].append((ts, body))
+        for key, entries in grown.items():
+            minute = self.minutes.get(key)
+            if minute is None:
+                minute = self.minutes[key] = Minute()
+            minute.entries += entries
+            if len(minute.entries) >= SUM_UP_AT:
+                minute.sum_up(self.extractors[key[1]], self.limit)
 
 
 class Roller:
@@ -184,26 +225,20 @@ class Roller:
     def _read(self, spans: list[Span]) -> _Round:
         assert self._known is not None
         self._dropped = 0
-        minutes: defaultdict[MinuteKey, list[Entry]] = defaultdict(list)
         with self._database.read() as connection:
             extractors = self._extractors(queue.rolled_channels(connection, ROLLED))
             for span in spans:
-                queue.summarize_pages(connection, span)
+                queue.prepare_index(connection, span)
             connection.commit()
-        current = _Round(extractors)
+        current = _Round(extractors, self._limits.max_metrics)
         for span in self._pieces(spans):
             with self._database.read() as connection:
                 rows = queue.message_rows(connection, span, extractors)
             current.messages += len(rows)
-            for number, how in extractors.items():
-                mine = rows if len(extractors) == 1 else [row for row in rows if row[1] == number]
-                for (device, _, ts, _), body in zip(
-                    mine, how.find([row[3] for row in mine]), strict=True
-                ):
-                    if body:
-                        minutes[device, number, ts // MINUTE_MS].append((ts, body))
-        current.minutes = dict(minutes)
-        current.left = sorted((key for key in minutes if key > self._known.done), reverse=True)
+            for start in range(0, len(rows), READ_ROWS):
+                current.take(rows[start : start + READ_ROWS])
+        done = self._known.done
+        current.left = sorted((key for key in current.minutes if key > done), reverse=True)
         return current
 
     def _extractors(self, channels: dict[int, tuple[str, str]]) -> dict[int, Extractor]:
@@ -257,10 +292,8 @@ class Roller:
     ) -> dict[MinuteKey, dict[str, Summary]]:
         found: dict[MinuteKey, dict[str, Summary]] = {}
         for key in keys:
-            how = current.extractors[key[1]]
-            by_name = summarize(
-                current.minutes.pop(key), how.skip, how.slowly, limit=self._limits.max_metrics
-            )
+            minute = current.minutes.pop(key)
+            by_name = minute.sum_up(current.extractors[key[1]], current.limit)
             if by_name:
                 found[key] = by_name
         return found
