@@ -67,13 +67,10 @@ def works(platform: Platform, login: Login) -> bool:
     return True
 
 
-@pytest.mark.parametrize("how", ["deleted", "emptied"])
-def test_sync_rebuilds_the_files_while_everything_runs(
-    platform: Platform, login: Login, how: str
-) -> None:
+def test_sync_rebuilds_the_files_while_everything_runs(platform: Platform, login: Login) -> None:
     client = platform.connect(login)
     pid = broker_pid(platform)
-    lose(files(platform), how)
+    lose(files(platform), "deleted")
     shown = platform.cli("broker", "sync", "--dry-run", "--json", expect=1).json()
     assert login.username in {d["username"] for d in shown["differences"]}
     assert shown["mended"] is False
@@ -87,7 +84,7 @@ def test_sync_rebuilds_the_files_while_everything_runs(
     assert client.connected
     assert broker_pid(platform) == pid
     restart(platform)
-    assert works(platform, login)
+    wait_until(lambda: works(platform, login), "the device to get in", timeout=60)
 
 
 def restart(platform: Platform) -> None:
@@ -95,18 +92,14 @@ def restart(platform: Platform) -> None:
     pid = broker_pid(platform)
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: broker_pid(platform) not in (0, pid), "another broker", timeout=60)
-    wait_until(
-        lambda: platform.cli("broker", "test", expect=None).rc == 0, "it to answer", timeout=60
-    )
 
 
-@pytest.mark.parametrize("how", ["deleted", "emptied"])
-def test_a_broker_killed_with_its_files_lost_comes_back(
-    platform: Platform, login: Login, how: str
+def test_a_broker_killed_with_its_files_emptied_comes_back(
+    platform: Platform, login: Login
 ) -> None:
-    lose(files(platform), how)
+    lose(files(platform), "emptied")
     restart(platform)
-    wait_until(lambda: works(platform, login), "the device to get in", timeout=30)
+    wait_until(lambda: works(platform, login), "the device to get in", timeout=60)
 
 
 def test_a_new_device_takes_nobodys_place_when_files_were_emptied(
@@ -123,7 +116,6 @@ def test_a_new_device_takes_nobodys_place_when_files_were_emptied(
 def test_an_account_that_nobody_ordered_is_removed(platform: Platform, login: Login) -> None:
     if platform.cli.env["MOORING_AUTH_MODE"] == "password_file":
         path = platform.data_dir / "broker" / "passwd"
-        path.write_text(path.read_text() + path.read_text().splitlines()[0].replace("cab-1", "x"))
         line = next(x for x in path.read_text().splitlines() if x.startswith("cab-1:"))
         path.write_text(path.read_text().rstrip("\n") + "\nx:" + line.partition(":")[2] + "\n")
     else:

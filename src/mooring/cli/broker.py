@@ -250,7 +250,7 @@ def _password(session: Session, *, from_stdin: bool, variable: str | None) -> st
             raise Invalid(
                 f"The variable {variable} is not set.",
                 hint="Set it to the password, or leave the option out to be asked.",
-                code="no_password",
+                code="no_password_given",
             )
         return value
     if from_stdin or not sys.stdin.isatty():

@@ -15,7 +15,7 @@ from mooring.cli.device_import import announced, new_private_file, read_table, w
 from mooring.cli.frame import Session, command
 from mooring.cli.output import clean
 from mooring.cli.words import Reason, Yes
-from mooring.errors import Invalid
+from mooring.errors import Conflict, Invalid
 
 if TYPE_CHECKING:
     from mooring.broker.foreign import Takeover
@@ -136,7 +136,7 @@ def credentials(
     with session.open() as platform:
         device = platform.devices.get(session.actor, reference)
         if output.exists():
-            raise Invalid(f"{output} exists.", hint="Name another file.", code="file_exists")
+            raise Conflict(f"{output} exists.", hint="Name another file.", code="file_exists")
         question = f"Give {clean(device.reference)} a new password? The old one is refused then."
         if not session.confirm(question, yes=yes):
             session.out.note("Nothing was changed.")

@@ -13,7 +13,7 @@ import typer
 from mooring.cli.asking import told
 from mooring.cli.frame import Session, command
 from mooring.cli.words import Yes
-from mooring.errors import Invalid, NotFound, Unavailable
+from mooring.errors import Conflict, Invalid, NotFound, Unavailable
 
 if TYPE_CHECKING:
     from mooring.app import App
@@ -53,7 +53,7 @@ def import_(
             code="no_output",
         )
     if output is not None and output.exists():
-        raise Invalid(f"{output} exists.", hint="Name a file that does not.", code="file_exists")
+        raise Conflict(f"{output} exists.", hint="Name a file that does not.", code="file_exists")
     rows, wrong = sheet.parse(read_table(file), dialect=dialect, tenant=tenant)
     with session.open() as platform:
         entries = [Entry(row.line, row.device) for row in rows]

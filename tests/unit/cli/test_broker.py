@@ -237,7 +237,7 @@ def test_fresh_credentials_go_into_a_private_file(mooring: Mooring, tmp_path: Pa
     ((verifier,),) = rows(mooring, "SELECT verifier FROM credentials")
     assert isinstance(verifier, str)
     assert verifiers.check(document["password"], verifier)
-    mooring("broker", "credentials", "cab-1", "-o", target, "--yes", code=2)
+    mooring("broker", "credentials", "cab-1", "-o", target, "--yes", code=4)
     assert not list(tmp_path.glob("*.part"))
 
 
@@ -259,7 +259,7 @@ def test_a_table_is_added_whole_or_not_at_all(mooring: Mooring, tmp_path: Path) 
     assert rows(mooring, "SELECT count(*) FROM devices") == [(2,)]
     assert not (tmp_path / "two.csv").exists()
     assert not list(tmp_path.glob("*.part"))
-    mooring(*words, "-o", target, code=2)  # never written over
+    mooring(*words, "-o", target, code=4)  # never written over
 
 
 def test_many_are_told_to_the_broker_in_one_row(mooring: Mooring, tmp_path: Path) -> None:
