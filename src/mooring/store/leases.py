@@ -56,7 +56,8 @@ class Lease:
                 insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
                 first = insert(leases).values(name=self._name, holder=self._holder, until=until)
                 # Somebody else's row stays as it is.
-                taken = connection.execute(first.on_conflict_do_nothing()).rowcount
+                mine = first.on_conflict_do_nothing().returning(leases.c.name)
+                taken = len(connection.execute(mine).all())
         self._until = until if taken else 0
         return bool(taken)
 

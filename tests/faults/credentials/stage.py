@@ -148,6 +148,7 @@ class Stage:
 
     async def _life(self) -> None:
         self._loop, self._die = asyncio.get_running_loop(), asyncio.Event()
+        self._turn = asyncio.Lock()
         with open_app(self.settings, upgrade=True) as app:
             process = build_process(app, write_config(app))
             await process.stop_leftover()
@@ -187,13 +188,19 @@ class Stage:
         assert self.authority is not None
         faulty = _Faulty(self.authority, self.points)
         reconciler = Reconciler(app.database, app.devices, app.instance, faulty)  # type: ignore[arg-type]
-        await _again(reconciler.step)
+
+        async def step() -> int:
+            async with self._turn:
+                return await reconciler.step()
+
+        await _again(step)
 
     async def _keep(self, app: App, process: BrokerProcess) -> None:
         while True:
             await process.wait()
             await asyncio.sleep(0.3)
-            if not process.running:
+            # One at a time, as in ``mooring up``: SIGHUP kills a broker that has only begun.
+            async with self._turn:
                 await build_authority(app, running=False).replace(app.devices.accounts())
                 await process.start()
                 await process.wait_ready()
