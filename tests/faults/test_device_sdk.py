@@ -24,8 +24,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.cable import Cable
 from tests.support.platform import Platform, running_platform
-from tests.support.proxy import Cut, Proxy
+from tests.support.proxy import Proxy
 
 ROOT = Path(__file__).parents[2]
 WINDOW = 200  # the SDK's: readings that may be on their way at once
@@ -50,25 +51,36 @@ class Dose:
     ingest: int
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a device gets to the broker: through what, and where that is for it."""
+
+    name: str
+    network: Proxy | Cable
+    host: str
+    port: int
+    tls: bool
+
+
 class Unit:
     """One device process, started again after each death, and what it has said."""
 
-    def __init__(
-        self, platform: Platform, name: str, folder: Path, proxy: Proxy, dose: Dose, *, tls: bool
-    ) -> None:
+    def __init__(self, platform: Platform, way: Way, folder: Path, dose: Dose) -> None:
+        name = way.name
         answer = platform.cli("device", "add", name, "--dialect", "mooring", "--json").json()
         assert answer["accepted_by_broker"], answer
-        broker = {"host": "127.0.0.1", "port": proxy.port}
-        if tls:
-            broker |= {"tls_port": proxy.port, "ca_pem": answer["broker"]["ca_pem"]}
+        broker = {"host": way.host, "port": way.port}
+        if way.tls:
+            broker |= {"tls_port": way.port, "ca_pem": answer["broker"]["ca_pem"]}
         folder.mkdir()
         self.credentials = folder / "credentials.json"
         self.credentials.touch(0o600)
         self.credentials.write_text(json.dumps({**answer, "broker": broker}))
         self.name = name
+        self._words = way.network.words if isinstance(way.network, Cable) else []
         self.number = int(answer["id"])
         self.folder = folder
-        self.proxy = proxy
+        self.network = way.network
         self.dose = dose
         self.said: dict[int, str] = {}
         self.starts = 0
@@ -85,11 +97,13 @@ class Unit:
 
     def start(self) -> None:
         self._sent.append(0)
-        words = [self.credentials, self.folder / "store", self.dose.readings, f"life{self.starts}"]
+        arguments = (self.credentials, self.folder / "store", self.dose.readings)
+        words = [*self._words, sys.executable, "-m", "tests.support.queueing_device"]
+        words += [*map(str, arguments), f"life{self.starts}"]
         self.starts += 1
         with (self.folder / "device.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.support.queueing_device", *map(str, words)],
+                words,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -157,7 +171,7 @@ def progress(platform: Platform, unit: Unit) -> int:
     if not found:
         return 0
     upto, above = found[0]
-    return int(upto) + sum(last - first + 1 for first, last in json.loads(above))
+    return sum((last - first + 1 for first, last in json.loads(above)), int(upto))
 
 
 def broker_pid(platform: Platform) -> int:
@@ -215,12 +229,13 @@ class Ordeal:
     def _happens(self, what: str, unit: Unit | None) -> bool:
         """Does it, unless there is nothing to break at this moment."""
         if unit is not None:
-            if not unit.proxy.open:
+            if not unit.network.open:
                 return False
             if what == "cut":
-                kind = self.draw.choice(list(Cut))
+                network = unit.network
+                kind = str(self.draw.choice(network.kinds))
                 self._note(f"{unit.name} cut: {kind}")
-                unit.proxy.cut(kind, 0.1 + self.draw.random() * 0.4)
+                network.cut(kind, network.longest * (0.2 + 0.8 * self.draw.random()))
             else:
                 self._note(f"{unit.name} killed")
                 unit.kill()
@@ -288,13 +303,13 @@ def check(platform: Platform, unit: Unit, ordeal: Ordeal) -> str:
     gaps = platform.cli("device", "gaps", unit.name, "--json").json()["devices"][0]
     assert (gaps["missing"], gaps["lost"]) == ([], 0)
     assert gaps["upto"] == gaps["highest"] >= max(seqs)
-    cuts = ", ".join(f"{number} {kind}" for kind, number in unit.proxy.cuts.items() if number)
+    cuts = ", ".join(f"{number} {kind}" for kind, number in unit.network.cuts.items() if number)
     return (
         f"{unit.name}: readings {len(expected)}, sent {unit.sent}, "
         f"repeated {unit.sent - len(rows)}, stored {len(rows)}, missing 0, twice 0, "
         f"after a higher one {behind}; "
-        f"cuts {sum(unit.proxy.cuts.values())} ({cuts}), "
-        f"killed {unit.starts - 1}, connections {unit.proxy.connections}"
+        f"cuts {sum(unit.network.cuts.values())} ({cuts}), "
+        f"killed {unit.starts - 1}, connections {unit.network.connections}"
     )
 
 
@@ -305,15 +320,14 @@ def platform(tmp_path: Path) -> Iterator[Platform]:
         yield running
 
 
-def loss_test(platform: Platform, folder: Path, dose: Dose, *, seed: int, seconds: float) -> None:
+def loss_test(
+    platform: Platform, folder: Path, ways: list[Way], dose: Dose, *, seed: int, seconds: float
+) -> None:
     draw = random.Random(seed)
     with ExitStack() as stack:
-        units = []
-        for name, port in (("plain", "mqtt_port"), ("tls", "mqtt_tls_port")):
-            proxy = stack.enter_context(Proxy(platform.ports[port]))
-            unit = Unit(platform, name, folder / name, proxy, dose, tls=name == "tls")
+        units = [Unit(platform, way, folder / way.name, dose) for way in ways]
+        for unit in units:
             stack.callback(unit.stop)
-            units.append(unit)
         for unit in units:
             unit.start()
         ordeal = Ordeal(platform, units, dose, draw)
@@ -332,19 +346,46 @@ def loss_test(platform: Platform, folder: Path, dose: Dose, *, seed: int, second
         )
         for unit in units:
             print(check(platform, unit, ordeal))
-            assert sum(unit.proxy.cuts.values()) == CUTS
+            assert sum(unit.network.cuts.values()) == CUTS
+
+
+@pytest.fixture
+def ways(platform: Platform) -> Iterator[list[Way]]:
+    """Plain and TLS, each through a proxy."""
+    with (
+        Proxy(platform.ports["mqtt_port"]) as plain,
+        Proxy(platform.ports["mqtt_tls_port"]) as tls,
+    ):
+        yield [
+            Way("plain", plain, "127.0.0.1", plain.port, tls=False),
+            Way("tls", tls, "127.0.0.1", tls.port, tls=True),
+        ]
 
 
 @pytest.mark.timeout(300)  # half a minute on a quiet machine
-def test_a_device_loses_nothing(platform: Platform, tmp_path: Path) -> None:
+def test_a_device_loses_nothing(platform: Platform, ways: list[Way], tmp_path: Path) -> None:
     dose = Dose(2_000, drain_rate=300, devices=2, broker=2, ingest=1)
-    loss_test(platform, tmp_path, dose, seed=5, seconds=200)
+    loss_test(platform, tmp_path, ways, dose, seed=5, seconds=200)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_device_with_a_long_queue_loses_nothing(
-    platform: Platform, tmp_path: Path, seed: int
+    platform: Platform, ways: list[Way], tmp_path: Path, seed: int
 ) -> None:
     dose = Dose(100_000, drain_rate=2_000, devices=8, broker=5, ingest=5)
-    loss_test(platform, tmp_path, dose, seed=seed, seconds=1_200)
+    loss_test(platform, tmp_path, ways, dose, seed=seed, seconds=1_200)
+
+
+@pytest.mark.soak
+def test_a_device_in_a_network_of_its_own_loses_nothing(tmp_path: Path) -> None:
+    """The cable is pulled, for seconds; the kernel's own TCP has to find out."""
+    refusal = Cable.refusal()
+    if refusal:
+        pytest.skip(f"No network namespaces: {refusal} The proxy's variants ran instead.")
+    with Cable() as cable:
+        env = {"MOORING_GAP_SECONDS": "2", "MOORING_PUBLIC_HOSTS": cable.address}
+        with running_platform(tmp_path / "data", env=env) as platform:
+            way = Way("cable", cable, cable.address, platform.ports["mqtt_tls_port"], tls=True)
+            dose = Dose(20_000, drain_rate=500, devices=3, broker=2, ingest=2)
+            loss_test(platform, tmp_path, [way], dose, seed=3, seconds=1_200)

@@ -64,8 +64,11 @@ class Proxy:
         target: the port on this machine.
     """
 
+    kinds = tuple(Cut)
+    longest = 0.5  # seconds that the ordinary failure lasts
+
     def __init__(self, target: int) -> None:
-        self.cuts: dict[Cut, int] = dict.fromkeys(Cut, 0)
+        self.cuts: dict[str, int] = dict.fromkeys(map(str, Cut), 0)
         self.connections = 0
         self._target = target
         self._pairs: set[_Pair] = set()
@@ -82,13 +85,13 @@ class Proxy:
         """How many connections go through it now."""
         return len(self._pairs)
 
-    def cut(self, kind: Cut, seconds: float = 0.3) -> int:
+    def cut(self, kind: str, seconds: float = 0.3) -> int:
         """Breaks every connection; says how many there were. Returns before it is over.
 
         Args:
             seconds: how long a hole, slowness or refusal lasts.
         """
-        return self._ask(lambda: self._cut(kind, seconds))
+        return self._ask(lambda: self._cut(Cut(kind), seconds))
 
     def welcome(self) -> None:
         """Ends every refusal now."""
