@@ -92,7 +92,7 @@ class Device:
             try:
                 await self._session()
             except BrokerUnavailable as exc:
-                self._run.failures[exc.message.partition(": ")[2] or exc.message] += 1
+                self._run.failures[reason(exc)] += 1
                 self._client.close(farewell=False)
                 attempt = self._backoff.after(attempt, 0.0)
             else:
@@ -118,6 +118,12 @@ class Device:
         lost.cancel()
         if not birth.done():
             raise BrokerUnavailable("It went away at once.")
+
+
+def reason(exc: BrokerUnavailable) -> str:
+    """Why an attempt failed, without the port that is another one each time."""
+    said = exc.message.partition(": ")[2] or exc.message
+    return "nothing listened" if "Connect call failed" in said else said
 
 
 def prepare(directory: Path, count: int) -> list[tuple[str, str, str, dict[str, str]]]:
