@@ -119,7 +119,7 @@ class Table:
 def _line(cells: tuple[str, ...]) -> str:
     widths = (16, 23, 16)
     head = "  ".join(text.ljust(width) for text, width in zip(cells, widths, strict=False))
-    return head + "  " + "  ".join(text.ljust(20) for text in cells[3:])
+    return head + "  " + "  ".join(text.ljust(24) for text in cells[3:])
 
 
 @pytest.fixture(scope="module")
@@ -441,13 +441,13 @@ def settled(stage: Stage, device: Device, began: float) -> float:
 
 
 def refused(stage: Stage, device: Device) -> bool:
-    """Whether a login with what the device has is refused."""
+    """Whether a login with what the device has is refused; asked until somebody answers."""
     answer: list[bool] = []
     client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="somebody else")
     client.username_pw_set(device._username, device.password)
     client.on_connect = lambda _c, _u, _f, code, _p: answer.append(code.is_failure)
-    client.connect("127.0.0.1", stage.settings.mqtt_port)
-    client.loop_start()
+    client.connect_async("127.0.0.1", stage.settings.mqtt_port)
+    client.loop_start()  # it goes on trying while the broker is being started
     wait_until(lambda: bool(answer), "an answer to the login")
     client.disconnect()
     client.loop_stop()
