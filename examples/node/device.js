@@ -5,7 +5,8 @@
 //     (umask 077; mooring device add plug-7 --dialect smarthome --tenant home-1 --json > plug-7.json)
 //     node device.js plug-7.json
 //
-// INTERVAL sets the seconds between two readings, 5 by default.
+// INTERVAL sets the seconds between two readings, 5 by default. On another machine than the
+// platform's, MQTT_BROKER names the platform.
 
 import { readFileSync } from "node:fs";
 import mqtt from "mqtt";
@@ -24,17 +25,18 @@ const { device, username, password, client_id: clientId, topics, broker } = JSON
   readFileSync(file, "utf8"),
 );
 
+const host = process.env.MQTT_BROKER ?? broker.host;
 const started = Date.now();
 let interval = Number(process.env.INTERVAL ?? 5);
 let power = false;
 let trouble = [];
 let timer;
 
-const client = mqtt.connect(`mqtts://${broker.host}:${broker.tls_port}`, {
+const client = mqtt.connect(`mqtts://${host}:${broker.tls_port}`, {
   clientId,
   username,
   password,
-  ca: broker.cafile ? readFileSync(broker.cafile) : undefined,
+  ca: broker.ca_pem ?? undefined, // without one: the CAs that every system trusts
   keepalive: 60,
   clean: false, // the broker keeps commands for us while we are away
   reconnectPeriod: RETRY_FIRST_MS,
@@ -111,7 +113,7 @@ function onConfig({ config }) {
 }
 
 client.on("connect", () => {
-  console.log(`connected to ${broker.host}:${broker.tls_port} as ${username}`);
+  console.log(`connected to ${host}:${broker.tls_port} as ${username}`);
   client.options.reconnectPeriod = RETRY_FIRST_MS;
   client.subscribe([topics.command, topics.config], { qos: 1 }, (error) => {
     if (error) console.error(`not subscribed: ${error.message}`);

@@ -21,6 +21,8 @@ from tests.support.programs import find_program
 from tests.support.source import ROOT
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.timeout(300)  # compilers and many programs, on a busy machine
+
 EXAMPLES = ROOT / "examples"
 ARDUINO = Path(__file__).with_name("arduino")
 RESTARTED = 42  # the stand-in's exit code for ESP.restart()

@@ -12,6 +12,8 @@ from tests.support.page_commands import Block, Shell, blocks, missing, section
 from tests.support.platform import Platform, running_platform
 from tests.support.source import ROOT
 
+pytestmark = pytest.mark.timeout(300)  # compilers and many programs, on a busy machine
+
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TUTORIAL = (ROOT / "docs" / "tutorial" / "first-device.md").read_text(encoding="utf-8")
 
