@@ -110,9 +110,11 @@ Decoder = Callable[[bytes, int], Decoded | BadPayload]
 _ARRAY, _BACKSLASH = b"[\\"
 _ZEROS = bytes.maketrans(b"123456789", b"0" * 9)
 # An integer that is too large has 19 digits or more, so at least three in a row of every
-# sixth byte are digits. Looking there first costs half of looking everywhere.
+# sixth byte are digits. Looking there first costs half of looking everywhere; milliseconds and
+# microseconds since 1970 can look like it, and are told apart by the second look.
 _EVERY = 6
 _THREE_DIGITS = b"000"
+_MANY_DIGITS = b"0" * 19
 _BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
 # An escaped U+0000; an even number of backslashes before it are backslashes themselves.
 # Judged in the text, not in what it decodes to: of a key given twice the database sees both.
@@ -176,8 +178,11 @@ def _json_decoder(shape: PayloadShape, limits: PayloadLimits) -> Decoder:
             )
         if _BACKSLASH in payload and _NUL.search(payload):
             return BadPayload(Reason.NUL_CHARACTER, "A text holds the character U+0000.")
-        sample = payload[::_EVERY].translate(_ZEROS)
-        if sample.find(_THREE_DIGITS) >= 0 and _integer_too_large(body):
+        if (
+            payload[::_EVERY].translate(_ZEROS).find(_THREE_DIGITS) >= 0
+            and payload.translate(_ZEROS).find(_MANY_DIGITS) >= 0
+            and _integer_too_large(body)
+        ):
             return BadPayload(
                 Reason.NUMBER_TOO_LARGE, "A whole number does not fit in 64 signed bits."
             )
