@@ -16,12 +16,17 @@ from types import TracebackType
 __all__ = ["Cable", "Pull"]
 
 
+# Packets go to an Ethernet address that nobody has: they leave, and arrive nowhere.
+_SEND = ("neighbour", "replace")
+_ASTRAY = ("lladdr", "02:00:00:00:00:99", "nud", "permanent", "dev")
+
+
 class Pull(StrEnum):
     """How a cable fails, for a while. Nobody is told, as in a real network."""
 
     OUT = "out"  # the link is down
-    LOSS = "loss"  # the link is up and nothing arrives
-    BAD = "bad"  # half of the packets arrive, late and out of order
+    DEAF = "deaf"  # what this machine sends does not arrive
+    MUTE = "mute"  # what the device sends does not arrive
 
 
 class Cable:
@@ -48,9 +53,8 @@ class Cable:
     @staticmethod
     def refusal() -> str:
         """Why there can be no cable here; empty when there can."""
-        for program in ("ip", "tc"):
-            if shutil.which(program) is None:
-                return f"The program {program} is not here (Linux, package iproute2)."
+        if shutil.which("ip") is None:
+            return "The program ip is not here (Linux, package iproute2)."
         if os.geteuid() != 0:
             return "Only root may make network namespaces."
         name = f"mooringtry{os.getpid()}"
@@ -78,25 +82,24 @@ class Cable:
         self._out.set()
         match kind:
             case Pull.OUT:
-                self._run("ip", "link", "set", self._near, "down")
-            case Pull.LOSS:
-                self._spoil("loss", "100%")
+                self._ip("link", "set", self._near, "down")
+            case Pull.DEAF:
+                self._ip(*_SEND, self._there, *_ASTRAY, self._near)
             case _:
-                self._spoil("delay", "200ms", "150ms", "loss", "50%")
+                self._ip(*_SEND, self.address, *_ASTRAY, self._far, within=True)
         timer = threading.Timer(seconds, self._mend, [kind])
         timer.start()
         self._timers.append(timer)
 
     def __enter__(self) -> Cable:
-        self._run("ip", "netns", "add", self._space)
-        self._run("ip", "link", "add", self._near, "type", "veth", "peer", "name", self._far)
-        self._run("ip", "link", "set", self._far, "netns", self._space)
-        self._run("ip", "address", "add", f"{self.address}/30", "dev", self._near)
-        self._run("ip", "link", "set", self._near, "up")
-        within = ["ip", "-n", self._space]
-        self._run(*within, "address", "add", f"{self._there}/30", "dev", self._far)
-        self._run(*within, "link", "set", self._far, "up")
-        self._run(*within, "link", "set", "lo", "up")
+        self._ip("netns", "add", self._space)
+        self._ip("link", "add", self._near, "type", "veth", "peer", "name", self._far)
+        self._ip("link", "set", self._far, "netns", self._space)
+        self._ip("address", "add", f"{self.address}/30", "dev", self._near)
+        self._ip("link", "set", self._near, "up")
+        self._ip("address", "add", f"{self._there}/30", "dev", self._far, within=True)
+        self._ip("link", "set", self._far, "up", within=True)
+        self._ip("link", "set", "lo", "up", within=True)
         return self
 
     def __exit__(
@@ -108,20 +111,20 @@ class Cable:
         for timer in self._timers:
             timer.cancel()
             timer.join()
-        self._run("ip", "link", "delete", self._near)
-        self._run("ip", "netns", "delete", self._space)
-
-    def _spoil(self, *how: str) -> None:
-        self._run("tc", "qdisc", "add", "dev", self._near, "root", "netem", *how)
+        self._ip("link", "delete", self._near)
+        self._ip("netns", "delete", self._space)
 
     def _mend(self, kind: str) -> None:
         if kind == Pull.OUT:
-            self._run("ip", "link", "set", self._near, "up")
+            self._ip("link", "set", self._near, "up")
+        elif kind == Pull.DEAF:
+            self._ip("neighbour", "delete", self._there, "dev", self._near)
         else:
-            self._run("tc", "qdisc", "delete", "dev", self._near, "root")
+            self._ip("neighbour", "delete", self.address, "dev", self._far, within=True)
         self._out.clear()
 
-    def _run(self, *words: str) -> None:
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
+    def _ip(self, *words: str, within: bool = False) -> None:
+        space = ["-n", self._space] if within else []
+        done = subprocess.run(["ip", *space, *words], capture_output=True, text=True, check=False)
         if done.returncode:
-            raise RuntimeError(f"{' '.join(words)}: {done.stderr.strip()}")
+            raise RuntimeError(f"ip {' '.join(words)}: {done.stderr.strip()}")
