@@ -34,7 +34,8 @@ __all__ = [
 #: A device whose clock is a little behind must still find a fresh certificate valid.
 BACKDATE = timedelta(hours=1)
 CA_DAYS = 3650
-_MAX_COMMON_NAME = 64  # ub-common-name, RFC 5280 A.1
+# ub-common-name, RFC 5280 A.1; counted in bytes, as libraries that read it do.
+_MAX_COMMON_NAME = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,12 +181,12 @@ def common_name(name: str) -> x509.Name:
     """A subject that is one common name.
 
     Raises:
-        Invalid: empty, longer than 64 characters, or with control characters.
+        Invalid: empty, longer than 64 bytes in UTF-8, or with control characters.
     """
-    if not name or len(name) > _MAX_COMMON_NAME or not name.isprintable():
+    if not name or not name.isprintable() or len(name.encode()) > _MAX_COMMON_NAME:
         raise Invalid(
             f"{name[:80]!r} cannot be a certificate's common name.",
-            hint=f"Use 1 to {_MAX_COMMON_NAME} printable characters.",
+            hint=f"Use printable characters, 1 to {_MAX_COMMON_NAME} bytes of them.",
             code="invalid_common_name",
         )
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])

@@ -46,7 +46,8 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Certifica
         url = f"sqlite:///{path}"
     else:
         server: Postgres = request.getfixturevalue("postgres_server")
-        url = server.create_database(template=request.getfixturevalue("migrated_postgres"))
+        url = request.getfixturevalue("migrated_postgres")
+        server.empty_tables(url)
     database = open_database(url)
     yield SqlLedger(database)
     database.close()
