@@ -12,6 +12,7 @@ import asyncio
 import json
 import logging
 import secrets as random
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -36,6 +37,10 @@ ANSWER_SECONDS = 60.0
 """With 20,000 devices one command stalls the broker for 0.2 s, and others may be before us."""
 
 PAGE = 500
+
+TORN_SECONDS, TORN_PAUSE = 1.0, 0.02
+"""How long a file that cannot be read may be one that is just being written: 20,000 accounts
+take 0.2 s."""
 
 BESIDE_MOST = 50
 """More verifiers than this come in quicker by ``replace``: each costs two commands."""
@@ -147,7 +152,9 @@ class DynsecAuthority:
                     "Mooring does not know where dynamic-security.json is.",
                     hint="Set the path of the broker's Dynamic Security file.",
                 )
-            text = dynsec_file.render(accounts, self._service, self._kept())
+            text = await asyncio.to_thread(
+                dynsec_file.render, accounts, self._service, self._kept()
+            )
             await self._drop()
             # 2.0 saves after commands only, and no command can come from us before the restart.
             write_atomically(self._file, text)
@@ -256,7 +263,9 @@ class DynsecAuthority:
         roles = {r["rolename"]: r for r in await self._list("listRoles", "roles")}
         held = await self._held()
         found: list[Difference] = []
-        for account in accounts:
+        for number, account in enumerate(accounts):
+            if number % PAGE == 0:
+                await asyncio.sleep(0)  # ten thousand take a while, and others wait
             name = account.username
             stored = UNKNOWN if held is None else held(name)
             role = roles.get(dynsec_file.role_name(name))
@@ -271,8 +280,9 @@ class DynsecAuthority:
             found.append(Difference(DifferenceKind.EXTRA, name, "only a line beside the plugin"))
         # A crash between deleteClient and deleteRole leaves a role that nobody holds.
         ours = {dynsec_file.role_name(name) for name in known} | set(dynsec_file.BUILT_IN_ROLES)
+        held_by_somebody = ours | clients.keys()
         for name, role in roles.items():
-            if role.get("textname") == dynsec_file.MARK and name not in ours | clients.keys():
+            if role.get("textname") == dynsec_file.MARK and name not in held_by_somebody:
                 username = dynsec_file.username_of_role(name)
                 if username not in clients:
                     found.append(Difference(DifferenceKind.EXTRA, username, "only its role"))
@@ -395,16 +405,22 @@ class DynsecAuthority:
         return await asyncio.to_thread(self._read_passwords)
 
     def _read_passwords(self) -> Callable[[str], str | None] | None:
-        text = self._read()
-        if text is None and (self._file is None or self._file.exists()):
-            return None
         lines = self._beside.lines() if self._beside is not None else {}
-        try:
-            inside = dynsec_file.passwords(text or b"{}")
-        except Invalid as exc:  # at the next start nobody would get in
-            logger.warning("%s holds no accounts: %s", self._file, exc.message)
-            inside = dynsec_file.passwords(b"{}")
-        return lambda name: inside(name) or lines.get(name)
+        deadline = time.monotonic() + TORN_SECONDS
+        while True:
+            text = self._read()
+            if text is None and (self._file is None or self._file.exists()):
+                return None
+            try:
+                inside = dynsec_file.passwords(text if text is not None else b"{}")
+            except Invalid as exc:
+                # 2.0 writes in place: a command of somebody else's may be half-way through.
+                if time.monotonic() < deadline:
+                    time.sleep(TORN_PAUSE)
+                    continue
+                logger.warning("%s holds no accounts: %s", self._file, exc.message)
+                inside = dynsec_file.passwords(b"{}")
+            return lambda name: inside(name) or lines.get(name)
 
     def _kept(self) -> dynsec_file.Foreign:
         text = self._read() if self._keep else None
