@@ -68,13 +68,15 @@ class Arena:
     Attributes:
         settings: those of every process of Mooring in it.
         endpoint: the platform's own login at the broker.
-        logins: the generator's file of logins.
+        logins: the generator's file of logins, to the topics of all devices.
+        few: the same logins, to the topics of as many devices as there are logins.
         broker: the broker.
     """
 
     settings: Settings
     endpoint: Endpoint
     logins: Path
+    few: Path
     broker: Mosquitto
 
     @property
@@ -144,14 +146,15 @@ def arena(of: Template, *, database_url: str | None = None) -> Iterator[Arena]:
             accounts = app.devices.accounts()
             asyncio.run(build_authority(app, running=False).replace(accounts))
             endpoint = app.endpoint("bench")
-        path = Path(name) / "logins.json"
-        write_private(path, json.dumps(logins))
+        every, few = Path(name) / "logins.json", Path(name) / "few.json"
+        write_private(every, json.dumps(logins))
+        write_private(few, json.dumps([{**one, "topics": one["topics"][:1]} for one in logins]))
         with Mosquitto(
             Path(name) / "broker",
             config=(settings.broker_dir / "mosquitto.conf").absolute(),
             port=settings.mqtt_port,
         ) as broker:
-            yield Arena(settings, endpoint, path, broker)
+            yield Arena(settings, endpoint, every, few, broker)
 
 
 def _settings(directory: Path, database_url: str | None = None) -> Settings:
@@ -164,7 +167,7 @@ def _logins(app: App, devices: int) -> list[dict[str, Any]]:
     made = _devices(app, devices)
     if devices <= PUBLISHERS:
         return made
-    return _gateways(app, [login["topic"] for login in made])
+    return _gateways(app, [topic for login in made for topic in login["topics"]])
 
 
 def _devices(app: App, count: int) -> list[dict[str, Any]]:
@@ -179,7 +182,7 @@ def _devices(app: App, count: int) -> list[dict[str, Any]]:
                     "username": device.username,
                     "password": password,
                     "client_id": device.client_id,
-                    "topic": app.devices.topics(device)["telemetry"],
+                    "topics": [app.devices.topics(device)["telemetry"]],
                 }
             )
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -54,5 +55,5 @@ def percentile(ordered: Sequence[float], share: float) -> float:
     """
     if not ordered:
         raise ValueError("There are no values.")
-    rank = max(0, min(len(ordered) - 1, round(share * len(ordered) + 0.5) - 1))
-    return ordered[rank]
+    rank = math.ceil(share * len(ordered) - 1e-9)  # 0.99 x 100 is 99 and a little
+    return ordered[max(1, rank) - 1]

@@ -22,7 +22,7 @@ from bench.load import SIZE, Sent, load
 from bench.processes import Usage, peak_rss
 from tests.support.postgres import Postgres
 
-__all__ = ["Round", "keeping_up", "measure", "run_once", "side_by_side"]
+__all__ = ["Round", "keeping_up", "measure", "run_on", "run_once", "side_by_side"]
 
 POLL_SECONDS = 0.02
 STUCK_SECONDS = 60.0  # without a further commit
@@ -107,14 +107,30 @@ def run_once(
             stack.callback(server.drop_database, url)
         where = stack.enter_context(arena(made, database_url=url if one.is_mooring else None))
         ground = Ground(where, count, server if one.postgresql else None, url)
-        running = stack.enter_context(one.open(ground))
-        usage = Usage({"broker": where.broker.pid, **running.pids})
+        return run_on(one, ground, seconds=seconds, rate=rate)
+
+
+def run_on(
+    one: Contestant, ground: Ground, *, seconds: float = 0, rate: float = 0, few: bool = False
+) -> Round:
+    """The same on ground that is there already."""
+    with one.open(ground) as running:
+        usage = Usage({"broker": ground.arena.broker.pid, **running.pids})
         size = running.size()
         before = running.stored()
         usage.begin()
-        with load(where, count=count, seconds=seconds, rate=rate) as generator:
+        with load(
+            ground.arena, count=ground.count, seconds=seconds, rate=rate, few=few
+        ) as generator:
             watched = _watch(running, generator.result, lambda: generator.running, before)
-        return _figures(watched, usage, running, size, before)
+        figures = _figures(watched, usage, running, size)
+        if running.check is not None and not ground.filled:
+            there = running.check()
+            if there != watched.sent.acknowledged:
+                raise AssertionError(
+                    f"{there} rows are stored of {watched.sent.acknowledged} messages."
+                )
+        return figures
 
 
 @dataclass(slots=True)
@@ -148,9 +164,7 @@ def _watch(
         time.sleep(POLL_SECONDS)
 
 
-def _figures(
-    watched: _Watched, usage: Usage, running: Running, size: int | None, before: int
-) -> Round:
+def _figures(watched: _Watched, usage: Usage, running: Running, size: int | None) -> Round:
     sent = watched.sent
     used = usage.so_far()
     messages = sent.acknowledged
@@ -170,10 +184,6 @@ def _figures(
     after = running.size()
     if size is not None and after is not None:
         figures["bytes"] = (after - size) / messages
-    if running.check is not None:
-        there = running.check() - before
-        if there != messages:
-            raise AssertionError(f"{there} rows are stored of {messages} messages.")
     return figures
 
 

@@ -33,6 +33,7 @@ __all__ = ["Noting", "delays", "measure"]
 
 RATES = (400, 5000)
 BLOCK = 0.001  # seconds between two writes of the generator: devices do not speak in chorus
+START_SECONDS, END_SECONDS = 2.0, 60.0  # to subscribe, and to commit what is left
 WARM_SECONDS = 1.0  # at the beginning, not counted
 Say = Callable[[str], None]
 
@@ -68,12 +69,12 @@ def measure(*, seconds: float = 10.0, say: Say = print, postgres: bool = True) -
     """Every rate on every database."""
     found = []
     with template() as made:
-        found += [_one(made, "sqlite", "", rate, seconds, say) for rate in RATES]
+        found += [_one(made, "", rate, seconds, say) for rate in RATES]
         if postgres:
             with Postgres() as server:
                 for rate in RATES:
                     url = server.create_database()
-                    found.append(_one(made, "postgres", url, rate, seconds, say))
+                    found.append(_one(made, url, rate, seconds, say))
     return {"seconds": seconds, "runs": found}
 
 
@@ -89,9 +90,8 @@ def delays(taken: Sequence[int], waited: Sequence[int], *, skip_us: int) -> dict
     return {name: round(percentile(kept, share) / 1000, 3) for name, share in shares.items()}
 
 
-def _one(
-    made: Template, store: str, url: str, rate: float, seconds: float, say: Say
-) -> dict[str, Any]:
+def _one(made: Template, url: str, rate: float, seconds: float, say: Say) -> dict[str, Any]:
+    store = "postgres" if url else "sqlite"
     with arena(made, database_url=url or None) as where, open_app(where.settings) as app:
         sink = Noting(open_sink(app.settings))
 
@@ -130,14 +130,14 @@ async def _run(
         sink=sink,
     )
     running = asyncio.create_task(ingest.run(stop))
-    while not link.connected and not running.done():
-        await asyncio.sleep(0.05)
+    await asyncio.wait({running}, timeout=START_SECONDS)
     if running.done():
         await running
-    await asyncio.sleep(0.5)  # subscribed
+    assert link.connected
     sent, offered = await asyncio.to_thread(generate)
-    deadline = time.monotonic() + 60
-    while len(sink.taken) < sent and time.monotonic() < deadline:
+    for _ in range(int(END_SECONDS / 0.02)):
+        if len(sink.taken) >= sent:
+            break
         await asyncio.sleep(0.02)
     stop.set()
     await running

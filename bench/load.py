@@ -58,7 +58,13 @@ class Load:
 
 @contextmanager
 def load(
-    on: Arena, *, count: int = 0, seconds: float = 0, rate: float = 0, block: float = 0.01
+    on: Arena,
+    *,
+    count: int = 0,
+    seconds: float = 0,
+    rate: float = 0,
+    block: float = 0.01,
+    few: bool = False,
 ) -> Iterator[Load]:
     """Starts it against a broker; ends it with the block, should it still run.
 
@@ -67,11 +73,19 @@ def load(
         seconds: how long; 0: until the count is reached.
         rate: messages a second; 0: as fast as the broker acknowledges.
         block: seconds between two writes, with a rate.
+        few: for twenty devices only, where the installation has more.
     """
     process = subprocess.Popen(
         [
             *(sys.executable, GENERATOR, "--port", str(on.settings.mqtt_port)),
-            *("--logins", str(on.logins), "--size", str(SIZE), "--block", str(block)),
+            *(
+                "--logins",
+                str(on.few if few else on.logins),
+                "--size",
+                str(SIZE),
+                "--block",
+                str(block),
+            ),
             *("--count", str(count), "--seconds", str(seconds), "--rate", str(rate)),
         ],
         stdin=subprocess.DEVNULL,

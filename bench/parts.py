@@ -106,6 +106,7 @@ async def _measure(directory: Path, count: int, size: int, passes: int) -> dict[
             planned: list[Plan] = []
             _timed(found, "plan", count, partial(_plan, planner, batches, planned))
             number = _commit(sink, planned, number, found, count)
+            _timed(found, "remember packets", count, partial(_remember, planned))
             _timed(found, "acknowledge", count, partial(_acknowledge, batches))
             _steps(table, packets, found, count)
             for step, cost in found.items():
@@ -154,6 +155,13 @@ def _commit(
 
     _timed(found, "commit", count, commit)
     return number + len(planned)
+
+
+def _remember(planned: Iterable[Plan]) -> None:
+    ledger = Ledger(8000)
+    for number, plan in enumerate(planned, 1):
+        ledger.expendable(len(plan.packets))
+        ledger.committed(number, plan.packets)
 
 
 def _acknowledge(batches: Iterable[list[PublishPacket]]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bench.figures import Spread
 
-__all__ = ["NOTHING", "between", "number", "table", "with_spread"]
+__all__ = ["NOTHING", "number", "reached", "table", "with_spread"]
 
 NOTHING = "–"
 
@@ -15,12 +15,15 @@ def number(value: float | None) -> str:
     """Three digits that count, thousands apart: 41 200, 8.31, 0.062."""
     if value is None:
         return NOTHING
-    if value != 0 and abs(value) < 0.001:
+    if value == 0:
+        return "0"
+    if abs(value) < 0.001:
         return f"{value:.1e}"
-    if abs(value) >= 1000:
-        rounded = round(value, 2 - (len(str(int(abs(value)))) - 1))
-        return f"{int(rounded):,}".replace(",", " ")
-    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
+    value = float(f"{value:.3g}")
+    size = abs(value)
+    if size >= 1000:
+        return f"{value:,.0f}".replace(",", " ")
+    digits = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3
     return f"{value:.{digits}f}"
 
 
@@ -34,11 +37,11 @@ def with_spread(value: Spread | None) -> str:
     return text
 
 
-def between(reached: float | None, wanted: float, *, at_least: bool) -> str:
+def reached(value: float | None, wanted: float, *, at_least: bool) -> str:
     """Whether a figure is as wanted."""
-    if reached is None:
+    if value is None:
         return "not measured"
-    good = reached >= wanted if at_least else reached <= wanted
+    good = value >= wanted if at_least else value <= wanted
     return "yes" if good else "no"
 
 

@@ -32,12 +32,14 @@ class Ground:
         count: messages that will come; ``mosquitto_sub`` ends after so many.
         server: a PostgreSQL, where the contestant wants one.
         database_url: an empty database on it.
+        filled: rows are there already, too many to be counted one by one.
     """
 
     arena: Arena
     count: int
     server: Postgres | None = None
     database_url: str = ""
+    filled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

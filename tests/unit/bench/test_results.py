@@ -1,0 +1,122 @@
+"""What is kept of a benchmark, and shown of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.__main__ import parser
+from bench.contestants import ALL
+from bench.report import report
+from bench.results import BEGIN, END, PAGE, keep, make_reference, read
+
+
+def spread(value: float) -> dict[str, float]:
+    return {"median": value, "least": value, "most": value, "rounds": 1}
+
+
+INGEST: dict[str, Any] = {
+    "rounds": 1,
+    "seconds": 5.0,
+    "size": 230,
+    "contestants": [
+        {
+            "name": "sqlite",
+            "title": "Ours",
+            "not_here": None,
+            "figures": {"rate": spread(44_000), "ingest_us": spread(12)},
+        },
+        {
+            "name": "mosquitto_sub",
+            "title": "The limit",
+            "not_here": None,
+            "figures": {"rate": spread(40_000), "ingest_us": spread(8)},
+        },
+        {"name": "node", "title": "Theirs", "not_here": "no Node.js", "figures": {}},
+    ],
+    "ratios": {
+        "sqlite / mosquitto_sub": spread(1.1),
+        "CPU of sqlite / mosquitto_sub": spread(1.5),
+    },
+    "keeping_up": {
+        "rate": 20_000,
+        "seconds": 10,
+        "contestants": {"sqlite": {"offered": 19_990.0, "backlog": 12.0, "drained_ms": 3.0}},
+    },
+}
+LATENCY: dict[str, Any] = {
+    "runs": [
+        {"store": "sqlite", "rate": 5000, "offered": 4990.0}
+        | {"p50": 1.9, "p90": 4.0, "p99": 9.0, "most": 12.0}
+    ]
+}
+
+
+def test_the_tables_say_what_was_measured_and_what_was_not() -> None:
+    text = report({"ingest": INGEST, "latency": LATENCY})
+    assert "| rate on SQLite to mosquitto_sub's" in text
+    aims = {line.split("|")[1].strip(): line.split("|")[4].strip() for line in rows_of(text, 4)}
+    assert aims["rate on SQLite to mosquitto_sub's"] == "yes"
+    assert aims["CPU on SQLite to mosquitto_sub's"] == "yes"
+    assert aims["publish to committed at 5,000/s, p50, ms"] == "yes"
+    assert aims["the same, p99, ms"] == "no"
+    assert "Theirs: not measured here: no Node.js." in text
+    assert "rate on SQLite to the Node backend's" not in text
+
+
+def rows_of(text: str, cells: int) -> list[str]:
+    return [line for line in text.splitlines() if line.count("|") == cells + 1]
+
+
+def test_nothing_measured_shows_nothing() -> None:
+    assert report({}) == ""
+
+
+def test_parts_are_kept_beside_each_other(tmp_path: Path) -> None:
+    keep(tmp_path, "ingest", INGEST)
+    page = keep(tmp_path, "latency", LATENCY)
+    document = read(tmp_path)
+    assert document["ingest"]["ratios"] == INGEST["ratios"]
+    assert document["latency"]["runs"] == LATENCY["runs"]
+    assert document["machine"]["cores"] >= 1
+    assert json.loads((tmp_path / "last.json").read_text()) == document
+    assert "From publish to committed" in page.read_text()
+    assert "Sustained rate" in page.read_text()
+
+
+def test_the_reference_goes_into_the_page(tmp_path: Path) -> None:
+    keep(tmp_path, "latency", LATENCY)
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    make_reference(tmp_path, page)
+    text = page.read_text()
+    assert text.startswith("before\n") and text.endswith("\nafter\n")
+    assert "old" not in text
+    assert "From publish to committed" in text
+    assert read(tmp_path, "reference") == read(tmp_path)
+
+
+def test_no_reference_of_nothing(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="Nothing was measured"):
+        make_reference(tmp_path)
+
+
+def test_the_documentation_has_a_place_for_the_figures() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert text.index(BEGIN) < text.index(END)
+
+
+@pytest.mark.parametrize("only", ["", "nobody", "sqlite,nobody"])
+def test_unknown_contestants_are_refused(only: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parser().parse_args(["ingest", "--only", only])
+    assert "sqlite, postgres" in capsys.readouterr().err
+
+
+def test_contestants_are_found_by_their_names() -> None:
+    assert all(name == one.name for name, one in ALL.items())
+    options = parser().parse_args(["ingest", "--only", "sqlite,mosquitto_sub"])
+    assert options.only == ["sqlite", "mosquitto_sub"]
