@@ -224,6 +224,8 @@ class PostgresSink:
             connection.rollback()
             return attempt.committed
         rows = _first_seen(cursor, plan.messages)
+        if copying and rows is not plan.messages:
+            cursor.execute("SAVEPOINT before")  # anew: what was just noted must stay
         stored = self._store(cursor, spans, rows, copying=copying) if rows else 0
         numbers = _write_numbers(cursor, plan) if plan.sequences or plan.lost else {}
         attempt.committed = Committed(stored, len(plan.messages) - stored, numbers)

@@ -139,6 +139,14 @@ class TestMessages:
         assert sink.commit(plan(rows), "c", 1, 0) == Committed(1, 2)
         assert stored(database) == rows[:1]
 
+    def test_numbers_beside_a_repetition_are_kept(self, database: Database, sink: Sink) -> None:
+        """Whatever way a batch takes when one of its messages is there already."""
+        counting = [row(1, seq=n, source=1, fingerprint=n, ts=NOW) for n in range(40)]
+        twice = row(2, fingerprint=1)
+        assert sink.commit(plan([*counting, twice, twice]), "c", 1, 0) == Committed(41, 1)
+        again = [row(1, seq=n, source=1, fingerprint=n, ts=NOW + 1) for n in range(40)]
+        assert sink.commit(plan(again), "c", 2, 0) == Committed(0, 40)
+
     def test_a_number_with_a_clock_does_not_count(self, sink: Sink) -> None:
         """The device's own time tells more: a counter that started anew is no repetition."""
         rows = [row(seq=1, source=0, fingerprint=1, ts=NOW + n) for n in range(3)]
