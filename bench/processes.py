@@ -6,13 +6,15 @@ On systems without it (macOS) these figures are left out; rates and delays are m
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Usage", "cpu_seconds", "descendants", "ended", "peak_rss", "rss", "state"]
+__all__ = ["VISIBLE", "Usage", "cpu_seconds", "descendants", "ended", "peak_rss", "rss"]
 
 _PROC = Path("/proc")
+VISIBLE = (_PROC / "self" / "stat").exists()
+"""Whether this system shows what processes use."""
+
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -26,23 +28,15 @@ def _fields(pid: int) -> list[str] | None:
 
 
 def ended(pid: int) -> bool:
-    """Whether it has ended, also when nobody has asked for its exit code yet."""
-    if not _PROC.is_dir():
-        return False
+    """Whether it has ended, also when nobody has asked for its exit code yet (``VISIBLE``)."""
     fields = _fields(pid)
     return fields is None or fields[0] in "ZX"
-
-
-def state(pid: int) -> str:
-    """One letter: R running, S sleeping, D waiting for a disk, Z ended; empty: gone."""
-    fields = _fields(pid)
-    return fields[0] if fields else ""
 
 
 def descendants(pid: int) -> list[int]:
     """The process and everything below it."""
     parents: dict[int, list[int]] = {}
-    for entry in _PROC.iterdir() if _PROC.is_dir() else ():
+    for entry in _PROC.iterdir() if VISIBLE else ():
         if entry.name.isdigit():
             fields = _fields(int(entry.name))
             if fields is not None:
@@ -57,7 +51,7 @@ def descendants(pid: int) -> list[int]:
 
 def cpu_seconds(pid: int) -> float | None:
     """CPU time of a process, of those below it, and of those below it that have ended."""
-    if not _PROC.is_dir():
+    if not VISIBLE:
         return None
     ticks = 0
     for one in descendants(pid):
@@ -110,9 +104,6 @@ class Usage:
             before = self._before[name]
             found[name] = None if after is None or before is None else after - before
         return found
-
-    def peaks(self, names: Iterable[str]) -> dict[str, int | None]:
-        return {name: peak_rss(self.pids[name]) for name in names}
 
     def _now(self) -> dict[str, float | None]:
         return {name: cpu_seconds(pid) for name, pid in self.pids.items()}

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from bench.arena import SUBSCRIPTION
 from bench.contestants.model import Contestant, Ground, NotHere, Running, until_subscribed
 from bench.contestants.mooring import ended
+from bench.processes import VISIBLE
 from bench.processes import ended as has_ended
 from mooring.access.instance import write_private
 from tests.support.programs import MissingProgram, find_program
@@ -41,8 +42,9 @@ def _mosquitto_sub(ground: Ground) -> Iterator[Running]:
     )
 
     def received() -> int:
-        # Its exit code is not asked for before its figures were read.
-        return ground.count if has_ended(process.pid) else 0
+        # Where its figures can be read, its exit code is not asked for before they are.
+        gone = has_ended(process.pid) if VISIBLE else process.poll() is not None
+        return ground.count if gone else 0
 
     try:
         until_subscribed(arena, CLIENT_ID, lambda: "mosquitto_sub")
