@@ -33,6 +33,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import uvloop
+
 from bench.tables import table
 from mooring.access.verifiers import new_password
 from mooring.app import open_app
@@ -92,7 +94,7 @@ class Device:
             try:
                 await self._session()
             except BrokerUnavailable as exc:
-                self._run.failures[reason(exc)] += 1
+                self._run.failures[exc.message.partition(": ")[2] or exc.message] += 1
                 self._client.close(farewell=False)
                 attempt = self._backoff.after(attempt, 0.0)
             else:
@@ -118,12 +120,6 @@ class Device:
         lost.cancel()
         if not birth.done():
             raise BrokerUnavailable("It went away at once.")
-
-
-def reason(exc: BrokerUnavailable) -> str:
-    """Why an attempt failed, without the port that is another one each time."""
-    said = exc.message.partition(": ")[2] or exc.message
-    return "nothing listened" if "Connect call failed" in said else said
 
 
 def prepare(directory: Path, count: int) -> list[tuple[str, str, str, dict[str, str]]]:
@@ -179,7 +175,7 @@ async def storm(
     run = Run()
     backoff = Backoff(first=options.first)
     devices = [
-        Device(Login("localhost", port, client, user, secret, context), topics, backoff, run)
+        Device(Login("127.0.0.1", port, client, user, secret, context), topics, backoff, run)
         for client, user, secret, topics in logins
     ]
     gate = asyncio.Semaphore(OPENING)
@@ -213,7 +209,7 @@ def measure(options: Any) -> dict[str, Any]:
         # What is measured is the fleet, so the limit on connections is out of the way.
         with running_platform(directory, env={"MOORING_MAX_CONNECTIONS": "-1"}) as platform:
             began = os.getloadavg()[0]
-            run = asyncio.run(storm(platform, logins, options))
+            run = uvloop.run(storm(platform, logins, options))
     back = sorted(run.back)
 
     def at(share: float) -> float | None:
