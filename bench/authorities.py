@@ -6,6 +6,7 @@ For each number of devices and each authority, on a broker of its own:
 
 - *bulk*: so many devices created in one go, until the broker accepts the last of them;
 - *login*: one more device, from the call that adds it to its accepted CONNECT;
+- *cpu*: what of that is computing, by us and by the broker, whatever else the machine does;
 - *gone*: a device removed, until its CONNECT is refused;
 - *stall*: the longest a pinging client waits for its answer during those, and *idle* when
   nothing happens;
@@ -22,6 +23,7 @@ import contextlib
 import json
 import multiprocessing
 import multiprocessing.connection
+import os
 import socket
 import statistics
 import tempfile
@@ -162,6 +164,13 @@ async def log_in(app: App, credentials: Credentials) -> None:
     await connection.close()
 
 
+def cpu_of(pid: int | None) -> float:
+    """Seconds of CPU that this process and another have used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    ticks = int(fields[11]) + int(fields[12])
+    return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
+
+
 async def one_more(app: App, number: int) -> tuple[float, Credentials]:
     begun = time.perf_counter()
     credentials, changes = await asyncio.to_thread(
@@ -192,11 +201,13 @@ async def measure(app: App, mode: str, count: int, rounds: int) -> dict[str, Any
             await pinger.longest()
             await asyncio.sleep(1.0)
             idle = await pinger.longest()
-            logins, departures = [], []
+            logins, departures, computed = [], [], 0.0
             quiet = app.settings.reload_debounce_seconds if mode == "password_file" else 0.0
             for number in range(rounds):
                 await asyncio.sleep(quiet)  # the first change after a quiet time
+                before = cpu_of(follower.broker_pid)
                 took, credentials = await one_more(app, number)
+                computed += cpu_of(follower.broker_pid) - before
                 logins.append(took)
                 if number < rounds // 2:
                     # At once: in the password file it waits for the debounce.
@@ -217,6 +228,7 @@ async def measure(app: App, mode: str, count: int, rounds: int) -> dict[str, Any
         "bulk_seconds": round(bulk, 3),
         "login_median": round(statistics.median(logins), 4),
         "login_longest": round(max(logins), 4),
+        "login_cpu": round(computed / rounds, 4),
         "limit": limit,
         "gone_longest": round(max(departures), 4),
         "idle_stall": round(idle, 4),
@@ -232,6 +244,7 @@ HEADINGS = (
     ("bulk_seconds", "bulk", "s"),
     ("login_median", "login", "ms"),
     ("login_longest", "longest", "ms"),
+    ("login_cpu", "cpu", "ms"),
     ("gone_longest", "gone", "ms"),
     ("idle_stall", "idle", "ms"),
     ("stall", "stall", "ms"),

@@ -185,20 +185,21 @@ class DynsecAuthority:
             await self._drop()
 
     async def _put(self, accounts: Sequence[Account], secrets: Mapping[str, str]) -> Applied:
-        held = await self._held()
-        if held is not None and any(
-            a.verifier is not None and a.username not in secrets and held(a.username) != a.verifier
-            for a in accounts
-        ):
+        blind = [a for a in accounts if a.verifier is not None and a.username not in secrets]
+        held = await self._held() if blind else None
+        if held is not None and any(held(a.username) != a.verifier for a in blind):
             # Perhaps only the file was lost or changed, and the plugin still has it right.
             await self._save()
             held = await self._held()
+        looked = bool(blind)
         adopt: list[str] = []
         inside: set[str] = set()  # got a password in the plugin: a line beside is void
         unknown: list[Account] = []
         for account in accounts:
             name = account.username
             client, role = await self._look_up(name)
+            if client is not None and not looked:  # a new one has no password to compare
+                held, looked = await self._held(), True
             stored = UNKNOWN if held is None else held(name)
             step = plan(account, client, role, stored, secrets.get(name))
             if step.impossible:

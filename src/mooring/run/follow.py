@@ -60,6 +60,11 @@ class Follower:
         self._restart = broker.restart if broker is not None else None
         self.authority: Authority = build_authority(app, restart=self._restart, written=written)
 
+    @property
+    def broker_pid(self) -> int | None:
+        """The managed broker's process, while it runs."""
+        return self._broker.pid if self._broker is not None else None
+
     async def follow(self) -> None:
         """For ever: changes as they are committed, requests, and everything now and then."""
         pause = self.app.settings.broker_compare_seconds
