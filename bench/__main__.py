@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -108,6 +109,8 @@ def main(words: Sequence[str] | None = None) -> None:
     if options.command == "reference":
         print(f"Written: {results.make_reference(options.output)}")
         return
+    # Ended from outside, it still ends what it started.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))
     if options.command is None:
         # One after the other, with fewer minutes than each has alone.
         short = {"memory": ["--minutes", "2"], "stored": ["--rounds", "2"]}

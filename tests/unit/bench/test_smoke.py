@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support.processes import Child
 from tests.support.source import ROOT
+from tests.support.waiting import wait_until
 
 
 @pytest.mark.timeout(300)
 def test_ingest_side_by_side(tmp_path: Path) -> None:
-    done = subprocess.run(
+    child = Child(
         [
             *(sys.executable, "-m", "bench", "--output", tmp_path),
             *("ingest", "--seconds", "0.25", "--rounds", "1", "--only", "sqlite,mosquitto_sub"),
         ],
+        tmp_path / "log",
         cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
     )
-    assert done.returncode == 0, done.stderr
-    assert "| mosquitto_sub > /dev/null" in done.stdout
+    try:
+        code = child.process.wait(280)
+    finally:
+        child.end()
+    assert code == 0, child.log()
+    assert "| mosquitto_sub > /dev/null" in child.log()
     document = json.loads((tmp_path / "last.json").read_text())["ingest"]
     figures = {one["name"]: one["figures"] for one in document["contestants"]}
     assert figures["sqlite"]["messages"]["median"] == 10_000  # and as many rows, or it had failed
@@ -36,3 +40,29 @@ def test_ingest_side_by_side(tmp_path: Path) -> None:
     steady = document["keeping_up"]["contestants"]["sqlite"]
     assert steady["messages"] > 0
     assert next(iter(document["ratios"])) == "sqlite / mosquitto_sub"
+
+
+def test_ended_from_outside_it_ends_what_it_started(tmp_path: Path) -> None:
+    child = Child(
+        [
+            *(sys.executable, "-m", "bench", "--output", tmp_path),
+            *("memory", "--minutes", "5", "--rate", "100"),
+        ],
+        tmp_path / "log",
+        cwd=ROOT,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+    )
+    try:
+        broker = wait_until(lambda: brokers_in(tmp_path), "its broker to run", timeout=60)
+    finally:
+        assert child.end(timeout=60) == 143
+    assert brokers_in(tmp_path) == []
+    assert len(broker) == 1
+    assert list(tmp_path.glob("mooring-bench-*")) == []
+
+
+def brokers_in(directory: Path) -> list[int]:
+    """Mosquittos whose configuration lies below a folder."""
+    found = subprocess.run(["ps", "-A", "-ww", "-o", "pid=,args="], capture_output=True, check=True)
+    lines = [line.split(maxsplit=1) for line in found.stdout.decode(errors="replace").splitlines()]
+    return [int(pid) for pid, words in lines if "mosquitto -c" in words and str(directory) in words]
