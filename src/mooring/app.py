@@ -181,6 +181,7 @@ def open_app(
                 instance,
                 settings.recover_days,
                 frozenset({*_service_names(settings), CANARY_USERNAME}),
+                settings.auth_mode == "password_file",
             ),
             telemetry=Telemetry(database, catalogue),
             people=People(database, instance, settings),

@@ -19,6 +19,7 @@ from mooring.access.actor import SYSTEM, Actor, Role
 from mooring.access.instance import Instance
 from mooring.access.policy import rights_of
 from mooring.broker import store as broker
+from mooring.broker.password_lines import check_username
 from mooring.broker.protocol import Account, Rights
 from mooring.credentials import store as passwords
 from mooring.devices import store
@@ -43,6 +44,7 @@ class Devices:
         catalogue: the dialects they speak.
         instance: seals a password on its way to the broker.
         reserved: usernames no device may have: the platform's own.
+        for_password_file: usernames must fit into one.
         recover_days: how long a removed device's password is told that it was removed.
     """
 
@@ -51,6 +53,7 @@ class Devices:
     instance: Instance
     recover_days: int = 30
     reserved: frozenset[str] = frozenset()
+    for_password_file: bool = False
 
     # ------------------------------------------------------------------ changing
 
@@ -311,6 +314,8 @@ class Devices:
             created_at=now_ms(),
             groups=tuple(dict.fromkeys(new.groups)),
         )
+        if self.for_password_file:
+            check_username(device.username)
         if device.username in self.reserved:
             raise Invalid(
                 f"The username {device.username} is the platform's own.",

@@ -89,6 +89,17 @@ def test_no_device_takes_the_platforms_name(mooring: Mooring, name: str) -> None
     mooring("device", "add", name, "--dialect", "drivesafe", code=2)
 
 
+def test_a_name_the_password_file_cannot_hold_is_refused_at_the_door(
+    mooring: Mooring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("device", "add", "pump", "--dialect", "pulse", "--tenant", "acme", "--json")
+    monkeypatch.setenv("MOORING_AUTH_MODE", "password_file")
+    assert mooring(*words, code=2).error()["code"] == "username_not_for_password_file"
+    assert rows(mooring, "SELECT count(*) FROM devices") == [(0,)]
+    monkeypatch.delenv("MOORING_AUTH_MODE")
+    mooring(*words)
+
+
 # ------------------------------------------------------------------------- files
 
 
