@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mooring.access import verifiers
-from mooring.access.actor import SYSTEM
 from mooring.devices import store
 from mooring.devices.model import Device
 from mooring.errors import Unauthorized
@@ -15,20 +16,28 @@ __all__ = ["device_login"]
 _NOBODY = verifiers.make(verifiers.new_password())
 
 
-def device_login(database: Database, username: str, password: str) -> Device:
+def device_login(database: Database, logins: Sequence[tuple[str, str]]) -> Device:
     """The device behind these credentials.
+
+    Args:
+        logins: usernames with passwords, of which one has to be right: a header may be read
+            in several ways (``mooring.http.basic``).
 
     Raises:
         Unauthorized: unknown, disabled, or another password; it does not say which.
     """
     with database.read() as connection:
-        found = [d for d in store.find(connection, SYSTEM, word=username) if d.username == username]
-        known = store.verifiers(connection, [username]).get(username)
-    right = verifiers.check(password, known or _NOBODY) if password else False
-    if not found or not found[0].enabled or known is None or not right:
-        raise Unauthorized(
-            "The broker would not accept this username and password.",
-            hint="Send the device's own credentials, as in its claim's answer.",
-            code="device_login_refused",
-        )
-    return found[0]
+        known = store.verifiers(connection, [username for username, _ in logins])
+        for username, password in logins:
+            if username not in known or not verifiers.check(password, known[username]):
+                continue
+            device = store.by_username(connection, username)
+            if device is not None and device.enabled:
+                return device
+    if not known:
+        verifiers.check("", _NOBODY)
+    raise Unauthorized(
+        "The broker would not accept this username and password.",
+        hint="Send the device's own credentials, as in its claim's answer.",
+        code="device_login_refused",
+    )

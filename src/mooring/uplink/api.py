@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
-from fastapi.security import HTTPBasic, HTTPBasicCredentials
 
 from mooring.devices.login import device_login
-from mooring.errors import Forbidden, Unauthorized
+from mooring.errors import Forbidden
 from mooring.http.auth import Platform
+from mooring.http.basic import device_logins, scheme
 from mooring.http.fields import DeviceReference, Document, Word
 from mooring.http.publisher import Publisher
 from mooring.ingest.sequences import receipt
@@ -18,10 +18,6 @@ from mooring.uplink.service import Uplink, split
 __all__ = ["router"]
 
 router = APIRouter(prefix="/api/v1/devices", tags=["device"])
-
-basic = HTTPBasic(
-    auto_error=False, scheme_name="device", description="The device's MQTT username and password."
-)
 
 
 class TakenOut(Document):
@@ -37,6 +33,7 @@ async def _body(request: Request) -> bytes:
 
 @router.post(
     "/{device}/telemetry",
+    dependencies=[Depends(scheme)],  # for the OpenAPI document
     response_model=TakenOut,
     openapi_extra={
         "requestBody": {
@@ -50,20 +47,14 @@ def telemetry(
     request: Request,
     platform: Platform,
     device: DeviceReference,
-    login: Annotated[HTTPBasicCredentials | None, Depends(basic)],
+    logins: Annotated[list[tuple[str, str]], Depends(device_logins)],
     body: Annotated[bytes, Depends(_body)],
     channel: Annotated[
         Word | None, Query(description="An up channel of the dialect; telemetry by default.")
     ] = None,
 ) -> dict[str, Any]:
     """A device's readings, one or many: `{"messages": [ … ]}`. Answered when they are stored."""
-    if login is None:
-        raise Unauthorized(
-            "A device sends its username and password here (HTTP Basic).",
-            hint="They are the ones it uses for MQTT.",
-            code="device_login_needed",
-        )
-    known = device_login(platform.database, login.username, login.password)
+    known = device_login(platform.database, logins)
     if device not in {known.name, known.reference, known.username}:
         raise Forbidden(
             f"These are the credentials of {known.name}, not of {device}.",

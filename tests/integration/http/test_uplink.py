@@ -1,0 +1,63 @@
+"""Readings over HTTP: who may send them. (What becomes of them: the SDK's acceptance tests.)"""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from mooring.access.actor import SYSTEM
+from mooring.app import App
+from mooring.devices.model import Credentials, NewDevice
+
+READING = {"device_id": "d", "timestamp": "2026-03-01T12:00:00Z", "sensors": {"temperature": 21.5}}
+
+
+@pytest.fixture(params=["pulse", "mousetrap", "mooring"])
+def made(request: pytest.FixtureRequest, platform: App) -> Credentials:
+    """Usernames with two colons, with five, and with none."""
+    new = NewDevice("pump", dialect=request.param, tenant="acme", mac="24:6F:28:AE:C1:77")
+    return platform.devices.add(SYSTEM, new)[0]
+
+
+def send(client: httpx.Client, device: str, username: str, password: str) -> httpx.Response:
+    address = f"/api/v1/devices/{device}/telemetry"
+    return client.post(address + "?channel=status", json=READING, auth=(username, password))
+
+
+def code(answer: httpx.Response) -> str:
+    return str(answer.json()["code"])
+
+
+def test_every_dialects_username_logs_in(made: Credentials, nobody: httpx.Client) -> None:
+    """It gets as far as the broker, of which there is none here."""
+    answer = send(nobody, "pump", made.device.username, made.password)
+    assert (answer.status_code, code(answer)) == (503, "broker_unavailable"), answer.text
+
+
+def test_a_wrong_password_and_a_wrong_name_look_the_same(
+    made: Credentials, nobody: httpx.Client
+) -> None:
+    wrong = send(nobody, "pump", made.device.username, "wrong")
+    unknown = send(nobody, "pump", "device:acme:nobody", made.password)
+    assert wrong.status_code == unknown.status_code == 401
+    assert wrong.text == unknown.text
+    assert code(wrong) == "device_login_refused"
+
+
+def test_only_its_own(made: Credentials, platform: App, nobody: httpx.Client) -> None:
+    platform.devices.add(SYSTEM, NewDevice("other", dialect="mooring", tenant="acme"))
+    answer = send(nobody, "other", made.device.username, made.password)
+    assert (answer.status_code, code(answer)) == (403, "another_device")
+
+
+def test_a_disabled_device_sends_nothing(
+    made: Credentials, platform: App, nobody: httpx.Client
+) -> None:
+    platform.devices.set_enabled(SYSTEM, "pump", enabled=False)
+    answer = send(nobody, "pump", made.device.username, made.password)
+    assert (answer.status_code, code(answer)) == (401, "device_login_refused")
+
+
+def test_without_a_login(made: Credentials, nobody: httpx.Client) -> None:
+    answer = nobody.post("/api/v1/devices/pump/telemetry", json=READING)
+    assert (answer.status_code, code(answer)) == (401, "device_login_needed")
