@@ -7,6 +7,9 @@
 bin := .venv/bin
 python_files := $(wildcard src tests bench examples device)
 
+# Many tests wait for real servers: more of them at once than there are cores.
+test_workers := 3
+
 # The same lock on every machine: no host names or paths of the one it was made on.
 compile := UV_CUSTOM_COMPILE_COMMAND="make lock" $(bin)/uv pip compile --quiet --universal \
 	--generate-hashes --no-emit-index-url --no-annotate $(ARGS)
@@ -21,7 +24,7 @@ up: setup ## start everything, empty: broker, ingest, HTTP
 	@$(bin)/mooring up $(ARGS)
 
 test: setup-test ## run the tests (ARGS="tests/unit -k name" for some)
-	@$(bin)/pytest $(ARGS)
+	@$(bin)/pytest $(if $(ARGS),,--numprocesses $(test_workers) --dist loadfile --no-loadscope-reorder) $(ARGS)
 
 lint: setup-test ## check style and formatting
 	$(bin)/ruff check $(python_files)
@@ -46,7 +49,7 @@ audit: setup-test ## look for known faults in the packages we use (asks an onlin
 
 lock: setup-test ## work out both lock files anew (ARGS=--upgrade for newer versions)
 	$(compile) --output-file requirements.lock pyproject.toml
-	$(compile) --group dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+	$(compile) --group dev --extra parquet --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
 
 build: setup-test ## make the wheel and source archive in dist/
 	$(bin)/uv build --build-constraints requirements-dev.lock --require-hashes $(ARGS)

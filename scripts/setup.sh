@@ -102,6 +102,8 @@ look_for_programs() {
     find_clients >/dev/null || missing mosquitto-clients mosquitto
     find_postgres >/dev/null || missing postgresql postgresql@17
     find_node >/dev/null || missing nodejs node
+    command -v npm >/dev/null 2>&1 || missing npm node
+    command -v openssl >/dev/null 2>&1 || missing openssl openssl
     find_compiler >/dev/null || missing g++ gcc
     find_chromium >/dev/null || missing chromium google-chrome
 }

@@ -11,7 +11,17 @@ __all__ = ["free_port"]
 
 # Below the ports the kernel hands to outgoing connections (32768 on Linux, 49152 on macOS):
 # none of those can take a port between our choosing it and a server binding it.
-_RANGE = range(20_000, 32_000)
+_FIRST, _LAST, _EACH = 20_000, 32_000, 1500
+
+
+def _range() -> range:
+    """Each process of a parallel run (``gw0``, ``gw1`` …) chooses from ports of its own."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    start = _FIRST + number * _EACH % (_LAST - _FIRST)
+    return range(start, start + _EACH)
+
+
+_RANGE = _range()
 _candidates = itertools.cycle(random.Random(os.urandom(8)).sample(_RANGE, len(_RANGE)))
 
 
@@ -25,4 +35,4 @@ def free_port() -> int:
             except OSError:
                 continue  # taken; the next one
             return port
-    raise RuntimeError("No port is free between 20000 and 32000.")
+    raise RuntimeError(f"No port is free between {_RANGE.start} and {_RANGE.stop}.")

@@ -226,7 +226,8 @@ class Connection(asyncio.Protocol):
         self._waiting[number] = future
         self.send(packet(number))
         try:
-            return await asyncio.wait_for(future, within)
+            async with asyncio.timeout(within):
+                return await future
         except TimeoutError as exc:
             raise BrokerUnavailable(f"The broker did not answer within {within} s.") from exc
         finally:

@@ -27,6 +27,7 @@ __all__ = ["MqttLink"]
 log = logging.getLogger(__name__)
 
 RECONNECT_FIRST, RECONNECT_MOST = 0.1, 5.0
+CONNECT_SECONDS = 10.0  # for the socket, and again for the greeting
 
 
 class MqttLink:
@@ -72,11 +73,15 @@ class MqttLink:
         self._keeper = asyncio.create_task(self._keep(), name=f"link {self.endpoint.client_id}")
         self._keeper.add_done_callback(self._ended)
         try:
-            await asyncio.wait_for(asyncio.shield(self._first), timeout)
+            async with asyncio.timeout(timeout):
+                await self._first
             if self._subscribing is not None:
                 await asyncio.wait({self._subscribing}, timeout=1)
                 if self._subscribing.done():
                     self._subscribing.result()
+        except asyncio.CancelledError:
+            await self.close()
+            raise
         except (TimeoutError, BrokerUnavailable) as exc:
             await self.close()
             if isinstance(exc, BrokerUnavailable):
@@ -219,16 +224,21 @@ class MqttLink:
     async def _connect(self) -> asyncio.Future[str]:
         loop = asyncio.get_running_loop()
         context = ssl.create_default_context(cafile=self.endpoint.cafile)
-        _, protocol = await asyncio.wait_for(
-            loop.create_connection(
+        # Not asyncio.wait_for: in Python 3.11 it loses a cancellation that comes together with
+        # the answer, and then this task never ends.
+        async with asyncio.timeout(CONNECT_SECONDS):
+            _, protocol = await loop.create_connection(
                 lambda: Connection(self),
                 self.endpoint.host,
                 self.endpoint.port,
                 ssl=context if self.endpoint.tls else None,
-            ),
-            10,
-        )
-        answer = await asyncio.wait_for(protocol.greeting, 10)
+            )
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                answer = await protocol.greeting
+        except BaseException:
+            protocol.close()
+            raise
         if answer.reason_code != mqtt5.ConnAckReasonCode.SUCCESS:
             protocol.close()
             raise BrokerUnavailable(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from mooring.presence.observe import Connectivity, EventRow
@@ -18,6 +21,8 @@ __all__ = [
     "set_connected",
     "trim_events",
 ]
+
+NAMES_AT_ONCE = 500  # in one question; SQLite takes 32,766 values in a statement
 
 
 def add_events(connection: Connection, rows: Sequence[EventRow]) -> None:
@@ -42,16 +47,7 @@ def add_denied(connection: Connection, rows: Sequence[EventRow], keep: int) -> N
 
     Their payloads are not in the broker's log.
     """
-    names = list({row.username for row in rows if row.username is not None})
-    known = {
-        username: (device_id, tenant)
-        for start in range(0, len(names), 500)
-        for device_id, tenant, username in connection.execute(
-            sa.select(devices.c.id, devices.c.tenant, devices.c.username).where(
-                devices.c.username.in_(names[start : start + 500])
-            )
-        )
-    }
+    known = _devices(connection, {row.username for row in rows if row.username is not None})
     letters = []
     for row in rows:
         device_id, tenant = known.get(row.username or "", (None, None))
@@ -71,9 +67,12 @@ def add_denied(connection: Connection, rows: Sequence[EventRow], keep: int) -> N
     connection.execute(sa.insert(dead_letters), letters)
     newest = sa.select(sa.func.max(dead_letters.c.id)).scalar_subquery()
     connection.execute(sa.delete(dead_letters).where(dead_letters.c.id <= newest - keep))
-    add = sa.update(counters).where(counters.c.name == "dead_letters")
-    if connection.execute(add.values(value=counters.c.value + len(rows))).rowcount == 0:
-        connection.execute(sa.insert(counters).values(name="dead_letters", value=len(rows)))
+    statement = _insert(connection, counters).values(name="dead_letters", value=len(rows))
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["name"], set_={"value": counters.c.value + statement.excluded.value}
+        )
+    )
 
 
 def passed(connection: Connection) -> int:
@@ -101,22 +100,40 @@ def nobody_connected(connection: Connection, at: int) -> None:
 def set_connected(connection: Connection, states: Iterable[Connectivity]) -> None:
     """Stores who is connected; logins that are no device's are passed over."""
     by_name = {state.username: state for state in states}
-    names = list(by_name)
-    for start in range(0, len(names), 500):
-        found = connection.execute(
-            sa.select(devices.c.id, devices.c.username).where(
-                devices.c.username.in_(names[start : start + 500])
-            )
-        ).all()
-        for device_id, username in found:
-            state = by_name[username]
-            values = {
-                "connected": state.connected,
-                "connected_at": state.at,
-                "address": state.address,
-            }
-            updated = connection.execute(
-                sa.update(device_state).where(device_state.c.device_id == device_id).values(values)
-            )
-            if updated.rowcount == 0:
-                connection.execute(sa.insert(device_state).values(device_id=device_id, **values))
+    rows = [
+        {
+            "device_id": device_id,
+            "connected": by_name[username].connected,
+            "connected_at": by_name[username].at,
+            "address": by_name[username].address,
+        }
+        for username, (device_id, _) in _devices(connection, by_name).items()
+    ]
+    if rows:
+        # One statement for new and known devices: ingest may begin the same row at the same
+        # moment. In the order of the numbers, as ingest does: nobody waits in a circle.
+        rows.sort(key=itemgetter("device_id"))
+        statement = _insert(connection, device_state)
+        fresh = {
+            name: statement.excluded[name] for name in ("connected", "connected_at", "address")
+        }
+        connection.execute(
+            statement.on_conflict_do_update(index_elements=["device_id"], set_=fresh), rows
+        )
+
+
+def _devices(connection: Connection, usernames: Iterable[str]) -> dict[str, tuple[int, str]]:
+    """Number and tenant of those that are devices'."""
+    names = list(usernames)
+    columns = (devices.c.username, devices.c.id, devices.c.tenant)
+    return {
+        username: (device_id, tenant)
+        for start in range(0, len(names), NAMES_AT_ONCE)
+        for username, device_id, tenant in connection.execute(
+            sa.select(*columns).where(devices.c.username.in_(names[start : start + NAMES_AT_ONCE]))
+        )
+    }
+
+
+def _insert(connection: Connection, table: sa.Table) -> Any:
+    return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)

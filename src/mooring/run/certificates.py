@@ -38,6 +38,7 @@ __all__ = ["CertificateWatch", "watch_certificates"]
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.25
+SECOND_LOOK_SECONDS, LOOKS = 0.02, 50  # files that change count once two looks agree
 SETTLE_SECONDS = 60.0  # between two looks at what only time changes: renewals, ends
 CLOCK_JUMP_SECONDS = 5.0
 LOG_SECONDS = 1.0  # until a connection that was made before a reload is in the database
@@ -82,6 +83,7 @@ class CertificateWatch:
         self._said: dict[str, str] = {}
         self._settle_at = 0.0
         self._clock = (time.time(), time.monotonic())
+        self._round = asyncio.Lock()
 
     async def run(self) -> None:
         """For ever."""
@@ -97,6 +99,33 @@ class CertificateWatch:
 
     async def step(self) -> None:
         """One round; what it cannot do now the next one does."""
+        async with self._round:
+            await self._step()
+
+    async def before_lock_outs(self) -> None:
+        """Returns when the broker refuses the certificates of every device that is locked out
+        or gone, so that whoever is kicked next cannot come back with one.
+
+        Not to be called by the holder of the lock that ``watch_certificates`` was given.
+        """
+        try:
+            if not await asyncio.to_thread(self._someone_is_let_in):
+                return
+            for _ in range(LOOKS):
+                async with self._round:
+                    await asyncio.to_thread(self._settle)
+                    if await self._bring_in_force():
+                        return
+                await asyncio.sleep(SECOND_LOOK_SECONDS)
+        except MooringError as exc:
+            self._say("lock outs", f"certificates are not refused yet: {exc} {exc.hint}")
+        else:
+            self._say("lock outs", "certificates are not refused yet: the files do not rest")
+
+    def _someone_is_let_in(self) -> bool:
+        return bool(self._ledger.orphans()) or self._held != _serials(self._ledger.held())
+
+    async def _step(self) -> None:
         revoked, held = await asyncio.to_thread(self._settle)
         if not await self._bring_in_force():
             return

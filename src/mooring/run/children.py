@@ -82,7 +82,8 @@ class Child:
             return
         process.terminate()
         try:
-            await asyncio.wait_for(process.wait(), STOP_SECONDS)
+            async with asyncio.timeout(STOP_SECONDS):
+                await process.wait()
         except TimeoutError:
             log.warning("%s did not end within %g s; killed", self.name, STOP_SECONDS)
             process.kill()

@@ -57,6 +57,8 @@ class Follower:
         self._moved = moved
         self.turn = asyncio.Lock()
         """Held by whoever does something to the broker."""
+        self.before_lock_outs: Callable[[], Awaitable[None]] | None = None
+        """Awaited before the broker is told of changes: certificates are refused first."""
         self._restart = broker.restart if broker is not None else None
         self.authority: Authority = build_authority(app, restart=self._restart, written=written)
 
@@ -90,6 +92,8 @@ class Follower:
                 if now >= look_again:
                     look_again = now + LOOK_AGAIN_SECONDS
                 if waiting.changes:
+                    if self.before_lock_outs is not None:
+                        await self.before_lock_outs()
                     async with self.turn:
                         await self._reconciler().step()
                 if waiting.requests:

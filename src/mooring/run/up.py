@@ -95,7 +95,7 @@ async def _up(settings: Settings, *, demo: bool, say: panel.Speaker) -> int:
                 running.announce(settings.data_dir, _told(current.settings))
                 env = _environment(current.settings)
                 await asyncio.gather(*(child.restart(env) for child in children))
-                await workers.restart(_by_settings(current, broker, follower.turn))
+                await workers.restart(_by_settings(current, broker, follower))
                 for child in children:
                     await _until_ready(current, child)
 
@@ -108,7 +108,7 @@ async def _up(settings: Settings, *, demo: bool, say: panel.Speaker) -> int:
                 tasks.append(attend(follower, broker.watch))
             lasting = Workers()
             await lasting.restart(tasks)
-            await workers.restart(_by_settings(app, broker, follower.turn))
+            await workers.restart(_by_settings(app, broker, follower))
             say.ready(app, first_password, demo=demo)
             await stop.wait()
             say.stopping()
@@ -245,11 +245,13 @@ class Workers:
 
 
 def _by_settings(
-    app: App, broker: Broker | None, turn: asyncio.Lock
+    app: App, broker: Broker | None, follower: Follower
 ) -> list[Coroutine[None, None, None]]:
     """What begins anew when the settings have changed."""
     rotating = [_rotate(app)] if broker is not None else []
-    return [*rotating, watch_certificates(app, turn).run()]
+    certificates = watch_certificates(app, follower.turn)
+    follower.before_lock_outs = certificates.before_lock_outs
+    return [*rotating, certificates.run()]
 
 
 async def _rotate(app: App) -> None:

@@ -181,12 +181,10 @@ class Client:
         loop = asyncio.get_running_loop()
         login = self.login
         try:
-            _, socket = await asyncio.wait_for(
-                loop.create_connection(
+            async with asyncio.timeout(ANSWER_SECONDS):
+                _, socket = await loop.create_connection(
                     lambda: _Socket(self._packet), login.host, login.port, ssl=login.tls
-                ),
-                ANSWER_SECONDS,
-            )
+                )
         except (OSError, TimeoutError) as exc:
             why = getattr(exc, "strerror", None) or str(exc) or "no answer"
             raise BrokerUnavailable(
@@ -291,9 +289,11 @@ class _Socket(asyncio.Protocol):
         """The broker's answer to what was sent under a number; 0 is CONNECT."""
         if self.lost.done():
             raise BrokerUnavailable(f"The connection broke: {self.lost.result()}.")
-        future = self._answers[number] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Packet] = asyncio.get_running_loop().create_future()
+        self._answers[number] = future
         try:
-            return await asyncio.wait_for(future, ANSWER_SECONDS)
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await future
         except TimeoutError as exc:
             raise BrokerUnavailable(f"The broker did not answer in {ANSWER_SECONDS:g} s.") from exc
         finally:

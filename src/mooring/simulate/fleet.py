@@ -82,7 +82,8 @@ async def run_fleet(
             if left <= 0:
                 break
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), left)
+                async with asyncio.timeout(left):
+                    await stop.wait()
         for task in tasks:
             task.cancel()
         await _ended(tasks)
