@@ -109,6 +109,9 @@ class Mosquitto:
         except TimeoutError as exc:
             child.kill()
             raise AssertionError(f"{exc}\n{self.log()}") from exc
+        except BaseException:  # whoever waits is ended
+            child.kill()
+            raise
         return self
 
     def _configuration(self) -> str:

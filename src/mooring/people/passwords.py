@@ -6,13 +6,13 @@ waits or is turned away, and cannot take the memory of the machine.
 
 from __future__ import annotations
 
-import secrets
 import threading
 from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from mooring.access import verifiers
 from mooring.errors import Invalid, TooMany
 
 __all__ = ["MAX_CHARACTERS", "MIN_CHARACTERS", "check_new", "generate", "hash_new", "matches"]
@@ -28,8 +28,8 @@ _turn = threading.BoundedSemaphore(HASHES_AT_ONCE)
 
 
 def generate() -> str:
-    """A random password of 144 bits that can be read out and typed."""
-    return secrets.token_urlsafe(18)
+    """A random password of over 128 bits that one double click selects."""
+    return verifiers.new_password()
 
 
 def check_new(password: str) -> None:

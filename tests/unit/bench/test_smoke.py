@@ -55,7 +55,7 @@ def test_ended_from_outside_it_ends_what_it_started(tmp_path: Path) -> None:
     try:
         broker = wait_until(lambda: brokers_in(tmp_path), "its broker to run", timeout=60)
     finally:
-        assert child.end(timeout=60) == 143
+        assert child.end(timeout=60) == 143, child.log()
     assert brokers_in(tmp_path) == []
     assert len(broker) == 1
     assert list(tmp_path.glob("mooring-bench-*")) == []
