@@ -250,12 +250,16 @@ fi
 say packages "installing $(grep -c '^[A-Za-z0-9]' "$lock") from $lock"
 VIRTUAL_ENV=$root/.venv
 export VIRTUAL_ENV
-quietly .venv/bin/uv pip sync --require-hashes "$lock" ||
+quietly .venv/bin/uv pip sync --compile-bytecode --require-hashes "$lock" ||
     fail "uv could not install the packages. Its own words are above."
 for project in $projects; do
     quietly .venv/bin/uv pip install --no-deps --build-constraints requirements-dev.lock \
         --editable "$project" || fail "uv could not install $project. Its own words are above."
 done
+# Compiled now, every command starts in half the time: also where Python may not write beside
+# the sources, or is told not to.
+quietly .venv/bin/python -m compileall -q src device/src ||
+    fail "Some sources cannot be compiled. Python's own words are above."
 
 mv "$work/stamp" "$stamp"
 say ready "$(find_mosquitto) and .venv/bin/mooring"

@@ -66,6 +66,8 @@ def filters_overlap(one: str, other: str) -> bool:
     # One ran out: the other may only go on with "#", which also covers the parent level.
     shorter = min(len(first), len(second))
     rest = first[shorter:] or second[shorter:]
+    if shorter == 1 and "" in (first[0], second[0]):
+        return False  # the parent of "/#" would be the empty topic, which is none [MQTT-4.7.3-1]
     return not rest or rest[0] == "#"
 
 

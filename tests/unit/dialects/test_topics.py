@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mooring.dialects import (
@@ -136,6 +136,7 @@ ALL_TOPICS = [
 
 
 @given(filters(), filters())
+@example("+", "/#")
 def test_filters_overlap_exactly_when_a_topic_fits_both(one: str, other: str) -> None:
     shared = any(topic_matches(one, t) and topic_matches(other, t) for t in ALL_TOPICS)
     assert filters_overlap(one, other) is shared
