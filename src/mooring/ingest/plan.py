@@ -24,7 +24,7 @@ from mooring.ingest.routing import Route, RouteTable, Unroutable
 from mooring.ingest.sequences import Range, parse_ranges
 from mooring.link.protocol import Broken
 
-__all__ = ["DeadLetter", "MessageRow", "Plan", "Planner", "State", "Stranger"]
+__all__ = ["DeadLetter", "MessageRow", "Plan", "Planner", "State", "Stranger", "is_newer"]
 
 TIME_SOURCES = {TimeSource.DEVICE: 0, TimeSource.RECEIVED: 1, TimeSource.IMPLAUSIBLE: 2}
 
@@ -32,6 +32,16 @@ _SequenceNumber = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 
 # device_id, channel_id, ts, received_at, seq, time_source, fingerprint, payload
 MessageRow = tuple[int, int, int, int, int | None, int, int, str]
+
+
+def is_newer(row: MessageRow, before: MessageRow) -> bool:
+    """Whether ``row``, which arrived later, is also the later one of the same channel.
+
+    The device's own times decide where both have one: a queue that is drained brings old
+    readings last. A time of arrival says nothing against a device's clock, so otherwise the
+    order of arrival decides: a Last Will, which carries no time, must not hide "online".
+    """
+    return row[2] >= before[2] or bool(row[5] or before[5])
 
 
 @dataclass(slots=True)
@@ -157,7 +167,10 @@ class Planner:
             )
             messages.append(row)
             before = newest.get(route)
-            if before is None or ts >= before[0][2]:
+            if before is None:
+                newest[route] = (row, decoded)
+            elif is_newer(row, before[0]):
+                del newest[route]  # in the order in which they were said, for ``_states``
                 newest[route] = (row, decoded)
             if seq is not None:
                 plan.sequences.setdefault(route.device_id, []).append(seq)

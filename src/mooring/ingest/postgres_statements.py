@@ -60,7 +60,9 @@ LATEST = (
     " %s::smallint[], %b::text[]) ON CONFLICT (device_id, channel_id) DO UPDATE SET"
     " ts = excluded.ts, received_at = excluded.received_at,"
     " time_source = excluded.time_source, payload = excluded.payload"
-    " WHERE excluded.ts >= l.ts"
+    # As ``plan.is_newer``.
+    " WHERE excluded.ts >= l.ts OR ((excluded.time_source <> 0 OR l.time_source <> 0)"
+    " AND excluded.received_at >= l.received_at)"
 )
 # Metadata is a flat object (see ``mooring.dialects.meaning``), so || merges it whole.
 STATE = (

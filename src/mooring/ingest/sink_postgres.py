@@ -29,7 +29,7 @@ from sqlalchemy.engine import make_url
 from mooring.errors import DatabaseUnavailable
 from mooring.ingest import postgres_statements as sql
 from mooring.ingest.ledger import pack
-from mooring.ingest.plan import MessageRow, Plan, metadata_text
+from mooring.ingest.plan import MessageRow, Plan, is_newer, metadata_text
 from mooring.ingest.sequences import Numbers, merge, pack_ranges, unpack_ranges
 from mooring.ingest.sink import Committed, NotStorable
 from mooring.store import partitions
@@ -361,7 +361,7 @@ def _write_latest(cursor: psycopg.Cursor[Any], plan: Plan) -> None:
     newest: dict[tuple[int, int], MessageRow] = {}
     for row, _ in plan.newest.values():  # several topics may lead to one channel of a device
         before = newest.get((row[0], row[1]))
-        if before is None or row[2] >= before[2]:
+        if before is None or is_newer(row, before):
             newest[row[0], row[1]] = row
     if newest:
         rows = [newest[key] for key in sorted(newest)]

@@ -27,7 +27,9 @@ _LATEST = (
     " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (device_id, channel_id) DO UPDATE SET"
     " ts = excluded.ts, received_at = excluded.received_at,"
     " time_source = excluded.time_source, payload = excluded.payload"
-    " WHERE excluded.ts >= latest.ts"
+    # As ``plan.is_newer``.
+    " WHERE excluded.ts >= latest.ts OR ((excluded.time_source <> 0 OR latest.time_source <> 0)"
+    " AND excluded.received_at >= latest.received_at)"
 )
 _SEEN = (
     "INSERT INTO device_state (device_id, last_seen_at) VALUES (?, ?)"

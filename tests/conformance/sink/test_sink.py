@@ -191,6 +191,20 @@ class TestLatest:
         sink.commit(plan([row(ts=NOW + 1, payload="b")]), "c", 9, 0)
         assert all_of(database, *self.COLUMNS) == [(1, 1, NOW + 1, "b")]
 
+    def test_a_time_of_arrival_says_nothing_against_a_devices_clock(
+        self, database: Database, sink: Sink
+    ) -> None:
+        """A Last Will has no time of its own; the device's clock is ten seconds behind."""
+        for number, (ts, source, payload) in enumerate(
+            [(NOW, 1, "offline"), (NOW - 8000, 0, "online"), (NOW - 9000, 0, "late")]
+        ):
+            one = row(ts=ts, source=source, received_at=NOW + number, payload=payload)
+            sink.commit(plan([one]), "c", number, 0)
+        assert all_of(database, *self.COLUMNS) == [(1, 1, NOW - 8000, "online")]
+        gone = row(ts=NOW + 3, source=1, received_at=NOW + 3, payload="offline")
+        sink.commit(plan([gone]), "c", 9, 0)
+        assert all_of(database, *self.COLUMNS) == [(1, 1, NOW + 3, "offline")]
+
     def test_two_topics_of_one_channel(self, database: Database, sink: Sink) -> None:
         """Routes are told apart by topic; the newest of them all counts."""
         one = plan([row(ts=NOW + 2, payload="newest")])

@@ -191,6 +191,28 @@ def test_the_newest_of_a_topic_counts_whatever_the_order() -> None:
     assert row[2] == NOW
 
 
+def test_a_last_will_has_no_clock_and_hides_nothing_that_came_after_it() -> None:
+    """The device's clock is behind ours, so "online" is older than "offline" by the numbers."""
+    status = "smarthome/1/ESP32_001/status"
+    offline = message(status, {"online": False}, number=1)
+    online = message(status, {"online": True, "timestamp": NOW - 5000}, number=2)
+    plan = planner().plan([offline, online], NOW)
+    [(row, _)] = plan.newest.values()
+    assert row[2] == NOW - 5000
+    assert plan.states[1].online is True
+    assert planner().plan([online, offline], NOW).states[1].online is False
+
+
+def test_of_two_topics_the_one_spoken_last_says_whether_it_is_there() -> None:
+    status, beat = "smarthome/1/ESP32_001/status", "smarthome/1/ESP32_001/heartbeat"
+    gone, alive = {"online": False}, {"uptime": 1}
+    for topics, online in (((beat, status, beat), True), ((status, beat, status), False)):
+        packets = [
+            message(t, gone if t == status else alive, number=n + 1) for n, t in enumerate(topics)
+        ]
+        assert planner().plan(packets, NOW).states[1].online is online
+
+
 @pytest.mark.parametrize(
     ("topic", "payload", "online"),
     [
