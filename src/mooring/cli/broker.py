@@ -85,12 +85,18 @@ def reload(session: Session) -> None:
         session.out.say("The broker was told to read its files again.")
 
 
+CHATTER = (": Received ", ": Sending ", ": Saving in-memory database to ")
+
+
 @command(app, "logs")
 def logs(
     session: Session,
     *,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many lines.")] = 50,
+    everything: Annotated[
+        bool, typer.Option("--all", "-a", help="Also each packet, ping and saving.")
+    ] = False,
 ) -> None:
     """Print the end of the broker's log."""
     import time  # noqa: PLC0415 - start-up time
@@ -110,7 +116,7 @@ def logs(
     tail = LogTail(path, from_start=True)
     end: deque[str] = deque(maxlen=lines)
     while batch := tail.read():
-        end.extend(batch)
+        end.extend(line for line in batch if everything or not _is_chatter(line))
     if session.out.as_json and not follow:
         session.out.document({"file": str(path), "lines": list(end)})
         return
@@ -118,8 +124,14 @@ def logs(
         session.out.say(clean(line))
     while follow:
         for line in tail.read() or ():
-            session.out.say(clean(line))
+            if everything or not _is_chatter(line):
+                session.out.say(clean(line))
         time.sleep(0.3)
+
+
+def _is_chatter(line: str) -> bool:
+    """What a broker says all day: nothing happened."""
+    return any(words in line for words in CHATTER)
 
 
 # ---------------------------------------------------------------------- accounts

@@ -112,7 +112,7 @@ def ingest(session: Session, *, mqtt_port: MqttPort = None, log_level: Logging =
 
 
 def keeper(session: Session, *, mqtt_port: MqttPort = None, log_level: Logging = None) -> None:
-    """Run the keeper alone: it makes the broker follow the database."""
+    """Run the keeper alone: it works out roll-ups and drops what is too old."""
     from mooring.run.keeper import main  # noqa: PLC0415 - start-up time
 
     with session.open(mqtt_port=mqtt_port, log_level=log_level) as platform:

@@ -141,7 +141,7 @@ def _tool(name: str, login: Login, address: BrokerAddress) -> list[str]:
     return [
         name,
         *("-h", address.host, "-p", str(address.tls_port), *trust),
-        *("-i", login.client_id, "-u", login.username, "-P", login.password),
+        *("-u", login.username, "-P", login.password),
     ]
 
 
@@ -161,7 +161,7 @@ def _publish(
 def _subscribe(login: Login, address: BrokerAddress, downs: Sequence[tuple[str, int]]) -> str:
     if not downs:
         return ""
-    words = _tool("mosquitto_sub", login, address)
+    words = [*_tool("mosquitto_sub", login, address), "-i", login.client_id]
     words += ["-v", "-q", str(max(qos for _, qos in downs))]
     for topic, _ in downs:
         words += ["-t", topic]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["ROLES", "declare", "problems_of"]
 
 ROLES = ("up", "ingest", "serve", "keeper")  # one of each must run
+SHOWN = {"dead_letters"}
 WATCH_SECONDS = 2.0
 CONNECT_SECONDS = 2.0
 
@@ -107,7 +108,11 @@ def _print(session: Session, platform: App, overview: Overview, problems: Sequen
         ("strangers", overview.strangers),
         ("dead letters", overview.dead_letters),
         ("changes the broker waits for", overview.outbox_waiting),
-        *((name.replace("_", " "), value) for name, value in sorted(overview.counters.items())),
+        *(
+            (name.replace("_", " "), value)
+            for name, value in sorted(overview.counters.items())
+            if name not in SHOWN  # as they lie there; the counter holds all there ever were
+        ),
         ("data", platform.settings.data_dir.absolute()),
     ]
     session.out.facts(counts)
@@ -120,7 +125,12 @@ def _state(process: ProcessInfo) -> str:
 
 
 def _figures(process: ProcessInfo) -> str:
-    return ", ".join(f"{name} {value}" for name, value in process.detail.items())
+    """``connected, devices 6, stored 1204``: words for what is so, numbers with their name."""
+    return ", ".join(
+        (name if value else f"not {name}") if isinstance(value, bool) else f"{name} {value}"
+        for name, value in process.detail.items()
+        if value is not None
+    ).replace("_", " ")
 
 
 def _document(overview: Overview, answers: bool, problems: Sequence[str]) -> dict[str, Any]:

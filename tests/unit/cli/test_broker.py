@@ -127,6 +127,10 @@ def test_the_end_of_the_log(mooring: Mooring) -> None:
     log.write_text("".join(f"line {n}\n" for n in range(100)) + "steer \x1b[2J\n")
     lines = mooring("broker", "logs", "-n", "2").out.splitlines()
     assert lines == ["line 99", "steer \\x1b[2J"]
+    with log.open("a") as more:
+        more.write("1: Received PINGREQ from d1\n2: Saving in-memory database to x.\n")
+    assert mooring("broker", "logs", "-n", "1").out.splitlines() == ["steer \\x1b[2J"]
+    assert "PINGREQ" in mooring("broker", "logs", "-n", "2", "--all").out
 
 
 # ------------------------------------------------------------------------- taking over

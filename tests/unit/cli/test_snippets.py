@@ -59,16 +59,14 @@ def test_lines_name_this_device_and_this_broker(dialect: Dialect) -> None:
     assert given_["-h"] == "localhost"
     assert given_["-p"] == "8883"
     assert given_["--cafile"] == "/data/pki/ca.crt"
-    assert (given_["-i"], given_["-u"], given_["-P"]) == (
-        login.client_id,
-        login.username,
-        login.password,
-    )
+    assert (given_["-u"], given_["-P"]) == (login.username, login.password)
+    assert "-i" not in given_  # with the device's client id it would end whoever listens
     ups = {c.address(identity) for c in dialect.ups() if not c.operator_only}
     assert given_["-t"] in ups
     assert isinstance(json.loads(given_["-m"]), dict)
     downs = {topic for c in dialect.downs() for topic in c.addresses(identity)}
     words = shlex.split(lines.subscribe)
+    assert words[words.index("-i") + 1] == login.client_id
     assert {words[i + 1] for i, word in enumerate(words) if word == "-t"} == downs
     ast.parse(lines.python)
     assert 'mqtt.setServer("10.0.0.7", 8883)' in lines.esp32
@@ -140,7 +138,7 @@ def test_no_id_breaks_out_of_a_line(device: str, password: str) -> None:
     login = Login(device, device, password)
     lines = snippets(dialect_of(up, down), Identity("t", device), login, ADDRESS, NOW)
     found = options(lines.publish)
-    assert (found["-i"], found["-P"], found["-t"]) == (device, password, f"up/{device}")
+    assert (found["-u"], found["-P"], found["-t"]) == (device, password, f"up/{device}")
     values = {
         node.value for node in ast.walk(ast.parse(lines.python)) if isinstance(node, ast.Constant)
     }
