@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import logging
 import os
 import socket
@@ -21,7 +22,7 @@ from device_servers import QUICK, Mosquitto, credentials, free_port, until
 from mooring_device import Credentials, Device, InvalidSetting, Tls
 from mooring_device.errors import ConnectFailed
 from mooring_device.link import Link, Waker
-from mooring_device.tls import Contexts, build_context, gather_facts, validity
+from mooring_device.tls import Contexts, build_context, gather_facts, trusted, validity
 from mooring_device.words import Facts, explain_connect_error, explain_tls_alert, explain_tls_error
 
 
@@ -347,3 +348,16 @@ def test_tls_on_a_plain_port_and_the_other_way(broker: Mosquitto, tls_broker: An
     )
     with pytest.raises(ConnectFailed, match="Nothing listens"):
         nobody.open()
+
+
+def test_the_cas_it_was_given_are_told(tmp_path: Path) -> None:
+    one, other = make("CA 1"), make("CA 2")
+    each = [hashlib.sha256(ssl.PEM_cert_to_DER_cert(ca.pem)).hexdigest() for ca in (one, other)]
+    both = tmp_path / "trust.crt"
+    both.write_text(one.pem + "a comment between them\n" + other.pem)
+    assert trusted(Tls(ca_file=str(both))) == " ".join(each)
+    assert trusted(Tls(ca_pem=one.pem)) == each[0]
+    both.write_text(one.pem * 5)
+    assert trusted(Tls(ca_file=str(both))) == ""
+    for nothing in (None, Tls(), Tls(insecure=True, ca_pem=one.pem), Tls(ca_file="/not/there")):
+        assert trusted(nothing) == ""

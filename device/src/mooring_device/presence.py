@@ -36,9 +36,11 @@ class Presence:
         topic = topics.get("status") or topics.get("offline")
         return (topic, dump({"online": False}).encode()) if topic else None
 
-    def birth(self, topics: Mapping[str, str]) -> tuple[str, bytes] | None:
+    def birth(self, topics: Mapping[str, str], *, ca: str = "") -> tuple[str, bytes] | None:
+        """``ca``: the CAs it trusts, so that a rollover of the CA knows whom it would lose."""
         topic = topics.get("status") or topics.get("online")
-        return self._message(topic, {"online": True, "meta": {**self._meta(), "sdk": self._sdk}})
+        meta = {**self._meta(), "sdk": self._sdk, **({"ca": ca} if ca else {})}
+        return self._message(topic, {"online": True, "meta": meta})
 
     def offline(self, topics: Mapping[str, str]) -> tuple[str, bytes] | None:
         topic = topics.get("status") or topics.get("offline")

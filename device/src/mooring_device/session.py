@@ -14,7 +14,7 @@ from mooring_device.presence import Presence
 from mooring_device.router import Router
 from mooring_device.sender import Sender
 from mooring_device.tables import Held
-from mooring_device.tls import ResumingContext
+from mooring_device.tls import ResumingContext, trusted
 
 __all__ = ["Session"]
 
@@ -106,7 +106,8 @@ class Session:
             self._link.subscribe(filters)
         else:
             self._ready()
-        birth = self._presence.birth(self._credentials.topics)
+        ca = trusted(self._credentials.tls)
+        birth = self._presence.birth(self._credentials.topics, ca=ca)
         if birth:
             self._link.publish(*birth, retain=True)
         self._sender.begin()

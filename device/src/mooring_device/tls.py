@@ -6,6 +6,7 @@ brings ten thousand devices back quickly after a broker restart.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import socket
 import ssl
@@ -18,7 +19,18 @@ from mooring_device.credentials import Tls
 from mooring_device.errors import InvalidSetting
 from mooring_device.words import EXPIRED, NOT_YET_VALID, Facts
 
-__all__ = ["Contexts", "ResumingContext", "build_context", "gather_facts", "refusal", "validity"]
+__all__ = [
+    "Contexts",
+    "ResumingContext",
+    "build_context",
+    "gather_facts",
+    "refusal",
+    "trusted",
+    "validity",
+]
+
+TOLD_MOST = 4  # of a device's CAs; more is a collection, not a choice
+_CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
 
 class ResumingContext(ssl.SSLContext):
@@ -102,6 +114,21 @@ def _load_trust(context: ssl.SSLContext, tls: Tls) -> None:
             f"No CA certificate can be read: {tls.trusts} is not a PEM file of certificates.",
             hint="It starts with -----BEGIN CERTIFICATE-----.",
         ) from exc
+
+
+def trusted(tls: Tls | None) -> str:
+    """SHA-256 fingerprints of the CAs this device was given, in hexadecimal, one space
+    between two; "" when it goes by the system's, which are too many to tell."""
+    if tls is None or tls.insecure:
+        return ""
+    try:
+        pem = Path(tls.ca_file).read_text(encoding="ascii") if tls.ca_file else tls.ca_pem
+        found = [ssl.PEM_cert_to_DER_cert(one) for one in _CERTIFICATE.findall(pem)]
+    except (OSError, ValueError):
+        return ""  # the handshake was made with what the file held before
+    if len(found) > TOLD_MOST:
+        return ""
+    return " ".join(hashlib.sha256(one).hexdigest() for one in found)
 
 
 def _load_own(context: ssl.SSLContext, tls: Tls) -> None:

@@ -91,7 +91,6 @@ class Plan:
     lost: dict[int, list[Range]] = field(default_factory=dict)  # device → what it gave up
     packets: list[tuple[int, int]] = field(default_factory=list)  # packet id, checksum
     repeated: int = 0  # known from the ledger; nothing to write
-    dropped_metrics: int = 0
 
 
 class Planner:

@@ -428,7 +428,6 @@ def _count(cursor: psycopg.Cursor[Any], plan: Plan, committed: Committed) -> Non
         "dead_letters": len(plan.dead),
         "messages_duplicate": committed.duplicates + plan.repeated,
         "messages_stored": committed.stored,
-        "metrics_dropped": plan.dropped_metrics,
     }
     some = {name: value for name, value in counted.items() if value}
     cursor.execute(sql.COUNT, (list(some), _array(some.values())))

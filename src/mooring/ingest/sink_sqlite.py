@@ -166,7 +166,6 @@ class SqliteSink:
                     ("messages_stored", stored),
                     ("messages_duplicate", duplicates + plan.repeated),
                     ("dead_letters", len(plan.dead)),
-                    ("metrics_dropped", plan.dropped_metrics),
                     ("batches", 1),
                 )
                 if value

@@ -1,8 +1,9 @@
 """Which CA devices rely on, from what they say of themselves.
 
 A device tells the SHA-256 fingerprint of the CA it trusts in the metadata field ``ca`` of its
-status, or a list of them while it trusts two. Only while a rollover is under way anybody needs
-to know; then everything that was said before is read once, and what is new after that.
+status, or several with spaces between them while it trusts two. Only while a rollover is under
+way anybody needs to know; then everything that was said before is read once, and what is new
+after that.
 """
 
 from __future__ import annotations
@@ -34,8 +35,7 @@ def reported(metadata: str | None) -> list[str]:
     except ValueError:
         return []  # written by us, but one bad row must not stop the others
     said = body.get("ca") if isinstance(body, dict) else None
-    each = said if isinstance(said, list) else [said]
-    return [text for text in each if isinstance(text, str) and text]
+    return said.split() if isinstance(said, str) else []
 
 
 class SightingReader:

@@ -181,7 +181,7 @@ def test_sightings_are_read_during_a_rollover(app: App, certificates: DeviceCert
     said = {
         "old": f'{{"ca":"{first.upper()}"}}',
         "new": f'{{"ca":"{now}","firmware":"1"}}',
-        "both": f'{{"ca":["{first}","{now}"]}}',
+        "both": f'{{"ca":"{first} {now}"}}',
         "wrong": '{"ca":"00"}',
     }
     with app.database.write() as connection:
