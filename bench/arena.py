@@ -142,7 +142,7 @@ def arena(of: Template, *, database_url: str | None = None) -> Iterator[Arena]:
         with open_app(settings, upgrade=database_url is not None) as app:
             if database_url is not None:
                 logins = _logins(app, of.devices)
-            write_config(app)
+            write_config(app, every_packet=False)  # as under load (``run.attend``)
             accounts = app.devices.accounts()
             asyncio.run(build_authority(app, running=False).replace(accounts))
             endpoint = app.endpoint("bench")

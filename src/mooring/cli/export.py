@@ -107,13 +107,12 @@ def _write(
                 written += len(page)
                 report(written)
 
+        file: Any = sys.stdout.buffer
+        if output is not None:
+            file = stack.enter_context(_created(output))
         if file_format is FormatWord.PARQUET:
-            assert output is not None
-            platform.exports.parquet(counted(), output)
+            platform.exports.parquet(counted(), file)
         else:
-            file: Any = sys.stdout.buffer
-            if output is not None:
-                file = stack.enter_context(_created(output))
             for piece in platform.exports.text(counted(), FileFormat(file_format)):
                 file.write(piece)
             file.flush()

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -24,9 +24,6 @@ from mooring.errors import Invalid
 from mooring.store.engine import Database
 from mooring.telemetry import store
 from mooring.telemetry.model import Key
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 __all__ = ["Exports", "FileFormat", "Record"]
 
@@ -130,8 +127,8 @@ class Exports:
                 yield b"".join([_line(record) for record in page])
 
     @staticmethod
-    def parquet(pages: Iterable[Sequence[Record]], path: Path) -> None:
-        """Writes a Parquet file.
+    def parquet(pages: Iterable[Sequence[Record]], file: BinaryIO) -> None:
+        """Writes a Parquet file, in groups of ``GROUP`` rows.
 
         Raises:
             Invalid: the package it takes is not installed.
@@ -148,7 +145,7 @@ class Exports:
                 schema=schema,
             )
 
-        with writer_of(path, schema, compression="zstd") as writer:
+        with writer_of(file, schema, compression="zstd") as writer:
             for page in pages:
                 waiting += page
                 if len(waiting) >= GROUP:

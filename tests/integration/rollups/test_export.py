@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from pyarrow.parquet import ParquetFile
 
 from mooring.access.actor import SYSTEM, Actor, Role
 from mooring.access.instance import open_instance
@@ -124,6 +125,27 @@ def test_without_pyarrow_the_error_says_so(
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(Invalid) as error:
-        exports.parquet(exports.of_many(SYSTEM, 0, LATEST_MS), tmp_path / "x.parquet")
+        exports.parquet(exports.of_many(SYSTEM, 0, LATEST_MS), io.BytesIO())
     assert error.value.slug == "parquet_missing"
     assert "mooring[parquet]" in error.value.hint
+
+
+def test_parquet_holds_the_same(exports: Exports, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In groups of rows: a long export is not held in memory."""
+    monkeypatch.setattr(export, "GROUP", 4)
+    file = io.BytesIO()
+    exports.parquet(exports.of_many(SYSTEM, 0, LATEST_MS), file)
+    read = ParquetFile(file)
+    assert read.metadata.num_rows == 12
+    assert read.metadata.num_row_groups > 1
+    found = read.read().to_pylist()
+    expected = lines(exports.of_many(SYSTEM, 0, LATEST_MS))
+    assert [row["device"] for row in found] == [line["device"] for line in expected]
+    assert [row["ts"].timestamp() * 1000 for row in found[:10]] == [
+        START + n // 2 for n in (0, 1, 2, 3, 4, 5, 6, 7, 8, 9)
+    ]
+    assert ODD in {row["payload"] for row in found}
+    assert all(
+        json.loads(row["payload"]) == line["payload"]
+        for row, line in zip(found, expected, strict=True)
+    )
