@@ -149,6 +149,8 @@ def run(
             if count:
                 due = min(due, count - sent)
             for _ in clients:
+                if due <= 0:
+                    break  # the next round begins with the next client: none stays silent
                 client = clients[turn % len(clients)]
                 turn += 1
                 room = min(due, window - client.in_flight)
