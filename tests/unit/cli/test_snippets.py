@@ -89,14 +89,14 @@ def test_the_example_is_a_good_message_of_now(dialect: Dialect) -> None:
 
 
 def test_a_required_time_is_now_in_the_examples_form() -> None:
-    for example, wanted in (
+    for shown, wanted in (
         ('{"t":"2026-01-01T00:00:00Z"}', "2026-09-21T14:13:20.000Z"),
         ('{"t":1767225600}', NOW // 1000),
         ('{"t":1767225600000}', NOW),
     ):
-        shape = PayloadShape(time=(("t",),), required=(("t",),), example=example)
+        shape = PayloadShape(time=(("t",),), required=(("t",),), shown=shown)
         channel = Channel("c", "a/{d}", Direction.UP, Kind.TELEMETRY, payload=shape)
-        found = json.loads(example_payload(channel, Identity("t", "d"), NOW))
+        found = json.loads(shown_payload(channel, Identity("t", "d"), NOW))
         assert found == {"t": wanted}
 
 
@@ -105,8 +105,8 @@ def test_a_required_time_is_now_in_the_examples_form() -> None:
     [
         (PayloadShape(), "{}"),
         (PayloadShape(format=Format.TEXT), "hello"),
-        (PayloadShape(format=Format.TEXT, example="on"), "on"),
-        (PayloadShape(format=Format.EITHER, example="21.5"), "21.5"),
+        (PayloadShape(format=Format.TEXT, shown="on"), "on"),
+        (PayloadShape(format=Format.EITHER, shown="21.5"), "21.5"),
     ],
 )
 def test_channels_without_a_json_object(shape: PayloadShape, payload: str) -> None:
