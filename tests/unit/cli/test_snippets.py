@@ -94,9 +94,9 @@ def test_a_required_time_is_now_in_the_examples_form() -> None:
         ('{"t":1767225600}', NOW // 1000),
         ('{"t":1767225600000}', NOW),
     ):
-        shape = PayloadShape(time=(("t",),), required=(("t",),), shown=shown)
+        shape = PayloadShape(time=(("t",),), required=(("t",),), example=shown)
         channel = Channel("c", "a/{d}", Direction.UP, Kind.TELEMETRY, payload=shape)
-        found = json.loads(shown_payload(channel, Identity("t", "d"), NOW))
+        found = json.loads(example_payload(channel, Identity("t", "d"), NOW))
         assert found == {"t": wanted}
 
 
