@@ -105,8 +105,8 @@ def test_a_required_time_is_now_in_the_examples_form() -> None:
     [
         (PayloadShape(), "{}"),
         (PayloadShape(format=Format.TEXT), "hello"),
-        (PayloadShape(format=Format.TEXT, shown="on"), "on"),
-        (PayloadShape(format=Format.EITHER, shown="21.5"), "21.5"),
+        (PayloadShape(format=Format.TEXT, example="on"), "on"),
+        (PayloadShape(format=Format.EITHER, example="21.5"), "21.5"),
     ],
 )
 def test_channels_without_a_json_object(shape: PayloadShape, payload: str) -> None:
