@@ -8,7 +8,7 @@ from __future__ import annotations
 
 __all__ = ["Pace"]
 
-QUIET_RATE = 3000.0  # messages a second below which nothing is waited for
+QUIET_RATE = 6000.0  # messages a second below which nothing is waited for
 BUSY_RATE = 12000.0  # and from which on the whole linger is
 
 
