@@ -24,6 +24,7 @@ from mooring.access.actor import SYSTEM
 from mooring.app import App, open_app
 from mooring.ingest import channels
 from mooring.rollups.service import Roller
+from mooring.run.process import collect_rarely
 from mooring.store.engine import now_ms
 from mooring.store.schema import rollup_queue
 from mooring.telemetry.series import Charts
@@ -190,7 +191,8 @@ def _roll_up(app: App, begin: int, end: int) -> float:
 
 
 def _ask(where: Arena, begin: int, end: int, devices: int, say: Say) -> dict[str, Any]:
-    """Charts and newest values, asked of a process that does nothing else."""
+    """Charts and newest values, asked of a process that does nothing else, as ``serve`` runs."""
+    collect_rarely()
     with open_app(where.settings) as app:
         charts = Charts(app.database, app.catalogue)
         device = app.devices.get(SYSTEM, f"{TENANT}:d1")

@@ -11,7 +11,7 @@ from mooring.app import App
 from mooring.ingest.service import Ingest
 from mooring.ingest.sinks import open_sink
 from mooring.link.mqtt import MqttLink
-from mooring.run.process import prepare
+from mooring.run.process import collect_rarely, prepare
 from mooring.store.processes import Heartbeat
 
 __all__ = ["main"]
@@ -64,4 +64,5 @@ def main(app: App) -> None:
         BrokerUnavailable: the broker does not answer at the start; later it is waited for.
     """
     prepare(app.settings)
+    collect_rarely()
     uvloop.run(_run(app))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mooring.app import App
 from mooring.http.serve import run
-from mooring.run.process import prepare
+from mooring.run.process import collect_rarely, prepare
 
 __all__ = ["main"]
 
@@ -12,4 +12,5 @@ __all__ = ["main"]
 def main(app: App) -> None:
     """Serves until SIGTERM or SIGINT."""
     prepare(app.settings)
+    collect_rarely()
     run(app)
