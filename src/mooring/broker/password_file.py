@@ -202,13 +202,15 @@ class PasswordFileAuthority:
                 pass  # the usual way: the time is up
             self._hurry.clear()
             batch, self._waiting = self._waiting, []
+            began = loop.time()
             error: BaseException | None = None
             try:
                 async with self._files:
                     await self._apply(batch)
             except BaseException as exc:  # noqa: BLE001 -- handed on to everyone who waits
                 error = exc
-            self._next = loop.time() + self._debounce
+            # From when this one began: writing large files takes long enough by itself.
+            self._next = max(began + self._debounce, loop.time() + self._debounce / 2)
             for change in batch:
                 if change.done.done():  # its caller has gone
                     continue
