@@ -28,6 +28,11 @@ __all__ = ["Database", "now_ms", "open_database", "sqlite_pragmas", "unhurried"]
 
 LOCK_WAIT_SECONDS = 30
 
+# SQLite. A commit writes whole pages to its log, also where a few messages change a few rows
+# in each of a dozen tables and indexes: small pages keep that little.
+PAGE_BYTES = 4096
+LOG_BYTES = 64 * 1024 * 1024  # the log is brought into the database file when it is this long
+
 # PostgreSQL. Three processes of an installation stay well below a server's 100 connections.
 POOL_SIZE, POOL_OVERFLOW = 5, 15
 POOL_WAIT_SECONDS = 10  # for a free one
@@ -117,8 +122,8 @@ def sqlite_pragmas(synchronous: str = "FULL") -> list[str]:
         f"PRAGMA synchronous = {synchronous}",
         "PRAGMA foreign_keys = ON",
         "PRAGMA cache_size = -65536",
-        "PRAGMA wal_autocheckpoint = 4000",
-        "PRAGMA journal_size_limit = 67108864",
+        f"PRAGMA wal_autocheckpoint = {LOG_BYTES // PAGE_BYTES}",
+        f"PRAGMA journal_size_limit = {LOG_BYTES}",
     ]
 
 
@@ -201,8 +206,8 @@ def _sqlite(url: sa.URL, synchronous: str) -> Engine:
         # The driver's own implicit BEGIN is off: SQLAlchemy's "begin" event below decides.
         connection.isolation_level = None
         cursor = connection.cursor()
-        # Must come before the first table; 16 KiB keeps the message index shallow.
-        cursor.execute("PRAGMA page_size = 16384")
+        # Must come before the first table.
+        cursor.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         for pragma in sqlite_pragmas(synchronous):
             cursor.execute(pragma)
         cursor.close()

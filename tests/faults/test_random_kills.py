@@ -1,0 +1,146 @@
+"""Ingest, broker and PostgreSQL killed with SIGKILL at random under load: what the broker
+acknowledged to a publisher is stored exactly once.
+
+A broker that is killed takes with it what it alone held since its queues were last saved. That
+is counted and printed, and must be nothing else: see ``docs/explanation/how-ingest-works.md``.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.support.platform import Platform, running_platform
+from tests.support.postgres import Postgres
+from tests.support.steady import Numbers, Steady, stored
+from tests.support.waiting import wait_until
+
+DEVICES = 10
+PAUSE_SECONDS = 2.0, 8.0  # between two kills
+AWAY_SECONDS = 0.2, 4.0  # how long PostgreSQL stays away
+# Queues are saved every second or two. A broker on a busy machine is given some more.
+UNSAVED_MS = 10_000
+
+LENGTHS = [
+    pytest.param(20.0, 1500.0, id="20s", marks=pytest.mark.timeout(300)),
+    pytest.param(300.0, 5000.0, id="5min", marks=[pytest.mark.soak, pytest.mark.timeout(1200)]),
+]
+
+
+@dataclass(slots=True)
+class Kills:
+    """What was killed, and when the broker was (milliseconds since 1970)."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    broker_at: list[int] = field(default_factory=list)
+
+
+@contextmanager
+def platform_on(store: str, where: Path) -> Iterator[tuple[Platform, Postgres | None]]:
+    if store == "sqlite":
+        with running_platform(where / "data") as running:
+            yield running, None
+        return
+    with Postgres() as server:
+        env = {"MOORING_DATABASE_URL": server.create_database()}
+        with running_platform(where / "data", env=env) as running:
+            yield running, server
+
+
+def kill_at_random(
+    platform: Platform, server: Postgres | None, seconds: float, dice: random.Random
+) -> Kills:
+    done = Kills()
+
+    def ingest() -> None:
+        os.kill(platform.pid("ingest"), signal.SIGKILL)
+
+    def broker() -> None:
+        pid_file = platform.data_dir / "broker" / "mosquitto.pid"
+        os.kill(int(pid_file.read_text()), signal.SIGKILL)
+        done.broker_at.append(time.time_ns() // 1_000_000)
+
+    def database() -> None:
+        assert server is not None
+        server.crash()
+        time.sleep(dice.uniform(*AWAY_SECONDS))
+        server.restart()
+
+    kinds: list[Callable[[], None]] = [ingest, broker]
+    if server is not None:
+        kinds.append(database)
+    turns: list[Callable[[], None]] = []
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        time.sleep(min(dice.uniform(*PAUSE_SECONDS), max(0.0, end - time.monotonic())))
+        if not turns:  # each its turn, in an order of its own
+            turns = dice.sample(kinds, len(kinds))
+        kind = turns.pop()
+        # It may be dead still from the last time, or its pid file not written yet.
+        with suppress(ProcessLookupError, FileNotFoundError, ValueError):
+            kind()
+            done.counts[kind.__name__] += 1
+    return done
+
+
+def queue_is_empty(platform: Platform) -> bool:
+    """Whether nothing has been stored for a while, with an ingest that is there."""
+
+    def count() -> int:
+        found = platform.rows("SELECT value FROM counters WHERE name = 'messages_stored'")
+        return int(found[0][0]) if found else 0
+
+    before = count()
+    time.sleep(5)
+    return count() == before
+
+
+@pytest.mark.parametrize("store", ["sqlite", "postgres"])
+@pytest.mark.parametrize(("seconds", "rate"), LENGTHS)
+def test_random_kills(tmp_path: Path, store: str, seconds: float, rate: float) -> None:
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"seed {seed}")
+    dice = random.Random(seed)
+    with platform_on(store, tmp_path) as (platform, server):
+        marks = list(Numbers)
+        fleet = [
+            (platform.add(f"d{number}", "mooring"), marks[number % len(marks)])
+            for number in range(DEVICES)
+        ]
+        port = platform.ports["mqtt_port"]
+        with Steady(fleet, port, rate=rate, output=tmp_path / "acknowledged") as steady:
+            kills = kill_at_random(platform, server, seconds, dice)
+            told = steady.finish()
+        wait_until(lambda: queue_is_empty(platform), "the queue to be stored", timeout=300)
+        acknowledged = missing = twice = oldest = 0
+        for one in told:
+            kept = stored(platform, one)
+            twice += sum(count > 1 for count in kept.values())
+            for number, at in enumerate(one.acknowledged_at):
+                assert at, f"{one.login.device} never got an answer to {number}"
+                acknowledged += 1
+                if number in kept:
+                    continue
+                missing += 1
+                ages = [kill - at for kill in kills.broker_at if kill >= at]
+                assert ages, "a message is missing that no killed broker held"
+                oldest = max(oldest, min(ages))
+    killed = ", ".join(f"{name} {count}" for name, count in sorted(kills.counts.items()))
+    print(
+        f"{store}, {seconds:.0f} s, killed: {killed}; acknowledged {acknowledged:,}, sent again"
+        f" {sum(one.repeated for one in told):,}, stored twice {twice}, lost with a killed broker"
+        f" {missing:,} (acknowledged up to {oldest / 1000:.1f} s before its end)"
+    )
+    assert not twice
+    assert oldest <= UNSAVED_MS
+    assert {"ingest", "broker"} <= set(kills.counts)
+    assert min(one.connects for one in told) > 1
