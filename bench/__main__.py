@@ -32,8 +32,14 @@ def _stored(options: Options) -> dict[str, Any]:
         devices=options.devices,
         rounds=options.rounds,
         seconds=options.seconds,
+        name=options.store,
         say=say,
     )
+
+
+def _case(options: Options) -> str:
+    """Of which benchmark several results are kept, and which this is."""
+    return f"{options.store} {options.rows}" if options.command == "stored" else ""
 
 
 def _memory(options: Options) -> dict[str, Any]:
@@ -88,6 +94,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--devices", type=int, default=10_000)
     one.add_argument("--rounds", type=int, default=3)
     one.add_argument("--seconds", type=float, default=5.0, help="of one run, about")
+    one.add_argument("--store", choices=["sqlite", "postgres"], default="sqlite")
 
     one = commands.add_parser("memory", help="ingest's memory under load")
     one.add_argument("--minutes", type=float, default=10.0)
@@ -118,8 +125,10 @@ def main(words: Sequence[str] | None = None) -> None:
             main(["--output", str(options.output), name, *short.get(name, [])])
         return
     figures = PARTS[options.command](options)
-    page = results.keep(options.output, options.command, figures)
-    print(report({options.command: figures, "machine": results.facts()}))
+    case = _case(options)
+    page = results.keep(options.output, options.command, figures, case)
+    shown = {case: figures} if case else figures
+    print(report({options.command: shown, "machine": results.facts()}))
     say(f"Kept beside the other figures in {page}.")
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import uvloop
 
 from bench.arena import Template, arena, template
+from bench.disk import sync_delays
 from bench.figures import percentile
 from bench.generator import STAMP
 from bench.load import load
@@ -68,6 +69,8 @@ class Noting:
 def measure(*, seconds: float = 10.0, say: Say = print, postgres: bool = True) -> dict[str, Any]:
     """Every rate on every database."""
     found = []
+    disk = sync_delays(seconds)
+    say(f"the disk alone: p50 {disk['p50']:.2f} ms, p99 {disk['p99']:.2f} ms")
     with template() as made:
         found += [_one(made, "", rate, seconds, say) for rate in RATES]
         if postgres:
@@ -75,7 +78,7 @@ def measure(*, seconds: float = 10.0, say: Say = print, postgres: bool = True) -
                 for rate in RATES:
                     url = server.create_database()
                     found.append(_one(made, url, rate, seconds, say))
-    return {"seconds": seconds, "runs": found}
+    return {"seconds": seconds, "disk": disk, "runs": found}
 
 
 def delays(taken: Sequence[int], waited: Sequence[int], *, skip_us: int) -> dict[str, float]:

@@ -33,11 +33,19 @@ def read(directory: Path, name: str = "last") -> dict[str, Any]:
     return found
 
 
-def keep(directory: Path, part: str, figures: dict[str, Any]) -> Path:
-    """Puts one benchmark's figures beside those of the others; returns the page of tables."""
+def keep(directory: Path, part: str, figures: dict[str, Any], case: str = "") -> Path:
+    """Puts one benchmark's figures beside those of the others; returns the page of tables.
+
+    Args:
+        case: which of several that are kept of this benchmark; replaces the same one alone.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     document = read(directory)
-    document[part] = {"at": datetime.now(UTC).isoformat(timespec="seconds"), **figures}
+    figures = {"at": datetime.now(UTC).isoformat(timespec="seconds"), **figures}
+    if case:
+        document.setdefault(part, {})[case] = figures
+    else:
+        document[part] = figures
     document["machine"] = facts()
     return _write(directory, "last", document)
 

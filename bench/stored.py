@@ -1,76 +1,38 @@
 """What many rows cost: the rate of ingest, a month on a chart, the newest of every device.
 
-Rows are made in bulk, by one SQL statement a million: readings of 230 bytes every
-ten seconds, of all devices in turn, in the order of their times, with the indexes in place, so
-that the file looks as if ingest had written it. Before them lies one month of the first device.
-Roll-ups are made of that month only; the others are taken as long done.
+See ``bench.filling`` for the rows.
 """
 
 from __future__ import annotations
 
-import sqlite3
+import contextlib
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
-from bench.arena import DIALECT, TENANT, Arena, Template, arena, template
-from bench.contestants import Ground
-from bench.contestants.mooring import SQLITE, size_of
+from bench.arena import TENANT, Arena, Template, arena, template
+from bench.contestants import ALL, Ground
+from bench.contestants.mooring import SQLITE
 from bench.figures import percentile, ratios, spreads
+from bench.filling import MONTH_DAYS, Filling, fill
 from bench.ingest import Round, run_on
 from mooring.access.actor import SYSTEM
-from mooring.app import App, open_app
-from mooring.ingest import channels
-from mooring.rollups.service import Roller
+from mooring.app import open_app
 from mooring.run.process import collect_rarely
-from mooring.store.engine import now_ms
-from mooring.store.schema import rollup_queue
 from mooring.telemetry.series import Charts
+from tests.support.postgres import Postgres
 
-__all__ = ["fill", "measure"]
+__all__ = ["measure"]
 
 Say = Callable[[str], None]
 
-EVERY_MS = 10_000
-DAY_MS = 86_400_000
-MONTH_DAYS = 30
-MONTH_ROWS = MONTH_DAYS * DAY_MS // EVERY_MS
-CHUNK = 1_000_000
 AGAIN = 21  # times a question is asked
 METRIC = "temperature"
+DAY_MS = 86_400_000
 FEW, EVERY = "20 devices", "all devices"  # who sends while the rate is taken
 USUAL = {FEW: 40_000, EVERY: 10_000}  # messages a second, about
-
-# One reading after the other: all devices once, then all devices ten seconds later.
-_AT = ":begin + i / :devices * 10000 + i % :devices * 7 % 10000"
-_READING = f"""
-    printf('{{"sentUs":%d000,"timestamp":%d,"n":%d,"sensors":{{"temperature":%d.%d,"humidity":%d.%d,'
-    || '"gasPpm":%d,"voltageV":%d.%d,"powerW":%d.5,"flame":false}},"metadata":{{"pad":'
-    || '"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"}}}}',
-    {_AT}, {_AT}, i, 20 + i / :devices / 360 % 10, i / :devices % 10, 50 + i % 30,
-    i / :devices % 10, 400 + i % 50, 229 + i % 2, i / :devices % 10, i % 1500)
-"""
-_NUMBERS = "WITH RECURSIVE n(i) AS (SELECT :first UNION ALL SELECT i + 1 FROM n WHERE i + 1 < :end)"
-_FILL = f"""
-{_NUMBERS}
-INSERT INTO messages (device_id, channel_id, ts, received_at, seq, time_source, fingerprint,
-    payload)
-SELECT :device + i % :devices, :channel, {_AT}, {_AT} + 40, NULL, 0,
-    random() >> 1 & 4611686018427387903, {_READING}
-FROM n
-"""
-_LATEST = f"""
-{_NUMBERS}
-INSERT INTO latest (device_id, channel_id, ts, received_at, time_source, payload)
-SELECT :device + i % :devices, :channel, {_AT}, {_AT} + 40, 0, {_READING} FROM n
-"""
-_STATE = f"""
-{_NUMBERS}
-INSERT INTO device_state (device_id, last_seen_at, online)
-SELECT :device + i % :devices, {_AT}, 1 FROM n
-"""
 
 
 def measure(
@@ -79,6 +41,7 @@ def measure(
     devices: int = 10_000,
     rounds: int = 3,
     seconds: float = 5.0,
+    name: str = SQLITE.name,
     say: Say = print,
 ) -> dict[str, Any]:
     """Empty and filled in turn, then questions to the filled one.
@@ -88,31 +51,57 @@ def measure(
         devices: of which they come; all of them send while the rate is taken.
         rounds: how often the rate is taken, of either.
         seconds: how long each time, about.
+        name: which of the contestants: Mooring, on one of its databases.
     """
+    one = ALL[name]
     found: dict[str, dict[str, list[Round]]] = {
         load: {"empty": [], "filled": []} for load in (FEW, EVERY)
     }
-    with template(devices=devices) as made, arena(made) as where:
+    with contextlib.ExitStack() as stack:
+        made = stack.enter_context(template(devices=devices))
+        server = stack.enter_context(Postgres()) if one.postgresql else None
+        where, url = stack.enter_context(_ground(made, server))
         filling = fill(where, devices=devices, rows=rows, say=say)
         for number in range(rounds):
             for load in (FEW, EVERY):
                 count = int(USUAL[load] * seconds)
-                empty = _on_empty(made, devices, count, few=load == FEW)
-                filled = run_on(SQLITE, Ground(where, count, filled=True), few=load == FEW)
+                with _ground(made, server) as (other, its_url):
+                    fill(other, devices=devices, rows=0, say=say)
+                    ground = Ground(other, count, server, its_url)
+                    empty = run_on(one, ground, few=load == FEW)
+                ground = Ground(where, count, server, url, filled=True)
+                filled = run_on(one, ground, few=load == FEW)
                 found[load]["empty"].append(empty)
                 found[load]["filled"].append(filled)
                 say(
                     f"round {number + 1}, {load} send: empty {empty['rate']:,.0f}/s,"
                     f" with {rows:,} rows {filled['rate']:,.0f}/s"
                 )
-        answers = _ask(where, filling["month_begin"], filling["begin"], devices, say)
+        answers = _ask(where, filling, devices, say)
     return {
+        "store": name,
+        "title": one.title,
         "rows": rows,
         "devices": devices,
-        "filling": filling,
+        "filling": asdict(filling),
         "loads": {load: _compared(**rounds_of) for load, rounds_of in found.items()},
         **answers,
     }
+
+
+@contextmanager
+def _ground(made: Template, server: Postgres | None) -> Iterator[tuple[Arena, str]]:
+    """An installation, and the URL of its database where that is on a server."""
+    if server is None:
+        with arena(made) as where:
+            yield where, ""
+        return
+    url = server.create_database()
+    try:
+        with arena(made, database_url=url) as where:
+            yield where, url
+    finally:
+        server.drop_database(url)
 
 
 def _compared(empty: list[Round], filled: list[Round]) -> dict[str, Any]:
@@ -124,75 +113,10 @@ def _compared(empty: list[Round], filled: list[Round]) -> dict[str, Any]:
     }
 
 
-def _on_empty(made: Template, devices: int, count: int, *, few: bool) -> Round:
-    with arena(made) as where:
-        fill(where, devices=devices, rows=0, say=lambda _: None)
-        return run_on(SQLITE, Ground(where, count), few=few)
-
-
-def fill(where: Arena, *, devices: int, rows: int, say: Say) -> dict[str, Any]:
-    """Writes the rows, the newest reading and the state of every device; with rows, also a month
-    of the first device and its roll-ups."""
-    path = Path(where.settings.sqlite_path)
-    begin = now_ms() - 3_600_000 - (rows // devices + 1) * EVERY_MS
-    begin -= begin % DAY_MS
-    with open_app(where.settings) as app:
-        channel = channels.numbers(app.database, app.catalogue)[DIALECT, "telemetry"]
-        first = app.devices.get(SYSTEM, f"{TENANT}:d1").id
-        ground: dict[str, Any] = {
-            "begin": begin,
-            "month_begin": begin - MONTH_DAYS * DAY_MS,
-            "rollup_bytes": None,
-        }
-        started = time.monotonic()
-        with closing(sqlite3.connect(path, isolation_level=None)) as database:
-            for pragma in ("synchronous = OFF", "cache_size = -1000000"):
-                database.execute(f"PRAGMA {pragma}")
-            fixed = {"device": first, "devices": devices, "channel": channel, "begin": begin}
-            for statement in (_LATEST, _STATE):
-                database.execute(statement, {**fixed, "first": 0, "end": devices})
-            if rows:
-                month = {**fixed, "devices": 1, "begin": ground["month_begin"]}
-                _write(database, month, MONTH_ROWS, say)
-        if rows:
-            ground["rollup_bytes"] = _roll_up(app, ground["month_begin"], begin)
-            with closing(sqlite3.connect(path, isolation_level=None)) as database:
-                for pragma in ("synchronous = OFF", "cache_size = -1000000"):
-                    database.execute(f"PRAGMA {pragma}")
-                _write(database, fixed, rows, say)
-                database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            ground["bytes"] = size_of(app.database) / (rows + MONTH_ROWS)
-            ground["seconds"] = round(time.monotonic() - started, 1)
-            say(f"{rows:,} rows written in {ground['seconds']:.0f} s, {ground['bytes']:.0f} B each")
-    return ground
-
-
-def _write(database: sqlite3.Connection, fixed: dict[str, int], rows: int, say: Say) -> None:
-    told = time.monotonic()
-    for first in range(0, rows, CHUNK):
-        end = min(rows, first + CHUNK)
-        database.execute(_FILL, {**fixed, "first": first, "end": end})
-        if time.monotonic() - told > 30:
-            told = time.monotonic()
-            say(f"{end:,} rows")
-
-
-def _roll_up(app: App, begin: int, end: int) -> float:
-    """Roll-ups of the month, which holds the first rows; bytes they take for a message."""
-    with app.database.write() as connection:
-        connection.execute(
-            rollup_queue.insert().values(
-                first_id=1, last_id=MONTH_ROWS, first_ts=begin, last_ts=end, claimed=False
-            )
-        )
-    before = size_of(app.database)
-    Roller(app.database, lambda: app.catalogue).catch_up(now_ms())
-    return (size_of(app.database) - before) / MONTH_ROWS
-
-
-def _ask(where: Arena, begin: int, end: int, devices: int, say: Say) -> dict[str, Any]:
+def _ask(where: Arena, filling: Filling, devices: int, say: Say) -> dict[str, Any]:
     """Charts and newest values, asked of a process that does nothing else, as ``serve`` runs."""
     collect_rarely()
+    begin, end = filling.month_begin, filling.month_begin + MONTH_DAYS * DAY_MS
     with open_app(where.settings) as app:
         charts = Charts(app.database, app.catalogue)
         device = app.devices.get(SYSTEM, f"{TENANT}:d1")

@@ -12,6 +12,7 @@
     ├── TooMany                  a limit was hit; try again later         429  exit 6
     ├── Unavailable              a part that is needed does not answer    503  exit 7
     │   ├── BrokerUnavailable
+    │   │   └── BrokerRefusesUs
     │   └── DatabaseUnavailable
     └── Internal                 a fault of ours, worth a report          500  exit 1
 
@@ -25,6 +26,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 __all__ = [
+    "BrokerRefusesUs",
     "BrokerUnavailable",
     "Conflict",
     "DatabaseUnavailable",
@@ -146,6 +148,12 @@ class BrokerUnavailable(Unavailable):
     """The MQTT broker does not answer, or refuses our own account."""
 
     code = "broker_unavailable"
+
+
+class BrokerRefusesUs(BrokerUnavailable):
+    """The broker answers, and does not know the platform's own account."""
+
+    code = "broker_refuses_us"
 
 
 class DatabaseUnavailable(Unavailable):

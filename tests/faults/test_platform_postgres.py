@@ -53,8 +53,8 @@ def load(platform: Platform, request: pytest.FixtureRequest) -> Iterator[list[Pu
         for n, login in enumerate(logins)
     ]
     yield publishers
-    for login, publisher in zip(logins, publishers, strict=True):
-        acknowledged = publisher.finish()
+    finished = [publisher.finish() for publisher in publishers]  # all, whatever they find
+    for login, acknowledged in zip(logins, finished, strict=True):
         wait_until(
             lambda login=login, acknowledged=acknowledged: (
                 acknowledged  # type: ignore[misc]
@@ -77,6 +77,35 @@ def test_database_killed(platform: Platform, server: Postgres, load: list[Publis
 
     every(1, kill, 2)
     time.sleep(1)
+
+
+def test_broker_killed_while_the_database_is_gone(platform: Platform, server: Postgres) -> None:
+    """Devices can send without a database, so the broker does not wait for it."""
+    login = platform.add("broker-killed", "drivesafe")
+    publisher = Publisher(login, platform.ports["mqtt_port"], rate=RATE, timed=True).start()
+    try:
+        time.sleep(1)
+        server.crash()
+        pid_file = platform.data_dir / "broker" / "mosquitto.pid"
+        before = publisher.connects
+        os.kill(int(pid_file.read_text()), signal.SIGKILL)
+        wait_until(lambda: publisher.connects > before, "the device to be let in", timeout=40)
+        again, first = publisher.connects, publisher.sent
+        time.sleep(3)
+        assert publisher.connects == again, "the broker was ended again"
+    finally:
+        server.restart()
+        acknowledged = publisher.finish()
+    # What the killed broker alone held may be lost; nothing that the new one took.
+    since = {number for number in acknowledged if number >= first}
+    assert since
+    wait_until(
+        lambda: since <= set(stored_numbers(platform, login)),
+        f"all {len(since)} messages sent to the new broker",
+        timeout=60,
+    )
+    numbers = stored_numbers(platform, login)
+    assert len(numbers) == len(set(numbers)), "a message is stored twice"
 
 
 def test_connections_terminated(

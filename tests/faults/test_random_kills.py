@@ -7,6 +7,7 @@ is counted and printed, and must be nothing else: see ``docs/explanation/how-ing
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -93,15 +94,28 @@ def kill_at_random(
 
 
 def queue_is_empty(platform: Platform) -> bool:
-    """Whether nothing has been stored for a while, with an ingest that is there."""
+    """Whether an ingest that is connected has had nothing to store for a while."""
 
-    def count() -> int:
+    def stored() -> int:
         found = platform.rows("SELECT value FROM counters WHERE name = 'messages_stored'")
         return int(found[0][0]) if found else 0
 
-    before = count()
+    def working() -> int:
+        """Its process id; 0 when there is none, or it has no connection."""
+        found = platform.rows(
+            "SELECT pid, detail FROM processes WHERE role = 'ingest' ORDER BY started_at DESC"
+            " LIMIT 1"
+        )
+        if not found or not json.loads(found[0][1]).get("connected"):
+            return 0
+        with suppress(ProcessLookupError):
+            os.kill(found[0][0], 0)
+            return int(found[0][0])
+        return 0
+
+    pid, before = working(), stored()
     time.sleep(5)
-    return count() == before
+    return pid != 0 and working() == pid and stored() == before
 
 
 @pytest.mark.parametrize("store", ["sqlite", "postgres"])

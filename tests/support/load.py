@@ -58,7 +58,7 @@ class Publisher:
         client.connect("127.0.0.1", port)
         client.loop_start()
         self._client = client
-        self._thread = threading.Thread(target=self._run, name=f"load {login.device}")
+        self._thread = threading.Thread(target=self._run, name=f"load {login.device}", daemon=True)
 
     def start(self) -> Publisher:
         self._thread.start()

@@ -159,8 +159,9 @@ class _Device(asyncio.Protocol):
     # ---------------------------------------------------------------- inside
 
     def _write(self, packet: bytes) -> None:
-        assert self._transport is not None
-        self._transport.write(packet)
+        # One that is closing says so soon; what is not acknowledged is sent again then.
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(packet)
 
     def _connected(self, code: int) -> None:
         if code:

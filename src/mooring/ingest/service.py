@@ -26,7 +26,7 @@ from mooring.devices.service import Devices
 from mooring.dialects import Catalogue, load_all
 from mooring.dialects.model import Kind
 from mooring.dialects.payload import PayloadLimits
-from mooring.errors import DatabaseUnavailable, MooringError
+from mooring.errors import BrokerRefusesUs, BrokerUnavailable, DatabaseUnavailable, MooringError
 from mooring.ingest import channels, gap_store
 from mooring.ingest.ledger import Ledger
 from mooring.ingest.pacing import Pace
@@ -45,6 +45,7 @@ Answer = TypeVar("Answer")
 log = logging.getLogger(__name__)
 
 RETRY_FIRST, RETRY_MOST = 0.05, 2.0
+CONNECT_SECONDS = 30.0  # how long the first connection to the broker is tried for
 GAP_AGAIN = 5  # a device is asked again after this many times the wait
 GAP_DEVICES = 200  # asked at once
 GAP_RANGES = 100  # named in one request; the lowest first
@@ -116,7 +117,7 @@ class Ingest:
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop``; a batch that was taken is still committed and acknowledged."""
         await self._follow_changes()
-        await self._link.start(timeout=30)
+        await self._connect()
         self._loop = asyncio.get_running_loop()
         watching = asyncio.create_task(self._watch(), name="watch dialects")
         asking = asyncio.create_task(self._ask_for_gaps(), name="ask for gaps")
@@ -137,6 +138,26 @@ class Ingest:
             if self._sink_thread is not None:
                 self._sink_thread.shutdown()
             self._sink.close()
+
+    async def _connect(self) -> None:
+        """The first connection. Broker and ingest may have been started together, or have
+        ended together: it is given time to come."""
+        deadline = time.monotonic() + CONNECT_SECONDS
+        pause = RETRY_FIRST
+        while True:
+            try:
+                await self._link.start(timeout=CONNECT_SECONDS)
+            except BrokerRefusesUs:
+                raise
+            except BrokerUnavailable as exc:
+                if time.monotonic() > deadline:
+                    raise
+                if pause == RETRY_FIRST:
+                    log.warning("%s Trying for %g s.", exc, CONNECT_SECONDS)
+            else:
+                return
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, RETRY_MOST)
 
     # ------------------------------------------------------------------ one batch
 

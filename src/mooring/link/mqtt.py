@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 import mqtt5
 from mqtt5 import PublishPacket, QoS
 
-from mooring.errors import BrokerUnavailable
+from mooring.errors import BrokerRefusesUs, BrokerUnavailable
 from mooring.link.connection import PUBACK, PUBREC, Connection
 from mooring.link.protocol import Batch, Broken, Endpoint, Subscription
 
@@ -69,6 +69,7 @@ class MqttLink:
     # ------------------------------------------------------------------ Link
 
     async def start(self, *, timeout: float = 10.0) -> None:  # noqa: ASYNC109 - part of the contract
+        self._closing = False
         self._first = asyncio.get_running_loop().create_future()
         self._keeper = asyncio.create_task(self._keep(), name=f"link {self.endpoint.client_id}")
         self._keeper.add_done_callback(self._ended)
@@ -241,11 +242,10 @@ class MqttLink:
             raise
         if answer.reason_code != mqtt5.ConnAckReasonCode.SUCCESS:
             protocol.close()
-            raise BrokerUnavailable(
+            raise BrokerRefusesUs(
                 f"The broker refuses {self.endpoint.username}: "
                 f"{answer.reason_code.name.lower().replace('_', ' ')}.",
                 hint="`mooring broker sync` puts the platform's own account right.",
-                code="broker_refuses_us",
             )
         self.connections += 1
         self.repeats = answer.session_present

@@ -42,7 +42,8 @@ async def attend(follower: Follower, watch: BrokerWatch) -> None:
             rate = max(total - seen, (watch.lines - lines) / LINES_A_MESSAGE) / (now - at)
             seen, lines, at = total, watch.lines, now
             wanted = attention.decide(rate, now)
-            if wanted != in_force:
+            # A broker that is not there is told when it is.
+            if wanted != in_force and follower.broker_pid is not None:
                 async with follower.turn:
                     await asyncio.to_thread(write_config, follower.app, every_packet=wanted)
                     await reload_broker(follower.app)

@@ -19,14 +19,14 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-__all__ = ["SUPERVISED", "Child", "follow_parent", "restart_pause"]
+__all__ = ["SUPERVISED", "YOUNG_SECONDS", "Child", "follow_parent", "restart_pause"]
 
 log = logging.getLogger(__name__)
 
 SUPERVISED = "MOORING_SUPERVISED_BY"
 STOP_SECONDS = 15.0
-YOUNG_SECONDS = 30.0  # who dies younger than this is started again later
-PAUSE_FIRST, PAUSE_MOST = 0.25, 30.0
+YOUNG_SECONDS = 10.0  # who dies younger than this is started again later
+PAUSE_FIRST, PAUSE_MOST = 0.25, 10.0
 
 
 def restart_pause(young_deaths: int) -> float:

@@ -19,10 +19,10 @@ from mooring.broker.process import BrokerProcess
 from mooring.broker.protocol import Account, Authority
 from mooring.broker.requests import Request, RequestAction, RequestState
 from mooring.devices.reconcile import Reconciler, Report
-from mooring.errors import MooringError
+from mooring.errors import DatabaseUnavailable, MooringError
 from mooring.http.current import Current
 from mooring.run.broker import build_authority, reload_broker
-from mooring.run.children import restart_pause
+from mooring.run.children import YOUNG_SECONDS, restart_pause
 from mooring.run.migrate import switch
 from mooring.store.watch import Bell
 
@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 DIALECT_LOOK_SECONDS = 0.2
 FAULT = {"message": "Mooring failed in a way it did not expect.", "hint": "See its output."}
+ACCOUNTS_SECONDS = 5.0  # a broker that died does not wait longer for the database
 LOOK_AGAIN_SECONDS = 0.5  # postponed changes become due without a commit
 
 
@@ -60,6 +61,7 @@ class Follower:
         self.before_lock_outs: Callable[[], Awaitable[None]] | None = None
         """Awaited before the broker is told of changes: certificates are refused first."""
         self._restart = broker.restart if broker is not None else None
+        self._next_compare = 0.0  # monotonic
         self.authority: Authority = build_authority(app, restart=self._restart, written=written)
 
     @property
@@ -73,7 +75,7 @@ class Follower:
         bell = Bell(self.app.database)
         dialects = Current(self.app, look_seconds=DIALECT_LOOK_SECONDS)
         await asyncio.to_thread(self._forget_requests)
-        next_compare = time.monotonic() + pause
+        self._next_compare = time.monotonic() + pause
         look_again = 0.0
         while True:
             try:
@@ -87,7 +89,7 @@ class Follower:
                         devices=current.devices,
                         telemetry=current.telemetry,
                     )
-                    next_compare = now
+                    self._next_compare = now
                 waiting = bell.look(whatever=now >= look_again)
                 if now >= look_again:
                     look_again = now + LOOK_AGAIN_SECONDS
@@ -98,10 +100,10 @@ class Follower:
                         await self._reconciler().step()
                 if waiting.requests:
                     await self._requests()
-                if now >= next_compare:
+                if now >= self._next_compare:
                     async with self.turn:
                         await self._reconciler().full()
-                    next_compare = time.monotonic() + pause
+                    self._next_compare = time.monotonic() + pause
             except MooringError as exc:
                 log.warning("the broker does not follow the database: %s", exc)
                 await asyncio.sleep(1)
@@ -118,7 +120,7 @@ class Follower:
             await broker.wait()
             if await broker.runs_again():  # stopped on purpose
                 continue
-            young = young + 1 if time.monotonic() - born < 30 else 0
+            young = young + 1 if time.monotonic() - born < YOUNG_SECONDS else 0
             said = broker.last_words() or "no word"
             log.warning("the broker ended: %s; starting it again", said)
             await asyncio.sleep(restart_pause(young))
@@ -128,8 +130,11 @@ class Follower:
         failures = 0
         while True:
             try:
-                async with self.turn, broker.standing_still():
-                    await self._write_accounts()
+                async with self.turn:
+                    accounts = await self._accounts()
+                    async with broker.standing_still():
+                        if accounts is not None:
+                            await self._write(accounts)
             except MooringError as exc:
                 log.warning("the broker cannot be started: %s", exc)
                 failures += 1
@@ -137,9 +142,19 @@ class Follower:
             else:
                 return
 
-    async def _write_accounts(self) -> None:
+    async def _accounts(self) -> list[Account] | None:
+        """Those of the database; ``None`` while it does not answer. Devices can send without
+        it, so the broker then has the accounts it had, and is compared afterwards."""
+        try:
+            async with asyncio.timeout(ACCOUNTS_SECONDS):
+                return await asyncio.to_thread(self.app.devices.accounts)
+        except (DatabaseUnavailable, TimeoutError) as exc:
+            log.warning("the broker is started with the accounts it has: %s", exc or "no answer")
+            self._next_compare = 0.0
+            return None
+
+    async def _write(self, accounts: list[Account]) -> None:
         """Beside the stopped broker."""
-        accounts = await asyncio.to_thread(self.app.devices.accounts)
         await build_authority(self.app, running=False).replace(accounts)
         self.authority = build_authority(self.app, restart=self._restart, written=accounts)
 

@@ -103,7 +103,7 @@ def _translated() -> Iterator[None]:
         ) from exc
     except (OperationalError, InterfaceError) as exc:
         raise DatabaseUnavailable(
-            f"The database does not work: {str(exc.orig).strip()}.",
+            f"The database does not work: {_first_line(exc.orig)}.",
             hint="Check that it runs, has space on its disk and is not locked; then try again.",
         ) from exc
     except DBAPIError as exc:
@@ -112,6 +112,11 @@ def _translated() -> Iterator[None]:
                 "The connection to the database broke.", hint="Try again."
             ) from exc
         raise
+
+
+def _first_line(fault: object) -> str:
+    """What a driver says, without its advice on the lines below."""
+    return str(fault).strip().partition("\n")[0].rstrip(".")
 
 
 def sqlite_pragmas(synchronous: str = "FULL") -> list[str]:

@@ -51,7 +51,25 @@ LATENCY: dict[str, Any] = {
     "runs": [
         {"store": "sqlite", "rate": 5000, "offered": 4990.0}
         | {"p50": 1.9, "p90": 4.0, "p99": 9.0, "most": 12.0}
-    ]
+    ],
+    "disk": {"p50": 0.2, "p90": 0.3, "p99": 0.4, "most": 5.0},
+}
+STORED: dict[str, Any] = {
+    "store": "sqlite",
+    "title": "Ours",
+    "rows": 1_000_000,
+    "devices": 10,
+    "filling": {"bytes": 300.0, "rollup_bytes": 40.0},
+    "loads": {
+        "20 devices": {
+            "empty": {"rate": spread(50_000)},
+            "filled": {"rate": spread(49_000)},
+            "ratio": spread(0.98),
+        }
+    },
+} | {
+    name: {"answers": 10, "median_ms": 5.0, "first_ms": 6.0, "most_ms": 7.0}
+    for name in ("month", "month_lttb", "latest")
 }
 
 
@@ -73,6 +91,26 @@ def rows_of(text: str, cells: int) -> list[str]:
 
 def test_nothing_measured_shows_nothing() -> None:
     assert report({}) == ""
+
+
+def test_the_disk_stands_beside_us() -> None:
+    assert "| the disk alone: 4 KiB written and synced |" in report({"latency": LATENCY})
+
+
+def test_several_stores_and_sizes_are_kept_beside_each_other(tmp_path: Path) -> None:
+    keep(tmp_path, "stored", STORED, "sqlite 1000000")
+    more = STORED | {"rows": 5_000_000, "filling": {"bytes": 320.0, "rollup_bytes": 40.0}}
+    keep(tmp_path, "stored", more, "sqlite 5000000")
+    theirs = STORED | {"store": "postgres", "rows": 9_000_000}
+    text = keep(tmp_path, "stored", theirs, "postgres 9000000").read_text()
+    assert set(read(tmp_path)["stored"]) == {
+        "sqlite 1000000",
+        "sqlite 5000000",
+        "postgres 9000000",
+    }
+    assert "rate with 5 000 000 rows to the empty store's" in text  # the most on SQLite
+    assert "1.57 |" in text  # (320 + 40) / 230
+    assert text.count("a month of 10 s readings") == 3
 
 
 def test_parts_are_kept_beside_each_other(tmp_path: Path) -> None:
