@@ -49,6 +49,9 @@ CONNECT_SECONDS = 30.0  # how long the first connection to the broker is tried f
 GAP_AGAIN = 5  # a device is asked again after this many times the wait
 GAP_DEVICES = 200  # asked at once
 GAP_RANGES = 100  # named in one request; the lowest first
+# A server is not asked before every batch what has changed. No broker lets a new device in
+# sooner than this.
+LOOK_SECONDS = 0.01
 WATCH_SECONDS = 0.5  # how soon a quiet ingest follows a changed dialect
 
 
@@ -106,6 +109,7 @@ class Ingest:
         self._ledger = Ledger(settings.ingest_in_flight, sink.ledger(self._client_id))
         self._catalogue = catalogue
         self._versions = (-1, -1)
+        self._looked_at = float("-inf")
         self._planner = Planner(
             self._routes(),
             self._ledger,
@@ -292,6 +296,10 @@ class Ingest:
 
     async def _follow_changes(self) -> None:
         """Rebuilds routes and subscriptions when a device or a dialect has changed."""
+        now = time.monotonic()
+        if self._sink.waits and now < self._looked_at + LOOK_SECONDS:
+            return
+        self._looked_at = now
         pause = RETRY_FIRST
         while True:
             try:

@@ -19,7 +19,7 @@ import secrets
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 import psycopg
@@ -215,18 +215,26 @@ class PostgresSink:
         spans = self._ids(connection, len(plan.messages))
         cursor = connection.cursor()
         copying = len(plan.messages) >= COPY_FROM and not self._repeats
+        counted = _counted(plan.messages)
+        inserted = None
         with connection.pipeline():
             cursor.execute("BEGIN")
             claimed = connection.execute(sql.CLAIM, (client_id, attempt.token))
             if copying:
                 cursor.execute("SAVEPOINT before")
+            elif plan.messages and not counted:  # nothing to wait for: in the same trip
+                inserted = connection.execute(sql.INSERT, _columns(spans, plan.messages))
         if claimed.rowcount == 0:
             connection.rollback()
             return attempt.committed
-        rows = _first_seen(cursor, plan.messages)
-        if copying and rows is not plan.messages:
+        rows = _first_seen(cursor, plan.messages, counted) if counted else plan.messages
+        if copying and counted:
             cursor.execute("SAVEPOINT before")  # anew: what was just noted must stay
-        stored = self._store(cursor, spans, rows, copying=copying) if rows else 0
+        if inserted is not None:
+            stored = inserted.rowcount
+            self._repeats = stored < len(rows)
+        else:
+            stored = self._store(cursor, spans, rows, copying=copying) if rows else 0
         numbers = _write_numbers(cursor, plan) if plan.sequences or plan.lost else {}
         attempt.committed = Committed(stored, len(plan.messages) - stored, numbers)
         with connection.pipeline():
@@ -276,20 +284,17 @@ class PostgresSink:
         copying: bool,
     ) -> int:
         """Adds the messages that are not there yet, and says how many that were."""
-        ids = list(chain(*spans))
         if copying:
             try:
                 with cursor.copy(sql.COPY) as copy:
                     copy.set_types(sql.COPY_TYPES)
-                    for number, row in zip(ids, rows, strict=False):
+                    for number, row in zip(chain(*spans), rows, strict=False):
                         copy.write_row((number, *row))
             except errors.UniqueViolation:
                 cursor.execute("ROLLBACK TO before")
             else:
                 return len(rows)
-        *numbers, payloads = zip(*rows, strict=True)
-        columns = (ids[: len(rows)], *numbers)
-        cursor.execute(sql.INSERT, (*map(_array, columns), list(payloads)))
+        cursor.execute(sql.INSERT, _columns(spans, rows))
         self._repeats = cursor.rowcount < len(rows)
         return cursor.rowcount
 
@@ -336,15 +341,29 @@ def _times(rows: Sequence[MessageRow]) -> tuple[int, int]:
     return min(times), max(times)
 
 
-def _first_seen(cursor: psycopg.Cursor[Any], rows: Sequence[MessageRow]) -> Sequence[MessageRow]:
-    """Without the messages of devices that count but have no clock, where the same number came
-    before: at another time, so that the index over messages cannot tell."""
+def _columns(spans: Iterable[range], rows: Sequence[MessageRow]) -> tuple[str | list[str], ...]:
+    """The rows with their ids, as ``INSERT`` takes them."""
+    ids = islice(chain(*spans), len(rows))
+    *numbers, payloads = zip(*rows, strict=True)
+    return (*map(_array, (ids, *numbers)), list(payloads))
+
+
+def _counted(rows: Sequence[MessageRow]) -> dict[tuple[int, int, int], MessageRow]:
+    """The messages of devices that count but have no clock, by what tells them apart."""
     counted: dict[tuple[int, int, int], MessageRow] = {}
     for row in rows:
         if row[5] and row[4] is not None:
             counted.setdefault((row[0], row[4], row[6]), row)
-    if not counted:
-        return rows
+    return counted
+
+
+def _first_seen(
+    cursor: psycopg.Cursor[Any],
+    rows: Sequence[MessageRow],
+    counted: dict[tuple[int, int, int], MessageRow],
+) -> Sequence[MessageRow]:
+    """Without those of ``counted`` whose number came before: at another time, so that the index
+    over messages cannot tell."""
     keys = sorted(counted)
     cursor.execute(
         sql.NUMBERS,
