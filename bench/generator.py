@@ -54,24 +54,39 @@ def connect_packet(client_id: str, username: str, password: str) -> bytes:
     return b"\x10" + remaining(len(body)) + body
 
 
+def _sensors(number: int) -> bytes:
+    return (
+        f'{{"temperature":{20 + number % 100 / 10:.1f},"humidity":{50 + number % 300 / 10:.1f},'
+        f'"gasPpm":{400 + number % 50},"voltageV":{229 + number % 20 / 10:.1f},"powerW":'
+        f'{number % 1500}.5,"flame":false}}'
+    ).encode()
+
+
+# Written beforehand: what the generator needs of the machine, those it measures have not.
+SENSORS = [_sensors(number) for number in range(1500)]
+
+
 def payload(number: int, size: int) -> bytes:
     """A reading of ``size`` bytes with six sensors."""
     now = time.time_ns() // 1000
-    text = (
-        f'{{"sentUs":{now},"timestamp":{now // 1000},"n":{number},"sensors":{{"temperature":'
-        f'{20 + number % 100 / 10:.1f},"humidity":{50 + number % 300 / 10:.1f},"gasPpm":'
-        f'{400 + number % 50},"voltageV":{229 + number % 20 / 10:.1f},"powerW":'
-        f'{number % 1500}.5,"flame":false}},"metadata":{{"pad":"'
+    text = b'{"sentUs":%d,"timestamp":%d,"n":%d,"sensors":%b,"metadata":{"pad":"' % (
+        now,
+        now // 1000,
+        number,
+        SENSORS[number % 1500],
     )
-    return (text + "x" * (size - len(text) - 3) + '"}}').encode()
+    return b'%b%b"}}' % (text, b"x" * (size - len(text) - 3))
 
 
 @dataclass
 class Client:
-    """One connection: what it may still send and what came back."""
+    """One connection: what it may still send and what came back.
+
+    ``heads`` are its packets up to the packet id, one for each topic.
+    """
 
     sock: socket.socket
-    topics: list[bytes]
+    heads: list[bytes]
     next_id: int = 1
     turn: int = 0
     in_flight: int = 0
@@ -80,11 +95,10 @@ class Client:
     out: bytearray = field(default_factory=bytearray)
 
     def add(self, number: int, size: int) -> None:
-        body = payload(number, size)
-        head = self.topics[self.turn] + struct.pack("!H", self.next_id)
-        self.out += b"\x32" + remaining(len(head) + len(body)) + head + body
+        packet_id = self.next_id.to_bytes(2, "big")
+        self.out += b"%b%b%b" % (self.heads[self.turn], packet_id, payload(number, size))
         self.next_id = self.next_id % 65535 + 1
-        self.turn = (self.turn + 1) % len(self.topics)
+        self.turn = (self.turn + 1) % len(self.heads)
         self.in_flight += 1
 
     def flush(self) -> None:
@@ -106,9 +120,9 @@ class Client:
         self.acknowledged += whole // 4
 
 
-def open_client(host: str, port: int, login: dict[str, Any]) -> Client:
+def open_client(host: str, port: int, login: dict[str, Any], size: int) -> Client:
     """Logs in. A login has username, password, client_id and topic, or several ``topics``,
-    which are used in turn."""
+    which are used in turn; its payloads have ``size`` bytes."""
     sock = socket.create_connection((host, port), timeout=10)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.sendall(connect_packet(login["client_id"], login["username"], login["password"]))
@@ -117,7 +131,8 @@ def open_client(host: str, port: int, login: dict[str, Any]) -> Client:
         raise ConnectionError(f"the broker refuses {login['username']}: {answer!r}")
     sock.setblocking(False)
     topics = login.get("topics") or [login["topic"]]
-    return Client(sock, [string(topic) for topic in topics])
+    names = [string(topic) for topic in topics]
+    return Client(sock, [b"\x32" + remaining(len(name) + 2 + size) + name for name in names])
 
 
 def run(
@@ -206,7 +221,7 @@ def main() -> None:
                 "topic": options.topic,
             }
         ]
-    clients = [open_client(options.host, options.port, one) for one in logins]
+    clients = [open_client(options.host, options.port, one, options.size) for one in logins]
     done = run(
         clients,
         rate=options.rate,
