@@ -9,6 +9,7 @@ the broker count.
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from array import array
 from collections.abc import Callable, Sequence
@@ -69,6 +70,7 @@ class Noting:
 def measure(*, seconds: float = 10.0, say: Say = print, postgres: bool = True) -> dict[str, Any]:
     """Every rate on every database."""
     found = []
+    os.sync()
     disk = sync_delays(seconds)
     say(f"the disk alone: p50 {disk['p50']:.2f} ms, p99 {disk['p99']:.2f} ms")
     with template() as made:
@@ -97,6 +99,7 @@ def _one(made: Template, url: str, rate: float, seconds: float, say: Say) -> dic
     store = "postgres" if url else "sqlite"
     with arena(made, database_url=url or None) as where, open_app(where.settings) as app:
         sink = Noting(open_sink(app.settings))
+        os.sync()  # what earlier runs have left to be written is not part of this one
 
         def generate() -> tuple[int, float]:
             total = WARM_SECONDS + seconds
