@@ -121,12 +121,21 @@ class Ingest:
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop``; a batch that was taken is still committed and acknowledged."""
         await self._follow_changes()
-        await self._connect()
         self._loop = asyncio.get_running_loop()
-        watching = asyncio.create_task(self._watch(), name="watch dialects")
-        asking = asyncio.create_task(self._ask_for_gaps(), name="ask for gaps")
         stopping = asyncio.create_task(stop.wait())
+        beside: list[asyncio.Task[None]] = []
         try:
+            connecting = asyncio.create_task(self._connect())
+            await asyncio.wait({connecting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not connecting.done():
+                connecting.cancel()
+                await asyncio.wait({connecting})
+                return
+            connecting.result()
+            beside += [
+                asyncio.create_task(self._watch(), name="watch dialects"),
+                asyncio.create_task(self._ask_for_gaps(), name="ask for gaps"),
+            ]
             while not stop.is_set():
                 taking = asyncio.create_task(self._link.take(self._batch_max, self._pace.linger()))
                 await asyncio.wait({taking, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -135,9 +144,8 @@ class Ingest:
                     break
                 await self._store(taking.result())
         finally:
-            watching.cancel()
-            asking.cancel()
-            stopping.cancel()
+            for task in (*beside, stopping):
+                task.cancel()
             await self._link.close()
             if self._sink_thread is not None:
                 self._sink_thread.shutdown()

@@ -59,6 +59,21 @@ def test_a_broker_that_comes_later_is_waited_for(app: App, start_mosquitto: Star
     asyncio.run(work())
 
 
+def test_while_it_waits_it_can_be_stopped(app: App) -> None:
+    ingest, link = ingest_on(app, free_port())
+
+    async def work() -> None:
+        stop = asyncio.Event()
+        running = asyncio.create_task(ingest.run(stop))
+        await asyncio.sleep(0.5)
+        stop.set()
+        async with asyncio.timeout(service.CONNECT_SECONDS / 3):
+            await running
+
+    asyncio.run(work())
+    assert not link.connected
+
+
 def test_a_broker_that_never_comes_is_an_error(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "CONNECT_SECONDS", 0.5)
     ingest, _ = ingest_on(app, free_port())
