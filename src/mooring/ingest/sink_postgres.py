@@ -33,7 +33,7 @@ from mooring.ingest.plan import MessageRow, Plan, is_newer, metadata_text
 from mooring.ingest.sequences import Numbers, merge, pack_ranges, unpack_ranges
 from mooring.ingest.sink import Committed, NotStorable
 from mooring.store import partitions
-from mooring.store.engine import now_ms
+from mooring.store.engine import first_line, now_ms
 from mooring.store.partitions import Partitions, week_of
 
 __all__ = ["PostgresSink"]
@@ -154,7 +154,7 @@ class PostgresSink:
         except psycopg.Error as exc:
             self._recover()
             raise DatabaseUnavailable(
-                f"The database does not take the batch: {_sentence(exc)}.",
+                f"The database does not take the batch: {first_line(exc)}.",
                 hint="It is tried again; look whether the server runs and has space on its disk.",
             ) from exc
 
@@ -462,8 +462,3 @@ def _text(value: str, limit: int | None = None) -> str:
     """What a text column takes: topics come from strangers too, and a dead letter that cannot
     be stored would stop everything."""
     return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()[:limit]
-
-
-def _sentence(exc: psycopg.Error) -> str:
-    """The first line of the server's message; further ones may quote values."""
-    return (str(exc).strip() or type(exc).__name__).splitlines()[0].rstrip(".")

@@ -24,7 +24,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from mooring.errors import DatabaseUnavailable, InvalidSetting
 
-__all__ = ["Database", "now_ms", "open_database", "sqlite_pragmas", "unhurried"]
+__all__ = ["Database", "first_line", "now_ms", "open_database", "sqlite_pragmas", "unhurried"]
 
 LOCK_WAIT_SECONDS = 30
 
@@ -103,7 +103,7 @@ def _translated() -> Iterator[None]:
         ) from exc
     except (OperationalError, InterfaceError) as exc:
         raise DatabaseUnavailable(
-            f"The database does not work: {_first_line(exc.orig)}.",
+            f"The database does not work: {first_line(exc.orig or exc)}.",
             hint="Check that it runs, has space on its disk and is not locked; then try again.",
         ) from exc
     except DBAPIError as exc:
@@ -114,9 +114,9 @@ def _translated() -> Iterator[None]:
         raise
 
 
-def _first_line(fault: object) -> str:
-    """What a driver says, without its advice on the lines below."""
-    return str(fault).strip().partition("\n")[0].rstrip(".")
+def first_line(fault: BaseException) -> str:
+    """What a driver says, without the lines below: they are advice, or quote values."""
+    return (str(fault).strip() or type(fault).__name__).splitlines()[0].rstrip(".")
 
 
 def sqlite_pragmas(synchronous: str = "FULL") -> list[str]:
