@@ -22,10 +22,9 @@ import pytest
 
 from tests.support.platform import Platform, running_platform
 from tests.support.postgres import Postgres
-from tests.support.steady import Numbers, Steady, stored
+from tests.support.steady import Steady, mixed_fleet, stored
 from tests.support.waiting import wait_until
 
-DEVICES = 10
 PAUSE_SECONDS = 2.0, 8.0  # between two kills
 AWAY_SECONDS = 0.2, 4.0  # how long PostgreSQL stays away
 # Queues are saved every second or two. A broker on a busy machine is given some more.
@@ -96,10 +95,6 @@ def kill_at_random(
 def queue_is_empty(platform: Platform) -> bool:
     """Whether an ingest that is connected has had nothing to store for a while."""
 
-    def stored() -> int:
-        found = platform.rows("SELECT value FROM counters WHERE name = 'messages_stored'")
-        return int(found[0][0]) if found else 0
-
     def working() -> int:
         """Its process id; 0 when there is none, or it has no connection."""
         found = platform.rows(
@@ -113,9 +108,9 @@ def queue_is_empty(platform: Platform) -> bool:
             return int(found[0][0])
         return 0
 
-    pid, before = working(), stored()
+    pid, before = working(), platform.counted("messages_stored")
     time.sleep(5)
-    return pid != 0 and working() == pid and stored() == before
+    return pid != 0 and working() == pid and platform.counted("messages_stored") == before
 
 
 @pytest.mark.parametrize("store", ["sqlite", "postgres"])
@@ -125,12 +120,7 @@ def test_random_kills(tmp_path: Path, store: str, seconds: float, rate: float) -
     print(f"seed {seed}")
     dice = random.Random(seed)
     with platform_on(store, tmp_path) as (platform, server):
-        marks = list(Numbers)
-        fleet = [
-            (platform.add(f"d{number}", "mooring"), marks[number % len(marks)])
-            for number in range(DEVICES)
-        ]
-        port = platform.ports["mqtt_port"]
+        fleet, port = mixed_fleet(platform), platform.ports["mqtt_port"]
         with Steady(fleet, port, rate=rate, output=tmp_path / "acknowledged") as steady:
             kills = kill_at_random(platform, server, seconds, dice)
             told = steady.finish()

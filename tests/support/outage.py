@@ -15,12 +15,11 @@ from pathlib import Path
 
 from tests.support import disk
 from tests.support.platform import Platform, running_platform
-from tests.support.steady import Numbers, Steady, Told, stored
+from tests.support.steady import Steady, Told, mixed_fleet, stored
 from tests.support.waiting import wait_until
 
 __all__ = ["AROUND_SECONDS", "check", "under_load"]
 
-DEVICES = 10
 AROUND_SECONDS = 2.0  # of load before and after
 LEFT_BYTES = 4_000_000  # when a disk is nearly full: ingest itself takes the rest
 
@@ -28,12 +27,7 @@ LEFT_BYTES = 4_000_000  # when a disk is nearly full: ingest itself takes the re
 @contextmanager
 def under_load(platform: Platform, rate: float, output: Path) -> Iterator[Callable[[], list[Told]]]:
     """Devices that send; the function ends them, and tells what was acknowledged to them."""
-    marks = list(Numbers)
-    fleet = [
-        (platform.add(f"d{number}", "mooring"), marks[number % len(marks)])
-        for number in range(DEVICES)
-    ]
-    port = platform.ports["mqtt_port"]
+    fleet, port = mixed_fleet(platform), platform.ports["mqtt_port"]
     with Steady(fleet, port, rate=rate, output=output) as steady:
         time.sleep(AROUND_SECONDS)
         yield steady.finish
@@ -47,12 +41,11 @@ def check(platform: Platform, told: list[Told], what: str) -> None:
     """
     acknowledged = sum(len(one.acknowledged_at) for one in told)
     assert all(at for one in told for at in one.acknowledged_at), "not everything was acknowledged"
-
-    def everything() -> bool:
-        rows = platform.rows("SELECT value FROM counters WHERE name = 'messages_stored'")
-        return bool(rows) and int(rows[0][0]) >= acknowledged
-
-    wait_until(everything, f"{acknowledged:,} messages to be stored", timeout=300)
+    wait_until(
+        lambda: platform.counted("messages_stored") >= acknowledged,
+        f"{acknowledged:,} messages to be stored",
+        timeout=300,
+    )
     time.sleep(1)  # a repetition would come after
     kept = [stored(platform, one) for one in told]
     missing = sum(

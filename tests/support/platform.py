@@ -131,6 +131,11 @@ class Platform:
 
         return wait_until(found, f"a process {role}")
 
+    def counted(self, name: str) -> int:
+        """What one of Mooring's own counters says."""
+        rows = self.rows("SELECT value FROM counters WHERE name = ?", name)
+        return int(rows[0][0]) if rows else 0
+
     def stored(self, login: Login) -> int:
         """How many messages of a device are stored."""
         return int(

@@ -28,7 +28,7 @@ from typing import Any
 
 from tests.support.platform import Login, Platform
 
-__all__ = ["Numbers", "Steady", "Told", "stored"]
+__all__ = ["Numbers", "Steady", "Told", "mixed_fleet", "stored"]
 
 FIRST = 1_000_000_000  # so that every number has as many digits
 DIGITS = slice(5, 15)  # where it stands in a payload
@@ -307,6 +307,15 @@ class Steady:
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait(20)
+
+
+def mixed_fleet(platform: Platform, count: int = 10) -> list[tuple[Login, Numbers]]:
+    """Devices of the native dialect that tell time and others that only count, in turn."""
+    marks = list(Numbers)
+    return [
+        (platform.add(f"d{number}", "mooring"), marks[number % len(marks)])
+        for number in range(count)
+    ]
 
 
 def stored(platform: Platform, told: Told) -> Counter[int]:
