@@ -6,7 +6,7 @@ import os
 import tempfile
 import time
 
-from bench.figures import percentile
+from bench.figures import shares
 
 __all__ = ["sync_delays"]
 
@@ -27,6 +27,4 @@ def sync_delays(seconds: float) -> dict[str, float]:
             getattr(os, "fdatasync", os.fsync)(number)  # macOS has only the other
             took.append((time.perf_counter() - begun) * 1000)
             time.sleep(PAUSE_SECONDS)
-    took.sort()
-    shares = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "most": 1.0}
-    return {name: round(percentile(took, share), 3) for name, share in shares.items()}
+    return shares(took)

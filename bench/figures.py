@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-__all__ = ["Spread", "percentile", "ratios", "spread", "spreads"]
+__all__ = ["Spread", "percentile", "ratios", "shares", "spread", "spreads"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +57,14 @@ def percentile(ordered: Sequence[float], share: float) -> float:
         raise ValueError("There are no values.")
     rank = math.ceil(share * len(ordered) - 1e-9)  # 0.99 x 100 is 99 and a little
     return ordered[max(1, rank) - 1]
+
+
+def shares(values: Iterable[float]) -> dict[str, float]:
+    """The percentiles that delays are told by: p50, p90, p99, and the most.
+
+    Raises:
+        ValueError: there are no values.
+    """
+    ordered = sorted(values)
+    wanted = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "most": 1.0}
+    return {name: round(percentile(ordered, share), 3) for name, share in wanted.items()}

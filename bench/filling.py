@@ -21,10 +21,10 @@ from mooring.app import App, open_app
 from mooring.ingest import channels
 from mooring.rollups.service import Roller
 from mooring.store import partitions
-from mooring.store.engine import Database, now_ms, open_database
+from mooring.store.engine import Database, now_ms, open_database, unhurried
 from mooring.store.schema import rollup_queue
 
-__all__ = ["MONTH_DAYS", "Filling", "fill"]
+__all__ = ["Filling", "fill"]
 
 EVERY_MS = 10_000
 DAY_MS = 86_400_000
@@ -104,7 +104,7 @@ class Filling:
 
     Attributes:
         begin: when the rows of all devices begin, epoch milliseconds.
-        month_begin: when the month of the first device does, which lies before.
+        month_begin: when the month of the first device does; it ends with ``begin``.
         bytes: that a row takes on disk, with its indexes; ``None`` without rows.
         rollup_bytes: that the roll-ups of the month take for each of its rows.
         seconds: that it took.
@@ -159,8 +159,8 @@ def fill(where: Arena, *, devices: int, rows: int, say: Say) -> Filling:
 
 def _run(database: Database, statement: str, values: Mapping[str, Any]) -> None:
     with database.write() as connection:
+        unhurried(connection)
         if not database.is_sqlite:
-            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
             connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
         connection.execute(sa.text(statement), values)
 

@@ -73,7 +73,7 @@ def payload(number: int, size: int) -> bytes:
         now,
         now // 1000,
         number,
-        SENSORS[number % 1500],
+        SENSORS[number % len(SENSORS)],
     )
     return b'%b%b"}}' % (text, b"x" * (size - len(text) - 3))
 

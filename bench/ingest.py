@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ from bench.load import SIZE, Sent, load
 from bench.processes import Usage, peak_rss
 from tests.support.postgres import Postgres
 
-__all__ = ["Round", "keeping_up", "measure", "run_on", "run_once", "side_by_side"]
+__all__ = ["Round", "fresh_ground", "keeping_up", "measure", "run_on", "run_once", "side_by_side"]
 
 POLL_SECONDS = 0.02
 STUCK_SECONDS = 60.0  # without a further commit
@@ -99,6 +100,15 @@ def run_once(
     rate: float = 0,
 ) -> Round:
     """One contestant, one run."""
+    with fresh_ground(one, made, server, count=count) as ground:
+        return run_on(one, ground, seconds=seconds, rate=rate)
+
+
+@contextmanager
+def fresh_ground(
+    one: Contestant, made: Template, server: Postgres | None, *, count: int = 0
+) -> Iterator[Ground]:
+    """A fresh installation, and an empty database on the server for who wants one there."""
     with contextlib.ExitStack() as stack:
         url = ""
         if one.postgresql:
@@ -106,8 +116,7 @@ def run_once(
             url = server.create_database()
             stack.callback(server.drop_database, url)
         where = stack.enter_context(arena(made, database_url=url if one.is_mooring else None))
-        ground = Ground(where, count, server if one.postgresql else None, url)
-        return run_on(one, ground, seconds=seconds, rate=rate)
+        yield Ground(where, count, server if one.postgresql else None, url)
 
 
 def run_on(

@@ -19,7 +19,7 @@ import uvloop
 
 from bench.arena import Template, arena, template
 from bench.disk import sync_delays
-from bench.figures import percentile
+from bench.figures import shares
 from bench.generator import STAMP
 from bench.load import load
 from mooring.app import App, open_app
@@ -90,9 +90,7 @@ def delays(taken: Sequence[int], waited: Sequence[int], *, skip_us: int) -> dict
         ValueError: nothing is left.
     """
     begin = min(taken, default=0) + skip_us
-    kept = sorted(delay for at, delay in zip(taken, waited, strict=True) if at >= begin)
-    shares = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "most": 1.0}
-    return {name: round(percentile(kept, share) / 1000, 3) for name, share in shares.items()}
+    return shares(delay / 1000 for at, delay in zip(taken, waited, strict=True) if at >= begin)
 
 
 def _one(made: Template, url: str, rate: float, seconds: float, say: Say) -> dict[str, Any]:

@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bench.arena import arena, template
-from bench.contestants import ALL, Ground
+from bench.arena import template
+from bench.contestants import ALL
 from bench.contestants.mooring import SQLITE
 from bench.figures import spread
+from bench.ingest import fresh_ground
 from bench.load import load
 from bench.processes import peak_rss, rss
 from tests.support.postgres import Postgres
@@ -42,14 +43,11 @@ def measure(
     samples: list[float] = []
     with contextlib.ExitStack() as stack:
         made = stack.enter_context(template())
-        server, url = None, ""
-        if one.postgresql:
-            server = stack.enter_context(Postgres())
-            url = server.create_database()
-        where = stack.enter_context(arena(made, database_url=url or None))
-        running = stack.enter_context(one.open(Ground(where, 0, server, url)))
+        server = stack.enter_context(Postgres()) if one.postgresql else None
+        ground = stack.enter_context(fresh_ground(one, made, server))
+        running = stack.enter_context(one.open(ground))
         pid = running.pids["ingest"]
-        generator = stack.enter_context(load(where, seconds=minutes * 60, rate=rate))
+        generator = stack.enter_context(load(ground.arena, seconds=minutes * 60, rate=rate))
         begun = told = time.monotonic()
         while generator.running:
             time.sleep(min(every, 1.0) if time.monotonic() - begun < every else every)

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
-from bench.arena import TENANT, Arena, Template, arena, template
-from bench.contestants import ALL, Ground
+from bench.arena import TENANT, Arena, template
+from bench.contestants import ALL
 from bench.contestants.mooring import SQLITE
 from bench.figures import percentile, ratios, spreads
-from bench.filling import MONTH_DAYS, Filling, fill
-from bench.ingest import Round, run_on
+from bench.filling import Filling, fill
+from bench.ingest import Round, fresh_ground, run_on
 from mooring.access.actor import SYSTEM
 from mooring.app import open_app
 from mooring.run.process import collect_rarely
@@ -30,7 +29,6 @@ Say = Callable[[str], None]
 
 AGAIN = 21  # times a question is asked
 METRIC = "temperature"
-DAY_MS = 86_400_000
 FEW, EVERY = "20 devices", "all devices"  # who sends while the rate is taken
 USUAL = {FEW: 40_000, EVERY: 10_000}  # messages a second, about
 
@@ -60,24 +58,23 @@ def measure(
     with contextlib.ExitStack() as stack:
         made = stack.enter_context(template(devices=devices))
         server = stack.enter_context(Postgres()) if one.postgresql else None
-        where, url = stack.enter_context(_ground(made, server))
-        filling = fill(where, devices=devices, rows=rows, say=say)
+        ground = stack.enter_context(fresh_ground(one, made, server))
+        filling = fill(ground.arena, devices=devices, rows=rows, say=say)
         for number in range(rounds):
             for load in (FEW, EVERY):
                 count = int(USUAL[load] * seconds)
-                with _ground(made, server) as (other, its_url):
-                    fill(other, devices=devices, rows=0, say=say)
-                    ground = Ground(other, count, server, its_url)
-                    empty = run_on(one, ground, few=load == FEW)
-                ground = Ground(where, count, server, url, filled=True)
-                filled = run_on(one, ground, few=load == FEW)
+                with fresh_ground(one, made, server, count=count) as fresh:
+                    fill(fresh.arena, devices=devices, rows=0, say=say)
+                    empty = run_on(one, fresh, few=load == FEW)
+                full = replace(ground, count=count, filled=True)
+                filled = run_on(one, full, few=load == FEW)
                 found[load]["empty"].append(empty)
                 found[load]["filled"].append(filled)
                 say(
                     f"round {number + 1}, {load} send: empty {empty['rate']:,.0f}/s,"
                     f" with {rows:,} rows {filled['rate']:,.0f}/s"
                 )
-        answers = _ask(where, filling, devices, say)
+        answers = _ask(ground.arena, filling, devices, say)
     return {
         "store": name,
         "title": one.title,
@@ -87,21 +84,6 @@ def measure(
         "loads": {load: _compared(**rounds_of) for load, rounds_of in found.items()},
         **answers,
     }
-
-
-@contextmanager
-def _ground(made: Template, server: Postgres | None) -> Iterator[tuple[Arena, str]]:
-    """An installation, and the URL of its database where that is on a server."""
-    if server is None:
-        with arena(made) as where:
-            yield where, ""
-        return
-    url = server.create_database()
-    try:
-        with arena(made, database_url=url) as where:
-            yield where, url
-    finally:
-        server.drop_database(url)
 
 
 def _compared(empty: list[Round], filled: list[Round]) -> dict[str, Any]:
@@ -116,13 +98,14 @@ def _compared(empty: list[Round], filled: list[Round]) -> dict[str, Any]:
 def _ask(where: Arena, filling: Filling, devices: int, say: Say) -> dict[str, Any]:
     """Charts and newest values, asked of a process that does nothing else, as ``serve`` runs."""
     collect_rarely()
-    begin, end = filling.month_begin, filling.month_begin + MONTH_DAYS * DAY_MS
     with open_app(where.settings) as app:
         charts = Charts(app.database, app.catalogue)
         device = app.devices.get(SYSTEM, f"{TENANT}:d1")
 
         def month(**options: Any) -> int:
-            found = charts.series(SYSTEM, device, [METRIC], begin, end, points=1000, **options)
+            found = charts.series(
+                SYSTEM, device, [METRIC], filling.month_begin, filling.begin, points=1000, **options
+            )
             return len(found.curves[0].points)
 
         def newest() -> int:
