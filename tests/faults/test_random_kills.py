@@ -64,9 +64,20 @@ def kill_at_random(
     def ingest() -> None:
         os.kill(platform.pid("ingest"), signal.SIGKILL)
 
+    def broker_pid() -> int:
+        return int((platform.data_dir / "broker" / "mosquitto.pid").read_text())
+
+    def broker_is_back() -> bool:
+        with suppress(FileNotFoundError, ValueError):
+            return broker_pid() not in killed
+        return False
+
+    killed: list[int] = []
+
     def broker() -> None:
-        pid_file = platform.data_dir / "broker" / "mosquitto.pid"
-        os.kill(int(pid_file.read_text()), signal.SIGKILL)
+        pid = broker_pid()
+        os.kill(pid, signal.SIGKILL)
+        killed.append(pid)
         done.broker_at.append(time.time_ns() // 1_000_000)
 
     def database() -> None:
@@ -80,8 +91,8 @@ def kill_at_random(
         kinds.append(database)
     turns: list[Callable[[], None]] = []
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        time.sleep(min(dice.uniform(*PAUSE_SECONDS), max(0.0, end - time.monotonic())))
+    while time.monotonic() < end or len(done.counts) < len(kinds):
+        time.sleep(dice.uniform(*PAUSE_SECONDS))
         if not turns:  # each its turn, in an order of its own
             turns = dice.sample(kinds, len(kinds))
         kind = turns.pop()
@@ -89,6 +100,8 @@ def kill_at_random(
         with suppress(ProcessLookupError, FileNotFoundError, ValueError):
             kind()
             done.counts[kind.__name__] += 1
+    # The devices go on until it is there again, so that each of them has to come back.
+    wait_until(broker_is_back, "a new broker", timeout=60)
     return done
 
 

@@ -68,7 +68,7 @@ class _Device(asyncio.Protocol):
         self.order = order
         self.acknowledged_at = array("q")  # by number: milliseconds since 1970, 0: not yet
         self.repeated = self.connects = 0
-        self.open = False
+        self.there = asyncio.Event()  # the broker has let it in
         self.idle = asyncio.Event()  # everything is acknowledged
         self.idle.set()
         self._topic = _string(order["topic"])
@@ -111,15 +111,15 @@ class _Device(asyncio.Protocol):
         packet = _packet(0x32, head + json.dumps(body, separators=(",", ":")).encode())
         self._flying.append((number, packet_id, packet))
         self.idle.clear()
-        if self.open:
+        if self.there.is_set():
             self._write(packet)
 
     def ping(self) -> None:
-        if self.open:
+        if self.there.is_set():
             self._write(b"\xc0\x00")
 
     def close(self) -> None:
-        if self.open:
+        if self.there.is_set():
             self._write(b"\xe0\x00")
         if self._transport is not None:
             self._transport.close()
@@ -137,7 +137,8 @@ class _Device(asyncio.Protocol):
         self._write(_packet(0x10, body))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.open, self._transport = False, None
+        self.there.clear()
+        self._transport = None
         self._lost.set()
 
     def data_received(self, data: bytes) -> None:
@@ -168,7 +169,7 @@ class _Device(asyncio.Protocol):
             assert self._transport is not None
             self._transport.close()
             return
-        self.open = True
+        self.there.set()
         self.connects += 1
         for _, _, packet in self._flying:
             self._write(bytes([packet[0] | 0x08]) + packet[1:])
@@ -206,6 +207,7 @@ async def _run(orders: dict[str, Any]) -> list[_Device]:
     with suppress(TimeoutError):  # what is not acknowledged then is told as that
         async with asyncio.timeout(END_SECONDS):
             for device in devices:
+                await device.there.wait()
                 await device.idle.wait()
     for task in tasks:
         task.cancel()
