@@ -2,7 +2,7 @@
 #     make up ARGS="--http-port 9000"      make test ARGS="tests/unit -k topics"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint format types bench soak audit lock build clean setup setup-test
+.PHONY: help demo up test lint format types bench soak attacks audit lock build clean setup setup-test
 
 bin := .venv/bin
 python_files := $(wildcard src tests bench examples device)
@@ -43,6 +43,9 @@ bench: setup-test ## measure throughput and delays on this machine
 
 soak: setup-test ## run the long tests, which `make test` leaves out
 	$(bin)/pytest -m soak --timeout=0 $(ARGS)
+
+attacks: setup-test ## try every attack in each authority, on each database; print a table
+	$(bin)/python -m tests.attacks $(ARGS)
 
 audit: setup-test ## look for known faults in the packages we use (asks an online service)
 	$(bin)/pip-audit --strict --require-hashes --disable-pip -r requirements.lock $(ARGS)
