@@ -39,12 +39,14 @@ class Account:
         locked: it is to be refused for now. An authority that could not take the verifier
             back later keeps the account in a state in which nobody gets in with it; another
             deletes it.
+        client_id: the only client id this account may use; ``None``: not fixed.
     """
 
     username: str
     verifier: str | None
     rights: Rights
     locked: bool = False
+    client_id: str | None = None
 
 
 class DifferenceKind(StrEnum):

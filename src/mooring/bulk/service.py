@@ -139,6 +139,8 @@ def _twin(there: Taken, one: Checked) -> str:
     mac = (one.mac_key or "", device.dialect, device.tenant)
     if device.username in there.usernames:
         return f"The username {device.username} is taken."
+    if device.client_id in there.client_ids:
+        return f"The client id {device.client_id} is taken."
     if (device.tenant, device.name) in there.names:
         return f"A device named {device.name} exists already in the tenant {device.tenant}."
     if (one.scope, device.name) in there.scopes:
@@ -146,6 +148,7 @@ def _twin(there: Taken, one: Checked) -> str:
     if one.mac_key and mac in there.macs:
         return f"A device with the MAC address {device.mac} exists already."
     there.usernames.add(device.username)
+    there.client_ids.add(device.client_id)
     there.names.add((device.tenant, device.name))
     there.scopes.add((one.scope, device.name))
     if one.mac_key:

@@ -24,6 +24,7 @@ class Taken:
     """What exists already: nothing of it may be there twice."""
 
     usernames: set[str]
+    client_ids: set[str]
     names: set[tuple[str, str]]  # tenant, name
     scopes: set[tuple[str, str]]  # scope, name
     macs: set[tuple[str, str, str]]  # mac_key, dialect, tenant
@@ -33,6 +34,7 @@ def taken(connection: Connection) -> Taken:
     rows = connection.execute(
         sa.select(
             devices.c.username,
+            devices.c.client_id,
             devices.c.tenant,
             devices.c.name,
             devices.c.scope,
@@ -43,6 +45,7 @@ def taken(connection: Connection) -> Taken:
     users = set(connection.execute(sa.select(broker_users.c.username)).scalars())
     return Taken(
         usernames=users | {row.username for row in rows},
+        client_ids={row.client_id for row in rows},
         names={(row.tenant, row.name) for row in rows},
         scopes={(row.scope, row.name) for row in rows},
         macs={(row.mac_key, row.dialect, row.tenant) for row in rows if row.mac_key},

@@ -20,7 +20,7 @@ from mooring.access.instance import Instance
 from mooring.access.policy import rights_of
 from mooring.broker import store as broker
 from mooring.broker.password_lines import check_username
-from mooring.broker.protocol import Account, Rights
+from mooring.broker.protocol import Account
 from mooring.credentials import store as passwords
 from mooring.devices import store
 from mooring.devices.model import Credentials, Device, NewDevice
@@ -250,9 +250,7 @@ class Devices:
             users = broker.accounts(connection)
         dialects = set(self.catalogue.names())
         return users + [
-            Account(d.username, secrets.get(d.username), self._rights(d), locked=not d.enabled)
-            for d in known
-            if d.dialect in dialects
+            self._account(d, secrets.get(d.username)) for d in known if d.dialect in dialects
         ]
 
     def account(self, username: str) -> Account | None:
@@ -267,15 +265,19 @@ class Devices:
             return users[0]
         if not found or found[0].dialect not in self.catalogue.names():
             return None
-        device = found[0]
-        return Account(
-            username, secrets.get(username), self._rights(device), locked=not device.enabled
-        )
+        return self._account(found[0], secrets.get(username))
 
     # ------------------------------------------------------------------ rules
 
-    def _rights(self, device: Device) -> Rights:
-        return rights_of(self.catalogue.get(device.dialect), device.identity)
+    def _account(self, device: Device, verifier: str | None) -> Account:
+        dialect = self.catalogue.get(device.dialect)
+        return Account(
+            device.username,
+            verifier,
+            rights_of(dialect, device.identity),
+            locked=not device.enabled,
+            client_id=device.client_id if dialect.client_id_fixed else None,
+        )
 
     def checked(self, new: NewDevice) -> tuple[Device, str, str | None]:
         """The device as it would be, the scope of its name, and its MAC as a key.
@@ -331,6 +333,12 @@ class Devices:
                 f"A device with the MAC address {device.mac} exists already.",
                 hint="`mooring device show MAC` shows it; remove it first to add it anew.",
                 code="mac_taken",
+            )
+        if "client_id" in text:
+            return Conflict(
+                f"The client id {device.client_id} is taken by another device.",
+                hint="Choose another name.",
+                code="client_id_taken",
             )
         if "username" in text:
             return Conflict(

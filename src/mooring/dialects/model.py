@@ -220,7 +220,8 @@ class Dialect:
 
     ``username`` and ``client_id`` are templates over ``{tenant}``, ``{device}``, ``{mac}``.
     ``tenanted`` says whether the topics name the tenant; if not, devices of every tenant
-    share the tree, so a device's id is unique across tenants.
+    share the tree, so a device's id is unique across tenants. ``client_id_fixed`` says whether
+    the firmware connects with exactly that client id; otherwise with one of its own choice.
     """
 
     name: str
@@ -230,6 +231,7 @@ class Dialect:
     channels: tuple[Channel, ...]
     tenanted: bool
     needs_mac: bool = False
+    client_id_fixed: bool = True
     description: str = ""
     source: str = ""  # the file it was read from, for messages
 

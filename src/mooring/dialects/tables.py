@@ -32,6 +32,7 @@ DIALECT_KEYS = (
     "description",
     "username",
     "client_id",
+    "client_id_fixed",
     "placeholders",
     "payload",
     "channels",
@@ -88,6 +89,7 @@ def read_dialect(data: Mapping[str, Any], source: str, report: Report) -> Dialec
         channels=channels,
         tenanted=Attribute.TENANT in attributes,
         needs_mac=Attribute.MAC in attributes or "{mac}" in username + client_id,
+        client_id_fixed=table.flag("client_id_fixed", default=True),
         description=table.text("description", ""),
         source=source,
     )
@@ -181,8 +183,8 @@ class _Table:
             )
         return value
 
-    def flag(self, key: str) -> bool:
-        value: bool = self._get(key, bool, "true or false", False, False)
+    def flag(self, key: str, *, default: bool = False) -> bool:
+        value: bool = self._get(key, bool, "true or false", default, default)
         return value
 
     def integer(self, key: str, default: int, low: int, high: int) -> int:

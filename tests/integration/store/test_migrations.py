@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
@@ -117,3 +118,32 @@ def test_a_database_that_cannot_hold_every_text(postgres_server: Postgres) -> No
     finally:
         database.close()
         postgres_server.drop_database(url)
+
+
+def test_of_devices_with_one_client_id_the_oldest_keeps_it(empty: Database) -> None:
+    to(empty, "0002")
+    with empty.write() as connection:
+        connection.exec_driver_sql("INSERT INTO tenants (name, created_at) VALUES ('t', 0)")
+        connection.execute(
+            sa.text(
+                "INSERT INTO devices (id, tenant, name, scope, dialect, username, client_id,"
+                " created_at) VALUES (:id, 't', :name, 's', 'mousetrap', :name, :client_id, 0)"
+            ),
+            [
+                {"id": number, "name": f"d{number}", "client_id": client_id}
+                for number, client_id in ((1, "trap"), (2, "trap"), (3, "trap"), (4, "other"))
+            ],
+        )
+    migrate.upgrade(empty)
+    with empty.read() as connection:
+        found = connection.exec_driver_sql("SELECT client_id FROM devices ORDER BY id").scalars()
+        assert list(found) == ["trap", "mooring-twin-2", "mooring-twin-3", "other"]
+    assert differences(empty) == []
+
+
+def to(database: Database, revision: str) -> None:
+    """Brings an empty database to an older schema."""
+    config = migrate.script_config()
+    with database.write() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)

@@ -63,6 +63,9 @@ devices = Table(
     sqlite_autoincrement=True,
 )
 
+# A login with a client id ends the session that has it, so no two devices share one.
+Index("ix_devices_client_id", devices.c.client_id, unique=True)
+
 device_groups = Table(
     "device_groups",
     metadata,

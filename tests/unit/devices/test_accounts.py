@@ -1,0 +1,59 @@
+"""What the broker is asked to accept, from what the database holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from mooring.access.actor import SYSTEM
+from mooring.app import App, open_app
+from mooring.devices.model import NewDevice
+from mooring.errors import Conflict
+from mooring.settings import Settings
+from mooring.store.schema import devices
+
+MACS = ("AA:BB:CC:00:00:01", "AA:BB:CC:00:00:02")
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    with open_app(Settings(data_dir=tmp_path), upgrade=True) as opened:
+        yield opened
+
+
+def test_an_account_has_the_client_id_that_its_dialect_fixes(app: App) -> None:
+    fixed = {"mooring": "acme:m1", "smarthome": "s1", "iotflow": "i1", "mousetrap": "t1"}
+    for dialect, name in {
+        "mooring": "m1",
+        "smarthome": "s1",
+        "iotflow": "i1",
+        "mousetrap": "t1",
+        "drivesafe": "d1",
+        "pulse": "p1",
+    }.items():
+        mac = MACS[0] if dialect == "mousetrap" else None
+        made, _ = app.devices.add(SYSTEM, NewDevice(name, dialect, "acme", mac=mac))
+        account = app.devices.account(made.device.username)
+        assert account is not None
+        assert account.client_id == fixed.get(dialect), dialect
+    every = {a.username: a for a in app.devices.accounts()}
+    assert {a.client_id for a in every.values()} == {*fixed.values(), None}
+    assert every == {name: app.devices.account(name) for name in every}
+
+
+def test_no_two_devices_have_one_client_id(app: App) -> None:
+    """Their usernames differ: each would end the other's session, in another tenant, too."""
+    app.devices.add(SYSTEM, NewDevice("trap", "mousetrap", "acme", mac=MACS[0]))
+    with pytest.raises(Conflict) as caught:
+        app.devices.add(SYSTEM, NewDevice("trap", "mousetrap", "other", mac=MACS[1]))
+    assert caught.value.slug == "client_id_taken"
+
+
+def test_the_database_itself_refuses_a_second_one(app: App) -> None:
+    for name, mac in zip(("one", "two"), MACS, strict=True):
+        app.devices.add(SYSTEM, NewDevice(name, "mousetrap", "acme", mac=mac))
+    with pytest.raises(sa.exc.IntegrityError), app.database.write() as connection:
+        connection.execute(sa.update(devices).values(client_id="one"))
