@@ -14,6 +14,7 @@
     │   ├── BrokerUnavailable
     │   │   └── BrokerRefusesUs
     │   └── DatabaseUnavailable
+    │       └── DatabaseUnusable
     └── Internal                 a fault of ours, worth a report          500  exit 1
 
 Driver errors (socket, SQL, OpenSSL) are translated where they enter, with ``from exc``.
@@ -30,6 +31,7 @@ __all__ = [
     "BrokerUnavailable",
     "Conflict",
     "DatabaseUnavailable",
+    "DatabaseUnusable",
     "Forbidden",
     "Gone",
     "Internal",
@@ -160,6 +162,13 @@ class DatabaseUnavailable(Unavailable):
     """The database does not answer, is locked for too long, or its disk is full."""
 
     code = "database_unavailable"
+
+
+class DatabaseUnusable(DatabaseUnavailable):
+    """The database answers, and somebody has to change something before it can be used: rights,
+    a login, its schema, a damaged file. The hint says what."""
+
+    code = "database_unusable"
 
 
 class Internal(MooringError):

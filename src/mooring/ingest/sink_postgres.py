@@ -24,16 +24,16 @@ from typing import Any
 
 import psycopg
 from psycopg import errors
-from sqlalchemy.engine import make_url
 
-from mooring.errors import DatabaseUnavailable
+from mooring.errors import DatabaseUnavailable, DatabaseUnusable
 from mooring.ingest import postgres_statements as sql
 from mooring.ingest.ledger import pack
 from mooring.ingest.plan import MessageRow, Plan, is_newer, metadata_text
 from mooring.ingest.sequences import Numbers, merge, pack_ranges, unpack_ranges
 from mooring.ingest.sink import Committed, NotStorable
 from mooring.store import partitions
-from mooring.store.engine import first_line, now_ms
+from mooring.store.engine import now_ms, parse_url, postgres_arguments
+from mooring.store.faults import Judgement, first_line, judge
 from mooring.store.partitions import Partitions, week_of
 
 __all__ = ["PostgresSink"]
@@ -63,15 +63,8 @@ _SESSION = (
 )
 _TENANT_LENGTH, _NAME_LENGTH = 128, 300  # of the columns
 
-# The value is at fault, and would be again: class 22 (data), 23 (integrity), 54 (too large).
-_VALUE_ERRORS = (
-    psycopg.DataError,
-    psycopg.IntegrityError,
-    errors.ProgramLimitExceeded,
-    UnicodeError,
-    OverflowError,
-    struct.error,
-)
+# Raised before anything reaches the server: they are no errors of the driver's.
+_NOT_SENT = (UnicodeError, OverflowError, struct.error)
 
 
 @dataclass(slots=True)
@@ -98,7 +91,7 @@ class PostgresSink:
     def __init__(
         self, url: str, *, dead_letters_max: int = 1_000_000, strangers_max: int = 10_000
     ) -> None:
-        self._url = make_url(url).set(drivername="postgresql")
+        self._arguments = postgres_arguments(parse_url(url))
         self._dead_letters_max = dead_letters_max
         self._strangers_max = strangers_max
         self._connection: psycopg.Connection | None = None
@@ -130,10 +123,12 @@ class PostgresSink:
                 # The only check is whether there is a partition: one was dropped meanwhile.
                 self._partitions = Partitions(self._partitions.floor, frozenset())
                 raise
-            except _VALUE_ERRORS as exc:
+            except (psycopg.Error, *_NOT_SENT) as exc:
+                if judge(exc).judgement in {Judgement.RETRY, Judgement.FATAL}:
+                    raise
                 connection.rollback()
                 self._attempt = None
-                raise NotStorable(f"{type(exc).__name__}: {str(exc).strip()}") from exc
+                raise NotStorable(f"{type(exc).__name__}: {first_line(exc)}") from exc
         self._attempt = None
         return committed
 
@@ -153,21 +148,24 @@ class PostgresSink:
             yield self._connection
         except psycopg.Error as exc:
             self._recover()
-            raise DatabaseUnavailable(
-                f"The database does not take the batch: {first_line(exc)}.",
-                hint="It is tried again; look whether the server runs and has space on its disk.",
+            found = judge(exc)
+            fatal = found.judgement is Judgement.FATAL
+            raise (DatabaseUnusable if fatal else DatabaseUnavailable)(
+                f"The database does not take the batch: {first_line(exc)}.", hint=found.remedy
             ) from exc
 
     def _connect(self) -> psycopg.Connection:
         connection = psycopg.connect(
-            self._url.render_as_string(hide_password=False),
             autocommit=True,  # BEGIN and COMMIT are sent where they can share a trip
-            connect_timeout=CONNECT_SECONDS,
-            application_name="mooring ingest",
-            keepalives_idle=KEEPALIVE_IDLE,
-            keepalives_interval=KEEPALIVE_INTERVAL,
-            keepalives_count=KEEPALIVE_COUNT,
-            tcp_user_timeout=USER_TIMEOUT_MS,
+            **{
+                "connect_timeout": CONNECT_SECONDS,
+                "application_name": "mooring ingest",
+                "keepalives_idle": KEEPALIVE_IDLE,
+                "keepalives_interval": KEEPALIVE_INTERVAL,
+                "keepalives_count": KEEPALIVE_COUNT,
+                "tcp_user_timeout": USER_TIMEOUT_MS,
+                **self._arguments,
+            },
         )
         try:
             connection.prepare_threshold = 1

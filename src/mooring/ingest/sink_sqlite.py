@@ -5,12 +5,13 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from mooring.errors import DatabaseUnavailable
+from mooring.errors import DatabaseUnavailable, DatabaseUnusable
 from mooring.ingest.ledger import pack
 from mooring.ingest.plan import Plan, metadata_text
 from mooring.ingest.sequences import Numbers, merge, pack_ranges, unpack_ranges
 from mooring.ingest.sink import Committed, NotStorable
 from mooring.store.engine import now_ms, sqlite_pragmas
+from mooring.store.faults import Judgement, first_line, judge
 
 __all__ = ["SqliteSink"]
 
@@ -108,17 +109,20 @@ class SqliteSink:
     def versions(self) -> tuple[int, int]:
         try:
             found = dict(self._connection.execute("SELECT name, value FROM versions"))
-        except sqlite3.OperationalError as exc:
+        except sqlite3.Error as exc:
             raise _unavailable(exc) from exc
         return found.get("devices", 0), found.get("dialects", 0)
 
     def ledger(self, client_id: str) -> list[tuple[int, bytes]]:
-        return list(
-            self._connection.execute(
-                "SELECT batch, packets FROM ingest_ledger WHERE client_id = ? ORDER BY batch",
-                (client_id,),
+        try:
+            return list(
+                self._connection.execute(
+                    "SELECT batch, packets FROM ingest_ledger WHERE client_id = ? ORDER BY batch",
+                    (client_id,),
+                )
             )
-        )
+        except sqlite3.Error as exc:
+            raise _unavailable(exc) from exc
 
     def commit(self, plan: Plan, client_id: str, batch: int, forget: int) -> Committed:
         connection = self._connection
@@ -131,10 +135,10 @@ class SqliteSink:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
-        except sqlite3.OperationalError as exc:
-            raise _unavailable(exc) from exc
         except (sqlite3.Error, OverflowError, UnicodeError) as exc:
-            raise NotStorable(f"{type(exc).__name__}: {exc}") from exc
+            if judge(exc).judgement in {Judgement.RETRY, Judgement.FATAL}:
+                raise _unavailable(exc) from exc
+            raise NotStorable(f"{type(exc).__name__}: {first_line(exc)}") from exc
         return committed
 
     def close(self) -> None:
@@ -256,8 +260,9 @@ class SqliteSink:
         )
 
 
-def _unavailable(exc: sqlite3.OperationalError) -> DatabaseUnavailable:
-    return DatabaseUnavailable(
-        f"The database does not take the batch: {exc}.",
-        hint="It is tried again; look for a full disk or a process that holds the database.",
+def _unavailable(exc: Exception) -> DatabaseUnavailable:
+    found = judge(exc)
+    fatal = found.judgement is Judgement.FATAL
+    return (DatabaseUnusable if fatal else DatabaseUnavailable)(
+        f"The database does not take the batch: {first_line(exc)}.", hint=found.remedy
     )

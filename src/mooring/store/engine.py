@@ -19,12 +19,21 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine, make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import IntegrityError
 
-from mooring.errors import DatabaseUnavailable, InvalidSetting
+from mooring.errors import Internal, InvalidSetting
+from mooring.store.faults import first_line, of_driver, translated
 
-__all__ = ["Database", "first_line", "now_ms", "open_database", "sqlite_pragmas", "unhurried"]
+__all__ = [
+    "Database",
+    "first_line",
+    "now_ms",
+    "open_database",
+    "parse_url",
+    "postgres_arguments",
+    "sqlite_pragmas",
+    "unhurried",
+]
 
 LOCK_WAIT_SECONDS = 30
 
@@ -69,7 +78,8 @@ class Database:
         """A connection for reading.
 
         Raises:
-            DatabaseUnavailable: when it cannot be reached.
+            DatabaseUnavailable: it cannot be reached, or has to be repaired first.
+            Invalid: it cannot store or compare with a value.
         """
         with _translated(), self.engine.connect() as connection:
             yield connection
@@ -79,7 +89,8 @@ class Database:
         """A transaction: committed at the end of the block, rolled back by an exception.
 
         Raises:
-            DatabaseUnavailable: when it cannot be reached, is locked too long, or is full.
+            DatabaseUnavailable: it cannot be reached, is locked too long, is full or read-only.
+            Invalid: it cannot store a value.
         """
         with _translated(), self.engine.connect() as connection:
             if self.is_sqlite:
@@ -97,26 +108,13 @@ class Database:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except PoolTimeout as exc:
-        raise DatabaseUnavailable(
-            "All connections to the database are in use.", hint="Try again in a moment."
-        ) from exc
-    except (OperationalError, InterfaceError) as exc:
-        raise DatabaseUnavailable(
-            f"The database does not work: {first_line(exc.orig or exc)}.",
-            hint="Check that it runs, has space on its disk and is not locked; then try again.",
-        ) from exc
-    except DBAPIError as exc:
-        if exc.connection_invalidated:
-            raise DatabaseUnavailable(
-                "The connection to the database broke.", hint="Try again."
-            ) from exc
-        raise
-
-
-def first_line(fault: BaseException) -> str:
-    """What a driver says, without the lines below: they are advice, or quote values."""
-    return (str(fault).strip() or type(fault).__name__).splitlines()[0].rstrip(".")
+    except IntegrityError:
+        raise  # a rule of the schema: the service that wrote knows which, and says so
+    except Exception as exc:
+        found = translated(exc) if of_driver(exc) else None
+        if found is None or isinstance(found, Internal):
+            raise  # not the database's, or a fault of ours: with its traceback
+        raise found from exc
 
 
 def sqlite_pragmas(synchronous: str = "FULL") -> list[str]:
@@ -132,6 +130,54 @@ def sqlite_pragmas(synchronous: str = "FULL") -> list[str]:
     ]
 
 
+def parse_url(url: str) -> sa.URL:
+    """A database URL in parts. Nothing of it is repeated in an error: it holds a password.
+
+    Raises:
+        InvalidSetting: it is not understood, or names another engine.
+    """
+    try:
+        parsed = make_url(url)
+    except (sa.exc.ArgumentError, ValueError):
+        # The cause would quote the URL.
+        raise InvalidSetting(
+            "The database URL cannot be read.",
+            hint="It looks like postgresql://user:password@host/name or sqlite:///path. In "
+            "username and password write @ as %40, : as %3A, / as %2F and % as %25.",
+        ) from None
+    if parsed.drivername in {"postgresql", "postgres"}:
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    if parsed.get_backend_name() not in {"sqlite", "postgresql"}:
+        raise InvalidSetting(
+            f"Mooring does not speak to {parsed.get_backend_name()}.",
+            hint="Use SQLite (leave database_url out) or a postgresql:// URL.",
+        )
+    if parsed.get_backend_name() == "postgresql":
+        _reject_loose_ends(url, parsed)
+    return parsed
+
+
+def _reject_loose_ends(text: str, url: sa.URL) -> None:
+    """A login with a bare @, / or ? runs into the host or the name, which errors quote."""
+    from psycopg.pq import Conninfo  # noqa: PLC0415 - commands on SQLite do without it
+
+    rest = text.partition("@")[2] if url.username is not None else text
+    options = {option.keyword.decode() for option in Conninfo.get_defaults()}
+    if "@" in rest or not options.issuperset(url.query):
+        raise InvalidSetting(
+            "The database URL has an option PostgreSQL does not know, or a username or password "
+            "with a character that ends it.",
+            hint="In a password write @ as %40, : as %3A, / as %2F, ? as %3F and % as %25.",
+        )
+
+
+def postgres_arguments(url: sa.URL) -> dict[str, Any]:
+    """What psycopg connects with: one argument a value, so that no character of a password
+    has a meaning. Every connection speaks UTF-8, whatever the server stores."""
+    _, arguments = url.get_dialect()().create_connect_args(url)
+    return {**arguments, "client_encoding": "utf8"}
+
+
 def open_database(url: str, *, synchronous: str = "FULL") -> Database:
     """Opens (and for SQLite creates) the database behind a SQLAlchemy URL.
 
@@ -141,20 +187,7 @@ def open_database(url: str, *, synchronous: str = "FULL") -> Database:
     Raises:
         InvalidSetting: for a URL that is not understood or names another engine.
     """
-    try:
-        parsed = make_url(url)
-    except sa.exc.ArgumentError as exc:
-        raise InvalidSetting(
-            "The database URL cannot be read.",
-            hint="It looks like postgresql://user:password@host/name or sqlite:///path.",
-        ) from exc
-    if parsed.drivername in {"postgresql", "postgres"}:
-        parsed = parsed.set(drivername="postgresql+psycopg")
-    if parsed.get_backend_name() not in {"sqlite", "postgresql"}:
-        raise InvalidSetting(
-            f"Mooring does not speak to {parsed.get_backend_name()}.",
-            hint="Use SQLite (leave database_url out) or a postgresql:// URL.",
-        )
+    parsed = parse_url(url)
     if parsed.get_backend_name() == "sqlite":
         return Database(_sqlite(parsed, synchronous))
     return Database(_postgres(parsed))
@@ -168,7 +201,9 @@ def _postgres(url: sa.URL) -> Engine:
         pool_timeout=POOL_WAIT_SECONDS,
         pool_use_lifo=True,  # those not needed stay idle
         pool_pre_ping=True,  # a restarted server is not an error of the next request
+        hide_parameters=True,  # errors are logged; values may be secret
         connect_args={
+            "client_encoding": "utf8",  # also where the server stores SQL_ASCII
             "connect_timeout": CONNECT_SECONDS,
             "keepalives_idle": 10,
             "keepalives_interval": 5,
@@ -203,7 +238,9 @@ def _sqlite(url: sa.URL, synchronous: str) -> Engine:
     if url.database:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     engine = sa.create_engine(
-        url, connect_args={"timeout": LOCK_WAIT_SECONDS, "check_same_thread": False}
+        url,
+        hide_parameters=True,  # errors are logged; values may be secret
+        connect_args={"timeout": LOCK_WAIT_SECONDS, "check_same_thread": False},
     )
 
     @event.listens_for(engine, "connect")

@@ -15,6 +15,7 @@ from typing import cast
 
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from mooring.errors import DatabaseUnavailable
 from mooring.store.engine import Database, now_ms
@@ -63,7 +64,7 @@ class Bell:
                     return Waiting()
                 self._seen = version
             changes, requests = ask(_WAITING.format(at=now_ms()))
-        except (DBAPIError, sqlite3.Error) as exc:
+        except (DBAPIError, PoolTimeout, sqlite3.Error) as exc:
             self.close()
             raise DatabaseUnavailable(
                 "The database does not say whether there is work.", hint="It is asked again."
