@@ -58,7 +58,9 @@ class App:
     @property
     def broker_users(self) -> BrokerUsers:
         """Logins of the broker that are no devices."""
-        return BrokerUsers(self.database, self.instance, self.service_names)
+        return BrokerUsers(
+            self.database, self.instance, self.service_names, self.settings.broker_users_max
+        )
 
     @property
     def service_names(self) -> tuple[str, ...]:
@@ -115,7 +117,13 @@ class App:
             key_type=KeyType(self.settings.ca_key_type),
             held=ledger.held,
         )
-        return DeviceCertificates(self.database, self.devices, pki, ledger)
+        return DeviceCertificates(
+            self.database,
+            self.devices,
+            pki,
+            ledger,
+            self.settings.certificates_max_per_device,
+        )
 
     @property
     def pki(self) -> PkiService:
@@ -182,6 +190,8 @@ def open_app(
                 settings.recover_days,
                 frozenset({*_service_names(settings), CANARY_USERNAME}),
                 settings.auth_mode == "password_file",
+                settings.tenants_max,
+                settings.devices_max_per_tenant,
             ),
             telemetry=Telemetry(database, catalogue),
             people=People(database, instance, settings),

@@ -149,13 +149,40 @@ class Settings(BaseModel):
     payload_max_metrics: int = _field(256, "Readings taken from one message.", ge=1)
     dead_letter_max_bytes: int = _field(65_536, "Bytes of a bad payload that are kept.", ge=0)
     dead_letters_max: int = _field(1_000_000, "Dead letters kept; the oldest go first.", ge=1)
+    dead_letters_max_per_device: int = _field(
+        1_000, "Dead letters kept of one device; its oldest go first.", ge=1
+    )
+    dead_letters_max_bytes: int = _field(
+        1_073_741_824, "Bytes that the payloads of all dead letters may take.", ge=1
+    )
     broker_events_max: int = _field(1_000_000, "Broker log events kept; the oldest go first.", ge=1)
     strangers_max: int = _field(10_000, "Unknown devices listed; further ones are counted.", ge=1)
     metrics_max_per_device: int = _field(
         256, "Metrics of one device that are rolled up; values of further ones are counted.", ge=1
     )
 
+    # What people may create
+    tenants_max: int = _field(10_000, "Tenants.", ge=1)
+    devices_max_per_tenant: int = _field(200_000, "Devices of one tenant.", ge=1)
+    users_max_per_tenant: int = _field(1_000, "People with a login in one tenant.", ge=1)
+    api_keys_max_per_tenant: int = _field(1_000, "Valid API keys of one tenant.", ge=1)
+    broker_users_max: int = _field(10_000, "Logins of the broker that are no devices.", ge=1)
+    claim_codes_max_per_tenant: int = _field(10_000, "Open claim codes of one tenant.", ge=1)
+    certificates_max_per_device: int = _field(
+        20, "Certificates of one device that have not expired.", ge=1
+    )
+
     # How long things are kept; rules per tenant and kind go before these
+    records_days: int = _field(
+        400,
+        "Days that finished records are kept: claim codes, rotations, API keys, certificates.",
+        ge=1,
+        le=36_500,
+    )
+    audit_max: int = _field(1_000_000, "Audit entries kept; the oldest go first.", ge=1)
+    audit_failures_max: int = _field(
+        100_000, "Failed logins kept in the audit; the oldest go first.", ge=1
+    )
     retention_days: int = _field(400, "Days messages are kept; 0: for ever.", ge=0, le=36_500)
     retention_minutes_days: int = _field(
         400, "Days one-minute roll-ups are kept; 0: for ever.", ge=0, le=36_500

@@ -20,7 +20,8 @@ from mooring.broker import store
 from mooring.broker.users import BrokerUser, check_new, check_password
 from mooring.errors import Conflict, NotFound
 from mooring.store.engine import Database
-from mooring.store.schema import devices
+from mooring.store.room import require_room
+from mooring.store.schema import broker_users, devices
 
 __all__ = ["BrokerUsers", "taken_by_device"]
 
@@ -31,11 +32,13 @@ class BrokerUsers:
 
     Attributes:
         service: the platform's own usernames, which nobody else may have.
+        most: how many there may be.
     """
 
     database: Database
     instance: Instance
     service: tuple[str, ...] = ()
+    most: int = 10_000
 
     def create(
         self, actor: Actor, user: BrokerUser, *, password: str | None = None, reason: str = ""
@@ -60,6 +63,13 @@ class BrokerUsers:
                         hint="Choose another name.",
                         code="username_taken",
                     )
+                require_room(
+                    connection,
+                    broker_users,
+                    self.most,
+                    what="broker users",
+                    setting="broker_users_max",
+                )
                 store.insert_many(connection, [(user, verifiers.make(secret))])
                 change = self._put(connection, user.username, secret)
                 access.record(connection, actor, "broker_user.create", user.username, reason=reason)

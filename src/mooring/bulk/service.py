@@ -114,7 +114,12 @@ class Bulk:
                 why = _twin(there, one)
                 if why:
                     raise Conflict(why, hint="Nothing was added. Try again.", code="device_exists")
-            store.insert(connection, checked)
+            store.insert(
+                connection,
+                checked,
+                tenants_max=self.devices.tenants_max,
+                devices_max=self.devices.devices_max,
+            )
             broker.insert_many(connection, users)
             store.record(connection, actor, action, checked, reason)
             for user, _ in users:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,8 +12,9 @@ from sqlalchemy.engine import Connection
 from mooring.access.actor import Actor
 from mooring.bulk.model import Checked
 from mooring.credentials.store import newest_event
+from mooring.devices.store import count_devices, ensure_tenant
 from mooring.store.engine import now_ms
-from mooring.store.schema import audit, broker_users, credentials, device_groups, devices, tenants
+from mooring.store.schema import audit, broker_users, credentials, device_groups, devices
 
 __all__ = ["Taken", "insert", "record", "taken"]
 
@@ -52,13 +54,18 @@ def taken(connection: Connection) -> Taken:
     )
 
 
-def insert(connection: Connection, every: Sequence[Checked]) -> None:
-    """Adds tenants, devices, credentials and groups in the caller's transaction."""
-    at, event = now_ms(), newest_event(connection)
-    known = set(connection.execute(sa.select(tenants.c.name)).scalars())
-    fresh = sorted({one.device.tenant for one in every} - known)
-    if fresh:
-        connection.execute(sa.insert(tenants), [{"name": name, "created_at": at} for name in fresh])
+def insert(
+    connection: Connection, every: Sequence[Checked], *, tenants_max: int, devices_max: int
+) -> None:
+    """Adds tenants, devices, credentials and groups in the caller's transaction.
+
+    Raises:
+        Conflict: ``limit_reached``: too many tenants, or devices of one.
+    """
+    event = newest_event(connection)
+    for tenant, adding in Counter(one.device.tenant for one in every).items():
+        ensure_tenant(connection, tenant, tenants_max)
+        count_devices(connection, tenant, devices_max, adding)
     for start in range(0, len(every), AT_ONCE):
         part = every[start : start + AT_ONCE]
         connection.execute(sa.insert(devices), [_row(one) for one in part])

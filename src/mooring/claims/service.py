@@ -24,7 +24,7 @@ from mooring.credentials import ending
 from mooring.credentials import store as passwords
 from mooring.devices import store as devices
 from mooring.devices.model import Credentials, Device, NewDevice
-from mooring.devices.service import LABEL_MAX, Devices
+from mooring.devices.service import GROUPS_MAX, LABEL_MAX, Devices
 from mooring.dialects import check_word
 from mooring.errors import (
     Conflict,
@@ -91,7 +91,10 @@ class Claims:
             code = codes.new()
             try:
                 with self.database.write() as connection:
-                    devices.ensure_tenant(connection, wanted.tenant)
+                    devices.ensure_tenant(connection, wanted.tenant, self.settings.tenants_max)
+                    store.require_code_room(
+                        connection, wanted.tenant, self.settings.claim_codes_max_per_tenant, at
+                    )
                     claim = store.insert(connection, claim, self._digest(code))
                     access.record(
                         connection,
@@ -316,6 +319,11 @@ class Claims:
         check_word(wanted.tenant, "tenant")
         if wanted.name is not None:
             check_word(wanted.name, "device name")
+        if len(set(wanted.groups)) > GROUPS_MAX:
+            raise Invalid(
+                f"The code names {len(set(wanted.groups))} groups; {GROUPS_MAX} are allowed.",
+                hint="Name fewer groups.",
+            )
         for group in wanted.groups:
             check_word(group, "group")
         if len(wanted.label) > LABEL_MAX:

@@ -11,9 +11,10 @@ from sqlalchemy.engine import Connection
 
 from mooring.access.actor import Actor, walled
 from mooring.claims.model import ClaimCode
+from mooring.store.room import require_room
 from mooring.store.schema import claim_codes
 
-__all__ = ["by_digest", "by_id", "insert", "page", "revoke", "use"]
+__all__ = ["by_digest", "by_id", "insert", "page", "require_code_room", "revoke", "use"]
 
 _COLUMNS = (
     claim_codes.c.id,
@@ -56,6 +57,21 @@ def insert(connection: Connection, claim: ClaimCode, digest: str) -> ClaimCode:
         .returning(*_COLUMNS)
     ).one()
     return _claim(row)
+
+
+def require_code_room(connection: Connection, tenant: str, most: int, at: int) -> None:
+    """Raises ``Conflict`` (``limit_reached``) where a tenant has ``most`` open codes."""
+    require_room(
+        connection,
+        claim_codes,
+        most,
+        claim_codes.c.tenant == tenant,
+        claim_codes.c.expires_at > at,
+        claim_codes.c.revoked_at.is_(None),
+        claim_codes.c.claimed_at.is_(None),
+        what="open claim codes",
+        setting="claim_codes_max_per_tenant",
+    )
 
 
 def by_digest(connection: Connection, digest: str) -> ClaimCode | None:

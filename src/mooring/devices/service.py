@@ -32,6 +32,7 @@ from mooring.store.engine import Database, now_ms
 __all__ = ["Devices"]
 
 LABEL_MAX = 200
+GROUPS_MAX = 64
 DAY_MS = 86_400_000
 
 
@@ -46,6 +47,7 @@ class Devices:
         reserved: usernames no device may have: the platform's own.
         for_password_file: usernames must fit into one.
         recover_days: how long a removed device's password is told that it was removed.
+        tenants_max, devices_max: how many tenants, and devices of one tenant, there may be.
     """
 
     database: Database
@@ -54,6 +56,8 @@ class Devices:
     recover_days: int = 30
     reserved: frozenset[str] = frozenset()
     for_password_file: bool = False
+    tenants_max: int = 10_000
+    devices_max: int = 200_000
 
     # ------------------------------------------------------------------ changing
 
@@ -108,7 +112,8 @@ class Devices:
                 code="username_taken",
             )
         sealed = self.instance.seal(password)
-        store.ensure_tenant(connection, device.tenant)
+        store.ensure_tenant(connection, device.tenant, self.tenants_max)
+        store.count_devices(connection, device.tenant, self.devices_max)
         device = store.insert(
             connection, device, scope=scope, mac_key=mac_key, verifier=verifiers.make(password)
         )
@@ -288,6 +293,11 @@ class Devices:
         dialect = self.catalogue.get(new.dialect)
         check_word(new.name, "device name")
         check_word(new.tenant, "tenant")
+        if len(set(new.groups)) > GROUPS_MAX:
+            raise Invalid(
+                f"The device is in {len(set(new.groups))} groups; {GROUPS_MAX} are allowed.",
+                hint="Name fewer groups.",
+            )
         for group in new.groups:
             check_word(group, "group")
         if len(new.label) > LABEL_MAX:

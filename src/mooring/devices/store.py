@@ -12,12 +12,16 @@ from sqlalchemy.engine import Connection
 from mooring.access.actor import Actor, walled
 from mooring.devices.model import Device
 from mooring.store.engine import now_ms
+from mooring.store.room import limit_reached, require_room
 from mooring.store.schema import (
     credentials,
     device_groups,
     device_state,
     devices,
     latest,
+    metrics_refused,
+    sequences,
+    sightings,
     strangers,
     tenants,
 )
@@ -26,6 +30,7 @@ __all__ = [
     "all_devices",
     "by_number",
     "by_username",
+    "count_devices",
     "delete",
     "ensure_tenant",
     "find",
@@ -36,6 +41,9 @@ __all__ = [
     "tenant_names",
     "verifiers",
 ]
+
+# What is derived from one device and is removed with it.
+_OF_ONE = (latest, device_state, sequences, metrics_refused, credentials, device_groups)
 
 _COLUMNS = (
     devices.c.id,
@@ -82,12 +90,35 @@ def _device(row: Sequence[Any], groups: tuple[str, ...]) -> Device:
     )
 
 
-def ensure_tenant(connection: Connection, name: str) -> bool:
-    """Adds a tenant that is not there yet; says whether it did."""
+def ensure_tenant(connection: Connection, name: str, most: int) -> bool:
+    """Adds a tenant that does not exist yet; returns whether it did.
+
+    Args:
+        most: how many tenants there may be.
+
+    Raises:
+        Conflict: ``limit_reached``.
+    """
     exists = connection.execute(sa.select(tenants.c.name).where(tenants.c.name == name)).first()
     if exists is None:
+        require_room(connection, tenants, most, what="tenants", setting="tenants_max")
         connection.execute(sa.insert(tenants).values(name=name, created_at=now_ms()))
     return exists is None
+
+
+def count_devices(connection: Connection, tenant: str, most: int, adding: int = 1) -> None:
+    """Counts more devices of a tenant, in the transaction that adds them.
+
+    Raises:
+        Conflict: ``limit_reached``: the tenant has ``most`` devices.
+    """
+    counted = connection.execute(
+        sa.update(tenants)
+        .where(tenants.c.name == tenant, tenants.c.devices + adding <= most)
+        .values(devices=tenants.c.devices + adding)
+    )
+    if counted.rowcount == 0:
+        raise limit_reached(f"devices of the tenant {tenant}", most, "devices_max_per_tenant")
 
 
 def tenant_names(connection: Connection, actor: Actor) -> list[str]:
@@ -241,9 +272,15 @@ def set_enabled(connection: Connection, device_id: int, *, enabled: bool) -> Non
 def delete(connection: Connection, device: Device) -> None:
     """Removes the device and what is derived from it. Its messages stay until retention
     takes them: their number is never given to another device."""
-    for table in (latest, device_state, credentials, device_groups):
+    for table in _OF_ONE:
         connection.execute(sa.delete(table).where(table.c.device_id == device.id))
-    connection.execute(sa.delete(devices).where(devices.c.id == device.id))
+    connection.execute(sa.delete(sightings).where(sightings.c.username == device.username))
+    gone = connection.execute(sa.delete(devices).where(devices.c.id == device.id)).rowcount
+    connection.execute(
+        sa.update(tenants)
+        .where(tenants.c.name == device.tenant, tenants.c.devices >= gone)
+        .values(devices=tenants.c.devices - gone)
+    )
     connection.execute(
         sa.delete(strangers).where(
             strangers.c.dialect == device.dialect, strangers.c.name == device.name

@@ -183,6 +183,7 @@ class People:
         try:
             with self.database.write() as connection:
                 self._need_tenant(connection, new.tenant)
+                store.require_user_room(connection, new.tenant, self.settings.users_max_per_tenant)
                 store.insert_user(connection, user, hashed)
                 access.record(
                     connection, actor, "user.add", user.name, tenant=user.tenant, reason=reason
@@ -292,6 +293,9 @@ class People:
         key = ApiKey(prefix, new.name, new.role, new.tenant, at, new.expires_at, None)
         with self.database.write() as connection:
             self._need_tenant(connection, new.tenant)
+            store.require_key_room(
+                connection, new.tenant, self.settings.api_keys_max_per_tenant, at
+            )
             store.insert_key(connection, key, tokens.digest(secret))
             access.record(
                 connection,
@@ -353,7 +357,7 @@ class People:
         actor.require(Role.ADMIN, None)
         check_word(name, "tenant")
         with self.database.write() as connection:
-            if not ensure_tenant(connection, name):
+            if not ensure_tenant(connection, name, self.settings.tenants_max):
                 raise Conflict(
                     f"There is a tenant {name} already.",
                     hint="Choose another name.",

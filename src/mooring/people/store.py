@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 from mooring.access.actor import Actor, Role, walled
 from mooring.people.model import ApiKey, User
 from mooring.store.engine import now_ms
+from mooring.store.room import require_room
 from mooring.store.schema import api_keys, tenants, users
 
 __all__ = [
@@ -25,6 +26,8 @@ __all__ = [
     "key_page",
     "login_by_id",
     "login_by_name",
+    "require_key_room",
+    "require_user_room",
     "revoke",
     "set_disabled",
     "set_password_hash",
@@ -159,6 +162,32 @@ def admins_left(connection: Connection, without: str) -> bool:
 
 
 # ------------------------------------------------------------------ keys
+
+
+def require_user_room(connection: Connection, tenant: str | None, most: int) -> None:
+    """Raises ``Conflict`` (``limit_reached``) where a tenant has ``most`` people."""
+    require_room(
+        connection,
+        users,
+        most,
+        users.c.tenant.is_not_distinct_from(tenant),
+        what="people with a login",
+        setting="users_max_per_tenant",
+    )
+
+
+def require_key_room(connection: Connection, tenant: str | None, most: int, at: int) -> None:
+    """Raises ``Conflict`` (``limit_reached``) where a tenant has ``most`` valid keys."""
+    require_room(
+        connection,
+        api_keys,
+        most,
+        api_keys.c.tenant.is_not_distinct_from(tenant),
+        api_keys.c.revoked_at.is_(None),
+        sa.or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > at),
+        what="valid API keys",
+        setting="api_keys_max_per_tenant",
+    )
 
 
 def insert_key(connection: Connection, key: ApiKey, digest: str) -> None:

@@ -15,7 +15,8 @@ from sqlalchemy.exc import IntegrityError
 from mooring.errors import Conflict
 from mooring.pki.ledger import CertificateRecord, Sighting
 from mooring.pki.model import Reason
-from mooring.store.engine import Database
+from mooring.store.engine import Database, now_ms
+from mooring.store.room import require_room
 from mooring.store.schema import certificates, devices, sightings
 
 __all__ = ["SqlLedger"]
@@ -62,6 +63,20 @@ class SqlLedger:
                 hint="Try again: the next one gets another number.",
                 code="serial_taken",
             ) from exc
+
+    def require_room(self, username: str, most: int) -> None:
+        """Raises ``Conflict`` (``limit_reached``) where a login has ``most`` certificates that
+        have not expired."""
+        with self._database.read() as connection:
+            require_room(
+                connection,
+                certificates,
+                most,
+                certificates.c.username == username,
+                certificates.c.not_after > now_ms(),
+                what="certificates that have not expired",
+                setting="certificates_max_per_device",
+            )
 
     def get(self, serial: str) -> CertificateRecord | None:
         with self._database.read() as connection:

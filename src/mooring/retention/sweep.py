@@ -9,6 +9,7 @@ by the same index on both. A message that no roll-up holds yet is never taken.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from mooring.store.engine import Database
 __all__ = ["Swept", "sweep"]
 
 LOCK_MS = 10.0  # what a transaction is to take
+PAIRS_AT_ONCE = 50  # devices and channels looked at before others get their turn
 ROWS_FIRST, ROWS_LEAST, ROWS_MOST = 500, 50, 5_000
 DAY_MS = 86_400_000
 
@@ -138,6 +140,7 @@ class _Run:
             channels = [c for c in self._kinds if 0 < self._days(device, c) <= days]
             if channels:
                 yield from self._of_device(device, channels, start, end)
+                yield self.swept
         if end > start:
             with self._database.write() as connection:
                 store.save_progress(connection, days, end)
@@ -167,7 +170,9 @@ class _Run:
 
     def rollups(self) -> Iterator[Swept]:
         pair = (0, 0)
-        while True:
+        for looked in itertools.count(1):
+            if looked % PAIRS_AT_ONCE == 0:  # also where there is nothing to delete
+                yield self.swept
             with self._database.read() as connection:
                 following = store.next_pair(connection, pair)
                 if following is None:

@@ -10,6 +10,7 @@ import gc
 import logging
 import signal
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from mooring.access import store as access
@@ -18,6 +19,7 @@ from mooring.dialects import Catalogue, load_all
 from mooring.errors import DatabaseUnavailable
 from mooring.retention.service import Retention
 from mooring.retention.sweep import Swept, sweep
+from mooring.retention.tidy import JOBS, OFTEN, Tidied, tidy
 from mooring.rollups.service import Roller
 from mooring.run.process import prepare
 from mooring.store import partitions
@@ -31,6 +33,8 @@ log = logging.getLogger(__name__)
 PAUSE_SECONDS = 1.0  # when there is nothing to do
 RETRY_SECONDS = 5.0  # when the database does not answer
 SWEEP_EVERY_MS = 3_600_000
+TIDY_EVERY_MS = 3_600_000
+OFTEN_EVERY_MS = 60_000
 AHEAD_EVERY_MS = 6 * 3_600_000
 CHECKPOINT_EVERY_MS = 60_000
 
@@ -58,7 +62,11 @@ class Keeper:
         self._retention = Retention(database, settings)
         self._sweeping: Iterator[Swept] | None = None
         self._swept = Swept()
+        self._tidying: Iterator[Tidied] | None = None
+        self._tidied_run = Tidied()
+        self._tidied: Counter[str] = Counter()
         self._sweep_at = self._ahead_at = self._checkpoint_at = 0
+        self._tidy_at = self._often_at = 0
 
     def turn(self, now: int) -> bool:
         """One piece of each kind of work; whether there is more to do at once.
@@ -69,6 +77,7 @@ class Keeper:
         self._look_ahead(now)
         busy = self.roller.step(now)
         busy = self._sweep(now) or busy
+        busy = self._tidy(now) or busy
         if not busy:
             self._checkpoint(now)
         return busy
@@ -83,6 +92,7 @@ class Keeper:
             "longest_write_ms": round(max(figures.longest_write_ms, self._swept.longest_ms), 1),
             "messages_deleted": self._swept.messages,
             "rollups_deleted": self._swept.rollups,
+            "records_deleted": self._tidied.total(),
         }
 
     # ------------------------------------------------------------------ inside
@@ -114,6 +124,28 @@ class Keeper:
             return False
         except BaseException:
             self._sweeping = None
+            raise
+        return True
+
+    def _tidy(self, now: int) -> bool:
+        if self._tidying is None:
+            if now >= self._tidy_at:
+                self._tidy_at, jobs = now + TIDY_EVERY_MS, JOBS
+            elif now >= self._often_at:
+                jobs = OFTEN
+            else:
+                return False
+            self._often_at = now + OFTEN_EVERY_MS
+            self._tidying = tidy(self._database, self._settings, now, jobs)
+            self._tidied_run = Tidied()
+        try:
+            self._tidied_run = next(self._tidying)
+        except StopIteration:
+            self._tidying = None
+            self._tidied.update(self._tidied_run.rows)
+            return False
+        except BaseException:
+            self._tidying = None
             raise
         return True
 

@@ -56,6 +56,7 @@ class DeviceCertificates:
     devices: Devices
     pki: PkiService
     ledger: SqlLedger
+    most: int = 20  # of one device that have not expired
 
     def issue(
         self,
@@ -74,6 +75,7 @@ class DeviceCertificates:
             Forbidden: the actor is no operator of the device's tenant.
         """
         device = self._operated(actor, reference)
+        self.ledger.require_room(device.username, self.most)
         bundle = self.pki.device(device.username, csr=csr, days=days, key_type=key_type)
         self._record(actor, "certificate.issue", device, bundle.info.serial)
         return device, bundle
@@ -88,6 +90,7 @@ class DeviceCertificates:
     ) -> tuple[Device, DeviceBundle]:
         """A new certificate for the key the device has; raises as ``issue``."""
         device = self._operated(actor, reference)
+        self.ledger.require_room(device.username, self.most)
         bundle = self.pki.renew(device.username, csr=csr, days=days)
         self._record(actor, "certificate.renew", device, bundle.info.serial)
         return device, bundle

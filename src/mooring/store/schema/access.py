@@ -99,7 +99,7 @@ api_keys = Table(
 audit = Table(
     "audit",
     metadata,
-    # Append-only: no statement in Mooring updates or deletes a row.
+    # Append-only: nothing updates a row, and only the sweep deletes the oldest ones.
     Column("id", BigId, primary_key=True, autoincrement=True),
     Column("at", BigInteger, nullable=False),
     Column("actor", String(200), nullable=False),
@@ -110,3 +110,5 @@ audit = Table(
     Column("reason", Text, nullable=False, server_default=""),
     sqlite_autoincrement=True,
 )
+Index("ix_audit_tenant_id", audit.c.tenant, audit.c.id)
+Index("ix_audit_action_id", audit.c.action, audit.c.id)

@@ -37,6 +37,8 @@ tenants = Table(
     metadata,
     Column("name", String(128), primary_key=True),
     Column("created_at", BigInteger, nullable=False),
+    # How many devices it has; counted with each one, so that the limit costs nothing to check.
+    Column("devices", BigInteger, nullable=False, server_default="0"),
 )
 
 devices = Table(
@@ -113,6 +115,7 @@ former_verifiers = Table(
 )
 Index("ix_former_verifiers_username", former_verifiers.c.username)
 Index("ix_former_verifiers_until", former_verifiers.c.until)
+Index("ix_former_verifiers_device_id", former_verifiers.c.device_id)
 
 claim_codes = Table(
     "claim_codes",
@@ -134,6 +137,7 @@ claim_codes = Table(
     Column("device_id", BigId),  # which may be gone
     sqlite_autoincrement=True,
 )
+Index("ix_claim_codes_tenant_expires_at", claim_codes.c.tenant, claim_codes.c.expires_at)
 
 rotations = Table(
     "rotations",
@@ -169,6 +173,8 @@ Index(
     postgresql_where=text("finished_at IS NULL"),
 )
 Index("ix_rotations_device_id_created_at", rotations.c.device_id, rotations.c.created_at)
+Index("ix_rotations_created_at", rotations.c.created_at)
+Index("ix_rotations_finished_at", rotations.c.finished_at)
 
 throttles = Table(
     "throttles",
@@ -204,6 +210,7 @@ certificates = Table(
     sqlite_autoincrement=True,
 )
 Index("ix_certificates_username", certificates.c.username)
+Index("ix_certificates_not_after", certificates.c.not_after)
 Index(
     "ix_certificates_unenforced",
     certificates.c.revoked_at,

@@ -145,6 +145,15 @@ dead_letters = Table(
     Column("payload", LargeBinary, nullable=False),  # the first dead_letter_max_bytes
     sqlite_autoincrement=True,
 )
+# With the size: what each device's dead letters take is read from the index alone.
+Index(
+    "ix_dead_letters_device_id",
+    dead_letters.c.device_id,
+    dead_letters.c.id,
+    dead_letters.c.size,
+)
+Index("ix_dead_letters_tenant_id", dead_letters.c.tenant, dead_letters.c.id)
+Index("ix_dead_letters_reason_id", dead_letters.c.reason, dead_letters.c.id)
 
 strangers = Table(
     "strangers",

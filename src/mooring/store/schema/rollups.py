@@ -6,6 +6,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Index,
     Integer,
     LargeBinary,
     SmallInteger,
@@ -94,6 +95,7 @@ device_metrics = Table(
     Column("metric_id", Integer, primary_key=True, autoincrement=False),
     sqlite_with_rowid=False,
 )
+Index("ix_device_metrics_metric_id", device_metrics.c.metric_id)
 
 metrics_refused = Table(
     "metrics_refused",

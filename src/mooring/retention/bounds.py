@@ -1,0 +1,171 @@
+"""What keeps each table from growing without end: pure, one row a table.
+
+docs/reference/limits.md shows this table, and a test compares both with the schema.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+__all__ = ["BOUNDS", "Bound", "By"]
+
+
+class By(StrEnum):
+    """The way in which a table is bounded."""
+
+    RETENTION = "retention"  # rows older than a term are deleted
+    SWEEP = "sweep"  # the keeper deletes rows beyond a number, or that nothing needs any more
+    REFUSED = "refused"  # one more is refused with ``limit_reached``
+    OWNER = "owner"  # a fixed number of rows for each row of another table, removed with it
+    FIXED = "fixed"  # as many rows as the program or the dialects have names
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """How one table is bounded.
+
+    Attributes:
+        table: its name.
+        by: the way.
+        limits: settings, or tables that own the rows.
+        rule: one sentence for the documentation.
+    """
+
+    table: str
+    by: By
+    limits: tuple[str, ...]
+    rule: str
+
+
+def _row(table: str, by: By, limits: str, rule: str) -> Bound:
+    return Bound(table, by, tuple(limits.split()), rule)
+
+
+BOUNDS = (
+    # Created by people
+    _row("tenants", By.REFUSED, "tenants_max", "One more is rejected."),
+    _row("devices", By.REFUSED, "devices_max_per_tenant", "One more in the tenant is rejected."),
+    _row("users", By.REFUSED, "users_max_per_tenant", "One more in the tenant is rejected."),
+    _row(
+        "api_keys",
+        By.REFUSED,
+        "api_keys_max_per_tenant",
+        "One more valid key is rejected. "
+        "Revoked and expired keys are deleted after `records_days`.",
+    ),
+    _row("broker_users", By.REFUSED, "broker_users_max", "One more is rejected."),
+    _row(
+        "claim_codes",
+        By.REFUSED,
+        "claim_codes_max_per_tenant",
+        "One more open code is "
+        "rejected. Used, revoked and expired codes are deleted after `records_days`.",
+    ),
+    _row(
+        "certificates",
+        By.REFUSED,
+        "certificates_max_per_device",
+        "One more that has not "
+        "expired is rejected. Expired certificates are deleted after `records_days`.",
+    ),
+    _row("retention", By.OWNER, "tenants", "At most one rule for each tenant and kind."),
+    # Belonging to a device
+    _row("credentials", By.OWNER, "devices", "One row for each device."),
+    _row(
+        "device_groups",
+        By.OWNER,
+        "devices",
+        "At most `mooring.devices.service.GROUPS_MAX` rows for each device.",
+    ),
+    _row("device_state", By.OWNER, "devices", "One row for each device."),
+    _row("latest", By.OWNER, "devices channels", "One row for each device and channel."),
+    _row(
+        "sequences",
+        By.OWNER,
+        "devices",
+        "One row for each device, with at most `mooring.ingest.sequences.RANGES_MAX` ranges.",
+    ),
+    _row("sightings", By.OWNER, "devices", "One row for each username."),
+    _row(
+        "device_metrics",
+        By.OWNER,
+        "devices metrics_max_per_device",
+        "At most "
+        "`metrics_max_per_device` rows for each device. Rows of a removed device are deleted "
+        "with its last roll-up.",
+    ),
+    _row("metrics_refused", By.OWNER, "devices", "One row for each device."),
+    _row(
+        "metrics",
+        By.SWEEP,
+        "metrics_max_per_device",
+        "Names that no device has any more are deleted.",
+    ),
+    _row(
+        "former_verifiers",
+        By.SWEEP,
+        "recover_days",
+        "Deleted after `recover_days`; at most "
+        "`mooring.retention.tidy.FORMER_MAX` for each device.",
+    ),
+    _row(
+        "rotations",
+        By.SWEEP,
+        "records_days",
+        "Finished rotations are deleted after "
+        "`records_days`; at most `mooring.retention.tidy.ROTATIONS_MAX` for each device.",
+    ),
+    # What devices send
+    _row("messages", By.RETENTION, "retention_days", "Older messages are deleted."),
+    _row("message_numbers", By.RETENTION, "retention_days", "Deleted with their messages."),
+    _row(
+        "rollups",
+        By.RETENTION,
+        "retention_minutes_days retention_rollups_days",
+        "Older roll-ups are deleted.",
+    ),
+    _row("rollup_open", By.OWNER, "rollups", "Hours and days without a row of their own yet."),
+    _row("rollup_queue", By.OWNER, "messages", "One row for each batch, until it is rolled up."),
+    _row("rollup_state", By.FIXED, "", "One row."),
+    _row(
+        "dead_letters",
+        By.SWEEP,
+        "dead_letters_max dead_letters_max_per_device dead_letters_max_bytes",
+        "The oldest are deleted, those of the same device first.",
+    ),
+    _row("strangers", By.SWEEP, "strangers_max", "Further unknown devices are not listed."),
+    _row("channels", By.FIXED, "", "One row for each channel a dialect has declared."),
+    # Kept by the platform about itself
+    _row(
+        "audit",
+        By.SWEEP,
+        "audit_max audit_failures_max",
+        "The oldest are deleted. Failed "
+        "logins have a share of their own, so that they displace nothing else.",
+    ),
+    _row("broker_events", By.SWEEP, "broker_events_max", "The oldest are deleted."),
+    _row("broker_requests", By.SWEEP, "records_days", "Finished requests are deleted after a day."),
+    _row(
+        "outbox", By.OWNER, "devices broker_users", "At most two pending changes for each username."
+    ),
+    _row("throttles", By.SWEEP, "claim_attempts_all_per_minute", "Deleted after two minutes."),
+    _row(
+        "ingest_ledger",
+        By.SWEEP,
+        "ingest_in_flight",
+        "Old batches are deleted with new ones; "
+        "those of a client ID that has not been used for a week, too.",
+    ),
+    _row(
+        "ingest_attempts",
+        By.SWEEP,
+        "ingest_in_flight",
+        "One row for each client ID of ingest; deleted with its ledger.",
+    ),
+    _row("processes", By.SWEEP, "", "Processes that have not reported for a week are deleted."),
+    _row("leases", By.FIXED, "", "One row for each kind of work."),
+    _row("counters", By.FIXED, "", "One row for each counter."),
+    _row("versions", By.FIXED, "", "One row for each kind of thing that caches follow."),
+    _row("retention_progress", By.FIXED, "", "One row for each number of days in use."),
+)
