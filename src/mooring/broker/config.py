@@ -25,8 +25,10 @@ __all__ = [
     "render",
 ]
 
-LOG_TYPES = ("error", "warning", "notice", "information", "subscribe")
-"""What the log reader needs; ``debug`` is added while denied messages are looked for."""
+LOG_TYPES = ("error", "warning", "notice", "information")
+"""What the log reader needs; ``debug`` is added while denied messages are looked for. Not
+``subscribe`` and ``unsubscribe``: their lines begin with the client id, which a device chooses, so
+a device could write any sentence of the broker's."""
 
 TIMESTAMP_FORMAT = "%Y-%m-%dT%H:%M:%S%z"
 """With the offset, so that a log line is a moment and not a guess."""

@@ -58,6 +58,8 @@ class BrokerProcess:
         self._binary = binary
         self._child: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
+        self.starts = 0
+        """How often it was started, whether or not it got ready."""
 
     @property
     def binary(self) -> Path:
@@ -94,6 +96,7 @@ class BrokerProcess:
         await self.stop_leftover()
         check_free(self.listens)
         descriptor = os.open(self.output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        self.starts += 1
         try:
             self._child = await asyncio.create_subprocess_exec(
                 str(self.binary),

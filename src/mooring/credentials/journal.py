@@ -15,7 +15,6 @@ __all__ = ["MARK", "Event", "Journal"]
 
 MARK = "mooring-mark-"
 REFUSALS_MAX = 20_000  # remembered; the oldest half goes first
-CLIENTS_MAX = 200_000
 
 _ENDS = {"disconnected", "taken_over"}
 
@@ -41,7 +40,6 @@ class Journal:
         self._came: dict[str, int] = {}  # username → its newest connect
         self._came_at: dict[str, int] = {}
         self._went: dict[str, int] = {}  # username → the newest end of a session
-        self._names: dict[str, str] = {}  # client id → who came with it last
         self._started = 0  # the broker's newest start: every session before it is over
         self._refused: list[tuple[int, str | None]] = []
         self._marks: dict[str, int] = {}
@@ -61,11 +59,10 @@ class Journal:
                         del self._refused[: REFUSALS_MAX // 2]
                 case "running":
                     self._started = event.id
-                    self._names.clear()
                 case word if word in _ENDS:
-                    name = event.username or self._names.get(event.client_id or "")
-                    if name is not None:
-                        self._went[name] = event.id
+                    # A client id alone names nobody: everyone may choose it.
+                    if event.username is not None:
+                        self._went[event.username] = event.id
         return came
 
     def mark(self, token: str) -> int | None:
@@ -105,6 +102,3 @@ class Journal:
             return
         self._came[username] = event.id
         self._came_at[username] = event.at
-        if len(self._names) >= CLIENTS_MAX:
-            del self._names[next(iter(self._names))]
-        self._names[client] = username

@@ -3,11 +3,15 @@
 ``Observer`` keeps which client id logged in as whom, because the broker names the username
 only at the connect. It returns rows to store and what they mean for devices; it does not read
 files or write tables.
+
+A line about a client id counts for the username that connected with it last, which the broker
+has checked, and for nobody when none did: a client id alone is a claim, and 2.1 writes it into
+the log before it has looked at the password.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from mooring.broker.log import LogEvent, LogKind
@@ -28,6 +32,9 @@ _KEPT = {
     LogKind.STOPPING,
 }
 CLIENTS_MAX = 200_000  # client ids remembered; the oldest go first
+PENDING_MAX = 10_000  # connections remembered that have not logged in; the oldest go first
+PENDING_MS = 120_000  # Mosquitto 2.0 closes one after 90 s
+CLAIM_MAX = 100  # characters of a client id that a refused login claimed
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +64,37 @@ class Observations:
     """What some lines of log said.
 
     ``restarted``: the broker came up; whoever was connected is not, unless it says so after.
-    ``latest`` holds one entry a login: what is true at the end of these lines.
+    ``latest`` holds one entry a login: what is true at the end of these lines. ``refused`` is
+    the number of lines that were not believed.
     """
 
     rows: list[EventRow] = field(default_factory=list)
     latest: dict[str, Connectivity] = field(default_factory=dict)
     restarted: bool = False
+    refused: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    username: str | None
+    address: str | None
+    port: int | None
 
 
 class Observer:
-    """Folds log events, in the order of the log."""
+    """Folds log events, in the order of the log.
 
-    def __init__(self) -> None:
-        self._usernames: dict[str, tuple[str | None, str | None]] = {}
-        self._last_address: str | None = None
+    Args:
+        starts: how often the broker was started since this observer began; the log is not
+            believed when it says so more often. By default it is believed.
+    """
+
+    def __init__(self, starts: Callable[[], int] | None = None) -> None:
+        self._starts = starts
+        self._runs = 0
+        self._sessions: dict[str, _Session] = {}  # by client id
+        self._open: dict[str, int] = {}  # username → its sessions
+        self._pending: dict[tuple[str | None, int | None], int] = {}  # connection → when
 
     def observe(self, events: Iterable[LogEvent], now: int) -> Observations:
         """Args: events in order; now, epoch milliseconds, for lines without a time."""
@@ -81,37 +105,110 @@ class Observer:
         return seen
 
     def _fold(self, seen: Observations, event: LogEvent, at: int) -> None:
-        username, address = event.username, event.address
-        match event.kind:
+        kind, session = event.kind, self._session(event)
+        address = event.address
+        match kind:
+            case LogKind.UNCLEAR:
+                seen.refused += 1
             case LogKind.CONNECTION:
-                # A refusal in 2.0 names nobody; the connection just before it is the one.
-                self._last_address = event.address
+                self._came(event, at)
             case LogKind.RUNNING:
+                if not self._started():
+                    seen.refused += 1
+                    return
                 seen.restarted = True
                 seen.latest.clear()
-                self._usernames.clear()
+                self._sessions.clear()
+                self._open.clear()
+                self._pending.clear()
             case LogKind.CONNECTED if event.client_id is not None:
-                if len(self._usernames) >= CLIENTS_MAX:
-                    del self._usernames[next(iter(self._usernames))]
-                self._usernames[event.client_id] = (event.username, event.address)
-                if event.username is not None:
-                    seen.latest[event.username] = Connectivity(
-                        event.username, True, at, event.address
-                    )
-            case LogKind.DISCONNECTED if event.client_id is not None:
-                known = self._usernames.pop(event.client_id, (None, None))
-                username, address = known[0], address or known[1]
-                if username is not None:
-                    seen.latest[username] = Connectivity(username, False, at, address)
-            case LogKind.REFUSED:
-                address = address or self._last_address
-            case _ if event.client_id is not None:
-                known = self._usernames.get(event.client_id, (None, None))
-                username, address = username or known[0], address or known[1]
-        if event.kind in _KEPT:
-            detail = event.reason or event.topic or ""
-            if not detail and event.kind not in {LogKind.CONNECTED, LogKind.DISCONNECTED}:
-                detail = event.text
-            seen.rows.append(
-                EventRow(at, str(event.kind), username, event.client_id, address, detail)
+                self._pending.pop((event.address, event.port), None)
+                session = self._connected(seen, event, event.client_id, at)
+            case LogKind.DISCONNECTED | LogKind.REFUSED if session is not None:
+                kind = LogKind.DISCONNECTED  # 2.1 says "not authorised" of sessions, too
+                self._ended(seen, str(event.client_id), session, at)
+            case LogKind.DISCONNECTED | LogKind.REFUSED:
+                where = self._went(event, at)
+                address = address or where
+        if kind not in _KEPT:
+            return
+        detail = event.reason or event.topic or ""
+        if kind is LogKind.REFUSED and event.client_id is not None:
+            detail += f"; it called itself {event.client_id[:CLAIM_MAX]!a}"
+        if kind in {LogKind.RUNNING, LogKind.STOPPING} or (
+            not detail and kind not in {LogKind.CONNECTED, LogKind.DISCONNECTED}
+        ):
+            detail = event.text
+        seen.rows.append(
+            EventRow(
+                at,
+                str(kind),
+                session.username if session is not None else None,
+                event.client_id if session is not None else None,
+                address or (session.address if session is not None else None),
+                detail,
             )
+        )
+
+    # ------------------------------------------------------------------ sessions
+
+    def _session(self, event: LogEvent) -> _Session | None:
+        """The session a line is about; 2.1 names its connection, so another one's is none."""
+        session = self._sessions.get(event.client_id) if event.client_id is not None else None
+        if session is None or (event.port is not None and event.port != session.port):
+            return None
+        return session
+
+    def _connected(self, seen: Observations, event: LogEvent, client_id: str, at: int) -> _Session:
+        before = self._sessions.get(client_id)
+        if before is not None and before.username != event.username:
+            self._ended(seen, client_id, before, at)  # somebody else has its client id now
+        elif before is not None:
+            self._forget(client_id, before)
+        if len(self._sessions) >= CLIENTS_MAX:
+            oldest = next(iter(self._sessions))
+            self._forget(oldest, self._sessions[oldest])
+        session = _Session(event.username, event.address, event.port)
+        self._sessions[client_id] = session
+        if event.username is not None:
+            self._open[event.username] = self._open.get(event.username, 0) + 1
+            seen.latest[event.username] = Connectivity(event.username, True, at, event.address)
+        return session
+
+    def _ended(self, seen: Observations, client_id: str, session: _Session, at: int) -> None:
+        self._forget(client_id, session)
+        name = session.username
+        if name is not None and name not in self._open:  # else it is there with another client id
+            seen.latest[name] = Connectivity(name, False, at, session.address)
+
+    def _forget(self, client_id: str, session: _Session) -> None:
+        self._sessions.pop(client_id, None)
+        name = session.username
+        if name is None:
+            return
+        left = self._open.get(name, 0) - 1
+        if left > 0:
+            self._open[name] = left
+        else:
+            self._open.pop(name, None)
+
+    def _started(self) -> bool:
+        self._runs += 1
+        return self._starts is None or self._runs <= self._starts()
+
+    # ------------------------------------------------------------------ nobody yet
+
+    def _came(self, event: LogEvent, at: int) -> None:
+        """A connection that has not logged in. A refusal in 2.0 names neither it nor anybody."""
+        if len(self._pending) >= PENDING_MAX:
+            del self._pending[next(iter(self._pending))]
+        self._pending[event.address, event.port] = at
+
+    def _went(self, event: LogEvent, at: int) -> str | None:
+        """Where the connection came from that ended without a login: most likely the last one."""
+        if event.port is not None:
+            self._pending.pop((event.address, event.port), None)
+        elif self._pending:
+            (address, _), came = self._pending.popitem()
+            return address if at - came <= PENDING_MS else None
+        return None

@@ -16,6 +16,7 @@ from mooring.store.schema import broker_events, counters, dead_letters, device_s
 __all__ = [
     "add_denied",
     "add_events",
+    "count",
     "nobody_connected",
     "passed",
     "set_connected",
@@ -55,7 +56,7 @@ def add_denied(connection: Connection, rows: Sequence[EventRow], keep: int) -> N
             {
                 "received_at": row.at,
                 "reason": "denied",
-                "detail": f"The broker refused it: {row.username or row.client_id} may not "
+                "detail": f"The broker refused it: {row.username or 'its sender'} may not "
                 "publish to this topic.",
                 "topic": row.detail,
                 "tenant": tenant,
@@ -67,7 +68,12 @@ def add_denied(connection: Connection, rows: Sequence[EventRow], keep: int) -> N
     connection.execute(sa.insert(dead_letters), letters)
     newest = sa.select(sa.func.max(dead_letters.c.id)).scalar_subquery()
     connection.execute(sa.delete(dead_letters).where(dead_letters.c.id <= newest - keep))
-    statement = _insert(connection, counters).values(name="dead_letters", value=len(rows))
+    count(connection, "dead_letters", len(rows))
+
+
+def count(connection: Connection, name: str, number: int) -> None:
+    """Adds to one of the platform's counters."""
+    statement = _insert(connection, counters).values(name=name, value=number)
     connection.execute(
         statement.on_conflict_do_update(
             index_elements=["name"], set_={"value": counters.c.value + statement.excluded.value}

@@ -6,7 +6,7 @@ import asyncio
 import logging
 
 from mooring.app import App
-from mooring.broker.log import LogKind, parse_line
+from mooring.broker.log import LogKind, LogReader
 from mooring.broker.process import BrokerProcess
 from mooring.broker.tail import LogTail
 from mooring.errors import BrokerUnavailable, DatabaseUnavailable
@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.3
 ROTATE_BYTES = 64 * 1024 * 1024
-# At the most talkative level there are four such lines a message; none of them is an event.
-_PACKET_IN, _PACKET_OUT = ": Received ", ": Sending "
+REFUSED = "broker_lines_refused"
+"""Counter of lines that were not believed: cut, or to be read in two ways."""
 TRIM_EVERY = 1000  # rows between two looks at how many there are
 
 
@@ -38,7 +38,7 @@ class BrokerWatch:
         self._app = app
         self._broker = broker
         self._path = BrokerFiles(app.settings).log
-        self._observer = Observer()
+        self._observer = Observer(lambda: broker.starts)
         self._since_trim = 0
         self.lines = 0  # of log read so far
         # Opened here, at its end: what is said while others get ready is read, too.
@@ -46,16 +46,12 @@ class BrokerWatch:
 
     async def run(self) -> None:
         await asyncio.to_thread(self._nobody)
+        reader = LogReader(await asyncio.to_thread(self._broker.version))
         async for lines in self._tail.follow(POLL_SECONDS):
             self.lines += len(lines)
-            events = [
-                event
-                for line in lines
-                if not (_PACKET_IN in line or _PACKET_OUT in line)
-                and (event := parse_line(line)) is not None
-            ]
+            events = [event for line in lines if (event := reader.read(line)) is not None]
             seen = self._observer.observe(events, now_ms())
-            if seen.rows or seen.restarted:
+            if seen.rows or seen.restarted or seen.refused:
                 await self._store(seen)
             await self._rotate()
 
@@ -85,6 +81,8 @@ class BrokerWatch:
             if denied:
                 store.add_denied(connection, denied, self._app.settings.dead_letters_max)
             store.set_connected(connection, seen.latest.values())
+            if seen.refused:
+                store.count(connection, REFUSED, seen.refused)
             self._since_trim += len(seen.rows)
             if self._since_trim >= TRIM_EVERY:
                 self._since_trim = 0

@@ -21,9 +21,11 @@ def test_in_session_from_connect_to_disconnect() -> None:
     assert journal(*events).went_after("lamp", 4)
 
 
-def test_a_disconnect_without_a_name_is_known_by_its_client_id() -> None:
+def test_a_disconnect_without_a_name_is_nobodys() -> None:
+    """A client id is a claim: whoever is refused may have come with any."""
     found = journal(Event(1, "connected", "lamp", "c1"), Event(2, "disconnected", None, "c1"))
-    assert not found.in_session("lamp", 0)
+    assert found.in_session("lamp", 0)
+    assert not found.went_after("lamp", 0)
 
 
 def test_taken_over_and_back() -> None:
