@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mooring import settings as settings_module
 from mooring.access.instance import Instance, open_instance
+from mooring.access.throttle import Throttles
 from mooring.broker.password_lines import CANARY_USERNAME
 from mooring.broker.service import BrokerUsers
 from mooring.bulk.service import Bulk
@@ -27,6 +28,7 @@ from mooring.rotation.service import Rotations
 from mooring.settings import Settings
 from mooring.store import migrate
 from mooring.store.engine import Database, open_database
+from mooring.store.tally import Tally
 from mooring.telemetry.export import Exports
 from mooring.telemetry.series import Charts
 from mooring.telemetry.service import Telemetry
@@ -49,6 +51,8 @@ class App:
     devices: Devices
     telemetry: Telemetry
     people: People
+    throttles: Throttles
+    tally: Tally
 
     @property
     def bulk(self) -> Bulk:
@@ -91,7 +95,14 @@ class App:
 
     @property
     def claims(self) -> Claims:
-        return Claims(self.database, self.devices, self.instance, self.settings)
+        return Claims(
+            self.database,
+            self.devices,
+            self.instance,
+            self.settings,
+            self.throttles.claims,
+            self.tally,
+        )
 
     @property
     def rotations(self) -> Rotations:
@@ -99,7 +110,14 @@ class App:
 
     @property
     def recovery(self) -> Recovery:
-        return Recovery(self.database, self.devices, self.instance, self.settings)
+        return Recovery(
+            self.database,
+            self.devices,
+            self.instance,
+            self.settings,
+            self.throttles.recoveries,
+            self.tally,
+        )
 
     @property
     def certificates(self) -> DeviceCertificates:
@@ -171,6 +189,7 @@ def open_app(
     if settings is None:
         settings, _ = settings_module.load(flags)
     instance = open_instance(settings.data_dir)
+    throttles, tally = Throttles(settings), Tally()
     database = open_database(settings.effective_database_url)
     try:
         if upgrade:
@@ -194,7 +213,9 @@ def open_app(
                 settings.devices_max_per_tenant,
             ),
             telemetry=Telemetry(database, catalogue),
-            people=People(database, instance, settings),
+            people=People(database, instance, settings, throttles, tally),
+            throttles=throttles,
+            tally=tally,
         )
     finally:
         database.close()

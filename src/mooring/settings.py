@@ -13,10 +13,11 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 
 from mooring import running
@@ -53,6 +54,11 @@ class Settings(BaseModel):
     # What listens where
     http_host: str = _field("127.0.0.1", "Address the HTTP server listens on.")
     http_port: int = _field(8080, "Port of REST, WebSocket and dashboard.", ge=1, le=65535)
+    trusted_proxies: tuple[str, ...] = _field(
+        (),
+        "Addresses and networks of reverse proxies whose X-Forwarded-For is believed; "
+        "nobody's by default.",
+    )
     mqtt_host: str = _field("127.0.0.1", "Address on which platform and CLI reach the broker.")
     mqtt_port: int = _field(1883, "Plain MQTT, on loopback only.", ge=1, le=65535)
     mqtt_tls_host: str = _field("0.0.0.0", "Address the TLS listeners bind.")  # noqa: S104 - TLS and passwords guard it
@@ -198,7 +204,12 @@ class Settings(BaseModel):
     claim_attempts_per_minute: int = _field(
         10, "Wrong claim codes or old passwords from one address before it has to wait.", ge=1
     )
-    claim_attempts_all_per_minute: int = _field(600, "The same from all addresses together.", ge=1)
+    claim_attempts_all_per_minute: int = _field(
+        600, "The same from all addresses that have been wrong, together.", ge=1
+    )
+    device_login_attempts_per_minute: int = _field(
+        10, "Failed HTTP logins of one device from one address before it has to wait.", ge=1
+    )
     accept_wait_seconds: float = _field(
         5.0, "How long a claim waits for the broker to take the new login.", ge=0, le=60
     )
@@ -215,10 +226,24 @@ class Settings(BaseModel):
     # People
     session_hours: float = _field(12.0, "How long a login token is good.", gt=0)
     login_attempts_per_minute: int = _field(
-        10, "Failed logins from one address before it has to wait.", ge=1
+        10,
+        "Failed logins from one address, and of one account from there, before it has to wait.",
+        ge=1,
     )
 
     log_level: Literal["debug", "info", "warning", "error"] = _field("info", "What is logged.")
+
+    # ------------------------------------------------------------------ rules of single settings
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        for one in given:
+            try:
+                ip_network(one, strict=False)
+            except ValueError as exc:
+                raise ValueError(f"{one[:64]!a} is neither an address nor a network") from exc
+        return given
 
     # ------------------------------------------------------------------ derived places
 

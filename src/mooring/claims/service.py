@@ -6,17 +6,16 @@ and the audit entry are all there or none is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from mooring.access import store as access
-from mooring.access import throttle, verifiers
+from mooring.access import verifiers
 from mooring.access.actor import Actor, Role
 from mooring.access.instance import Instance
+from mooring.access.throttle import Throttle
 from mooring.claims import code as codes
 from mooring.claims import store
 from mooring.claims.model import ClaimCode, Claimed, Issued, NewClaim
@@ -31,18 +30,17 @@ from mooring.errors import (
     Forbidden,
     Gone,
     Invalid,
-    MooringError,
     NotFound,
     TooMany,
 )
 from mooring.settings import Settings
 from mooring.store.engine import Database, now_ms
+from mooring.store.tally import Tally
 
 __all__ = ["Claims"]
 
 DAY_MS = 86_400_000
 LONGEST_SECONDS = 10 * 365 * 86_400
-SCOPE = "claim"
 _COUNTED = (Gone, Forbidden, NotFound)  # what a guess can run into
 
 
@@ -54,6 +52,8 @@ class Claims:
     devices: Devices
     instance: Instance
     settings: Settings
+    throttle: Throttle
+    tally: Tally
 
     # ------------------------------------------------------------------ for people
 
@@ -164,52 +164,54 @@ class Claims:
         hardware = codes.hardware_key(hardware_id)
         code = codes.read(text)
         digest = self._digest(code if code is not None else "")
-        with self._throttled(origin) as connection:
-            claim = store.by_digest(connection, digest) if code is not None else None
-            if claim is None:
-                raise NotFound(
-                    "This claim code is not valid.",
-                    hint="Check it, or ask for a new one: `mooring claim new`.",
-                    code="claim_refused",
-                )
-            at = now_ms()
-            if claim.revoked_at is not None:
-                raise Gone("This claim code has been revoked.", code="claim_revoked")
-            if at >= claim.expires_at:
-                raise Gone(
-                    "This claim code has expired.", hint="Ask for a new one.", code="claim_expired"
-                )
-            if claim.claimed_at is not None:
-                return self._again(connection, claim, hardware, origin)
-            return self._first(connection, claim, hardware_id.strip(), hardware, origin)
-
-    @contextmanager
-    def _throttled(self, origin: str) -> Iterator[Connection]:
-        """One transaction; a failure that a guess could run into is counted in another."""
-        limits = throttle.Limits(
-            self.settings.claim_attempts_per_minute, self.settings.claim_attempts_all_per_minute
-        )
-        with self.database.read() as connection:
-            wait = throttle.wait_ms(connection, SCOPE, origin, limits, now_ms())
-        if wait:
-            seconds = -(-wait // 1000)
-            with self.database.write() as connection:
-                throttle.count_event(connection, "claims_throttled")
-            raise TooMany(
-                "Too many wrong claim codes.",
-                hint=f"Try again in {seconds} s.",
-                code="claim_throttled",
-                retry_after=seconds,
-            )
-        try:
-            with self.database.write() as connection:
-                yield connection
-        except MooringError as exc:
-            if isinstance(exc, _COUNTED):
+        with self.throttle.attempt(origin, refuse=self._too_many) as attempt:
+            try:
+                # A wrong code must not cost a write transaction, which others wait for.
+                with self.database.read() as connection:
+                    self._checked(connection, code and digest, hardware)
                 with self.database.write() as connection:
-                    throttle.count(connection, SCOPE, origin, now_ms())
-                    throttle.count_event(connection, "claims_refused")
-            raise
+                    claim = self._checked(connection, code and digest, hardware, lock=True)
+                    if claim.claimed_at is not None:
+                        return self._again(connection, claim, origin)
+                    return self._first(connection, claim, hardware_id.strip(), hardware, origin)
+            except _COUNTED:
+                attempt.failed()
+                self.tally.count("claims_refused")
+                raise
+
+    def _checked(
+        self, connection: Connection, digest: str | None, hardware: str, *, lock: bool = False
+    ) -> ClaimCode:
+        """The claim code, if this device may use it now."""
+        claim = store.by_digest(connection, digest, lock=lock) if digest is not None else None
+        if claim is None:
+            raise NotFound(
+                "This claim code is not valid.",
+                hint="Check it, or ask for a new one: `mooring claim new`.",
+                code="claim_refused",
+            )
+        if claim.revoked_at is not None:
+            raise Gone("This claim code has been revoked.", code="claim_revoked")
+        if now_ms() >= claim.expires_at:
+            raise Gone(
+                "This claim code has expired.", hint="Ask for a new one.", code="claim_expired"
+            )
+        if claim.claimed_at is not None and claim.hardware_id != hardware:
+            raise Forbidden(
+                "Another device has used this claim code.",
+                hint="Ask for a new one.",
+                code="claim_taken",
+            )
+        return claim
+
+    def _too_many(self, seconds: int) -> TooMany:
+        self.tally.count("claims_throttled")
+        return TooMany(
+            "Too many wrong claim codes.",
+            hint=f"Try again in {seconds} s.",
+            code="claim_throttled",
+            retry_after=seconds,
+        )
 
     def _first(
         self, connection: Connection, claim: ClaimCode, hardware_id: str, hardware: str, origin: str
@@ -263,19 +265,11 @@ class Claims:
         )
         return device, access.enqueue(connection, "put", device.username, sealed_secret=sealed)
 
-    def _again(
-        self, connection: Connection, claim: ClaimCode, hardware: str, origin: str
-    ) -> Claimed:
+    def _again(self, connection: Connection, claim: ClaimCode, origin: str) -> Claimed:
         """The answer may have been lost: the same password, until it was used once."""
         device = (
             devices.by_number(connection, claim.device_id) if claim.device_id is not None else None
         )
-        if claim.hardware_id != hardware:
-            raise Forbidden(
-                "Another device has used this claim code.",
-                hint="Ask for a new one.",
-                code="claim_taken",
-            )
         if device is None or not device.enabled:
             raise Gone("The device of this claim code was removed or disabled.", code="claim_gone")
         held = passwords.credential(connection, device.id)

@@ -74,11 +74,10 @@ def require_code_room(connection: Connection, tenant: str, most: int, at: int) -
     )
 
 
-def by_digest(connection: Connection, digest: str) -> ClaimCode | None:
-    row = connection.execute(
-        # Locked: of two devices with one code, one is first.
-        sa.select(*_COLUMNS).where(claim_codes.c.digest == digest).with_for_update()
-    ).first()
+def by_digest(connection: Connection, digest: str, *, lock: bool = False) -> ClaimCode | None:
+    """``lock``: for a use of the code; of two devices with one code, one is first."""
+    statement = sa.select(*_COLUMNS).where(claim_codes.c.digest == digest)
+    row = connection.execute(statement.with_for_update() if lock else statement).first()
     return None if row is None else _claim(row)
 
 

@@ -106,6 +106,17 @@ def password(session: Session, name: Name, *, password_stdin: PasswordStdin = Fa
         session.out.say(f"Password: {generated}\n{SHOWN_ONCE}")
 
 
+@command(app, "logout")
+def logout(session: Session, name: Name) -> None:
+    """End every login of somebody; they may log in again."""
+    with session.open() as platform:
+        platform.people.end_sessions(session.actor, name)
+    if session.out.as_json:
+        session.out.document({"user": name, "logged_out": True})
+    else:
+        session.out.say(f"{clean(name)} is logged out everywhere.")
+
+
 @command(app, "disable")
 def disable(session: Session, name: Name) -> None:
     """Keep somebody out without removing them; their logins end."""

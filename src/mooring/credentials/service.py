@@ -6,15 +6,16 @@ A hardware address proves nothing and is never asked for.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from mooring.access import store as access
-from mooring.access import throttle, verifiers
+from mooring.access import verifiers
 from mooring.access.actor import Actor, Role
 from mooring.access.instance import Instance
+from mooring.access.throttle import Throttle
 from mooring.credentials import ending, store
 from mooring.devices import store as devices
 from mooring.devices.model import Credentials, Device
@@ -23,11 +24,11 @@ from mooring.errors import Gone, Invalid, TooMany, Unauthorized
 from mooring.settings import Settings
 from mooring.store.engine import Database, now_ms
 from mooring.store.schema import rotations
+from mooring.store.tally import Tally
 
 __all__ = ["Recovered", "Recovery"]
 
 DAY_MS = 86_400_000
-SCOPE = "recover"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,24 @@ class Recovered:
 
 
 @dataclass(frozen=True, slots=True)
+class _Proof:
+    """What a secret is to its device.
+
+    Attributes:
+        device, secret: which and which.
+        held: the credential in force.
+        known: the verifier in hand that the secret fits; ``None`` for one that was given up.
+        moving: whether a rotation is under way.
+    """
+
+    device: Device
+    secret: str = field(repr=False)
+    held: store.Credential | None
+    known: str | None = field(repr=False)
+    moving: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Recovery:
     """Recovery of one installation's devices."""
 
@@ -46,6 +65,8 @@ class Recovery:
     devices: Devices
     instance: Instance
     settings: Settings
+    throttle: Throttle
+    tally: Tally
 
     def recover(
         self, reference: str, logins: Sequence[tuple[str, str]], *, origin: str = "local"
@@ -65,29 +86,52 @@ class Recovery:
             Gone: the device is disabled or was removed.
             TooMany: too many wrong secrets.
         """
-        self._may_try(origin)
         at = now_ms()
-        with self.database.write() as connection:
-            removed = False
-            for username, secret in logins:
-                device = devices.by_username(connection, username)
-                if device is not None and reference in _names(device):
-                    found = self._recover(connection, device, secret, origin, at)
-                    if found is not None:
-                        return found
-                removed = removed or any(
-                    one.removed and _fits(secret, one.verifier)
-                    for one in store.former(connection, username, at)
-                )
-            if removed:
-                raise Gone("This device was removed.", code="device_removed")
-        with self.database.write() as connection:
-            throttle.count(connection, SCOPE, origin, at)
-            throttle.count_event(connection, "recoveries_refused")
+        account = logins[0][0] if logins else ""
+        with self.throttle.attempt(origin, account, refuse=self._too_many) as attempt:
+            try:
+                # A wrong secret must not cost a write transaction, which others wait for.
+                with self.database.read() as connection:
+                    self._proved(connection, reference, logins, at)
+                with self.database.write() as connection:
+                    proof = self._proved(connection, reference, logins, at)
+                    found = self._recover(connection, proof, origin, at)
+            except Unauthorized:
+                attempt.failed()
+                self.tally.count("recoveries_refused")
+                raise
+            attempt.succeeded()
+            return found
+
+    def _proved(
+        self, connection: Connection, reference: str, logins: Sequence[tuple[str, str]], at: int
+    ) -> _Proof:
+        removed = False
+        for username, secret in logins:
+            device = devices.by_username(connection, username)
+            if device is not None and reference in _names(device):
+                proof = _proof(connection, device, secret, at)
+                if proof is not None:
+                    return proof
+            removed = removed or any(
+                one.removed and _fits(secret, one.verifier)
+                for one in store.former(connection, username, at)
+            )
+        if removed:
+            raise Gone("This device was removed.", code="device_removed")
         raise Unauthorized(
             "Username or password is wrong.",
             hint="Claim the device again with a new code.",
             code="recovery_refused",
+        )
+
+    def _too_many(self, seconds: int) -> TooMany:
+        self.tally.count("recoveries_throttled")
+        return TooMany(
+            "Too many wrong passwords.",
+            hint=f"Try again in {seconds} s.",
+            code="recovery_throttled",
+            retry_after=seconds,
         )
 
     def issue(self, actor: Actor, reference: str, *, reason: str = "") -> Recovered:
@@ -119,31 +163,15 @@ class Recovery:
             )
         return Recovered(Credentials(device, password, self.devices.topics(device)), [change])
 
-    def _recover(
-        self, connection: Connection, device: Device, secret: str, origin: str, at: int
-    ) -> Recovered | None:
-        held = store.credential(connection, device.id)
-        moving = connection.execute(
-            sa.select(rotations.c.old_verifier, rotations.c.new_verifier).where(
-                rotations.c.device_id == device.id, rotations.c.finished_at.is_(None)
-            )
-        ).first()
-        in_hand = [held.verifier if held else None, *(moving or ())]
-        given_up = [
-            one.verifier
-            for one in store.former(connection, device.username, at)
-            if not one.removed and one.device_id == device.id
-        ]
-        known = next((v for v in in_hand if v and _fits(secret, v)), None)
-        if known is None and not any(_fits(secret, verifier) for verifier in given_up):
-            return None
+    def _recover(self, connection: Connection, proof: _Proof, origin: str, at: int) -> Recovered:
+        device, secret, held, known = proof.device, proof.secret, proof.held, proof.known
         if not device.enabled:
             raise Gone("This device is disabled.", code="device_revoked")
         until = at + self.settings.recover_days * DAY_MS
         if known is not None:
             password, sealed = secret, self.instance.seal(secret)
             how = "with its password"
-            if moving is not None:
+            if proof.moving:
                 ending.supersede(connection, device, "the device asked for credentials", until)
             if held is None or known != held.verifier:
                 store.set_password(connection, device.id, known)
@@ -171,22 +199,25 @@ class Recovery:
         topics = self.devices.topics(device)
         return Recovered(Credentials(device, password, topics), [change])
 
-    def _may_try(self, origin: str) -> None:
-        limits = throttle.Limits(
-            self.settings.claim_attempts_per_minute, self.settings.claim_attempts_all_per_minute
+
+def _proof(connection: Connection, device: Device, secret: str, at: int) -> _Proof | None:
+    """What the secret is to the device; ``None``: nothing."""
+    held = store.credential(connection, device.id)
+    moving = connection.execute(
+        sa.select(rotations.c.old_verifier, rotations.c.new_verifier).where(
+            rotations.c.device_id == device.id, rotations.c.finished_at.is_(None)
         )
-        with self.database.read() as connection:
-            wait = throttle.wait_ms(connection, SCOPE, origin, limits, now_ms())
-        if wait:
-            seconds = -(-wait // 1000)
-            with self.database.write() as connection:
-                throttle.count_event(connection, "recoveries_throttled")
-            raise TooMany(
-                "Too many wrong passwords.",
-                hint=f"Try again in {seconds} s.",
-                code="recovery_throttled",
-                retry_after=seconds,
-            )
+    ).first()
+    in_hand = [held.verifier if held else None, *(moving or ())]
+    known = next((v for v in in_hand if v and _fits(secret, v)), None)
+    given_up = [
+        one.verifier
+        for one in store.former(connection, device.username, at)
+        if not one.removed and one.device_id == device.id
+    ]
+    if known is None and not any(_fits(secret, verifier) for verifier in given_up):
+        return None
+    return _Proof(device, secret, held, known, moving is not None)
 
 
 def _names(device: Device) -> set[str]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mooring.access import verifiers
+from mooring.access.throttle import Throttle
 from mooring.devices import store
 from mooring.devices.model import Device
-from mooring.errors import Unauthorized
+from mooring.errors import TooMany, Unauthorized
 from mooring.store.engine import Database
+from mooring.store.tally import Tally
 
 __all__ = ["device_login"]
 
@@ -16,16 +18,50 @@ __all__ = ["device_login"]
 _NOBODY = verifiers.make(verifiers.new_password())
 
 
-def device_login(database: Database, logins: Sequence[tuple[str, str]]) -> Device:
+def device_login(
+    database: Database,
+    logins: Sequence[tuple[str, str]],
+    *,
+    throttle: Throttle,
+    tally: Tally,
+    origin: str = "local",
+) -> Device:
     """The device behind these credentials.
 
     Args:
         logins: usernames with passwords, of which one has to be right: a header may be read
             in several ways (``mooring.http.basic``).
+        origin: the address the request came from.
 
     Raises:
         Unauthorized: unknown, disabled, or another password; it does not say which.
+        TooMany: too many wrong passwords.
     """
+
+    def too_many(seconds: int) -> TooMany:
+        tally.count("device_logins_throttled")
+        return TooMany(
+            "Too many wrong passwords.",
+            hint=f"Try again in {seconds} s.",
+            code="device_login_throttled",
+            retry_after=seconds,
+        )
+
+    with throttle.attempt(origin, logins[0][0] if logins else "", refuse=too_many) as attempt:
+        device = _device(database, logins)
+        if device is None:
+            attempt.failed()
+            tally.count("device_logins_refused")
+            raise Unauthorized(
+                "The broker would not accept this username and password.",
+                hint="Send the device's own credentials, as in its claim's answer.",
+                code="device_login_refused",
+            )
+        attempt.succeeded()
+        return device
+
+
+def _device(database: Database, logins: Sequence[tuple[str, str]]) -> Device | None:
     with database.read() as connection:
         known = store.verifiers(connection, [username for username, _ in logins])
         for username, password in logins:
@@ -36,8 +72,4 @@ def device_login(database: Database, logins: Sequence[tuple[str, str]]) -> Devic
                 return device
     if not known:
         verifiers.check("", _NOBODY)
-    raise Unauthorized(
-        "The broker would not accept this username and password.",
-        hint="Send the device's own credentials, as in its claim's answer.",
-        code="device_login_refused",
-    )
+    return None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
@@ -16,19 +18,24 @@ from mooring.app import App
 from mooring.claims import api as claims_api
 from mooring.credentials import api as credentials_api
 from mooring.devices import api as devices_api
+from mooring.errors import DatabaseUnavailable
 from mooring.http import errors, health, metrics, mqtt, openapi, system
 from mooring.http.certificate_metrics import CertificateFigures
 from mooring.http.current import Current
 from mooring.http.guard import Guard
+from mooring.http.proxies import Proxies
 from mooring.http.publisher import Publisher
 from mooring.ingest import api as ingest_api
 from mooring.people import api as people_api
 from mooring.pki import api as pki_api
 from mooring.rotation import api as rotation_api
+from mooring.store.tally import FLUSH_SECONDS
 from mooring.telemetry import api as telemetry_api
 from mooring.uplink import api as uplink_api
 
 __all__ = ["create_app"]
+
+log = logging.getLogger(__name__)
 
 ROUTERS = (
     people_api.router,
@@ -62,9 +69,14 @@ def create_app(platform: App) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await publisher.start()
+        flushing = asyncio.create_task(_flush_often(platform), name="tally")
         try:
             yield
         finally:
+            flushing.cancel()
+            with suppress(asyncio.CancelledError):
+                await flushing
+            await asyncio.to_thread(_flush, platform)
             await publisher.close()
 
     api = FastAPI(
@@ -90,5 +102,18 @@ def create_app(platform: App) -> FastAPI:
     def document() -> JSONResponse:
         return JSONResponse(api.openapi())
 
-    api.add_middleware(Guard, answered=answered)
+    api.add_middleware(Guard, answered=answered, proxies=Proxies(platform.settings.trusted_proxies))
     return api
+
+
+async def _flush_often(platform: App) -> None:
+    while True:
+        await asyncio.sleep(FLUSH_SECONDS)
+        await asyncio.to_thread(_flush, platform)
+
+
+def _flush(platform: App) -> None:
+    try:
+        platform.tally.flush(platform.database)
+    except DatabaseUnavailable as exc:
+        log.warning("counters are written later: %s", exc)

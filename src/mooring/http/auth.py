@@ -12,8 +12,18 @@ from mooring.access.actor import Actor
 from mooring.app import App
 from mooring.errors import Unauthorized
 from mooring.http.current import Current
+from mooring.http.proxies import FORWARDED_HEADERS
 
-__all__ = ["Platform", "Who", "address_of", "bearer", "from_this_machine", "key_header", "who"]
+__all__ = [
+    "Platform",
+    "Who",
+    "address_of",
+    "bearer",
+    "from_this_machine",
+    "key_header",
+    "secret_of",
+    "who",
+]
 
 bearer = HTTPBearer(
     auto_error=False,
@@ -23,7 +33,6 @@ bearer = HTTPBearer(
 key_header = APIKeyHeader(
     name="X-API-Key", auto_error=False, scheme_name="key", description="An API key (`mk_…`)."
 )
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 
 
 def _platform(request: Request) -> App:
@@ -36,7 +45,7 @@ Platform = Annotated[App, Depends(_platform)]
 
 
 def address_of(request: Request) -> str:
-    """Where the request came from."""
+    """Where the request came from; behind a trusted proxy, what that says (see ``Proxies``)."""
     return request.client.host if request.client else "unknown"
 
 
@@ -46,7 +55,15 @@ def from_this_machine(request: Request) -> bool:
         loopback = ipaddress.ip_address(address_of(request)).is_loopback
     except ValueError:
         return False
-    return loopback and not any(name in request.headers for name in _FORWARDED)
+    return loopback and not any(name in request.headers for name in FORWARDED_HEADERS)
+
+
+def secret_of(request: Request) -> str:
+    """The token or API key of the request, which ``who`` has accepted."""
+    kind, _, value = request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() == "bearer" and value:
+        return value.strip()
+    return request.headers.get("X-API-Key", "")
 
 
 def who(

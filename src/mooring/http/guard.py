@@ -1,6 +1,9 @@
-"""Around every request: size limit, refusal of NUL, security headers, the last catch.
+"""Around every request: its true address, size limit, refusal of NUL, security headers, the
+last catch. One check serves HTTP and WebSocket.
 
-A plain ASGI wrapper. It reads no body itself; it counts what passes.
+A plain ASGI wrapper. It reads no body itself; it counts what passes. HEAD is answered wherever
+GET is. A WebSocket is opened only for a page of the same origin, or for a program, which sends
+no Origin.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from prometheus_client import Counter
 
 from mooring.errors import Invalid, MooringError
 from mooring.http.errors import BODY_MAX_BYTES, answer_for, unexpected
+from mooring.http.proxies import Proxies
 
 __all__ = ["HEADERS", "Guard"]
 
@@ -42,17 +46,38 @@ class Guard:
 
     Args:
         answered: counts answers by method and status, where it is given.
+        proxies: whose word about a request's address is believed.
     """
 
-    def __init__(self, app: ASGIApp, answered: Counter | None = None) -> None:
+    def __init__(
+        self, app: ASGIApp, answered: Counter | None = None, proxies: Proxies | None = None
+    ) -> None:
         self.app = app
         self.answered = answered
+        self.proxies = proxies if proxies is not None else Proxies()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
-            return
+        elif scope["type"] == "http":
+            await self._http(self._addressed(scope), receive, send)
+        elif scope["type"] == "websocket":
+            await self._websocket(self._addressed(scope), receive, send)
+        else:
+            raise RuntimeError(f"A scope of the type {scope['type']!r} is not served.")
+
+    def _addressed(self, scope: Scope) -> Scope:
+        client = scope.get("client")
+        if client is None:
+            return {**scope}
+        address = self.proxies.client_of(client[0], scope["headers"])
+        return {**scope, "client": (address, client[1] if address == client[0] else 0)}
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
+        method: str = scope["method"]
+        if method == "HEAD":
+            scope["method"] = "GET"
         started = False
         size = 0
 
@@ -69,7 +94,9 @@ class Guard:
             if message["type"] == "http.response.start":
                 started = True
                 message["headers"] = _with_ours(message.get("headers", []))
-                self._count(scope["method"], message["status"])
+                self._count(method, message["status"])
+            elif method == "HEAD" and message["type"] == "http.response.body":
+                message = {**message, "body": b""}
             await send(message)
 
         try:
@@ -83,11 +110,30 @@ class Guard:
                 raise
             await unexpected(exc, path, secrets.token_hex(4))(scope, receive, dressed)
 
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def counted() -> Message:
+            message = await receive()
+            data = message.get("bytes") or (message.get("text") or "").encode()
+            if len(data) > BODY_MAX_BYTES:
+                await send({"type": "websocket.close", "code": TOO_BIG})
+                return {"type": "websocket.disconnect", "code": TOO_BIG}
+            return message
+
+        if _refusal(scope) is not None or not _same_origin(scope["headers"]):
+            # Before it is accepted, a close is answered with 403 by the server.
+            self._count("GET", HTTPStatus.FORBIDDEN)
+            await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+            return
+        await self.app(scope, counted, send)
+
     def _count(self, method: str, status: int) -> None:
         if self.answered is not None:
             known = method if method in _METHODS else "other"
             self.answered.labels(known, str(status)).inc()
 
+
+# RFC 6455, 7.4.1
+POLICY_VIOLATION, TOO_BIG = 1008, 1009
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -97,6 +143,17 @@ def _with_ours(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, byte
     names = {name.lower() for name, _ in given}
     ours = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
     return given + [one for one in ours if one[0] not in names]
+
+
+def _same_origin(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether the request is a program's, which sends no Origin, or a page's of our own: any
+    page may open a WebSocket to anywhere, and a browser says only here where it comes from."""
+    given = dict(headers)
+    origin = given.get(b"origin")
+    if origin is None:
+        return True
+    scheme, _, authority = origin.partition(b"://")
+    return scheme in (b"http", b"https") and bool(authority) and authority == given.get(b"host")
 
 
 def _refusal(scope: Scope) -> MooringError | None:

@@ -47,6 +47,7 @@ def run(app: App) -> None:
             log_config=None,  # what is logged, and where, is the command's choice
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # uvicorn would believe loopback; ``Proxies`` has the rule
             ws="none",
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=GRACE_SECONDS,

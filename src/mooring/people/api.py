@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints
 
 from mooring.access.actor import Actor, Role
 from mooring.errors import Forbidden
-from mooring.http.auth import Platform, Who, address_of
+from mooring.http.auth import Platform, Who, address_of, secret_of
 from mooring.http.fields import Document, Name, Reason, Time, Word
 from mooring.http.paging import PageOf, PagingDep
 from mooring.people.model import ApiKey, NewKey, NewUser, User
@@ -28,6 +28,12 @@ DAY_MS = 86_400_000
 class LoginIn(Document):
     name: Name
     password: Password
+
+
+class LogoutIn(Document):
+    everywhere: bool = Field(
+        default=False, description="End every login of the same person, not this one alone."
+    )
 
 
 class ActorOut(Document):
@@ -135,6 +141,16 @@ def login(platform: Platform, request: Request, given: LoginIn) -> dict[str, Any
     }
 
 
+@router.post("/logout", status_code=204)
+def logout(
+    platform: Platform, who: Who, request: Request, asked: LogoutIn | None = None
+) -> Response:
+    """Ends the login whose token is sent, or every login of its owner."""
+    everywhere = asked.everywhere if asked is not None else False
+    platform.people.logout(who, secret_of(request), everywhere=everywhere)
+    return Response(status_code=204)
+
+
 @router.get("/me", response_model=ActorOut)
 def me(who: Who) -> dict[str, Any]:
     """Who the token or key belongs to, and what it may do."""
@@ -199,6 +215,13 @@ def set_password(platform: Platform, who: Who, name: Name, given: PasswordIn) ->
     return {
         "password": platform.people.set_password(who, name, given.password, reason=given.reason)
     }
+
+
+@router.delete("/users/{name}/sessions", status_code=204)
+def end_sessions(platform: Platform, who: Who, name: Name, reason: Reason = "") -> Response:
+    """Ends every login of somebody; they may log in again."""
+    platform.people.end_sessions(who, name, reason=reason)
+    return Response(status_code=204)
 
 
 # ------------------------------------------------------------------ keys

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
@@ -16,14 +16,15 @@ from sqlalchemy.exc import IntegrityError
 from mooring.access import store as access
 from mooring.access.actor import SYSTEM, Actor, Role
 from mooring.access.instance import Instance
+from mooring.access.throttle import Throttles
 from mooring.devices.store import ensure_tenant
 from mooring.dialects import check_word
-from mooring.errors import Conflict, Invalid, NotFound, TooMany, Unauthorized
+from mooring.errors import Conflict, Forbidden, Invalid, NotFound, TooMany, Unauthorized
 from mooring.people import passwords, store, tokens
 from mooring.people.model import ApiKey, IssuedKey, NewKey, NewUser, Session, User
-from mooring.people.throttle import Throttle
 from mooring.settings import Settings
 from mooring.store.engine import Database, now_ms
+from mooring.store.tally import Tally
 
 __all__ = ["FIRST_ADMIN", "People"]
 
@@ -40,16 +41,16 @@ class People:
     Attributes:
         database: where they are.
         instance: its session key signs login tokens.
-        settings: how long a login is good, and how often one may fail.
+        settings: how long a login is valid.
+        throttles: how often a login may fail.
+        tally: counts the refusals.
     """
 
     database: Database
     instance: Instance
     settings: Settings
-    throttle: Throttle = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "throttle", Throttle(self.settings.login_attempts_per_minute))
+    throttles: Throttles
+    tally: Tally
 
     # ------------------------------------------------------------------ who is asking
 
@@ -61,42 +62,90 @@ class People:
                 does not tell which, and takes as long either way.
             TooMany: too many logins have failed in the last minute.
         """
+        found = self._verified(name, password, address)
         at = now_ms()
-        wait = self.throttle.begin(address, at)
-        if wait:
-            seconds = -(-wait // 1000)
-            raise TooMany(
-                "Too many logins have failed.",
-                hint=f"Try again in {seconds} s.",
-                code="login_throttled",
-                retry_after=seconds,
-            )
-        with self.database.read() as connection:
-            found = store.login_by_name(connection, name)
-        # A password that could not have been set is not worth 64 MiB; the work is still done.
-        right = passwords.matches(
-            password[: passwords.MAX_CHARACTERS + 1], found.password_hash if found else None
-        )
-        if found is None or not right or found.user.disabled:
-            # A name that is not known may be a password typed into the wrong field.
-            self._note(
-                Actor("nobody", Role.VIEWER, origin=address),
-                "login.failed",
-                found.user.name if found else "unknown name",
-                found.user.tenant if found else None,
-            )
-            raise Unauthorized(
-                "Name or password is wrong.",
-                hint="An administrator can set a new one: `mooring user password NAME`.",
-                code="login_failed",
-            )
-        self.throttle.succeeded(address, at)
         actor = _actor(found.user, address)
-        self._note(actor, "login", found.user.name, found.user.tenant)
         expires = at + int(self.settings.session_hours * HOUR_MS)
-        claims = tokens.Claims(found.id, self._mark(found))
+        claims = tokens.Claims(found.id, self._mark(found), tokens.new_session())
+        with self.database.write() as connection:
+            now = store.login_by_name(connection, name)
+            if now is None or now.user.disabled or self._mark(now) != claims.mark:
+                raise _refused()  # changed since the password was checked
+            store.insert_session(
+                connection, found.id, claims.session, expires_at=expires, origin=address
+            )
+            access.record(connection, actor, "login", found.user.name, tenant=found.user.tenant)
         token = tokens.issue(self.instance.session_key, claims, at_ms=at, expires_ms=expires)
         return Session(actor, token, expires)
+
+    def logout(self, actor: Actor, token: str, *, everywhere: bool = False) -> None:
+        """Ends the session of a token, or every session of its owner.
+
+        Raises:
+            Forbidden: it is an API key, which has no session.
+        """
+        if token.startswith(tokens.KEY_START):
+            raise Forbidden(
+                "An API key has no login to end.",
+                hint="Revoke the key: DELETE /api/v1/api-keys/{prefix}.",
+                code="not_a_person",
+            )
+        claims = tokens.read(self.instance.session_key, token, at_ms=now_ms())
+        with self.database.write() as connection:
+            if everywhere:
+                store.end_sessions(connection, actor.name)
+            else:
+                store.end_session(connection, claims.session)
+            access.record(
+                connection,
+                actor,
+                "logout",
+                actor.name,
+                tenant=actor.tenant,
+                reason="everywhere" if everywhere else "",
+            )
+
+    def end_sessions(self, actor: Actor, name: str, *, reason: str = "") -> None:
+        """Ends every login of somebody; they may log in again.
+
+        Raises:
+            NotFound: nobody by that name whom the actor may see.
+        """
+        user = self.user(actor, name)
+        with self.database.write() as connection:
+            store.end_sessions(connection, name)
+            access.record(connection, actor, "user.logout", name, tenant=user.tenant, reason=reason)
+
+    def _verified(self, name: str, password: str, address: str) -> store.Login:
+        """The login of somebody who knows their password; see ``login``."""
+        with self.throttles.people.attempt(address, name, refuse=self._too_many) as attempt:
+            with self.database.read() as connection:
+                found = store.login_by_name(connection, name)
+            # A password that could not have been set is not worth 64 MiB; the work is still done.
+            right = passwords.matches(
+                password[: passwords.MAX_CHARACTERS + 1], found.password_hash if found else None
+            )
+            if found is None or not right or found.user.disabled:
+                attempt.failed()
+                # A name that is not known may be a password typed into the wrong field.
+                self._note(
+                    Actor("nobody", Role.VIEWER, origin=address),
+                    "login.failed",
+                    found.user.name if found else "unknown name",
+                    found.user.tenant if found else None,
+                )
+                raise _refused()
+            attempt.succeeded()
+            return found
+
+    def _too_many(self, seconds: int) -> TooMany:
+        self.tally.count("logins_throttled")
+        return TooMany(
+            "Too many logins have failed.",
+            hint=f"Try again in {seconds} s.",
+            code="login_throttled",
+            retry_after=seconds,
+        )
 
     def authenticate(self, secret: str, *, origin: str = "local") -> Actor:
         """Who is behind a login token or an API key.
@@ -108,7 +157,7 @@ class People:
             return self._by_key(secret, origin)
         claims = tokens.read(self.instance.session_key, secret, at_ms=now_ms())
         with self.database.read() as connection:
-            found = store.login_by_id(connection, claims.user_id)
+            found = store.login_of_session(connection, claims.user_id, claims.session)
         if (
             found is None
             or found.user.disabled
@@ -219,6 +268,7 @@ class People:
             if disabled:
                 self._keep_an_admin(connection, user)
             store.set_disabled(connection, name, disabled=disabled)
+            store.end_sessions(connection, name)  # enabling must not revive old logins
             access.record(
                 connection,
                 actor,
@@ -257,16 +307,15 @@ class People:
             Unauthorized: the current password is wrong.
             TooMany: it has been wrong too often.
         """
-        session = self.login(actor.name, current, address=actor.origin)
-        with self.database.read() as connection:
-            user = _found(store.user_by_name(connection, session.actor, actor.name), actor.name)
-        self._store_password(session.actor, user, new, "their own")
+        found = self._verified(actor.name, current, actor.origin)
+        self._store_password(_actor(found.user, actor.origin), found.user, new, "their own")
 
     def _store_password(self, actor: Actor, user: User, password: str, reason: str) -> None:
         passwords.check_new(password)
         hashed = passwords.hash_new(password)
         with self.database.write() as connection:
             store.set_password_hash(connection, user.name, hashed)
+            store.end_sessions(connection, user.name)
             access.record(
                 connection, actor, "user.password", user.name, tenant=user.tenant, reason=reason
             )
@@ -390,6 +439,14 @@ class People:
                 hint="Add another administrator first.",
                 code="last_admin",
             )
+
+
+def _refused() -> Unauthorized:
+    return Unauthorized(
+        "Name or password is wrong.",
+        hint="An administrator can set a new one: `mooring user password NAME`.",
+        code="login_failed",
+    )
 
 
 def _actor(user: User, origin: str) -> Actor:

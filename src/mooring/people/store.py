@@ -13,19 +13,23 @@ from mooring.access.actor import Actor, Role, walled
 from mooring.people.model import ApiKey, User
 from mooring.store.engine import now_ms
 from mooring.store.room import require_room
-from mooring.store.schema import api_keys, tenants, users
+from mooring.store.schema import api_keys, sessions, tenants, users
 
 __all__ = [
+    "SESSIONS_MAX",
     "Login",
     "admins_left",
     "any_user",
     "delete_user",
+    "end_session",
+    "end_sessions",
     "insert_key",
+    "insert_session",
     "insert_user",
     "key_by_prefix",
     "key_page",
-    "login_by_id",
     "login_by_name",
+    "login_of_session",
     "require_key_room",
     "require_user_room",
     "revoke",
@@ -36,6 +40,8 @@ __all__ = [
     "user_by_name",
     "user_page",
 ]
+
+SESSIONS_MAX = 100  # of one person; the oldest are ended
 
 _USER = (users.c.name, users.c.role, users.c.tenant, users.c.disabled, users.c.created_at)
 _KEY = (
@@ -129,8 +135,50 @@ def login_by_name(connection: Connection, name: str) -> Login | None:
     return _login(connection, users.c.name == name)
 
 
-def login_by_id(connection: Connection, number: int) -> Login | None:
-    return _login(connection, users.c.id == number)
+def login_of_session(connection: Connection, number: int, session: str) -> Login | None:
+    """The user of a session, while it exists."""
+    ours = sa.select(sessions.c.user_id).where(sessions.c.token_id == session)
+    return _login(connection, sa.and_(users.c.id == number, users.c.id.in_(ours)))
+
+
+def insert_session(
+    connection: Connection, user_id: int, session: str, *, expires_at: int, origin: str
+) -> None:
+    """Adds a session, and deletes those that have expired or are too many."""
+    at = now_ms()
+    newest = (
+        sa.select(sessions.c.id)
+        .where(sessions.c.user_id == user_id)
+        .order_by(sessions.c.id.desc())
+        .limit(SESSIONS_MAX - 1)
+    )
+    connection.execute(
+        sa.delete(sessions).where(
+            sa.or_(
+                sessions.c.expires_at <= at,
+                sa.and_(sessions.c.user_id == user_id, sessions.c.id.not_in(newest)),
+            )
+        )
+    )
+    connection.execute(
+        sa.insert(sessions).values(
+            token_id=session,
+            user_id=user_id,
+            created_at=at,
+            expires_at=expires_at,
+            origin=origin[:64],
+        )
+    )
+
+
+def end_session(connection: Connection, session: str) -> None:
+    connection.execute(sa.delete(sessions).where(sessions.c.token_id == session))
+
+
+def end_sessions(connection: Connection, name: str) -> None:
+    """All of one user's."""
+    who = sa.select(users.c.id).where(users.c.name == name)
+    connection.execute(sa.delete(sessions).where(sessions.c.user_id.in_(who)))
 
 
 def set_disabled(connection: Connection, name: str, *, disabled: bool) -> None:

@@ -1,8 +1,9 @@
 """Bearer tokens of people (JWT, HS256) and the secrets of API keys. Pure.
 
-A token names the user and carries a mark of the password hash it was issued under. Role,
-tenant and whether the user may still log in are read from the database at every request, so
-a token says nothing that could be out of date; a new password makes every older token void.
+A token names the user and the session, and carries a mark of the password hash it was issued
+under. Role, tenant, and whether user and session still exist are read from the database at
+every request, so a token says nothing that could be out of date. A new password makes every
+older token invalid.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 
 from mooring.errors import Unauthorized
 
-__all__ = ["Claims", "digest", "issue", "mark_of", "new_key", "read", "split_key"]
+__all__ = ["Claims", "digest", "issue", "mark_of", "new_key", "new_session", "read", "split_key"]
 
 ISSUER = "mooring"
 KEY_START = "mk_"
@@ -24,10 +25,11 @@ _KEY = re.compile(r"mk_([0-9a-f]{8})_([A-Za-z0-9_-]{43})")
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a token says: the user's number and the mark of their password."""
+    """What a token says: the user's number, the mark of their password, and the session."""
 
     user_id: int
     mark: str
+    session: str
 
 
 def mark_of(session_key: str, password_hash: str) -> str:
@@ -44,6 +46,7 @@ def issue(session_key: str, claims: Claims, *, at_ms: int, expires_ms: int) -> s
             "iss": ISSUER,
             "sub": str(claims.user_id),
             "mark": claims.mark,
+            "jti": claims.session,
             "iat": at_ms // 1000,
             "exp": expires_ms // 1000,
         },
@@ -69,7 +72,9 @@ def read(session_key: str, token: str, *, at_ms: int) -> Claims:
             # The time is compared below, with the clock that is given.
             options={"require": ["exp", "sub", "iss"], "verify_exp": False, "verify_iat": False},
         )
-        claims = Claims(int(content["sub"]), str(content.get("mark", "")))
+        claims = Claims(
+            int(content["sub"]), str(content.get("mark", "")), str(content.get("jti", ""))
+        )
         expires_ms = int(content["exp"]) * 1000
     except (jwt.InvalidTokenError, ValueError, TypeError) as exc:
         raise Unauthorized(
@@ -78,6 +83,11 @@ def read(session_key: str, token: str, *, at_ms: int) -> Claims:
     if at_ms >= expires_ms:
         raise Unauthorized("The login has expired.", hint="Log in again.", code="token_expired")
     return claims
+
+
+def new_session() -> str:
+    """The name of a new session: 128 random bits."""
+    return secrets.token_hex(16)
 
 
 def new_key() -> tuple[str, str]:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request
 
 from mooring.devices.login import device_login
 from mooring.errors import Forbidden
-from mooring.http.auth import Platform
+from mooring.http.auth import Platform, address_of
 from mooring.http.basic import device_logins, scheme
 from mooring.http.fields import DeviceReference, Document, Word
 from mooring.http.publisher import Publisher
@@ -54,7 +54,13 @@ def telemetry(
     ] = None,
 ) -> dict[str, Any]:
     """A device's readings, one or many: `{"messages": [ … ]}`. Answered when they are stored."""
-    known = device_login(platform.database, logins)
+    known = device_login(
+        platform.database,
+        logins,
+        throttle=platform.throttles.devices,
+        tally=platform.tally,
+        origin=address_of(request),
+    )
     if device not in {known.name, known.reference, known.username}:
         raise Forbidden(
             f"These are the credentials of {known.name}, not of {device}.",

@@ -19,10 +19,11 @@ from mooring.errors import (
     TooMany,
     Unauthorized,
 )
+from mooring.people import store
 from mooring.people.model import NewKey, NewUser
 from mooring.people.service import People
 from mooring.store.engine import now_ms
-from mooring.store.schema import api_keys, audit, users
+from mooring.store.schema import api_keys, audit, sessions, users
 
 PASSWORD = "a long enough one"
 TENANT_ADMIN = Actor("a-root", Role.ADMIN, "a")
@@ -106,6 +107,70 @@ def test_logins_are_throttled_by_address_even_with_the_right_password(
         people.login("ada", PASSWORD, address="10.0.0.1")
     assert 0 < caught.value.context["retry_after"] <= 60
     assert people.login("ada", PASSWORD, address="10.0.0.2").token
+
+
+def test_a_successful_login_of_ones_own_buys_no_guesses(platform: App, people: People) -> None:
+    add(people, "eve")
+    add(people, "root", Role.ADMIN)
+    guessed = 0
+    for _ in range(3 * platform.settings.login_attempts_per_minute):
+        people.login("eve", PASSWORD, address="10.0.0.1")
+        guessed += code_of(lambda: people.login("root", "wrong", address="10.0.0.1")) == (
+            "login_failed"
+        )
+    assert guessed == platform.settings.login_attempts_per_minute
+
+
+def test_a_logout_ends_one_login_or_all(people: People) -> None:
+    add(people)
+    first, second, third = (people.login("ada", PASSWORD) for _ in range(3))
+    people.logout(first.actor, first.token)
+    assert code_of(lambda: people.authenticate(first.token)) == "token_void"
+    assert people.authenticate(second.token) == second.actor
+    people.logout(second.actor, second.token, everywhere=True)
+    for session in (second, third):
+        assert code_of(lambda s=session: people.authenticate(s.token)) == "token_void"
+    assert people.login("ada", PASSWORD).token
+
+
+def test_disabling_and_enabling_revives_no_login(people: People) -> None:
+    add(people)
+    session = people.login("ada", PASSWORD)
+    people.set_disabled(SYSTEM, "ada", disabled=True)
+    people.set_disabled(SYSTEM, "ada", disabled=False)
+    assert code_of(lambda: people.authenticate(session.token)) == "token_void"
+
+
+def test_an_administrator_ends_the_logins_of_somebody(people: People) -> None:
+    add(people)
+    add(people, "bob")
+    ada, bob = people.login("ada", PASSWORD), people.login("bob", PASSWORD)
+    people.end_sessions(SYSTEM, "ada")
+    assert code_of(lambda: people.authenticate(ada.token)) == "token_void"
+    assert people.authenticate(bob.token).name == "bob"
+
+
+def test_an_api_key_has_no_login_to_end(people: People) -> None:
+    secret = people.add_key(SYSTEM, NewKey("ci")).secret
+    assert code_of(lambda: people.logout(people.authenticate(secret), secret)) == "not_a_person"
+
+
+def test_logins_are_bounded_and_expired_ones_go(
+    people: People, platform: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "SESSIONS_MAX", 3)
+    add(people)
+    add(people, "bob")
+    with platform.database.write() as connection:
+        number = connection.execute(sa.select(users.c.id).where(users.c.name == "bob")).scalar_one()
+        store.insert_session(connection, number, "old", expires_at=1, origin="")
+    made = [people.login("ada", PASSWORD) for _ in range(5)]
+    with platform.database.read() as connection:
+        kept = connection.execute(sa.select(sessions.c.token_id)).scalars().all()
+    assert len(kept) == 3
+    assert "old" not in kept
+    assert people.authenticate(made[-1].token)
+    assert code_of(lambda: people.authenticate(made[0].token)) == "token_void"
 
 
 def test_a_new_password_voids_every_token(people: People) -> None:

@@ -19,12 +19,12 @@ HOUR = 3_600_000
 
 def issue(**changes: int) -> str:
     times = {"at_ms": AT, "expires_ms": AT + HOUR, **changes}
-    return tokens.issue(KEY, Claims(7, "mark"), **times)
+    return tokens.issue(KEY, Claims(7, "mark", "session"), **times)
 
 
 def test_a_token_says_who_until_it_expires() -> None:
     token = issue()
-    assert tokens.read(KEY, token, at_ms=AT + HOUR - 1) == Claims(7, "mark")
+    assert tokens.read(KEY, token, at_ms=AT + HOUR - 1) == Claims(7, "mark", "session")
     with pytest.raises(Unauthorized) as caught:
         tokens.read(KEY, token, at_ms=AT + HOUR)
     assert caught.value.slug == "token_expired"
@@ -43,7 +43,7 @@ def forged() -> list[str]:
         f"{head}.{other_body}.{signature}",
         f"{none}.{other_body}.",
         f"{head}.{body}.{signature[:-4]}AAAA",
-        tokens.issue("j" * 64, Claims(7, "mark"), at_ms=AT, expires_ms=AT + HOUR),
+        tokens.issue("j" * 64, Claims(7, "mark", "session"), at_ms=AT, expires_ms=AT + HOUR),
         jwt.encode({"sub": "7", "iss": "mooring"}, KEY, algorithm="HS256"),  # no end
         jwt.encode({"sub": "7", "iss": "x", "exp": AT}, KEY, algorithm="HS256"),
         jwt.encode({"sub": "x", "iss": "mooring", "exp": AT}, KEY, algorithm="HS256"),

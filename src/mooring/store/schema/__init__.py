@@ -6,6 +6,7 @@ from mooring.store.schema.access import (
     broker_requests,
     broker_users,
     outbox,
+    sessions,
     users,
 )
 from mooring.store.schema.base import declared_for, metadata
@@ -19,7 +20,6 @@ from mooring.store.schema.devices import (
     rotations,
     sightings,
     tenants,
-    throttles,
 )
 from mooring.store.schema.messages import (
     channels,
@@ -89,10 +89,10 @@ __all__ = [
     "rollups",
     "rotations",
     "sequences",
+    "sessions",
     "sightings",
     "strangers",
     "tenants",
-    "throttles",
     "users",
     "versions",
 ]

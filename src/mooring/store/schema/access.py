@@ -24,6 +24,7 @@ __all__ = [
     "broker_requests",
     "broker_users",
     "outbox",
+    "sessions",
     "users",
 ]
 
@@ -81,6 +82,22 @@ users = Table(
     Column("disabled", Boolean, nullable=False, server_default=text("false")),
     Column("created_at", BigInteger, nullable=False),
 )
+
+sessions = Table(
+    "sessions",
+    metadata,
+    # One login of a person. A token names its session and is valid while the row exists: a
+    # logout deletes one row; a new password, disabling and removing delete all of the user's.
+    # Bounded: the oldest of a user's are deleted, and every login deletes what has expired.
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("token_id", String(32), nullable=False, unique=True),
+    Column("user_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("origin", String(64), nullable=False, server_default=""),
+)
+Index("ix_sessions_user_id", sessions.c.user_id)
+Index("ix_sessions_expires_at", sessions.c.expires_at)
 
 api_keys = Table(
     "api_keys",

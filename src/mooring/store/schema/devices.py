@@ -29,7 +29,6 @@ __all__ = [
     "rotations",
     "sightings",
     "tenants",
-    "throttles",
 ]
 
 tenants = Table(
@@ -175,16 +174,6 @@ Index(
 Index("ix_rotations_device_id_created_at", rotations.c.device_id, rotations.c.created_at)
 Index("ix_rotations_created_at", rotations.c.created_at)
 Index("ix_rotations_finished_at", rotations.c.finished_at)
-
-throttles = Table(
-    "throttles",
-    metadata,
-    # Failed attempts of strangers, one row an address and minute; shared by every ``serve``.
-    Column("scope", String(16), primary_key=True),  # claim | recover
-    Column("address", String(64), primary_key=True),
-    Column("minute", BigInteger, primary_key=True, autoincrement=False),
-    Column("failed", Integer, nullable=False),
-)
 
 certificates = Table(
     "certificates",

@@ -1,0 +1,65 @@
+"""Counting without a write for each count: refusals cost memory, and the database one write
+every few seconds however many there were."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection
+
+from mooring.errors import DatabaseUnavailable
+from mooring.store.engine import Database
+from mooring.store.schema import counters
+
+__all__ = ["FLUSH_SECONDS", "Tally", "add_to_counter"]
+
+FLUSH_SECONDS = 5.0
+
+
+class Tally:
+    """Counts of one process that are not in the database yet; safe from any thread.
+
+    Only names that the program itself chooses may be counted, so it stays small.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+
+    def count(self, name: str, number: int = 1) -> None:
+        with self._lock:
+            self._counts[name] += number
+
+    def flush(self, database: Database) -> None:
+        """Adds everything to the database's counters; nothing is written where nothing was
+        counted.
+
+        Raises:
+            DatabaseUnavailable: the counts are kept for the next time.
+        """
+        with self._lock:
+            counts, self._counts = self._counts, Counter()
+        if not counts:
+            return
+        try:
+            with database.write() as connection:
+                for name, number in sorted(counts.items()):
+                    add_to_counter(connection, name, number)
+        except DatabaseUnavailable:
+            with self._lock:
+                self._counts.update(counts)
+            raise
+
+
+def add_to_counter(connection: Connection, name: str, number: int) -> None:
+    """In one statement: two processes may begin the same counter at the same moment."""
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    connection.execute(
+        insert(counters)
+        .values(name=name, value=number)
+        .on_conflict_do_update(
+            index_elements=[counters.c.name], set_={"value": counters.c.value + number}
+        )
+    )
