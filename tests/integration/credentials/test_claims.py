@@ -126,13 +126,6 @@ def test_whatever_is_no_code_gets_the_same_answer(platform: App) -> None:
     assert len(answers) == 1
 
 
-@pytest.fixture
-def within_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Failures are counted by minute: a test must not go on into the next one."""
-    at = now_ms()
-    monkeypatch.setattr("mooring.claims.service.now_ms", lambda: at)
-
-
 def test_guessing_is_throttled_for_each_address(platform: App) -> None:
     made = code(platform)
     for _ in range(3):

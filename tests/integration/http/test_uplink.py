@@ -61,3 +61,17 @@ def test_a_disabled_device_sends_nothing(
 def test_without_a_login(made: Credentials, nobody: httpx.Client) -> None:
     answer = nobody.post("/api/v1/devices/pump/telemetry", json=READING)
     assert (answer.status_code, code(answer)) == (401, "device_login_needed")
+
+
+def test_wrong_passwords_of_a_device_are_throttled_and_other_devices_are_not(
+    made: Credentials, platform: App, nobody: httpx.Client
+) -> None:
+    other, _ = platform.devices.add(SYSTEM, NewDevice("other", dialect="mooring", tenant="acme"))
+    for _ in range(platform.settings.device_login_attempts_per_minute):
+        answer = send(nobody, "pump", made.device.username, "wrong")
+        assert code(answer) == "device_login_refused"
+    answer = send(nobody, "pump", made.device.username, made.password)
+    assert (answer.status_code, code(answer)) == (429, "device_login_throttled")
+    assert 0 < int(answer.headers["Retry-After"]) <= 60
+    answer = send(nobody, "other", other.device.username, other.password)
+    assert answer.status_code != 429
