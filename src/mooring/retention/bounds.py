@@ -69,6 +69,13 @@ BOUNDS = (
         "One more that has not "
         "expired is rejected. Expired certificates are deleted after `records_days`.",
     ),
+    _row(
+        "sessions",
+        By.OWNER,
+        "users session_hours",
+        "At most `mooring.people.store.SESSIONS_MAX` rows for each user; every login deletes "
+        "those that have expired.",
+    ),
     _row("retention", By.OWNER, "tenants", "At most one rule for each tenant and kind."),
     # Belonging to a device
     _row("credentials", By.OWNER, "devices", "One row for each device."),
@@ -149,7 +156,6 @@ BOUNDS = (
     _row(
         "outbox", By.OWNER, "devices broker_users", "At most two pending changes for each username."
     ),
-    _row("throttles", By.SWEEP, "claim_attempts_all_per_minute", "Deleted after two minutes."),
     _row(
         "ingest_ledger",
         By.SWEEP,
