@@ -7,6 +7,7 @@ It does not write, acknowledge or publish anything.
 
 from __future__ import annotations
 
+import logging
 import secrets
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -21,11 +22,14 @@ from mooring.dialects.model import Kind
 from mooring.dialects.payload import BadPayload, Decoded, PayloadLimits, TimeSource
 from mooring.ingest.ledger import Ledger
 from mooring.ingest.routing import Route, RouteTable, Unroutable
-from mooring.ingest.sequences import Range, parse_ranges
+from mooring.ingest.sequences import Range, narrowed, parse_ranges
 from mooring.link.protocol import Broken
 
 __all__ = ["DeadLetter", "MessageRow", "Plan", "Planner", "State", "Stranger", "is_newer"]
 
+log = logging.getLogger(__name__)
+
+LOST_MAX = 4000  # ranges one device gave up, kept apart within a batch
 TIME_SOURCES = {TimeSource.DEVICE: 0, TimeSource.RECEIVED: 1, TimeSource.IMPLAUSIBLE: 2}
 
 _SequenceNumber = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
@@ -83,6 +87,7 @@ class Plan:
     """What one transaction writes. Rows are in the order of arrival."""
 
     messages: list[MessageRow] = field(default_factory=list)
+    routes: list[Route] = field(default_factory=list)  # of each message, for what is refused
     newest: dict[Route, tuple[MessageRow, Decoded]] = field(default_factory=dict)
     states: dict[int, State] = field(default_factory=dict)
     dead: list[DeadLetter] = field(default_factory=list)
@@ -91,6 +96,7 @@ class Plan:
     lost: dict[int, list[Range]] = field(default_factory=dict)  # device → what it gave up
     packets: list[tuple[int, int]] = field(default_factory=list)  # packet id, checksum
     repeated: int = 0  # known from the ledger; nothing to write
+    keep_bytes: int = 65_536  # of a payload, in a dead letter
 
 
 class Planner:
@@ -120,13 +126,18 @@ class Planner:
         self._keep_bytes = keep_bytes
         self._unique = secrets.randbits(62) if first_unique is None else first_unique
 
-    def plan(
+    def plan(  # noqa: PLR0912, PLR0915 - one function on purpose: a call costs as much as a step
         self, packets: list[PublishPacket], received_at: int, broken: list[Broken] | None = None
     ) -> Plan:
         """What to write for these packets, received at this time (epoch milliseconds)."""
-        plan = Plan()
+        plan = Plan(keep_bytes=self._keep_bytes)
         known, find = self.routes.get, self.routes.find
-        messages, newest, acknowledgeable = plan.messages, plan.newest, plan.packets
+        messages, routed, newest, acknowledgeable = (
+            plan.messages,
+            plan.routes,
+            plan.newest,
+            plan.packets,
+        )
         device_time, event, has = TimeSource.DEVICE, Kind.EVENT, self.ledger.has
         for packet in packets:
             payload = packet.payload
@@ -137,34 +148,44 @@ class Planner:
                 if packet.duplicate and has(number, checksum):
                     plan.repeated += 1
                     continue
-            topic = packet.topic
-            route = known(topic) or find(topic)
-            if isinstance(route, Unroutable):
-                self._unroutable(plan, packet, route, received_at)
+            try:
+                topic = packet.topic
+                route = known(topic) or find(topic)
+                if isinstance(route, Unroutable):
+                    self._unroutable(plan, packet, route, received_at)
+                    continue
+                decoded = route.decode(payload, received_at)
+                if isinstance(decoded, BadPayload):
+                    self._bad(plan, packet, route, decoded, received_at)
+                    continue
+                seq = decoded.seq
+                if decoded.time_source is device_time:
+                    source = 0
+                    mark = xxh3_64_intdigest(payload, route.channel_id) >> 1
+                else:
+                    source = TIME_SOURCES[decoded.time_source]
+                    mark = self._mark(payload, route, seq)
+                ts = decoded.time_ms
+                row = (
+                    route.device_id,
+                    route.channel_id,
+                    ts,
+                    received_at,
+                    seq,
+                    source,
+                    mark,
+                    decoded.text,
+                )
+                lost = None
+                if route.kind is event and decoded.body is not None and "lost" in decoded.body:
+                    lost = parse_ranges(decoded.body["lost"])
+            except Exception as fault:  # noqa: BLE001 - see below
+                # A fault of ours. Raised, it would come again with the same packet after every
+                # start, and nobody's messages would be stored any more.
+                self._failed(plan, packet, fault, received_at)
                 continue
-            decoded = route.decode(payload, received_at)
-            if isinstance(decoded, BadPayload):
-                self._bad(plan, packet, route, decoded, received_at)
-                continue
-            seq = decoded.seq
-            if decoded.time_source is device_time:
-                source = 0
-                mark = xxh3_64_intdigest(payload, route.channel_id) >> 1
-            else:
-                source = TIME_SOURCES[decoded.time_source]
-                mark = self._mark(payload, route, seq)
-            ts = decoded.time_ms
-            row = (
-                route.device_id,
-                route.channel_id,
-                ts,
-                received_at,
-                seq,
-                source,
-                mark,
-                decoded.text,
-            )
             messages.append(row)
+            routed.append(route)
             before = newest.get(route)
             if before is None:
                 newest[route] = (row, decoded)
@@ -173,9 +194,8 @@ class Planner:
                 newest[route] = (row, decoded)
             if seq is not None:
                 plan.sequences.setdefault(route.device_id, []).append(seq)
-            if route.kind is event and decoded.body is not None and "lost" in decoded.body:
-                gone = parse_ranges(decoded.body["lost"])
-                plan.lost.setdefault(route.device_id, []).extend(gone)
+            if lost:
+                self._lost(plan, route.device_id, lost)
         for one in broken or ():
             self._unreadable(plan, one, received_at)
         self._states(plan)
@@ -189,21 +209,34 @@ class Planner:
         self._unique = (self._unique + 1) & 0x7FFF_FFFF_FFFF_FFFF
         return self._unique
 
+    def _lost(self, plan: Plan, device_id: int, lost: list[Range]) -> None:
+        gone = plan.lost.setdefault(device_id, [])
+        gone += lost
+        if len(gone) > LOST_MAX:
+            gone[:] = narrowed(gone)
+
     def _states(self, plan: Plan) -> None:
         for route, (row, decoded) in plan.newest.items():
             state = plan.states.get(route.device_id)
             if state is None:
                 state = plan.states[route.device_id] = State(row[3])
-            shape = route.channel.payload
-            there = self._online(route, decoded)
-            if there is not None:
-                state.online = there
-            version = firmware(shape, decoded.body)
-            if version:
-                state.firmware = version
-            about = metadata(shape, decoded.body, self._limits)
-            if about:
-                state.metadata = {**(state.metadata or {}), **about}
+            try:
+                self._said(state, route, decoded)
+            except Exception:
+                log.exception("what a message on %r says of its device is passed over", route.topic)
+
+    def _said(self, state: State, route: Route, decoded: Decoded) -> None:
+        """Adds what this message says of its device."""
+        shape = route.channel.payload
+        there = self._online(route, decoded)
+        if there is not None:
+            state.online = there
+        version = firmware(shape, decoded.body)
+        if version:
+            state.firmware = version
+        about = metadata(shape, decoded.body, self._limits)
+        if about:
+            state.metadata = {**(state.metadata or {}), **about}
 
     def _online(self, route: Route, decoded: Decoded) -> bool | None:
         match route.kind:
@@ -270,6 +303,23 @@ class Planner:
             plan.sequences.setdefault(route.device_id, []).append(seq)
         # It spoke, so it is there, whatever it said.
         plan.states.setdefault(route.device_id, State(received_at))
+
+    def _failed(
+        self, plan: Plan, packet: PublishPacket, fault: Exception, received_at: int
+    ) -> None:
+        log.error("a message on %r cannot be handled", packet.topic, exc_info=fault)
+        plan.dead.append(
+            DeadLetter(
+                received_at,
+                "not_handled",
+                f"Mooring failed on it, which is a fault of Mooring: {type(fault).__name__}."[:500],
+                packet.topic,
+                None,
+                None,
+                len(packet.payload),
+                packet.payload[: self._keep_bytes],
+            )
+        )
 
     def _unreadable(self, plan: Plan, broken: Broken, received_at: int) -> None:
         plan.dead.append(

@@ -34,6 +34,7 @@ class Route:
     kind: Kind
     channel: Channel
     decode: Decoder
+    topic: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,7 @@ class RouteTable:
         for match in matches:
             device = self._registry.find(match.dialect, match.values)
             if device is not None:
-                return self._route(match, device)
+                return self._route(topic, match, device)
         if not matches:
             return Unroutable("undeclared_topic", "No dialect declares this topic.")
         first = matches[0]
@@ -161,7 +162,7 @@ class RouteTable:
             (first.dialect.name, tenant, name),
         )
 
-    def _route(self, match: Match, device: Device) -> Route:
+    def _route(self, topic: str, match: Match, device: Device) -> Route:
         key = (match.dialect.name, match.channel.name)
         decode = self._decoders.get(key)
         if decode is None:
@@ -175,4 +176,5 @@ class RouteTable:
             kind=match.channel.kind,
             channel=match.channel,
             decode=decode,
+            topic=topic,
         )

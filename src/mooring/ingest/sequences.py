@@ -13,11 +13,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 __all__ = [
+    "NUMBER_MAX",
     "RANGES_MAX",
     "Numbers",
     "Range",
     "gaps",
     "merge",
+    "narrowed",
     "pack_ranges",
     "parse_ranges",
     "receipt",
@@ -26,6 +28,7 @@ __all__ = [
 
 Range = tuple[int, int]  # first and last, both included
 
+NUMBER_MAX = 2**63 - 1  # the largest sequence number, and the most that is counted as lost
 RANGES_MAX = 1000  # ranges remembered above ``upto`` for one device
 RECEIPT_RANGES = 50  # ranges in one receipt; the rest follows in later ones
 
@@ -52,18 +55,33 @@ class Numbers:
         return number <= self.upto or any(a <= number <= b for a, b in self.above)
 
 
-def merge(numbers: Numbers, committed: Iterable[int], lost: Sequence[Range] = ()) -> Numbers:
-    """With these numbers committed, and these ranges given up by the device."""
+def merge(numbers: Numbers, committed: Iterable[int], lost: Iterable[Range] = ()) -> Numbers:
+    """With these numbers committed, and these ranges given up by the device.
+
+    What the ranges say twice, or say of numbers that are committed, counts once or not at
+    all. The work grows with the number of ranges, not with what they span.
+    """
     ranges = list(numbers.above)
     ranges += ((n, n) for n in committed if n > numbers.upto)
-    gone = 0
-    for first, last in lost:
-        first = max(first, numbers.upto + 1)  # noqa: PLW2901 - below that nothing is missing
-        if first <= last:
-            gone += _missing_in(numbers, first, last)
-            ranges.append((first, last))
+    upto, above = _union(numbers.upto, ranges)
+    gone = list(lost)
+    count = numbers.lost
+    if gone:
+        held = upto + _size(above)
+        upto, above = _union(upto, [*above, *gone])
+        count = min(NUMBER_MAX, count + upto + _size(above) - held)
+    return replace(numbers, upto=upto, above=tuple(above[:RANGES_MAX]), lost=count)
+
+
+def narrowed(ranges: Iterable[Range]) -> list[Range]:
+    """The same numbers in ranges apart from each other, the lowest ``RANGES_MAX`` of them."""
+    _, apart = _union(-1, list(ranges))
+    return apart[:RANGES_MAX]
+
+
+def _union(upto: int, ranges: list[Range]) -> tuple[int, list[Range]]:
+    """Up to where everything is there, and the ranges above it: sorted, apart from each other."""
     ranges.sort()
-    upto = numbers.upto
     above: list[Range] = []
     for first, last in ranges:
         if first <= upto + 1:
@@ -72,7 +90,11 @@ def merge(numbers: Numbers, committed: Iterable[int], lost: Sequence[Range] = ()
             above[-1] = (above[-1][0], max(above[-1][1], last))
         else:
             above.append((first, last))
-    return replace(numbers, upto=upto, above=tuple(above[:RANGES_MAX]), lost=numbers.lost + gone)
+    return upto, above
+
+
+def _size(ranges: Sequence[Range]) -> int:
+    return sum(last - first + 1 for first, last in ranges)
 
 
 def gaps(numbers: Numbers) -> list[Range]:
@@ -112,13 +134,5 @@ def parse_ranges(said: object) -> list[Range]:
         if isinstance(pair, list)
         and len(pair) == 2
         and all(isinstance(n, int) and not isinstance(n, bool) for n in pair)
-        and 0 < pair[0] <= pair[1]
+        and 0 < pair[0] <= pair[1] <= NUMBER_MAX
     ]
-
-
-def _missing_in(numbers: Numbers, first: int, last: int) -> int:
-    """How many numbers of this range are neither committed nor known as lost."""
-    total = last - first + 1
-    for a, b in numbers.above:
-        total -= max(0, min(last, b) - max(first, a) + 1)
-    return total

@@ -30,10 +30,10 @@ from mooring.errors import BrokerRefusesUs, BrokerUnavailable, DatabaseUnavailab
 from mooring.ingest import channels, gap_store
 from mooring.ingest.ledger import Ledger
 from mooring.ingest.pacing import Pace
-from mooring.ingest.plan import DeadLetter, Plan, Planner
+from mooring.ingest.plan import Plan, Planner
 from mooring.ingest.routing import Registry, RouteTable
 from mooring.ingest.sequences import gaps, receipt
-from mooring.ingest.sink import Committed, NotStorable, Sink
+from mooring.ingest.sink import Committed, Sink
 from mooring.link.protocol import Batch, Link, Subscription
 from mooring.settings import Settings
 from mooring.store.engine import Database, now_ms
@@ -185,12 +185,9 @@ class Ingest:
     async def _commit(self, plan: Plan) -> Committed:
         number = self._ledger.next_batch
         forget = self._ledger.expendable(len(plan.packets))
-        try:
-            committed = await self._persistently(
-                partial(self._sink.commit, plan, self._client_id, number, forget)
-            )
-        except NotStorable as exc:
-            committed = await self._one_by_one(plan, number, forget, exc)
+        committed = await self._persistently(
+            partial(self._sink.commit, plan, self._client_id, number, forget)
+        )
         self._ledger.committed(number, plan.packets)
         return committed
 
@@ -213,39 +210,12 @@ class Ingest:
             return question()
         return await asyncio.get_running_loop().run_in_executor(self._sink_thread, question)
 
-    async def _one_by_one(
-        self, plan: Plan, number: int, forget: int, why: NotStorable
-    ) -> Committed:
-        """A value the database refuses must not stop the others: each message on its own,
-        the one that is refused as a dead letter."""
-        log.error("a batch holds a value that cannot be stored: %s", why)
-        stored = duplicates = 0
-        rows, newest = plan.messages, plan.newest
-        plan.messages, plan.newest = [], {}
-        for row in rows:
-            single = Plan(messages=[row])
-            single.newest = {r: n for r, n in newest.items() if n[0] is row}
-            try:
-                done = await self._persistently(
-                    partial(self._sink.commit, single, self._client_id, number, 0)
-                )
-                stored, duplicates = stored + done.stored, duplicates + done.duplicates
-            except NotStorable as exc:
-                payload = row[7].encode("utf-8", "surrogatepass")
-                plan.dead.append(
-                    DeadLetter(
-                        row[3], "not_storable", str(exc), "", None, row[0], len(payload), payload
-                    )
-                )
-        await self._persistently(partial(self._sink.commit, plan, self._client_id, number, forget))
-        return Committed(stored, duplicates)
-
     def _count(self, plan: Plan, batch: Batch, committed: Committed) -> None:
         figures = self.figures
         figures.messages += len(batch.packets)
         figures.stored += committed.stored
         figures.duplicates += committed.duplicates + plan.repeated
-        figures.dead_letters += len(plan.dead)
+        figures.dead_letters += len(plan.dead) + len(committed.refused)
         figures.batches += 1
         figures.largest_batch = max(figures.largest_batch, len(batch.packets))
         figures.rate = self._pace.rate

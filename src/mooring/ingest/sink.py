@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from mooring.ingest.plan import Plan
+from mooring.ingest.plan import DeadLetter, Plan
 from mooring.ingest.sequences import Numbers
 
-__all__ = ["Committed", "NotStorable", "Sink"]
+__all__ = ["Committed", "Sink"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +20,13 @@ class Committed:
         stored: rows added.
         duplicates: rows that were there already.
         numbers: device → what is committed of it now, for devices that number.
+        refused: values that the database refused; they were written as dead letters.
     """
 
     stored: int
     duplicates: int
     numbers: Mapping[int, Numbers] = field(default_factory=dict)
-
-
-class NotStorable(Exception):
-    """The database refuses a value of this batch, and would again."""
+    refused: Sequence[DeadLetter] = ()
 
 
 class Sink(Protocol):
@@ -54,11 +52,13 @@ class Sink(Protocol):
     def commit(self, plan: Plan, client_id: str, batch: int, forget: int) -> Committed:
         """Writes everything in one transaction, or nothing.
 
+        A value that the database refuses costs that value alone: it becomes a dead letter in
+        the same transaction, and what was refused is in the answer.
+
         Rows that were added get a row in ``rollup_queue``, which is all that roll-ups need.
 
         Raises:
             DatabaseUnavailable: locked, gone or full; nothing was written.
-            NotStorable: a value cannot be stored; nothing was written.
         """
         ...
 

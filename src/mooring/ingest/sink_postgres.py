@@ -15,11 +15,12 @@ that still works on the lost transaction holds the row, and is waited for.
 from __future__ import annotations
 
 import contextlib
+import logging
 import secrets
-import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain
 from typing import Any
 
 import psycopg
@@ -27,16 +28,31 @@ from psycopg import errors
 
 from mooring.errors import DatabaseUnavailable, DatabaseUnusable
 from mooring.ingest import postgres_statements as sql
+from mooring.ingest.isolate import newest_of, refuses, write_isolated
 from mooring.ingest.ledger import pack
-from mooring.ingest.plan import MessageRow, Plan, is_newer, metadata_text
-from mooring.ingest.sequences import Numbers, merge, pack_ranges, unpack_ranges
-from mooring.ingest.sink import Committed, NotStorable
+from mooring.ingest.plan import DeadLetter, MessageRow, Plan, State, Stranger
+from mooring.ingest.postgres_rows import (
+    columns_of,
+    counted_of,
+    first_seen,
+    times_of,
+    write_counters,
+    write_dead,
+    write_latest,
+    write_numbers,
+    write_states,
+    write_strangers,
+)
+from mooring.ingest.sequences import Numbers
+from mooring.ingest.sink import Committed
 from mooring.store import partitions
 from mooring.store.engine import now_ms, parse_url, postgres_arguments
 from mooring.store.faults import Judgement, first_line, judge
 from mooring.store.partitions import Partitions, week_of
 
 __all__ = ["PostgresSink"]
+
+log = logging.getLogger(__name__)
 
 COPY_FROM = 32  # fewer rows go by INSERT: one trip less
 CONNECT_SECONDS = 5
@@ -61,10 +77,6 @@ _SESSION = (
     " CASE WHEN current_setting('synchronous_commit') = 'off'"
     "  THEN set_config('synchronous_commit', 'on', false) END"
 )
-_TENANT_LENGTH, _NAME_LENGTH = 128, 300  # of the columns
-
-# Raised before anything reaches the server: they are no errors of the driver's.
-_NOT_SENT = (UnicodeError, OverflowError, struct.error)
 
 
 @dataclass(slots=True)
@@ -118,17 +130,11 @@ class PostgresSink:
             attempt = self._attempt = _Attempt(plan, secrets.randbits(63), Committed(0, 0))
         with self._working() as connection:
             try:
-                committed = self._write(connection, attempt, client_id, batch, forget)
+                committed = self._write_either_way(connection, attempt, client_id, batch, forget)
             except errors.CheckViolation:
                 # The only check is whether there is a partition: one was dropped meanwhile.
                 self._partitions = Partitions(self._partitions.floor, frozenset())
                 raise
-            except (psycopg.Error, *_NOT_SENT) as exc:
-                if judge(exc).judgement in {Judgement.RETRY, Judgement.FATAL}:
-                    raise
-                connection.rollback()
-                self._attempt = None
-                raise NotStorable(f"{type(exc).__name__}: {first_line(exc)}") from exc
         self._attempt = None
         return committed
 
@@ -153,6 +159,9 @@ class PostgresSink:
             raise (DatabaseUnusable if fatal else DatabaseUnavailable)(
                 f"The database does not take the batch: {first_line(exc)}.", hint=found.remedy
             ) from exc
+        except BaseException:
+            self._recover()
+            raise
 
     def _connect(self) -> psycopg.Connection:
         connection = psycopg.connect(
@@ -200,6 +209,23 @@ class PostgresSink:
 
     # ------------------------------------------------------------------ one batch
 
+    def _write_either_way(
+        self,
+        connection: psycopg.Connection,
+        attempt: _Attempt,
+        client_id: str,
+        batch: int,
+        forget: int,
+    ) -> Committed:
+        try:
+            return self._write(connection, attempt, client_id, batch, forget)
+        except Exception as exc:
+            if not refuses(exc):
+                raise
+            connection.rollback()
+            log.warning("a batch holds a value that cannot be stored: %s", first_line(exc))
+        return self._write_isolated(connection, attempt, client_id, batch, forget)
+
     def _write(
         self,
         connection: psycopg.Connection,
@@ -213,7 +239,7 @@ class PostgresSink:
         spans = self._ids(connection, len(plan.messages))
         cursor = connection.cursor()
         copying = len(plan.messages) >= COPY_FROM and not self._repeats
-        counted = _counted(plan.messages)
+        counted = counted_of(plan.messages)
         inserted = None
         with connection.pipeline():
             cursor.execute("BEGIN")
@@ -221,11 +247,11 @@ class PostgresSink:
             if copying:
                 cursor.execute("SAVEPOINT before")
             elif plan.messages and not counted:  # nothing to wait for: in the same trip
-                inserted = connection.execute(sql.INSERT, _columns(spans, plan.messages))
+                inserted = connection.execute(sql.INSERT, columns_of(spans, plan.messages))
         if claimed.rowcount == 0:
             connection.rollback()
             return attempt.committed
-        rows = _first_seen(cursor, plan.messages, counted) if counted else plan.messages
+        rows = first_seen(cursor, plan.messages, counted) if counted else plan.messages
         if copying and counted:
             cursor.execute("SAVEPOINT before")  # anew: what was just noted must stay
         if inserted is not None:
@@ -233,29 +259,80 @@ class PostgresSink:
             self._repeats = stored < len(rows)
         else:
             stored = self._store(cursor, spans, rows, copying=copying) if rows else 0
-        numbers = _write_numbers(cursor, plan) if plan.sequences or plan.lost else {}
+        counting = plan.sequences.keys() | plan.lost.keys()
+        numbers = write_numbers(cursor, plan, counting) if counting else {}
         attempt.committed = Committed(stored, len(plan.messages) - stored, numbers)
         with connection.pipeline():
             if stored:
-                first, last = _times(rows)
-                for span in spans:
-                    cursor.execute(sql.QUEUE, (span[0], span[-1], first, last))
-            _write_latest(cursor, plan)
-            _write_states(cursor, plan)
+                self._queue(cursor, spans, rows)
+            # Several topics may lead to one channel of a device.
+            write_latest(cursor, newest_of([row for row, _ in plan.newest.values()]))
+            write_states(cursor, sorted(plan.states.items()))
             if plan.dead:
-                self._write_dead(cursor, plan)
-            if plan.packets:
-                cursor.execute(sql.LEDGER, (client_id, batch, pack(plan.packets)))
-                if forget:
-                    cursor.execute(sql.FORGET, (client_id, forget))
-            _count(cursor, plan, attempt.committed)
-            cursor.execute("COMMIT")
+                write_dead(cursor, plan.dead, self._dead_letters_max)
+                write_strangers(cursor, list(plan.strangers.values()), self._strangers_max)
+            self._finish(cursor, attempt, client_id, batch, forget)
         return attempt.committed
+
+    def _write_isolated(
+        self,
+        connection: psycopg.Connection,
+        attempt: _Attempt,
+        client_id: str,
+        batch: int,
+        forget: int,
+    ) -> Committed:
+        """The same where a value is refused."""
+        cursor = connection.cursor()
+        cursor.execute("BEGIN")
+        if cursor.execute(sql.CLAIM, (client_id, attempt.token)).rowcount == 0:
+            connection.rollback()
+            return attempt.committed
+        attempt.committed = write_isolated(attempt.plan, _Steps(self, connection), now_ms())
+        self._finish(cursor, attempt, client_id, batch, forget)
+        return attempt.committed
+
+    def _add(self, connection: psycopg.Connection, rows: Sequence[MessageRow]) -> int:
+        """Adds some messages of a batch within its transaction; how many were new."""
+        self._make_for(connection, rows)
+        spans = self._ids(connection, len(rows))
+        cursor = connection.cursor()
+        counted = counted_of(rows)
+        new = first_seen(cursor, rows, counted) if counted else rows
+        if not new:
+            return 0
+        stored = cursor.execute(sql.INSERT, columns_of(spans, new)).rowcount
+        if stored:
+            self._queue(cursor, spans, new)
+        return stored
+
+    def _queue(
+        self, cursor: psycopg.Cursor[Any], spans: Iterable[range], rows: Sequence[MessageRow]
+    ) -> None:
+        first, last = times_of(rows)
+        for span in spans:
+            cursor.execute(sql.QUEUE, (span[0], span[-1], first, last))
+
+    def _finish(
+        self,
+        cursor: psycopg.Cursor[Any],
+        attempt: _Attempt,
+        client_id: str,
+        batch: int,
+        forget: int,
+    ) -> None:
+        packets = attempt.plan.packets
+        if packets:
+            cursor.execute(sql.LEDGER, (client_id, batch, pack(packets)))
+            if forget:
+                cursor.execute(sql.FORGET, (client_id, forget))
+        write_counters(cursor, attempt.plan, attempt.committed)
+        cursor.execute("COMMIT")
 
     def _make_for(self, connection: psycopg.Connection, rows: Sequence[MessageRow]) -> None:
         if not rows:
             return
-        first, last = _times(rows)
+        first, last = times_of(rows)
         if week_of(first) == week_of(last):
             self._make(connection, (first,))
         else:
@@ -292,171 +369,36 @@ class PostgresSink:
                 cursor.execute("ROLLBACK TO before")
             else:
                 return len(rows)
-        cursor.execute(sql.INSERT, _columns(spans, rows))
+        cursor.execute(sql.INSERT, columns_of(spans, rows))
         self._repeats = cursor.rowcount < len(rows)
         return cursor.rowcount
 
-    def _write_dead(self, cursor: psycopg.Cursor[Any], plan: Plan) -> None:
-        dead = plan.dead
-        cursor.execute(
-            sql.DEAD,
-            (
-                _array(d.received_at for d in dead),
-                [d.reason for d in dead],
-                [_text(d.detail) for d in dead],
-                [_text(d.topic) for d in dead],
-                [None if d.tenant is None else _text(d.tenant, _TENANT_LENGTH) for d in dead],
-                _array(d.device_id for d in dead),
-                _array(d.size for d in dead),
-                [d.payload for d in dead],
-            ),
-        )
-        cursor.execute(sql.TRIM_DEAD, (self._dead_letters_max,))
-        # Nobody has names that long: what goes by one stays a dead letter.
-        some = [
-            s
-            for s in plan.strangers.values()
-            if len(s.tenant) <= _TENANT_LENGTH and len(s.name) <= _NAME_LENGTH
-        ]
-        if some:
-            cursor.execute(
-                sql.STRANGERS,
-                (
-                    [s.dialect for s in some],
-                    [_text(s.tenant) for s in some],
-                    [_text(s.name) for s in some],
-                    _array(s.at for s in some),
-                    _array(s.messages for s in some),
-                    [_text(s.last_topic) for s in some],
-                    self._strangers_max,
-                ),
-            )
 
+class _Steps:
+    """See ``isolate.Steps``: each in trips of its own, and without COPY."""
 
-def _times(rows: Sequence[MessageRow]) -> tuple[int, int]:
-    """The first and the last time in a batch."""
-    times = [row[2] for row in rows]
-    return min(times), max(times)
+    def __init__(self, sink: PostgresSink, connection: psycopg.Connection) -> None:
+        self._sink = sink
+        self._connection = connection
+        self._cursor = connection.cursor()
 
+    def savepoint(self) -> AbstractContextManager[object]:
+        return self._connection.transaction()
 
-def _columns(spans: Iterable[range], rows: Sequence[MessageRow]) -> tuple[str | list[str], ...]:
-    """The rows with their ids, as ``INSERT`` takes them."""
-    ids = islice(chain(*spans), len(rows))
-    *numbers, payloads = zip(*rows, strict=True)
-    return (*map(_array, (ids, *numbers)), list(payloads))
+    def messages(self, rows: Sequence[MessageRow]) -> int:
+        return self._sink._add(self._connection, rows)
 
+    def latest(self, rows: Sequence[MessageRow]) -> None:
+        write_latest(self._cursor, rows)
 
-def _counted(rows: Sequence[MessageRow]) -> dict[tuple[int, int, int], MessageRow]:
-    """The messages of devices that count but have no clock, by what tells them apart."""
-    counted: dict[tuple[int, int, int], MessageRow] = {}
-    for row in rows:
-        if row[5] and row[4] is not None:
-            counted.setdefault((row[0], row[4], row[6]), row)
-    return counted
+    def states(self, states: Sequence[tuple[int, State]]) -> None:
+        write_states(self._cursor, states)
 
+    def numbers(self, plan: Plan, devices: Collection[int]) -> dict[int, Numbers]:
+        return write_numbers(self._cursor, plan, devices)
 
-def _first_seen(
-    cursor: psycopg.Cursor[Any],
-    rows: Sequence[MessageRow],
-    counted: dict[tuple[int, int, int], MessageRow],
-) -> Sequence[MessageRow]:
-    """Without those of ``counted`` whose number came before: at another time, so that the index
-    over messages cannot tell."""
-    keys = sorted(counted)
-    cursor.execute(
-        sql.NUMBERS,
-        (
-            *(_array(key[place] for key in keys) for place in range(3)),
-            _array(counted[key][2] for key in keys),
-        ),
-    )
-    new = {id(counted[key]) for key in cursor.fetchall()}
-    return [row for row in rows if not row[5] or row[4] is None or id(row) in new]
+    def dead(self, letters: Sequence[DeadLetter]) -> None:
+        write_dead(self._cursor, letters, self._sink._dead_letters_max)
 
-
-def _write_latest(cursor: psycopg.Cursor[Any], plan: Plan) -> None:
-    newest: dict[tuple[int, int], MessageRow] = {}
-    for row, _ in plan.newest.values():  # several topics may lead to one channel of a device
-        before = newest.get((row[0], row[1]))
-        if before is None or is_newer(row, before):
-            newest[row[0], row[1]] = row
-    if newest:
-        rows = [newest[key] for key in sorted(newest)]
-        columns = zip(*rows, strict=True)
-        device, channel, ts, received, _, source, _, payload = columns
-        numbers = (_array(column) for column in (device, channel, ts, received, source))
-        cursor.execute(sql.LATEST, (*numbers, list(payload)))
-
-
-def _write_states(cursor: psycopg.Cursor[Any], plan: Plan) -> None:
-    if plan.states:
-        devices = sorted(plan.states)
-        states = [plan.states[device] for device in devices]
-        cursor.execute(
-            sql.STATE,
-            (
-                _array(devices),
-                _array(state.last_seen_at for state in states),
-                _array(state.online for state in states),
-                [state.firmware for state in states],
-                [metadata_text(state) for state in states],
-            ),
-        )
-
-
-def _write_numbers(cursor: psycopg.Cursor[Any], plan: Plan) -> dict[int, Numbers]:
-    """The gap ledger: read under lock, merged, written where it changed.
-
-    Two ingest processes that both meet a device for the first time do not lock each other
-    out; one then forgets what the other has. That claims less than is committed, and the
-    device sends those readings once more.
-    """
-    devices = sorted(plan.sequences.keys() | plan.lost.keys())
-    rows = cursor.execute(sql.GAPS, (_array(devices),)).fetchall()
-    before = {row[0]: Numbers(row[1], unpack_ranges(row[2]), row[3]) for row in rows}
-    after = {
-        device: merge(
-            before.get(device, Numbers()),
-            plan.sequences.get(device, ()),
-            plan.lost.get(device, ()),
-        )
-        for device in devices
-    }
-    changed = [device for device in devices if after[device] != before.get(device)]
-    if changed:
-        at = now_ms()
-        numbers = [after[device] for device in changed]
-        cursor.execute(
-            sql.SET_GAPS,
-            (
-                _array(changed),
-                _array(n.upto for n in numbers),
-                [pack_ranges(n.above) for n in numbers],
-                _array(n.lost for n in numbers),
-                _array(at if n.above else None for n in numbers),
-            ),
-        )
-    return after
-
-
-def _count(cursor: psycopg.Cursor[Any], plan: Plan, committed: Committed) -> None:
-    counted = {
-        "batches": 1,
-        "dead_letters": len(plan.dead),
-        "messages_duplicate": committed.duplicates + plan.repeated,
-        "messages_stored": committed.stored,
-    }
-    some = {name: value for name, value in counted.items() if value}
-    cursor.execute(sql.COUNT, (list(some), _array(some.values())))
-
-
-def _array(values: Iterable[int | bool | None]) -> str:
-    """An array literal: of one type for the server whatever the numbers are, so that a statement
-    is prepared once, and made five times as fast as by psycopg's own dumper."""
-    return "{" + ",".join(["NULL" if v is None else str(v) for v in values]) + "}"
-
-
-def _text(value: str, limit: int | None = None) -> str:
-    """What a text column takes: topics come from strangers too, and a dead letter that cannot
-    be stored would stop everything."""
-    return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()[:limit]
+    def strangers(self, strangers: Sequence[Stranger]) -> None:
+        write_strangers(self._cursor, strangers, self._sink._strangers_max)

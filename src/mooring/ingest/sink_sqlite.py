@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import sqlite3
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from mooring.errors import DatabaseUnavailable, DatabaseUnusable
+from mooring.ingest.isolate import refuses, write_isolated
 from mooring.ingest.ledger import pack
-from mooring.ingest.plan import Plan, metadata_text
+from mooring.ingest.plan import DeadLetter, MessageRow, Plan, State, Stranger, metadata_text
 from mooring.ingest.sequences import Numbers, merge, pack_ranges, unpack_ranges
-from mooring.ingest.sink import Committed, NotStorable
+from mooring.ingest.sink import Committed
 from mooring.store.engine import now_ms, sqlite_pragmas
 from mooring.store.faults import Judgement, first_line, judge
 
 __all__ = ["SqliteSink"]
+
+log = logging.getLogger(__name__)
 
 # A short wait only: ingest itself waits between tries, so that it can go on talking to the
 # broker while somebody else holds the database.
@@ -71,6 +77,10 @@ _COUNT = (
 _ROLL_UP = (
     "INSERT INTO rollup_queue (first_id, last_id, first_ts, last_ts, claimed)"
     " VALUES (last_insert_rowid() - ?, last_insert_rowid(), ?, ?, 0)"
+    # Numbers of deleted rows come round, and an entry for those may still be there.
+    " ON CONFLICT (first_id) DO UPDATE SET last_id = max(last_id, excluded.last_id),"
+    " first_ts = min(first_ts, excluded.first_ts), last_ts = max(last_ts, excluded.last_ts),"
+    " claimed = 0"
 )
 _NUMBERS = "SELECT upto, above, lost FROM sequences WHERE device_id = ?"
 _SET_NUMBERS = (
@@ -125,66 +135,109 @@ class SqliteSink:
             raise _unavailable(exc) from exc
 
     def commit(self, plan: Plan, client_id: str, batch: int, forget: int) -> Committed:
-        connection = self._connection
         try:
-            connection.execute("BEGIN IMMEDIATE")
             try:
-                committed = self._write(plan, client_id, batch, forget)
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
-        except (sqlite3.Error, OverflowError, UnicodeError) as exc:
-            if judge(exc).judgement in {Judgement.RETRY, Judgement.FATAL}:
-                raise _unavailable(exc) from exc
-            raise NotStorable(f"{type(exc).__name__}: {first_line(exc)}") from exc
-        return committed
+                return self._transaction(plan, client_id, batch, forget, self._write)
+            except Exception as exc:
+                if not refuses(exc):
+                    raise
+                log.warning("a batch holds a value that cannot be stored: %s", first_line(exc))
+            return self._transaction(plan, client_id, batch, forget, self._write_isolated)
+        except sqlite3.Error as exc:
+            raise _unavailable(exc) from exc
 
     def close(self) -> None:
         self._connection.close()
 
     # ------------------------------------------------------------------ inside
 
-    def _write(self, plan: Plan, client_id: str, batch: int, forget: int) -> Committed:
+    def _transaction(
+        self,
+        plan: Plan,
+        client_id: str,
+        batch: int,
+        forget: int,
+        write: Callable[[Plan], Committed],
+    ) -> Committed:
         connection = self._connection
-        before = connection.total_changes
-        connection.executemany(_MESSAGE, plan.messages)
-        stored = connection.total_changes - before
-        duplicates = len(plan.messages) - stored
-        if stored:
-            times = [row[2] for row in plan.messages]
-            connection.execute(_ROLL_UP, (stored - 1, min(times), max(times)))
-        connection.executemany(
-            _LATEST,
-            [(r[0], r[1], r[2], r[3], r[5], r[7]) for r, _ in plan.newest.values()],
-        )
-        self._write_states(plan)
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            committed = write(plan)
+            if plan.packets:
+                connection.execute(_LEDGER, (client_id, batch, pack(plan.packets)))
+                if forget:
+                    connection.execute(_FORGET, (client_id, forget))
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        return committed
+
+    def _write(self, plan: Plan) -> Committed:
+        stored = self.messages(plan.messages)
+        self.latest([row for row, _ in plan.newest.values()])
+        self.states(list(plan.states.items()))
         if plan.dead:
-            self._write_dead(plan)
-        connection.executemany(
+            self.dead(plan.dead)
+            self.strangers(list(plan.strangers.values()))
+        devices = plan.sequences.keys() | plan.lost.keys()
+        numbers = self.numbers(plan, devices) if devices else {}
+        committed = Committed(stored, len(plan.messages) - stored, numbers)
+        self._count(plan, committed)
+        return committed
+
+    def _count(self, plan: Plan, committed: Committed) -> None:
+        self._connection.executemany(
             _COUNT,
             [
                 (name, value)
                 for name, value in (
-                    ("messages_stored", stored),
-                    ("messages_duplicate", duplicates + plan.repeated),
-                    ("dead_letters", len(plan.dead)),
+                    ("messages_stored", committed.stored),
+                    ("messages_duplicate", committed.duplicates + plan.repeated),
+                    ("dead_letters", len(plan.dead) + len(committed.refused)),
                     ("batches", 1),
                 )
                 if value
             ],
         )
-        numbers = self._write_numbers(plan) if plan.sequences or plan.lost else {}
-        if plan.packets:
-            connection.execute(_LEDGER, (client_id, batch, pack(plan.packets)))
-            if forget:
-                connection.execute(_FORGET, (client_id, forget))
-        return Committed(stored, duplicates, numbers)
 
-    def _write_states(self, plan: Plan) -> None:
+    def _write_isolated(self, plan: Plan) -> Committed:
+        """Where a value is refused."""
+        committed = write_isolated(plan, self, now_ms())
+        self._count(plan, committed)
+        return committed
+
+    # -- the steps: see ``isolate.Steps``
+
+    @contextlib.contextmanager
+    def savepoint(self) -> Iterator[None]:
+        self._connection.execute("SAVEPOINT one")
+        try:
+            yield
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK TO one")
+                self._connection.execute("RELEASE one")
+            raise
+        self._connection.execute("RELEASE one")
+
+    def messages(self, rows: Sequence[MessageRow]) -> int:
+        connection = self._connection
+        before = connection.total_changes
+        connection.executemany(_MESSAGE, rows)
+        stored = connection.total_changes - before
+        if stored:
+            times = [row[2] for row in rows]
+            connection.execute(_ROLL_UP, (stored - 1, min(times), max(times)))
+        return stored
+
+    def latest(self, rows: Sequence[MessageRow]) -> None:
+        self._connection.executemany(_LATEST, [(r[0], r[1], r[2], r[3], r[5], r[7]) for r in rows])
+
+    def states(self, states: Sequence[tuple[int, State]]) -> None:
         seen, said = [], []
-        for device, state in plan.states.items():
+        for device, state in states:
             if state.online is None and state.firmware is None and state.metadata is None:
                 seen.append((device, state.last_seen_at))
             else:
@@ -200,10 +253,10 @@ class SqliteSink:
         self._connection.executemany(_SEEN, seen)
         self._connection.executemany(_STATE, said)
 
-    def _write_numbers(self, plan: Plan) -> dict[int, Numbers]:
+    def numbers(self, plan: Plan, devices: Collection[int]) -> dict[int, Numbers]:
         told = {}
         at = now_ms()
-        for device in plan.sequences.keys() | plan.lost.keys():
+        for device in devices:
             row = self._connection.execute(_NUMBERS, (device,)).fetchone()
             before = Numbers(row[0], unpack_ranges(row[1]), row[2]) if row else Numbers()
             after = merge(before, plan.sequences.get(device, ()), plan.lost.get(device, ()))
@@ -221,7 +274,7 @@ class SqliteSink:
                 )
         return told
 
-    def _write_dead(self, plan: Plan) -> None:
+    def dead(self, letters: Sequence[DeadLetter]) -> None:
         self._connection.executemany(
             _DEAD,
             [
@@ -235,10 +288,12 @@ class SqliteSink:
                     d.size,
                     d.payload,
                 )
-                for d in plan.dead
+                for d in letters
             ],
         )
         self._connection.execute(_TRIM_DEAD, (self._dead_letters_max,))
+
+    def strangers(self, strangers: Sequence[Stranger]) -> None:
         self._connection.executemany(
             _STRANGER,
             [
@@ -255,7 +310,7 @@ class SqliteSink:
                     s.tenant,
                     s.name,
                 )
-                for s in plan.strangers.values()
+                for s in strangers
             ],
         )
 

@@ -39,6 +39,7 @@ def plan(rows: Iterable[MessageRow] = (), *, packets: Sequence[tuple[int, int]] 
     routes: dict[tuple[int, int], Route] = {}
     for one in made.messages:
         route = routes.setdefault((one[0], one[1]), a_route(one[0], one[1]))
+        made.routes.append(route)
         before = made.newest.get(route)
         if before is None or one[2] >= before[0][2]:
             made.newest[route] = (one, Decoded(one[7], one[2], TimeSource.DEVICE, None, None))
@@ -47,7 +48,9 @@ def plan(rows: Iterable[MessageRow] = (), *, packets: Sequence[tuple[int, int]] 
 
 def a_route(device: int, channel: int) -> Route:
     unused: Any = None
-    return Route(device, "default", f"d{device}", channel, unused, unused, unused)
+    return Route(
+        device, "default", f"d{device}", channel, unused, unused, unused, f"own/{device}/{channel}"
+    )
 
 
 def dead(number: int, *, topic: str = "nobody/knows", tenant: str | None = None) -> DeadLetter:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mooring.ingest.ledger import pack
 from mooring.ingest.plan import Plan, State
 from mooring.ingest.sequences import Numbers
-from mooring.ingest.sink import Committed, NotStorable, Sink
+from mooring.ingest.sink import Committed, Sink
 from mooring.store.engine import Database
 from mooring.store.schema import (
     counters,
@@ -393,22 +393,106 @@ class TestRollUpQueue:
             found += {device for device, _ in within}
         assert sorted(found) == [1, 2, 3, 4]
 
+    def test_numbers_of_deleted_rows_may_come_round(self, database: Database, sink: Sink) -> None:
+        """SQLite gives the highest number again once its row is deleted; the roller may not
+        have been there yet."""
+        sink.commit(plan([row(1), row(1)]), "c", 1, 0)
+        with database.write() as connection:
+            connection.execute(sa.delete(messages))
+        done = sink.commit(plan([row(2), row(2), row(2)]), "c", 2, 0)
+        assert (done.stored, done.refused) == (3, ())
+        queue = all_of(database, rollup_queue.c.first_id, rollup_queue.c.last_id)
+        queued = {n for first, last in queue for n in range(first, last + 1)}
+        assert {r[0] for r in all_of(database, messages.c.id)} <= queued
+
+
+BAD = {
+    "ts": row(3, ts=2**63),
+    "text": row(3, payload="\ud800"),
+    "seq": row(3, seq=2**70),
+    "device": row(2**63),
+}
+
 
 class TestRefused:
+    """A value that the database refuses costs that value alone."""
+
     @pytest.mark.parametrize("many", [0, 100], ids=["few", "many"])
-    @pytest.mark.parametrize(
-        "bad", [row(ts=2**63), row(payload="\ud800"), row(seq=2**70)], ids=["ts", "text", "seq"]
-    )
-    def test_nothing_of_the_batch_is_written(
+    @pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
+    def test_a_message_costs_that_message(
         self, database: Database, sink: Sink, bad: Any, many: int
     ) -> None:
         good = [row(2, ts=NOW + n) for n in range(many + 1)]
-        with pytest.raises(NotStorable):
-            sink.commit(plan([*good, bad], packets=[(1, 1)]), "c", 1, 0)
-        assert stored(database) == []
-        assert counted(database) == {}
-        assert sink.ledger("c") == []
-        assert sink.commit(plan(good), "c", 1, 0) == Committed(many + 1, 0)
+        rows = [*good[: many // 2], bad, *good[many // 2 :]]
+        done = sink.commit(plan(rows, packets=[(1, 1)]), "c", 1, 0)
+        assert (done.stored, done.duplicates, len(done.refused)) == (many + 1, 0, 1)
+        assert stored(database) == good
+        c = dead_letters.c
+        [(reason, topic, tenant, payload)] = all_of(
+            database, c.reason, c.topic, c.tenant, c.payload
+        )
+        assert (reason, topic, tenant) == ("not_storable", f"own/{bad[0]}/1", "default")
+        assert payload in (bad[7].encode("utf-8", "surrogatepass"), b"")
+        assert sink.ledger("c") == [(1, pack([(1, 1)]))]
+        assert counted(database) == {
+            "messages_stored": many + 1,
+            "dead_letters": 1,
+            "batches": 1,
+        }
+        # The roll-ups learn of every row.
+        queue = all_of(database, rollup_queue.c.first_id, rollup_queue.c.last_id)
+        ids = {n for first, last in queue for n in range(first, last + 1)}
+        assert {r[0] for r in all_of(database, messages.c.id)} <= ids
+        newest = all_of(database, latest.c.device_id, latest.c.ts)
+        assert newest == [(2, NOW + many)]
+
+    def test_the_next_to_newest_is_the_latest(self, database: Database, sink: Sink) -> None:
+        sink.commit(plan([row(payload="good"), row(ts=NOW + 1, payload="\ud800")]), "c", 1, 0)
+        assert all_of(database, latest.c.payload) == [("good",)]
+
+    def test_repetitions_are_told_from_new_ones(self, database: Database, sink: Sink) -> None:
+        rows = [row(fingerprint=1), row(seq=1, source=1, fingerprint=2), BAD["text"]]
+        assert sink.commit(plan(rows), "c", 1, 0).stored == 2
+        again = sink.commit(plan(rows), "c", 2, 0)
+        assert (again.stored, again.duplicates, len(again.refused)) == (0, 2, 1)
+        assert len(stored(database)) == 2
+
+    def test_what_follows_from_a_message_costs_no_message(
+        self, database: Database, sink: Sink
+    ) -> None:
+        """A state, a sequence number, a dead letter: each alone, and the others are written."""
+        made = plan([row(1), row(2)], packets=[(1, 1)])
+        made.states = {1: State(NOW, firmware="\ud800"), 2: State(NOW, firmware="1.0")}
+        made.sequences = {2**63: [1], 2: [1]}
+        made.dead = [dead(1), dead(2, topic="\ud800"), dead(2**63)]
+        done = sink.commit(made, "c", 1, 0)
+        assert (done.stored, done.numbers) == (2, {2: Numbers(1)})
+        c = device_state.c
+        assert all_of(database, c.device_id, c.last_seen_at, c.firmware) == [
+            (1, NOW, None),
+            (2, NOW, "1.0"),
+        ]
+        reasons = [r[0] for r in all_of(database, dead_letters.c.reason)]
+        assert reasons.count("not_json") == 3
+        assert reasons.count("not_storable") == len(done.refused)
+        assert sink.ledger("c") == [(1, pack([(1, 1)]))]
+
+    @settings(
+        max_examples=15,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
+    @given(batch=st.lists(st.sampled_from([*BAD.values(), None, None, None]), max_size=60))
+    def test_wherever_they_stand(self, database: Database, sink: Sink, batch: list[Any]) -> None:
+        with database.write() as connection:
+            for table in (messages, latest, dead_letters):
+                connection.execute(sa.delete(table))
+        rows = [row(n, ts=NOW + n) if one is None else one for n, one in enumerate(batch)]
+        good = [one for one in rows if one not in BAD.values()]
+        done = sink.commit(plan(rows), "c", 1, 0)
+        assert (done.stored, len(done.refused)) == (len(good), len(rows) - len(good))
+        assert stored(database) == good
+        assert len(all_of(database, dead_letters.c.id)) == len(rows) - len(good)
 
 
 # What a payload decides: its sequence number and whether it has a time.

@@ -1,9 +1,20 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.ingest.sequences import RANGES_MAX, Numbers, gaps, merge, receipt
+from mooring.ingest.sequences import (
+    NUMBER_MAX,
+    RANGES_MAX,
+    Numbers,
+    gaps,
+    merge,
+    narrowed,
+    parse_ranges,
+    receipt,
+)
 
 numbers = st.lists(st.integers(1, 60), max_size=60)
 
@@ -31,6 +42,52 @@ def test_what_the_device_lost_is_no_gap_and_is_counted_once(
     assert after.lost == len(expected)
     assert all(after.holds(n) for n in range(first, first + length + 1))
     assert merge(after, [], lost) == after
+
+
+ranges = st.lists(
+    st.tuples(st.integers(1, 60), st.integers(0, 20)).map(lambda p: (p[0], p[0] + p[1])),
+    max_size=30,
+)
+
+
+@given(numbers, numbers, ranges)
+def test_ranges_that_overlap_count_once(
+    before: list[int], batch: list[int], lost: list[tuple[int, int]]
+) -> None:
+    """As a set would: also where a batch brings what it says is lost."""
+    first = merge(Numbers(), before)
+    after = merge(first, batch, lost)
+    gone = {n for a, b in lost for n in range(a, b + 1)}
+    assert after.lost == len(gone - set(batch) - set(before))
+    assert {n for n in range(1, 90) if after.holds(n)} == gone | set(batch) | set(before)
+    assert merge(after, batch, lost) == after
+
+
+def test_what_is_lost_fits_into_the_database() -> None:
+    everything = (1, NUMBER_MAX)
+    once = merge(Numbers(), [], [everything])
+    assert once == Numbers(NUMBER_MAX, (), NUMBER_MAX)
+    assert merge(Numbers(), [], [everything, everything]) == once
+    # Ranges beyond those that are remembered are counted again, and still fit.
+    many = Numbers(lost=NUMBER_MAX - 1)
+    assert merge(many, [], [(5, 9)]).lost == NUMBER_MAX
+    assert parse_ranges([[1, NUMBER_MAX], [1, NUMBER_MAX + 1], [0, 1]]) == [everything]
+
+
+def test_many_ranges_are_merged_without_comparing_each_with_each() -> None:
+    """100,000 given up above 1,000 committed: a hundred million comparisons one by one."""
+    state = merge(Numbers(), range(2, 2 * RANGES_MAX + 2, 2))
+    lost = [(n, n) for n in range(10 * RANGES_MAX, 210 * RANGES_MAX, 2)]
+    assert merge(state, [], lost).lost == len(lost)
+
+
+@given(ranges)
+def test_narrowed_ranges_hold_the_same_numbers(some: list[tuple[int, int]]) -> None:
+    found = narrowed(some)
+    assert {n for a, b in found for n in range(a, b + 1)} == {
+        n for a, b in some for n in range(a, b + 1)
+    }
+    assert all(a[1] + 1 < b[0] for a, b in pairwise(found))
 
 
 def test_too_many_ranges_never_claim_what_is_not_committed() -> None:
