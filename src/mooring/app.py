@@ -196,6 +196,7 @@ def open_app(
             migrate.upgrade(database)
         else:
             migrate.require_current(database)
+        clock.follow(database)
         catalogue = load_all(settings.dialects_dir)
         yield App(
             settings=settings,

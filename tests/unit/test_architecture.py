@@ -33,6 +33,7 @@ LAYERS = (
 )
 PLACES = (
     ("mooring", "foundations"),
+    ("mooring.clock", "foundations"),
     ("mooring.errors", "foundations"),
     ("mooring.settings", "foundations"),
     ("mooring.running", "foundations"),

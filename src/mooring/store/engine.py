@@ -10,7 +10,6 @@ connection and rules of their own, and run side by side.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import IntegrityError
 
+from mooring.clock import now_ms
 from mooring.errors import Internal, InvalidSetting
 from mooring.store.faults import first_line, of_driver, translated
 
@@ -55,11 +55,6 @@ _ALONE = sa.text(
     "SELECT pg_advisory_xact_lock(:number),"
     " set_config('idle_in_transaction_session_timeout', :idle, true)"
 )
-
-
-def now_ms() -> int:
-    """Milliseconds since 1970, UTC."""
-    return time.time_ns() // 1_000_000
 
 
 class Database:

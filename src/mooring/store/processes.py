@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 import sqlalchemy as sa
 
 from mooring.errors import DatabaseUnavailable
+from mooring.store import clock
 from mooring.store.engine import Database, now_ms
 from mooring.store.schema import processes
 
@@ -65,6 +66,7 @@ class Heartbeat:
         self._wake.set()
 
     def beat(self) -> None:
+        clock.settle(self._database)
         values = {
             "role": self._role,
             "pid": os.getpid(),

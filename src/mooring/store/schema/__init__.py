@@ -33,6 +33,7 @@ from mooring.store.schema.messages import (
 )
 from mooring.store.schema.platform import (
     broker_events,
+    clocks,
     counters,
     ingest_attempts,
     ingest_ledger,
@@ -61,6 +62,7 @@ __all__ = [
     "certificates",
     "channels",
     "claim_codes",
+    "clocks",
     "counters",
     "credentials",
     "dead_letters",

@@ -17,6 +17,7 @@ from mooring.store.schema.base import POSTGRESQL_ONLY, BigId, metadata
 
 __all__ = [
     "broker_events",
+    "clocks",
     "counters",
     "ingest_attempts",
     "ingest_ledger",
@@ -95,4 +96,19 @@ versions = Table(
     # A number that grows when a kind of thing changes, so that caches know (devices, dialects).
     Column("name", String(64), primary_key=True),
     Column("value", BigInteger, nullable=False),
+)
+
+clocks = Table(
+    "clocks",
+    metadata,
+    # One row a boot: what its wall clock is compared with. See ``mooring.clock``.
+    Column("boot", String(64), primary_key=True),
+    Column("wall", BigInteger, nullable=False),
+    Column("steady", BigInteger, nullable=False),  # milliseconds of the monotonic clock
+    Column("trust", String(16), nullable=False),  # unset | settling | settled
+    Column("floor", BigInteger, nullable=False),
+    Column("off", BigInteger, nullable=False),  # milliseconds
+    Column("since", BigInteger, nullable=False),  # of the monotonic clock
+    Column("lag", BigInteger, nullable=False),  # milliseconds
+    Column("lag_since", BigInteger, nullable=False),  # of the monotonic clock
 )
