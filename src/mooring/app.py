@@ -26,7 +26,7 @@ from mooring.people.service import People
 from mooring.retention.service import Retention
 from mooring.rotation.service import Rotations
 from mooring.settings import Settings
-from mooring.store import migrate
+from mooring.store import clock, migrate
 from mooring.store.engine import Database, open_database
 from mooring.store.tally import Tally
 from mooring.telemetry.export import Exports

@@ -19,8 +19,6 @@ with a wrong clock is noticed. ``install`` gives this process its anchor.
 
 from __future__ import annotations
 
-import platform
-import subprocess
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -40,10 +38,10 @@ __all__ = [
     "deletion_ms",
     "install",
     "judge",
-    "now",
     "now_ms",
     "now_of",
     "read",
+    "utc_now",
 ]
 
 DAY_MS = 86_400_000
@@ -249,7 +247,7 @@ def now_ms() -> int:
     return _wall() if anchor is None else now_of(anchor, Reading(_wall(), _steady(), anchor.boot))
 
 
-def now() -> datetime:
+def utc_now() -> datetime:
     """The same as an aware ``datetime`` in UTC."""
     return datetime.fromtimestamp(now_ms() / 1000, UTC)
 
@@ -268,8 +266,11 @@ def _boot() -> str:
     clock that went back then says that it was started again."""
     if _BOOT_FILE.exists():
         return _BOOT_FILE.read_text(encoding="ascii").strip()
+    import platform  # noqa: PLC0415 - start-up time; seldom needed
+    import subprocess  # noqa: PLC0415
+
     if platform.system() == "Darwin":
-        asked = subprocess.run(  # noqa: S603 - a fixed program
+        asked = subprocess.run(
             ["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"],
             capture_output=True,
             text=True,

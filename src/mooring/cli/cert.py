@@ -345,13 +345,12 @@ def _ends(record: CertificateRecord) -> bool:
 
 
 def _state(record: CertificateRecord) -> str:
-    from datetime import UTC, datetime  # noqa: PLC0415 - start-up time
-
+    from mooring import clock  # noqa: PLC0415 - start-up time
     from mooring.pki.expiry import ExpiryLevel, days_left, expiry_level  # noqa: PLC0415
 
     if record.revoked_at is not None:
         return f"revoked {record.revoked_at:%Y-%m-%d} ({record.reason})"
-    now = datetime.now(UTC)
+    now = clock.utc_now()
     match expiry_level(record.not_after, now):
         case ExpiryLevel.EXPIRED:
             return "expired"

@@ -20,6 +20,7 @@ from mooring.cli import (
     cert,
     cert_rollover,
     claim,
+    clock,
     config,
     db,
     dead_letter,
@@ -121,6 +122,7 @@ for name, group in (
     ("user", user.app),
     ("key", key.app),
     ("audit", audit.app),
+    ("clock", clock.app),
     ("config", config.app),
     ("db", db.app),
 ):

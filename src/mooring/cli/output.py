@@ -51,7 +51,10 @@ def ago(time_ms: int | None, now_ms: int | None = None) -> str:
     """``3 s ago``: a time for people; ``never`` when there is none."""
     if time_ms is None:
         return "never"
-    now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
+    if now_ms is None:
+        from mooring import clock  # noqa: PLC0415 - start-up time
+
+        now_ms = clock.now_ms()
     seconds = (now_ms - time_ms) / 1000
     if seconds < -1:
         return f"in {_span(-seconds)}"

@@ -61,6 +61,7 @@ def status(
             answers = _broker_answers(platform)
             certificates = platform.certificates.health(platform.settings)
             problems = problems_of(overview, broker_answers=answers)
+            problems += _clock_problems(platform)
             problems += certificates.problems
             if watch and sys.stdout.isatty():
                 typer.echo("\x1b[H\x1b[2J", nl=False)
@@ -79,6 +80,17 @@ def status(
 def declare(app: typer.Typer) -> None:
     """Adds the command to the program."""
     command(app, "status")(status)
+
+
+def _clock_problems(platform: App) -> list[str]:
+    from mooring import clock  # noqa: PLC0415 - start-up time
+    from mooring.cli.clock import problem_of  # noqa: PLC0415
+    from mooring.store import clock as stored  # noqa: PLC0415
+
+    with platform.database.read() as connection:
+        reading = clock.read()
+        found = problem_of(stored.known(connection, reading), reading)
+    return [found] if found else []
 
 
 def _broker_answers(platform: App) -> bool:

@@ -13,6 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
+from mooring import clock
 from mooring.access.actor import SYSTEM, Role
 from mooring.http.auth import Platform, bearer, from_this_machine, key_header, who
 from mooring.telemetry.service import Telemetry
@@ -43,6 +44,11 @@ class Figures(Collector):
             ("outbox_waiting", "Changes the broker has still to be told.", overview.outbox_waiting),
         ):
             yield GaugeMetricFamily(f"mooring_{name}", text, value=value)
+        yield GaugeMetricFamily(
+            "mooring_clock_off_seconds",
+            "How far this machine's clock is ahead of the time that Mooring counts.",
+            value=round((clock.read().wall - clock.now_ms()) / 1000),
+        )
         alive = GaugeMetricFamily(
             "mooring_process_up",
             "1 for a process that said lately it lives.",

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from mooring.clock import utc_now
 from mooring.errors import Conflict, Invalid, NotFound, Unavailable
 from mooring.pki.authority import CertificateAuthority, make_ca
 from mooring.pki.bundle import DeviceBundle
@@ -81,7 +82,7 @@ class PkiService:
         key_type: KeyType = KeyType.EC_P256,
         machine: Iterable[str] | None = None,
         held: Callable[[], Iterable[CertificateRecord]] = tuple,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] = utc_now,
         serials: Callable[[], int] = x509.random_serial_number,
     ) -> None:
         self._files = PkiFiles(data_dir)

@@ -97,10 +97,14 @@ class Observer:
         self._pending: dict[tuple[str | None, int | None], int] = {}  # connection → when
 
     def observe(self, events: Iterable[LogEvent], now: int) -> Observations:
-        """Args: events in order; now, epoch milliseconds, for lines without a time."""
+        """Args: events in order; now, epoch milliseconds, for lines without a time.
+
+        The broker dates its lines by the machine's clock. A line from the future is dated by
+        ``now``, which is not wrong when that clock is.
+        """
         seen = Observations()
         for event in events:
-            at = int(event.time.timestamp() * 1000) if event.time is not None else now
+            at = now if event.time is None else min(int(event.time.timestamp() * 1000), now)
             self._fold(seen, event, at)
         return seen
 

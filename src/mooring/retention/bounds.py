@@ -170,6 +170,7 @@ BOUNDS = (
         "One row for each client ID of ingest; deleted with its ledger.",
     ),
     _row("processes", By.SWEEP, "", "Processes that have not reported for a week are deleted."),
+    _row("clocks", By.SWEEP, "", "One row for each boot of a machine: the latest 32."),
     _row("leases", By.FIXED, "", "One row for each kind of work."),
     _row("counters", By.FIXED, "", "One row for each counter."),
     _row("versions", By.FIXED, "", "One row for each kind of thing that caches follow."),

@@ -9,12 +9,13 @@ from sqlalchemy.engine import Connection
 
 from mooring.access import store as access
 from mooring.access.actor import Actor, Role
-from mooring.errors import NotFound
+from mooring.errors import Conflict, NotFound
 from mooring.retention import store
 from mooring.retention.policy import Policy, Rule, check
 from mooring.retention.sweep import Swept, sweep
 from mooring.settings import Settings
-from mooring.store.engine import Database, now_ms
+from mooring.store import clock
+from mooring.store.engine import Database
 
 __all__ = ["Retention"]
 
@@ -86,9 +87,26 @@ class Retention:
             self._record(connection, actor, "retention.unset", Rule(tenant, kind, 0), "")
 
     def run(self, actor: Actor) -> Iterator[Swept]:
-        """Takes away what is older than its term; yields after every small transaction."""
+        """Takes away what is older than its term; yields after every small transaction.
+
+        Raises:
+            Conflict: the machine's clock is in doubt.
+        """
         actor.require(Role.ADMIN)
-        yield from sweep(self.database, self.policy(), now_ms())
+        at = self.deletion_time()
+        if at is None:
+            raise Conflict(
+                "Nothing is deleted, because this machine's clock may be wrong.",
+                hint="`mooring clock show` says more. If it is right, run `mooring clock confirm`.",
+                code="clock_in_doubt",
+            )
+        yield from sweep(self.database, self.policy(), at)
+
+    def deletion_time(self) -> int | None:
+        """The time from which terms count back, in epoch milliseconds; ``None``: the machine's
+        clock is in doubt, and nothing may be deleted."""
+        with self.database.read() as connection:
+            return clock.deletion_time(connection)
 
     @staticmethod
     def _record(connection: Connection, actor: Actor, action: str, rule: Rule, why: str) -> None:

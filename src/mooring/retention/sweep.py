@@ -135,13 +135,14 @@ class _Run:
         assert oldest is not None
         end = self._rolled_up(oldest)
         with self._database.read() as connection:
-            start = store.progress(connection, days)
+            done = store.progress(connection, days)
+        start = min(done, end)  # after the time went back it begins there again
         for device in self._tenants:
             channels = [c for c in self._kinds if 0 < self._days(device, c) <= days]
             if channels:
                 yield from self._of_device(device, channels, start, end)
                 yield self.swept
-        if end > start:
+        if end != done:
             with self._database.write() as connection:
                 store.save_progress(connection, days, end)
 

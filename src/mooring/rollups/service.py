@@ -181,6 +181,8 @@ class Roller:
     # ------------------------------------------------------------------ one step
 
     def _step(self, now: int) -> bool:
+        if now < self._last_round_at or now < self._look_at - LOOK_MS:
+            self._last_round_at = self._look_at = 0  # the time went back
         if self._known is None:
             self._learn()
         if self._round is not None:

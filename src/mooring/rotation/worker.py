@@ -32,6 +32,7 @@ from mooring.rotation.rules import Act, Answer, Decision, Facts, Phase, Timing, 
 from mooring.rotation.service import Rotations
 from mooring.rotation.store import Standing
 from mooring.settings import Settings
+from mooring.store.clock import deletion_time
 from mooring.store.engine import Database, now_ms
 from mooring.store.leases import LEASE_MS, Lease
 
@@ -381,7 +382,9 @@ class RotationWorker:
                 log.info("%s is not rotated: %s", device.reference, exc)
 
     def _tidy(self) -> None:
-        at = now_ms()
         with self._database.write() as connection:
+            at = deletion_time(connection)
+            if at is None:  # the clock is in doubt: nothing is deleted for its age
+                return
             passwords.forget_former(connection, at)
             passwords.seal_forgotten(connection, at - self._parts.settings.claim_days * DAY_MS)

@@ -13,13 +13,13 @@ import logging
 import shlex
 import time
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 
 from mooring.access import store as access
 from mooring.app import App
 from mooring.broker.connection import Endpoint
 from mooring.broker.reload import Reload, by_command, by_pid_file
+from mooring.clock import now_ms, utc_now
 from mooring.errors import MooringError
 from mooring.pki.inspect import check_crl
 from mooring.pki.ledger import CertificateRecord
@@ -82,7 +82,7 @@ class CertificateWatch:
         self._version = -1  # of the devices, when they were last looked at
         self._said: dict[str, str] = {}
         self._settle_at = 0.0
-        self._clock = (time.time(), time.monotonic())
+        self._clock = (now_ms() / 1000, time.monotonic())
         self._round = asyncio.Lock()
 
     async def run(self) -> None:
@@ -133,7 +133,7 @@ class CertificateWatch:
         if revoked or newly_held:
             await self._end_sessions([*revoked, *newly_held])
             await asyncio.to_thread(
-                self._ledger.enforced, [record.serial for record in revoked], datetime.now(UTC)
+                self._ledger.enforced, [record.serial for record in revoked], utc_now()
             )
         self._held = _serials(held)
 
@@ -165,12 +165,12 @@ class CertificateWatch:
             self._pki.revoke(serial=record.serial, reason=Reason.CESSATION_OF_OPERATION)
 
     def _clock_jumped(self) -> bool:
-        wall, steady = time.time(), time.monotonic()
+        wall, steady = now_ms() / 1000, time.monotonic()
         jump = (wall - self._clock[0]) - (steady - self._clock[1])
         self._clock = (wall, steady)
         if abs(jump) < CLOCK_JUMP_SECONDS:
             return False
-        log.warning("this machine's clock jumped by %.0f s; certificates are looked at", jump)
+        log.warning("the time jumped by %.0f s; certificates are checked again", jump)
         return True
 
     async def _bring_in_force(self) -> bool:
@@ -201,7 +201,7 @@ class CertificateWatch:
         if self._operators is None:
             return self._pki.check()
         paths = self._pki.paths
-        return check_crl(paths.crl, paths.trust, datetime.now(UTC))
+        return check_crl(paths.crl, paths.trust, utc_now())
 
     # ------------------------------------------------------------------ the operator's files
 
@@ -220,7 +220,7 @@ class CertificateWatch:
         if current != before or current == self._refused:
             return
         try:
-            adopt(self._operators, self._pki.paths.ca.parent, datetime.now(UTC))
+            adopt(self._operators, self._pki.paths.ca.parent, utc_now())
         except MooringError as exc:
             self._refused = current
             self._say("operator", f"the broker keeps the certificate it has: {exc} {exc.hint}")

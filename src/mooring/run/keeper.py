@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 
 from mooring.access import store as access
 from mooring.app import App
+from mooring.clock import TOLERANCE_MS
 from mooring.dialects import Catalogue, load_all
 from mooring.errors import DatabaseUnavailable
 from mooring.retention.service import Retention
@@ -37,6 +38,7 @@ TIDY_EVERY_MS = 3_600_000
 OFTEN_EVERY_MS = 60_000
 AHEAD_EVERY_MS = 6 * 3_600_000
 CHECKPOINT_EVERY_MS = 60_000
+DOUBT_MS = 60_000  # between two looks while the clock is in doubt
 
 
 class Keeper:
@@ -66,7 +68,7 @@ class Keeper:
         self._tidied_run = Tidied()
         self._tidied: Counter[str] = Counter()
         self._sweep_at = self._ahead_at = self._checkpoint_at = 0
-        self._tidy_at = self._often_at = 0
+        self._tidy_at = self._often_at = self._turned_at = 0
 
     def turn(self, now: int) -> bool:
         """One piece of each kind of work; whether there is more to do at once.
@@ -74,6 +76,11 @@ class Keeper:
         Raises:
             DatabaseUnavailable: nothing is lost; ask again.
         """
+        if now < self._turned_at - TOLERANCE_MS:
+            # The time went back: nothing may wait until it is reached again.
+            self._sweep_at = self._ahead_at = self._checkpoint_at = 0
+            self._tidy_at = self._often_at = 0
+        self._turned_at = now
         self._look_ahead(now)
         busy = self.roller.step(now)
         busy = self._sweep(now) or busy
@@ -115,8 +122,12 @@ class Keeper:
         if self._sweeping is None:
             if now < self._sweep_at:
                 return False
+            at = self._retention.deletion_time()
+            if at is None:  # the clock is in doubt; `status` says so
+                self._sweep_at = now + DOUBT_MS
+                return False
             self._sweep_at = now + SWEEP_EVERY_MS
-            self._sweeping = sweep(self._database, self._retention.policy(), now)
+            self._sweeping = sweep(self._database, self._retention.policy(), at)
         try:
             self._swept = next(self._sweeping)
         except StopIteration:
@@ -136,7 +147,10 @@ class Keeper:
             else:
                 return False
             self._often_at = now + OFTEN_EVERY_MS
-            self._tidying = tidy(self._database, self._settings, now, jobs)
+            at = self._retention.deletion_time()
+            if at is None:  # nothing may go for its age, and what is too much still does
+                self._tidy_at, at, jobs = now + DOUBT_MS, now, OFTEN
+            self._tidying = tidy(self._database, self._settings, at, jobs)
             self._tidied_run = Tidied()
         try:
             self._tidied_run = next(self._tidying)

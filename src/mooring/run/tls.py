@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
 
 from mooring.app import App
+from mooring.clock import utc_now
 from mooring.pki.model import PkiPaths
 from mooring.pki.operator import adopt, operator_files
 
@@ -30,7 +30,7 @@ def prepare_tls(app: App) -> PkiPaths:
     operators = operator_files(app.settings)
     if operators is None:
         return ours
-    copy, warnings = adopt(operators, ours.ca.parent, datetime.now(UTC))
+    copy, warnings = adopt(operators, ours.ca.parent, utc_now())
     for problem in warnings:
         log.warning("%s %s", problem.message, problem.hint)
     return PkiPaths(

@@ -6,13 +6,24 @@ changed, and otherwise at most every ``WRITE_MS`` by whichever process comes fir
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from mooring import clock
 from mooring.clock import Anchor, Reading, Trust
 from mooring.store.engine import Database
-from mooring.store.schema import clocks
+from mooring.store.schema import (
+    clocks,
+    device_state,
+    latest,
+    leases,
+    outbox,
+    processes,
+    rotations,
+    sequences,
+)
 
 __all__ = ["BOOTS_MAX", "confirm", "deletion_time", "follow", "known", "settle"]
 
@@ -68,13 +79,32 @@ def confirm(connection: Connection) -> Anchor:
     anchor = clock.confirm(clock.read())
     connection.execute(sa.delete(clocks))
     connection.execute(sa.insert(clocks).values(_values(anchor)))
+    _leave_no_future(connection, anchor.wall)
     clock.install(anchor)
     return anchor
 
 
 # ---------------------------------------------------------------------- inside
 
-_COLUMNS = (
+# Times that decide what is done next or which of two is newer, and how far ahead of now they may
+# rightly be, in milliseconds.
+_DATED: tuple[tuple[sa.Column[int], int], ...] = (
+    (latest.c.received_at, clock.TOLERANCE_MS),
+    (device_state.c.last_seen_at, clock.TOLERANCE_MS),
+    (device_state.c.online_at, clock.TOLERANCE_MS),
+    (device_state.c.connected_at, clock.TOLERANCE_MS),
+    (device_state.c.metadata_at, clock.TOLERANCE_MS),
+    (sequences.c.gap_since, clock.TOLERANCE_MS),
+    (sequences.c.asked_at, clock.TOLERANCE_MS),
+    (rotations.c.first_sent_at, clock.TOLERANCE_MS),
+    (rotations.c.last_sent_at, clock.TOLERANCE_MS),
+    (rotations.c.in_force_at, clock.TOLERANCE_MS),
+    (processes.c.beat_at, clock.TOLERANCE_MS),
+    (leases.c.until, clock.TOLERANCE_MS),  # held for 15 s at a time
+    (outbox.c.next_at, 3_600_000),  # postponed for minutes
+)
+
+_COLUMNS: tuple[sa.Column[Any], ...] = (
     clocks.c.boot,
     clocks.c.wall,
     clocks.c.steady,
@@ -93,8 +123,8 @@ def _of_boot(connection: Connection, boot: str) -> Anchor | None:
 
 
 def _judge(connection: Connection, reading: Reading) -> Anchor:
-    before = _of_boot(connection, reading.boot)
-    after = clock.judge(before, _newest(connection), reading)
+    before, newest = _of_boot(connection, reading.boot), _newest(connection)
+    after = clock.judge(before, newest, reading)
     if before is None:
         connection.execute(sa.insert(clocks).values(_values(after)))
         kept = sa.select(clocks.c.boot).order_by(clocks.c.wall.desc()).limit(BOOTS_MAX)
@@ -107,7 +137,17 @@ def _judge(connection: Connection, reading: Reading) -> Anchor:
         connection.execute(
             sa.update(clocks).where(clocks.c.boot == reading.boot).values(_values(after))
         )
+    counted = before or newest
+    if counted is None or after.wall < counted.wall - clock.TOLERANCE_MS:
+        _leave_no_future(connection, after.wall)
     return after
+
+
+def _leave_no_future(connection: Connection, at: int) -> None:
+    """After the time went back: what was dated later counts as dated now. Otherwise it would
+    hold off what is due, or hide what comes, until that time is reached again."""
+    for column, beyond in _DATED:
+        connection.execute(sa.update(column.table).where(column > at + beyond).values({column: at}))
 
 
 def _newest(connection: Connection) -> Anchor | None:
@@ -120,9 +160,9 @@ def _is_news(before: Anchor, after: Anchor) -> bool:
     return not same or not 0 <= after.steady - before.steady < WRITE_MS
 
 
-def _anchor(row: sa.Row[tuple[str, int, int, str, int, int, int, int, int]]) -> Anchor:
-    boot, wall, steady, trust, *rest = row
-    return Anchor(boot, wall, steady, Trust(trust), *rest)
+def _anchor(row: sa.Row[Any]) -> Anchor:
+    values = row._asdict()
+    return Anchor(**{**values, "trust": Trust(values["trust"])})
 
 
 def _values(anchor: Anchor) -> dict[str, str | int]:

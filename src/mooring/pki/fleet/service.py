@@ -9,10 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from mooring.access import store as access
 from mooring.access.actor import Actor, Role
+from mooring.clock import utc_now
 from mooring.devices.model import Device
 from mooring.devices.service import Devices
 from mooring.errors import DatabaseUnavailable, MooringError, NotFound
@@ -197,7 +197,7 @@ class DeviceCertificates:
             operators = operator_files(settings)
             copy = self.pki.paths.ca.parent / COPY
             found = self.pki.report(None if operators is None or not copy.exists() else copy)
-            wrong = self.pki.check() if operators is None else check(operators, datetime.now(UTC))
+            wrong = self.pki.check() if operators is None else check(operators, utc_now())
         except DatabaseUnavailable:
             raise
         except MooringError as exc:

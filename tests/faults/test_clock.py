@@ -1,0 +1,134 @@
+"""The machine's clock is stepped under a running platform: nothing is lost, nothing is dated
+wrongly, and all is well once the clock is."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.platform import Login, Platform, running_platform
+from tests.support.waiting import wait_until
+from tests.support.wrong_clock import WrongClock
+
+HOUR, DAY, YEAR = 3_600, 86_400, 365 * 86_400  # seconds
+STAND_SECONDS = 3.0  # how long a step stands; the keeper takes its turn every second
+
+
+class Fleet:
+    """One device that counts its readings and sends no time."""
+
+    def __init__(self, platform: Platform) -> None:
+        self.platform = platform
+        self.login: Login = platform.add("counter", "drivesafe")
+        self.sent = 0
+
+    def send(self, count: int = 10) -> None:
+        client = self.platform.connect(self.login)
+        for _ in range(count):
+            self.sent += 1
+            client.publish(self.login.topics["telemetry"], b'{"n":%d}' % self.sent, qos=1)
+        client.disconnect()
+        wait_until(lambda: self.platform.stored(self.login) >= self.sent, "the messages stored")
+
+    def require_whole_and_sane(self) -> None:
+        """Every message is there, dated now; so is what the platform says of the device."""
+        now = time.time() * 1000
+        dates = self.platform.rows("SELECT ts, received_at FROM messages")
+        assert len(dates) == self.sent
+        seen = self.platform.rows("SELECT last_seen_at FROM device_state")
+        latest = self.platform.rows("SELECT ts, received_at FROM latest")
+        for row in (*dates, *seen, *latest):
+            assert all(abs(at - now) < HOUR * 1000 for at in row), row
+
+
+def clock(platform: Platform, **options: Any) -> dict[str, Any]:
+    said: dict[str, Any] = platform.cli("clock", "show", "--json", **options).json()
+    return said
+
+
+def noticed(platform: Platform) -> bool:
+    return bool(platform.rows("SELECT 1 FROM clocks WHERE off <> 0"))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def env(request: pytest.FixtureRequest) -> dict[str, str]:
+    if request.param == "sqlite":
+        return {}
+    return {"MOORING_DATABASE_URL": request.getfixturevalue("database_url")}
+
+
+def stand_through(platform: Platform, wrong: WrongClock, fleet: Fleet, seconds: int) -> None:
+    """The clock is away for a while, and comes back."""
+    wrong.step(seconds)
+    wait_until(lambda: noticed(platform), f"the step by {seconds} s to be noticed")
+    fleet.send()
+    time.sleep(STAND_SECONDS)
+    fleet.require_whole_and_sane()
+    assert clock(platform, expect=1)["deletes_before"] is None
+    wrong.step(0)
+    wait_until(lambda: not noticed(platform), "the clock to be sane again")
+    fleet.send()
+    fleet.require_whole_and_sane()
+
+
+def test_a_stepped_clock_loses_nothing_and_heals(tmp_path: Path, env: dict[str, str]) -> None:
+    with (
+        closing(WrongClock(tmp_path)) as wrong,
+        running_platform(tmp_path / "data", env=env | wrong.env) as platform,
+    ):
+        fleet = Fleet(platform)
+        fleet.send(20)
+        stand_through(platform, wrong, fleet, 10 * YEAR)
+        stand_through(platform, wrong, fleet, -30 * YEAR)
+        assert clock(platform)["problem"] == ""
+
+        platform.stop()  # and it starts with a wrong clock
+        wrong.step(10 * YEAR)
+        platform.start()
+        fleet.send()
+        fleet.require_whole_and_sane()
+        problems = platform.cli("status", "--json", expect=1).json()["problems"]
+        assert any("mooring clock confirm" in problem for problem in problems)
+        refused = platform.cli("retention", "run", "--json", expect=4)
+        assert "clock_in_doubt" in refused.stderr + refused.stdout
+        wrong.step(0)
+        wait_until(lambda: not noticed(platform), "the clock to be sane again")
+        fleet.require_whole_and_sane()
+        assert platform.cli("retention", "run", "--json").json()["messages"] == 0
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1200)
+def test_a_clock_that_steps_again_and_again(tmp_path: Path, env: dict[str, str]) -> None:
+    with (
+        closing(WrongClock(tmp_path)) as wrong,
+        running_platform(tmp_path / "data", env=env | wrong.env) as platform,
+    ):
+        fleet = Fleet(platform)
+        fleet.send(20)
+        for seconds in (2 * HOUR, -2 * HOUR, 40 * DAY, -40 * DAY, 400 * DAY, YEAR * 50, -YEAR * 56):
+            stand_through(platform, wrong, fleet, seconds)
+
+
+def test_a_clock_that_was_wrong_is_followed_once_confirmed(tmp_path: Path) -> None:
+    with (
+        closing(WrongClock(tmp_path)) as wrong,
+        running_platform(tmp_path / "data", env=wrong.env) as platform,
+    ):
+        fleet = Fleet(platform)
+        wrong.step(40 * DAY)
+        wait_until(lambda: noticed(platform), "the step")
+        platform.cli("clock", "confirm", "--yes")
+        later = (time.time() + 39 * DAY) * 1000
+
+        def dated() -> bool:
+            fleet.send(1)
+            return bool(platform.rows("SELECT 1 FROM messages WHERE received_at > ?", later))
+
+        wait_until(dated, "messages dated by the confirmed clock")
+        actions = platform.rows("SELECT action FROM audit WHERE action = 'clock.confirm'")
+        assert len(actions) == 1
