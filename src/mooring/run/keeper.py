@@ -11,7 +11,7 @@ import logging
 import signal
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from mooring.access import store as access
 from mooring.app import App
@@ -47,9 +47,16 @@ class Keeper:
     Args:
         app: settings and dialects as they were at the start.
         database: a connection pool of its own; see ``main``.
+        deletion_time: from the time of a turn to the one from which terms count back; by
+            default that of the guarded clock.
     """
 
-    def __init__(self, app: App, database: Database) -> None:
+    def __init__(
+        self,
+        app: App,
+        database: Database,
+        deletion_time: Callable[[int], int | None] | None = None,
+    ) -> None:
         settings = app.settings
         self._settings = settings
         self._database = database
@@ -62,6 +69,7 @@ class Keeper:
             metrics_max=settings.metrics_max_per_device,
         )
         self._retention = Retention(database, settings)
+        self._deletion_time = deletion_time or (lambda _now: self._retention.deletion_time())
         self._sweeping: Iterator[Swept] | None = None
         self._swept = Swept()
         self._tidying: Iterator[Tidied] | None = None
@@ -122,7 +130,7 @@ class Keeper:
         if self._sweeping is None:
             if now < self._sweep_at:
                 return False
-            at = self._retention.deletion_time()
+            at = self._deletion_time(now)
             if at is None:  # the clock is in doubt; `status` says so
                 self._sweep_at = now + DOUBT_MS
                 return False
@@ -147,7 +155,7 @@ class Keeper:
             else:
                 return False
             self._often_at = now + OFTEN_EVERY_MS
-            at = self._retention.deletion_time()
+            at = self._deletion_time(now)
             if at is None:  # nothing may go for its age, and what is too much still does
                 self._tidy_at, at, jobs = now + DOUBT_MS, now, OFTEN
             self._tidying = tidy(self._database, self._settings, at, jobs)

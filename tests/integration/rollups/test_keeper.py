@@ -64,7 +64,7 @@ def test_messages_of_a_real_sink_become_rollups_and_are_deleted(
 ) -> None:
     terms = {"retention_days": 8, "retention_minutes_days": 20, "retention_rollups_days": 40}
     with open_app(settings_for(any_database_url, tmp_path, **terms), upgrade=True) as app:
-        keeper = Keeper(app, app.database)
+        keeper = Keeper(app, app.database, deletion_time=lambda now: now)
         now = now_ms()
         ingest(app, [(now - n * 1000, {"t": n}) for n in range(100)])
         assert app.database.is_sqlite or partitions.create_ahead(app.database, now) == []
@@ -89,7 +89,7 @@ def test_a_new_dialect_is_noticed(tmp_path: Path) -> None:
 
     settings = Settings(data_dir=tmp_path)
     with open_app(settings, upgrade=True) as app:
-        keeper = Keeper(app, app.database)
+        keeper = Keeper(app, app.database, deletion_time=lambda now: now)
         ingest(app, [(now_ms(), {"t": 1})])
         turns(keeper, now_ms() + 120_000)
         settings.dialects_dir.mkdir(parents=True, exist_ok=True)
