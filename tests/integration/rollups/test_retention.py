@@ -60,7 +60,7 @@ def fleet(stand: Stand) -> Iterator[Stand]:
                     scope="s",
                     dialect="mooring",
                     username=f"u{number}",
-                    client_id="c",
+                    client_id=f"c{number}",
                     created_at=0,
                 )
             )
