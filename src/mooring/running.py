@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,10 +18,29 @@ from typing import Any
 
 from mooring.errors import Conflict
 
-__all__ = ["announce", "exclusive", "holder", "values"]
+__all__ = ["announce", "exclusive", "holder", "make_private", "values"]
 
 FILE = "up.lock"
 VALUES = "running.json"
+
+
+def make_private(directory: Path) -> None:
+    """Makes a folder for its owner only, also one that exists with other rights.
+
+    Raises:
+        Conflict: others may enter it, and it is not ours to change.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    mode = directory.stat().st_mode
+    if mode & 0o077:
+        try:
+            directory.chmod(stat.S_IMODE(mode) & 0o700)
+        except PermissionError as exc:
+            raise Conflict(
+                f"Others may enter the data directory {directory}, and it belongs to another user.",
+                hint=f"Run: chmod 700 {directory}",
+                code="data_dir_not_private",
+            ) from exc
 
 
 @contextmanager
@@ -30,7 +50,7 @@ def exclusive(data_dir: Path) -> Iterator[None]:
     Raises:
         Conflict: another ``mooring up`` has it; the message names its process.
     """
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(data_dir)
     path = data_dir / FILE
     # Not inherited by children: a child that outlives us must not keep the lock.
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
@@ -255,7 +256,7 @@ class Settings(BaseModel):
     def effective_database_url(self) -> str:
         if self.database_url is not None and self.database_url.get_secret_value():
             return self.database_url.get_secret_value()
-        return f"sqlite:///{self.sqlite_path.absolute()}"
+        return f"sqlite:///{quote(str(self.sqlite_path.absolute()))}"
 
     @property
     def broker_dir(self) -> Path:

@@ -18,6 +18,7 @@ from pathlib import Path
 from cryptography.fernet import Fernet, InvalidToken
 
 from mooring.errors import Internal, InvalidSetting
+from mooring.running import make_private
 
 __all__ = ["Instance", "open_instance", "write_private"]
 
@@ -62,7 +63,7 @@ def _creating(directory: Path) -> Iterator[None]:
     """Only one process makes the file; the directory itself is for its owner alone."""
     import fcntl  # noqa: PLC0415 - POSIX only, like everything that runs a broker
 
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(directory)
     with (directory / ".secrets.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -21,7 +21,8 @@ def backup(
     from mooring.run.backup import make_backup  # noqa: PLC0415 - start-up time
 
     settings, _ = session.settings()
-    saved = make_backup(settings, file)
+    with session.out.progress("copying the database, percent", 100) as progress:
+        saved = make_backup(settings, file, progress)
     if session.out.as_json:
         session.out.document(
             {
@@ -29,10 +30,17 @@ def backup(
                 "files": saved.files,
                 "bytes": saved.size,
                 "database": saved.database,
+                "devices": saved.devices,
+                "messages": saved.messages,
             }
         )
         return
     session.out.say(f"{saved.files} files are in {saved.file} ({saved.size} bytes).")
+    if saved.database:
+        session.out.say(
+            f"The database in it was opened and checked: {saved.devices} devices, "
+            f"{saved.messages} messages."
+        )
     session.out.note("It holds every secret of this installation: keep it as you keep keys.")
     if not saved.database:
         session.out.note("The database is not in it: back it up with pg_dump.")
@@ -45,7 +53,7 @@ def restore(
     yes: Yes = False,
 ) -> int | None:
     """Put a backup in the place of what is in the data directory; nothing may run there."""
-    from mooring.run.backup import restore_backup  # noqa: PLC0415 - start-up time
+    from mooring.run.restore import restore_backup  # noqa: PLC0415 - start-up time
 
     settings, _ = session.settings()
     if not session.confirm(f"Replace what is in {settings.data_dir}?", yes=yes):

@@ -1,267 +1,175 @@
 """One installation in one file: database, broker files, CA, secrets, dialects, artifacts.
 
 A backup is made while everything runs: the database by SQLite's own online copy, everything
-else as the files stand, each of which is replaced in one step by whoever writes it. A restore
-unpacks beside what is there, checks every file, and only then moves it into place; what was
-there before is kept.
+else as the files are, each of which is replaced in one step by the part that writes it. The
+copy of the database is opened and counted before it is packed.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
 import os
-import shutil
 import sqlite3
-import tarfile
 import tempfile
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
+from typing import IO
+from urllib.parse import quote
 
-from mooring import __version__, running
-from mooring.errors import Conflict, Invalid, NotFound, Unavailable
+from mooring.errors import Conflict, NotFound, Unavailable
+from mooring.run import archive as form
 from mooring.settings import Settings
-from mooring.store import migrate
-from mooring.store.engine import open_database
+from mooring.store.engine import sqlite_file
 
-__all__ = ["Restored", "Saved", "make_backup", "restore_backup"]
+__all__ = ["KEPT_PREFIX", "LEFT_OUT", "STAGE_PREFIX", "Saved", "make_backup"]
 
-MANIFEST = "manifest.json"
-FORMAT = 1
-DATABASE = "mooring.db"
 KEPT_PREFIX = "replaced-"
+STAGE_PREFIX = ".restore-"
+LEFT_OUT = ("logs", "up.lock", "running.json", ".secrets.lock", "mosquitto.pid", "mosquitto.out")
+_LEFT_OUT_PREFIXES = (form.DATABASE, KEPT_PREFIX, STAGE_PREFIX, "rehearsal-")
+_LINKED = "dialects"  # the one folder that may be a link to another place
+PAGES = 2_000  # of the database, copied at once
 
-_LEFT_OUT = ("logs", "up.lock", "running.json", ".secrets.lock", "mosquitto.pid", "mosquitto.out")
-_LEFT_OUT_PREFIXES = (DATABASE, KEPT_PREFIX, ".restore-", "rehearsal-")
+Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What a backup holds. ``database`` is false where it is not in our keeping."""
+    """What a backup holds.
+
+    Attributes:
+        size: bytes, packed.
+        database: false where the database is PostgreSQL, which is not in the backup.
+        devices, messages: rows counted in the copy of the database.
+    """
 
     file: Path
     files: int
-    size: int  # bytes, packed
+    size: int
     database: bool
+    devices: int = 0
+    messages: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Restored:
-    """What a restore put in place, and where what was there before is now."""
-
-    files: int
-    made_at: str
-    made_by: str
-    database: bool
-    kept: Path | None
-
-
-def make_backup(settings: Settings, target: Path) -> Saved:
+def make_backup(settings: Settings, target: Path, told: Progress = lambda _percent: None) -> Saved:
     """Writes a backup, for its owner only.
+
+    Args:
+        told: called with how much of the database is copied, in percent.
 
     Raises:
         Conflict: the file exists.
         NotFound: there is nothing to back up.
-        Unavailable: it cannot be written.
+        Unavailable: it cannot be written, or the database cannot be read.
     """
-    if target.exists():
-        raise Conflict(f"{target} exists.", hint="Name another file.", code="file_exists")
+    if os.path.lexists(target):
+        raise _exists(target)
     if not settings.data_dir.is_dir():
         raise NotFound(f"There is no Mooring in {settings.data_dir}.", code="not_set_up")
-    ours = settings.sqlite_path.exists() and _is_ours(settings)
-    part = target.with_name(f".{target.name}.part")
+    part: Path | None = None
     try:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        # A name nobody can guess, made by this process alone: the folder may be shared.
+        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        part = Path(name)
         with os.fdopen(descriptor, "wb") as raw:
-            sums = _pack(settings, raw, database=ours)
+            files, counted = _pack(settings, raw, told)
             raw.flush()
             os.fsync(raw.fileno())
-        part.replace(target)
+        _publish(part, target)
     except (OSError, sqlite3.Error) as exc:
-        part.unlink(missing_ok=True)
         raise Unavailable(
             f"The backup {target} cannot be written: {exc}.",
             hint="Check the path and the space on its disk.",
         ) from exc
-    return Saved(target, len(sums), target.stat().st_size, ours)
+    finally:
+        if part is not None:
+            part.unlink(missing_ok=True)
+    size = target.stat().st_size
+    if counted is None:
+        return Saved(target, files, size, database=False)
+    return Saved(target, files, size, True, *counted)
 
 
-def restore_backup(settings: Settings, source: Path) -> Restored:
-    """Puts a backup in the place of what is in the data directory.
-
-    Raises:
-        Conflict: the platform runs, or the backup comes from a newer version.
-        NotFound, Invalid: there is no such file, or it is no sound backup; nothing is changed.
-        Unavailable: the data directory cannot be written.
-    """
-    if not source.is_file():
-        raise NotFound(f"There is no file {source}.", code="no_file")
-    with running.exclusive(settings.data_dir):
-        stage = Path(tempfile.mkdtemp(prefix=".restore-", dir=settings.data_dir))
-        try:
-            manifest = _unpack(source, stage)
-            _check_database(stage)
-            kept = _swap(settings.data_dir, stage)
-        except OSError as exc:
-            raise Unavailable(
-                f"{settings.data_dir} cannot be written: {exc}.",
-                hint=f"What was there is in it or in its {KEPT_PREFIX}… folder.",
-            ) from exc
-        finally:
-            shutil.rmtree(stage, ignore_errors=True)
-    return Restored(
-        len(manifest["files"]),
-        str(manifest["made_at"]),
-        str(manifest["version"]),
-        DATABASE in manifest["files"],
-        kept,
-    )
+def _exists(target: Path) -> Conflict:
+    return Conflict(f"{target} exists.", hint="Name another file.", code="file_exists")
 
 
-# ---------------------------------------------------------------------- packing
+def _publish(part: Path, target: Path) -> None:
+    """Gives the finished file its name, unless something has that name by now."""
+    try:
+        os.link(part, target, follow_symlinks=False)
+    except FileExistsError as exc:
+        raise _exists(target) from exc
+    except OSError:  # a file system without hard links
+        if os.path.lexists(target):
+            raise _exists(target) from None
+        part.rename(target)
 
 
-def _is_ours(settings: Settings) -> bool:
-    return settings.effective_database_url.startswith("sqlite:")
+Counted = tuple[int, int] | None  # devices, messages
 
 
-def _pack(settings: Settings, raw: Any, *, database: bool) -> dict[str, str]:
+def _pack(settings: Settings, raw: IO[bytes], told: Progress) -> tuple[int, Counted]:
     sums: dict[str, str] = {}
-    with tarfile.open(fileobj=raw, mode="w:gz", compresslevel=6) as archive:
-        if database:
-            with tempfile.TemporaryDirectory(dir=settings.data_dir, prefix=".restore-") as folder:
-                copy = Path(folder) / DATABASE
-                _copy_database(settings.sqlite_path, copy)
-                sums[DATABASE] = _sum(copy)
-                archive.add(copy, DATABASE, filter=_private)
-        for path in _files(settings.data_dir):
-            name = path.relative_to(settings.data_dir).as_posix()
-            try:
-                content = path.read_bytes()
-            except FileNotFoundError:  # gone since it was listed
-                continue
-            sums[name] = hashlib.sha256(content).hexdigest()
-            _add(archive, name, content)
-        manifest = {
-            "format": FORMAT,
-            "version": __version__,
-            "made_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "files": sums,
-        }
-        _add(archive, MANIFEST, json.dumps(manifest, indent=1).encode())
-    return sums
+    counted: Counted = None
+    with form.writing(raw) as archive:
+        source = sqlite_file(settings.effective_database_url)
+        if source is not None and source.exists():
+            with tempfile.TemporaryDirectory(dir=settings.data_dir, prefix=STAGE_PREFIX) as folder:
+                copy = Path(folder) / form.DATABASE
+                _copy_database(source, copy, told)
+                counted = _counted(copy)
+                sums[form.DATABASE] = form.add_file(archive, form.DATABASE, copy)
+        for path, name in _files(settings.data_dir, settings.data_dir):
+            with suppress(FileNotFoundError):  # gone since it was listed
+                sums[name] = form.add(archive, name, path.read_bytes())
+        form.add(archive, form.MANIFEST, form.manifest_bytes(sums))
+    return len(sums), counted
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _files(folder: Path, top: Path) -> Iterator[tuple[Path, str]]:
+    """Each file with its name in the backup."""
     for path in sorted(folder.iterdir()):
-        if path.name in _LEFT_OUT or path.name.startswith(_LEFT_OUT_PREFIXES):
+        if path.name in LEFT_OUT or path.name.startswith(_LEFT_OUT_PREFIXES):
             continue
-        if path.is_dir() and not path.is_symlink():
-            yield from _files(path)
-        elif path.is_file():
-            yield path
+        linked = path.is_symlink() and path.parent == top and path.name == _LINKED
+        if path.is_dir() and (linked or not path.is_symlink()):
+            yield from _files(path, top)
+        elif path.is_file() and not _is_backup(path):
+            yield path, path.relative_to(top).as_posix()
 
 
-def _copy_database(source: Path, target: Path) -> None:
-    """SQLite's online copy: consistent, and others go on writing meanwhile."""
+def _is_backup(path: Path) -> bool:
+    """Earlier backups and one that is being written: a backup does not contain others."""
+    try:
+        return form.is_backup(path)
+    except OSError:
+        return False
+
+
+def _copy_database(source: Path, target: Path, told: Progress) -> None:
+    """SQLite's online copy: consistent, while others write."""
     with (
-        closing(sqlite3.connect(f"file:{source.absolute()}?mode=ro", uri=True)) as here,
+        closing(sqlite3.connect(f"file:{quote(str(source.absolute()))}?mode=ro", uri=True)) as here,
         closing(sqlite3.connect(target)) as there,
     ):
-        here.backup(there)
-
-
-def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
-    member = tarfile.TarInfo(name)
-    member.size = len(content)
-    member.mtime = int(time.time())
-    archive.addfile(_private(member), io.BytesIO(content))
-
-
-def _private(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    member.mode, member.uid, member.gid, member.uname, member.gname = 0o600, 0, 0, "", ""
-    return member
-
-
-def _sum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-# ---------------------------------------------------------------------- restoring
-
-
-def _unpack(source: Path, stage: Path) -> Mapping[str, Any]:
-    """Everything in the stage, each file as the manifest says."""
-    try:
-        with tarfile.open(source, mode="r:gz") as archive:
-            for member in archive:
-                name = PurePosixPath(member.name)
-                if not member.isfile() or name.is_absolute() or ".." in name.parts:
-                    raise Invalid(f"The backup holds {member.name!a}, which is no file of ours.")
-                archive.extract(member, stage, filter="data")
-    except (tarfile.TarError, EOFError, OSError) as exc:
-        raise Invalid(
-            f"{source} is no backup, or is damaged: {exc}.",
-            hint="Use a file that `mooring backup` wrote.",
-            code="bad_backup",
-        ) from exc
-    try:
-        manifest = json.loads((stage / MANIFEST).read_text(encoding="utf-8"))
-        files = dict(manifest["files"])
-        known = int(manifest["format"]) <= FORMAT
-    except (OSError, ValueError, KeyError, TypeError) as exc:
-        raise Invalid(f"{source} is no backup of Mooring.", code="bad_backup") from exc
-    if not known:
-        raise Conflict(
-            f"{source} was made by Mooring {manifest.get('version')}, which is newer.",
-            hint="Restore it with that version.",
-            code="backup_too_new",
+        # One snapshot for the whole copy: without it the copy begins again with each commit of
+        # another process, and a busy database is never copied to the end.
+        here.execute("BEGIN")
+        here.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        here.backup(
+            there,
+            pages=PAGES,
+            progress=lambda _s, remaining, total: told(100 * (total - remaining) // max(total, 1)),
+            sleep=0,
         )
-    for name, wanted in files.items():
-        path = stage / name
-        if not path.is_file() or _sum(path) != wanted:
-            raise Invalid(f"{name} in the backup {source} is damaged.", code="bad_backup")
-    (stage / MANIFEST).unlink()
-    return dict(manifest)
 
 
-def _check_database(stage: Path) -> None:
-    path = stage / DATABASE
-    if not path.exists():
-        return
-    with closing(sqlite3.connect(path)) as database:
-        found = database.execute("PRAGMA quick_check").fetchone()[0]
-    if found != "ok":
-        raise Invalid(f"The database in the backup is damaged: {found}.", code="bad_backup")
-    opened = open_database(f"sqlite:///{path}")
-    try:
-        migrate.pending(opened)  # refuses one from a newer version
-    finally:
-        opened.close()
-    for suffix in ("-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
-
-
-def _swap(data_dir: Path, stage: Path) -> Path | None:
-    """Moves what is there aside and the stage's content in."""
-    kept = data_dir / f"{KEPT_PREFIX}{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
-    here = [
-        path
-        for path in data_dir.iterdir()
-        if path.name not in _LEFT_OUT
-        and path != stage
-        and not path.name.startswith((KEPT_PREFIX, ".restore-"))
-    ]
-    if here:
-        kept.mkdir(mode=0o700)
-        for path in here:
-            path.rename(kept / path.name)
-    for path in list(stage.iterdir()):
-        path.rename(data_dir / path.name)
-    return kept if here else None
+def _counted(copy: Path) -> tuple[int, int]:
+    with closing(sqlite3.connect(copy)) as database:
+        devices, messages = (
+            database.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - ours
+            for table in ("devices", "messages")
+        )
+    return devices, messages

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 
 from mooring import logs
 from mooring.run.children import follow_parent
@@ -13,6 +14,7 @@ __all__ = ["collect_rarely", "prepare"]
 
 def prepare(settings: Settings) -> None:
     """Logging, and an end when the supervising process is gone."""
+    os.umask(0o077)  # whatever it writes is for its owner only
     logs.configure(settings.log_level)
     follow_parent()
 

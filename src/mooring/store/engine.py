@@ -31,6 +31,7 @@ __all__ = [
     "open_database",
     "parse_url",
     "postgres_arguments",
+    "sqlite_file",
     "sqlite_pragmas",
     "unhurried",
 ]
@@ -164,6 +165,18 @@ def _reject_loose_ends(text: str, url: sa.URL) -> None:
             "with a character that ends it.",
             hint="In a password write @ as %40, : as %3A, / as %2F, ? as %3F and % as %25.",
         )
+
+
+def sqlite_file(url: str) -> Path | None:
+    """The file of a SQLite database; ``None`` for PostgreSQL and for one in memory.
+
+    Raises:
+        InvalidSetting: the URL cannot be read.
+    """
+    parsed = parse_url(url)
+    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+        return None
+    return None if parsed.database == ":memory:" else Path(parsed.database)
 
 
 def postgres_arguments(url: sa.URL) -> dict[str, Any]:
