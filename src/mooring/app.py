@@ -127,7 +127,7 @@ class App:
         from mooring.pki.service import PkiService  # noqa: PLC0415
         from mooring.pki.store import SqlLedger  # noqa: PLC0415
 
-        ledger = SqlLedger(self.database)
+        ledger = SqlLedger(self.database, to_broker=self.settings.authority == "plugin")
         pki = PkiService(
             self.settings.data_dir,
             ledger,
@@ -152,7 +152,7 @@ class App:
         """The platform's own way to the broker, under a client id of the caller's."""
         password = self.settings.broker_password
         username = self.settings.broker_username
-        if self.settings.auth_mode == "password_file":
+        if self.settings.authority == "password_file":
             # The first colon of a line ends the name there, so none can hold one.
             username = username.replace(":", ".")
         return Endpoint(
@@ -209,7 +209,7 @@ def open_app(
                 instance,
                 settings.recover_days,
                 frozenset({*_service_names(settings), CANARY_USERNAME}),
-                settings.auth_mode == "password_file",
+                settings.authority == "password_file",
                 settings.tenants_max,
                 settings.devices_max_per_tenant,
             ),

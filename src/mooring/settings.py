@@ -9,6 +9,7 @@ well; they are listed as aliases.
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from collections.abc import Mapping
@@ -24,12 +25,16 @@ from pydantic.fields import FieldInfo
 from mooring import running
 from mooring.errors import InvalidSetting
 
-__all__ = ["Origin", "Settings", "load", "variable_names"]
+__all__ = ["CHOICE_FILE", "Origin", "Settings", "load", "variable_names"]
 
 ENV_PREFIX = "MOORING_"
 
 RUNNING_FACTS = frozenset({"auth_mode"})
 """What a running platform may change by itself: what it says then wins over the environment."""
+
+
+CHOICE_FILE = Path("broker", "authority.json")
+"""In the data directory: which authority was chosen for it, and why."""
 
 
 def _field(default: Any, description: str, *aliases: str, **limits: Any) -> Any:
@@ -80,8 +85,14 @@ class Settings(BaseModel):
         "managed", "managed: `mooring up` runs Mosquitto; attached: it runs elsewhere."
     )
     mosquitto: Path | None = _field(None, "The mosquitto program; searched for when empty.")
-    auth_mode: Literal["dynamic_security", "password_file"] = _field(
-        "dynamic_security", "How the broker is told who may connect.", "MQTT_AUTH_MODE"
+    auth_mode: Literal["auto", "plugin", "dynamic_security", "password_file"] = _field(
+        "auto",
+        "How the broker knows who may connect. auto: Mooring's own plugin where the broker loads "
+        "it, otherwise Dynamic Security; a data directory keeps what it has.",
+        "MQTT_AUTH_MODE",
+    )
+    authority_library: Path | None = _field(
+        None, "The library of Mooring's own plugin; the one that came with it when empty."
     )
     password_file: Path | None = _field(
         None, "Mosquitto's password file; in the data directory by default.", "MQTT_PASSWD_FILE"
@@ -246,7 +257,21 @@ class Settings(BaseModel):
                 raise ValueError(f"{one[:64]!a} is neither an address nor a network") from exc
         return given
 
-    # ------------------------------------------------------------------ derived places
+    # ------------------------------------------------------------------ derived
+
+    @property
+    def authority(self) -> Literal["plugin", "dynamic_security", "password_file"]:
+        """The authority in force: as set, or as ``mooring up`` chose for the data directory;
+        before its first start the one that needs no proof."""
+        if self.auth_mode != "auto":
+            return self.auth_mode
+        match _chosen(self.data_dir):
+            case "plugin":
+                return "plugin"
+            case "password_file":
+                return "password_file"
+            case _:
+                return "dynamic_security"
 
     @property
     def sqlite_path(self) -> Path:
@@ -347,6 +372,14 @@ def load(
             hint=f"It means: {fields[name].description} Correct it or leave it out.",
             setting=name,
         ) from exc
+
+
+def _chosen(data_dir: Path) -> str | None:
+    """What ``mooring up`` has put in the place of ``auto``; ``None`` before its first start."""
+    try:
+        return str(json.loads((data_dir / CHOICE_FILE).read_text(encoding="utf-8"))["in_force"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 def _from_environment(env: Mapping[str, str]) -> dict[str, tuple[str, str]]:

@@ -21,6 +21,8 @@ INTERNAL = {
     "mooring.broker.dynsec.BESIDE_MOST",  # which of two ways is taken
     "mooring.broker.migrate.NAMED_MOST",
     "mooring.broker.password_lines.MAX_USERNAME",  # MQTT's own
+    "mooring.broker.plugin_file.NAMED_MOST",  # which of two ways is taken
+    "mooring.broker.plugin_rights.VALUES_MAX",  # how rights are stored, not what they may be
     "mooring.broker.tail.MAX_LINE_BYTES",
     "mooring.cli.broker_accounts.SHOWN_MOST",
     "mooring.cli.device_import.SHOWN_MOST",

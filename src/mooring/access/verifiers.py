@@ -29,6 +29,7 @@ __all__ = [
     "make",
     "new_password",
     "parse",
+    "salt_of",
     "to_dynsec",
 ]
 
@@ -91,6 +92,13 @@ def check(password: str, verifier: str) -> bool:
     """
     parts = parse(verifier)
     return hmac.compare_digest(_hash(password, parts.iterations, parts.salt), parts.hash)
+
+
+def salt_of(verifier: str) -> str:
+    """The salt as it is written: it tells one password of a login from every other. Empty for
+    a verifier of another kind."""
+    fields = verifier.split("$")
+    return fields[3] if len(fields) == 5 and fields[1] == "7" else ""
 
 
 def parse(verifier: str) -> Verifier:

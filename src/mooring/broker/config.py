@@ -16,11 +16,13 @@ from mooring.errors import InvalidSetting
 
 __all__ = [
     "LOG_TYPES",
+    "Access",
     "BrokerConfig",
     "DynamicSecurity",
     "Limits",
     "Listener",
     "PasswordFile",
+    "Plugin",
     "Tls",
     "render",
 ]
@@ -106,6 +108,18 @@ class PasswordFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Plugin:
+    """Accounts in the file that Mooring's own plugin reads: its library and ``accounts.db``."""
+
+    library: Path
+    accounts: Path
+
+
+Access = DynamicSecurity | PasswordFile | Plugin
+"""Where accounts are kept."""
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """What one client may take; all of them hold for every client of the broker.
 
@@ -145,7 +159,7 @@ class BrokerConfig:
     """
 
     listeners: tuple[Listener, ...]
-    access: DynamicSecurity | PasswordFile
+    access: Access
     persistence: Path
     log: Path | None = None
     pid_file: Path | None = None
@@ -167,11 +181,11 @@ def render(config: BrokerConfig) -> str:
     _check(config)
     sections: list[Iterable[str]] = [
         _general(config),
-        _access(config.access),
+        _access(config.access, config.limits),
         _persistence(config),
-        _limits(config.limits),
+        _limits(config),
         _logging(config),
-        *(_listener(listener) for listener in config.listeners),
+        *(_listener(listener, config.access) for listener in config.listeners),
     ]
     head = "# Written by Mooring. Changes here are lost at the next start: change the settings.\n"
     return head + "\n" + "\n\n".join("\n".join(section) for section in sections) + "\n"
@@ -189,7 +203,16 @@ def _general(config: BrokerConfig) -> Iterator[str]:
         yield f"pid_file {_path(config.pid_file)}"
 
 
-def _access(access: DynamicSecurity | PasswordFile) -> Iterator[str]:
+def _access(access: Access, limits: Limits) -> Iterator[str]:
+    if isinstance(access, Plugin):
+        yield f"plugin {_path(access.library)}"
+        yield f"plugin_opt_accounts {_path(access.accounts)}"
+        # It drops what is larger as the broker would, and says so.
+        yield f"plugin_opt_message_size_limit {limits.message_size_limit}"
+        # Otherwise usernames and client ids with '/', '+' or '#' are rejected before the plugin
+        # is asked. The plugin never puts either into a pattern, so they are harmless.
+        yield "auth_plugin_deny_special_chars false"
+        return
     if isinstance(access, DynamicSecurity):
         yield f"plugin {_path(access.plugin)}"
         yield f"plugin_opt_config_file {_path(access.file)}"
@@ -209,11 +232,13 @@ def _persistence(config: BrokerConfig) -> Iterator[str]:
     yield f"autosave_interval {config.autosave_seconds}"
 
 
-def _limits(limits: Limits) -> Iterator[str]:
+def _limits(config: BrokerConfig) -> Iterator[str]:
+    limits = config.limits
     yield f"max_inflight_messages {limits.max_inflight_messages}"
     yield f"max_queued_messages {limits.max_queued_messages}"
     yield f"max_queued_bytes {limits.max_queued_bytes}"
-    yield f"message_size_limit {limits.message_size_limit}"
+    if not isinstance(config.access, Plugin):
+        yield f"message_size_limit {limits.message_size_limit}"
 
 
 def _logging(config: BrokerConfig) -> Iterator[str]:
@@ -225,7 +250,7 @@ def _logging(config: BrokerConfig) -> Iterator[str]:
     yield f"log_timestamp_format {TIMESTAMP_FORMAT}"
 
 
-def _listener(listener: Listener) -> Iterator[str]:
+def _listener(listener: Listener, access: Access) -> Iterator[str]:
     yield f"listener {listener.port} {listener.address}".rstrip()
     yield f"protocol {'websockets' if listener.websockets else 'mqtt'}"
     if listener.websockets and listener.address:
@@ -243,7 +268,8 @@ def _listener(listener: Listener) -> Iterator[str]:
     yield f"tls_version {listener.tls.minimum}"  # a minimum in 2.0, as the manual says
     if listener.require_certificate:
         yield "require_certificate true"
-        yield "use_identity_as_username true"
+        if not isinstance(access, Plugin):  # with it 2.0 accepts without asking a plugin
+            yield "use_identity_as_username true"
 
 
 def _check(config: BrokerConfig) -> None:

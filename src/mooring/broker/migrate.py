@@ -1,6 +1,6 @@
-"""Whether a fleet can move to the other authority. Pure: accounts in, obstacles out.
+"""Whether a fleet can move to another authority. Pure: accounts in, obstacles out.
 
-Both authorities hold the same hash, so the move needs no password: the target's files are
+All authorities hold the same hash, so the move needs no password: the target's files are
 written from the database. What can stand in the way is a name or a topic that the target
 cannot hold.
 """
@@ -24,12 +24,17 @@ NAMED_MOST = 5
 class Mode(StrEnum):
     """The authorities, as the setting ``auth_mode`` names them."""
 
+    PLUGIN = "plugin"
     DYNAMIC_SECURITY = "dynamic_security"
     PASSWORD_FILE = "password_file"  # noqa: S105 - a mode's name
 
     @property
     def words(self) -> str:
-        return "Dynamic Security" if self is Mode.DYNAMIC_SECURITY else "the password file"
+        return {
+            Mode.PLUGIN: "Mooring's plugin",
+            Mode.DYNAMIC_SECURITY: "Dynamic Security",
+            Mode.PASSWORD_FILE: "the password file",
+        }[self]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,7 @@ def require(found: Plan) -> None:
 def _obstacle(account: Account, to: Mode, reserved: set[str]) -> str:
     if account.username in reserved:
         return f"The username {account.username!r} is the platform's own there."
-    if to is Mode.DYNAMIC_SECURITY:
+    if to is not Mode.PASSWORD_FILE:
         return ""
     try:
         check_username(account.username)

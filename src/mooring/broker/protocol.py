@@ -40,6 +40,13 @@ class Account:
             back later keeps the account in a state in which nobody gets in with it; another
             deletes it.
         client_id: the only client id this account may use; ``None``: not fixed.
+        next_verifier: a second password that is accepted as well, while the first is being
+            replaced. Only an authority with ``two_passwords`` looks at it.
+        certificates: serial numbers, as the ledger has them, of the certificates that may log
+            in as this account. The same authority alone looks at them and at what follows.
+        tenant: whose limits it shares; empty: nobody's.
+        values: words of its own that appear in its topics. Accounts whose topics differ in
+            these words only share one set of rights.
     """
 
     username: str
@@ -47,6 +54,10 @@ class Account:
     rights: Rights
     locked: bool = False
     client_id: str | None = None
+    next_verifier: str | None = None
+    certificates: tuple[str, ...] = ()
+    tenant: str = ""
+    values: tuple[str, ...] = ()
 
 
 class DifferenceKind(StrEnum):

@@ -20,12 +20,22 @@ import mqtt5
 
 from mooring.access import verifiers
 from mooring.broker import access_list, dynsec_file, password_lines
-from mooring.broker.config import BrokerConfig, DynamicSecurity, Listener, PasswordFile, render
+from mooring.broker.config import (
+    Access,
+    BrokerConfig,
+    DynamicSecurity,
+    Listener,
+    PasswordFile,
+    Plugin,
+    render,
+)
 from mooring.broker.connection import Connection, Endpoint
 from mooring.broker.dynsec import DynsecAuthority
 from mooring.broker.files import write_atomically
 from mooring.broker.migrate import Mode
 from mooring.broker.password_file import PasswordFileAuthority
+from mooring.broker.plugin_authority import PluginAuthority
+from mooring.broker.plugin_file import AccountsFile
 from mooring.broker.process import BrokerProcess
 from mooring.broker.protocol import Account
 from mooring.dialects.topics import topic_matches
@@ -62,7 +72,7 @@ class Rehearsal:
         folder: empty, for this process alone.
         service: the platform's own login on the target, with ``password``.
         mosquitto: the program.
-        plugin: the Dynamic Security library, where it is the target.
+        library: what the broker loads for it; ``None`` for the password file.
     """
 
     def __init__(
@@ -73,12 +83,12 @@ class Rehearsal:
         password: str,
         *,
         mosquitto: Path,
-        plugin: Path | None = None,
+        library: Path | None = None,
     ) -> None:
         self._to = to
         self._folder = folder
         self._service = service
-        self._plugin = plugin
+        self._library = library
         self._secret = verifiers.new_password()
         self._port = _spare_port()
         self._endpoint = Endpoint(port=self._port, username=service.username, password=password)
@@ -125,6 +135,9 @@ class Rehearsal:
         }
 
     def _read_back(self, folder: Path) -> Callable[[str], str | None]:
+        if self._to is Mode.PLUGIN:
+            held, _ = AccountsFile(_accounts(folder), self._service).held()
+            return {name: row.verifier for name, row in held.items()}.get
         if self._to is Mode.DYNAMIC_SECURITY:
             return dynsec_file.passwords(_dynsec(folder).read_bytes())
         text = _passwords(folder).read_text(encoding="utf-8")
@@ -132,7 +145,11 @@ class Rehearsal:
         return password_lines.parse(text).get
 
     async def _write(self, folder: Path, accounts: Sequence[Account]) -> None:
-        if self._to is Mode.DYNAMIC_SECURITY:
+        if self._to is Mode.PLUGIN:
+            plugin = PluginAuthority(_accounts(folder), self._service, endpoint=None)
+            await plugin.replace(accounts)
+            await plugin.close()
+        elif self._to is Mode.DYNAMIC_SECURITY:
             dynsec = DynsecAuthority(self._endpoint, self._service, file=_dynsec(folder))
             await dynsec.replace(accounts)
         else:
@@ -140,10 +157,13 @@ class Rehearsal:
             await files.replace(accounts)
 
     def _configure(self) -> None:
-        access: DynamicSecurity | PasswordFile
-        if self._to is Mode.DYNAMIC_SECURITY:
-            assert self._plugin is not None
-            access = DynamicSecurity(self._plugin, _dynsec(self._folder))
+        access: Access
+        if self._to is Mode.PLUGIN:
+            assert self._library is not None
+            access = Plugin(self._library, _accounts(self._folder))
+        elif self._to is Mode.DYNAMIC_SECURITY:
+            assert self._library is not None
+            access = DynamicSecurity(self._library, _dynsec(self._folder))
         else:
             access = PasswordFile(_passwords(self._folder), _acl(self._folder))
         config = BrokerConfig(
@@ -290,6 +310,10 @@ def _filled(topic: str) -> str:
 
 def _covered(topic: str, filters: Sequence[str]) -> bool:
     return any(topic_matches(one, topic) for one in filters)
+
+
+def _accounts(folder: Path) -> Path:
+    return folder / "accounts.db"
 
 
 def _dynsec(folder: Path) -> Path:

@@ -37,6 +37,7 @@ KIND_WORDS = {
 class Authority(StrEnum):
     """How the broker is told who may connect."""
 
+    PLUGIN = "plugin"
     DYNAMIC_SECURITY = "dynamic_security"
     PASSWORD_FILE = "password_file"  # noqa: S105 - a mode's name
 
@@ -271,7 +272,7 @@ def _password(session: Session, *, from_stdin: bool, variable: str | None) -> st
     return answer
 
 
-# ---------------------------------------------------------------------- the other authority
+# ---------------------------------------------------------------------- another authority
 
 
 @command(app, "migrate")
@@ -284,7 +285,7 @@ def migrate(
     ] = False,
     yes: Yes = False,
 ) -> int:
-    """Move every account to the other authority; devices keep their passwords."""
+    """Move every account to another authority; devices keep their passwords."""
     from mooring.broker.migrate import Mode, require  # noqa: PLC0415 - start-up time
     from mooring.broker.requests import RequestAction  # noqa: PLC0415
     from mooring.cli.asking import ask, is_up  # noqa: PLC0415
@@ -293,7 +294,7 @@ def migrate(
 
     mode = Mode(to.value)
     with session.open() as platform:
-        if platform.settings.auth_mode == mode.value and not rehearse_only:
+        if platform.settings.authority == mode.value and not rehearse_only:
             raise Conflict(
                 f"The broker is told by {mode.words} already.",
                 hint="`--rehearse-only` proves its accounts.",

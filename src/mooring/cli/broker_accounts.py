@@ -104,14 +104,14 @@ def export(
     *,
     form: Annotated[
         str | None,
-        typer.Option("--as", help="dynamic_security or password_file; else as it is now."),
+        typer.Option("--as", help="plugin, dynamic_security or password_file; else as it is now."),
     ] = None,
 ) -> None:
     """Write every account in the form Mosquitto reads, for a broker that runs elsewhere."""
     from mooring.run.export import export_accounts  # noqa: PLC0415 - start-up time
 
     with session.open() as platform:
-        files, count = export_accounts(platform, directory, form or platform.settings.auth_mode)
+        files, count = export_accounts(platform, directory, form or platform.settings.authority)
     if session.out.as_json:
         session.out.document({"accounts": count, "files": [str(path) for path in files]})
         return

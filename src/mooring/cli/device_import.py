@@ -135,7 +135,9 @@ def _refuse_wrong(wrong: list[Wrong], file: Path) -> None:
 
 
 def announced(session: Session, platform: App, number: int, *, yes: bool) -> bool:
-    if platform.settings.auth_mode == "dynamic_security":
+    if platform.settings.authority == "plugin":
+        return True  # nothing restarts and nothing is reloaded
+    if platform.settings.authority == "dynamic_security":
         session.out.note(
             f"To take over {number} devices at once the broker restarts once: every device is "
             "disconnected and connects again."

@@ -15,6 +15,8 @@ __all__ = ["declare"]
 class AuthMode(StrEnum):
     """How the broker is told who may connect."""
 
+    AUTO = "auto"
+    PLUGIN = "plugin"
     DYNAMIC_SECURITY = "dynamic_security"
     PASSWORD_FILE = "password_file"  # noqa: S105 - a mode's name
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from mooring.access import verifiers
 from mooring.devices.model import Device
 from mooring.store.engine import now_ms
 from mooring.store.schema import (
@@ -23,6 +24,7 @@ __all__ = [
     "Credential",
     "Former",
     "Unproved",
+    "Use",
     "assign_mark",
     "begin",
     "bury",
@@ -34,6 +36,7 @@ __all__ = [
     "oldest_open_event",
     "open_marks",
     "prove",
+    "prove_used",
     "retire",
     "seal_forgotten",
     "set_password",
@@ -42,6 +45,7 @@ __all__ = [
 ]
 
 MARKED_AT_ONCE = 2_000
+NAMES_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,20 @@ class Former:
     device_id: int
     verifier: str = field(repr=False)
     removed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A login by password that the broker accepted.
+
+    Attributes:
+        key: the salt of the verifier that fitted, which belongs to one password only.
+        at: epoch milliseconds.
+    """
+
+    username: str
+    key: str
+    at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +253,32 @@ def prove(connection: Connection, device_ids: Sequence[int], at: int) -> None:
             )
             .values(proved_at=at, sealed_secret=None)
         )
+
+
+def prove_used(connection: Connection, uses: Iterable[Use]) -> None:
+    """As ``prove``, from logins of which the broker says which password they used."""
+    keys: dict[str, dict[str, int]] = {}
+    for use in uses:
+        keys.setdefault(use.username, {}).setdefault(use.key, use.at)
+    names = list(keys)
+    for start in range(0, len(names), NAMES_AT_ONCE):
+        rows = connection.execute(
+            sa.select(credentials.c.device_id, devices.c.username, credentials.c.verifier)
+            .join(devices, devices.c.id == credentials.c.device_id)
+            .where(
+                devices.c.username.in_(names[start : start + NAMES_AT_ONCE]),
+                credentials.c.proved_at.is_(None),
+                credentials.c.verifier.is_not(None),
+            )
+        ).all()
+        for device_id, username, verifier in rows:
+            at = keys[username].get(verifiers.salt_of(verifier))
+            if at is not None:
+                connection.execute(
+                    sa.update(credentials)
+                    .where(credentials.c.device_id == device_id, credentials.c.verifier == verifier)
+                    .values(proved_at=at, sealed_secret=None)
+                )
 
 
 def seal_forgotten(connection: Connection, before: int) -> int:

@@ -6,7 +6,22 @@ from dataclasses import dataclass, field
 
 from mooring.dialects.model import Identity
 
-__all__ = ["Credentials", "Device", "NewDevice"]
+__all__ = ["Credentials", "Device", "Login", "NewDevice"]
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What a device may log in with.
+
+    Attributes:
+        verifier: of the password in force; ``None``: by certificate only.
+        next_verifier: of the other password of a rotation under way.
+        certificates: serial numbers of its certificates that are not revoked.
+    """
+
+    verifier: str | None = field(repr=False)
+    next_verifier: str | None = field(default=None, repr=False)
+    certificates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from mooring.broker.password_lines import check_username
 from mooring.broker.protocol import Account
 from mooring.credentials import store as passwords
 from mooring.devices import store
-from mooring.devices.model import Credentials, Device, NewDevice
+from mooring.devices.model import Credentials, Device, Login, NewDevice
 from mooring.dialects import Catalogue, check_word, normal_mac
 from mooring.dialects.model import Dialect, Identity
 from mooring.errors import Conflict, Invalid, NotFound
@@ -33,6 +33,7 @@ __all__ = ["Devices"]
 
 LABEL_MAX = 200
 GROUPS_MAX = 64
+NO_LOGIN = Login(None)
 DAY_MS = 86_400_000
 
 
@@ -251,11 +252,11 @@ class Devices:
         """Every login the broker is to accept or to keep locked, but the platform's own."""
         with self.database.read() as connection:
             known = store.all_devices(connection)
-            secrets = store.verifiers(connection)
+            logins = store.logins(connection)
             users = broker.accounts(connection)
         dialects = set(self.catalogue.names())
         return users + [
-            self._account(d, secrets.get(d.username)) for d in known if d.dialect in dialects
+            self._account(d, logins.get(d.id, NO_LOGIN)) for d in known if d.dialect in dialects
         ]
 
     def account(self, username: str) -> Account | None:
@@ -264,24 +265,28 @@ class Devices:
             found = [
                 d for d in store.find(connection, SYSTEM, word=username) if d.username == username
             ]
-            secrets = store.verifiers(connection, [username])
+            logins = store.logins(connection, [device.id for device in found])
             users = broker.accounts(connection, [username])
         if users:
             return users[0]
         if not found or found[0].dialect not in self.catalogue.names():
             return None
-        return self._account(found[0], secrets.get(username))
+        return self._account(found[0], logins.get(found[0].id, NO_LOGIN))
 
     # ------------------------------------------------------------------ rules
 
-    def _account(self, device: Device, verifier: str | None) -> Account:
+    def _account(self, device: Device, login: Login) -> Account:
         dialect = self.catalogue.get(device.dialect)
         return Account(
             device.username,
-            verifier,
+            login.verifier,
             rights_of(dialect, device.identity),
             locked=not device.enabled,
             client_id=device.client_id if dialect.client_id_fixed else None,
+            next_verifier=login.next_verifier,
+            certificates=login.certificates,
+            tenant=device.tenant,
+            values=(device.name, device.tenant, device.mac or "", *device.groups),
         )
 
     def checked(self, new: NewDevice) -> tuple[Device, str, str | None]:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from mooring.access.actor import Actor, walled
-from mooring.devices.model import Device
+from mooring.devices.model import Device, Login
 from mooring.store.engine import now_ms
 from mooring.store.room import limit_reached, require_room
 from mooring.store.schema import (
+    certificates,
     credentials,
     device_groups,
     device_state,
     devices,
     latest,
     metrics_refused,
+    rotations,
     sequences,
     sightings,
     strangers,
@@ -35,6 +38,7 @@ __all__ = [
     "ensure_tenant",
     "find",
     "insert",
+    "logins",
     "page",
     "set_enabled",
     "set_verifier",
@@ -256,6 +260,37 @@ def verifiers(connection: Connection, usernames: Sequence[str] | None = None) ->
     if usernames is not None:
         statement = statement.where(devices.c.username.in_(usernames))
     return {username: verifier or "" for username, verifier in connection.execute(statement)}
+
+
+def logins(connection: Connection, numbers: Sequence[int] | None = None) -> dict[int, Login]:
+    """What devices may log in with, all of them or those with these numbers."""
+    held = sa.select(credentials.c.device_id, credentials.c.verifier)
+    under_way = sa.select(
+        rotations.c.device_id, rotations.c.old_verifier, rotations.c.new_verifier
+    ).where(rotations.c.finished_at.is_(None))
+    valid = (
+        # A later device of the same username does not inherit what an earlier one was given.
+        sa.select(certificates.c.device_id, certificates.c.serial)
+        .join(devices, devices.c.id == certificates.c.device_id)
+        .where(certificates.c.revoked_at.is_(None), devices.c.username == certificates.c.username)
+        .order_by(certificates.c.id)
+    )
+    if numbers is not None:
+        held = held.where(credentials.c.device_id.in_(numbers))
+        under_way = under_way.where(rotations.c.device_id.in_(numbers))
+        valid = valid.where(devices.c.id.in_(numbers))
+    found = {number: Login(verifier) for number, verifier in connection.execute(held)}
+    for number, old, new in connection.execute(under_way):
+        verifier = found[number].verifier if number in found else None
+        if verifier is not None:  # whichever of the two is not in force
+            found[number] = Login(verifier, old if verifier == new else new)
+    serials: dict[int, list[str]] = defaultdict(list)
+    for number, serial in connection.execute(valid):
+        serials[number].append(serial)
+    for number, mine in serials.items():
+        login = found.get(number, Login(None))
+        found[number] = replace(login, certificates=tuple(mine))
+    return found
 
 
 def set_verifier(connection: Connection, username: str, verifier: str) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, RowMapping
 from sqlalchemy.exc import IntegrityError
 
+from mooring.access import store as access
 from mooring.errors import Conflict
 from mooring.pki.ledger import CertificateRecord, Sighting
 from mooring.pki.model import Reason
@@ -27,12 +28,18 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class SqlLedger:
     """``CertificateLedger`` on the database; further questions are the certificate watch's.
 
+    Args:
+        database: where it is.
+        to_broker: the broker asks which certificates are valid, so every change is a change
+            for the broker, too, in the same transaction.
+
     Each call is a transaction of its own. A certificate belongs to the device that has its
     username when it is issued; a later device of the same name does not inherit it.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, to_broker: bool = False) -> None:
         self._database = database
+        self._to_broker = to_broker
 
     # ------------------------------------------------------------------ CertificateLedger
 
@@ -57,6 +64,7 @@ class SqlLedger:
                         reason=None if record.reason is None else str(record.reason),
                     )
                 )
+                self._changed(connection, record.username)
         except IntegrityError as exc:
             raise Conflict(
                 f"There is a certificate number {record.serial} already.",
@@ -85,11 +93,18 @@ class SqlLedger:
 
     def revoke(self, serial: str, at: datetime, reason: Reason) -> None:
         with self._database.write() as connection:
-            connection.execute(
+            username = connection.execute(
                 sa.update(certificates)
                 .where(certificates.c.serial == serial, certificates.c.revoked_at.is_(None))
                 .values(revoked_at=_ms(at), reason=str(reason))
-            )
+                .returning(certificates.c.username)
+            ).scalar()
+            if username is not None:
+                self._changed(connection, username)
+
+    def _changed(self, connection: Connection, username: str) -> None:
+        if self._to_broker:
+            access.enqueue(connection, "put", username)
 
     def seen(self, username: str, authority: str, at: datetime) -> None:
         values = {"username": username, "authority": authority, "at": _ms(at)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -10,12 +10,21 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
+from mooring.presence.evidence import Denied
 from mooring.presence.observe import Connectivity, EventRow
-from mooring.store.schema import broker_events, counters, dead_letters, device_state, devices
+from mooring.store.schema import (
+    broker_events,
+    counters,
+    dead_letters,
+    device_state,
+    devices,
+    strangers,
+)
 
 __all__ = [
     "add_denied",
     "add_events",
+    "add_unknown",
     "count",
     "nobody_connected",
     "passed",
@@ -43,32 +52,35 @@ def add_events(connection: Connection, rows: Sequence[EventRow]) -> None:
     )
 
 
-def add_denied(connection: Connection, rows: Sequence[EventRow], keep: int) -> None:
+def add_denied(connection: Connection, messages: Sequence[Denied], keep: int) -> None:
     """Messages the broker refused become dead letters: a 3.1.1 device was told they arrived.
 
-    Their payloads are not in the broker's log.
+    Their payloads are not in the broker's log; the plugin keeps the beginning of one.
     """
-    known = _devices(connection, {row.username for row in rows if row.username is not None})
+    names = {one.row.username for one in messages if one.row.username is not None}
+    known = _devices(connection, names)
     letters = []
-    for row in rows:
+    for one in messages:
+        row = one.row
+        times = f" {one.count} messages of the same kind since the last report." * (one.count > 1)
         device_id, tenant = known.get(row.username or "", (None, None))
         letters.append(
             {
                 "received_at": row.at,
                 "reason": "denied",
                 "detail": f"The broker refused it: {row.username or 'its sender'} may not "
-                "publish to this topic.",
+                f"publish to this topic.{times}",
                 "topic": row.detail,
                 "tenant": tenant,
                 "device_id": device_id,
-                "size": 0,
-                "payload": b"",
+                "size": one.size,
+                "payload": one.sample,
             }
         )
     connection.execute(sa.insert(dead_letters), letters)
     newest = sa.select(sa.func.max(dead_letters.c.id)).scalar_subquery()
     connection.execute(sa.delete(dead_letters).where(dead_letters.c.id <= newest - keep))
-    count(connection, "dead_letters", len(rows))
+    count(connection, "dead_letters", sum(one.count for one in messages))
 
 
 def count(connection: Connection, name: str, number: int) -> None:
@@ -79,6 +91,36 @@ def count(connection: Connection, name: str, number: int) -> None:
             index_elements=["name"], set_={"value": counters.c.value + statement.excluded.value}
         )
     )
+
+
+def add_unknown(
+    connection: Connection, found: Mapping[tuple[str, str, str], int], most: int
+) -> None:
+    """Lists (dialect, tenant, name) → when it tried to log in, epoch milliseconds; those that
+    are listed already are seen again, and no more than ``most`` are listed."""
+    c = strangers.c
+    room = most - int(
+        connection.execute(sa.select(sa.func.count()).select_from(strangers)).scalar_one()
+    )
+    for (dialect, tenant, name), at in found.items():
+        again = connection.execute(
+            sa.update(strangers)
+            .where(c.dialect == dialect, c.tenant == tenant, c.name == name)
+            .values(last_seen_at=at)
+        )
+        if again.rowcount or room <= 0:
+            continue
+        room -= 1
+        values = {
+            "dialect": dialect,
+            "tenant": tenant,
+            "name": name,
+            "first_seen_at": at,
+            "last_seen_at": at,
+            "messages": 0,
+            "last_topic": "",
+        }
+        connection.execute(_insert(connection, strangers).values(values).on_conflict_do_nothing())
 
 
 def passed(connection: Connection) -> int:

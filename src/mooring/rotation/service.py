@@ -92,6 +92,8 @@ class Rotations:
                     outcome="",
                 )
                 store.insert(connection, rotation)
+                if self.settings.authority == "plugin":  # it accepts both from now on
+                    access.enqueue(connection, "put", device.username)
                 access.record(
                     connection,
                     actor,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from mooring.access import verifiers
 from mooring.access.actor import Actor, walled
+from mooring.credentials.store import NAMES_AT_ONCE, Use
 from mooring.dialects import Channel
 from mooring.rotation.command import answer_in
 from mooring.rotation.model import Rotation
@@ -39,6 +41,7 @@ __all__ = [
     "oldest_sent_event",
     "page",
     "standing",
+    "used",
 ]
 
 _COLUMNS = (
@@ -78,6 +81,8 @@ class Standing:
     address: str | None
     proved: bool
     mark_event: int | None
+    used_new_at: int | None
+    used_old_at: int | None
     busy: bool
 
 
@@ -167,6 +172,8 @@ def standing(connection: Connection) -> list[Standing]:
             device_state.c.address,
             credentials.c.proved_at,
             credentials.c.mark_event,
+            rotations.c.used_new_at,
+            rotations.c.used_old_at,
             sa.exists(sa.select(outbox.c.id).where(outbox.c.username == devices.c.username)),
         )
         .join(devices, devices.c.id == rotations.c.device_id)
@@ -185,6 +192,8 @@ def standing(connection: Connection) -> list[Standing]:
             row.address,
             row.proved_at is not None,
             row.mark_event,
+            row.used_new_at,
+            row.used_old_at,
             bool(row[-1]),
         )
         for row in rows
@@ -261,6 +270,39 @@ def answer(connection: Connection, rotation: Rotation, replies: Sequence[Channel
             if found is not None:
                 return found
     return None
+
+
+def used(connection: Connection, uses: Iterable[Use]) -> None:
+    """Logins whose password the broker named: of rotations under way, which one it was."""
+    by_name: dict[str, list[Use]] = {}
+    for use in uses:
+        by_name.setdefault(use.username, []).append(use)
+    names = list(by_name)
+    for start in range(0, len(names), NAMES_AT_ONCE):
+        rows = connection.execute(
+            sa.select(
+                rotations.c.id,
+                devices.c.username,
+                rotations.c.old_verifier,
+                rotations.c.new_verifier,
+            )
+            .join(devices, devices.c.id == rotations.c.device_id)
+            .where(
+                rotations.c.finished_at.is_(None),
+                devices.c.username.in_(names[start : start + NAMES_AT_ONCE]),
+            )
+        ).all()
+        for number, username, old, new in rows:
+            seen = {
+                column: use.at
+                for use in by_name[username]
+                for column, verifier in (("used_old_at", old), ("used_new_at", new))
+                if verifier is not None and verifiers.salt_of(verifier) == use.key
+            }
+            if seen:
+                connection.execute(
+                    sa.update(rotations).where(rotations.c.id == number).values(**seen)
+                )
 
 
 def due_for_age(

@@ -1,5 +1,8 @@
 """Carries rotations through: asks the rules, and does what they say, one step at a time.
 
+Where the broker accepts both passwords and says which was used, ``by_use`` has the rules;
+otherwise ``rules`` has them, and the broker's log is read.
+
 Each act is one transaction, and says so before it goes out: a row that says ``sent`` may have
 been sent. So a crash between any two steps is mended by the next ``step``, in whatever
 process, and nothing is kept in memory that the database and the broker's log do not have.
@@ -15,6 +18,7 @@ from dataclasses import dataclass
 from sqlalchemy.engine import Connection as SqlConnection
 
 from mooring.access import store as access
+from mooring.access import verifiers
 from mooring.access.actor import SYSTEM, Actor, Role
 from mooring.access.instance import Instance
 from mooring.broker.connection import Connection, Endpoint
@@ -26,6 +30,7 @@ from mooring.devices.service import Devices
 from mooring.dialects import Kind
 from mooring.errors import BrokerUnavailable, MooringError
 from mooring.rotation import store
+from mooring.rotation.by_use import UseFacts, decide_by_use
 from mooring.rotation.command import command_for
 from mooring.rotation.model import Rotation
 from mooring.rotation.rules import Act, Answer, Decision, Facts, Phase, Timing, decide
@@ -85,6 +90,7 @@ class RotationWorker:
         self._proofs = Proofs(parts.database, endpoint, store.oldest_sent_event)
         self._sender: Connection | None = None
         self._next_schedule = 0.0
+        self._by_use = parts.settings.authority == "plugin"
 
     async def step(self) -> int:
         """Takes every rotation as far as it can go now; returns how many steps were taken.
@@ -96,8 +102,9 @@ class RotationWorker:
         """
         if not await asyncio.to_thread(self._lease.held):
             return 0
-        caught_up = await self._proofs.step()
-        if not caught_up:  # what is older than the log we have read could mislead us
+        if (
+            not self._by_use and not await self._proofs.step()
+        ):  # what is older than the log we have read could mislead us
             return 0
         taken = 0
         for standing in await asyncio.to_thread(self._standing):
@@ -119,6 +126,9 @@ class RotationWorker:
 
     async def _advance(self, standing: Standing) -> int:
         rotation = standing.rotation
+        if self._by_use:
+            decision = await asyncio.to_thread(self._decide_by_use, standing)
+            return await self._act(standing, decision)
         if (
             rotation.phase in {Phase.ON_NEW, Phase.ON_OLD}
             and rotation.in_force_at is None
@@ -127,7 +137,9 @@ class RotationWorker:
             await asyncio.to_thread(self._in_force, rotation)
             return 1
         facts = await asyncio.to_thread(self._facts, standing)
-        decision = decide(facts, now_ms(), self._timing)
+        return await self._act(standing, decide(facts, now_ms(), self._timing))
+
+    async def _act(self, standing: Standing, decision: Decision) -> int:
         match decision.act:
             case Act.WAIT:
                 return 0
@@ -144,6 +156,23 @@ class RotationWorker:
     def _standing(self) -> list[Standing]:
         with self._database.read() as connection:
             return store.standing(connection)
+
+    def _decide_by_use(self, standing: Standing) -> Decision:
+        rotation = standing.rotation
+        facts = UseFacts(
+            phase=rotation.phase,
+            created_at=rotation.created_at,
+            first_sent_at=rotation.first_sent_at,
+            last_sent_at=rotation.last_sent_at,
+            sends=rotation.sends,
+            enabled=standing.enabled,
+            connected=standing.connected,
+            busy=standing.busy,
+            answer=self._answer(standing) if rotation.sends else None,
+            used_new_at=standing.used_new_at,
+            used_old_at=standing.used_old_at,
+        )
+        return decide_by_use(facts, now_ms(), self._timing)
 
     def _facts(self, standing: Standing) -> Facts:
         rotation, journal = standing.rotation, self._proofs.journal
@@ -183,7 +212,7 @@ class RotationWorker:
     def _free(self, username: str) -> bool:
         """Whether an old verifier comes back without a restart: always with the password
         file; with Dynamic Security through the file beside it, which holds no colon."""
-        return self._parts.settings.auth_mode == "password_file" or ":" not in username
+        return self._parts.settings.authority == "password_file" or ":" not in username
 
     def _answer(self, standing: Standing) -> Answer | None:
         with self._database.read() as connection:
@@ -332,6 +361,8 @@ class RotationWorker:
             if device is None or not store.finish(connection, rotation, phase, decision.why, at):
                 return
             given_up = rotation.old_verifier if phase is Phase.SETTLED else rotation.new_verifier
+            if self._by_use:
+                self._one_password(connection, standing, phase)
             if phase is not Phase.CANCELLED and (rotation.keep_old or phase is Phase.ROLLED_BACK):
                 passwords.retire(
                     connection,
@@ -347,6 +378,20 @@ class RotationWorker:
                 tenant=device.tenant,
                 reason=decision.why,
             )
+
+    def _one_password(self, connection: SqlConnection, standing: Standing, phase: Phase) -> None:
+        """The broker accepted both; from now on one of them."""
+        rotation = standing.rotation
+        kept = rotation.new_verifier if phase is Phase.SETTLED else rotation.old_verifier
+        held = passwords.credential(connection, rotation.device_id)
+        if kept is not None and held is not None and held.verifier != kept:
+            created = now_ms() if phase is Phase.SETTLED else rotation.old_created_at
+            passwords.set_password(connection, rotation.device_id, kept, created_at=created)
+        used_at = standing.used_new_at if phase is Phase.SETTLED else standing.used_old_at
+        if kept is not None and used_at is not None:
+            use = passwords.Use(standing.username, verifiers.salt_of(kept), used_at)
+            passwords.prove_used(connection, [use])
+        access.enqueue(connection, "put", standing.username)
 
     # ------------------------------------------------------------------ the way out
 

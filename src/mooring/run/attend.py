@@ -23,7 +23,7 @@ LINES_A_MESSAGE = 4
 
 
 async def attend(follower: Follower, watch: BrokerWatch) -> None:
-    """For ever, where the setting ``watch_denials`` is ``auto``.
+    """For ever, where the setting ``watch_denials`` is ``auto`` and only the log shows denials.
 
     Args:
         follower: knows the settings in force and whose turn with the broker it is.
@@ -36,6 +36,9 @@ async def attend(follower: Follower, watch: BrokerWatch) -> None:
     seen, lines, at = await _passed(follower.app), watch.lines, time.monotonic()
     while True:
         await asyncio.sleep(LOOK_SECONDS)
+        if follower.app.settings.authority == "plugin":
+            in_force = True  # as another authority would begin with
+            continue
         try:
             now = time.monotonic()
             total = await _passed(follower.app)

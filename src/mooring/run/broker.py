@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import ipaddress
 import os
 import shlex
@@ -14,11 +15,13 @@ from mooring.access import verifiers
 from mooring.app import App
 from mooring.broker.config import (
     LOG_TYPES,
+    Access,
     BrokerConfig,
     DynamicSecurity,
     Limits,
     Listener,
     PasswordFile,
+    Plugin,
     Tls,
     render,
 )
@@ -27,10 +30,12 @@ from mooring.broker.dynsec import DynsecAuthority
 from mooring.broker.files import write_atomically
 from mooring.broker.installation import find_dynsec_plugin, find_mosquitto
 from mooring.broker.password_file import PasswordFileAuthority
+from mooring.broker.plugin_authority import PluginAuthority
 from mooring.broker.process import BrokerProcess
 from mooring.broker.protocol import Account, Authority, Rights
 from mooring.broker.reload import Reload, by_command, by_pid_file
 from mooring.broker.side_file import SideFile
+from mooring.errors import NotFound
 from mooring.pki.model import PkiPaths
 from mooring.run.reloading import reload_and_wait
 from mooring.run.tls import prepare_tls
@@ -43,6 +48,7 @@ __all__ = [
     "reload_broker",
     "service_account",
     "service_endpoint",
+    "write_accounts",
     "write_config",
 ]
 
@@ -72,6 +78,11 @@ class BrokerFiles:
     def beside(self) -> Path:
         """The password file beside Dynamic Security."""
         return self.directory / "beside"
+
+    @property
+    def accounts(self) -> Path:
+        """The file of Mooring's own plugin."""
+        return self.directory / "accounts.db"
 
     @property
     def passwords(self) -> Path:
@@ -140,14 +151,9 @@ def broker_config(
                 max_connections=limit,
             )
         )
-    access: DynamicSecurity | PasswordFile
-    if settings.auth_mode == "dynamic_security":
-        access = DynamicSecurity(find_dynsec_plugin(), files.dynsec, files.beside)
-    else:
-        access = PasswordFile(files.passwords.absolute(), files.access_list.absolute())
     return BrokerConfig(
         listeners=tuple(listeners),
-        access=access,
+        access=_access(settings, files),
         persistence=files.persistence,
         log=files.log,
         pid_file=files.pid,
@@ -161,6 +167,43 @@ def broker_config(
     )
 
 
+def _access(settings: Settings, files: BrokerFiles) -> Access:
+    match settings.authority:
+        case "plugin":
+            return Plugin(plugin_library(settings), files.accounts)
+        case "password_file":
+            return PasswordFile(files.passwords.absolute(), files.access_list.absolute())
+        case _:
+            return DynamicSecurity(find_dynsec_plugin(), files.dynsec, files.beside)
+
+
+def plugin_library(settings: Settings) -> Path:
+    """The library of Mooring's own plugin, built if that is possible here.
+
+    Raises:
+        NotFound: it is not there and cannot be built; the message says why.
+    """
+    if settings.authority_library is not None:
+        if settings.authority_library.is_file():
+            return settings.authority_library.absolute()
+        raise _no_plugin(f"{settings.authority_library} does not exist.")
+    try:
+        build = importlib.import_module("mooring.broker.plugin.build")
+    except ModuleNotFoundError as exc:
+        raise _no_plugin("This build has none.") from exc
+    folder = settings.broker_dir.absolute() / "lib"
+    found: Path = build.find_library(folder) or build.build(folder)
+    return found
+
+
+def _no_plugin(why: str) -> NotFound:
+    return NotFound(
+        f"Mooring's own plugin was not found. {why}",
+        hint="Correct authority_library, or use another authority.",
+        code="plugin_not_found",
+    )
+
+
 def write_config(app: App, *, every_packet: bool | None = None) -> BrokerConfig:
     """Writes ``mosquitto.conf`` and what it needs beside it; returns it as values.
 
@@ -170,7 +213,8 @@ def write_config(app: App, *, every_packet: bool | None = None) -> BrokerConfig:
     files = BrokerFiles(app.settings)
     files.make()
     if every_packet is None:
-        every_packet = app.settings.watch_denials != "off"
+        # Mooring's own plugin says what it denies.
+        every_packet = app.settings.watch_denials != "off" and app.settings.authority != "plugin"
     config = broker_config(app.settings, files, prepare_tls(app), every_packet=every_packet)
     write_atomically(files.config, render(config))
     return config
@@ -218,6 +262,18 @@ async def reload_broker(app: App) -> None:
         await by_pid_file(files.pid)()
 
 
+async def write_accounts(app: App, accounts: Sequence[Account]) -> None:
+    """Writes the authority's files while the broker stands still.
+
+    Raises:
+        MooringError: they cannot be written.
+    """
+    authority = build_authority(app, running=False)
+    await authority.replace(accounts)
+    if isinstance(authority, PluginAuthority):
+        await authority.close()
+
+
 def build_authority(
     app: App,
     *,
@@ -234,7 +290,14 @@ def build_authority(
     """
     settings = app.settings
     files = BrokerFiles(settings)
-    if settings.auth_mode == "dynamic_security":
+    if settings.authority == "plugin":
+        return PluginAuthority(
+            files.accounts,
+            service_account(app),
+            endpoint=service_endpoint(app) if running else None,
+            former=app.service_names,
+        )
+    if settings.authority == "dynamic_security":
         managed = settings.broker == "managed"
         beside = SideFile(
             files.beside,

@@ -11,6 +11,7 @@ from mooring.broker.process import BrokerProcess
 from mooring.broker.tail import LogTail
 from mooring.errors import BrokerUnavailable, DatabaseUnavailable
 from mooring.presence import store
+from mooring.presence.evidence import Denied
 from mooring.presence.observe import Observations, Observer
 from mooring.run.broker import BrokerFiles
 from mooring.store.engine import now_ms
@@ -23,6 +24,14 @@ POLL_SECONDS = 0.3
 ROTATE_BYTES = 64 * 1024 * 1024
 REFUSED = "broker_lines_refused"
 """Counter of lines that were not believed: cut, or to be read in two ways."""
+_OF_CLIENTS = {
+    LogKind.CONNECTED,
+    LogKind.DISCONNECTED,
+    LogKind.TAKEN_OVER,
+    LogKind.REFUSED,
+    LogKind.DENIED_PUBLISH,
+    LogKind.DENIED_SUBSCRIBE,
+}
 TRIM_EVERY = 1000  # rows between two looks at how many there are
 
 
@@ -40,17 +49,22 @@ class BrokerWatch:
         self._path = BrokerFiles(app.settings).log
         self._observer = Observer(lambda: broker.starts)
         self._since_trim = 0
+        self.of_broker_only = app.settings.authority == "plugin"
+        """Its plugin says who connects and what is denied: the log is read for the rest."""
         self.lines = 0  # of log read so far
         # Opened here, at its end: what is said while others get ready is read, too.
         self._tail = LogTail(self._path)
 
     async def run(self) -> None:
-        await asyncio.to_thread(self._nobody)
+        if not self.of_broker_only:
+            await asyncio.to_thread(self._nobody)
         reader = LogReader(await asyncio.to_thread(self._broker.version))
         async for lines in self._tail.follow(POLL_SECONDS):
             self.lines += len(lines)
             events = [event for line in lines if (event := reader.read(line)) is not None]
             seen = self._observer.observe(events, now_ms())
+            if self.of_broker_only:
+                seen = _of_broker(seen)
             if seen.rows or seen.restarted or seen.refused:
                 await self._store(seen)
             await self._rotate()
@@ -79,7 +93,8 @@ class BrokerWatch:
                 store.add_events(connection, seen.rows)
             denied = [row for row in seen.rows if row.event == LogKind.DENIED_PUBLISH]
             if denied:
-                store.add_denied(connection, denied, self._app.settings.dead_letters_max)
+                letters = [Denied(row, b"", 0, 1) for row in denied]
+                store.add_denied(connection, letters, self._app.settings.dead_letters_max)
             store.set_connected(connection, seen.latest.values())
             if seen.refused:
                 store.count(connection, REFUSED, seen.refused)
@@ -96,3 +111,9 @@ class BrokerWatch:
             self._broker.reload()  # SIGHUP: it opens the file anew
         except (OSError, BrokerUnavailable) as exc:
             log.warning("the broker's log could not be rotated: %s", exc)
+
+
+def _of_broker(seen: Observations) -> Observations:
+    """What only the log says: starts, ends, full queues, connections that never logged in."""
+    rows = [row for row in seen.rows if row.event not in _OF_CLIENTS]
+    return Observations(rows=rows, refused=seen.refused)

@@ -240,7 +240,7 @@ class CertificateWatch:
         by_name = []
         for username in usernames:
             account = await asyncio.to_thread(self._app.devices.account, username)
-            if account is not None and self._app.settings.auth_mode == "dynamic_security":
+            if account is not None and self._app.settings.authority != "password_file":
                 by_name.append(username)
         await asyncio.to_thread(self._kick, by_name)
         rest = [username for username in usernames if username not in by_name]

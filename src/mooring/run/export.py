@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 from mooring.app import App
 from mooring.broker.dynsec import DynsecAuthority
 from mooring.broker.migrate import Mode, require
 from mooring.broker.password_file import PasswordFileAuthority
+from mooring.broker.plugin_authority import PluginAuthority
+from mooring.broker.protocol import Account
 from mooring.errors import Conflict, Invalid, Unavailable
 from mooring.run.broker import service_account, service_endpoint
 from mooring.run.migrate import planned, with_mode
@@ -16,8 +19,16 @@ from mooring.run.migrate import planned, with_mode
 __all__ = ["export_accounts"]
 
 
+NAMES = {
+    Mode.PLUGIN: ("accounts.db",),
+    Mode.DYNAMIC_SECURITY: ("dynamic-security.json",),
+    Mode.PASSWORD_FILE: ("passwd", "acl"),
+}
+
+
 def export_accounts(app: App, directory: Path, form: str) -> tuple[list[Path], int]:
-    """Writes ``dynamic-security.json``, or ``passwd`` and ``acl``, for their owner only.
+    """Writes ``accounts.db``, ``dynamic-security.json``, or ``passwd`` and ``acl``, for their
+    owner only.
 
     Returns:
         The files, and how many accounts they hold beside the platform's own.
@@ -38,8 +49,7 @@ def export_accounts(app: App, directory: Path, form: str) -> tuple[list[Path], i
     target = with_mode(app, mode)
     found = planned(app, mode)
     require(found)
-    names = ("dynamic-security.json",) if mode is Mode.DYNAMIC_SECURITY else ("passwd", "acl")
-    files = [directory / name for name in names]
+    files = [directory / name for name in NAMES[mode]]
     for path in files:
         if path.exists():
             raise Conflict(f"{path} exists.", hint="Name another directory.", code="file_exists")
@@ -48,9 +58,17 @@ def export_accounts(app: App, directory: Path, form: str) -> tuple[list[Path], i
     except OSError as exc:
         raise Unavailable(f"{directory} cannot be made: {exc.strerror}.") from exc
     service = service_account(target)
-    if mode is Mode.DYNAMIC_SECURITY:
+    if mode is Mode.PLUGIN:
+        asyncio.run(_plugin(files[0], service, found.accounts))
+    elif mode is Mode.DYNAMIC_SECURITY:
         dynsec = DynsecAuthority(service_endpoint(target), service, file=files[0])
         asyncio.run(dynsec.replace(found.accounts))
     else:
         asyncio.run(PasswordFileAuthority(files[0], files[1], service).replace(found.accounts))
     return files, len(found.accounts)
+
+
+async def _plugin(file: Path, service: Account, accounts: Sequence[Account]) -> None:
+    authority = PluginAuthority(file, service, endpoint=None)
+    await authority.replace(accounts)
+    await authority.close()

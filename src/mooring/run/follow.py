@@ -15,13 +15,14 @@ from typing import Any
 
 from mooring.app import App
 from mooring.broker import requests
+from mooring.broker.plugin_authority import PluginAuthority
 from mooring.broker.process import BrokerProcess
 from mooring.broker.protocol import Account, Authority
 from mooring.broker.requests import Request, RequestAction, RequestState
 from mooring.devices.reconcile import Reconciler, Report
 from mooring.errors import DatabaseUnavailable, MooringError
 from mooring.http.current import Current
-from mooring.run.broker import build_authority, reload_broker
+from mooring.run.broker import build_authority, reload_broker, write_accounts
 from mooring.run.children import YOUNG_SECONDS, restart_pause
 from mooring.run.migrate import switch
 from mooring.store.watch import Bell
@@ -68,6 +69,10 @@ class Follower:
     def broker_pid(self) -> int | None:
         """The managed broker's process, while it runs."""
         return self._broker.pid if self._broker is not None else None
+
+    def compare_soon(self) -> None:
+        """Everything is compared in the next round."""
+        self._next_compare = 0.0
 
     async def follow(self) -> None:
         """For ever: changes as they are committed, requests, and everything now and then."""
@@ -155,8 +160,13 @@ class Follower:
 
     async def _write(self, accounts: list[Account]) -> None:
         """Beside the stopped broker."""
-        await build_authority(self.app, running=False).replace(accounts)
-        self.authority = build_authority(self.app, restart=self._restart, written=accounts)
+        await write_accounts(self.app, accounts)
+        await self._take(build_authority(self.app, restart=self._restart, written=accounts))
+
+    async def _take(self, authority: Authority) -> None:
+        before, self.authority = self.authority, authority
+        if isinstance(before, PluginAuthority):
+            await before.close()
 
     def _reconciler(self) -> Reconciler:
         app = self.app
@@ -169,7 +179,7 @@ class Follower:
             requests.drop_open(connection, "The platform was started anew before it was done.")
 
     async def _requests(self) -> None:
-        while (request := await asyncio.to_thread(self._take)) is not None:
+        while (request := await asyncio.to_thread(self._next_request)) is not None:
             log.info("%s asks: %s", request.actor, request.action)
             state = RequestState.DONE
             try:
@@ -197,12 +207,12 @@ class Follower:
     async def _migrate(self, to: str) -> dict[str, Any]:
         app, accounts = await switch(self.app, self._broker, to)
         self.app = app
-        self.authority = build_authority(app, restart=self._restart, written=accounts)
+        await self._take(build_authority(app, restart=self._restart, written=accounts))
         await self._moved(app)
         report = await self._reconciler().full()
         return {"accounts": len(accounts), **report_document(report)}
 
-    def _take(self) -> Request | None:
+    def _next_request(self) -> Request | None:
         with self.app.database.write() as connection:
             return requests.take(connection)
 

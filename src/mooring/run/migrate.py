@@ -1,4 +1,4 @@
-"""Moving a fleet to the other authority: rehearsal, and the switch inside ``mooring up``.
+"""Moving a fleet to another authority: rehearsal, and the switch inside ``mooring up``.
 
 The setting ``auth_mode`` in the settings file is what commits the move: if we die before it
 is written nothing has happened, if we die after it the next start finishes the work, because
@@ -25,7 +25,13 @@ from mooring.broker.process import BrokerProcess
 from mooring.broker.protocol import Account
 from mooring.broker.rehearsal import Proof, Rehearsal
 from mooring.errors import Conflict, Internal, InvalidSetting, MooringError
-from mooring.run.broker import BrokerFiles, build_authority, service_account, write_config
+from mooring.run.broker import (
+    BrokerFiles,
+    plugin_library,
+    service_account,
+    write_accounts,
+    write_config,
+)
 from mooring.settings import Settings
 
 __all__ = ["planned", "rehearse", "settings_file", "switch", "with_mode", "write_setting"]
@@ -53,7 +59,6 @@ async def rehearse(app: App, to: Mode, told: Callable[[int], None]) -> Proof:
     found = await asyncio.to_thread(planned, app, to)
     require(found)
     target = with_mode(app, to)
-    plugin = find_dynsec_plugin() if to is Mode.DYNAMIC_SECURITY else None
     BrokerFiles(app.settings).make()
     folder = Path(tempfile.mkdtemp(prefix="rehearsal-", dir=BrokerFiles(app.settings).directory))
     try:
@@ -63,11 +68,26 @@ async def rehearse(app: App, to: Mode, told: Callable[[int], None]) -> Proof:
             service_account(target),
             target.endpoint("").password,
             mosquitto=app.settings.mosquitto or find_mosquitto(),
-            plugin=plugin,
+            library=library_of(app.settings, to),
         )
         return await rehearsal.run(found.accounts, told)
     finally:
         shutil.rmtree(folder, ignore_errors=True)  # verifiers are in it
+
+
+def library_of(settings: Settings, mode: Mode) -> Path | None:
+    """The library that the broker loads for this authority; ``None``: it needs none.
+
+    Raises:
+        NotFound: it is not installed, or cannot be built.
+    """
+    match mode:
+        case Mode.PLUGIN:
+            return plugin_library(settings)
+        case Mode.DYNAMIC_SECURITY:
+            return find_dynsec_plugin()
+        case _:
+            return None
 
 
 async def switch(app: App, broker: BrokerProcess | None, to: str) -> tuple[App, list[Account]]:
@@ -92,7 +112,7 @@ async def switch(app: App, broker: BrokerProcess | None, to: str) -> tuple[App, 
     try:
         async with broker.standing_still():
             accounts = await asyncio.to_thread(app.devices.accounts)
-            await build_authority(target, running=False).replace(accounts)
+            await write_accounts(target, accounts)
             write_config(target)
     except MooringError:
         if before is None:
@@ -102,14 +122,14 @@ async def switch(app: App, broker: BrokerProcess | None, to: str) -> tuple[App, 
         async with broker.standing_still():
             write_config(app)
             accounts = await asyncio.to_thread(app.devices.accounts)
-            await build_authority(app, running=False).replace(accounts)
+            await write_accounts(app, accounts)
         raise
     _remove_files_of(app.settings)
     return target, accounts
 
 
 def _check_possible(settings: Settings, broker: BrokerProcess | None, to: Mode) -> None:
-    if settings.auth_mode == to.value:
+    if settings.authority == to.value:
         raise Conflict(
             f"The broker is told by {to.words} already.", hint="", code="already_migrated"
         )
@@ -125,7 +145,9 @@ def _check_possible(settings: Settings, broker: BrokerProcess | None, to: Mode) 
 def _remove_files_of(settings: Settings) -> None:
     """Verifiers that nobody keeps up to date any more; the database has them."""
     files = BrokerFiles(settings)
-    if settings.auth_mode == Mode.DYNAMIC_SECURITY.value:
+    if settings.authority == Mode.PLUGIN.value:
+        old = [files.accounts.with_name(files.accounts.name + end) for end in ("", "-wal", "-shm")]
+    elif settings.authority == Mode.DYNAMIC_SECURITY.value:
         old = [files.dynsec, files.beside]
     elif settings.password_file is None:
         old = [files.passwords, files.access_list]

@@ -23,6 +23,7 @@ import sqlalchemy as sa
 
 from mooring import logs, running
 from mooring.app import App, open_app
+from mooring.broker.plugin_authority import PluginAuthority
 from mooring.broker.ports import check_free
 from mooring.broker.process import BrokerProcess
 from mooring.broker.protocol import Account
@@ -30,7 +31,9 @@ from mooring.errors import MooringError, Unavailable
 from mooring.rotation.worker import Parts, RotationWorker
 from mooring.run import panel
 from mooring.run.attend import attend
-from mooring.run.broker import build_authority, build_process, service_endpoint, write_config
+from mooring.run.authority import choose
+from mooring.run.authority_events import AuthorityEvents
+from mooring.run.broker import build_process, service_endpoint, write_accounts, write_config
 from mooring.run.broker_watch import BrokerWatch
 from mooring.run.certificates import watch_certificates
 from mooring.run.children import Child
@@ -60,6 +63,7 @@ def main(settings: Settings, *, demo: bool = False, quiet: bool = False) -> int:
     """
     logs.configure("warning" if settings.log_level == "info" else settings.log_level)
     with running.exclusive(settings.data_dir):
+        settings = choose(settings)
         return asyncio.run(_up(settings, demo=demo, say=panel.Speaker(quiet=quiet)))
 
 
@@ -140,7 +144,7 @@ async def _broker(app: App) -> AsyncIterator[Broker]:
     await process.stop_leftover()
     check_free([*process.listens, (app.settings.http_host, app.settings.http_port)])
     accounts = app.devices.accounts()
-    await build_authority(app, running=False).replace(accounts)
+    await write_accounts(app, accounts)
     # The log is read from before its start: devices come back before the rest is ready.
     watch = BrokerWatch(app, process)
     await process.start()
@@ -212,7 +216,7 @@ def _told(settings: Settings) -> dict[str, object]:
     told = settings.model_dump(
         mode="json", exclude_defaults=True, exclude={"data_dir", "log_level", *secrets}
     )
-    return told | {"auth_mode": settings.auth_mode}
+    return told | {"auth_mode": settings.authority}
 
 
 # ---------------------------------------------------------------------- keeping it so
@@ -251,7 +255,13 @@ def _by_settings(
     rotating = [_rotate(app)] if broker is not None else []
     certificates = watch_certificates(app, follower.turn)
     follower.before_lock_outs = certificates.before_lock_outs
-    return [*rotating, certificates.run()]
+    evidence = []
+    if broker is not None:
+        broker.watch.of_broker_only = app.settings.authority == "plugin"
+    if isinstance(follower.authority, PluginAuthority):
+        events = AuthorityEvents(app, follower.authority, follower.compare_soon)
+        evidence.append(events.run())
+    return [*rotating, *evidence, certificates.run()]
 
 
 async def _rotate(app: App) -> None:

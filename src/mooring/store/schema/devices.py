@@ -163,6 +163,9 @@ rotations = Table(
     Column("in_force_at", BigInteger),  # since when the broker holds the side it is on
     Column("finished_at", BigInteger),
     Column("outcome", Text, nullable=False, server_default=""),
+    # The newest login with each password, where the broker accepts both and says which.
+    Column("used_new_at", BigInteger),
+    Column("used_old_at", BigInteger),
 )
 Index(
     "uq_rotations_active",

@@ -1,0 +1,53 @@
+"""Rights as templates: what many accounts have in common, stored once. Pure.
+
+In a template a control character from U+0001 to U+0008 stands for the account's value of that
+number. Filling a template with the values it was made with gives the account's filters, so a
+template is never wrong, whichever levels happen to equal a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from mooring.broker.protocol import Account, Rights
+
+__all__ = ["VALUES_MAX", "filled", "rights_of", "template", "values_of"]
+
+VALUES_MAX = 8
+_CONTROL = frozenset(map(chr, range(32)))
+
+
+def values_of(account: Account) -> tuple[str, ...]:
+    """The account's values by number, at most eight; an empty one stands for nothing."""
+    every = (account.username, account.client_id or "", *account.values)[:VALUES_MAX]
+    return tuple("" if _CONTROL.intersection(value) else value for value in every)
+
+
+def template(filters: Iterable[str], values: Sequence[str]) -> str:
+    """The filters with values replaced by their numbers, sorted, one a line.
+
+    A filter with a control character is left out: it could not be told from a template.
+    """
+    numbers: dict[str, str] = {}
+    for number, value in enumerate(values, 1):
+        if value:
+            numbers.setdefault(value, chr(number))
+    lines = {
+        "/".join(numbers.get(level, level) for level in topic.split("/"))
+        for topic in filters
+        if not _CONTROL.intersection(topic)
+    }
+    return "\n".join(sorted(lines))
+
+
+def filled(text: str, values: Sequence[str]) -> list[str]:
+    """The filters behind a template, sorted."""
+    if not text:
+        return []
+    lines = text.translate(dict(enumerate(values, 1)))
+    return sorted(lines.split("\n"))
+
+
+def rights_of(publish: str, subscribe: str, values: Sequence[str]) -> Rights:
+    """Two templates as rights."""
+    return Rights(tuple(filled(publish, values)), tuple(filled(subscribe, values)))

@@ -1,0 +1,235 @@
+"""What the broker's plugin says of logins and topics, folded into rows. Pure.
+
+The plugin publishes one JSON object for each event, in order, on a topic that only the
+platform's account can use. Unlike the log, no device writes any of it: what a device chose
+(client id, topic, payload) stands in fields of its own.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from mooring.broker.log import LogKind
+from mooring.presence.observe import Connectivity, EventRow
+
+__all__ = ["EVENT_TOPIC", "Denied", "Evidence", "Folded", "Told", "Used", "parse"]
+
+EVENT_TOPIC = "$mooring/authority/event"
+
+NAME_MAX, TEXT_MAX = 300, 2_000  # what the columns hold
+SAMPLE_MAX = 256
+SESSIONS_MAX = 200_000  # usernames whose live sessions are remembered; the oldest go first
+
+_DENIED = {
+    "publish": str(LogKind.DENIED_PUBLISH),
+    "subscribe": str(LogKind.DENIED_SUBSCRIBE),
+    "read": "denied_read",
+}
+_OTHERS = frozenset({"refused", "trouble", "oversize"})
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One event. Texts are cut to what a column holds; ``None``: the event has no such field.
+
+    Attributes:
+        boot: which start of the broker; n: its running number in that start.
+        at: epoch milliseconds.
+        kind: ``login``, ``refused``, ``denied``, ``gone``, ``oversize`` or ``trouble``.
+        session: number of the session in that start, the same in ``login`` and ``gone``.
+        key: of a login by password, the salt of the verifier that fitted.
+        clean: of a login, whether the session ends with the connection.
+        count: how often it happened since it was told last, this time included.
+        sample: the first bytes of a denied payload; size: all of its bytes.
+    """
+
+    boot: str
+    n: int
+    at: int
+    kind: str
+    why: str
+    user: str | None
+    client: str | None
+    address: str | None
+    topic: str
+    action: str
+    count: int
+    sample: bytes
+    size: int
+    used: str
+    key: str
+    session: int | None
+    clean: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """A message that the broker did not pass on: its row, and what was in it."""
+
+    row: EventRow
+    sample: bytes
+    size: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """A password that a login used: ``key`` is the salt of its verifier."""
+
+    username: str
+    key: str
+    at: int
+
+
+@dataclass(slots=True)
+class Folded:
+    """What some events said.
+
+    Attributes:
+        restarted: the broker was started; before ``latest`` nobody is connected.
+        latest: username → what is true at the end of these events.
+        sessions: client id → username of the newest login, and whether its session outlives
+            the connection.
+        troubles: what the plugin itself complains about.
+        unknown: usernames that tried and belong to no account, and when they did so last.
+    """
+
+    rows: list[EventRow] = field(default_factory=list)
+    restarted: bool = False
+    latest: dict[str, Connectivity] = field(default_factory=dict)
+    denied: list[Denied] = field(default_factory=list)
+    used: list[Used] = field(default_factory=list)
+    sessions: dict[str, tuple[str, bool]] = field(default_factory=dict)
+    troubles: list[str] = field(default_factory=list)
+    unknown: dict[str, int] = field(default_factory=dict)
+
+
+def parse(payload: bytes) -> Told | None:
+    """An event; ``None``: not one of the plugin's."""
+    try:
+        said = json.loads(payload)
+        return _told(said) if isinstance(said, dict) else None
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+
+
+def _told(said: dict[str, Any]) -> Told:
+    return Told(
+        boot=str(said["boot"]),
+        n=int(said["n"]),
+        at=int(said["at"]),
+        kind=str(said["kind"]),
+        why=_text(said.get("why"), TEXT_MAX),
+        user=_text(said.get("user"), NAME_MAX) or None,
+        client=_text(said.get("client"), NAME_MAX) or None,
+        address=_text(said.get("ip"), 64).removeprefix("::ffff:") or None,
+        topic=_text(said.get("topic"), TEXT_MAX),
+        action=str(said.get("action", "")),
+        count=max(1, int(said.get("count") or 1)),
+        sample=_sample(said.get("sample")),
+        size=int(said.get("size") or 0),
+        used=str(said.get("with", "")),
+        key=str(said.get("key") or ""),
+        session=None if said.get("session") is None else int(said["session"]),
+        clean=said.get("clean") is not False,
+    )
+
+
+def _text(value: object, most: int) -> str:
+    """PostgreSQL holds no NUL, and neither engine half a character."""
+    text = str(value or "").replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return text.encode("utf-8", "replace").decode("utf-8")[:most]
+
+
+def _sample(value: object) -> bytes:
+    try:
+        return base64.b64decode(str(value or ""), validate=True)[:SAMPLE_MAX]
+    except binascii.Error:
+        return b""
+
+
+class Evidence:
+    """Folds events in their order; an event that the broker repeats is passed over."""
+
+    def __init__(self) -> None:
+        self._boot: str | None = None
+        self._n = 0
+        # Username → client id → session. The broker has one session a client id, so a login
+        # also says that an earlier session of its client id is over.
+        self._live: dict[str, dict[str | None, int | None]] = {}
+
+    def fold(self, events: Iterable[Told]) -> Folded:
+        seen = Folded()
+        for event in events:
+            if event.boot != self._boot:
+                self._boot, self._n = event.boot, 0
+                self._live.clear()
+                seen.restarted = True
+                seen.latest.clear()
+            if event.n <= self._n:
+                continue
+            self._n = event.n
+            self._one(seen, event)
+        return seen
+
+    def _one(self, seen: Folded, event: Told) -> None:
+        match event.kind:
+            case "login" if event.user is not None:
+                self._login(seen, event, event.user)
+            case "gone" if event.user is not None:
+                self._gone(seen, event, event.user)
+            case "denied":
+                self._denied(seen, event)
+            case kind if kind in _OTHERS:
+                seen.rows.append(_row(event, kind, _detail(event)))
+                if kind == "trouble":
+                    seen.troubles.append(event.why)
+                elif event.why == "unknown_username" and event.user is not None:
+                    seen.unknown[event.user] = event.at
+
+    def _login(self, seen: Folded, event: Told, user: str) -> None:
+        if len(self._live) >= SESSIONS_MAX and user not in self._live:
+            del self._live[next(iter(self._live))]
+        live = self._live.setdefault(user, {})
+        if event.session is not None and live.get(event.client) == event.session:
+            return  # told again for somebody who was not there the first time
+        live[event.client] = event.session
+        seen.latest[user] = Connectivity(user, True, event.at, event.address)
+        seen.rows.append(_row(event, str(LogKind.CONNECTED), event.used))
+        if event.key:
+            seen.used.append(Used(user, event.key, event.at))
+        if event.client is not None:
+            seen.sessions[event.client] = (user, not event.clean)
+
+    def _gone(self, seen: Folded, event: Told, user: str) -> None:
+        live = self._live.get(user, {})
+        if live.get(event.client, event.session) == event.session:
+            live.pop(event.client, None)
+        if live:
+            # Another session of the account goes on, as after the same client id came again.
+            seen.rows.append(_row(event, str(LogKind.TAKEN_OVER), event.why))
+            return
+        self._live.pop(user, None)
+        seen.latest[user] = Connectivity(user, False, event.at, event.address)
+        seen.rows.append(_row(event, str(LogKind.DISCONNECTED), event.why))
+
+    def _denied(self, seen: Folded, event: Told) -> None:
+        row = _row(event, _DENIED.get(event.action, _DENIED["publish"]), event.topic)
+        seen.rows.append(row)
+        if row.event == LogKind.DENIED_PUBLISH:
+            size = event.size or len(event.sample)
+            seen.denied.append(Denied(row, event.sample, size, event.count))
+
+
+def _row(event: Told, word: str, detail: str) -> EventRow:
+    return EventRow(event.at, word, event.user, event.client, event.address, detail)
+
+
+def _detail(event: Told) -> str:
+    times = f" ({event.count} times)" if event.count > 1 else ""
+    return f"{event.why}{times}"

@@ -1,0 +1,146 @@
+"""The evidence of the broker's plugin, into the database.
+
+One consumer with a session that outlives it, so that what happens while Mooring is away waits
+at the broker. A batch of events is one transaction, and is acknowledged after its commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from mooring.app import App
+from mooring.broker.plugin_authority import PluginAuthority
+from mooring.credentials import store as passwords
+from mooring.errors import BrokerUnavailable, DatabaseUnavailable, MooringError
+from mooring.link.mqtt import MqttLink
+from mooring.link.protocol import Subscription
+from mooring.presence import store
+from mooring.presence.evidence import EVENT_TOPIC, Evidence, Folded, parse
+from mooring.presence.unknown import unknown_device
+from mooring.rotation import store as rotations
+from mooring.store.engine import now_ms
+
+__all__ = ["CLIENT_ID", "AuthorityEvents"]
+
+log = logging.getLogger(__name__)
+
+CLIENT_ID = "mooring-authority-events"
+SESSION_SECONDS = 7 * 86_400
+AT_ONCE = 2_000
+RETRY_SECONDS = 0.5
+TRIM_EVERY = 1000  # rows between two looks at how many there are
+TROUBLE_SECONDS = 60.0  # between two comparisons because of trouble
+
+
+class AuthorityEvents:
+    """Reads what the plugin says.
+
+    Args:
+        app: whose database, settings and dialects.
+        authority: keeps client ids of persistent sessions, and asks for live logins.
+        on_trouble: called when the plugin cannot read its accounts.
+    """
+
+    def __init__(
+        self, app: App, authority: PluginAuthority, on_trouble: Callable[[], None]
+    ) -> None:
+        self._app = app
+        self._authority = authority
+        self._on_trouble = on_trouble
+        self._evidence = Evidence()
+        self._link = MqttLink(app.endpoint(CLIENT_ID), session_seconds=SESSION_SECONDS)
+        self._since_trim = 0
+        self._troubled_at = float("-inf")
+
+    async def run(self) -> None:
+        """For ever."""
+        await asyncio.to_thread(self._nobody)
+        try:
+            await self._start()
+            while True:
+                batch = await self._link.take(AT_ONCE, 0.0)
+                events = [
+                    event
+                    for packet in batch.packets
+                    if (event := parse(bytes(packet.payload))) is not None
+                ]
+                await self._store(self._evidence.fold(events))
+                self._link.acknowledge(batch)
+        finally:
+            await self._link.close()
+
+    async def _start(self) -> None:
+        await self._link.subscribe([Subscription(EVENT_TOPIC, 1)])
+        while True:
+            try:
+                await self._link.start()
+                if not self._link.repeats:  # devices came before anybody listened
+                    await self._authority.figures(replay=True)
+            except BrokerUnavailable as exc:
+                log.warning("the broker's evidence is not read: %s", exc)
+                await self._link.close()
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                return
+
+    # ------------------------------------------------------------------ storing
+
+    async def _store(self, seen: Folded) -> None:
+        pause = 0.1
+        while seen.rows or seen.restarted:
+            try:
+                await asyncio.to_thread(self._write, seen)
+            except DatabaseUnavailable as exc:
+                log.warning("the broker's evidence waits for the database: %s", exc)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 5.0)
+            else:
+                break
+        if seen.sessions:
+            try:
+                await self._authority.remember_sessions(seen.sessions)
+            except MooringError as exc:
+                log.warning("sessions are not remembered: %s", exc)
+        self._complain(seen.troubles)
+
+    def _complain(self, troubles: list[str]) -> None:
+        for trouble in troubles:
+            log.warning("the broker's plugin: %s", trouble)
+        if troubles and time.monotonic() - self._troubled_at >= TROUBLE_SECONDS:
+            self._troubled_at = time.monotonic()
+            self._on_trouble()
+
+    def _nobody(self) -> None:
+        with self._app.database.write() as connection:
+            store.nobody_connected(connection, now_ms())
+
+    def _write(self, seen: Folded) -> None:
+        settings = self._app.settings
+        uses = [passwords.Use(one.username, one.key, one.at) for one in seen.used]
+        with self._app.database.write() as connection:
+            if seen.restarted:
+                store.nobody_connected(connection, now_ms())
+            if seen.rows:
+                store.add_events(connection, seen.rows)
+            if seen.denied:
+                store.add_denied(connection, seen.denied, settings.dead_letters_max)
+            store.set_connected(connection, seen.latest.values())
+            passwords.prove_used(connection, uses)
+            rotations.used(connection, uses)
+            if unknown := self._unknown(seen):
+                store.add_unknown(connection, unknown, settings.strangers_max)
+            self._since_trim += len(seen.rows)
+            if self._since_trim >= TRIM_EVERY:
+                self._since_trim = 0
+                store.trim_events(connection, settings.broker_events_max)
+
+    def _unknown(self, seen: Folded) -> dict[tuple[str, str, str], int]:
+        found = {}
+        for username, at in seen.unknown.items():
+            device = unknown_device(self._app.catalogue, username)
+            if device is not None:
+                found[device] = at
+        return found
