@@ -121,7 +121,7 @@ async def _run(
     stop = asyncio.Event()
     settings = app.settings
     link = MqttLink(
-        app.endpoint(settings.ingest_client_id),
+        app.endpoint(app.ingest_client_id),
         session_seconds=SESSION_SECONDS,
         window=settings.ingest_in_flight,
     )
@@ -132,6 +132,7 @@ async def _run(
         catalogue=app.catalogue,
         link=link,
         sink=sink,
+        client_id=app.ingest_client_id,
     )
     running = asyncio.create_task(ingest.run(stop))
     await asyncio.wait({running}, timeout=START_SECONDS)

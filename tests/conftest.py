@@ -16,6 +16,7 @@ A server that is not installed is an error that names the install command, never
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -30,6 +31,13 @@ from tests.support.cli import Cli
 from tests.support.mosquitto import Mosquitto, find_mosquitto
 from tests.support.mqtt import MqttClient
 from tests.support.postgres import Postgres
+
+# MOORING_TEST_MOSQUITTO names the broker of another version: tests and program find it first.
+if "MOORING_TEST_MOSQUITTO" in os.environ:
+    _other = Path(os.environ["MOORING_TEST_MOSQUITTO"])
+    os.environ["PATH"] = os.pathsep.join(
+        [str(_other.parent), str(_other.parent.with_name("bin")), os.environ["PATH"]]
+    )
 
 StartMosquitto = Callable[..., Mosquitto]
 ConnectClient = Callable[..., MqttClient]

@@ -148,6 +148,11 @@ class App:
         """The CA itself and the files that follow from it."""
         return self.certificates.pki
 
+    @property
+    def ingest_client_id(self) -> str:
+        """Of ingest's session, which outlives its process."""
+        return self.settings.ingest_client_id or self.instance.ingest_client_id
+
     def endpoint(self, client_id: str) -> Endpoint:
         """The platform's own way to the broker, under a client id of the caller's."""
         password = self.settings.broker_password
@@ -155,8 +160,9 @@ class App:
         if self.settings.authority == "password_file":
             # The first colon of a line ends the name there, so none can hold one.
             username = username.replace(":", ".")
+        socket = self.settings.platform_socket
         return Endpoint(
-            host=self.settings.mqtt_host,
+            host=self.settings.mqtt_host if socket is None else str(socket),
             port=self.settings.mqtt_port,
             username=username,
             password=password.get_secret_value() if password else self.instance.service_password,
@@ -212,6 +218,7 @@ def open_app(
                 settings.authority == "password_file",
                 settings.tenants_max,
                 settings.devices_max_per_tenant,
+                settings.username_is_client_id,
             ),
             telemetry=Telemetry(database, catalogue),
             people=People(database, instance, settings, throttles, tally),

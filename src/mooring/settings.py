@@ -9,6 +9,7 @@ well; they are listed as aliases.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tomllib
@@ -25,9 +26,12 @@ from pydantic.fields import FieldInfo
 from mooring import running
 from mooring.errors import InvalidSetting
 
-__all__ = ["CHOICE_FILE", "Origin", "Settings", "load", "variable_names"]
+__all__ = ["CHOICE_FILE", "SOCKET_PATH_BYTES", "Origin", "Settings", "load", "variable_names"]
 
 ENV_PREFIX = "MOORING_"
+
+SOCKET_PATH_BYTES = 100
+"""Longer paths are no Unix sockets: 104 bytes on macOS, 108 on Linux."""
 
 RUNNING_FACTS = frozenset({"auth_mode"})
 """What a running platform may change by itself: what it says then wins over the environment."""
@@ -85,6 +89,9 @@ class Settings(BaseModel):
         "managed", "managed: `mooring up` runs Mosquitto; attached: it runs elsewhere."
     )
     mosquitto: Path | None = _field(None, "The mosquitto program; searched for when empty.")
+    dynamic_security_library: Path | None = _field(
+        None, "Its Dynamic Security library; searched for next to the program when empty."
+    )
     auth_mode: Literal["auto", "plugin", "dynamic_security", "password_file"] = _field(
         "auto",
         "How the broker knows who may connect. auto: Mooring's own plugin where the broker loads "
@@ -138,6 +145,17 @@ class Settings(BaseModel):
     )
     message_size_limit: int = _field(1_048_576, "Bytes of the largest payload.", ge=1)
 
+    client_ids: Literal["auto", "username", "own"] = _field(
+        "auto",
+        "username: the broker takes a client's username for its client id; own: a client has the "
+        "id it sends; auto: username in password file mode, else own.",
+    )
+    broker_session_days: int = _field(
+        30,
+        "Days after which the broker drops the session of a client that does not return.",
+        ge=8,
+        le=3650,
+    )
     watch_denials: Literal["auto", "on", "off"] = _field(
         "auto",
         "Whether messages the broker refuses for lack of rights are noticed; it costs the broker "
@@ -151,7 +169,9 @@ class Settings(BaseModel):
     ca_key_type: Literal["ec-p256", "rsa-2048"] = _field("ec-p256", "Key of the private CA.")
 
     # Ingest
-    ingest_client_id: str = _field("mooring-ingest", "MQTT client id of ingest's session.")
+    ingest_client_id: str | None = _field(
+        None, "MQTT client id of ingest's session; random, in secrets.json, when empty."
+    )
     ingest_in_flight: int = _field(
         8000, "Messages the broker may have unacknowledged with ingest.", ge=1, le=65535
     )
@@ -286,6 +306,24 @@ class Settings(BaseModel):
     @property
     def broker_dir(self) -> Path:
         return self.data_dir / "broker"
+
+    @property
+    def username_is_client_id(self) -> bool:
+        """Whether the broker takes a client's username for its client id."""
+        if self.client_ids == "auto":
+            return self.broker == "managed" and self.authority == "password_file"
+        return self.client_ids == "username"
+
+    @property
+    def platform_socket(self) -> Path | None:
+        """The platform's own way to a managed broker: there it needs several client ids."""
+        if self.broker != "managed" or not self.username_is_client_id:
+            return None
+        place = self.broker_dir.absolute() / "platform.sock"
+        if len(os.fsencode(place)) <= SOCKET_PATH_BYTES:
+            return place
+        name = hashlib.sha256(os.fsencode(place)).hexdigest()[:16]
+        return Path(f"/tmp/mooring-{os.getuid()}-{name}/platform.sock")  # noqa: S108 - see make
 
     @property
     def dialects_dir(self) -> Path:

@@ -131,7 +131,8 @@ def test_a_device_reaches_nobody_elses_topics(platform: Platform, fleet: dict[st
         client.publish(other.topics["command"], '{"type":"RESET"}', qos=1)
     client.publish("smarthome/1/ESP32_001/nothing", "{}", qos=1)
     client.publish(mine.topics["heartbeat"], '{"uptime":1}', qos=1)
-    listener = platform.connect(mine, client_id="listener")
+    client.disconnect()
+    listener = platform.connect(mine)
     for filter_ in ("#", "smarthome/#", neighbour.topics["command"], "$SYS/#"):
         with pytest.raises(AssertionError):
             listener.subscribe(filter_)

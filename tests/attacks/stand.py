@@ -127,8 +127,8 @@ class Attacked:
 
     def admin(self) -> httpx.Client:
         """An administrator's HTTP client."""
-        key = self.platform.cli("key", "create", secrets.token_hex(4), "--role", "admin", "--json")
-        return self.http(headers={"Authorization": f"Bearer {json.loads(key.stdout)['key']}"})
+        key = self.platform.cli("key", "new", secrets.token_hex(4), "--role", "admin", "--json")
+        return self.http(headers={"X-API-Key": json.loads(key.stdout)["key"]})
 
     def broker_pid(self) -> int:
         return int((self.platform.data_dir / "broker" / "mosquitto.pid").read_text())

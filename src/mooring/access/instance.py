@@ -20,9 +20,12 @@ from cryptography.fernet import Fernet, InvalidToken
 from mooring.errors import Internal, InvalidSetting
 from mooring.running import make_private
 
-__all__ = ["Instance", "open_instance", "write_private"]
+__all__ = ["Instance", "forget_former_ingest", "open_instance", "write_private"]
 
 FILE = "secrets.json"
+
+FORMER_INGEST_CLIENT_ID = "mooring-ingest"
+"""What every installation used before it was random."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,8 @@ class Instance:
     instance_key: str = field(repr=False)  # Fernet: AES-128-CBC with HMAC-SHA256
     service_password: str = field(repr=False)  # the platform's own broker login
     session_key: str = field(repr=False)  # signs login tokens
+    ingest_client_id: str = field(repr=False)  # whoever knows it could end ingest's session
+    former_ingest_client_id: str | None = None  # its session is still to be emptied
 
     def seal(self, secret: str) -> bytes:
         return Fernet(self.instance_key).encrypt(secret.encode())
@@ -76,24 +81,55 @@ def open_instance(data_dir: Path) -> Instance:
         InvalidSetting: the file cannot be read or is damaged.
     """
     path = data_dir / FILE
-    if not path.exists():
-        with _creating(data_dir):
-            if not path.exists():
-                fresh = {
-                    "instance_key": Fernet.generate_key().decode(),
-                    "service_password": secrets.token_urlsafe(24),
-                    "session_key": secrets.token_urlsafe(32),
-                }
-                write_private(path, json.dumps(fresh, indent=1) + "\n")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        if not path.exists():
+            with _creating(data_dir):
+                if not path.exists():
+                    _write(path, _fresh())
+        content = _read(path)
+        if "ingest_client_id" not in content:
+            with _creating(data_dir):
+                content = _read(path)
+                if "ingest_client_id" not in content:
+                    content["ingest_client_id"] = _fresh()["ingest_client_id"]
+                    content["former_ingest_client_id"] = FORMER_INGEST_CLIENT_ID
+                    _write(path, content)
         return Instance(
             instance_key=content["instance_key"],
             service_password=content["service_password"],
             session_key=content["session_key"],
+            ingest_client_id=content["ingest_client_id"],
+            former_ingest_client_id=content.get("former_ingest_client_id"),
         )
     except (OSError, ValueError, KeyError) as exc:
         raise InvalidSetting(
             f"The secrets file {path} cannot be used: {type(exc).__name__}.",
             hint="Restore it from a backup; without it sealed secrets and sessions are lost.",
         ) from exc
+
+
+def forget_former_ingest(data_dir: Path) -> None:
+    """The session that older versions used is empty."""
+    path = data_dir / FILE
+    with _creating(data_dir):
+        content = _read(path)
+        if content.pop("former_ingest_client_id", None) is not None:
+            _write(path, content)
+
+
+def _fresh() -> dict[str, str]:
+    return {
+        "instance_key": Fernet.generate_key().decode(),
+        "service_password": secrets.token_urlsafe(24),
+        "session_key": secrets.token_urlsafe(32),
+        "ingest_client_id": f"mooring-{secrets.token_hex(16)}",
+    }
+
+
+def _read(path: Path) -> dict[str, str]:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return dict(content)
+
+
+def _write(path: Path, content: dict[str, str]) -> None:
+    write_private(path, json.dumps(content, indent=1) + "\n")

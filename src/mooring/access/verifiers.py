@@ -146,9 +146,17 @@ def to_dynsec(verifier: str) -> dict[str, str | int]:
 def from_dynsec(client: Mapping[str, object]) -> str | None:
     """The verifier of a client in ``dynamic-security.json``; ``None`` if it has no password.
 
+    2.1 writes ``encoded_password``, a ``$7$`` string, and prefers it when it reads; 2.0 writes
+    ``password``, ``salt`` and ``iterations``, which both read.
+
     Raises:
         Invalid: the fields are there but malformed.
     """
+    encoded = client.get("encoded_password")
+    if encoded is not None:
+        if not isinstance(encoded, str):
+            raise Invalid("A Dynamic Security client's encoded password is not a text.")
+        return str(parse(encoded))
     password, salt, iterations = (client.get(k) for k in ("password", "salt", "iterations"))
     if password is None and salt is None:
         return None

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mooring.errors import InvalidSetting
+from mooring.settings import SOCKET_PATH_BYTES
 
 __all__ = [
     "LOG_TYPES",
@@ -61,14 +62,17 @@ class Listener:
     """One port the broker listens on.
 
     Attributes:
-        port: 1 to 65535.
-        address: an IP address, ``localhost``, or empty for every interface.
+        port: 1 to 65535; 0 for a Unix socket.
+        address: an IP address, ``localhost``, empty for every interface, or the absolute path of
+            a Unix socket.
         websockets: MQTT over WebSocket instead of plain MQTT.
         tls: certificate files; without them the listener must be on loopback.
         require_certificate: clients show a certificate, and its common name is the username.
         max_connections: how many clients at once; ``None``: no limit. Our own link uses a
             listener without one, so that devices never crowd it out.
         allow_clear_text: permits an exposed listener without TLS. Somebody has to ask for it.
+        client_id_is_username: the broker takes each client's username for its client id,
+            whatever id it sends. So a login can end only its own session.
     """
 
     port: int
@@ -78,10 +82,16 @@ class Listener:
     require_certificate: bool = False
     max_connections: int | None = None
     allow_clear_text: bool = False
+    client_id_is_username: bool = False
+
+    @property
+    def is_socket(self) -> bool:
+        """A Unix socket: who may reach it is up to the folder it lies in."""
+        return self.port == 0 and self.address.startswith("/")
 
     @property
     def on_loopback(self) -> bool:
-        if self.address == "localhost":
+        if self.address == "localhost" or self.is_socket:
             return True
         # A host name or every interface is not.
         return _is_ip(self.address) and ipaddress.ip_address(self.address).is_loopback
@@ -154,6 +164,7 @@ class BrokerConfig:
         pid_file: where the broker writes its process id; ``None``: nowhere.
         autosave_seconds: how often queues and retained messages are saved. A broker that is
             killed (not stopped) loses at most what came in since.
+        session_days: after so long without its client a session ends, with all it queued.
         run_as_root: adds ``user root``; only right when the broker is started by root, and
             then needed for it to read files that are root's own.
     """
@@ -168,6 +179,7 @@ class BrokerConfig:
     autosave_seconds: int = 1
     sys_interval: int = 10
     run_as_root: bool = False
+    session_days: int = 30
 
 
 def render(config: BrokerConfig) -> str:
@@ -230,6 +242,7 @@ def _persistence(config: BrokerConfig) -> Iterator[str]:
     yield f"persistence_location {_path(config.persistence)}/"
     yield "autosave_on_changes false"
     yield f"autosave_interval {config.autosave_seconds}"
+    yield f"persistent_client_expiration {config.session_days}d"
 
 
 def _limits(config: BrokerConfig) -> Iterator[str]:
@@ -257,6 +270,8 @@ def _listener(listener: Listener, access: Access) -> Iterator[str]:
         # Without this 2.0 binds a WebSocket listener with an IPv4 address to every interface.
         yield f"socket_domain {'ipv6' if ':' in listener.address else 'ipv4'}"
     yield f"max_connections {listener.max_connections or -1}"
+    if listener.client_id_is_username:
+        yield "use_username_as_clientid true"
     if listener.tls is None:
         return
     yield f"certfile {_path(listener.tls.certificate)}"
@@ -278,7 +293,7 @@ def _check(config: BrokerConfig) -> None:
     seen: set[int] = set()
     for listener in config.listeners:
         _check_listener(listener)
-        if listener.port in seen:
+        if listener.port in seen and not listener.is_socket:
             raise InvalidSetting(f"Two listeners share port {listener.port}.")
         seen.add(listener.port)
     numbers = {
@@ -287,6 +302,7 @@ def _check(config: BrokerConfig) -> None:
         "max_queued_bytes": (config.limits.max_queued_bytes, 0, 2**40),
         "message_size_limit": (config.limits.message_size_limit, 0, 268_435_455),
         "autosave_seconds": (config.autosave_seconds, 1, 86_400),
+        "session_days": (config.session_days, 1, 3650),
         "sys_interval": (config.sys_interval, 0, 65535),
     }
     for name, (value, low, high) in numbers.items():
@@ -295,6 +311,9 @@ def _check(config: BrokerConfig) -> None:
 
 
 def _check_listener(listener: Listener) -> None:
+    if listener.is_socket:
+        _check_socket(listener)
+        return
     if not 1 <= listener.port <= 65535:
         raise InvalidSetting(f"A port must be 1 to 65535, not {listener.port}.")
     if any(c.isspace() or not c.isprintable() for c in listener.address):
@@ -325,6 +344,14 @@ def _check_listener(listener: Listener) -> None:
             )
         if listener.websockets:  # 2.0 ignores use_identity_as_username there
             raise InvalidSetting(f"Port {listener.port}: no client certificates over WebSocket.")
+
+
+def _check_socket(listener: Listener) -> None:
+    if listener.tls is not None or listener.websockets:
+        raise InvalidSetting("A Unix socket speaks plain MQTT.")
+    _path(Path(listener.address))
+    if len(listener.address.encode()) > SOCKET_PATH_BYTES:
+        raise InvalidSetting(f"The path {listener.address!r} is too long for a Unix socket.")
 
 
 def _is_ip(address: str) -> bool:

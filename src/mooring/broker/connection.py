@@ -25,11 +25,12 @@ __all__ = ["Connection", "Endpoint", "answers"]
 KEEP_ALIVE_SECONDS = 60
 READ_BYTES = 1 << 20
 DELIVER_SECONDS = 10.0
+NEVER = 0xFFFF_FFFF  # a session expiry interval [MQTT5-3.1.2.11.2]
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where and as whom to connect.
+    """Where and as whom to connect; a ``host`` that begins with ``/`` is a Unix socket.
 
     ``password`` is kept out of ``repr`` by hand: it ends up in no log.
     """
@@ -56,6 +57,7 @@ class Connection:
         self._buffer = bytearray()
         self._packet_id = 0
         self.connack: mqtt5.ConnAckPacket | None = None
+        self._goodbye = mqtt5.DisconnectPacket()
 
     @classmethod
     async def open(
@@ -65,6 +67,7 @@ class Connection:
         client_id: str | None = None,
         keep_alive: int = KEEP_ALIVE_SECONDS,
         within: float = 10,
+        keep_session: bool = False,
     ) -> Self:
         """Connect and log in.
 
@@ -74,13 +77,14 @@ class Connection:
             keep_alive: seconds after which the broker gives up on a silent client; 0: never,
                 for a connection that is idle most of the time.
             within: seconds for everything from TCP to CONNACK.
+            keep_session: a session that the broker holds for this client id stays as it is.
 
         Raises:
             BrokerUnavailable: nobody there, no MQTT, or our account is refused
                 (``code`` is then ``broker_refused``).
         """
         where = f"the broker at {endpoint.host}:{endpoint.port}"
-        self = await cls._connect(endpoint, client_id, keep_alive, within)
+        self = await cls._connect(endpoint, client_id, keep_alive, within, keep_session)
         assert self.connack is not None
         reason = self.connack.reason_code
         if reason != mqtt5.ConnAckReasonCode.SUCCESS:
@@ -95,17 +99,27 @@ class Connection:
 
     @classmethod
     async def _connect(
-        cls, endpoint: Endpoint, client_id: str | None, keep_alive: int, within: float
+        cls,
+        endpoint: Endpoint,
+        client_id: str | None,
+        keep_alive: int,
+        within: float,
+        keep_session: bool = False,
     ) -> Self:
         where = f"The broker at {endpoint.host}:{endpoint.port}"
         try:
             async with asyncio.timeout(within):
-                reader, writer = await asyncio.open_connection(
-                    endpoint.host, endpoint.port, ssl=endpoint.tls, limit=READ_BYTES
-                )
+                if endpoint.host.startswith("/"):
+                    reader, writer = await asyncio.open_unix_connection(
+                        endpoint.host, limit=READ_BYTES
+                    )
+                else:
+                    reader, writer = await asyncio.open_connection(
+                        endpoint.host, endpoint.port, ssl=endpoint.tls, limit=READ_BYTES
+                    )
                 self = cls(reader, writer, where)
                 try:
-                    await self._log_in(endpoint, client_id, keep_alive)
+                    await self._log_in(endpoint, client_id, keep_alive, keep_session)
                 except BaseException:
                     writer.transport.abort()
                     raise
@@ -117,20 +131,25 @@ class Connection:
             ) from exc
         return self
 
-    async def _log_in(self, endpoint: Endpoint, client_id: str | None, keep_alive: int) -> None:
+    async def _log_in(
+        self, endpoint: Endpoint, client_id: str | None, keep_alive: int, keep_session: bool
+    ) -> None:
         password = endpoint.password
         packet = mqtt5.ConnectPacket(
-            client_id or f"mooring-control-{secrets.token_hex(6)}",
+            client_id or f"mooring-{secrets.token_hex(16)}",
             username=endpoint.username,
             password=None if password is None else password.encode(),
-            clean_start=True,
+            clean_start=not keep_session,
             keep_alive=keep_alive,
+            session_expiry_interval=NEVER if keep_session else 0,
         )
         await self._send(packet.write())
         answer = await self.read()
         if not isinstance(answer, mqtt5.ConnAckPacket):
             raise BrokerUnavailable(f"{self._name} did not answer CONNECT with CONNACK.")
         self.connack = answer
+        if keep_session and not answer.session_present:  # it would be left behind
+            self._goodbye = mqtt5.DisconnectPacket(session_expiry_interval=0)
 
     async def subscribe(self, filters: Sequence[str]) -> None:
         """Subscribe at QoS 0.
@@ -239,7 +258,7 @@ class Connection:
     async def close(self) -> None:
         """Say goodbye and close; never raises, for there is nothing left to do about it."""
         with contextlib.suppress(OSError, BrokerUnavailable):
-            await self._send(mqtt5.DisconnectPacket().write())
+            await self._send(self._goodbye.write())
         self._writer.close()
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()

@@ -255,7 +255,12 @@ class DynsecAuthority:
             await self._request(
                 [
                     {"command": "deleteClient", "username": name},
-                    {"command": "deleteRole", "rolename": dynsec_file.role_name(name)},
+                    *(
+                        {"command": "deleteRole", "rolename": role}
+                        for role in sorted(
+                            {dynsec_file.role_name(name), dynsec_file.former_role_name(name)}
+                        )
+                    ),
                 ]
             )
 

@@ -28,6 +28,7 @@ __all__ = [
     "Foreign",
     "acls_of",
     "foreign",
+    "former_role_name",
     "former_service",
     "parse",
     "passwords",
@@ -77,14 +78,29 @@ class Foreign:
 
 
 def role_name(username: str) -> str:
-    """The role of an account: named like it, unless a built-in role has that name."""
-    return f"{_ESCAPE}{username}" if username in _BUILT_IN else username
+    """The role of an account: named like it, or with ``account:`` before it.
+
+    Two accounts never have the same role: the prefix is added where a built-in role has the
+    name, and where the name begins with the prefix itself.
+    """
+    escaped = username in _BUILT_IN or username.startswith(_ESCAPE)
+    return f"{_ESCAPE}{username}" if escaped else username
 
 
 def username_of_role(role: str) -> str:
-    """The account a role of ours belongs to; the reverse of ``role_name``."""
+    """The account a role of ours belongs to; the reverse of ``role_name``.
+
+    A role that ``role_name`` gives to nobody was written by an older version; it belongs to
+    the account of its name.
+    """
     plain = role.removeprefix(_ESCAPE)
-    return plain if plain in _BUILT_IN else role
+    return plain if role_name(plain) == role else role
+
+
+def former_role_name(username: str) -> str:
+    """The role older versions gave this account, unless it is another's now or built in."""
+    free = username not in _BUILT_IN and username_of_role(username) == username
+    return username if free else role_name(username)
 
 
 def acls_of(rights: Rights) -> list[dict[str, Any]]:
@@ -195,7 +211,14 @@ def parse(text: str) -> list[Account]:
         for group_name in members.get(username, ()):
             wanted += by_group.get(group_name, [])
         acls = [acl for role in dict.fromkeys(wanted) for acl in roles.get(role, ())]
-        accounts.append(Account(username, verifiers.from_dynsec(client), rights_of(acls)))
+        accounts.append(
+            Account(
+                username,
+                verifiers.from_dynsec(client),
+                rights_of(acls),
+                client_id=client.get("clientid") or None,
+            )
+        )
     return accounts
 
 
@@ -206,6 +229,7 @@ class _Client(msgspec.Struct, gc=False):
     password: str | None = None
     salt: str | None = None
     iterations: float | None = None
+    encoded_password: str | None = None
 
 
 class _Clients(msgspec.Struct, gc=False):
@@ -266,8 +290,10 @@ def former_service(username: str) -> dict[str, Any]:
 
 def _client(account: Account, roles: Iterable[str]) -> dict[str, Any]:
     password = verifiers.to_dynsec(account.verifier) if account.verifier is not None else {}
+    client_id = {"clientid": account.client_id} if account.client_id is not None else {}
     return {
         "username": account.username,
+        **client_id,
         "roles": [{"rolename": name} for name in roles],
         **password,
     }

@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Any
 
 from mooring.access import verifiers
-from mooring.broker.dynsec_file import MARK, acls_of, role_name
+from mooring.broker.dynsec_file import MARK, acls_of, former_role_name, role_name
 from mooring.broker.protocol import Account, Difference, DifferenceKind
 
 __all__ = ["NOT_IN_FILE", "UNKNOWN", "Command", "Plan", "Unknown", "differences", "plan"]
@@ -152,6 +152,8 @@ def _create(account: Account, secret: str | None) -> Command:
     }
     if secret is not None:
         command["password"] = secret
+    if account.client_id is not None:
+        command["clientid"] = account.client_id
     return command
 
 
@@ -159,10 +161,14 @@ def _modify(account: Account, client: Mapping[str, Any]) -> list[Command]:
     name = {"username": account.username}
     commands: list[Command] = []
     if not _own_role_only(account, client):
-        roles = [{"rolename": role_name(account.username)}]
+        own = role_name(account.username)
+        roles = [{"rolename": own}]
         commands.append({"command": "modifyClient", **name, "roles": roles, "groups": []})
-    if client.get("clientid"):
-        commands.append({"command": "setClientId", **name, "clientid": ""})
+        former = former_role_name(account.username)
+        if former != own and former in _roles(client):
+            commands.append({"command": "deleteRole", "rolename": former})
+    if not _same_client_id(account, client):
+        commands.append({"command": "setClientId", **name, "clientid": account.client_id or ""})
     if client.get("disabled") is True:
         commands.append({"command": "enableClient", **name})
     return commands
@@ -193,14 +199,21 @@ def differences(
         found.append(Difference(DifferenceKind.WRONG_RIGHTS, name, "other roles or groups"))
     elif not _same_acls(account, role):
         found.append(Difference(DifferenceKind.WRONG_RIGHTS, name, "other topics"))
-    elif client.get("clientid"):
-        found.append(Difference(DifferenceKind.WRONG_RIGHTS, name, "bound to a client id"))
+    elif not _same_client_id(account, client):
+        found.append(Difference(DifferenceKind.WRONG_RIGHTS, name, "another client id"))
     return found
 
 
 def _own_role_only(account: Account, client: Mapping[str, Any]) -> bool:
-    roles = [role.get("rolename") for role in client.get("roles") or []]
-    return roles == [role_name(account.username)] and not client.get("groups")
+    return _roles(client) == [role_name(account.username)] and not client.get("groups")
+
+
+def _roles(client: Mapping[str, Any]) -> list[Any]:
+    return [role.get("rolename") for role in client.get("roles") or []]
+
+
+def _same_client_id(account: Account, client: Mapping[str, Any]) -> bool:
+    return (client.get("clientid") or None) == account.client_id
 
 
 def _same_acls(account: Account, role: Mapping[str, Any]) -> bool:

@@ -21,6 +21,14 @@ _BINARY_FOLDERS = (
     "/usr/local/opt/mosquitto/sbin",  # Homebrew on Intel
 )
 
+_BESIDE_PATTERNS = (
+    f"lib/*-linux-gnu*/{DYNSEC_LIBRARY}",  # Debian multiarch: /usr/sbin, /usr/lib/x86_64-…
+    f"lib64/{DYNSEC_LIBRARY}",
+    f"lib/{DYNSEC_LIBRARY}",
+    f"lib/mosquitto/{DYNSEC_LIBRARY}",
+)
+"""Below the folder that holds the binary's ``sbin`` or ``bin``."""
+
 _PLUGIN_PATTERNS = (
     f"/usr/lib/*-linux-gnu*/{DYNSEC_LIBRARY}",  # Debian multiarch
     f"/usr/lib64/{DYNSEC_LIBRARY}",
@@ -55,8 +63,14 @@ def find_mosquitto(configured: Path | None = None) -> Path:
     return Path(found)
 
 
-def find_dynsec_plugin(configured: Path | None = None) -> Path:
-    """The library of the Dynamic Security plugin.
+def find_dynsec_plugin(configured: Path | None = None, *, binary: Path | None = None) -> Path:
+    """The library of the Dynamic Security plugin: as configured, from the same installation as
+    the broker's binary, or in the usual places.
+
+    Args:
+        configured: the path in the settings.
+        binary: the broker that will load it; by default the one ``find_mosquitto`` finds. A
+            library of another version does not fit it.
 
     Raises:
         NotFound: Mosquitto is installed without it, or the configured path is wrong.
@@ -65,6 +79,13 @@ def find_dynsec_plugin(configured: Path | None = None) -> Path:
         if configured.is_file():
             return configured
         raise NotFound(f"There is no plugin {configured}.", hint="Correct the plugin's path.")
+    binary = binary or find_mosquitto()
+    # Also where a link to it points: Homebrew keeps each version in a folder of its own.
+    for prefix in dict.fromkeys((binary.resolve().parent.parent, binary.absolute().parent.parent)):
+        for pattern in _BESIDE_PATTERNS:
+            for candidate in sorted(prefix.glob(pattern)):
+                if candidate.is_file():
+                    return candidate
     for pattern in _PLUGIN_PATTERNS:
         for candidate in sorted(Path("/").glob(pattern.lstrip("/"))):
             if candidate.is_file():

@@ -214,13 +214,14 @@ class _Trials:
         """What is wrong with one account; empty when nothing is."""
         endpoint = replace(self._service, username=account.username, password=self._secret)
         if account.locked:
-            return "it is locked and would get in" if await _gets_in(endpoint) else ""
+            locked = await _gets_in(endpoint, account.client_id)
+            return "it is locked and would get in" if locked else ""
         if number < WRONG_PASSWORDS and await _gets_in(
-            replace(endpoint, password=verifiers.new_password())
+            replace(endpoint, password=verifiers.new_password()), account.client_id
         ):
             return "it would get in with a wrong password"
         try:
-            connection = await Connection.open(endpoint)
+            connection = await Connection.open(endpoint, client_id=account.client_id)
         except BrokerUnavailable as exc:
             if exc.slug != "broker_refused":
                 raise
@@ -271,9 +272,9 @@ class _Trials:
         return f"it would receive {min(strange)}, which is another's" if strange else ""
 
 
-async def _gets_in(endpoint: Endpoint) -> bool:
+async def _gets_in(endpoint: Endpoint, client_id: str | None) -> bool:
     try:
-        connection = await Connection.open(endpoint)
+        connection = await Connection.open(endpoint, client_id=client_id)
     except BrokerUnavailable as exc:
         if exc.slug != "broker_refused":
             raise

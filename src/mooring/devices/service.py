@@ -47,6 +47,7 @@ class Devices:
         instance: seals a password on its way to the broker.
         reserved: usernames no device may have: the platform's own.
         for_password_file: usernames must fit into one.
+        username_is_client_id: the broker takes a client's username for its client id.
         recover_days: how long a removed device's password is told that it was removed.
         tenants_max, devices_max: how many tenants, and devices of one tenant, there may be.
     """
@@ -59,6 +60,7 @@ class Devices:
     for_password_file: bool = False
     tenants_max: int = 10_000
     devices_max: int = 200_000
+    username_is_client_id: bool = False
 
     # ------------------------------------------------------------------ changing
 
@@ -255,7 +257,7 @@ class Devices:
             logins = store.logins(connection)
             users = broker.accounts(connection)
         dialects = set(self.catalogue.names())
-        return users + [
+        return [self._user(user) for user in users] + [
             self._account(d, logins.get(d.id, NO_LOGIN)) for d in known if d.dialect in dialects
         ]
 
@@ -268,7 +270,7 @@ class Devices:
             logins = store.logins(connection, [device.id for device in found])
             users = broker.accounts(connection, [username])
         if users:
-            return users[0]
+            return self._user(users[0])
         if not found or found[0].dialect not in self.catalogue.names():
             return None
         return self._account(found[0], logins.get(found[0].id, NO_LOGIN))
@@ -277,17 +279,23 @@ class Devices:
 
     def _account(self, device: Device, login: Login) -> Account:
         dialect = self.catalogue.get(device.dialect)
+        client_id = device.client_id if dialect.client_id_fixed else None
+        if self.username_is_client_id:
+            client_id = device.username
         return Account(
             device.username,
             login.verifier,
             rights_of(dialect, device.identity),
             locked=not device.enabled,
-            client_id=device.client_id if dialect.client_id_fixed else None,
+            client_id=client_id,
             next_verifier=login.next_verifier,
             certificates=login.certificates,
             tenant=device.tenant,
             values=(device.name, device.tenant, device.mac or "", *device.groups),
         )
+
+    def _user(self, user: Account) -> Account:
+        return replace(user, client_id=user.username) if self.username_is_client_id else user
 
     def checked(self, new: NewDevice) -> tuple[Device, str, str | None]:
         """The device as it would be, the scope of its name, and its MAC as a key.

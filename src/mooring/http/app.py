@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import socket
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -62,7 +61,7 @@ def create_app(platform: App) -> FastAPI:
     Its connection to the broker is made when it starts up and closed when it shuts down.
     Nothing is kept in it that another process would need.
     """
-    publisher = Publisher(platform.endpoint(f"mooring-serve-{socket.gethostname()}-{os.getpid()}"))
+    publisher = Publisher(platform.endpoint(f"mooring-{secrets.token_hex(16)}"))
     registry, answered = metrics.new_registry(platform.telemetry)
     registry.register(CertificateFigures(platform))
 

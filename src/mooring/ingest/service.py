@@ -79,6 +79,7 @@ class Ingest:
         catalogue: the dialects, until they change.
         link: where messages come from; started by ``run``.
         sink: where they go.
+        client_id: of the link's session; the ledger of packet ids goes by it.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class Ingest:
         catalogue: Catalogue,
         link: Link,
         sink: Sink,
+        client_id: str,
     ) -> None:
         self._dialects_dir = settings.dialects_dir
         self._database = database
@@ -97,7 +99,7 @@ class Ingest:
         self._link = link
         self._sink = sink
         self._sink_thread = ThreadPoolExecutor(1, "sink") if sink.waits else None
-        self._client_id = settings.ingest_client_id
+        self._client_id = client_id
         self._batch_max = settings.ingest_batch_max
         self._gap_seconds = settings.gap_seconds
         self._limits = PayloadLimits(
@@ -150,6 +152,28 @@ class Ingest:
             if self._sink_thread is not None:
                 self._sink_thread.shutdown()
             self._sink.close()
+
+    async def empty(self, idle: float) -> int:
+        """Stores what waits in a session that is used no more; how many messages that were.
+
+        Args:
+            idle: seconds without a message after which it is empty.
+        """
+        self._loop = asyncio.get_running_loop()
+        try:
+            await self._link.start(timeout=CONNECT_SECONDS)
+            await self._follow_changes()
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    async with asyncio.timeout(idle):
+                        batch = await self._link.take(self._batch_max, 0)
+                    await self._store(batch)
+        finally:
+            await self._link.close()
+            if self._sink_thread is not None:
+                self._sink_thread.shutdown()
+            self._sink.close()
+        return self.figures.messages
 
     async def _connect(self) -> None:
         """The first connection. Broker and ingest may have been started together, or have

@@ -228,12 +228,17 @@ class MqttLink:
         # Not asyncio.wait_for: in Python 3.11 it loses a cancellation that comes together with
         # the answer, and then this task never ends.
         async with asyncio.timeout(CONNECT_SECONDS):
-            _, protocol = await loop.create_connection(
-                lambda: Connection(self),
-                self.endpoint.host,
-                self.endpoint.port,
-                ssl=context if self.endpoint.tls else None,
-            )
+            if self.endpoint.host.startswith("/"):
+                _, protocol = await loop.create_unix_connection(
+                    lambda: Connection(self), self.endpoint.host
+                )
+            else:
+                _, protocol = await loop.create_connection(
+                    lambda: Connection(self),
+                    self.endpoint.host,
+                    self.endpoint.port,
+                    ssl=context if self.endpoint.tls else None,
+                )
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 answer = await protocol.greeting

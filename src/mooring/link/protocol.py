@@ -18,7 +18,8 @@ __all__ = ["Batch", "Broken", "Endpoint", "Link", "Subscription"]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where the broker is and who we are there. ``tls`` holds a CA file for mqtts."""
+    """Where the broker is and who we are there; a ``host`` that begins with ``/`` is a Unix
+    socket. ``tls`` holds a CA file for mqtts."""
 
     host: str
     port: int

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import ipaddress
 import os
 import shlex
+import stat
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +37,7 @@ from mooring.broker.process import BrokerProcess
 from mooring.broker.protocol import Account, Authority, Rights
 from mooring.broker.reload import Reload, by_command, by_pid_file
 from mooring.broker.side_file import SideFile
-from mooring.errors import NotFound
+from mooring.errors import NotFound, Unavailable
 from mooring.pki.model import PkiPaths
 from mooring.run.reloading import reload_and_wait
 from mooring.run.tls import prepare_tls
@@ -107,6 +109,25 @@ class BrokerFiles:
     def make(self) -> None:
         for directory in (self.directory, self.persistence, self.settings.logs_dir):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        socket = self.settings.platform_socket
+        if socket is not None and socket.parent != self.directory:
+            _own_folder(socket.parent)
+
+
+def _own_folder(path: Path) -> None:
+    """A folder in a shared place that only we can use.
+
+    Raises:
+        Unavailable: somebody else made it, or others may use it.
+    """
+    with contextlib.suppress(FileExistsError):  # from an earlier start, or somebody else's
+        path.mkdir(mode=0o700)
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+        raise Unavailable(
+            f"{path} does not belong to Mooring alone.",
+            hint="Remove it, or use a data directory with a shorter path.",
+        )
 
 
 def _is_loopback(address: str) -> bool:
@@ -123,6 +144,7 @@ def broker_config(
 ) -> BrokerConfig:
     """``mosquitto.conf`` as values; ``every_packet``: the log names each, refused ones too."""
     limit = None if settings.max_connections < 0 else settings.max_connections
+    by_name = settings.username_is_client_id
     server = Tls(tls.server_cert.absolute(), tls.server_key.absolute())
     with_clients = Tls(
         tls.server_cert.absolute(),
@@ -131,16 +153,25 @@ def broker_config(
         tls.crl.absolute(),
     )
     listeners = [
-        Listener(settings.mqtt_port, "127.0.0.1"),
-        Listener(settings.mqtt_tls_port, settings.mqtt_tls_host, tls=server, max_connections=limit),
+        Listener(settings.mqtt_port, "127.0.0.1", client_id_is_username=by_name),
+        Listener(
+            settings.mqtt_tls_port,
+            settings.mqtt_tls_host,
+            tls=server,
+            max_connections=limit,
+            client_id_is_username=by_name,
+        ),
         Listener(
             settings.mqtt_ws_port,
             settings.mqtt_ws_host,
             websockets=True,
             tls=None if _is_loopback(settings.mqtt_ws_host) else server,
             max_connections=limit,
+            client_id_is_username=by_name,
         ),
     ]
+    if settings.platform_socket is not None:
+        listeners.append(Listener(0, str(settings.platform_socket)))
     if settings.mqtt_mtls_port:
         listeners.append(
             Listener(
@@ -149,6 +180,8 @@ def broker_config(
                 tls=with_clients,
                 require_certificate=True,
                 max_connections=limit,
+                # Only the plugin is asked about a certificate login: no other binds its id.
+                client_id_is_username=settings.authority != "plugin",
             )
         )
     return BrokerConfig(
@@ -163,6 +196,7 @@ def broker_config(
             max_queued_messages=settings.max_queued_messages,
             message_size_limit=settings.message_size_limit,
         ),
+        session_days=settings.broker_session_days,
         run_as_root=os.geteuid() == 0,
     )
 
@@ -174,7 +208,18 @@ def _access(settings: Settings, files: BrokerFiles) -> Access:
         case "password_file":
             return PasswordFile(files.passwords.absolute(), files.access_list.absolute())
         case _:
-            return DynamicSecurity(find_dynsec_plugin(), files.dynsec, files.beside)
+            return DynamicSecurity(dynsec_library(settings), files.dynsec, files.beside)
+
+
+def dynsec_library(settings: Settings) -> Path:
+    """The Dynamic Security library that fits the broker.
+
+    Raises:
+        NotFound: Mosquitto is not installed, or without it.
+    """
+    return find_dynsec_plugin(
+        settings.dynamic_security_library, binary=find_mosquitto(settings.mosquitto)
+    )
 
 
 def plugin_library(settings: Settings) -> Path:
@@ -242,8 +287,8 @@ def build_process(app: App, config: BrokerConfig) -> BrokerProcess:
     return BrokerProcess(
         files.config,
         service_endpoint(app),
-        listens=[(listener.address, listener.port) for listener in config.listeners],
-        binary=app.settings.mosquitto or find_mosquitto(),
+        listens=[(one.address, one.port) for one in config.listeners if not one.is_socket],
+        binary=find_mosquitto(app.settings.mosquitto),
     )
 
 

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
+from collections.abc import Sequence
 
 import uvloop
 
+from mooring.access.instance import forget_former_ingest
 from mooring.app import App
+from mooring.errors import MooringError
 from mooring.ingest.service import Ingest
 from mooring.ingest.sinks import open_sink
 from mooring.link.mqtt import MqttLink
+from mooring.link.protocol import Subscription
+from mooring.run.one_ingest import only_ingest
 from mooring.run.process import collect_rarely, prepare
 from mooring.store.processes import Heartbeat
 
 __all__ = ["main"]
 
+log = logging.getLogger(__name__)
+
+FORMER_IDLE_SECONDS = 2.0
 SESSION_SECONDS = 7 * 24 * 3600  # how long the broker queues for an absent ingest
 
 
@@ -26,7 +35,7 @@ async def _run(app: App) -> None:
         loop.add_signal_handler(number, stop.set)
     settings = app.settings
     link = MqttLink(
-        app.endpoint(settings.ingest_client_id),
+        app.endpoint(app.ingest_client_id),
         session_seconds=SESSION_SECONDS,
         window=settings.ingest_in_flight,
     )
@@ -37,6 +46,7 @@ async def _run(app: App) -> None:
         catalogue=app.catalogue,
         link=link,
         sink=open_sink(settings),
+        client_id=app.ingest_client_id,
     )
     heartbeat = Heartbeat(
         app.database,
@@ -49,12 +59,64 @@ async def _run(app: App) -> None:
             "largest_batch": ingest.figures.largest_batch,
         },
     )
-    link.on_state = lambda _connected: heartbeat.nudge()
-    heartbeat.start()
+    connected = asyncio.Event()
+
+    def changed(now: bool) -> None:
+        heartbeat.nudge()
+        if now:
+            connected.set()
+
+    link.on_state = changed
+    async with only_ingest(app, stop):
+        heartbeat.start()
+        moving = asyncio.create_task(_empty_former(app, connected), name="empty the former session")
+        try:
+            await ingest.run(stop)
+        finally:
+            moving.cancel()
+            await asyncio.gather(moving, return_exceptions=True)
+            heartbeat.stop()
+
+
+async def _empty_former(app: App, connected: asyncio.Event) -> None:
+    """Older versions used a client id that everybody knew: what its session queued is stored,
+    once the session that takes its place is subscribed."""
+    former = app.instance.former_ingest_client_id
+    if former is None:
+        return
+    await connected.wait()
+    await asyncio.sleep(FORMER_IDLE_SECONDS)  # until it is subscribed, too
+    ingest = Ingest(
+        settings=app.settings,
+        database=app.database,
+        devices=app.devices,
+        catalogue=app.catalogue,
+        link=_Former(
+            app.endpoint(former),
+            session_seconds=SESSION_SECONDS,
+            window=app.settings.ingest_in_flight,
+        ),
+        sink=open_sink(app.settings),
+        client_id=former,
+    )
     try:
-        await ingest.run(stop)
-    finally:
-        heartbeat.stop()
+        moved = await ingest.empty(FORMER_IDLE_SECONDS)
+    except MooringError as exc:
+        log.warning("the former session of ingest was not emptied: %s", exc)
+        return
+    forget_former_ingest(app.settings.data_dir)
+    log.info("the former session of ingest is empty: %d messages were in it", moved)
+
+
+class _Former(MqttLink):
+    """A session that is to be emptied: it shall get nothing new."""
+
+    async def subscribe(self, subscriptions: Sequence[Subscription]) -> None:
+        if self._protocol is not None:
+            # Not awaited: the answer comes behind everything that waits.
+            self._leaving = asyncio.create_task(
+                self._protocol.unsubscribe([one.filter for one in subscriptions])
+            )
 
 
 def main(app: App) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from mooring.app import App
 from mooring.broker.files import write_atomically
-from mooring.broker.installation import find_dynsec_plugin, find_mosquitto
+from mooring.broker.installation import find_mosquitto
 from mooring.broker.migrate import Mode, Plan, plan, require
 from mooring.broker.process import BrokerProcess
 from mooring.broker.protocol import Account
@@ -27,6 +27,7 @@ from mooring.broker.rehearsal import Proof, Rehearsal
 from mooring.errors import Conflict, Internal, InvalidSetting, MooringError
 from mooring.run.broker import (
     BrokerFiles,
+    dynsec_library,
     plugin_library,
     service_account,
     write_accounts,
@@ -67,7 +68,7 @@ async def rehearse(app: App, to: Mode, told: Callable[[int], None]) -> Proof:
             folder,
             service_account(target),
             target.endpoint("").password,
-            mosquitto=app.settings.mosquitto or find_mosquitto(),
+            mosquitto=find_mosquitto(app.settings.mosquitto),
             library=library_of(app.settings, to),
         )
         return await rehearsal.run(found.accounts, told)
@@ -85,7 +86,7 @@ def library_of(settings: Settings, mode: Mode) -> Path | None:
         case Mode.PLUGIN:
             return plugin_library(settings)
         case Mode.DYNAMIC_SECURITY:
-            return find_dynsec_plugin()
+            return dynsec_library(settings)
         case _:
             return None
 

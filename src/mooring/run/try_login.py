@@ -44,6 +44,7 @@ class Known:
         exists: there is one.
         enabled: it is to be let in.
         verifier: of its password, if it has one.
+        client_id: the only one it may use, if there is one.
         waiting: the broker has not been told of a change; with the last error, if any.
     """
 
@@ -52,6 +53,7 @@ class Known:
     enabled: bool = True
     verifier: str | None = None
     waiting: str | None = None
+    client_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,9 @@ class TlsOptions:
             context = ssl.create_default_context(cafile=None if cafile is None else str(cafile))
         except OSError as exc:
             raise InvalidSetting(f"The CA file {cafile} cannot be used: {exc}.") from exc
-        return replace(plain, port=self.settings.mqtt_tls_port, tls=context)
+        return replace(
+            plain, host=self.settings.mqtt_host, port=self.settings.mqtt_tls_port, tls=context
+        )
 
 
 def try_login(
@@ -89,13 +93,17 @@ def try_login(
         endpoint = replace(endpoint, username=username, password=password)
     if tls is not None:
         endpoint = tls.endpoint(endpoint)
-    accepted = asyncio.run(_accepted(endpoint))
+    # Through the platform's own socket a try has a client id of its own; elsewhere it has the
+    # device's, and a device that is connected has to connect again.
+    client_id = None if endpoint.host.startswith("/") else known.client_id
+    accepted = asyncio.run(_accepted(endpoint, client_id))
     reason, why = explain(known, password, accepted=accepted)
     verb = "accepts" if accepted else "refuses"
-    where = f"{endpoint.host}:{endpoint.port}"
+    host = app.settings.mqtt_host
+    where = f"{host}:{endpoint.port}"
     return Answer(
         endpoint.username or "",
-        endpoint.host,
+        host,
         endpoint.port,
         accepted,
         reason,
@@ -137,9 +145,9 @@ def explain(known: Known, password: str | None, *, accepted: bool) -> tuple[str,
     return next((word, f", {text}") for holds, word, text in reasons if holds)
 
 
-async def _accepted(endpoint: Endpoint) -> bool:
+async def _accepted(endpoint: Endpoint, client_id: str | None) -> bool:
     try:
-        connection = await Connection.open(endpoint)
+        connection = await Connection.open(endpoint, client_id=client_id, keep_session=True)
     except BrokerUnavailable as exc:
         if exc.slug != "broker_refused":
             raise
@@ -167,4 +175,5 @@ def _known(app: App, actor: Actor, name: str) -> tuple[str, Known]:
         enabled=enabled,
         verifier=account.verifier if account is not None else None,
         waiting=None if waiting is None else str(waiting),
+        client_id=account.client_id if account is not None else None,
     )

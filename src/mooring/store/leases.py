@@ -33,8 +33,12 @@ class Lease:
         self._holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
         self._until = 0
 
-    def held(self) -> bool:
+    def held(self, *, after_own_host: bool = False) -> bool:
         """Takes or renews it; whether it is ours now.
+
+        Args:
+            after_own_host: a holder on this machine is known to have ended, and is replaced
+                before its time is up.
 
         Raises:
             DatabaseUnavailable: it cannot be asked.
@@ -48,7 +52,19 @@ class Lease:
                 sa.update(leases)
                 .where(
                     leases.c.name == self._name,
-                    sa.or_(leases.c.holder == self._holder, leases.c.until <= at),
+                    sa.or_(
+                        leases.c.holder == self._holder,
+                        leases.c.until <= at,
+                        *(
+                            [
+                                leases.c.holder.startswith(
+                                    f"{socket.gethostname()}:", autoescape=True
+                                )
+                            ]
+                            if after_own_host
+                            else []
+                        ),
+                    ),
                 )
                 .values(holder=self._holder, until=until)
             ).rowcount
@@ -60,6 +76,14 @@ class Lease:
                 taken = len(connection.execute(mine).all())
         self._until = until if taken else 0
         return bool(taken)
+
+    def holder(self) -> str:
+        """Who holds it, as ``host:process:…``; empty when nobody does."""
+        with self._database.read() as connection:
+            found = connection.execute(
+                sa.select(leases.c.holder).where(leases.c.name == self._name)
+            ).scalar()
+        return str(found or "")
 
     def release(self) -> None:
         """Lets the next one have it at once."""

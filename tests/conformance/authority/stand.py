@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,20 +36,25 @@ class Stand:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.port = free_port()
+        self.port, self.own_port = free_port(), free_port()  # the devices', the platform's
         self.service = Account("mooring-service", verifiers.make(SERVICE_PASSWORD), EVERYTHING)
         self.endpoint = Endpoint(
-            port=self.port, username=self.service.username, password=SERVICE_PASSWORD
+            port=self.own_port, username=self.service.username, password=SERVICE_PASSWORD
         )
         self.process = BrokerProcess(
-            folder / "mosquitto.conf", self.endpoint, listens=[("127.0.0.1", self.port)]
+            folder / "mosquitto.conf",
+            self.endpoint,
+            listens=[("127.0.0.1", self.port), ("127.0.0.1", self.own_port)],
         )
         self.log = folder / "broker.log"
         self.secrets: dict[str, str] = {}
 
     def configure(self, access: DynamicSecurity | PasswordFile) -> None:
         config = BrokerConfig(
-            listeners=(Listener(self.port),),
+            listeners=(
+                Listener(self.port, client_id_is_username=isinstance(access, PasswordFile)),
+                Listener(self.own_port),
+            ),
             access=access,
             persistence=self.folder,
             log=self.log,
@@ -77,9 +83,14 @@ class Stand:
         assert not applied.needs_replace
         return adopt(accounts, applied.adopted)
 
-    async def connect(self, username: str, password: str | None = None) -> Connection:
+    async def connect(
+        self, username: str, password: str | None = None, *, client_id: str | None = None
+    ) -> Connection:
         return await Connection.open(
-            Endpoint(port=self.port, username=username, password=password or self.secrets[username])
+            Endpoint(
+                port=self.port, username=username, password=password or self.secrets[username]
+            ),
+            client_id=client_id,
         )
 
     async def connect_service(self) -> Connection:
@@ -99,9 +110,11 @@ class Stand:
         """Make the file as it is when nothing but Mooring's own account is known."""
         raise NotImplementedError
 
-    async def refused(self, username: str, password: str | None = None) -> bool:
+    async def refused(
+        self, username: str, password: str | None = None, *, client_id: str | None = None
+    ) -> bool:
         try:
-            connection = await self.connect(username, password)
+            connection = await self.connect(username, password, client_id=client_id)
         except BrokerUnavailable as exc:
             assert exc.slug == "broker_refused"
             return True
@@ -188,7 +201,7 @@ class PasswordFileStand(Stand):
 
 
 def adopt(accounts: Sequence[Account], adopted: Any) -> list[Account]:
-    return [Account(a.username, adopted.get(a.username, a.verifier), a.rights) for a in accounts]
+    return [replace(a, verifier=adopted.get(a.username, a.verifier)) for a in accounts]
 
 
 async def publish(connection: Connection, topic: str, payload: bytes = b"x") -> bool:

@@ -227,3 +227,47 @@ def test_a_kick_ends_every_session_of_a_login(dynsec: DynsecStand) -> None:
             await ends(session)
 
     dynsec.run(body)
+
+
+def test_an_account_has_one_client_id_and_keeps_it(dynsec: DynsecStand) -> None:
+    async def body() -> None:
+        [lamp] = await dynsec.put(replace(dynsec.device("lamp"), client_id="lamp-1"))
+        assert await dynsec.authority.compare([lamp]) == []
+        assert await dynsec.refused("lamp", client_id="lamp-2")
+        assert not await dynsec.refused("lamp", client_id="lamp-1")
+        wider = replace(lamp, rights=Rights(("m/lamp/new",), ()))
+        assert not (await dynsec.authority.put([wider])).needs_replace
+        assert await dynsec.refused("lamp", client_id="lamp-2")
+        [other] = await dynsec.put(replace(wider, client_id="lamp-2"))
+        assert await dynsec.refused("lamp", client_id="lamp-1")
+        await dynsec.authority.replace([other])
+        assert await dynsec.refused("lamp", client_id="lamp-1")
+        assert not await dynsec.refused("lamp", client_id="lamp-2")
+        free = replace(other, client_id=None)
+        found = await dynsec.authority.compare([free])
+        assert [d.kind for d in found] == [DifferenceKind.WRONG_RIGHTS]
+        await dynsec.authority.put([free])
+        assert not await dynsec.refused("lamp", client_id="anything")
+        assert await dynsec.authority.compare([free]) == []
+
+    dynsec.run(body)
+
+
+def test_roles_of_older_versions_are_replaced(dynsec: DynsecStand) -> None:
+    """They were named like the account: two accounts could share one."""
+
+    async def body() -> None:
+        name = "account:lamp"
+        [lamp] = await dynsec.put(dynsec.device(name))
+        await dynsec.process.stop()
+        dynsec.file.write_text(dynsec.file.read_text().replace(f"account:{name}", name))
+        await dynsec.process.start()
+        await dynsec.process.wait_ready()
+        found = await dynsec.authority.compare([lamp])
+        assert {d.kind for d in found} == {DifferenceKind.WRONG_RIGHTS}
+        await dynsec.authority.put([lamp])
+        assert await dynsec.authority.compare([lamp]) == []
+        [answer] = await dynsec.dynsec.send([{"command": "listRoles"}])
+        assert set(answer["data"]["roles"]) == {"admin", "server", "device", f"account:{name}"}
+
+    dynsec.run(body)

@@ -242,6 +242,7 @@ class Stage:
             catalogue=app.catalogue,
             link=link,
             sink=open_sink(app.settings),
+            client_id="ingest",
         ).run(asyncio.Event())
 
 

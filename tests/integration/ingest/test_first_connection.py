@@ -35,6 +35,7 @@ def ingest_on(app: App, port: int) -> tuple[Ingest, MqttLink]:
         catalogue=app.catalogue,
         link=link,
         sink=open_sink(app.settings),
+        client_id="ingest",
     )
     return ingest, link
 

@@ -117,6 +117,9 @@ def test_limits_are_written() -> None:
         (replace(BASE, listeners=()), "no listener"),
         (replace(BASE, listeners=(Listener(1883), Listener(1883, "::1"))), "share port 1883"),
         (replace(BASE, listeners=(Listener(0),)), "1 to 65535"),
+        (replace(BASE, listeners=(Listener(0, "/m/s", tls=TLS),)), "plain MQTT"),
+        (replace(BASE, listeners=(Listener(0, "/m/" + 100 * "s"),)), "too long"),
+        (replace(BASE, session_days=0), "session_days"),
         (replace(BASE, listeners=(Listener(1883, "192.0.2.1"),)), "without TLS on 192.0.2.1"),
         (replace(BASE, listeners=(Listener(1883, ""),)), "without TLS on every interface"),
         (replace(BASE, listeners=(Listener(1883, "example.org"),)), "without TLS"),
@@ -169,3 +172,17 @@ def test_a_path_never_becomes_a_second_line(name: str) -> None:
     except InvalidSetting:
         return
     assert len(text.splitlines()) == len(render(BASE).splitlines())
+
+
+def test_a_listener_can_take_the_username_for_the_client_id() -> None:
+    """All but the platform's own, which is a Unix socket in a folder of its own."""
+    own = Listener(0, "/m/platform.sock")
+    config = replace(BASE, listeners=(Listener(1883, client_id_is_username=True), own))
+    assert "use_username_as_clientid true" in section(config, 1883)
+    assert section(config, 0)[0] == "listener 0 /m/platform.sock"
+    assert "use_username_as_clientid true" not in section(config, 0)
+
+
+def test_sessions_end() -> None:
+    assert "persistent_client_expiration 30d" in lines(BASE)
+    assert "persistent_client_expiration 9d" in lines(replace(BASE, session_days=9))

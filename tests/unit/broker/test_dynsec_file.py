@@ -19,12 +19,16 @@ SERVICE = Account("service:mooring", VERIFIER, Rights())
 TOPICS = st.lists(st.text("ab+#/$ü", min_size=1, max_size=8), max_size=4, unique=True).map(
     lambda topics: tuple(sorted(topics))
 )
+NAMES = st.text(min_size=1, max_size=10) | st.lists(
+    st.sampled_from(["account:", "device", "admin", "server", "x"]), min_size=1, max_size=4
+).map("".join)
 ACCOUNTS = st.lists(
     st.builds(
         Account,
-        st.text(min_size=1, max_size=10).filter(lambda name: name != SERVICE.username),
+        NAMES.filter(lambda name: name != SERVICE.username),
         st.sampled_from([VERIFIER, None]),
         st.builds(Rights, TOPICS, TOPICS),
+        client_id=st.none() | st.text(min_size=1, max_size=6),
     ),
     max_size=6,
     unique_by=lambda account: account.username,
@@ -40,6 +44,18 @@ def test_accounts_survive(accounts: list[Account]) -> None:
     assert read == {a.username: a for a in accounts}
     look_up = dynsec_file.passwords(text.encode())
     assert all(look_up(a.username) == a.verifier for a in accounts)
+
+
+@given(NAMES, NAMES)
+def test_two_accounts_never_have_one_role(one: str, other: str) -> None:
+    roles = [dynsec_file.role_name(name) for name in (one, other)]
+    assert (roles[0] == roles[1]) is (one == other)
+    assert not dynsec_file.BUILT_IN_ROLES & set(roles)
+    assert [dynsec_file.username_of_role(role) for role in roles] == [one, other]
+    # What older versions called it may be deleted: it is nobody else's.
+    former = dynsec_file.former_role_name(one)
+    assert former != roles[1] or one == other
+    assert former not in dynsec_file.BUILT_IN_ROLES
 
 
 def test_what_is_written() -> None:
@@ -118,7 +134,7 @@ OPERATORS = json.dumps(
 
 def test_an_operators_file_is_understood() -> None:
     assert dynsec_file.parse(OPERATORS) == [
-        Account("bridge", None, Rights(("b/#", "g"), ("b/in",))),
+        Account("bridge", None, Rights(("b/#", "g"), ("b/in",)), client_id="b1"),
         Account("other", None, Rights(("g",), ())),
     ]
 
@@ -160,3 +176,19 @@ def test_a_broken_password_is_none() -> None:
     assert look_up("b") is None
     with pytest.raises(Invalid):
         dynsec_file.passwords(b"{")
+
+
+def test_both_spellings_of_a_password_are_read() -> None:
+    """2.1 writes ``encoded_password``, and prefers it where both are there."""
+    other = verifiers.to_dynsec(verifiers.make("another"))
+    document = {
+        "clients": [
+            {"username": "new", "encoded_password": VERIFIER},
+            {"username": "both", "encoded_password": VERIFIER, **other},
+            {"username": "old", **verifiers.to_dynsec(VERIFIER)},
+            {"username": "broken", "encoded_password": "$7$1$x"},
+        ]
+    }
+    look_up = dynsec_file.passwords(json.dumps(document).encode())
+    assert [look_up(name) for name in ("new", "both", "old")] == [VERIFIER] * 3
+    assert look_up("broken") is None

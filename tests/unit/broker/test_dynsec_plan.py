@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ OTHER = verifiers.make("another")
 LAMP = Account("lamp", OURS, Rights(("m/up",), ("m/down",)))
 METER = Account("lamp", None, LAMP.rights)
 ROLE: dict[str, Any] = {"rolename": "lamp", "textname": MARK, "acls": acls_of(LAMP.rights)}
+BOUND = replace(LAMP, client_id="id")
 CLIENT: dict[str, Any] = {"username": "lamp", "roles": [{"rolename": "lamp"}], "groups": []}
 
 
@@ -52,6 +54,10 @@ CLIENT: dict[str, Any] = {"username": "lamp", "roles": [{"rolename": "lamp"}], "
         (LAMP, ({**CLIENT, "groups": [{}]}, ROLE, OURS), None, ["modifyClient"], ""),
         (LAMP, ({**CLIENT, "clientid": "x"}, ROLE, OURS), None, ["setClientId"], ""),
         (LAMP, ({**CLIENT, "disabled": True}, ROLE, OURS), None, ["enableClient"], ""),
+        # The client id.
+        (BOUND, ({**CLIENT, "clientid": "id"}, ROLE, OURS), None, [], ""),
+        (BOUND, ({**CLIENT, "clientid": "x"}, ROLE, OURS), None, ["setClientId"], ""),
+        (BOUND, (CLIENT, ROLE, OURS), None, ["setClientId"], ""),
     ],
 )
 def test_plans(
@@ -102,3 +108,16 @@ def test_differences(
     client: dict[str, Any] | None, role: dict[str, Any] | None, held: Any, kinds: list[Any]
 ) -> None:
     assert [d.kind for d in differences(LAMP, client, role, held)] == kinds
+
+
+def test_another_client_id_is_a_difference() -> None:
+    bound = {**CLIENT, "clientid": "id"}
+    assert differences(BOUND, bound, ROLE, OURS) == []
+    for client in (CLIENT, {**CLIENT, "clientid": "x"}):
+        found = differences(BOUND, client, ROLE, OURS)
+        assert [d.kind for d in found] == [DifferenceKind.WRONG_RIGHTS]
+
+
+def test_a_new_client_is_bound_from_its_first_moment() -> None:
+    [create] = plan(BOUND, None, ROLE, None, SECRET).commands
+    assert create["clientid"] == "id"

@@ -57,3 +57,12 @@ def test_the_database_itself_refuses_a_second_one(app: App) -> None:
         app.devices.add(SYSTEM, NewDevice(name, "mousetrap", "acme", mac=mac))
     with pytest.raises(sa.exc.IntegrityError), app.database.write() as connection:
         connection.execute(sa.update(devices).values(client_id="one"))
+
+
+def test_where_the_broker_takes_the_username_that_is_the_client_id(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, client_ids="username")
+    with open_app(settings, upgrade=True) as app:
+        for dialect in ("mooring", "drivesafe"):
+            app.devices.add(SYSTEM, NewDevice(f"one-{dialect}", dialect))
+        assert all(a.client_id == a.username for a in app.devices.accounts())
+        assert app.devices.account("default/one-mooring") in app.devices.accounts()
