@@ -1,0 +1,111 @@
+#include "control.h"
+
+#include <string.h>
+
+#include "accounts.h"
+#include "accounts_file.h"
+#include "clock.h"
+#include "counters.h"
+#include "evidence.h"
+#include "sessions.h"
+
+enum { TURN_US = 3000, CHANGES_AT_ONCE = 500, NONCE_MOST = 64 };
+
+struct counters counters;
+
+static void changed(const char *username)
+{
+    struct account *account = accounts_held(username);
+    if (account == NULL)
+        return;
+    accounts_changed(account);
+    sessions_due(account);
+}
+
+static void all_changed(void)
+{
+    accounts_all_changed();
+    sessions_all_due();
+}
+
+bool control_work(const struct mosquitto *handled)
+{
+    static const struct file_changes take = {changed, all_changed};
+    uint64_t until_us = clock_us() + TURN_US;
+    while (file_changes_expected() && file_take_changes(&take, CHANGES_AT_ONCE))
+        if (clock_us() >= until_us)
+            return true;
+    if (sessions_pending() > 0)
+        sessions_work(until_us, handled);
+    bool more = sessions_pending() > 0;
+    return (!more && accounts_tidy(until_us)) || more;
+}
+
+/* The nonce is repeated as it is, so only what needs no escape is taken for one. */
+static size_t nonce_in(const char *request, size_t n, const char **nonce)
+{
+    static const char NAME[] = "\"nonce\"";
+    static const char DIGITS[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
+    for (size_t i = 0; i + sizeof NAME - 1 < n; i++) {
+        if (memcmp(request + i, NAME, sizeof NAME - 1) != 0)
+            continue;
+        i += sizeof NAME - 1;
+        while (i < n && (request[i] == ' ' || request[i] == ':'))
+            i++;
+        if (i == n || request[i] != '"')
+            return 0;
+        size_t start = ++i;
+        while (i < n && request[i] != '\0' && strchr(DIGITS, request[i]) != NULL)
+            i++;
+        if (i == n || request[i] != '"' || i - start > NONCE_MOST)
+            return 0;
+        *nonce = request + start;
+        return i - start;
+    }
+    return 0;
+}
+
+static void number(struct text *out, const char *name, uint64_t value)
+{
+    text_add(out, ",\"");
+    text_add(out, name);
+    text_add(out, "\":");
+    text_number(out, (int64_t)value);
+}
+
+static void string(struct text *out, const char *name, const char *value)
+{
+    text_add(out, ",\"");
+    text_add(out, name);
+    text_add(out, "\":");
+    text_string(out, value, strlen(value), 256);
+}
+
+void control_answer(struct text *out, const char *request, size_t n)
+{
+    const char *nonce = "", *detail;
+    size_t len = nonce_in(request, n, &nonce);
+    const char *state = file_state(&detail);
+    text_add(out, "{\"nonce\":");
+    text_string(out, nonce, len, NONCE_MOST);
+    number(out, "seq", (uint64_t)file_change());
+    number(out, "pending_kicks", sessions_pending());
+    string(out, "boot", evidence_boot());
+    number(out, "format", FILE_FORMAT);
+    string(out, "file", state);
+    string(out, "detail", detail);
+    number(out, "accounts", accounts_count());
+    number(out, "sessions", sessions_count());
+    number(out, "logins", counters.logins);
+    number(out, "refused", counters.refused);
+    number(out, "denied", counters.denied);
+    number(out, "limited", counters.limited);
+    number(out, "oversize", counters.oversize);
+    number(out, "kicked", counters.kicked);
+    number(out, "loads", counters.loads);
+    number(out, "changes", counters.changes);
+    number(out, "unread", counters.unread);
+    number(out, "events", counters.events);
+    number(out, "repeated", counters.repeated);
+    text_add(out, "}");
+}

@@ -1,0 +1,63 @@
+#include "limits.h"
+
+enum { THOUSAND = 1000 };
+
+/* More than any rate can use: a limit that large is none, and the sums below stay in range. */
+#define RATE_MOST ((int64_t)1 << 40)
+
+static int64_t rate_of(int64_t limit)
+{
+    return limit < RATE_MOST ? limit : RATE_MOST;
+}
+
+static int64_t room_of(int64_t limit)
+{
+    return rate_of(limit) * LIMITS_BURST_SECONDS * THOUSAND;
+}
+
+void limits_fill(struct bucket *bucket, const struct limits *limits, uint64_t now_ms)
+{
+    bucket->messages = limits->messages < 0 ? 0 : room_of(limits->messages);
+    bucket->bytes = limits->bytes < 0 ? 0 : room_of(limits->bytes);
+    bucket->at_ms = now_ms;
+}
+
+/* Thousandths per second are tokens per millisecond: a rate times milliseconds. */
+static int64_t refilled(int64_t held, int64_t limit, int64_t passed_ms)
+{
+    int64_t more = held + rate_of(limit) * passed_ms, room = room_of(limit);
+    return more < room ? more : room;
+}
+
+/* Takes both or neither; a debt, from what may not be refused, is paid first. */
+static const char *charge(struct bucket *bucket, const struct limits *limits, int64_t bytes,
+                          uint64_t now_ms)
+{
+    uint64_t passed = now_ms - bucket->at_ms, full = LIMITS_BURST_SECONDS * THOUSAND;
+    int64_t passed_ms = (int64_t)(passed < full ? passed : full);
+    bucket->at_ms = now_ms;
+    if (limits->messages >= 0)
+        bucket->messages = refilled(bucket->messages, limits->messages, passed_ms);
+    if (limits->bytes >= 0)
+        bucket->bytes = refilled(bucket->bytes, limits->bytes, passed_ms);
+    if (limits->messages >= 0 && bucket->messages < THOUSAND)
+        return "limit_messages";
+    if (limits->bytes >= 0 && bucket->bytes < bytes * THOUSAND)
+        return "limit_bytes";
+    if (limits->messages >= 0)
+        bucket->messages -= THOUSAND;
+    if (limits->bytes >= 0)
+        bucket->bytes -= bytes * THOUSAND;
+    return 0;
+}
+
+const char *limits_charge(struct account *account, uint64_t bytes, uint64_t now_ms)
+{
+    const char *refused = 0;
+    struct tenant *tenant = account->tenant;
+    if (account->meter != 0)
+        refused = charge(&account->meter->bucket, &account->meter->limits, (int64_t)bytes, now_ms);
+    if (refused == 0 && tenant != 0)
+        refused = charge(&tenant->bucket, &tenant->limits, (int64_t)bytes, now_ms);
+    return refused;
+}

@@ -1,0 +1,25 @@
+/* How many messages and bytes an account and its tenant may send: token buckets. */
+#ifndef MOORING_LIMITS_H
+#define MOORING_LIMITS_H
+
+#include <stdint.h>
+
+#include "accounts.h"
+
+enum { LIMITS_BURST_SECONDS = 10 }; /* what may be sent at once after silence, in seconds of the rate */
+
+void limits_fill(struct bucket *bucket, const struct limits *limits, uint64_t now_ms);
+
+/* Takes one message of `bytes` off the buckets of the account and its tenant. NULL: it may be
+ * sent; otherwise "limit_messages" or "limit_bytes". */
+const char *limits_charge(struct account *account, uint64_t bytes, uint64_t now_ms);
+
+/* Whether there is anything to charge. */
+static inline _Bool limits_any(const struct account *account)
+{
+    return account->meter != NULL ||
+           (account->tenant != NULL &&
+            (account->tenant->limits.messages >= 0 || account->tenant->limits.bytes >= 0));
+}
+
+#endif
