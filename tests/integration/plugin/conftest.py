@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -16,6 +17,7 @@ from mooring.broker.plugin.build import build
 from tests.support.accounts_db import SERVICE, AccountsDb, Watch
 from tests.support.mosquitto import Mosquitto, find_mosquitto
 from tests.support.mqtt import MqttClient
+from tests.support.plugin_stub import PluginStub, build_stub
 
 StartBroker = Callable[..., Mosquitto]
 
@@ -88,3 +90,16 @@ def watch(connect: Callable[..., MqttClient]) -> Watch:
 def reader(connect: Callable[..., MqttClient]) -> MqttClient:
     """Another connection of the service account, for messages."""
     return connect(SERVICE, "service", client_id="mooring-reader")
+
+
+@pytest.fixture(scope="session")
+def inner(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    """The plugin's functions, in this process."""
+    return ctypes.CDLL(str(build_stub(tmp_path_factory.mktemp("stub"))))
+
+
+@pytest.fixture
+def stub(inner: ctypes.CDLL, accounts: AccountsDb) -> Iterator[PluginStub]:
+    started = PluginStub(inner, accounts.path)
+    yield started
+    started.stop()

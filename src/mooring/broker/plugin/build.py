@@ -3,8 +3,7 @@
 The name of the compiled file has a digest of the sources, so a file is never replaced while a
 broker uses it, and one of other sources is never taken. A C compiler is all that is needed:
 libcrypto and libsqlite3 are found when the broker loads the library.
-
-    python -m mooring.broker.plugin.build        compiles into the package, prints the path
+``scripts/build_plugin.py`` compiles it into the package; ``scripts/setup.sh`` calls that.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from mooring.errors import Internal, MooringError, Unavailable
+from mooring.errors import Internal, Unavailable
 
 __all__ = ["LIBRARY_FOLDER", "NATIVE", "build", "digest", "find_library", "library_name"]
 
@@ -144,17 +143,3 @@ def _failed(compiler: list[str], why: str) -> Unavailable:
         hint="Install the C library's headers, for example with: sudo apt-get install libc6-dev",
         code="compiler_failed",
     )
-
-
-def main() -> int:
-    """Builds into the package; prints the path, or what is wrong and what to do."""
-    try:
-        print(build(LIBRARY_FOLDER))
-    except MooringError as exc:
-        print(f"{exc.message} {exc.hint}", file=sys.stderr)
-        return exc.exit_code
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
