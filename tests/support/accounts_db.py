@@ -25,7 +25,6 @@ EVENTS = "$mooring/authority/event"
 SERVICE = "mooring-service"
 
 SCHEMA = """
-PRAGMA journal_mode=WAL;
 BEGIN;
 CREATE TABLE account(
   username TEXT PRIMARY KEY, verifier TEXT, next_verifier TEXT,
@@ -61,10 +60,10 @@ def facts(username: str, password: str | None = "secret", **more: Any) -> Accoun
 class AccountsDb:
     """One accounts file. Every call is one transaction with its rows of the change table."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, journal: str = "WAL") -> None:
         self.path = path
         self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self.db.executescript(SCHEMA)
+        self.db.executescript(f"PRAGMA journal_mode={journal};{SCHEMA}")
         self.put(facts(SERVICE, "service", service=True))
 
     def close(self) -> None:
