@@ -1,0 +1,539 @@
+"""Why a device cannot connect, or why nothing arrives from it: one verdict. Pure.
+
+The rules stand in ``RULES`` in the order in which they are asked; the first that applies
+decides. Two principles keep a verdict from being forged: what the broker says of an accepted
+session outweighs refused attempts under the same username, which anybody can make; and a
+refused attempt is always told with the address that made it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from mooring.doctor.seen import Event, EventKind, Seen
+
+__all__ = ["RULES", "Code", "Evidence", "Verdict", "nearest", "why"]
+
+RECENT_MS = 15 * 60_000  # an attempt that is older says nothing about now
+SILENT_MS = 60 * 60_000  # without a known interval
+LOOP_MS, LOOP_TIMES = 60_000, 3  # takeovers within a minute that make a loop
+SHOWN_MAX = 8  # pieces of evidence in a verdict
+
+
+class Code(StrEnum):
+    """What is the matter. Stable words for programs."""
+
+    WELL = "well"
+    REMOVED = "removed"
+    BROKER_DOWN = "broker_down"
+    CHANGE_PENDING = "change_pending"
+    DISABLED = "disabled"
+    TAKEOVER_LOOP = "takeover_loop"
+    LIMITED = "limited"
+    OVERSIZE = "oversize"
+    DENIED_TOPIC = "denied_topic"
+    UNDECODABLE = "undecodable"
+    SILENT = "silent"
+    UNKNOWN_USERNAME = "unknown_username"
+    NO_PASSWORD = "no_password"  # noqa: S105 - a word for people
+    CERTIFICATE_ONLY = "certificate_only"
+    WRONG_PASSWORD_NEVER_USED = "wrong_password_never_used"  # noqa: S105
+    WRONG_PASSWORD_OLD = "wrong_password_old"  # noqa: S105
+    WRONG_PASSWORD = "wrong_password"  # noqa: S105
+    WRONG_CLIENT_ID = "wrong_client_id"
+    CLIENT_ID_OF_ANOTHER = "client_id_of_another"
+    CERTIFICATE_REVOKED = "certificate_revoked"
+    CERTIFICATE_EXPIRED = "certificate_expired"
+    CERTIFICATE_UNKNOWN = "certificate_unknown"
+    CERTIFICATE_OF_ANOTHER = "certificate_of_another"
+    TOO_MANY_CONNECTIONS = "too_many_connections"
+    ACCOUNTS_UNREADABLE = "accounts_unreadable"
+    REFUSED = "refused"
+    DISCONNECTED = "disconnected"
+    NEVER_REACHED = "never_reached"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One fact behind a verdict. ``at``: epoch milliseconds, ``None`` where it has no time."""
+
+    at: int | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer.
+
+    Attributes:
+        code: stable.
+        summary: one sentence.
+        next_step: what to do; empty when there is nothing to do.
+        evidence: newest first, at most ``SHOWN_MAX``.
+    """
+
+    code: Code
+    summary: str
+    next_step: str = ""
+    evidence: tuple[Evidence, ...] = field(default=())
+
+    @property
+    def well(self) -> bool:
+        return self.code is Code.WELL
+
+
+Rule = Callable[[Seen], Verdict | None]
+
+
+def why(seen: Seen) -> Verdict:
+    """The verdict on one device."""
+    for rule in RULES:
+        found = rule(seen)
+        if found is not None:
+            return found
+    raise AssertionError("the last rule always applies")
+
+
+# ---------------------------------------------------------------------- the platform's side
+
+
+def _removed(seen: Seen) -> Verdict | None:
+    if seen.removed_at is None:
+        return None
+    return Verdict(
+        Code.REMOVED,
+        f"The device with the username {seen.username} was removed; its login is rejected.",
+        "Add it again, or give the device the credentials of another one.",
+        (Evidence(seen.removed_at, "Removed."), *_attempts(seen)),
+    )
+
+
+def _broker_down(seen: Seen) -> Verdict | None:
+    if seen.broker_answers:
+        return None
+    return Verdict(
+        Code.BROKER_DOWN,
+        "The broker does not answer, so no device can connect.",
+        "`mooring status` says which part is down; `mooring up` starts it.",
+        _session(seen),
+    )
+
+
+def _change_pending(seen: Seen) -> Verdict | None:
+    if seen.change_pending is None:
+        return None
+    error = f" The last attempt failed: {seen.change_pending}" if seen.change_pending else ""
+    return Verdict(
+        Code.CHANGE_PENDING,
+        "The broker has not applied the newest change of this device yet." + error,
+        "Wait a moment; if it stays, `mooring status` says why the broker cannot be reached.",
+        _session(seen) + _attempts(seen),
+    )
+
+
+def _disabled(seen: Seen) -> Verdict | None:
+    if seen.enabled:
+        return None
+    return Verdict(
+        Code.DISABLED,
+        "The device is disabled, so the broker rejects its login.",
+        "`mooring device enable DEVICE` accepts it again with the password it has.",
+        _attempts(seen),
+    )
+
+
+# ---------------------------------------------------------------------- connected
+
+
+def _takeover_loop(seen: Seen) -> Verdict | None:
+    taken = [e for e in seen.events if e.kind is EventKind.TAKEN_OVER]
+    loop = [e for e in taken if taken[0].at - e.at <= LOOP_MS]
+    if sum(e.count for e in loop) < LOOP_TIMES or seen.now - taken[0].at > RECENT_MS:
+        return None
+    addresses = sorted({e.address for e in seen.events if e.address and e in loop})
+    return Verdict(
+        Code.TAKEOVER_LOOP,
+        f"{_times(loop)} within a minute a new connection of this device ended the one before.",
+        "Look for a second device or program with the same credentials, or for firmware that "
+        "connects again while it is still connected.",
+        _shown(loop, extra=f"Addresses: {', '.join(addresses)}." if addresses else ""),
+    )
+
+
+def _limited(seen: Seen) -> Verdict | None:
+    newest = _newest(seen, EventKind.LIMITED)
+    if newest is None:
+        return None
+    return Verdict(
+        Code.LIMITED,
+        f"The broker disconnected the device for a limit: {newest.why.replace('_', ' ')}.",
+        "Send less often or in smaller messages, or raise the limit of the device or tenant.",
+        _shown([newest]),
+    )
+
+
+def _oversize(seen: Seen) -> Verdict | None:
+    newest = _newest(seen, EventKind.OVERSIZE)
+    if newest is None or _stored_after(seen, newest.at):
+        return None
+    return Verdict(
+        Code.OVERSIZE,
+        "The device sent a packet that is larger than the broker accepts.",
+        "Send smaller messages, or raise the setting message_size_limit.",
+        _shown([newest]),
+    )
+
+
+def _denied(seen: Seen) -> Verdict | None:
+    newest = _newest(seen, EventKind.DENIED)
+    if newest is None or (newest.action == "publish" and _stored_after(seen, newest.at)):
+        return None
+    action = newest.action or "publish"
+    allowed = seen.publishes if action == "publish" else seen.subscribes
+    near = nearest(newest.topic, allowed)
+    verb = {"publish": "publish to", "subscribe": "subscribe to", "read": "receive from"}[action]
+    return Verdict(
+        Code.DENIED_TOPIC,
+        f"The device may not {verb} {newest.topic}.",
+        f"The nearest topic it may use is {near}." if near else "It has no right of that kind.",
+        _shown([newest]),
+    )
+
+
+def _undecodable(seen: Seen) -> Verdict | None:
+    dead = seen.dead_letter
+    if dead is None or seen.now - dead.at > RECENT_MS or _stored_after(seen, dead.at):
+        return None
+    return Verdict(
+        Code.UNDECODABLE,
+        f"The device sends messages that cannot be stored ({dead.reason}).",
+        f"{dead.detail} `mooring dead-letter list` shows what it sent.",
+        (Evidence(dead.at, f"{dead.topic}: {dead.detail}"), *_session(seen)),
+    )
+
+
+def _connected(seen: Seen) -> Verdict | None:
+    if not seen.connected:
+        return None
+    since = seen.last_seen_at or seen.connected_at or seen.created_at
+    quiet = seen.now - since
+    most = SILENT_MS if seen.expected_ms is None else int(1.5 * seen.expected_ms)
+    if seen.last_seen_at is not None and quiet <= most:
+        return Verdict(Code.WELL, "The device is connected and sends.", "", _session(seen))
+    connected_for = seen.now - (seen.connected_at or seen.now)
+    if connected_for <= min(most, RECENT_MS):
+        return Verdict(
+            Code.WELL,
+            "The device is connected; nothing else is expected of it yet.",
+            "",
+            _session(seen),
+        )
+    sent = "has not sent anything yet" if seen.last_seen_at is None else "sends nothing"
+    return Verdict(
+        Code.SILENT,
+        f"The device is connected but {sent}.",
+        "Look at the device: it holds a session and publishes nothing that it may publish. "
+        f"It may publish to {', '.join(seen.publishes[:3]) or 'no topic'}.",
+        _session(seen),
+    )
+
+
+# ---------------------------------------------------------------------- refused
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    code: Code
+    summary: str
+    next_step: str
+
+
+_REFUSED = {
+    "unknown_username": _Word(
+        Code.UNKNOWN_USERNAME,
+        "The broker does not know the username {username}.",
+        "`mooring broker sync` compares the broker with the database.",
+    ),
+    "no_password": _Word(
+        Code.NO_PASSWORD,
+        "The device sends its username without a password.",
+        "Give the device its password; `mooring device rotate` makes a new one.",
+    ),
+    "certificate_only": _Word(
+        Code.CERTIFICATE_ONLY,
+        "The device logs in with a password, but it has only a certificate.",
+        "Use the listener for certificates, or make a password: mooring device rotate DEVICE.",
+    ),
+    "locked": _Word(
+        Code.DISABLED,
+        "The broker still holds this login as disabled.",
+        "`mooring broker sync` compares the broker with the database.",
+    ),
+    "wrong_client_id": _Word(
+        Code.WRONG_CLIENT_ID,
+        "The device connects with the client ID {client_id!r}, which is not its own.",
+        "Set the client ID {own} in its firmware.",
+    ),
+    "client_id_of_another": _Word(
+        Code.CLIENT_ID_OF_ANOTHER,
+        "The device connects with the client ID {client_id!r}, which belongs to another login.",
+        "Give each device a client ID of its own.",
+    ),
+    "certificate_unknown": _Word(
+        Code.CERTIFICATE_UNKNOWN,
+        "The device shows a certificate that was not issued for it, or not by this platform.",
+        "Issue one: mooring cert issue DEVICE.",
+    ),
+    "certificate_of_another": _Word(
+        Code.CERTIFICATE_OF_ANOTHER,
+        "The device sends a username that is not the name in its certificate.",
+        "Leave the username out, or use the certificate of this device.",
+    ),
+    "too_many_connections": _Word(
+        Code.TOO_MANY_CONNECTIONS,
+        "The device has as many connections as it may have.",
+        "Look for a second device or program with the same credentials.",
+    ),
+    "tenant_too_many_connections": _Word(
+        Code.TOO_MANY_CONNECTIONS,
+        "The tenant has as many connections as it may have.",
+        "Raise the limit of the tenant.",
+    ),
+    "accounts_unreadable": _Word(
+        Code.ACCOUNTS_UNREADABLE,
+        "The broker could not read its accounts when the device connected.",
+        "`mooring status` says what is wrong with the accounts file.",
+    ),
+}
+
+
+def _refused(seen: Seen) -> Verdict | None:
+    newest = _newest(seen, EventKind.REFUSED)
+    if newest is None or _logged_in_after(seen, newest.at):
+        return None
+    word = _refused_word(seen, newest)
+    return Verdict(
+        word.code,
+        word.summary.format(username=seen.username, client_id=newest.client_id),
+        word.next_step.format(own=seen.client_id or "its own"),
+        _attempts(seen) + _session(seen),
+    )
+
+
+def _refused_word(seen: Seen, event: Event) -> _Word:
+    if event.why == "wrong_password":
+        return _wrong_password(seen)
+    if event.why == "certificate_unknown":
+        revoked = next((c for c in seen.certificates if c.revoked_at is not None), None)
+        live = any(c.revoked_at is None and c.not_after > seen.now for c in seen.certificates)
+        if revoked is not None and not live:
+            return _Word(
+                Code.CERTIFICATE_REVOKED,
+                "The certificate of the device was revoked.",
+                "Issue a new one: mooring cert issue DEVICE.",
+            )
+    found = _REFUSED.get(event.why)
+    if found is not None:
+        return found
+    reason = f" ({event.why.replace('_', ' ')})" if event.why else ""
+    return _Word(
+        Code.REFUSED,
+        f"The broker rejects the login of the device{reason}.",
+        "Compare username, password and client ID with those of `mooring device show DEVICE`; "
+        "`mooring device rotate DEVICE` makes a new password.",
+    )
+
+
+def _wrong_password(seen: Seen) -> _Word:
+    again = "`mooring device rotate DEVICE` makes a new password; give it to the device."
+    if seen.rotating:
+        return _Word(
+            Code.WRONG_PASSWORD,
+            "The device logs in with a password that is neither its present nor its next one.",
+            again,
+        )
+    if seen.proved_at is None:
+        return _Word(
+            Code.WRONG_PASSWORD_NEVER_USED,
+            "The password of the device is wrong, and the right one has never been used.",
+            "The password was probably copied wrongly. " + again,
+        )
+    if seen.password_at is not None and seen.password_at > seen.created_at + 1000:
+        return _Word(
+            Code.WRONG_PASSWORD_OLD,
+            "The password is wrong; the device had another one before, which is given up.",
+            "The device may still have the former password: it can ask for the present one "
+            "(recover). " + again,
+        )
+    return _Word(
+        Code.WRONG_PASSWORD,
+        "The device logs in with a wrong password, though the right one worked before.",
+        again,
+    )
+
+
+def _certificate_expired(seen: Seen) -> Verdict | None:
+    """A handshake that fails names nobody; an expired certificate explains it."""
+    if not seen.by_certificate or not seen.certificates:
+        return None
+    live = [c for c in seen.certificates if c.revoked_at is None]
+    if not live:
+        return Verdict(
+            Code.CERTIFICATE_REVOKED,
+            "Every certificate of the device was revoked.",
+            "Issue a new one: mooring cert issue DEVICE.",
+            tuple(Evidence(c.revoked_at, f"{c.serial} revoked.") for c in seen.certificates[:3]),
+        )
+    newest = max(live, key=lambda c: c.not_after)
+    if newest.not_after > seen.now:
+        return None
+    return Verdict(
+        Code.CERTIFICATE_EXPIRED,
+        "The certificate of the device has expired.",
+        "Renew it: mooring cert renew DEVICE.",
+        (Evidence(newest.not_after, f"{newest.serial} expired."),),
+    )
+
+
+# ---------------------------------------------------------------------- not connected
+
+
+def _gone(seen: Seen) -> Verdict | None:
+    if seen.last_seen_at is None and seen.connected_at is None and not _any(seen, EventKind.LOGIN):
+        return None
+    newest = next((e for e in seen.events if e.kind is EventKind.GONE), None)
+    reason = f" The broker says: {newest.why.replace('_', ' ')}." if newest and newest.why else ""
+    return Verdict(
+        Code.DISCONNECTED,
+        "The device is not connected, and its last session was accepted." + reason,
+        "Look at its power and network; it connects again with the credentials it has.",
+        _session(seen) + _shown([newest] if newest else []),
+    )
+
+
+def _never(seen: Seen) -> Verdict | None:
+    host = _newest(seen, EventKind.TLS_FAILED)
+    tls = (
+        " TLS handshakes failed meanwhile: the device may not trust the CA of the platform, or "
+        "uses another host name than the certificate."
+        if host is not None
+        else ""
+    )
+    return Verdict(
+        Code.NEVER_REACHED,
+        "No attempt to connect with this username has reached the broker." + tls,
+        "Check host, port and network from the device; `mooring device show DEVICE` has the "
+        "address and lines to paste.",
+        (Evidence(seen.created_at or None, "Added."), *_shown([host] if host else [])),
+    )
+
+
+RULES: tuple[Rule, ...] = (
+    _removed,
+    _broker_down,
+    _change_pending,
+    _disabled,
+    _takeover_loop,
+    _limited,
+    _oversize,
+    _denied,
+    _undecodable,
+    _connected,
+    _refused,
+    _certificate_expired,
+    _gone,
+    _never,
+)
+
+
+# ---------------------------------------------------------------------- helpers
+
+
+def nearest(topic: str, allowed: Sequence[str]) -> str | None:
+    """The allowed filter that is most like a topic."""
+    if not allowed:
+        return None
+    levels = topic.split("/")
+    return max(
+        allowed,
+        key=lambda one: (
+            difflib.SequenceMatcher(None, levels, one.split("/")).ratio()
+            + difflib.SequenceMatcher(None, topic[:500], one[:500]).ratio()
+        ),
+    )
+
+
+def _newest(seen: Seen, kind: EventKind) -> Event | None:
+    """The newest event of a kind that is recent."""
+    for event in seen.events:
+        if event.kind is kind:
+            return event if seen.now - event.at <= RECENT_MS else None
+    return None
+
+
+def _any(seen: Seen, kind: EventKind) -> bool:
+    return any(event.kind is kind for event in seen.events)
+
+
+def _stored_after(seen: Seen, at: int) -> bool:
+    return seen.last_stored is not None and seen.last_stored[1] > at
+
+
+def _logged_in_after(seen: Seen, at: int) -> bool:
+    return any(e.kind is EventKind.LOGIN and e.at >= at for e in seen.events)
+
+
+def _attempts(seen: Seen) -> tuple[Evidence, ...]:
+    return _shown([e for e in seen.events if e.kind is EventKind.REFUSED][: SHOWN_MAX // 2])
+
+
+def _session(seen: Seen) -> tuple[Evidence, ...]:
+    found = []
+    if seen.last_stored is not None:
+        topic, at = seen.last_stored
+        found.append(Evidence(at, f"Last stored message: {topic}."))
+    if seen.connected_at is not None:
+        state = "Connected" if seen.connected else "Not connected"
+        address = f" from {seen.address}" if seen.connected and seen.address else ""
+        found.append(Evidence(seen.connected_at, f"{state}{address} since then."))
+    return tuple(found)
+
+
+def _times(events: Sequence[Event]) -> str:
+    return f"{sum(e.count for e in events)} times"
+
+
+def _shown(events: Sequence[Event], *, extra: str = "") -> tuple[Evidence, ...]:
+    found = [Evidence(event.at, _text(event)) for event in events[:SHOWN_MAX]]
+    if extra:
+        found.append(Evidence(None, extra))
+    return tuple(found)
+
+
+_KIND_WORDS = {
+    EventKind.LOGIN: "Login accepted",
+    EventKind.REFUSED: "Login rejected",
+    EventKind.GONE: "Session ended",
+    EventKind.TAKEN_OVER: "Session ended by a new connection",
+    EventKind.DENIED: "Denied",
+    EventKind.LIMITED: "Disconnected for a limit",
+    EventKind.OVERSIZE: "Packet too large",
+    EventKind.TLS_FAILED: "TLS handshake failed",
+}
+
+
+def _text(event: Event) -> str:
+    words = [_KIND_WORDS[event.kind]]
+    if event.why:
+        words.append(f"({event.why.replace('_', ' ')})")
+    if event.topic:
+        words.append(f"{event.action or 'publish'} {event.topic}")
+    if event.address:
+        words.append(f"from {event.address}")
+    if event.client_id:
+        words.append(f"as client {event.client_id!r}")
+    text = " ".join(words)
+    return f"{text}, {event.count} times." if event.count > 1 else f"{text}."
