@@ -26,6 +26,8 @@ INTERNAL = {
     "mooring.broker.tail.MAX_LINE_BYTES",
     "mooring.cli.broker_accounts.SHOWN_MOST",
     "mooring.cli.device_import.SHOWN_MOST",
+    "mooring.doctor.store.EVENTS_MOST",  # how much evidence is read for a verdict
+    "mooring.doctor.why.SHOWN_MAX",
     "mooring.link.connection.QUOTA_MOST",  # further ones of ours wait
     "mooring.simulate.enrol.RUNS_MOST",
     "mooring.simulate.packets.MAX_REMAINING",  # MQTT's own

@@ -37,11 +37,12 @@ from mooring.cli import (
     telemetry,
     tenant,
     user,
+    why,
 )
 from mooring.cli.complaint import complaint_of
 from mooring.cli.frame import DataDir, Debug, Globals, Json, NoColor
 
-__all__ = ["app", "gaps", "main", "rotate"]
+__all__ = ["app", "gaps", "main", "rotate", "why"]
 
 
 class Root(TyperGroup):

@@ -50,7 +50,6 @@ class CertificateSeen:
     not_before: int
     not_after: int
     revoked_at: int | None
-    current_authority: bool  # signed by a CA that the broker trusts now
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,7 @@ class Seen:
         username, client_id: how the device logs in; ``client_id`` is ``None`` where its
             dialect does not fix it.
         enabled: false when people have disabled it.
-        removed_at: the device was removed; only its username is known.
+        removed: the device was removed; only its username is known.
         created_at: when it was added.
         by_certificate: it has no password.
         password_at: since when its password is valid.
@@ -96,7 +95,7 @@ class Seen:
     client_id: str | None
     created_at: int = 0
     enabled: bool = True
-    removed_at: int | None = None
+    removed: bool = False
     by_certificate: bool = False
     password_at: int | None = None
     proved_at: int | None = None

@@ -11,8 +11,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 
+from mooring.doctor.refusals import Code, refused_word
 from mooring.doctor.seen import Event, EventKind, Seen
 
 __all__ = ["RULES", "Code", "Evidence", "Verdict", "nearest", "why"]
@@ -21,39 +21,6 @@ RECENT_MS = 15 * 60_000  # an attempt that is older says nothing about now
 SILENT_MS = 60 * 60_000  # without a known interval
 LOOP_MS, LOOP_TIMES = 60_000, 3  # takeovers within a minute that make a loop
 SHOWN_MAX = 8  # pieces of evidence in a verdict
-
-
-class Code(StrEnum):
-    """What is the matter. Stable words for programs."""
-
-    WELL = "well"
-    REMOVED = "removed"
-    BROKER_DOWN = "broker_down"
-    CHANGE_PENDING = "change_pending"
-    DISABLED = "disabled"
-    TAKEOVER_LOOP = "takeover_loop"
-    LIMITED = "limited"
-    OVERSIZE = "oversize"
-    DENIED_TOPIC = "denied_topic"
-    UNDECODABLE = "undecodable"
-    SILENT = "silent"
-    UNKNOWN_USERNAME = "unknown_username"
-    NO_PASSWORD = "no_password"  # noqa: S105 - a word for people
-    CERTIFICATE_ONLY = "certificate_only"
-    WRONG_PASSWORD_NEVER_USED = "wrong_password_never_used"  # noqa: S105
-    WRONG_PASSWORD_OLD = "wrong_password_old"  # noqa: S105
-    WRONG_PASSWORD = "wrong_password"  # noqa: S105
-    WRONG_CLIENT_ID = "wrong_client_id"
-    CLIENT_ID_OF_ANOTHER = "client_id_of_another"
-    CERTIFICATE_REVOKED = "certificate_revoked"
-    CERTIFICATE_EXPIRED = "certificate_expired"
-    CERTIFICATE_UNKNOWN = "certificate_unknown"
-    CERTIFICATE_OF_ANOTHER = "certificate_of_another"
-    TOO_MANY_CONNECTIONS = "too_many_connections"
-    ACCOUNTS_UNREADABLE = "accounts_unreadable"
-    REFUSED = "refused"
-    DISCONNECTED = "disconnected"
-    NEVER_REACHED = "never_reached"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +68,13 @@ def why(seen: Seen) -> Verdict:
 
 
 def _removed(seen: Seen) -> Verdict | None:
-    if seen.removed_at is None:
+    if not seen.removed:
         return None
     return Verdict(
         Code.REMOVED,
         f"The device with the username {seen.username} was removed; its login is rejected.",
         "Add it again, or give the device the credentials of another one.",
-        (Evidence(seen.removed_at, "Removed."), *_attempts(seen)),
+        _attempts(seen),
     )
 
 
@@ -189,9 +156,11 @@ def _oversize(seen: Seen) -> Verdict | None:
 
 def _denied(seen: Seen) -> Verdict | None:
     newest = _newest(seen, EventKind.DENIED)
-    if newest is None or (newest.action == "publish" and _stored_after(seen, newest.at)):
+    if newest is None:
         return None
     action = newest.action or "publish"
+    if action == "publish" and _stored_after(seen, newest.at):
+        return None
     allowed = seen.publishes if action == "publish" else seen.subscribes
     near = nearest(newest.topic, allowed)
     verb = {"publish": "publish to", "subscribe": "subscribe to", "read": "receive from"}[action]
@@ -241,137 +210,16 @@ def _connected(seen: Seen) -> Verdict | None:
     )
 
 
-# ---------------------------------------------------------------------- refused
-
-
-@dataclass(frozen=True, slots=True)
-class _Word:
-    code: Code
-    summary: str
-    next_step: str
-
-
-_REFUSED = {
-    "unknown_username": _Word(
-        Code.UNKNOWN_USERNAME,
-        "The broker does not know the username {username}.",
-        "`mooring broker sync` compares the broker with the database.",
-    ),
-    "no_password": _Word(
-        Code.NO_PASSWORD,
-        "The device sends its username without a password.",
-        "Give the device its password; `mooring device rotate` makes a new one.",
-    ),
-    "certificate_only": _Word(
-        Code.CERTIFICATE_ONLY,
-        "The device logs in with a password, but it has only a certificate.",
-        "Use the listener for certificates, or make a password: mooring device rotate DEVICE.",
-    ),
-    "locked": _Word(
-        Code.DISABLED,
-        "The broker still holds this login as disabled.",
-        "`mooring broker sync` compares the broker with the database.",
-    ),
-    "wrong_client_id": _Word(
-        Code.WRONG_CLIENT_ID,
-        "The device connects with the client ID {client_id!r}, which is not its own.",
-        "Set the client ID {own} in its firmware.",
-    ),
-    "client_id_of_another": _Word(
-        Code.CLIENT_ID_OF_ANOTHER,
-        "The device connects with the client ID {client_id!r}, which belongs to another login.",
-        "Give each device a client ID of its own.",
-    ),
-    "certificate_unknown": _Word(
-        Code.CERTIFICATE_UNKNOWN,
-        "The device shows a certificate that was not issued for it, or not by this platform.",
-        "Issue one: mooring cert issue DEVICE.",
-    ),
-    "certificate_of_another": _Word(
-        Code.CERTIFICATE_OF_ANOTHER,
-        "The device sends a username that is not the name in its certificate.",
-        "Leave the username out, or use the certificate of this device.",
-    ),
-    "too_many_connections": _Word(
-        Code.TOO_MANY_CONNECTIONS,
-        "The device has as many connections as it may have.",
-        "Look for a second device or program with the same credentials.",
-    ),
-    "tenant_too_many_connections": _Word(
-        Code.TOO_MANY_CONNECTIONS,
-        "The tenant has as many connections as it may have.",
-        "Raise the limit of the tenant.",
-    ),
-    "accounts_unreadable": _Word(
-        Code.ACCOUNTS_UNREADABLE,
-        "The broker could not read its accounts when the device connected.",
-        "`mooring status` says what is wrong with the accounts file.",
-    ),
-}
-
-
 def _refused(seen: Seen) -> Verdict | None:
     newest = _newest(seen, EventKind.REFUSED)
     if newest is None or _logged_in_after(seen, newest.at):
         return None
-    word = _refused_word(seen, newest)
+    word = refused_word(seen, newest)
     return Verdict(
         word.code,
-        word.summary.format(username=seen.username, client_id=newest.client_id),
-        word.next_step.format(own=seen.client_id or "its own"),
+        word.summary,
+        word.next_step,
         _attempts(seen) + _session(seen),
-    )
-
-
-def _refused_word(seen: Seen, event: Event) -> _Word:
-    if event.why == "wrong_password":
-        return _wrong_password(seen)
-    if event.why == "certificate_unknown":
-        revoked = next((c for c in seen.certificates if c.revoked_at is not None), None)
-        live = any(c.revoked_at is None and c.not_after > seen.now for c in seen.certificates)
-        if revoked is not None and not live:
-            return _Word(
-                Code.CERTIFICATE_REVOKED,
-                "The certificate of the device was revoked.",
-                "Issue a new one: mooring cert issue DEVICE.",
-            )
-    found = _REFUSED.get(event.why)
-    if found is not None:
-        return found
-    reason = f" ({event.why.replace('_', ' ')})" if event.why else ""
-    return _Word(
-        Code.REFUSED,
-        f"The broker rejects the login of the device{reason}.",
-        "Compare username, password and client ID with those of `mooring device show DEVICE`; "
-        "`mooring device rotate DEVICE` makes a new password.",
-    )
-
-
-def _wrong_password(seen: Seen) -> _Word:
-    again = "`mooring device rotate DEVICE` makes a new password; give it to the device."
-    if seen.rotating:
-        return _Word(
-            Code.WRONG_PASSWORD,
-            "The device logs in with a password that is neither its present nor its next one.",
-            again,
-        )
-    if seen.proved_at is None:
-        return _Word(
-            Code.WRONG_PASSWORD_NEVER_USED,
-            "The password of the device is wrong, and the right one has never been used.",
-            "The password was probably copied wrongly. " + again,
-        )
-    if seen.password_at is not None and seen.password_at > seen.created_at + 1000:
-        return _Word(
-            Code.WRONG_PASSWORD_OLD,
-            "The password is wrong; the device had another one before, which is given up.",
-            "The device may still have the former password: it can ask for the present one "
-            "(recover). " + again,
-        )
-    return _Word(
-        Code.WRONG_PASSWORD,
-        "The device logs in with a wrong password, though the right one worked before.",
-        again,
     )
 
 

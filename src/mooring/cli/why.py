@@ -1,0 +1,61 @@
+"""``mooring device why``: why a device cannot connect, or why nothing arrives from it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mooring.cli.device import app
+from mooring.cli.frame import Session, command
+from mooring.cli.output import ago, clean, iso
+
+__all__ = ["why"]
+
+
+@command(app, "why")
+def why(
+    session: Session,
+    reference: Annotated[
+        str,
+        typer.Argument(
+            metavar="DEVICE",
+            help="Its name, tenant:name, username or MAC address; also the username of a "
+            "device that was removed.",
+        ),
+    ],
+) -> int:
+    """Say why a device cannot connect, or why nothing arrives from it, with the evidence.
+
+    The exit code is 0 only when the device is well.
+    """
+    from mooring.doctor.service import Diagnosis  # noqa: PLC0415 - start-up time
+
+    with session.open() as platform:
+        diagnosis = Diagnosis(platform.database, platform.devices, platform.settings)
+        found = diagnosis.why(session.actor, reference)
+    verdict = found.verdict
+    if session.out.as_json:
+        session.out.document(
+            {
+                "username": found.username,
+                "device": found.device.name if found.device else None,
+                "tenant": found.device.tenant if found.device else None,
+                "well": verdict.well,
+                "code": str(verdict.code),
+                "summary": verdict.summary,
+                "next_step": verdict.next_step,
+                "evidence": [{"at": iso(one.at), "text": one.text} for one in verdict.evidence],
+            }
+        )
+    else:
+        session.out.say(clean(verdict.summary))
+        if verdict.next_step:
+            session.out.say(clean(verdict.next_step))
+        if verdict.evidence:
+            session.out.say()
+            session.out.table(
+                ["When", "Evidence"],
+                [[ago(one.at) if one.at else "", clean(one.text)] for one in verdict.evidence],
+            )
+    return 0 if verdict.well else 1

@@ -1,0 +1,58 @@
+"""Routes of diagnosis."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from mooring.doctor.service import Diagnosed, Diagnosis
+from mooring.http.auth import Platform, Who
+from mooring.http.fields import DeviceReference, Document, Time
+
+__all__ = ["WhyOut", "document", "router"]
+
+router = APIRouter(prefix="/api/v1/devices", tags=["devices"])
+
+
+class EvidenceOut(Document):
+    """One fact behind a verdict."""
+
+    at: Time | None
+    text: str
+
+
+class WhyOut(Document):
+    """Why a device cannot connect, or why nothing arrives from it. `code` is stable."""
+
+    username: str
+    device: str | None
+    tenant: str | None
+    well: bool
+    code: str
+    summary: str
+    next_step: str
+    evidence: list[EvidenceOut]
+
+
+def document(found: Diagnosed) -> dict[str, Any]:
+    """A verdict as CLI and REST show it; times are epoch milliseconds."""
+    verdict = found.verdict
+    return {
+        "username": found.username,
+        "device": found.device.name if found.device else None,
+        "tenant": found.device.tenant if found.device else None,
+        "well": verdict.well,
+        "code": str(verdict.code),
+        "summary": verdict.summary,
+        "next_step": verdict.next_step,
+        "evidence": [{"at": one.at, "text": one.text} for one in verdict.evidence],
+    }
+
+
+@router.get("/{device}/why", response_model=WhyOut)
+def device_why(platform: Platform, who: Who, device: DeviceReference) -> dict[str, Any]:
+    """Why a device cannot connect, or why nothing arrives from it: a verdict, the evidence
+    behind it, and what to do next."""
+    diagnosis = Diagnosis(platform.database, platform.devices, platform.settings)
+    return document(diagnosis.why(who, device))

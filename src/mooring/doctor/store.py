@@ -1,0 +1,211 @@
+"""SQL of a diagnosis: what the database knows of one device's connections. Reads only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from mooring.broker.log import LogKind
+from mooring.devices.model import Device
+from mooring.doctor.seen import CertificateSeen, DeadLetterSeen, Event, EventKind
+from mooring.store.schema import (
+    broker_events,
+    certificates,
+    channels,
+    credentials,
+    dead_letters,
+    device_state,
+    former_verifiers,
+    latest,
+    outbox,
+    rotations,
+)
+
+__all__ = [
+    "CredentialRow",
+    "StateRow",
+    "certificates_of",
+    "credential",
+    "events",
+    "last_stored",
+    "newest_dead_letter",
+    "pending",
+    "removed",
+    "rotating",
+    "state",
+    "unnamed",
+]
+
+EVENTS_MOST = 100  # of one login
+UNNAMED_LOOK = 2_000  # newest events among which rejected logins without a name are looked for
+
+CredentialRow = tuple[bool, int, int | None]  # has a password, since when, first used
+StateRow = tuple[bool | None, int | None, str | None, int | None]
+
+_KINDS = {
+    str(LogKind.CONNECTED): EventKind.LOGIN,
+    str(LogKind.DISCONNECTED): EventKind.GONE,
+    str(LogKind.TAKEN_OVER): EventKind.TAKEN_OVER,
+    str(LogKind.REFUSED): EventKind.REFUSED,
+    str(LogKind.DENIED_PUBLISH): EventKind.DENIED,
+    str(LogKind.DENIED_SUBSCRIBE): EventKind.DENIED,
+    "denied_read": EventKind.DENIED,
+    str(LogKind.TLS_FAILED): EventKind.TLS_FAILED,
+    "oversize": EventKind.OVERSIZE,
+}
+_ACTIONS = {
+    str(LogKind.DENIED_PUBLISH): "publish",
+    str(LogKind.DENIED_SUBSCRIBE): "subscribe",
+    "denied_read": "read",
+}
+_COUNTED = re.compile(r"(?P<why>.*) \((?P<count>\d+) times\)", re.DOTALL)
+_COLUMNS = (
+    broker_events.c.at,
+    broker_events.c.event,
+    broker_events.c.client_id,
+    broker_events.c.address,
+    broker_events.c.detail,
+)
+
+
+def events(connection: Connection, username: str) -> list[Event]:
+    """What the broker saw of a login, newest first."""
+    rows = connection.execute(
+        sa.select(*_COLUMNS)
+        .where(broker_events.c.username == username)
+        .order_by(broker_events.c.id.desc())
+        .limit(EVENTS_MOST)
+    )
+    return [found for row in rows if (found := event_of(*row)) is not None]
+
+
+def unnamed(connection: Connection, address: str, since: int) -> list[Event]:
+    """Rejected logins and failed handshakes from an address, where the broker names nobody."""
+    newest = (
+        sa.select(*_COLUMNS, broker_events.c.username)
+        .order_by(broker_events.c.id.desc())
+        .limit(UNNAMED_LOOK)
+        .subquery()
+    )
+    rows = connection.execute(
+        sa.select(
+            newest.c.at, newest.c.event, newest.c.client_id, newest.c.address, newest.c.detail
+        ).where(newest.c.username.is_(None), newest.c.address == address, newest.c.at >= since)
+    )
+    found = [event_of(*row) for row in rows]
+    wanted = (EventKind.REFUSED, EventKind.TLS_FAILED)
+    return [one for one in found if one is not None and one.kind in wanted]
+
+
+def event_of(
+    at: int, word: str, client_id: str | None, address: str | None, detail: str
+) -> Event | None:
+    """A stored row as an event; ``None`` for one that no verdict rests on."""
+    kind = _KINDS.get(word)
+    if kind is None:
+        return None
+    action = _ACTIONS.get(word, "")
+    counted = _COUNTED.fullmatch(detail)
+    text, count = (counted["why"], int(counted["count"])) if counted else (detail, 1)
+    topic, why = (text, "") if action else ("", text)
+    if why.startswith("limit_"):
+        kind = EventKind.LIMITED
+    return Event(at, kind, why, client_id or "", address or "", topic, action, count)
+
+
+def credential(connection: Connection, device_id: int) -> CredentialRow | None:
+    row = connection.execute(
+        sa.select(
+            credentials.c.verifier.is_not(None),
+            credentials.c.created_at,
+            credentials.c.proved_at,
+        ).where(credentials.c.device_id == device_id)
+    ).first()
+    return None if row is None else (bool(row[0]), row[1], row[2])
+
+
+def state(connection: Connection, device_id: int) -> StateRow:
+    """Connected, since when, from where; and when it was last seen."""
+    row = connection.execute(
+        sa.select(
+            device_state.c.connected,
+            device_state.c.connected_at,
+            device_state.c.address,
+            device_state.c.last_seen_at,
+        ).where(device_state.c.device_id == device_id)
+    ).first()
+    return (None, None, None, None) if row is None else (row[0], row[1], row[2], row[3])
+
+
+def last_stored(connection: Connection, device: Device) -> tuple[str, int] | None:
+    """The channel of the newest stored message, and when it was received."""
+    row = connection.execute(
+        sa.select(channels.c.name, latest.c.received_at)
+        .join(channels, channels.c.id == latest.c.channel_id)
+        .where(latest.c.device_id == device.id)
+        .order_by(latest.c.received_at.desc())
+        .limit(1)
+    ).first()
+    return None if row is None else (row[0], row[1])
+
+
+def newest_dead_letter(connection: Connection, device_id: int) -> DeadLetterSeen | None:
+    row = connection.execute(
+        sa.select(
+            dead_letters.c.received_at,
+            dead_letters.c.reason,
+            dead_letters.c.detail,
+            dead_letters.c.topic,
+        )
+        .where(dead_letters.c.device_id == device_id, dead_letters.c.reason != "denied")
+        .order_by(dead_letters.c.id.desc())
+        .limit(1)
+    ).first()
+    return None if row is None else DeadLetterSeen(*row)
+
+
+def pending(connection: Connection, username: str) -> str | None:
+    """The last error of a change that the broker has not applied; empty: not tried yet."""
+    row = connection.execute(
+        sa.select(sa.func.coalesce(outbox.c.error, ""))
+        .where(outbox.c.username.in_((username, "")))
+        .order_by(outbox.c.id)
+        .limit(1)
+    ).first()
+    return None if row is None else str(row[0])
+
+
+def rotating(connection: Connection, device_id: int) -> bool:
+    statement = sa.select(rotations.c.id).where(
+        rotations.c.device_id == device_id, rotations.c.finished_at.is_(None)
+    )
+    return connection.execute(statement.limit(1)).first() is not None
+
+
+def removed(connection: Connection, username: str, tenants: Sequence[str] | None) -> int | None:
+    """The number of a removed device that had this username, of a tenant that may be seen."""
+    statement = sa.select(former_verifiers.c.device_id).where(
+        former_verifiers.c.username == username, former_verifiers.c.removed
+    )
+    if tenants is not None:
+        statement = statement.where(former_verifiers.c.tenant.in_(tenants))
+    return connection.execute(statement.order_by(former_verifiers.c.id.desc()).limit(1)).scalar()
+
+
+def certificates_of(connection: Connection, device: Device) -> list[CertificateSeen]:
+    """The device's certificates, newest first."""
+    rows = connection.execute(
+        sa.select(
+            certificates.c.serial,
+            certificates.c.not_before,
+            certificates.c.not_after,
+            certificates.c.revoked_at,
+        )
+        .where(certificates.c.username == device.username)
+        .order_by(certificates.c.id.desc())
+        .limit(20)
+    )
+    return [CertificateSeen(*row) for row in rows]
