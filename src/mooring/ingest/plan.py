@@ -29,6 +29,7 @@ __all__ = ["DeadLetter", "MessageRow", "Plan", "Planner", "State", "Stranger", "
 
 log = logging.getLogger(__name__)
 
+_DUP = 0x08  # of a PUBLISH packet's first byte [MQTT-3.3.1.1]
 LOST_MAX = 4000  # ranges one device gave up, kept apart within a batch
 TIME_SOURCES = {TimeSource.DEVICE: 0, TimeSource.RECEIVED: 1, TimeSource.IMPLAUSIBLE: 2}
 
@@ -322,12 +323,20 @@ class Planner:
         )
 
     def _unreadable(self, plan: Plan, broken: Broken, received_at: int) -> None:
+        """It is kept and acknowledged: the broker would repeat it without end."""
+        if broken.qos:
+            # Without its first byte, which is another one in a repetition.
+            identity = (broken.packet_id, crc32(broken.raw[1:]))
+            plan.packets.append(identity)
+            if broken.raw[0] & _DUP and self.ledger.has(*identity):
+                plan.repeated += 1
+                return
         plan.dead.append(
             DeadLetter(
                 received_at,
                 "malformed_packet",
                 f"The MQTT packet cannot be read: {broken.why}.",
-                "",
+                broken.topic,
                 None,
                 None,
                 len(broken.raw),

@@ -32,6 +32,12 @@ _MAX_PACKET_ID = 65535
 FAILURE = 0x80
 
 
+def _unreadable(fault: BaseException) -> bool:
+    """Whether the codec cannot read a packet. On a text that is not UTF-8, such as a topic, it
+    panics: that is no ``Exception``, and its class cannot be imported."""
+    return isinstance(fault, ValueError) or type(fault).__name__ == "PanicException"
+
+
 class Owner(Protocol):
     """Whom a connection tells what arrives."""
 
@@ -120,10 +126,14 @@ class Connection(asyncio.Protocol):
                 packet, used = read(view[at:])
             except IndexError:
                 break
-            except ValueError as exc:
+            except BaseException as exc:
+                if not _unreadable(exc):
+                    raise
                 used = self._skip(data, at, exc)
                 if used < 0:
                     return
+                if used == 0:
+                    break
                 at += used
                 continue
             at += used
@@ -283,10 +293,11 @@ class Connection(asyncio.Protocol):
         self.send(_PINGREQ)
         self._ping = loop.call_later(KEEP_ALIVE_SECONDS / 2, self._schedule_ping)
 
-    def _skip(self, data: bytes, at: int, exc: ValueError) -> int:
+    def _skip(self, data: bytes, at: int, exc: BaseException) -> int:
         """Steps over a packet the codec refuses, so that one message cannot stop the stream.
 
-        Returns its length, or -1 when the stream itself is not MQTT and was closed.
+        Returns its length, 0 when not all of it is there, or -1 when the stream itself is not
+        MQTT and was closed.
         """
         length, shift, offset = 0, 0, at + 1
         while offset < len(data) and shift <= 21:
@@ -301,15 +312,19 @@ class Connection(asyncio.Protocol):
             self.close()
             return -1
         end = offset + length
+        if end > len(data):
+            return 0
         raw = data[at:end]
         if raw[0] >> 4 != 3:
             log.error("the broker sent a packet of type %d we cannot read: %s", raw[0] >> 4, exc)
             return end - at
         qos, number = raw[0] >> 1 & 3, 0
+        after_topic = min(offset + 2 + int.from_bytes(data[offset : offset + 2], "big"), end)
+        topic = data[offset + 2 : after_topic].decode("utf-8", "backslashreplace")
         if qos:
-            after_topic = offset + 2 + int.from_bytes(data[offset : offset + 2], "big")
-            number = int.from_bytes(data[after_topic : after_topic + 2], "big")
-        broken = Broken(raw, str(exc), qos, number)
+            number = int.from_bytes(data[after_topic : min(after_topic + 2, end)], "big")
+        why = str(exc) if isinstance(exc, ValueError) else "a text in it is not UTF-8"
+        broken = Broken(raw, why, qos, number, topic)
         if self._open:
             self.link.refused_by_codec(broken)
         else:

@@ -43,12 +43,16 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A PUBLISH packet the codec refused: its bytes, why, and what acknowledges it."""
+    """A PUBLISH packet the codec refused: its bytes, why, and what acknowledges it.
+
+    ``topic`` shows bytes that are not UTF-8 as ``\\xff``.
+    """
 
     raw: bytes
     why: str
     qos: int
     packet_id: int
+    topic: str = ""
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Awaitable, Callable
 
 import mqtt5
@@ -199,10 +200,20 @@ def test_nobody_there_is_said_at_once() -> None:
     run(work)
 
 
-def test_a_packet_the_codec_cannot_read_is_handed_over_and_stops_nothing() -> None:
-    """A server of our own that sends a PUBLISH with a malformed property between good ones."""
+# A malformed property, and a topic that is not UTF-8, on which the codec panics.
+UNREADABLE = {
+    "property": b"\x32\x0a" + b"\x00\x03t/a" + b"\x00\x02" + b"\x02\x7f\x00",
+    "topic": b"\x32\x0b" + b"\x00\x05t/\xff\xed\xa0" + b"\x00\x02" + b"\x00" + b"2",
+}
+
+
+@pytest.mark.parametrize("cut", [1000, 30, 1], ids=["whole", "in-two", "byte-by-byte"])
+@pytest.mark.parametrize("bad", UNREADABLE.values(), ids=UNREADABLE)
+def test_a_packet_the_codec_cannot_read_is_handed_over_and_stops_nothing(
+    bad: bytes, cut: int
+) -> None:
+    """A server of our own that sends an unreadable PUBLISH between good ones."""
     good = mqtt5.PublishPacket("t/a", b"1", qos=mqtt5.QoS.AT_LEAST_ONCE, packet_id=1).write()
-    bad = b"\x32\x0a" + b"\x00\x03t/a" + b"\x00\x02" + b"\x02\x7f\x00"
     last = mqtt5.PublishPacket("t/a", b"3", qos=mqtt5.QoS.AT_LEAST_ONCE, packet_id=3).write()
     received: list[bytes] = []
     server = socket.create_server(("127.0.0.1", 0))
@@ -212,7 +223,11 @@ def test_a_packet_the_codec_cannot_read_is_handed_over_and_stops_nothing() -> No
         with peer:
             peer.recv(4096)
             peer.sendall(mqtt5.ConnAckPacket().write())
-            peer.sendall(good + bad + last)
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            stream = good + bad + last
+            for at in range(0, len(stream), cut):
+                peer.sendall(stream[at : at + cut])
+                time.sleep(0.002)
             peer.settimeout(5)
             while b"\x40\x02\x00\x03" not in b"".join(received):
                 received.append(peer.recv(4096))
@@ -223,10 +238,15 @@ def test_a_packet_the_codec_cannot_read_is_handed_over_and_stops_nothing() -> No
     async def work() -> None:
         link = MqttLink(Endpoint("127.0.0.1", server.getsockname()[1], "u", "p", "c"))
         await link.start(timeout=10)
-        batch = await link.take(10, 0.1)
-        assert [p.payload for p in batch.packets] == [b"1", b"3"]
-        assert [(b.packet_id, b.qos) for b in batch.broken] == [(2, 1)]
-        link.acknowledge(batch)
+        packets, broken = [], []
+        while len(packets) + len(broken) < 3:
+            batch = await link.take(10, 0.05)
+            packets += batch.packets
+            broken += batch.broken
+            link.acknowledge(batch)
+        assert [p.payload for p in packets] == [b"1", b"3"]
+        assert [(b.packet_id, b.qos) for b in broken] == [(2, 1)]
+        assert broken[0].topic in ("t/a", r"t/\xff\xed\xa0")
         await asyncio.to_thread(thread.join, 10)
         await link.close()
 

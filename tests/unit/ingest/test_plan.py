@@ -237,8 +237,36 @@ def test_firmware_and_metadata_reach_the_state() -> None:
 
 
 def test_a_packet_the_codec_refuses_is_a_dead_letter() -> None:
-    plan = planner().plan([], NOW, [Broken(b"\x32\x00", "Invalid UTF-8", 1, 5)])
-    assert [d.reason for d in plan.dead] == ["malformed_packet"]
+    plan = planner().plan([], NOW, [Broken(b"\x32\x00", "Invalid UTF-8", 1, 5, "a/\\xff")])
+    assert [(d.reason, d.topic) for d in plan.dead] == [("malformed_packet", "a/\\xff")]
+
+
+def test_a_packet_the_codec_refuses_is_kept_once() -> None:
+    ledger = Ledger(100)
+    first = planner(ledger=ledger).plan([], NOW, [Broken(b"\x32\x02ab", "why", 1, 5)])
+    ledger.committed(1, first.packets)
+    again = planner(ledger=ledger).plan([], NOW, [Broken(b"\x3a\x02ab", "why", 1, 5)])
+    assert (again.dead, again.repeated, again.packets) == ([], 1, first.packets)
+    fresh = planner(ledger=ledger).plan([], NOW, [Broken(b"\x32\x02ab", "why", 1, 5)])
+    assert len(fresh.dead) == 1
+
+
+def test_a_fault_of_ours_costs_the_message_it_happens_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Raised, it would come again with the same packet after every start."""
+    ours = planner()
+    found = ours.routes.find
+
+    def fails(topic: str) -> Route | Unroutable:
+        if topic == "device/data/cab":
+            raise KeyError("a mistake")
+        return found(topic)
+
+    monkeypatch.setattr(ours.routes, "find", fails)
+    packets = [message(TELEMETRY, {"a": 1}), message("device/data/cab", {"a": 1}, number=2)]
+    plan = ours.plan([*packets, message(TELEMETRY, {"a": 2}, number=3)], NOW)
+    assert len(plan.messages) == 2
+    assert [(d.reason, d.topic) for d in plan.dead] == [("not_handled", "device/data/cab")]
+    assert len(plan.packets) == 3
 
 
 def test_routes_are_remembered_and_the_memory_is_bounded() -> None:
