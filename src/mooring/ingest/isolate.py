@@ -89,7 +89,7 @@ def write_isolated(plan: Plan, steps: Steps, at: int) -> Committed:
     plainly: list[tuple[int, State]] = []
 
     def state(item: tuple[int, State], exc: Exception) -> DeadLetter:
-        plainly.append((item[0], State(item[1].last_seen_at)))
+        plainly.append((item[0], State(item[1].last_seen_at, heard=item[1].heard)))
         return _rest(plan, item[0], at, "state", exc)
 
     alone(sorted(plan.states.items()), steps.states, state)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from zlib import crc32
 
 import msgspec
@@ -25,11 +26,22 @@ from mooring.ingest.routing import Route, RouteTable, Unroutable
 from mooring.ingest.sequences import Range, narrowed, parse_ranges
 from mooring.link.protocol import Broken
 
-__all__ = ["DeadLetter", "MessageRow", "Plan", "Planner", "State", "Stranger", "is_newer"]
+__all__ = [
+    "DeadLetter",
+    "MessageRow",
+    "Plan",
+    "Planner",
+    "Retained",
+    "State",
+    "Stranger",
+    "is_newer",
+]
 
 log = logging.getLogger(__name__)
 
 _DUP = 0x08  # of a PUBLISH packet's first byte [MQTT-3.3.1.1]
+_PRESENCE = frozenset({Kind.STATUS, Kind.ONLINE, Kind.OFFLINE})  # what is usually retained
+FIRST_MAX = 1  # a count begins with 0 or 1
 LOST_MAX = 4000  # ranges one device gave up, kept apart within a batch
 TIME_SOURCES = {TimeSource.DEVICE: 0, TimeSource.RECEIVED: 1, TimeSource.IMPLAUSIBLE: 2}
 
@@ -51,12 +63,21 @@ def is_newer(row: MessageRow, before: MessageRow) -> bool:
 
 @dataclass(slots=True)
 class State:
-    """What a batch says of one device; ``None`` means: nothing said."""
+    """What a batch says of one device; ``None`` means: nothing said.
+
+    ``heard`` is false where all that came is what the broker had kept: no sign of life.
+    """
 
     last_seen_at: int
     online: bool | None = None
     firmware: str | None = None
     metadata: dict[str, Any] | None = None
+    heard: bool = True
+
+    @property
+    def says(self) -> bool:
+        """Whether it says more than that the device was heard."""
+        return not (self.online is None and self.firmware is None and self.metadata is None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +104,14 @@ class Stranger:
     last_topic: str
 
 
+class Retained(NamedTuple):
+    """A message that the broker kept and sends because we have subscribed: it may be old."""
+
+    row: MessageRow
+    route: Route
+    decoded: Decoded
+
+
 @dataclass(slots=True)
 class Plan:
     """What one transaction writes. Rows are in the order of arrival."""
@@ -96,7 +125,9 @@ class Plan:
     sequences: dict[int, list[int]] = field(default_factory=dict)  # device → numbers
     lost: dict[int, list[Range]] = field(default_factory=dict)  # device → what it gave up
     packets: list[tuple[int, int]] = field(default_factory=list)  # packet id, checksum
-    repeated: int = 0  # known from the ledger; nothing to write
+    repeated: int = 0  # what is stored already; nothing to write
+    cleared: int = 0  # empty messages, by which a retained one is removed from the broker
+    retained: list[Retained] = field(default_factory=list)  # for ``settle``
     keep_bytes: int = 65_536  # of a payload, in a dead letter
 
 
@@ -126,6 +157,7 @@ class Planner:
         self._limits = limits
         self._keep_bytes = keep_bytes
         self._unique = secrets.randbits(62) if first_unique is None else first_unique
+        self._counts: dict[int, tuple[int, int]] = {}  # device → its last number, which count
 
     def plan(  # noqa: PLR0912, PLR0915 - one function on purpose: a call costs as much as a step
         self, packets: list[PublishPacket], received_at: int, broken: list[Broken] | None = None
@@ -140,6 +172,7 @@ class Planner:
             plan.packets,
         )
         device_time, event, has = TimeSource.DEVICE, Kind.EVENT, self.ledger.has
+        unique = self._unique
         for packet in packets:
             payload = packet.payload
             number = packet.packet_id
@@ -160,12 +193,16 @@ class Planner:
                     self._bad(plan, packet, route, decoded, received_at)
                     continue
                 seq = decoded.seq
-                if decoded.time_source is device_time:
-                    source = 0
-                    mark = xxh3_64_intdigest(payload, route.channel_id) >> 1
+                timed = decoded.time_source is device_time
+                source = 0 if timed else TIME_SOURCES[decoded.time_source]
+                if seq is None:
+                    # Nothing says that it is the same as an equal one: both are meant.
+                    unique = (unique + 1) & 0x7FFF_FFFF_FFFF_FFFF
+                    mark = unique
+                elif timed:
+                    mark = xxh3_64_intdigest(payload, route.seed) >> 1
                 else:
-                    source = TIME_SOURCES[decoded.time_source]
-                    mark = self._mark(payload, route, seq)
+                    mark = self._counted(payload, route, seq)
                 ts = decoded.time_ms
                 row = (
                     route.device_id,
@@ -177,6 +214,9 @@ class Planner:
                     mark,
                     decoded.text,
                 )
+                if packet.retain:
+                    plan.retained.append(Retained(row, route, decoded))
+                    continue
                 lost = None
                 if route.kind is event and decoded.body is not None and "lost" in decoded.body:
                     lost = parse_ranges(decoded.body["lost"])
@@ -197,18 +237,50 @@ class Planner:
                 plan.sequences.setdefault(route.device_id, []).append(seq)
             if lost:
                 self._lost(plan, route.device_id, lost)
+        self._unique = unique
         for one in broken or ():
             self._unreadable(plan, one, received_at)
         self._states(plan)
         return plan
 
+    def settle(self, plan: Plan, known: Mapping[tuple[int, int], str]) -> None:
+        """Adds those retained messages to a plan that are news.
+
+        Args:
+            known: (device, channel) → the newest payload that is stored.
+        """
+        for row, route, decoded in plan.retained:
+            if known.get((row[0], row[1])) == row[7]:
+                plan.repeated += 1
+                continue
+            plan.messages.append(row)
+            plan.routes.append(route)
+            if route in plan.newest:  # the device itself has said something since
+                continue
+            plan.newest[route] = (row, decoded)
+            kept = State(row[3], heard=False)
+            self._try_said(kept, route, decoded)
+            state = plan.states.setdefault(row[0], kept)
+            # What the device itself has said in this batch is newer.
+            state.online = kept.online if state.online is None else state.online
+            state.firmware = state.firmware or kept.firmware
+            if kept.metadata:
+                state.metadata = {**kept.metadata, **(state.metadata or {})}
+        plan.retained.clear()
+
     # ------------------------------------------------------------------ inside
 
-    def _mark(self, payload: bytes, route: Route, seq: int | None) -> int:
-        if seq is not None:
-            return xxh3_64_intdigest(payload, route.channel_id) >> 1
-        self._unique = (self._unique + 1) & 0x7FFF_FFFF_FFFF_FFFF
-        return self._unique
+    def _counted(self, payload: bytes, route: Route, seq: int) -> int:
+        """The fingerprint of a message with a number and no time that can be believed.
+
+        Equal numbers are compared within one count. A device that begins again with 0 or 1 has
+        restarted, and means what it says.
+        """
+        last, count = self._counts.get(route.device_id, (seq, 0))
+        if seq <= FIRST_MAX and seq <= last:
+            count = secrets.randbits(62)
+        self._counts[route.device_id] = (seq, count)
+        return xxh3_64_intdigest(payload, route.seed ^ count) >> 1
 
     def _lost(self, plan: Plan, device_id: int, lost: list[Range]) -> None:
         gone = plan.lost.setdefault(device_id, [])
@@ -221,10 +293,13 @@ class Planner:
             state = plan.states.get(route.device_id)
             if state is None:
                 state = plan.states[route.device_id] = State(row[3])
-            try:
-                self._said(state, route, decoded)
-            except Exception:
-                log.exception("what a message on %r says of its device is passed over", route.topic)
+            self._try_said(state, route, decoded)
+
+    def _try_said(self, state: State, route: Route, decoded: Decoded) -> None:
+        try:
+            self._said(state, route, decoded)
+        except Exception:
+            log.exception("what a message on %r says of its device is passed over", route.topic)
 
     def _said(self, state: State, route: Route, decoded: Decoded) -> None:
         """Adds what this message says of its device."""
@@ -286,6 +361,9 @@ class Planner:
         bad: BadPayload,
         received_at: int,
     ) -> None:
+        if not packet.payload and (route.channel.retain or route.kind in _PRESENCE):
+            plan.cleared += 1
+            return
         plan.dead.append(
             DeadLetter(
                 received_at,
@@ -302,8 +380,8 @@ class Planner:
         seq = sequence_of(packet.payload, route.channel.payload.sequence)
         if seq is not None:
             plan.sequences.setdefault(route.device_id, []).append(seq)
-        # It spoke, so it is there, whatever it said.
-        plan.states.setdefault(route.device_id, State(received_at))
+        if not packet.retain:  # it spoke, so it is there, whatever it said
+            plan.states.setdefault(route.device_id, State(received_at))
 
     def _failed(
         self, plan: Plan, packet: PublishPacket, fault: Exception, received_at: int

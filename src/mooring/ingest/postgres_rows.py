@@ -11,7 +11,7 @@ import psycopg
 from mooring.ingest import postgres_statements as sql
 from mooring.ingest.plan import DeadLetter, MessageRow, Plan, State, Stranger, metadata_text
 from mooring.ingest.sequences import Numbers, merge, pack_ranges, unpack_ranges
-from mooring.ingest.sink import Committed
+from mooring.ingest.sink import REPEAT_WINDOW_MS, Committed
 from mooring.store.engine import now_ms
 
 __all__ = [
@@ -65,6 +65,7 @@ def first_seen(
         (
             *(_array(key[place] for key in keys) for place in range(3)),
             _array(counted[key][2] for key in keys),
+            REPEAT_WINDOW_MS,
         ),
     )
     new = {id(counted[key]) for key in cursor.fetchall()}
@@ -81,12 +82,14 @@ def write_latest(cursor: psycopg.Cursor[Any], rows: Sequence[MessageRow]) -> Non
 
 def write_states(cursor: psycopg.Cursor[Any], states: Sequence[tuple[int, State]]) -> None:
     """States in the order of their devices."""
+    states = [one for one in states if one[1].heard or one[1].says]
     if states:
         cursor.execute(
             sql.STATE,
             (
                 _array(device for device, _ in states),
                 _array(state.last_seen_at for _, state in states),
+                _array(state.heard for _, state in states),
                 _array(state.online for _, state in states),
                 [state.firmware for _, state in states],
                 [metadata_text(state) for _, state in states],
@@ -174,6 +177,7 @@ def write_counters(cursor: psycopg.Cursor[Any], plan: Plan, committed: Committed
         "dead_letters": len(plan.dead) + len(committed.refused),
         "messages_duplicate": committed.duplicates + plan.repeated,
         "messages_stored": committed.stored,
+        "retained_cleared": plan.cleared,
     }
     some = {name: value for name, value in counted.items() if value}
     cursor.execute(sql.COUNT, (list(some), _array(some.values())))

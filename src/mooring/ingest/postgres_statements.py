@@ -45,9 +45,10 @@ BLOCK = (
 )
 QUEUE = "INSERT INTO rollup_queue (first_id, last_id, first_ts, last_ts) VALUES (%s, %s, %s, %s)"
 NUMBERS = (
-    "INSERT INTO message_numbers (device_id, seq, fingerprint, ts) SELECT * FROM"
+    "INSERT INTO message_numbers AS n (device_id, seq, fingerprint, ts) SELECT * FROM"
     " unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])"
-    " ON CONFLICT DO NOTHING RETURNING device_id, seq, fingerprint"
+    " ON CONFLICT (device_id, seq, fingerprint) DO UPDATE SET ts = excluded.ts"
+    " WHERE n.ts < excluded.ts - %s RETURNING n.device_id, n.seq, n.fingerprint"
 )
 # No row: this very batch was committed before.
 CLAIM = (
@@ -67,14 +68,15 @@ LATEST = (
 # Metadata is a flat object (see ``mooring.dialects.meaning``), so || merges it whole.
 STATE = (
     "INSERT INTO device_state AS s (device_id, last_seen_at, online, online_at, firmware,"
-    " metadata, metadata_at) SELECT device, at, there, CASE WHEN there IS NOT NULL THEN at END,"
-    " version, about, CASE WHEN about IS NOT NULL THEN at END"
-    " FROM unnest(%s::bigint[], %s::bigint[], %s::boolean[], %b::text[], %b::text[])"
-    " AS given(device, at, there, version, about)"
+    " metadata, metadata_at) SELECT device, CASE WHEN heard THEN at END, there,"
+    " CASE WHEN there IS NOT NULL THEN at END, version, about,"
+    " CASE WHEN about IS NOT NULL THEN at END"
+    " FROM unnest(%s::bigint[], %s::bigint[], %s::boolean[], %s::boolean[], %b::text[],"
+    " %b::text[]) AS given(device, at, heard, there, version, about)"
     " ON CONFLICT (device_id) DO UPDATE SET"
     " last_seen_at = greatest(s.last_seen_at, excluded.last_seen_at),"
     " online_at = CASE WHEN excluded.online IS NULL OR excluded.online IS NOT DISTINCT FROM"
-    "  s.online THEN s.online_at ELSE excluded.last_seen_at END,"
+    "  s.online THEN s.online_at ELSE excluded.online_at END,"
     " online = coalesce(excluded.online, s.online),"
     " firmware = coalesce(excluded.firmware, s.firmware),"
     " metadata = CASE WHEN excluded.metadata IS NULL THEN s.metadata"

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from xxhash import xxh3_64_intdigest
+
 from mooring.devices.model import Device
 from mooring.dialects import Catalogue, Router, normal_mac
 from mooring.dialects.ids import MAX_WORD_BYTES
@@ -35,6 +37,7 @@ class Route:
     channel: Channel
     decode: Decoder
     topic: str = ""
+    seed: int = 0  # for fingerprints: the channel, and the free words of the topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,13 +171,18 @@ class RouteTable:
         if decode is None:
             decode = compile_decoder(match.channel.payload, self._limits)
             self._decoders[key] = decode
+        number = self._channel_ids[key]
+        words = "/".join(
+            match.values[one] for one in (Attribute.GROUP, Attribute.NAME) if one in match.values
+        )
         return Route(
             device_id=device.id,
             tenant=device.tenant,
             name=device.name,
-            channel_id=self._channel_ids[key],
+            channel_id=number,
             kind=match.channel.kind,
             channel=match.channel,
             decode=decode,
             topic=topic,
+            seed=xxh3_64_intdigest(words.encode(), number) if words else number,
         )

@@ -29,6 +29,7 @@ from mooring.dialects.payload import PayloadLimits
 from mooring.errors import BrokerRefusesUs, BrokerUnavailable, DatabaseUnavailable, MooringError
 from mooring.ingest import channels, gap_store
 from mooring.ingest.ledger import Ledger
+from mooring.ingest.newest import newest_payloads
 from mooring.ingest.pacing import Pace
 from mooring.ingest.plan import Plan, Planner
 from mooring.ingest.routing import Registry, RouteTable
@@ -201,10 +202,18 @@ class Ingest:
         self._pace.took(len(batch.packets), time.monotonic())
         await self._follow_changes()
         plan = self._planner.plan(batch.packets, now_ms(), batch.broken)
+        if plan.retained:
+            await self._settle(plan)
         committed = await self._commit(plan)
         self._link.acknowledge(batch)
         self._give_receipts(committed)
         self._count(plan, batch, committed)
+
+    async def _settle(self, plan: Plan) -> None:
+        """Messages that the broker kept come again with every new subscription."""
+        pairs = [(one.row[0], one.row[1]) for one in plan.retained]
+        known = await self._persistently(partial(newest_payloads, self._database, pairs))
+        self._planner.settle(plan, known)
 
     async def _commit(self, plan: Plan) -> Committed:
         number = self._ledger.next_batch
@@ -215,7 +224,7 @@ class Ingest:
         self._ledger.committed(number, plan.packets)
         return committed
 
-    async def _persistently(self, attempt: Callable[[], Committed]) -> Committed:
+    async def _persistently(self, attempt: Callable[[], Answer]) -> Answer:
         """Asks again and again: the message is safe with the broker until it works."""
         pause = RETRY_FIRST
         while True:

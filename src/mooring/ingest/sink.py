@@ -9,7 +9,10 @@ from typing import Protocol
 from mooring.ingest.plan import DeadLetter, Plan
 from mooring.ingest.sequences import Numbers
 
-__all__ = ["Committed", "Sink"]
+__all__ = ["REPEAT_WINDOW_MS", "Committed", "Sink"]
+
+# How long a message with a number and no time of its own is recognised, since it was received.
+REPEAT_WINDOW_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)

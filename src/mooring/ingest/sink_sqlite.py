@@ -13,7 +13,7 @@ from mooring.ingest.isolate import refuses, write_isolated
 from mooring.ingest.ledger import pack
 from mooring.ingest.plan import DeadLetter, MessageRow, Plan, State, Stranger, metadata_text
 from mooring.ingest.sequences import Numbers, merge, pack_ranges, unpack_ranges
-from mooring.ingest.sink import Committed
+from mooring.ingest.sink import REPEAT_WINDOW_MS, Committed
 from mooring.store.engine import now_ms, sqlite_pragmas
 from mooring.store.faults import Judgement, first_line, judge
 
@@ -28,6 +28,11 @@ LOCK_WAIT_MS = 200
 _MESSAGE = (
     "INSERT OR IGNORE INTO messages (device_id, channel_id, ts, received_at, seq, time_source,"
     " fingerprint, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
+# What is older than that is no repetition any more: it gives up its fingerprint.
+_RETIRE = (
+    "UPDATE messages SET fingerprint = id WHERE device_id = ? AND seq = ? AND fingerprint = ?"
+    " AND time_source <> 0 AND seq IS NOT NULL AND received_at < ?"
 )
 _LATEST = (
     "INSERT INTO latest (device_id, channel_id, ts, received_at, time_source, payload)"
@@ -45,10 +50,11 @@ _SEEN = (
 )
 _STATE = (
     "INSERT INTO device_state (device_id, last_seen_at, online, online_at, firmware, metadata,"
-    " metadata_at) VALUES (:device, :at, :online, CASE WHEN :online IS NULL THEN NULL ELSE :at"
+    " metadata_at) VALUES (:device, :seen, :online, CASE WHEN :online IS NULL THEN NULL ELSE :at"
     " END, :firmware, :metadata, CASE WHEN :metadata IS NULL THEN NULL ELSE :at END)"
     " ON CONFLICT (device_id) DO UPDATE SET"
-    " last_seen_at = max(coalesce(last_seen_at, 0), excluded.last_seen_at),"
+    " last_seen_at = CASE WHEN :seen IS NULL THEN last_seen_at"
+    "  ELSE max(coalesce(last_seen_at, 0), :seen) END,"
     " online_at = CASE WHEN :online IS NULL OR :online IS online THEN online_at ELSE :at END,"
     " online = coalesce(:online, online),"
     " firmware = coalesce(:firmware, firmware),"
@@ -196,6 +202,7 @@ class SqliteSink:
                     ("messages_stored", committed.stored),
                     ("messages_duplicate", committed.duplicates + plan.repeated),
                     ("dead_letters", len(plan.dead) + len(committed.refused)),
+                    ("retained_cleared", plan.cleared),
                     ("batches", 1),
                 )
                 if value
@@ -224,6 +231,12 @@ class SqliteSink:
 
     def messages(self, rows: Sequence[MessageRow]) -> int:
         connection = self._connection
+        counted = [
+            (row[0], row[4], row[6], row[3] - REPEAT_WINDOW_MS)
+            for row in rows
+            if row[5] and row[4] is not None
+        ]
+        connection.executemany(_RETIRE, counted)
         before = connection.total_changes
         connection.executemany(_MESSAGE, rows)
         stored = connection.total_changes - before
@@ -238,13 +251,15 @@ class SqliteSink:
     def states(self, states: Sequence[tuple[int, State]]) -> None:
         seen, said = [], []
         for device, state in states:
-            if state.online is None and state.firmware is None and state.metadata is None:
-                seen.append((device, state.last_seen_at))
+            if not state.says:
+                if state.heard:
+                    seen.append((device, state.last_seen_at))
             else:
                 said.append(
                     {
                         "device": device,
                         "at": state.last_seen_at,
+                        "seen": state.last_seen_at if state.heard else None,
                         "online": state.online,
                         "firmware": state.firmware,
                         "metadata": metadata_text(state),

@@ -133,7 +133,7 @@ def run(
         done = sink.commit(plan, "c", batch, 0)
         ledger.committed(batch, plan.packets)
         dead = len(plan.dead) + len(done.refused)
-        assert done.stored + done.duplicates + dead + plan.repeated == len(some)
+        assert done.stored + done.duplicates + dead + plan.repeated + plan.cleared == len(some)
         assert set(done.numbers) <= {MINE, OTHER}
 
 

@@ -121,16 +121,24 @@ class TestMessages:
     def test_a_number_without_a_clock(
         self, database: Database, sink: Sink, source: int, many: int
     ) -> None:
-        """Received again at another time: the sequence number tells that it is the same."""
+        """Received again at another time: the sequence number tells that it is the same, for a
+        day. After that the device means it."""
+        at = NOW + DAY - 1
         first = row(seq=41, source=source, fingerprint=9, ts=NOW)
         assert sink.commit(plan([first]), "c", 1, 0) == Committed(1, 0)
-        later = row(seq=41, source=source, fingerprint=9, ts=NOW + 40 * DAY)
-        others = [row(2, seq=n, source=source, ts=NOW + 40 * DAY) for n in range(many)]
+        later = row(seq=41, source=source, fingerprint=9, ts=at, received_at=at)
+        others = [row(2, seq=n, source=source, ts=at, received_at=at) for n in range(many)]
         assert sink.commit(plan([later, *others]), "c", 2, 0) == Committed(many, 1)
-        counted_on = row(seq=42, source=source, fingerprint=9, ts=NOW + 40 * DAY)
-        reset = row(seq=41, source=source, fingerprint=10, ts=NOW + 40 * DAY)
+        counted_on = row(seq=42, source=source, fingerprint=9, ts=at, received_at=at)
+        reset = row(seq=41, source=source, fingerprint=10, ts=at, received_at=at)
         assert sink.commit(plan([counted_on, reset]), "c", 3, 0) == Committed(2, 0)
-        assert [r for r in stored(database) if r[0] == 1] == [first, counted_on, reset]
+        again = [
+            row(seq=41, source=source, fingerprint=9, ts=ts, received_at=ts)
+            for ts in (NOW + DAY + 1, NOW + DAY + 2)
+        ]
+        assert sink.commit(plan(again), "c", 4, 0) == Committed(1, 1)
+        kept = [r[2] for r in stored(database) if r[0] == 1]
+        assert kept == [NOW, at, at, NOW + DAY + 1]
 
     def test_a_number_twice_in_one_batch_without_a_clock(
         self, database: Database, sink: Sink
@@ -237,6 +245,16 @@ class TestStates:
     def test_seen(self, database: Database, sink: Sink) -> None:
         found = self.state(database, sink, State(NOW + 5), State(NOW))
         assert found == (NOW + 5, None, None, None, None, None)
+
+    def test_what_the_broker_had_kept_is_no_sign_of_life(
+        self, database: Database, sink: Sink
+    ) -> None:
+        old = State(NOW, online=True, firmware="1.2", heard=False)
+        assert self.state(database, sink, old) == (None, True, NOW, "1.2", None, None)
+        sink.commit(Plan(states={1: State(NOW + 1)}), "c", 2, 0)
+        newer = State(NOW + 9, online=False, heard=False)
+        found = self.state(database, sink, newer, State(NOW + 9, heard=False))
+        assert found == (NOW + 1, False, NOW + 9, "1.2", None, None)
 
     def test_online_since(self, database: Database, sink: Sink) -> None:
         on, off = [State(NOW + n, online=n != 2) for n in (0, 1)], State(NOW + 2, online=False)

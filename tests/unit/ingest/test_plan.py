@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from zlib import crc32
 
 import pytest
@@ -82,10 +83,128 @@ def test_equal_messages_without_a_time_are_both_meant() -> None:
     assert len({row[6] for row in plan.messages}) == 2
 
 
-def test_equal_messages_with_a_time_are_the_same() -> None:
-    body = {"timestamp": NOW, "v": 1}
-    plan = planner().plan([message("device/data/cab", body, number=n) for n in (1, 2)], NOW)
+@pytest.mark.parametrize("at", [NOW, NOW + 123, "2026-02-13T12:00:00Z"])
+def test_equal_messages_with_a_time_are_both_meant(at: object) -> None:
+    """Two presses in one whole second; a clock that stands still."""
+    packets = [message("device/data/cab", {"timestamp": at, "v": 1}, number=n) for n in range(1, 6)]
+    plan = planner().plan(packets, NOW)
+    assert len({row[6] for row in plan.messages}) == 5
+
+
+@pytest.mark.parametrize("time", [{"timestamp": NOW}, {}, {"timestamp": 5}])
+def test_what_a_device_repeats_is_known_by_its_number(time: dict[str, int]) -> None:
+    body = {"seq": 7, **time, "v": 1}
+    packets = [message("device/data/cab", body, number=n) for n in (1, 2)]
+    plan = planner().plan(packets, NOW)
     assert len({row[6] for row in plan.messages}) == 1
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("time", [{}, {"timestamp": 5}], ids=["no-time", "uptime"])
+def test_a_device_that_counts_from_the_start_after_each_boot(
+    first: int, time: dict[str, int]
+) -> None:
+    """And has no clock: nothing of a later boot equals anything of an earlier one."""
+    ours = planner()
+    marks = []
+    for _ in range(3):
+        packets = [
+            message("device/data/cab", {"seq": seq, **time, "v": 1}, number=seq + 1)
+            for seq in range(first, first + 3)
+        ]
+        marks += [row[6] for row in ours.plan(packets, NOW).messages]
+    assert len(set(marks)) == 9
+
+
+SENSORS = """
+name = "sensors"
+title = "Sensors"
+username = "{device}"
+
+[placeholders]
+device = "device"
+sensor = "name"
+
+[payload]
+time = ["ts"]
+sequence = "seq"
+
+[[channels]]
+name = "telemetry"
+topic = "sensors/{device}/{sensor}"
+direction = "up"
+kind = "telemetry"
+"""
+
+
+def test_free_words_of_the_topic_tell_messages_apart(tmp_path: Path) -> None:
+    """Two sensors of one device that count on their own, with equal payloads."""
+    (tmp_path / "sensors.toml").write_text(SENSORS)
+    catalogue = load_all(tmp_path)
+    routes = RouteTable(
+        catalogue,
+        Registry.of([device(9, "box", "sensors")], catalogue),
+        {("sensors", "telemetry"): 1},
+        PayloadLimits(),
+    )
+    for body in ({"seq": 5, "v": 1}, {"seq": 5, "ts": NOW, "v": 1}, {"ts": NOW, "v": 1}):
+        ours = Planner(routes, Ledger(10), PayloadLimits())
+        packets = [message(f"sensors/box/{word}", body) for word in ("in", "out")]
+        plan = ours.plan(packets, NOW)
+        assert len({row[6] for row in plan.messages}) == 2
+
+
+STATUS = "mooring/default/k/status"
+
+
+def retained(topic: str, payload: object) -> PublishPacket:
+    body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    return PublishPacket(topic, body, retain=True)
+
+
+def test_a_retained_message_that_comes_again_says_nothing() -> None:
+    """A dialect was removed and put back, or our session began anew."""
+    ours = planner()
+    body = {"online": True}
+    [first] = ours.plan([message(STATUS, body)], NOW).messages
+    plan = ours.plan([retained(STATUS, body)], NOW + 99_000)
+    ours.settle(plan, {(first[0], first[1]): first[7]})
+    assert (plan.messages, plan.newest, plan.states, plan.repeated) == ([], {}, {}, 1)
+
+
+def test_a_retained_message_that_is_news_is_stored_and_no_sign_of_life() -> None:
+    ours = planner()
+    plan = ours.plan([retained(STATUS, {"online": False, "firmware": "2"})], NOW)
+    assert plan.messages == []
+    ours.settle(plan, {(3, IDS["mooring", "status"]): '{"online":true}'})
+    assert len(plan.messages) == len(plan.routes) == len(plan.newest) == 1
+    state = plan.states[3]
+    assert (state.online, state.heard) == (False, False)
+
+
+def test_what_a_device_says_now_is_newer_than_what_the_broker_had_kept() -> None:
+    ours = planner()
+    plan = ours.plan(
+        [
+            retained(STATUS, {"online": False, "metadata": {"a": 1}}),
+            message("mooring/default/k/heartbeat", {"uptime": 1}),
+        ],
+        NOW,
+    )
+    ours.settle(plan, {})
+    assert len(plan.messages) == 2
+    assert (plan.states[3].online, plan.states[3].heard) == (True, True)
+
+
+@pytest.mark.parametrize("topic", [STATUS, "smarthome/1/ESP32_001/status"])
+def test_a_retained_message_that_is_removed_is_no_dead_letter(topic: str) -> None:
+    plan = planner().plan([message(topic, b"")], NOW)
+    assert (plan.dead, plan.messages, plan.states, plan.cleared) == ([], [], {}, 1)
+
+
+def test_an_empty_reading_is_a_dead_letter() -> None:
+    plan = planner().plan([message(TELEMETRY, b"")], NOW)
+    assert ([d.reason for d in plan.dead], plan.cleared) == (["empty"], 0)
 
 
 def test_the_same_payload_on_two_channels_is_two_messages() -> None:

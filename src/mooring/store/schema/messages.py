@@ -51,14 +51,14 @@ messages = Table(
     Column("received_at", BigInteger, nullable=False),
     Column("seq", BigInteger),
     Column("time_source", SmallInteger, nullable=False),  # 0 device, 1 none given, 2 implausible
-    # 63 bits over channel and payload; for a message with neither time nor sequence number it
-    # is a number of its own, because two equal ones may both be meant.
+    # 63 bits over channel, free words of the topic and payload; for a message without a sequence
+    # number it is a number of its own, because two equal ones may both be meant.
     Column("fingerprint", BigInteger, nullable=False),
     Column("payload", Text, nullable=False),
 )
-# Stored once: the same device, device time and payload is the same message.
+# Stored once: the same device, device time, number and payload is the same message.
 Index("uq_messages_once", messages.c.device_id, messages.c.ts, messages.c.fingerprint, unique=True)
-# The same for a device that counts but has no clock.
+# The same for a device that counts but has no clock, for a day (``ingest.sink``).
 Index(
     "uq_messages_seq",
     messages.c.device_id,
