@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 from collections.abc import Mapping
@@ -128,7 +127,7 @@ class Attacked:
     def admin(self) -> httpx.Client:
         """An administrator's HTTP client."""
         key = self.platform.cli("key", "new", secrets.token_hex(4), "--role", "admin", "--json")
-        return self.http(headers={"X-API-Key": json.loads(key.stdout)["key"]})
+        return self.http(headers={"X-API-Key": key.json()["secret"]})
 
     def broker_pid(self) -> int:
         return int((self.platform.data_dir / "broker" / "mosquitto.pid").read_text())

@@ -11,12 +11,12 @@ the log before it has looked at the password.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from mooring.broker.log import LogEvent, LogKind
 
-__all__ = ["Connectivity", "EventRow", "Observations", "Observer"]
+__all__ = ["Connectivity", "EventRow", "Observations", "Observer", "apart"]
 
 _KEPT = {
     LogKind.CONNECTED,
@@ -72,6 +72,14 @@ class Observations:
     latest: dict[str, Connectivity] = field(default_factory=dict)
     restarted: bool = False
     refused: int = 0
+
+
+def apart(seen: Observations) -> Iterator[Observations]:
+    """Each row and each state alone."""
+    for row in seen.rows:
+        yield Observations(rows=[row])
+    for username, state in seen.latest.items():
+        yield Observations(latest={username: state})
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ from mooring.app import App
 from mooring.broker.log import LogKind, LogReader
 from mooring.broker.process import BrokerProcess
 from mooring.broker.tail import LogTail
-from mooring.errors import BrokerUnavailable, DatabaseUnavailable
+from mooring.errors import BrokerUnavailable, DatabaseUnavailable, Invalid
 from mooring.presence import store
 from mooring.presence.evidence import Denied
-from mooring.presence.observe import Observations, Observer
+from mooring.presence.observe import Observations, Observer, apart
 from mooring.run.broker import BrokerFiles
 from mooring.store.engine import now_ms
 
@@ -73,13 +73,27 @@ class BrokerWatch:
         pause = 0.1
         while True:
             try:
-                await asyncio.to_thread(self._write, seen)
+                await asyncio.to_thread(self._write_whole, seen)
             except DatabaseUnavailable as exc:
                 log.warning("the broker's log waits for the database: %s", exc)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 5.0)
             else:
                 return
+
+    def _write_whole(self, seen: Observations) -> None:
+        """All in one transaction; when the database refuses a value, only what holds it is left
+        out, and counted."""
+        try:
+            self._write(seen)
+        except Invalid as exc:
+            log.warning("the database refuses something in the broker's log: %s", exc)
+            self._write(Observations(restarted=seen.restarted, refused=seen.refused))
+            for one in apart(seen):
+                try:
+                    self._write(one)
+                except Invalid:
+                    self._write(Observations(refused=1))
 
     def _nobody(self) -> None:
         with self._app.database.write() as connection:

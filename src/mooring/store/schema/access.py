@@ -16,7 +16,7 @@ from sqlalchemy import (
     text,
 )
 
-from mooring.store.schema.base import BigId, metadata
+from mooring.store.schema.base import BigId, Shown, ShownText, metadata
 
 __all__ = [
     "api_keys",
@@ -39,7 +39,7 @@ outbox = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("next_at", BigInteger, nullable=False),
     Column("attempts", Integer, nullable=False, server_default="0"),
-    Column("error", Text),
+    Column("error", ShownText),
     sqlite_autoincrement=True,
 )
 Index("ix_outbox_username", outbox.c.username)
@@ -64,7 +64,7 @@ broker_requests = Table(
     Column("id", BigId, primary_key=True, autoincrement=True),
     Column("action", String(16), nullable=False),  # compare | sync | reload | migrate
     Column("argument", Text, nullable=False, server_default="{}"),  # JSON
-    Column("actor", String(200), nullable=False),
+    Column("actor", Shown(200), nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("state", String(16), nullable=False, server_default="waiting"),
     Column("result", Text, nullable=False, server_default="{}"),  # JSON
@@ -94,7 +94,7 @@ sessions = Table(
     Column("user_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
-    Column("origin", String(64), nullable=False, server_default=""),
+    Column("origin", Shown(64), nullable=False, server_default=""),
 )
 Index("ix_sessions_user_id", sessions.c.user_id)
 Index("ix_sessions_expires_at", sessions.c.expires_at)
@@ -119,12 +119,12 @@ audit = Table(
     # Append-only: nothing updates a row, and only the sweep deletes the oldest ones.
     Column("id", BigId, primary_key=True, autoincrement=True),
     Column("at", BigInteger, nullable=False),
-    Column("actor", String(200), nullable=False),
-    Column("origin", String(200), nullable=False, server_default=""),
+    Column("actor", Shown(200), nullable=False),
+    Column("origin", Shown(200), nullable=False, server_default=""),
     Column("action", String(64), nullable=False),
-    Column("subject", String(300), nullable=False),
+    Column("subject", Shown(300), nullable=False),
     Column("tenant", String(128)),
-    Column("reason", Text, nullable=False, server_default=""),
+    Column("reason", ShownText, nullable=False, server_default=""),
     sqlite_autoincrement=True,
 )
 Index("ix_audit_tenant_id", audit.c.tenant, audit.c.id)

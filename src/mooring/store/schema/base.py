@@ -9,10 +9,24 @@ What only one engine has says so in ``info["engine"]``; ``declared_for`` knows. 
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Integer, MetaData
+from sqlalchemy import BigInteger, Dialect, Integer, MetaData, String, Text
 from sqlalchemy.schema import SchemaItem
+from sqlalchemy.types import TypeDecorator
 
-__all__ = ["POSTGRESQL_ONLY", "SQLITE_ONLY", "BigId", "declared_for", "metadata"]
+__all__ = [
+    "POSTGRESQL_ONLY",
+    "SQLITE_ONLY",
+    "TEXT_MAX",
+    "BigId",
+    "Shown",
+    "ShownText",
+    "declared_for",
+    "metadata",
+    "shown",
+]
+
+TEXT_MAX = 2000
+"""Characters of a text that somebody outside has chosen and that is only shown."""
 
 metadata = MetaData(
     naming_convention={
@@ -34,3 +48,49 @@ def declared_for(item: SchemaItem, engine: str) -> bool:
 
 # SQLite makes only INTEGER PRIMARY KEY the row's own number; PostgreSQL wants 64 bits.
 BigId = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def shown(text: str, most: int) -> str:
+    """A text from outside as both engines can store it, at most ``most`` characters. Pure.
+
+    NUL (which PostgreSQL refuses) and half surrogate pairs (which no UTF-8 can hold) become
+    U+FFFD; a shortened text ends in "…".
+    """
+    if "\0" in text:
+        text = text.replace("\0", "\ufffd")
+    if len(text) > most:
+        text = text[: most - 1] + "…"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "".join("\ufffd" if "\ud800" <= one <= "\udfff" else one for one in text)
+    return text
+
+
+class Shown(TypeDecorator[str]):
+    """``String(most)`` for what people look at and nothing is decided by: a longer text is cut
+    where it enters, as PostgreSQL would refuse it and SQLite would take any length.
+
+    Not for names by which rows are found: two cut names could be the same. Those are checked
+    where they come in.
+    """
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, most: int) -> None:
+        super().__init__(most)
+        self.most = most
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else shown(value, self.most)
+
+
+class ShownText(TypeDecorator[str]):
+    """``Text`` with a bound of this program's: ``TEXT_MAX`` characters."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else shown(value, TEXT_MAX)

@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-from mooring.store.schema.base import BigId, metadata
+from mooring.store.schema.base import BigId, Shown, ShownText, metadata
 
 __all__ = [
     "certificates",
@@ -128,7 +128,7 @@ claim_codes = Table(
     Column("name", String(128)),  # the device's; NULL: made from the hardware id
     Column("groups", Text, nullable=False, server_default="[]"),  # JSON
     Column("created_at", BigInteger, nullable=False),
-    Column("created_by", String(200), nullable=False),
+    Column("created_by", Shown(200), nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger),
     Column("claimed_at", BigInteger),
@@ -145,9 +145,9 @@ rotations = Table(
     Column("id", String(32), primary_key=True),  # the command's id, too
     Column("device_id", BigId, ForeignKey("devices.id", ondelete="CASCADE"), nullable=False),
     Column("phase", String(16), nullable=False),
-    Column("actor", String(200), nullable=False),
-    Column("origin", String(200), nullable=False, server_default=""),
-    Column("reason", Text, nullable=False, server_default=""),
+    Column("actor", Shown(200), nullable=False),
+    Column("origin", Shown(200), nullable=False, server_default=""),
+    Column("reason", ShownText, nullable=False, server_default=""),
     Column("created_at", BigInteger, nullable=False),
     Column("keep_old", Boolean, nullable=False, server_default=text("true")),
     # Erased when it is settled or rolled back.
@@ -162,7 +162,7 @@ rotations = Table(
     Column("flips", Integer, nullable=False, server_default="0"),  # changes of side
     Column("in_force_at", BigInteger),  # since when the broker holds the side it is on
     Column("finished_at", BigInteger),
-    Column("outcome", Text, nullable=False, server_default=""),
+    Column("outcome", ShownText, nullable=False, server_default=""),
     # The newest login with each password, where the broker accepts both and says which.
     Column("used_new_at", BigInteger),
     Column("used_old_at", BigInteger),

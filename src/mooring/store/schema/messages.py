@@ -17,7 +17,14 @@ from sqlalchemy import (
     text,
 )
 
-from mooring.store.schema.base import POSTGRESQL_ONLY, SQLITE_ONLY, BigId, metadata
+from mooring.store.schema.base import (
+    POSTGRESQL_ONLY,
+    SQLITE_ONLY,
+    BigId,
+    Shown,
+    ShownText,
+    metadata,
+)
 
 __all__ = [
     "channels",
@@ -115,7 +122,7 @@ device_state = Table(
     Column("metadata_at", BigInteger),
     Column("connected", Boolean),  # what the broker's log says
     Column("connected_at", BigInteger),
-    Column("address", String(64)),
+    Column("address", Shown(64)),
 )
 
 sequences = Table(
@@ -137,7 +144,7 @@ dead_letters = Table(
     Column("id", BigId, primary_key=True, autoincrement=True),
     Column("received_at", BigInteger, nullable=False),
     Column("reason", String(32), nullable=False),
-    Column("detail", Text, nullable=False),
+    Column("detail", ShownText, nullable=False),
     Column("topic", Text, nullable=False),
     Column("tenant", String(128)),  # NULL: not known; only people who see every tenant see it
     Column("device_id", BigId),

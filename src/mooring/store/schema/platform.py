@@ -13,7 +13,7 @@ from sqlalchemy import (
     Text,
 )
 
-from mooring.store.schema.base import POSTGRESQL_ONLY, BigId, metadata
+from mooring.store.schema.base import POSTGRESQL_ONLY, BigId, Shown, ShownText, metadata
 
 __all__ = [
     "broker_events",
@@ -60,10 +60,10 @@ broker_events = Table(
     Column("id", BigId, primary_key=True, autoincrement=True),
     Column("at", BigInteger, nullable=False),
     Column("event", String(32), nullable=False),
-    Column("username", String(300)),
-    Column("client_id", String(300)),
-    Column("address", String(64)),
-    Column("detail", Text, nullable=False, server_default=""),
+    Column("username", Shown(300)),
+    Column("client_id", Shown(300)),
+    Column("address", Shown(64)),
+    Column("detail", ShownText, nullable=False, server_default=""),
     sqlite_autoincrement=True,
 )
 Index("ix_broker_events_username_id", broker_events.c.username, broker_events.c.id)
