@@ -214,7 +214,13 @@ async def measure(app: App, mode: str, count: int, rounds: int) -> dict[str, Any
                     departures.append(await gone(app, credentials))
             stall = await pinger.longest()
             begun = time.perf_counter()
-            reconciler = Reconciler(app.database, app.devices, app.instance, follower.authority)
+            reconciler = Reconciler(
+                app.database,
+                app.devices,
+                app.instance,
+                follower.authority,
+                service_endpoint(app),
+            )
             report = await reconciler.full(dry_run=True)
             compare = time.perf_counter() - begun
             assert report.differences == ()

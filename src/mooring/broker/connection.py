@@ -174,12 +174,34 @@ class Connection:
                 code="broker_refused",
             )
 
-    async def publish(self, topic: str, payload: bytes) -> None:
+    async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Send at QoS 1 without waiting for the acknowledgement."""
         packet = mqtt5.PublishPacket(
-            topic, payload, qos=mqtt5.QoS.AT_LEAST_ONCE, packet_id=self._next_id()
+            topic,
+            payload,
+            qos=mqtt5.QoS.AT_LEAST_ONCE,
+            packet_id=self._next_id(),
+            retain=retain,
         )
         await self._send(packet.write())
+
+    async def retained(self, filters: Sequence[str]) -> list[str]:
+        """Topics with a retained message that these filters match; they are subscribed then.
+
+        Raises:
+            BrokerUnavailable: the connection broke.
+        """
+        wanted = [mqtt5.TopicFilter(f, max_qos=mqtt5.QoS.AT_MOST_ONCE) for f in filters]
+        await self._send(mqtt5.SubscribePacket(self._next_id(), wanted).write())
+        await self.ping()
+        topics: dict[str, None] = {}
+        while True:
+            # Some brokers send them before SUBACK, and all before the answer to the ping.
+            packet = await self.read()
+            if isinstance(packet, mqtt5.PublishPacket) and packet.retain:
+                topics[packet.topic] = None
+            if isinstance(packet, mqtt5.PingRespPacket):
+                return list(topics)
 
     async def deliver(self, topic: str, payload: bytes, *, expires: int) -> bool:
         """Send at QoS 1 and wait for the acknowledgement; whether anybody is subscribed there.

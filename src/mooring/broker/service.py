@@ -16,7 +16,7 @@ from mooring.access import store as access
 from mooring.access import verifiers
 from mooring.access.actor import Actor, Role
 from mooring.access.instance import Instance
-from mooring.broker import store
+from mooring.broker import leftovers, store
 from mooring.broker.users import BrokerUser, check_new, check_password
 from mooring.errors import Conflict, NotFound
 from mooring.store.engine import Database
@@ -108,6 +108,7 @@ class BrokerUsers:
         with self.database.write() as connection:
             if not store.delete(connection, username):
                 raise _unknown(username)
+            leftovers.note(connection, username)
             change = access.enqueue(connection, "remove", username)
             access.record(connection, actor, "broker_user.delete", username, reason=reason)
         return [change]

@@ -185,12 +185,16 @@ def _full(platform: App, session: Session, *, dry_run: bool) -> Mapping[str, Any
     import asyncio  # noqa: PLC0415
 
     from mooring.devices.reconcile import Reconciler  # noqa: PLC0415
-    from mooring.run.broker import build_authority  # noqa: PLC0415
+    from mooring.run.broker import build_authority, service_endpoint  # noqa: PLC0415
     from mooring.run.follow import report_document  # noqa: PLC0415
 
     async def run() -> dict[str, Any]:
         reconciler = Reconciler(
-            platform.database, platform.devices, platform.instance, build_authority(platform)
+            platform.database,
+            platform.devices,
+            platform.instance,
+            build_authority(platform),
+            service_endpoint(platform),
         )
         return report_document(await reconciler.full(dry_run=dry_run))
 

@@ -15,11 +15,14 @@ from dataclasses import dataclass, field
 from mooring.access import store as access
 from mooring.access.instance import Instance
 from mooring.access.store import Change
+from mooring.broker import leftovers
 from mooring.broker import store as broker
+from mooring.broker.clear import clear
+from mooring.broker.connection import Endpoint
 from mooring.broker.protocol import Account, Applied, Authority, Difference, DifferenceKind
 from mooring.devices import store
 from mooring.devices.service import Devices
-from mooring.errors import Internal, MooringError
+from mooring.errors import BrokerUnavailable, Internal, MooringError
 from mooring.store.engine import Database, now_ms
 
 __all__ = ["REPLACE", "Reconciler", "Report", "backoff_ms"]
@@ -72,15 +75,22 @@ class Reconciler:
         devices: says what the broker is to accept.
         instance: unseals the passwords on their way.
         authority: tells the broker.
+        endpoint: where and as whom what removed logins left is cleared.
     """
 
     def __init__(
-        self, database: Database, devices: Devices, instance: Instance, authority: Authority
+        self,
+        database: Database,
+        devices: Devices,
+        instance: Instance,
+        authority: Authority,
+        endpoint: Endpoint,
     ) -> None:
         self._database = database
         self._devices = devices
         self._instance = instance
         self._authority = authority
+        self._endpoint = endpoint
 
     async def step(self) -> int:
         """Applies what is due; returns how many changes were settled.
@@ -90,6 +100,9 @@ class Reconciler:
         changes = await asyncio.to_thread(self._due)
         if not changes:
             return 0
+        uncleared = await self._clear()
+        if uncleared:
+            log.warning("what removed devices left on the broker is still there: %s", uncleared)
         work, broken = await asyncio.to_thread(self._prepare, changes)
         for change, error in broken:
             # One device that cannot be worked out must not hold up the others.
@@ -159,6 +172,8 @@ class Reconciler:
     def _sort(self, work: _Work, change: Change) -> None:
         match change.action:
             case "put":
+                if self._devices.blocked(change.username):
+                    raise BrokerUnavailable("The broker still holds what was there before.")
                 account = self._devices.account(change.username)
                 if account is None:
                     work.removes.append(change.username)
@@ -174,6 +189,32 @@ class Reconciler:
                 work.replace = True
             case _:
                 raise Internal(f"The outbox holds an unknown action: {change.action}.")
+
+    async def _clear(self) -> str:
+        """Clears what removed logins left; why that is not done yet, if it is not."""
+        while True:
+            found = await asyncio.to_thread(self._left)
+            if not found:
+                return ""
+            try:
+                # First, so that nobody returns to the session.
+                await self._authority.remove([one.username for one in found])
+                await clear(
+                    self._endpoint,
+                    [name for one in found for name in one.client_ids],
+                    [topic for one in found for topic in one.filters],
+                )
+            except MooringError as exc:
+                return exc.message
+            await asyncio.to_thread(self._cleared, [one.id for one in found])
+
+    def _left(self) -> list[leftovers.Leftover]:
+        with self._database.read() as connection:
+            return leftovers.left(connection)
+
+    def _cleared(self, ids: Sequence[int]) -> None:
+        with self._database.write() as connection:
+            leftovers.cleared(connection, ids)
 
     async def _apply(self, work: _Work) -> Applied:
         if work.replace:

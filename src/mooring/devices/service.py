@@ -18,6 +18,7 @@ from mooring.access import verifiers
 from mooring.access.actor import SYSTEM, Actor, Role
 from mooring.access.instance import Instance
 from mooring.access.policy import rights_of
+from mooring.broker import leftovers
 from mooring.broker import store as broker
 from mooring.broker.password_lines import check_username
 from mooring.broker.protocol import Account
@@ -169,6 +170,14 @@ class Devices:
         actor.require(Role.OPERATOR, device.tenant)
         with self.database.write() as connection:
             passwords.bury(connection, device, until=now_ms() + self.recover_days * DAY_MS)
+            leftovers.note(
+                connection,
+                device.username,
+                client_id=device.client_id,
+                name=device.name,
+                scope=store.scope(connection, device.id),
+                filters=self._own_filters(device),
+            )
             store.delete(connection, device)
             change = access.enqueue(connection, "remove", device.username)
             access.record(
@@ -256,10 +265,22 @@ class Devices:
             known = store.all_devices(connection)
             logins = store.logins(connection)
             users = broker.accounts(connection)
+            pending = leftovers.pending(connection)
         dialects = set(self.catalogue.names())
-        return [self._user(user) for user in users] + [
-            self._account(d, logins.get(d.id, NO_LOGIN)) for d in known if d.dialect in dialects
+        return [self._user(user) for user in users if user.username not in pending.usernames] + [
+            self._account(d, logins.get(d.id, NO_LOGIN))
+            for d in known
+            if d.dialect in dialects and not self._blocked(pending, d)
         ]
+
+    def blocked(self, username: str) -> bool:
+        """Whether a login has to wait until what another one left on the broker is cleared."""
+        with self.database.read() as connection:
+            pending = leftovers.pending(connection)
+            device = store.by_username(connection, username)
+        if device is None or device.dialect not in self.catalogue.names():
+            return username in pending.usernames
+        return self._blocked(pending, device)
 
     def account(self, username: str) -> Account | None:
         """One login, or ``None`` when the broker is not to know it."""
@@ -293,6 +314,17 @@ class Devices:
             tenant=device.tenant,
             values=(device.name, device.tenant, device.mac or "", *device.groups),
         )
+
+    def _blocked(self, pending: leftovers.Pending, device: Device) -> bool:
+        dialect = self.catalogue.get(device.dialect)
+        return pending.blocks(
+            device.username, device.client_id, _scope(dialect, device.tenant), device.name
+        )
+
+    def _own_filters(self, device: Device) -> tuple[str, ...]:
+        if device.dialect not in self.catalogue.names():
+            return ()
+        return leftovers.own_filters(self.catalogue.get(device.dialect), device.identity)
 
     def _user(self, user: Account) -> Account:
         return replace(user, client_id=user.username) if self.username_is_client_id else user

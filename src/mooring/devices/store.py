@@ -40,6 +40,7 @@ __all__ = [
     "insert",
     "logins",
     "page",
+    "scope",
     "set_enabled",
     "set_verifier",
     "tenant_names",
@@ -208,6 +209,12 @@ def by_number(connection: Connection, number: int) -> Device | None:
         connection, connection.execute(sa.select(*_COLUMNS).where(devices.c.id == number))
     )
     return found[0] if found else None
+
+
+def scope(connection: Connection, device_id: int) -> str | None:
+    """Within what the device's name is unique."""
+    statement = sa.select(devices.c.scope).where(devices.c.id == device_id)
+    return connection.execute(statement).scalar()
 
 
 def by_username(connection: Connection, username: str) -> Device | None:

@@ -157,6 +157,12 @@ BOUNDS = (
         "outbox", By.OWNER, "devices broker_users", "At most two pending changes for each username."
     ),
     _row(
+        "leftovers",
+        By.OWNER,
+        "outbox",
+        "One row for each removed login until the broker was cleared of what it left.",
+    ),
+    _row(
         "ingest_ledger",
         By.SWEEP,
         "ingest_in_flight",

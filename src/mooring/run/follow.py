@@ -22,7 +22,12 @@ from mooring.broker.requests import Request, RequestAction, RequestState
 from mooring.devices.reconcile import Reconciler, Report
 from mooring.errors import DatabaseUnavailable, MooringError
 from mooring.http.current import Current
-from mooring.run.broker import build_authority, reload_broker, write_accounts
+from mooring.run.broker import (
+    build_authority,
+    reload_broker,
+    service_endpoint,
+    write_accounts,
+)
 from mooring.run.children import YOUNG_SECONDS, restart_pause
 from mooring.run.migrate import switch
 from mooring.store.watch import Bell
@@ -170,7 +175,9 @@ class Follower:
 
     def _reconciler(self) -> Reconciler:
         app = self.app
-        return Reconciler(app.database, app.devices, app.instance, self.authority)
+        return Reconciler(
+            app.database, app.devices, app.instance, self.authority, service_endpoint(app)
+        )
 
     # ------------------------------------------------------------------ requests
 

@@ -187,7 +187,13 @@ class Stage:
     async def _follow(self, app: App) -> None:
         assert self.authority is not None
         faulty = _Faulty(self.authority, self.points)
-        reconciler = Reconciler(app.database, app.devices, app.instance, faulty)  # type: ignore[arg-type]
+        reconciler = Reconciler(
+            app.database,
+            app.devices,
+            app.instance,
+            faulty,  # type: ignore[arg-type]
+            service_endpoint(app),
+        )
 
         async def step() -> int:
             async with self._turn:

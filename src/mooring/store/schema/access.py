@@ -23,6 +23,7 @@ __all__ = [
     "audit",
     "broker_requests",
     "broker_users",
+    "leftovers",
     "outbox",
     "sessions",
     "users",
@@ -43,6 +44,22 @@ outbox = Table(
     sqlite_autoincrement=True,
 )
 Index("ix_outbox_username", outbox.c.username)
+
+leftovers = Table(
+    "leftovers",
+    metadata,
+    # What a removed login left on the broker: sessions with their queues, retained messages.
+    # Until they are cleared no login of that name is accepted again.
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("username", String(300), nullable=False),
+    Column("client_id", String(300)),  # the one it had; NULL: it was no device
+    Column("scope", String(260)),
+    Column("name", String(128)),
+    Column("client_ids", Text, nullable=False),  # JSON: under which it was seen, too
+    Column("filters", Text, nullable=False),  # JSON: topics of its own and of nobody else
+    Column("created_at", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
 
 broker_users = Table(
     "broker_users",

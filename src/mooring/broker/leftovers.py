@@ -1,0 +1,186 @@
+"""What a removed login leaves on the broker, and until when it stands in the way.
+
+A broker keeps sessions with what they queued, and retained messages, by client id and topic.
+Whoever gets that id or topic next would get them. So they are written down in the transaction
+that removes the login, cleared by the process that follows the database, and no login of that
+name is accepted before that.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from mooring.broker.log_event import LogKind
+from mooring.dialects.model import Attribute, Dialect, Identity
+from mooring.store.engine import now_ms
+from mooring.store.schema import broker_events, devices, leftovers
+
+__all__ = ["Leftover", "Pending", "cleared", "left", "note", "own_filters", "pending"]
+
+SEEN_MAX = 1000
+"""Client ids of one login that are looked at, the newest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """One removed login.
+
+    Attributes:
+        client_ids: sessions to end.
+        filters: topics whose retained messages are to be deleted.
+    """
+
+    id: int
+    username: str
+    client_ids: tuple[str, ...]
+    filters: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What is not cleared yet: usernames, client ids, and names in their scope."""
+
+    usernames: frozenset[str] = frozenset()
+    client_ids: frozenset[str] = frozenset()
+    names: frozenset[tuple[str, str]] = frozenset()
+
+    def blocks(self, username: str, client_id: str | None, scope: str, name: str) -> bool:
+        """Whether a login would find what another one left."""
+        return (
+            username in self.usernames
+            or client_id in self.client_ids
+            or (scope, name) in self.names
+        )
+
+
+def own_filters(dialect: Dialect, identity: Identity) -> tuple[str, ...]:
+    """Filters of the topics that belong to this device alone, both ways."""
+    return tuple(
+        dict.fromkeys(
+            topic
+            for channel in dialect.channels
+            if {Attribute.DEVICE, Attribute.MAC} & set(channel.placeholders.values())
+            for topic in channel.addresses(identity)
+        )
+    )
+
+
+def note(
+    connection: Connection,
+    username: str,
+    *,
+    client_id: str | None = None,
+    scope: str | None = None,
+    name: str | None = None,
+    filters: Iterable[str] = (),
+) -> None:
+    """Writes down what a login leaves, in the transaction that removes it.
+
+    Args:
+        client_id, scope, name: of a device: what another one must not have before all is cleared.
+        filters: topics of its own and of nobody else.
+    """
+    ids = [*([] if client_id is None else [client_id, username]), *_seen(connection, username)]
+    topics = list(filters)
+    same = [
+        leftovers.c.username == username,
+        leftovers.c.client_id.is_not_distinct_from(client_id),
+        leftovers.c.scope.is_not_distinct_from(scope),
+        leftovers.c.name.is_not_distinct_from(name),
+    ]
+    for before in connection.execute(sa.select(leftovers).where(*same)).all():
+        ids += json.loads(before.client_ids)
+        topics += json.loads(before.filters)
+    connection.execute(sa.delete(leftovers).where(*same))
+    connection.execute(
+        sa.insert(leftovers).values(
+            username=username,
+            client_id=client_id,
+            scope=scope,
+            name=name,
+            client_ids=json.dumps(list(dict.fromkeys(ids)), ensure_ascii=False),
+            filters=json.dumps(list(dict.fromkeys(topics)), ensure_ascii=False),
+            created_at=now_ms(),
+        )
+    )
+
+
+def left(connection: Connection, limit: int = 50) -> list[Leftover]:
+    """The oldest that are not cleared yet."""
+    rows = connection.execute(sa.select(leftovers).order_by(leftovers.c.id).limit(limit)).all()
+    names = {name for row in rows for name in json.loads(row.client_ids)}
+    taken = _others(connection, names)
+    return [
+        Leftover(
+            row.id,
+            row.username,
+            tuple(
+                name
+                for name in json.loads(row.client_ids)
+                if name == row.client_id or taken.get(name, row.username) == row.username
+            ),
+            tuple(json.loads(row.filters)),
+        )
+        for row in rows
+    ]
+
+
+def pending(connection: Connection) -> Pending:
+    rows = connection.execute(
+        sa.select(leftovers.c.username, leftovers.c.client_id, leftovers.c.scope, leftovers.c.name)
+    ).all()
+    return Pending(
+        frozenset(row.username for row in rows),
+        frozenset(row.client_id for row in rows if row.client_id is not None),
+        frozenset((row.scope, row.name) for row in rows if row.name is not None),
+    )
+
+
+def cleared(connection: Connection, ids: Sequence[int]) -> None:
+    connection.execute(sa.delete(leftovers).where(leftovers.c.id.in_(ids)))
+
+
+def _seen(connection: Connection, username: str) -> list[str]:
+    """Client ids this login has connected with, unless another one did later."""
+    newest = (
+        sa.select(broker_events.c.client_id, sa.func.max(broker_events.c.id).label("id"))
+        .where(
+            broker_events.c.username == username,
+            broker_events.c.event == str(LogKind.CONNECTED),
+            broker_events.c.client_id.is_not(None),
+        )
+        .group_by(broker_events.c.client_id)
+        .order_by(sa.desc("id"))
+        .limit(SEEN_MAX)
+    )
+    return [row.client_id for row in connection.execute(newest)]
+
+
+def _others(connection: Connection, names: set[str]) -> dict[str, Any]:
+    """Client id → the login it belongs to now, as far as that is known."""
+    found: dict[str, Any] = {}
+    every = sorted(names)
+    for start in range(0, len(every), 500):
+        part = every[start : start + 500]
+        last = (
+            sa.select(sa.func.max(broker_events.c.id))
+            .where(
+                broker_events.c.client_id.in_(part),
+                broker_events.c.event == str(LogKind.CONNECTED),
+            )
+            .group_by(broker_events.c.client_id)
+        )
+        seen = sa.select(broker_events.c.client_id, broker_events.c.username).where(
+            broker_events.c.id.in_(last)
+        )
+        found |= {row.client_id: row.username for row in connection.execute(seen)}
+        for column in (devices.c.username, devices.c.client_id):
+            bound = sa.select(column, devices.c.username).where(column.in_(part))
+            found |= {row[0]: row[1] for row in connection.execute(bound)}
+    return found
