@@ -43,6 +43,7 @@ _DUP = 0x08  # of a PUBLISH packet's first byte [MQTT-3.3.1.1]
 _PRESENCE = frozenset({Kind.STATUS, Kind.ONLINE, Kind.OFFLINE})  # what is usually retained
 FIRST_MAX = 1  # a count begins with 0 or 1
 LOST_MAX = 4000  # ranges one device gave up, kept apart within a batch
+AHEAD_MS = 60_000  # by which a device's time may be ahead and still say what is newest
 TIME_SOURCES = {TimeSource.DEVICE: 0, TimeSource.RECEIVED: 1, TimeSource.IMPLAUSIBLE: 2}
 
 _SequenceNumber = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
@@ -56,9 +57,15 @@ def is_newer(row: MessageRow, before: MessageRow) -> bool:
 
     The device's own times decide where both have one: a queue that is drained brings old
     readings last. A time of arrival says nothing against a device's clock, so otherwise the
-    order of arrival decides: a Last Will, which carries no time, must not hide "online".
+    order of arrival decides: a Last Will, which carries no time, must not hide "online". A
+    clock that is ahead must not keep the place either: its times count as those of arrival.
     """
-    return row[2] >= before[2] or bool(row[5] or before[5])
+    return _compared(row) >= _compared(before) or bool(row[5] or before[5])
+
+
+def _compared(row: MessageRow) -> int:
+    ts, received = row[2], row[3]
+    return ts if ts <= received + AHEAD_MS else received
 
 
 @dataclass(slots=True)

@@ -7,6 +7,8 @@ process changes the same few rows, and holds them only while it commits.
 
 from __future__ import annotations
 
+from mooring.ingest.plan import AHEAD_MS
+
 __all__ = [
     "BLOCK",
     "CLAIM",
@@ -55,14 +57,25 @@ CLAIM = (
     "INSERT INTO ingest_attempts AS a (client_id, token) VALUES (%s, %s)"
     " ON CONFLICT (client_id) DO UPDATE SET token = excluded.token WHERE a.token <> excluded.token"
 )
+
+
+def _compared(row: str) -> str:
+    """As ``plan.is_newer`` compares: a time that is ahead counts as that of arrival."""
+    return (
+        f"CASE WHEN {row}.ts > {row}.received_at + {AHEAD_MS}"
+        f" THEN {row}.received_at ELSE {row}.ts END"
+    )
+
+
 LATEST = (
-    "INSERT INTO latest AS l (device_id, channel_id, ts, received_at, time_source, payload)"
+    "INSERT INTO latest AS l (device_id, channel_id, ts, received_at, time_source, payload)"  # noqa: S608 - constants
     " SELECT * FROM unnest(%s::bigint[], %s::int[], %s::bigint[], %s::bigint[],"
     " %s::smallint[], %b::text[]) ON CONFLICT (device_id, channel_id) DO UPDATE SET"
     " ts = excluded.ts, received_at = excluded.received_at,"
     " time_source = excluded.time_source, payload = excluded.payload"
     # As ``plan.is_newer``.
-    " WHERE excluded.ts >= l.ts OR ((excluded.time_source <> 0 OR l.time_source <> 0)"
+    f" WHERE {_compared('excluded')} >= {_compared('l')}"
+    " OR ((excluded.time_source <> 0 OR l.time_source <> 0)"
     " AND excluded.received_at >= l.received_at)"
 )
 # Metadata is a flat object (see ``mooring.dialects.meaning``), so || merges it whole.

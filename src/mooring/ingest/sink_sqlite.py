@@ -11,7 +11,15 @@ from pathlib import Path
 from mooring.errors import DatabaseUnavailable, DatabaseUnusable
 from mooring.ingest.isolate import refuses, write_isolated
 from mooring.ingest.ledger import pack
-from mooring.ingest.plan import DeadLetter, MessageRow, Plan, State, Stranger, metadata_text
+from mooring.ingest.plan import (
+    AHEAD_MS,
+    DeadLetter,
+    MessageRow,
+    Plan,
+    State,
+    Stranger,
+    metadata_text,
+)
 from mooring.ingest.sequences import Numbers, merge, pack_ranges, unpack_ranges
 from mooring.ingest.sink import REPEAT_WINDOW_MS, Committed
 from mooring.store.engine import now_ms, sqlite_pragmas
@@ -34,13 +42,24 @@ _RETIRE = (
     "UPDATE messages SET fingerprint = id WHERE device_id = ? AND seq = ? AND fingerprint = ?"
     " AND time_source <> 0 AND seq IS NOT NULL AND received_at < ?"
 )
+
+
+def _compared(row: str) -> str:
+    """As ``plan.is_newer`` compares: a time that is ahead counts as that of arrival."""
+    return (
+        f"CASE WHEN {row}.ts > {row}.received_at + {AHEAD_MS}"
+        f" THEN {row}.received_at ELSE {row}.ts END"
+    )
+
+
 _LATEST = (
-    "INSERT INTO latest (device_id, channel_id, ts, received_at, time_source, payload)"
+    "INSERT INTO latest (device_id, channel_id, ts, received_at, time_source, payload)"  # noqa: S608 - constants
     " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (device_id, channel_id) DO UPDATE SET"
     " ts = excluded.ts, received_at = excluded.received_at,"
     " time_source = excluded.time_source, payload = excluded.payload"
     # As ``plan.is_newer``.
-    " WHERE excluded.ts >= latest.ts OR ((excluded.time_source <> 0 OR latest.time_source <> 0)"
+    f" WHERE {_compared('excluded')} >= {_compared('latest')}"
+    " OR ((excluded.time_source <> 0 OR latest.time_source <> 0)"
     " AND excluded.received_at >= latest.received_at)"
 )
 _SEEN = (

@@ -213,6 +213,23 @@ class TestLatest:
         sink.commit(plan([gone]), "c", 9, 0)
         assert all_of(database, *self.COLUMNS) == [(1, 1, NOW + 3, "offline")]
 
+    def test_a_clock_that_is_ahead_does_not_keep_the_place(
+        self, database: Database, sink: Sink
+    ) -> None:
+        """One reading dated almost a day ahead, then right ones, then a late one."""
+        for number, (ts, payload) in enumerate(
+            [
+                (NOW + DAY - 1, "ahead"),
+                (NOW + 1000, "right"),
+                (NOW + DAY, "ahead again"),
+                (NOW + 2000, "right again"),
+                (NOW - DAY, "late"),
+            ]
+        ):
+            one = row(ts=ts, received_at=NOW + number * 1000, payload=payload)
+            sink.commit(plan([one]), "c", number, 0)
+        assert all_of(database, *self.COLUMNS) == [(1, 1, NOW + 2000, "right again")]
+
     def test_two_topics_of_one_channel(self, database: Database, sink: Sink) -> None:
         """Routes are told apart by topic; the newest of them all counts."""
         one = plan([row(ts=NOW + 2, payload="newest")])

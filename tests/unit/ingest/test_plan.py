@@ -310,6 +310,16 @@ def test_the_newest_of_a_topic_counts_whatever_the_order() -> None:
     assert row[2] == NOW
 
 
+def test_a_clock_that_is_ahead_does_not_keep_the_place() -> None:
+    """A reading dated 23 hours ahead comes before a right one of the same batch."""
+    packets = [
+        message(TELEMETRY, {"timestamp": t, "sensors": {"t": t}}, number=n)
+        for n, t in enumerate((NOW + 23 * 3_600_000, NOW), start=1)
+    ]
+    [(row, _)] = planner().plan(packets, NOW).newest.values()
+    assert row[2] == NOW
+
+
 def test_a_last_will_has_no_clock_and_hides_nothing_that_came_after_it() -> None:
     """The device's clock is behind ours, so "online" is older than "offline" by the numbers."""
     status = "smarthome/1/ESP32_001/status"
