@@ -18,6 +18,7 @@ from mooring.dialects.meaning import (
     metadata,
     name,
     online,
+    online_text,
     online_word,
     readings,
     reply_to,
@@ -34,6 +35,7 @@ from mooring.dialects.model import (
     Path,
     PayloadShape,
     TimeFormat,
+    TimeNumbers,
 )
 from mooring.dialects.outgoing import compose
 from mooring.dialects.payload import (
@@ -75,6 +77,7 @@ __all__ = [
     "Router",
     "Scalar",
     "TimeFormat",
+    "TimeNumbers",
     "TimeSource",
     "builtin",
     "check",
@@ -93,6 +96,7 @@ __all__ = [
     "name",
     "normal_mac",
     "online",
+    "online_text",
     "online_word",
     "parse_time",
     "readings",

@@ -20,6 +20,7 @@ __all__ = [
     "metadata",
     "name",
     "online",
+    "online_text",
     "online_word",
     "readings",
     "reply_to",
@@ -88,6 +89,11 @@ def online_word(value: object) -> bool | None:
     return False if word in _OFFLINE else None
 
 
+def online_text(text: str) -> bool | None:
+    """The same for a payload that is no object: ``offline``, ``"offline"``, ``true``, ``0``."""
+    return online_word(text.strip().strip('"'))
+
+
 def reply_to(shape: PayloadShape, body: object) -> str | None:
     """Which command (or which config version) this message answers."""
     return _word(look_up(body, shape.reply_to)) if shape.reply_to else None
@@ -106,11 +112,15 @@ def name(shape: PayloadShape, body: object) -> str | None:
 def flatten(
     value: object, *, skip: frozenset[Path] = frozenset(), limit: int = 256
 ) -> tuple[dict[str, Scalar], int]:
-    """Every scalar below ``value`` by its joined path, and how many went over the limit."""
+    """Every scalar below ``value`` by its joined path, and how many were left out.
+
+    Where a dot in a key makes two paths the same text, the dots in the keys of one of them are
+    written ``\\.``, as in a dialect, so that neither hides the other.
+    """
     plain = _flat(value, skip, limit)
     if plain is not None:
         return plain, 0
-    found: dict[str, Scalar] = {}
+    named = _Named()
     dropped = 0
     pending: list[tuple[Path, Any]] = [((), value)]
     while pending:
@@ -122,11 +132,42 @@ def flatten(
         elif isinstance(item, list):
             numbered = list(enumerate(item))
             pending.extend(((*path, str(index)), below) for index, below in reversed(numbered))
-        elif len(found) >= limit:
+        elif len(named.found) >= limit or not named.add(path, item):
             dropped += 1
-        else:
-            found[".".join(path)] = item
-    return found, dropped
+    return named.found, dropped
+
+
+class _Named:
+    """Readings by their names, of which no two are the same."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, Scalar] = {}
+        self._dotted: dict[
+            str, str
+        ] = {}  # names that hold a key's dot, and the other way to say it
+
+    def add(self, path: Path, item: Scalar) -> bool:
+        """Whether a name was found for it."""
+        name = ".".join(path)
+        if name.count(".") >= len(path):  # a dot in a key
+            escaped = _escaped(path)
+            if name in self.found:
+                name = escaped
+            else:
+                self._dotted[name] = escaped
+        elif name in self._dotted:
+            other = self._dotted.pop(name)
+            if other in self.found:
+                return False
+            self.found[other] = self.found.pop(name)
+        if name in self.found:
+            return False
+        self.found[name] = item
+        return True
+
+
+def _escaped(path: Path) -> str:
+    return ".".join(key.replace("\\", "\\\\").replace(".", "\\.") for key in path)
 
 
 def _flat(value: object, skip: frozenset[Path], limit: int) -> dict[str, Scalar] | None:

@@ -23,6 +23,7 @@ __all__ = [
     "Path",
     "PayloadShape",
     "TimeFormat",
+    "TimeNumbers",
 ]
 
 
@@ -103,6 +104,14 @@ class TimeFormat(StrEnum):
     SECONDS = "s"  # since 1970, whole
 
 
+class TimeNumbers(StrEnum):
+    """What a number means where the device's time is expected."""
+
+    EPOCH = "epoch"  # since 1970
+    UPTIME = "uptime"  # since the device was switched on, unless it is that many milliseconds
+    # that no device runs for (since 1970, then)
+
+
 Path = tuple[str, ...]  # object keys from the outside in; empty: the whole payload
 
 
@@ -113,6 +122,7 @@ class PayloadShape:
     Attributes:
         format: what the payload is written in.
         time: where the device's own time is; tried in order.
+        time_numbers: what a number there means.
         time_format: how the platform writes the time (channels that run down).
         sequence: where the sequence number is, if the firmware counts.
         device: where the payload repeats the device's id; never a reading.
@@ -134,6 +144,7 @@ class PayloadShape:
 
     format: Format = Format.JSON
     time: tuple[Path, ...] = ()
+    time_numbers: TimeNumbers = TimeNumbers.EPOCH
     time_format: TimeFormat = TimeFormat.ISO
     sequence: Path | None = None
     device: Path | None = None

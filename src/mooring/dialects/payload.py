@@ -18,12 +18,21 @@ from typing import Any
 
 import msgspec
 
-from mooring.dialects.model import Format, Path, PayloadShape
-from mooring.dialects.times import DAY_MS, EARLIEST_MS, FIRST_MS, FIRST_US, parse_time
+from mooring.dialects.lenient import repair
+from mooring.dialects.model import Format, Path, PayloadShape, TimeNumbers
+from mooring.dialects.times import (
+    DAY_MS,
+    EARLIEST_MS,
+    FIRST_MS,
+    FIRST_US,
+    is_uptime,
+    parse_time,
+)
 
 __all__ = [
     "DATA_PREFIX",
     "MAX_INTEGER",
+    "MAX_SEQUENCE",
     "BadPayload",
     "Decoded",
     "Decoder",
@@ -35,6 +44,7 @@ __all__ = [
 ]
 
 MAX_INTEGER = 2**63 - 1  # what a database column and most JSON readers can hold
+MAX_SEQUENCE = 2**53 - 1  # what every JSON reader holds exactly; the device SDK counts as far
 DATA_PREFIX = "data:;base64,"  # before bytes that are no text (format ``any``)
 
 
@@ -87,8 +97,10 @@ class Decoded(msgspec.Struct, frozen=True, gc=False):
             are no text, ``data:;base64,…``.
         time_ms: the time that counts, epoch milliseconds.
         time_source: whose time that is.
-        seq: the device's sequence number, if it gave a whole number from 0 to 2**63 - 1.
+        seq: the device's sequence number, if it gave a whole number from 0 to
+            ``MAX_SEQUENCE``.
         body: the decoded object, or ``None`` where the payload is not JSON.
+        not_numbers: values such as ``NaN`` that were left out.
     """
 
     text: str
@@ -96,6 +108,7 @@ class Decoded(msgspec.Struct, frozen=True, gc=False):
     time_source: TimeSource
     seq: int | None
     body: dict[str, Any] | None
+    not_numbers: int = 0
 
 
 class BadPayload(msgspec.Struct, frozen=True, gc=False):
@@ -147,6 +160,7 @@ def look_up(body: object, path: Path) -> Any:
 def _json_decoder(shape: PayloadShape, limits: PayloadLimits) -> Decoder:
     times = tuple((path[0], path[1:]) for path in shape.time if path)
     sequence, required = shape.sequence, shape.required
+    epoch = shape.time_numbers is TimeNumbers.EPOCH
     max_bytes, max_depth = limits.max_bytes, limits.max_depth
     earliest, future = limits.earliest_ms, limits.future_ms
     from_device, received, implausible = (
@@ -171,7 +185,7 @@ def _json_decoder(shape: PayloadShape, limits: PayloadLimits) -> Decoder:
                 return BadPayload(Reason.TOO_DEEP, f"It nests deeper than {max_depth} levels.")
             body = _parse(payload)
         except (ValueError, RecursionError) as error:  # DecodeError is a ValueError
-            return _explain(payload, error)
+            return leniently(payload, received_ms) or _explain(payload, error)
         if type(body) is not dict:
             return BadPayload(
                 Reason.WRONG_TYPE, f"It must be a JSON object, not {_json_type(body)}."
@@ -199,12 +213,24 @@ def _json_decoder(shape: PayloadShape, limits: PayloadLimits) -> Decoder:
             # Milliseconds, as most firmware sends them, need no look at what else they may be.
             plain = type(given) is int and FIRST_MS <= given < FIRST_US
             said = given if plain else parse_time(given)
+            if not epoch and is_uptime(given):
+                continue
             if said is not None and earliest <= said <= received_ms + future:
                 time_ms, source = said, from_device
                 break
             source = implausible
         seq = None if sequence is None else _sequence(look_up(body, sequence))
         return Decoded(text, time_ms, source, seq, body)
+
+    def leniently(payload: bytes, received_ms: int) -> Decoded | BadPayload | None:
+        """With ``NaN`` and the like left out; ``None`` where there is none."""
+        repaired, words = repair(payload)
+        if not words:
+            return None
+        found = decode(repaired, received_ms)
+        if isinstance(found, Decoded):
+            return msgspec.structs.replace(found, text=str(payload, "utf-8"), not_numbers=words)
+        return found if found.reason is not Reason.NOT_JSON else None
 
     return decode
 
@@ -293,7 +319,7 @@ def _integer_too_large(value: object) -> bool:
 def _sequence(value: object) -> int | None:
     if isinstance(value, float) and value.is_integer():  # some libraries write 12.0
         value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_INTEGER:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_SEQUENCE:
         return value
     return None
 

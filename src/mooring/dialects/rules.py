@@ -209,6 +209,8 @@ def _check_payload(channel: Channel, index: int, report: Report) -> None:
             (*place, "example"),
             f"The channel's own decoder refuses it ({found.reason}): {found.detail}",
         )
+    elif found.not_numbers:
+        report.add((*place, "example"), "It is not valid JSON: it holds NaN or Infinity.")
 
 
 def _check_overlaps(dialect: Dialect, report: Report) -> None:

@@ -22,6 +22,7 @@ from mooring.dialects.model import (
     Path,
     PayloadShape,
     TimeFormat,
+    TimeNumbers,
 )
 
 __all__ = ["CHANNEL_KEYS", "DIALECT_KEYS", "PAYLOAD_KEYS", "placeholder_of", "read_dialect"]
@@ -273,6 +274,7 @@ class _Table:
 _PAYLOAD_READERS: dict[str, Callable[[_Table, str], Any]] = {
     "format": lambda t, k: t.word(k, Format, Format.JSON),
     "time": lambda t, k: t.paths(k),
+    "time_numbers": lambda t, k: t.word(k, TimeNumbers, TimeNumbers.EPOCH),
     "time_format": lambda t, k: t.word(k, TimeFormat, TimeFormat.ISO),
     "sequence": lambda t, k: t.path(k),
     "device": lambda t, k: t.path(k),

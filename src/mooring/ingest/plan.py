@@ -18,9 +18,9 @@ import msgspec
 from mqtt5 import PublishPacket
 from xxhash import xxh3_64_intdigest
 
-from mooring.dialects import firmware, metadata, online
+from mooring.dialects import firmware, metadata, online, online_text
 from mooring.dialects.model import Kind
-from mooring.dialects.payload import BadPayload, Decoded, PayloadLimits, TimeSource
+from mooring.dialects.payload import MAX_SEQUENCE, BadPayload, Decoded, PayloadLimits, TimeSource
 from mooring.ingest.ledger import Ledger
 from mooring.ingest.routing import Route, RouteTable, Unroutable
 from mooring.ingest.sequences import Range, narrowed, parse_ranges
@@ -46,7 +46,7 @@ LOST_MAX = 4000  # ranges one device gave up, kept apart within a batch
 AHEAD_MS = 60_000  # by which a device's time may be ahead and still say what is newest
 TIME_SOURCES = {TimeSource.DEVICE: 0, TimeSource.RECEIVED: 1, TimeSource.IMPLAUSIBLE: 2}
 
-_SequenceNumber = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
+_SequenceNumber = Annotated[int, msgspec.Meta(ge=1, le=MAX_SEQUENCE)]
 
 # device_id, channel_id, ts, received_at, seq, time_source, fingerprint, payload
 MessageRow = tuple[int, int, int, int, int | None, int, int, str]
@@ -135,6 +135,7 @@ class Plan:
     repeated: int = 0  # what is stored already; nothing to write
     cleared: int = 0  # empty messages, by which a retained one is removed from the broker
     retained: list[Retained] = field(default_factory=list)  # for ``settle``
+    not_numbers: int = 0  # values such as NaN that were left out
     keep_bytes: int = 65_536  # of a payload, in a dead letter
 
 
@@ -232,6 +233,8 @@ class Planner:
                 # start, and nobody's messages would be stored any more.
                 self._failed(plan, packet, fault, received_at)
                 continue
+            if decoded.not_numbers:
+                plan.not_numbers += decoded.not_numbers
             messages.append(row)
             routed.append(route)
             before = newest.get(route)
@@ -323,13 +326,14 @@ class Planner:
 
     def _online(self, route: Route, decoded: Decoded) -> bool | None:
         match route.kind:
-            case Kind.HEARTBEAT | Kind.ONLINE:
-                said = online(route.channel.payload, decoded.body)
-                return True if said is None else said
             case Kind.OFFLINE:
                 return False
-            case Kind.STATUS:
-                return online(route.channel.payload, decoded.body)
+            case Kind.HEARTBEAT | Kind.ONLINE | Kind.STATUS:
+                if decoded.body is None:
+                    said = online_text(decoded.text)
+                else:
+                    said = online(route.channel.payload, decoded.body)
+                return True if said is None and route.kind is not Kind.STATUS else said
             case _:
                 return None
 

@@ -178,6 +178,7 @@ def write_counters(cursor: psycopg.Cursor[Any], plan: Plan, committed: Committed
         "messages_duplicate": committed.duplicates + plan.repeated,
         "messages_stored": committed.stored,
         "retained_cleared": plan.cleared,
+        "not_numbers": plan.not_numbers,
     }
     some = {name: value for name, value in counted.items() if value}
     cursor.execute(sql.COUNT, (list(some), _array(some.values())))

@@ -12,6 +12,8 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from mooring.dialects.payload import MAX_SEQUENCE
+
 __all__ = [
     "NUMBER_MAX",
     "RANGES_MAX",
@@ -28,7 +30,7 @@ __all__ = [
 
 Range = tuple[int, int]  # first and last, both included
 
-NUMBER_MAX = 2**63 - 1  # the largest sequence number, and the most that is counted as lost
+NUMBER_MAX = MAX_SEQUENCE  # the largest sequence number, and the most that is counted as lost
 RANGES_MAX = 1000  # ranges remembered above ``upto`` for one device
 RECEIPT_RANGES = 50  # ranges in one receipt; the rest follows in later ones
 
@@ -109,9 +111,11 @@ def gaps(numbers: Numbers) -> list[Range]:
 
 def receipt(numbers: Numbers) -> dict[str, object]:
     """What the device is told."""
-    told: dict[str, object] = {"upto": numbers.upto}
-    if numbers.above:
-        told["also"] = [list(r) for r in numbers.above[:RECEIPT_RANGES]]
+    told: dict[str, object] = {"upto": min(numbers.upto, NUMBER_MAX)}
+    # What an older version stored may be larger: no device could read the receipt.
+    above = [[first, min(last, NUMBER_MAX)] for first, last in numbers.above if first <= NUMBER_MAX]
+    if above:
+        told["also"] = above[:RECEIPT_RANGES]
     return told
 
 

@@ -223,6 +223,7 @@ class SqliteSink:
                     ("dead_letters", len(plan.dead) + len(committed.refused)),
                     ("retained_cleared", plan.cleared),
                     ("batches", 1),
+                    ("not_numbers", plan.not_numbers),
                 )
                 if value
             ],

@@ -22,11 +22,10 @@ from mooring.dialects import (
     Scalar,
     readings,
 )
+from mooring.dialects.lenient import parse
 from mooring.rollups.aggregate import Readings
 
 __all__ = ["Extractor", "extractor"]
-
-_parse = msgspec.json.Decoder().decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +112,14 @@ def _finder(shape: PayloadShape) -> Callable[[Sequence[str]], list[dict[str, Any
 
 
 def _unlike(text: str, root: Path) -> dict[str, Any] | None:
-    """A payload that is not as the shape says: an array of readings, text, something else."""
+    """A payload that is not as the shape says: an array of readings, ``NaN``, text, something
+    else."""
     try:
-        found = _parse(text)
+        found = parse(text)
     except (msgspec.DecodeError, RecursionError):
         return None  # a channel that takes text as well as JSON
+    if not isinstance(found, dict):
+        return None  # such a channel takes only an object as JSON
     for key in root:
         if not isinstance(found, dict):
             return None

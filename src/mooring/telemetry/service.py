@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 from mooring.access.actor import Actor, Role
 from mooring.devices.model import Device
 from mooring.dialects import Catalogue, Channel, Format, Scalar, TimeSource, readings
+from mooring.dialects.lenient import parse
 from mooring.errors import NotFound
 from mooring.store.engine import Database, now_ms
 from mooring.store.schema import dead_letters, strangers
@@ -42,7 +43,6 @@ _DEVICE, _RECEIVED, _IMPLAUSIBLE = (
     source.value for source in (TimeSource.DEVICE, TimeSource.RECEIVED, TimeSource.IMPLAUSIBLE)
 )
 _TIME_SOURCES = {0: _DEVICE, 1: _RECEIVED, 2: _IMPLAUSIBLE}
-_parse = msgspec.json.Decoder().decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,9 +323,11 @@ class Telemetry:
         if channel is not None and channel.payload.format in (Format.TEXT, Format.ANY):
             return text, {}
         try:
-            body = _parse(text)
+            body = parse(text)
         except (msgspec.DecodeError, RecursionError):
             return text, {}  # a channel that takes text as well as JSON
+        if channel is not None and not isinstance(body, dict):
+            return text, {}  # such a channel takes only an object as JSON
         return body, readings(channel.payload, body) if channel is not None else {}
 
 

@@ -10,6 +10,7 @@ import msgspec
 
 from mooring.devices.model import Device
 from mooring.dialects import Catalogue
+from mooring.dialects.lenient import repair
 from mooring.dialects.model import Channel, Direction, Kind
 from mooring.errors import Invalid, NotFound, Unavailable
 from mooring.ingest import gap_store
@@ -37,7 +38,13 @@ def split(body: bytes) -> list[bytes]:
         Invalid: no JSON object, or too many messages.
     """
     try:
-        keys = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+        try:
+            keys = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+        except msgspec.DecodeError:
+            body, words = repair(body)  # a NaN costs that value alone
+            if not words:
+                raise
+            keys = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
         if "messages" not in keys:
             return [body]
         messages = [bytes(one) for one in msgspec.json.decode(body, type=_Batch).messages]

@@ -375,13 +375,14 @@ class TestBookkeeping:
 
     def test_counters(self, database: Database, sink: Sink) -> None:
         first = plan([row(fingerprint=1), row(fingerprint=1)])
-        first.repeated = 4
+        first.repeated, first.not_numbers = 4, 3
         sink.commit(first, "c", 1, 0)
         sink.commit(plan([row(fingerprint=1), row()]), "c", 2, 0)
         assert counted(database) == {
             "batches": 2,
             "messages_stored": 2,
             "messages_duplicate": 4 + 1 + 1,
+            "not_numbers": 3,
         }
 
     def test_versions(self, database: Database, sink: Sink) -> None:

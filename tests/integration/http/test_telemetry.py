@@ -50,6 +50,24 @@ def as_sent(platform: App, values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
+@pytest.mark.parametrize(
+    ("payload", "values"),
+    [
+        ("[1, 2]", {}),  # text, where an object or text is taken
+        ("offline", {}),
+        ('{"battery": nan, "rssi": -61}', {"rssi": -61}),
+    ],
+)
+def test_only_an_object_has_readings(
+    platform: App, add_device: AddDevice, payload: str, values: dict[str, Any]
+) -> None:
+    trap = add_device("trap", dialect="mousetrap", mac="AA:BB:CC:DD:EE:01")
+    say(platform.database, trap, T0, payload, channel="status", kind="status")
+    [said] = platform.telemetry.latest(SYSTEM, trap)
+    assert said.values == values
+    assert values or said.payload == payload
+
+
 def test_latest_is_flattened_as_the_dialect_says(platform: App, lamp: Device) -> None:
     payload = telemetry_shape(platform).example
     say(platform.database, lamp, T0, payload, seq=4)

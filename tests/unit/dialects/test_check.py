@@ -147,7 +147,7 @@ BAD = [
     ('"readings"\n', '".a"\n', 24, "channels[0].payload.values", "no path"),
     ('["when",', '["when", 3,', 22, "channels[0].payload.time", "must be a text"),
     ('metadata = ""', "metadata = []", 25, "channels[0].payload.metadata", "must be a text"),
-    ("4.5", "NaN", 27, "channels[0].payload.example", "not_json"),
+    ("4.5", "NaN", 27, "channels[0].payload.example", "not valid JSON"),
     ('"readings": {', '"r": {', 27, "channels[0].payload.example", "missing_field"),
     ("v = 2 }", "at = 2 }", 39, "channels[1].payload.fixed", "meaning of its own"),
     ("v = 2 }", "v = [] }", 39, "channels[1].payload.fixed", "must be a text, a number"),

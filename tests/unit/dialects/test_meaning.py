@@ -53,9 +53,9 @@ def test_documented_payloads_decode_with_the_devices_time(e: Example) -> None:
 
 
 @pytest.mark.parametrize("e", SKETCH_EXAMPLES, ids=str)
-def test_time_since_boot_is_implausible_and_loses_nothing(e: Example) -> None:
+def test_time_since_boot_is_no_time_and_loses_nothing(e: Example) -> None:
     _, decoded = body_of(e)
-    assert (decoded.time_source, decoded.time_ms) == ("implausible", NOW)
+    assert (decoded.time_source, decoded.time_ms) == ("received", NOW)
     assert decoded.text == e.payload
 
 
@@ -286,11 +286,32 @@ def test_flatten_takes_all_or_counts(value: Any, limit: int) -> None:
 
     found, dropped = flatten(value, limit=limit)
     assert len(found) <= limit
-    if dropped:
-        assert len(found) == limit
-    # joined keys may coincide ("a.b" and "a" → "b"), so fewer may be found, never more
-    assert len(found) + dropped <= scalars(value)
+    assert len(found) + dropped == scalars(value)
     assert all(isinstance(v, str | int | float | bool) for v in found.values())
+
+
+@pytest.mark.parametrize("body", [{"a.b": 1, "a": {"b": 2}}, {"a": {"b": 2}, "a.b": 1}])
+def test_no_reading_hides_another(body: dict[str, Any]) -> None:
+    assert flatten(body) == ({"a.b": 2, "a\\.b": 1}, 0)
+    assert flatten({"a.b": 1, "c": {}}) == ({"a.b": 1}, 0)
+
+
+@given(
+    st.recursive(
+        st.integers(0, 99),
+        lambda b: st.dictionaries(st.text("ab.", max_size=3), b, max_size=4),
+        max_leaves=20,
+    )
+)
+def test_keys_with_dots_lose_nothing(value: Any) -> None:
+    def scalars(item: Any) -> list[int]:
+        return (
+            [n for below in item.values() for n in scalars(below)] if type(item) is dict else [item]
+        )
+
+    found, dropped = flatten(value)
+    assert dropped == 0
+    assert sorted(found.values()) == sorted(scalars(value))
 
 
 SHAPES = [c.payload for d in builtin() for c in d.channels]

@@ -16,11 +16,13 @@ from mooring.dialects import (
     PayloadLimits,
     PayloadShape,
     Reason,
+    TimeNumbers,
     TimeSource,
     builtin,
     compile_decoder,
     iso,
     parse_time,
+    readings,
 )
 
 NOW = 1_780_000_000_000  # 2026-05-28
@@ -45,9 +47,12 @@ REFUSED = [
     (b"{", Reason.NOT_JSON),
     (b"online", Reason.NOT_JSON),
     (b'{"a":1}x', Reason.NOT_JSON),
-    (b'{"a":NaN}', Reason.NOT_JSON),
-    (b'{"a":Infinity}', Reason.NOT_JSON),
-    (b'{"a":-Infinity}', Reason.NOT_JSON),
+    (b"NaN", Reason.NOT_JSON),
+    (b'{"a":NaN', Reason.NOT_JSON),
+    (b'{"a":NaNs}', Reason.NOT_JSON),
+    (b"{nan:1}", Reason.NOT_JSON),
+    (b'{"a":NaN,"b":1e400}', Reason.NUMBER_TOO_LARGE),
+    (b'{"a":NaN,"b":"\\u0000"}', Reason.NUL_CHARACTER),
     (b'{"a":01}', Reason.NOT_JSON),
     (b"{'a':1}", Reason.NOT_JSON),
     (b'// x\n{"a":1}', Reason.NOT_JSON),
@@ -155,7 +160,9 @@ def test_required_keys(payload: str, reason: Reason | None) -> None:
         ("0", 0),
         ("17", 17),
         ("17.0", 17),
-        ("9223372036854775807", 2**63 - 1),
+        ("9007199254740991", 2**53 - 1),
+        ("9007199254740992", None),
+        ("9223372036854775807", None),
         ("-1", None),
         ("1.5", None),
         ('"17"', None),
@@ -167,6 +174,39 @@ def test_required_keys(payload: str, reason: Reason | None) -> None:
 )
 def test_sequence(given_seq: str, expected: int | None) -> None:
     assert decode(f'{{"seq":{given_seq}}}').seq == expected
+
+
+# ----------------------------------------------------------------------- not a number
+
+
+@pytest.mark.parametrize(
+    "word", ["NaN", "nan", "-nan", "NAN", "+NaN", "inf", "-inf", "INF", "Infinity", "-nan(ind)"]
+)
+def test_a_value_that_is_no_number_costs_that_value_alone(word: str) -> None:
+    payload = f'{{"seq":7,"t":{word},"h":51.5,"x":[1, {word}],"say":"NaN: {word}, \\"{word}"}}'
+    found = decode(payload)
+    assert isinstance(found, Decoded)
+    assert found.text == payload
+    assert (found.seq, found.not_numbers) == (7, 2)
+    assert readings(PLAIN, found.body) == {"h": 51.5, "x.0": 1, "say": f'NaN: {word}, "{word}'}
+
+
+def test_a_required_value_that_is_no_number_is_missing() -> None:
+    assert decode('{"meta":{"id":NaN}}', SHAPE).reason is Reason.MISSING_FIELD
+
+
+def test_without_such_a_word_nothing_is_counted() -> None:
+    assert decode('{"nan":"nan, inf","x":1}').not_numbers == 0
+
+
+@given(st.text('{}[]":,nafiNAF \\-1', max_size=40))
+def test_the_lenient_reader_takes_all_that_the_strict_one_does_and_never_raises(text: str) -> None:
+    found = decode(text)
+    try:
+        strict = json.loads(text, parse_constant=lambda _word: pytest.fail("strict"))
+    except (ValueError, RecursionError, pytest.fail.Exception):
+        return
+    assert not isinstance(found, Decoded) or (found.body, found.not_numbers) == (strict, 0)
 
 
 # ----------------------------------------------------------------------------------- times
@@ -228,6 +268,69 @@ def test_times_of_every_form(given_time: str, expected: int) -> None:
 def test_implausible_times_give_way_to_the_receive_time(given_time: str) -> None:
     found = decode(f'{{"ts":{given_time}}}')
     assert (found.time_ms, found.time_source) == (NOW, TimeSource.IMPLAUSIBLE)
+
+
+QUEUED = [
+    ("2026-02-13t12:00:00z", NOON),
+    ("2026-02-13T12:00:00 UTC", NOON),
+    ("2026-02-13 12:00:00 utc", NOON),
+    ("2026-02-13T12:00:00.250 GMT", NOON + 250),
+    ("2026-02-13 13:00:00 +0100", NOON),
+    ("2016-12-31T23:59:60Z", 1_483_228_800_000),
+    ("2017-01-01t00:59:60.5+01:00", 1_483_228_800_500),
+    ("2026-02-12T24:00:00Z", NOON - 43_200_000),
+    ("2026-02-12T24:00", NOON - 43_200_000),
+    ("2026-044T12:00:00Z", NOON),
+    ("2026044T120000Z", NOON),
+    ("2024-366T00:00:00Z", 1_735_603_200_000),
+    ("2026-044", NOON - 43_200_000),
+]
+NEVER = [
+    "2026-02-13T12:00:60Z",
+    "2026-02-13T24:00:01Z",
+    "2026-02-13T24:00:00.1Z",
+    "2026-366T00:00:00Z",
+    "2026-000T00:00:00Z",
+    "2026-02-13T12:00:00 CET",
+    "9999-12-31T24:00:00Z",
+    "2026-02-30t12:00:00z",
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), QUEUED)
+def test_times_as_queues_keep_them(text: str, expected: int) -> None:
+    assert parse_time(text) == expected
+
+
+@pytest.mark.parametrize("text", NEVER)
+def test_times_that_never_were(text: str) -> None:
+    assert parse_time(text) is None
+
+
+@given(st.from_regex(r"\s*\d{4}-?\d{2,3}(-?\d\d)?[Tt ]?\d{0,2}:?\d{0,2}:?\d{0,2}[.,]?\d*.{0,6}"))
+def test_no_text_raises(text: str) -> None:
+    assert parse_time(text) is None or isinstance(parse_time(text), int)
+
+
+@pytest.mark.parametrize(
+    ("given_time", "expected"),
+    [
+        ("12345", (NOW, "received")),
+        ('"1500000000"', (NOW, "received")),  # 17.4 days, or July 2017
+        ("1780000000", (NOW, "received")),
+        ('"1500000000.5"', (NOW, "received")),
+        (str(NOON), (NOON, "device")),
+        (f'"{NOON}"', (NOON, "device")),
+        ('"2026-02-13T12:00:00Z"', (NOON, "device")),
+        ('"soon"', (NOW, "implausible")),
+    ],
+)
+def test_a_dialect_can_say_that_numbers_are_uptime(
+    given_time: str, expected: tuple[int, str]
+) -> None:
+    shape = PayloadShape(time=(("ts",),), time_numbers=TimeNumbers.UPTIME)
+    found = decode(f'{{"ts":{given_time}}}', shape)
+    assert (found.time_ms, found.time_source) == expected
 
 
 @pytest.mark.parametrize("payload", ["{}", '{"ts":null}', '{"meta":{"ts":1770984000}}'])

@@ -72,9 +72,11 @@ def test_a_reading_becomes_a_row_with_both_times() -> None:
 
 
 def test_millis_since_boot_fall_back_to_the_receive_time() -> None:
-    plan = planner().plan([message(TELEMETRY, {"timestamp": "12345", "sensors": {}})], NOW)
-    [row] = plan.messages
-    assert (row[2], row[5]) == (NOW, 2)
+    """Also where the number could be the seconds since 1970: after 16.4 to 20.8 days."""
+    for days in (0.001, 16.4, 17, 18.5, 20.7, 20.8, 30, 49.7):
+        body = {"timestamp": str(int(days * 86_400_000)), "sensors": {}}
+        [row] = planner().plan([message(TELEMETRY, body)], NOW).messages
+        assert (row[2], row[5]) == (NOW, 1), days
 
 
 def test_equal_messages_without_a_time_are_both_meant() -> None:
@@ -330,6 +332,28 @@ def test_a_last_will_has_no_clock_and_hides_nothing_that_came_after_it() -> None
     assert row[2] == NOW - 5000
     assert plan.states[1].online is True
     assert planner().plan([online, offline], NOW).states[1].online is False
+
+
+STATUS = "tenant/acme/device/trap/status"
+
+
+@pytest.mark.parametrize("will", [b"offline", b" OFFLINE\n", b'"offline"', b"0", b"false"])
+def test_presence_said_as_text_counts(will: bytes) -> None:
+    """A Last Will of plain text after a status that is an object."""
+    online = message(STATUS, {"online": True}, number=1)
+    assert planner().plan([online, message(STATUS, will, number=2)], NOW).states[2].online is False
+    assert planner().plan([message(STATUS, will)], NOW).states[2].online is False
+    assert planner().plan([message(STATUS, b"connected")], NOW).states[2].online is True
+    for word in (b"rebooting", b"[true]", b'"on line"'):
+        assert planner().plan([message(STATUS, word)], NOW).states[2].online is None
+
+
+def test_values_that_are_no_numbers_are_counted() -> None:
+    payload = b'{"sensors":{"t":nan,"h":51.5,"x":-inf}}'
+    plan = planner().plan([message(TELEMETRY, payload), message(TELEMETRY, b'{"sensors":{}}')], NOW)
+    assert plan.not_numbers == 2
+    assert plan.dead == []
+    assert plan.messages[0][7] == payload.decode()
 
 
 def test_of_two_topics_the_one_spoken_last_says_whether_it_is_there() -> None:

@@ -99,7 +99,9 @@ DEEP = how(PayloadShape(values=("data", "sensors")))
     ("by", "text", "body"),
     [
         (WHOLE, '{"a": 1}', {"a": 1}),
-        (WHOLE, "[1]", {"0": 1}),
+        (WHOLE, "[1]", None),
+        (WHOLE, '{"a": nan, "b": 2}', {"a": None, "b": 2}),
+        (DEEP, '{"data": {"sensors": {"a": -NaN, "b": 2}}}', {"a": None, "b": 2}),
         (WHOLE, "7", None),
         (WHOLE, "not json", None),
         (DEEP, '{"data": {"sensors": {"a": 1}}}', {"a": 1}),
