@@ -77,7 +77,7 @@ def _from_iso(text: str) -> int | None:
     """The time of an ISO 8601 text, also in forms that Python does not read."""
     try:
         return _since_epoch(datetime.fromisoformat(text))
-    except ValueError:
+    except ValueError:  # perhaps one of the forms below
         pass
     form = _FORM.fullmatch(text)
     try:
