@@ -17,7 +17,7 @@ from mooring_device.limits import Limits
 from mooring_device.outbox import Outbox
 from mooring_device.shapes import SHAPES, Shape, shape_of
 
-texts = st.text(st.characters(codec="utf-8"), max_size=8)
+texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
 numbers = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
 json_values = st.recursive(
     st.none() | st.booleans() | numbers | texts,
@@ -77,6 +77,21 @@ def test_what_is_no_json_is_refused(values: dict[str, Any]) -> None:
         payload("mooring", "telemetry", values)
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"x": 2**63},
+        {"x": [-(2**63) - 1]},
+        {"x": "a\0"},
+        {"\0": 1},
+        {"x": json.loads("[" * 32 + "]" * 32)},
+    ],
+)
+def test_what_the_platform_would_refuse_is_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(InvalidReading):
+        payload("drivesafe", "telemetry", values)
+
+
 TOPICS = {"telemetry": "a/b", "alert": "a/alert/+"}
 
 
@@ -99,7 +114,7 @@ def test_a_message_for_the_queue(outbox: Outbox) -> None:
         ({"channel": "alert", "values": {}, "name": "a/b"}, "needs a name"),
         ({"channel": "alert", "values": {}, "name": "#"}, "needs a name"),
         ({"channel": "telemetry", "values": [1]}, "not a mapping"),
-        ({"channel": "telemetry", "values": {"x": "y" * 100}}, "107 bytes; the limit is 100"),
+        ({"channel": "telemetry", "values": {"x": "y" * 100}}, "138 bytes; the limit is 100"),
         ({"channel": "telemetry", "values": {}, "ts": -1}, "no epoch milliseconds"),
         ({"channel": "telemetry", "values": {}, "ts": 1.5}, "no epoch milliseconds"),
         ({"channel": "telemetry", "values": {}, "ts": True}, "no epoch milliseconds"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
+from collections.abc import Iterator
 
 from mooring_device.credentials import Credentials
 from mooring_device.errors import DeviceError
@@ -13,7 +14,9 @@ from mooring_device.options import Options
 from mooring_device.outbox import Outbox
 from mooring_device.sender import Sender
 
-__all__ = ["HttpWay"]
+__all__ = ["MAX_REQUEST_BYTES", "HttpWay", "parts"]
+
+MAX_REQUEST_BYTES = 1_000_000  # of the messages in one request; the platform takes 1 MiB
 
 log = logging.getLogger("mooring_device")
 
@@ -50,7 +53,8 @@ class HttpWay:
             return 0
         messages = [outbox.shape.payload(held.ts, held.seq, held.rest) for held in batch]
         try:
-            receipt = self.api(credentials).send(credentials, messages)
+            api = self.api(credentials)
+            receipts = [api.send(credentials, some) for some in parts(messages)]
         except DeviceError as exc:
             log.warning("%s", exc)
             sender.begin()  # all of it is to be sent again
@@ -59,5 +63,19 @@ class HttpWay:
             self._not_before = time.monotonic() + wait
             return 0
         self._failures = 0
-        sender.receipts([receipt])
+        sender.receipts(receipts)
         return len(batch)
+
+
+def parts(messages: list[bytes], most: int = MAX_REQUEST_BYTES) -> Iterator[list[bytes]]:
+    """The messages in requests of at most ``most`` bytes; a larger one goes alone."""
+    some: list[bytes] = []
+    size = 0
+    for message in messages:
+        if some and size + len(message) + 1 > most:
+            yield some
+            some, size = [], 0
+        some.append(message)
+        size += len(message) + 1  # the comma
+    if some:
+        yield some

@@ -14,8 +14,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-__all__ = ["CLOCK_FLOOR_MS", "Drop", "Limits", "Load", "Row", "choose_drops"]
+__all__ = ["CLOCK_FLOOR_MS", "MAX_READING_BYTES", "Drop", "Limits", "Load", "Row", "choose_drops"]
 
+MAX_READING_BYTES = 1_000_000  # the broker discards larger ones, and says that it took them
 CLOCK_FLOOR_MS = 1_735_689_600_000  # 2025-01-01: no clock that is right shows less
 
 
@@ -41,6 +42,8 @@ class Limits:
         counts = (self.readings, self.bytes, self.reading_bytes, self.pending)
         if min(counts) < 1 or self.age_ms < 0:
             raise ValueError("every limit of the queue must be positive (age_ms may be 0)")
+        if self.reading_bytes > MAX_READING_BYTES:
+            raise ValueError(f"reading_bytes is at most {MAX_READING_BYTES}")
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from mooring_device.backoff import Backoff
 from mooring_device.limits import Limits
 
-__all__ = ["HTTP_MODES", "Options"]
+__all__ = ["HTTP_MODES", "MAX_HTTP_BATCH", "Options"]
 
+MAX_HTTP_BATCH = 1_000  # readings the platform takes in one request
 HTTP_MODES = ("off", "fallback", "only")
 
 
@@ -60,3 +61,5 @@ class Options:
             raise ValueError("a time of the options is negative or zero")
         if min(self.window, self.per_live, self.keepalive, self.http_batch) < 1:
             raise ValueError("a count of the options is less than one")
+        if self.http_batch > MAX_HTTP_BATCH:
+            raise ValueError(f"http_batch is at most {MAX_HTTP_BATCH}")

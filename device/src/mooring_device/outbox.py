@@ -11,6 +11,7 @@ from typing import Any
 
 from mooring_device.errors import InvalidReading
 from mooring_device.limits import Limits
+from mooring_device.receipts import MAX_SEQ
 from mooring_device.shapes import Shape
 from mooring_device.tables import New, Tables
 
@@ -69,13 +70,15 @@ class Outbox:
         if ts is not None and (type(ts) is not int or ts < 0):
             raise InvalidReading(f"The time {ts!r} is no epoch milliseconds.")
         rest = self.shape.rest(values, telemetry=channel == "telemetry")
-        size = len(rest.encode())
-        if size > self._limits.reading_bytes:
-            raise InvalidReading(
-                f"The message has {size} bytes; the limit is {self._limits.reading_bytes}."
-            )
         now = self._clock()
-        return New(now if ts is None else ts, now, channel, name, rest, size)
+        at = now if ts is None else ts
+        # As long as it can become: the number is given out later.
+        whole = len(self.shape.payload(at, MAX_SEQ, rest))
+        if whole > self._limits.reading_bytes:
+            raise InvalidReading(
+                f"The message has {whole} bytes; the limit is {self._limits.reading_bytes}."
+            )
+        return New(at, now, channel, name, rest, len(rest.encode()))
 
     def topic(self, channel: str, name: str = "") -> str:
         """Where a message of a channel goes.

@@ -15,7 +15,11 @@ from typing import Any
 
 from mooring_device.errors import InvalidReading
 
-__all__ = ["SHAPES", "Shape", "dump", "shape_of"]
+__all__ = ["MAX_DEPTH", "MAX_INTEGER", "SHAPES", "Shape", "dump", "shape_of"]
+
+
+MAX_DEPTH = 32  # of nested objects and arrays, as on the platform
+MAX_INTEGER = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,26 @@ def dump(value: Mapping[str, Any]) -> str:
         text.encode()
     except (TypeError, ValueError, RecursionError) as exc:
         raise InvalidReading(f"The values cannot be written as JSON: {exc}.") from exc
+    _check(value, 1)
     return text
+
+
+def _check(value: Any, depth: int) -> None:
+    """What the platform would refuse is refused here, where somebody can do something."""
+    if isinstance(value, str):
+        if "\0" in value:
+            raise InvalidReading("A text holds the character U+0000.")
+    elif isinstance(value, int):
+        if not -MAX_INTEGER - 1 <= value <= MAX_INTEGER:
+            raise InvalidReading("A whole number does not fit in 64 signed bits.")
+    elif isinstance(value, (Mapping, list, tuple)):
+        if depth > MAX_DEPTH:
+            raise InvalidReading(f"The values nest deeper than {MAX_DEPTH} levels.")
+        if isinstance(value, Mapping):
+            for key in value:
+                _check(key, depth)
+        for item in value.values() if isinstance(value, Mapping) else value:
+            _check(item, depth + 1)
 
 
 def _iso(ts: int) -> str:

@@ -1,0 +1,134 @@
+"""Limits that the platform and the device SDK both have: what the SDK lets through, the platform
+takes. Where they disagreed, one value could hold up a device's queue without end."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import mooring_device.limits
+import mooring_device.options
+import mooring_device.receipts
+import mooring_device.sender
+from mooring.dialects import Decoded, PayloadLimits, builtin, compile_decoder
+from mooring.dialects.model import Dialect, Kind
+from mooring.dialects.payload import MAX_INTEGER, MAX_SEQUENCE
+from mooring.http.errors import BODY_MAX_BYTES
+from mooring.ingest import sequences, service
+from mooring.ingest.plan import sequence_of
+from mooring.settings import Settings
+from mooring.uplink.service import MESSAGES_MAX
+from mooring_device import http_way, shapes
+from mooring_device.errors import InvalidReading
+from mooring_device.limits import Limits
+from mooring_device.options import Options
+from mooring_device.outbox import Outbox
+
+DEFAULTS = {name: field.default for name, field in Settings.model_fields.items()}
+
+# What the SDK allows at most, and what the platform takes at least.
+PAIRS = {
+    "sequence number": (mooring_device.receipts.MAX_SEQ, MAX_SEQUENCE),
+    "sequence number in a receipt": (sequences.NUMBER_MAX, mooring_device.receipts.MAX_SEQ),
+    "ranges in a receipt": (sequences.RECEIPT_RANGES, mooring_device.receipts.MAX_RANGES),
+    "ranges asked for": (service.GAP_RANGES, mooring_device.receipts.MAX_RANGES),
+    "ranges told as lost": (mooring_device.sender.TELL, sequences.RANGES_MAX),
+    "bytes of a reading": (Limits().reading_bytes, DEFAULTS["payload_max_bytes"]),
+    "bytes of any reading": (
+        mooring_device.limits.MAX_READING_BYTES,
+        DEFAULTS["message_size_limit"],
+    ),
+    "bytes of a request": (http_way.MAX_REQUEST_BYTES + 1_000, BODY_MAX_BYTES),
+    "readings in a request": (mooring_device.options.MAX_HTTP_BATCH, MESSAGES_MAX),
+    "readings in a request by default": (Options().http_batch, MESSAGES_MAX),
+    "whole numbers": (shapes.MAX_INTEGER, MAX_INTEGER),
+    "nested levels": (shapes.MAX_DEPTH, PayloadLimits().max_depth),
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_what_one_side_sends_the_other_takes(name: str) -> None:
+    sent, taken = PAIRS[name]
+    assert sent <= taken
+
+
+NUMBERED = [d for d in builtin() if shapes.SHAPES[d.name].seq]
+JSON: st.SearchStrategy[Any] = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.sampled_from([2**63 - 1, 2**63, -(2**63), 1e308, float("nan"), float("inf"), 5e-324])
+    | st.floats()
+    | st.text(max_size=6),
+    lambda below: (
+        st.lists(below, max_size=3) | st.dictionaries(st.text(max_size=6), below, max_size=3)
+    ),
+    max_leaves=12,
+)
+
+
+def deep(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("dialect", builtin(), ids=lambda d: d.name)
+@given(
+    values=st.dictionaries(st.text(max_size=6), JSON | st.integers(20, 40).map(deep), max_size=4),
+    ts=st.integers(0, 4_000_000_000_000),
+    seq=st.sampled_from([1, 2**31, 2**52, mooring_device.receipts.MAX_SEQ]),
+)
+def test_a_reading_the_sdk_takes_is_stored_under_its_number(
+    dialect: Dialect, values: dict[str, Any], ts: int, seq: int
+) -> None:
+    shape = shapes.SHAPES[dialect.name]
+    channel = next((c for c in dialect.ups() if c.kind is Kind.TELEMETRY), None)
+    if channel is None:
+        return  # traps send alerts only
+    try:
+        new = Outbox({"telemetry": "t"}, shape, Limits()).new("telemetry", values, ts=ts)
+    except InvalidReading:
+        return
+    payload = shape.payload(new.ts, seq, new.rest)
+    found = compile_decoder(channel.payload, PayloadLimits())(payload, ts)
+    assert isinstance(found, Decoded), payload
+    assert found.seq == (seq if shape.seq else None)
+    assert not shape.seq or sequence_of(payload, channel.payload.sequence) == seq
+
+
+def test_the_largest_reading_is_taken_with_its_head() -> None:
+    shape = shapes.Shape()
+    outbox = Outbox({"telemetry": "t"}, shape, Limits(), clock=lambda: 1_790_000_000_000)
+    size = Limits().reading_bytes
+    while True:
+        try:
+            new = outbox.new("telemetry", {"x": "y" * size})
+        except InvalidReading:
+            size -= 1
+        else:
+            break
+    largest = shape.payload(new.ts, mooring_device.receipts.MAX_SEQ, new.rest)
+    assert Limits().reading_bytes - 2 <= len(largest) <= DEFAULTS["payload_max_bytes"]
+
+
+def test_the_receipt_of_what_an_older_version_stored_can_be_read() -> None:
+    stored = sequences.Numbers(3, ((5, 6), (2**60, 2**63 - 1)))
+    told = json.dumps(sequences.receipt(stored)).encode()
+    assert mooring_device.receipts.parse_receipt(told).upto == 3
+    stored = sequences.Numbers(2**63 - 1)
+    told = json.dumps(sequences.receipt(stored)).encode()
+    assert mooring_device.receipts.parse_receipt(told).upto == MAX_SEQUENCE
+
+
+@given(st.lists(st.integers(1, 40), max_size=30))
+def test_requests_are_cut_by_bytes_and_lose_nothing(sizes: list[int]) -> None:
+    messages = [b"x" * size for size in sizes]
+    cut = list(http_way.parts(messages, most=50))
+    assert [one for some in cut for one in some] == messages
+    assert all(len(some) == 1 or sum(map(len, some)) + len(some) <= 50 for some in cut)
