@@ -263,6 +263,7 @@ class Planner:
             if known.get((row[0], row[1])) == row[7]:
                 plan.repeated += 1
                 continue
+            plan.not_numbers += decoded.not_numbers
             plan.messages.append(row)
             plan.routes.append(route)
             if route in plan.newest:  # the device itself has said something since

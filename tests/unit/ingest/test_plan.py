@@ -334,18 +334,21 @@ def test_a_last_will_has_no_clock_and_hides_nothing_that_came_after_it() -> None
     assert planner().plan([online, offline], NOW).states[1].online is False
 
 
-STATUS = "tenant/acme/device/trap/status"
+TRAP_STATUS = "tenant/acme/device/trap/status"
 
 
 @pytest.mark.parametrize("will", [b"offline", b" OFFLINE\n", b'"offline"', b"0", b"false"])
 def test_presence_said_as_text_counts(will: bytes) -> None:
     """A Last Will of plain text after a status that is an object."""
-    online = message(STATUS, {"online": True}, number=1)
-    assert planner().plan([online, message(STATUS, will, number=2)], NOW).states[2].online is False
-    assert planner().plan([message(STATUS, will)], NOW).states[2].online is False
-    assert planner().plan([message(STATUS, b"connected")], NOW).states[2].online is True
+    online = message(TRAP_STATUS, {"online": True}, number=1)
+    assert (
+        planner().plan([online, message(TRAP_STATUS, will, number=2)], NOW).states[2].online
+        is False
+    )
+    assert planner().plan([message(TRAP_STATUS, will)], NOW).states[2].online is False
+    assert planner().plan([message(TRAP_STATUS, b"connected")], NOW).states[2].online is True
     for word in (b"rebooting", b"[true]", b'"on line"'):
-        assert planner().plan([message(STATUS, word)], NOW).states[2].online is None
+        assert planner().plan([message(TRAP_STATUS, word)], NOW).states[2].online is None
 
 
 def test_values_that_are_no_numbers_are_counted() -> None:
