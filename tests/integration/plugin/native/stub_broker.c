@@ -1,6 +1,7 @@
 /* The broker's side of the plugin interface, for tests inside one process.
  *
- * Compiled together with the plugin's sources. What the plugin publishes is kept until a test takes it. */
+ * Compiled together with the plugin's sources. What the plugin publishes is kept until a test takes
+ * it. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +19,7 @@ struct mosquitto {
     char *id, *username;
     bool clean, connected;
     void *certificate;
-    struct mosquitto *next;
+    struct mosquitto *next, *next_connected;
 };
 
 struct message {
@@ -28,7 +29,7 @@ struct message {
 };
 
 static MOSQ_FUNC_generic_callback callbacks[64];
-static struct mosquitto *clients;
+static struct mosquitto *clients, *connected[4096]; /* the latter by the end of their client id */
 static struct message *first, *last;
 static char identifier;
 int stub_kicks;
@@ -109,9 +110,29 @@ int mosquitto_broker_publish_copy(const char *client, const char *topic, int len
     return 0;
 }
 
+static struct mosquitto **slot_of(const char *id)
+{
+    unsigned slot = 0;
+    for (; *id != '\0'; id++)
+        slot = slot * 31 + (unsigned char)*id;
+    return &connected[slot % 4096];
+}
+
+static struct mosquitto *connected_as(const char *id)
+{
+    struct mosquitto *at = *slot_of(id);
+    while (at != NULL && strcmp(at->id, id) != 0)
+        at = at->next_connected;
+    return at;
+}
+
 static int gone(struct mosquitto *client, int reason)
 {
     struct mosquitto_evt_disconnect event = {.client = client, .reason = reason};
+    struct mosquitto **at = slot_of(client->id);
+    while (*at != client)
+        at = &(*at)->next_connected;
+    *at = client->next_connected;
     client->connected = false;
     return callbacks[MOSQ_EVT_DISCONNECT](MOSQ_EVT_DISCONNECT, &event, NULL);
 }
@@ -119,12 +140,11 @@ static int gone(struct mosquitto *client, int reason)
 int mosquitto_kick_client_by_clientid(const char *id, bool with_will)
 {
     (void)with_will;
-    for (struct mosquitto *at = clients; at != NULL; at = at->next)
-        if (at->connected && strcmp(at->id, id) == 0) {
-            stub_kicks++;
-            return gone(at, -1);
-        }
-    return 6;
+    struct mosquitto *client = connected_as(id);
+    if (client == NULL)
+        return 6;
+    stub_kicks++;
+    return gone(client, -1);
 }
 
 /* --- what a test calls ---------------------------------------------------------------------- */
@@ -153,6 +173,7 @@ void stub_stop(void)
     mosquitto_plugin_cleanup(NULL, NULL, 0);
     while (first != NULL)
         drop_first();
+    memset(connected, 0, sizeof connected);
     while (clients != NULL) {
         struct mosquitto *next = clients->next;
         free(clients->id);
@@ -213,16 +234,18 @@ int stub_login(struct mosquitto *client, char *password)
     int answer = callbacks[MOSQ_EVT_BASIC_AUTH](MOSQ_EVT_BASIC_AUTH, &event, NULL);
     if (answer != 0)
         return answer;
-    for (struct mosquitto *at = clients; at != NULL; at = at->next)
-        if (at != client && at->connected && strcmp(at->id, client->id) == 0)
-            gone(at, 0); /* as the broker does: after the login was accepted */
+    struct mosquitto *older = connected_as(client->id);
+    if (older != NULL)
+        gone(older, 0); /* as the broker does: after the login was accepted */
+    client->next_connected = *slot_of(client->id);
+    *slot_of(client->id) = client;
     client->connected = true;
     return 0;
 }
 
 int stub_gone(struct mosquitto *client)
 {
-    return gone(client, 7);
+    return client->connected ? gone(client, 7) : 0;
 }
 
 /* NULL: it may; otherwise why not. */

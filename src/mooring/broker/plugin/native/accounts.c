@@ -100,7 +100,8 @@ static struct account *build(const char *username, uint32_t slot, const struct a
     bool unread = false;
     if (row->tenant[0] != '\0')
         made->tenant = tenants_hold(row->tenant, generation, &unread);
-    bool metered = row->limits.connections >= 0 || row->limits.messages >= 0 || row->limits.bytes >= 0;
+    bool metered =
+        row->limits.connections >= 0 || row->limits.messages >= 0 || row->limits.bytes >= 0;
     if (made->rights == NULL || unread || (metered && made->meter == NULL)) {
         let_go(made);
         return NULL;

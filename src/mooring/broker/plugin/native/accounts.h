@@ -53,11 +53,11 @@ struct account {
     struct tenant *tenant; /* NULL: of no tenant */
     struct meter *meter;   /* NULL: no limits */
     int64_t epoch;
-    uint64_t marks[2];      /* which verifiers were read; 0: none */
-    struct tag proofs[2];   /* of the passwords that fitted them, once one did */
-    uint64_t wrong;         /* the last wrong password */
-    uint64_t last_client;   /* client id of the last accepted login */
-    uint64_t last_serial;   /* certificate of it, if there was one */
+    uint64_t marks[2];    /* which verifiers were read; 0: none */
+    struct tag proofs[2]; /* of the passwords that fitted them, once one did */
+    uint64_t wrong;       /* the last wrong password */
+    uint64_t last_client; /* client id of the last accepted login */
+    uint64_t last_serial; /* certificate of it, if there was one */
     uint32_t slot, generation;
     uint32_t connections; /* sessions that are not about to be replaced */
     uint32_t client_at, values_at;
@@ -89,7 +89,13 @@ struct account *accounts_held(const char *username);
 
 /* Whether the password is the account's. PASSWORD_CHANGED: the file has other verifiers by now; get
  * the account again. */
-enum password { PASSWORD_OWN, PASSWORD_NEXT, PASSWORD_WRONG, PASSWORD_UNREADABLE, PASSWORD_CHANGED };
+enum password {
+    PASSWORD_OWN,
+    PASSWORD_NEXT,
+    PASSWORD_WRONG,
+    PASSWORD_UNREADABLE,
+    PASSWORD_CHANGED
+};
 enum password accounts_password(struct account *account, const char *password);
 
 /* What is held of an account may have changed; of all accounts. */

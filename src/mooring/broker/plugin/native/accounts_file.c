@@ -141,8 +141,8 @@ static bool looked_through(void)
     int code = sqlite.sqlite3_prepare_v3(file.db, "PRAGMA quick_check(1)", -1, 0, &check, NULL);
     if (code == SQLITE_OK)
         code = sqlite.sqlite3_step(check);
-    bool good = code == SQLITE_ROW &&
-                strcmp((const char *)sqlite.sqlite3_column_text(check, 0), "ok") == 0;
+    bool good =
+        code == SQLITE_ROW && strcmp((const char *)sqlite.sqlite3_column_text(check, 0), "ok") == 0;
     sqlite.sqlite3_finalize(check);
     if (!good)
         failed(code == SQLITE_ROW ? SQLITE_CORRUPT : code);
@@ -175,7 +175,8 @@ static bool open_parts(void)
         return false;
     file.corrupt = false;
     file.change = last;
-    file.everything = true; /* whatever is held was read from another file, or another state of it */
+    file.everything =
+        true; /* whatever is held was read from another file, or another state of it */
     file.expected = true;
     out_of_trouble();
     return true;
@@ -376,7 +377,8 @@ void file_expect_changes(void)
 
 bool file_changes_expected(void)
 {
-    return file.expected && file.db != NULL && (file.trouble == NULL || clock_ms() >= file.retry_ms);
+    return file.expected && file.db != NULL &&
+           (file.trouble == NULL || clock_ms() >= file.retry_ms);
 }
 
 int64_t file_change(void)

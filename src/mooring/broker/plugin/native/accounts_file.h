@@ -44,7 +44,8 @@ void file_stop(void);
 void file_look(uint64_t now_ms);
 
 /* Takes in at most `most` rows of the change table, calling for each account named. Returns
- * whether there are more. `everything` is called once when a row names none, or rows are missing. */
+ * whether there are more. `everything` is called once when a row names none, or rows are missing.
+ */
 struct file_changes {
     void (*account)(const char *username);
     void (*everything)(void);

@@ -9,7 +9,7 @@
 #include "evidence.h"
 #include "sessions.h"
 
-enum { TURN_US = 3000, CHANGES_AT_ONCE = 500, NONCE_MOST = 64 };
+enum { TURN_US = 2000, CHANGES_AT_ONCE = 500, NONCE_MOST = 64 };
 
 struct counters counters;
 
@@ -45,7 +45,8 @@ bool control_work(const struct mosquitto *handled)
 static size_t nonce_in(const char *request, size_t n, const char **nonce)
 {
     static const char NAME[] = "\"nonce\"";
-    static const char DIGITS[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
+    static const char DIGITS[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
     for (size_t i = 0; i + sizeof NAME - 1 < n; i++) {
         if (memcmp(request + i, NAME, sizeof NAME - 1) != 0)
             continue;

@@ -10,9 +10,9 @@
 
 struct mosquitto;
 
-/* Does some of what is to be done: changes, sessions that must end, accounts to read again. At most about
- * three milliseconds, so that nobody waits longer for a message. `handled`: see sessions_work.
- * Returns whether there is more. */
+/* Does some of what is to be done: changes, sessions that must end, accounts to read again. At most
+ * about two milliseconds, so that nobody waits longer for a message. `handled`: see
+ * sessions_work. Returns whether there is more. */
 bool control_work(const struct mosquitto *handled);
 
 /* The answer to a request {"nonce": "..."}. */

@@ -66,8 +66,8 @@ static void send(const struct event *event, uint64_t at_ms, uint32_t count)
     text_add(&out, ",\"count\":");
     text_number(&out, count);
     text_add(&out, "}");
-    if (mosquitto_broker_publish_copy(NULL, EVIDENCE_TOPIC, (int)out.used, buffer, 1, false, NULL) ==
-        MOSQ_ERR_SUCCESS) {
+    if (mosquitto_broker_publish_copy(NULL, EVIDENCE_TOPIC, (int)out.used, buffer, 1, false,
+                                      NULL) == MOSQ_ERR_SUCCESS) {
         counters.events++;
         sent = true;
     }
@@ -82,14 +82,20 @@ bool evidence_sent(void)
 
 /* --- repetitions ----------------------------------------------------------------------------- */
 
-/* One key inside its window. The latest event that was not sent is held to be sent with its
- * count when the window ends. */
+/* An event with its strings. */
+struct held {
+    struct event event;
+    uint64_t at_ms;
+    char text[];
+};
+
+/* One key inside its window. An event that was not sent is held to be sent with the count when the
+ * window ends. */
 struct repeat {
     struct repeat *same_slot, *next; /* next: in the order in which windows end */
-    uint64_t key, ends_ms, held_at_ms;
+    uint64_t key, ends_ms;
     uint32_t told, untold;
-    struct event held;
-    char *held_text; /* owns the strings of `held` */
+    struct held *held;
 };
 
 enum { SLOTS = 1024 };
@@ -149,7 +155,7 @@ static void forget(struct repeats *all, struct repeat *repeat)
         at = &(*at)->same_slot;
     *at = repeat->same_slot;
     all->used--;
-    free(repeat->held_text);
+    free(repeat->held);
     free(repeat);
 }
 
@@ -172,26 +178,29 @@ static size_t room_for(const char *text, size_t most)
 /* Copies what the event points to. `action` and `with` are constants. */
 static void hold(struct repeat *repeat, const struct event *event)
 {
-    size_t sample = event->sample == NULL            ? 0
+    size_t sample = event->sample == NULL             ? 0
                     : event->sample_len < SAMPLE_MOST ? event->sample_len
                                                       : SAMPLE_MOST;
-    char *text = malloc(room_for(event->why, NAME_MOST) + room_for(event->user, NAME_MOST) + 
-                        room_for(event->client, NAME_MOST) + room_for(event->ip, NAME_MOST) + room_for(event->topic, TOPIC_MOST) +
-                        room_for(event->detail, DETAIL_MOST) + sample + 1);
-    if (text == NULL)
+    struct held *held = malloc(
+        sizeof *held + room_for(event->why, NAME_MOST) + room_for(event->user, NAME_MOST) +
+        room_for(event->client, NAME_MOST) + room_for(event->ip, NAME_MOST) +
+        room_for(event->topic, TOPIC_MOST) + room_for(event->detail, DETAIL_MOST) + sample + 1);
+    if (held == NULL)
         return; /* the count is kept, the older event stays */
-    free(repeat->held_text);
-    repeat->held_text = text;
-    repeat->held = *event;
-    repeat->held.why = keep(&text, event->why, NAME_MOST);
-    repeat->held.user = keep(&text, event->user, NAME_MOST);
-    repeat->held.client = keep(&text, event->client, NAME_MOST);
-    repeat->held.ip = keep(&text, event->ip, NAME_MOST);
-    repeat->held.topic = keep(&text, event->topic, TOPIC_MOST);
-    repeat->held.detail = keep(&text, event->detail, DETAIL_MOST);
+    free(repeat->held);
+    repeat->held = held;
+    held->event = *event;
+    held->at_ms = clock_wall_ms();
+    char *text = held->text;
+    held->event.why = keep(&text, event->why, NAME_MOST);
+    held->event.user = keep(&text, event->user, NAME_MOST);
+    held->event.client = keep(&text, event->client, NAME_MOST);
+    held->event.ip = keep(&text, event->ip, NAME_MOST);
+    held->event.topic = keep(&text, event->topic, TOPIC_MOST);
+    held->event.detail = keep(&text, event->detail, DETAIL_MOST);
     if (event->sample != NULL) {
-        repeat->held.sample = memcpy(text, event->sample, sample);
-        repeat->held.sample_len = sample;
+        held->event.sample = memcpy(text, event->sample, sample);
+        held->event.sample_len = sample;
     }
 }
 
@@ -215,9 +224,8 @@ void evidence_tell(const struct event *event, uint64_t key, uint64_t now_ms)
     }
     counters.repeated++;
     repeat->untold++;
-    repeat->held_at_ms = clock_wall_ms();
-    /* A minute's worth of refusals: the first after the sent one is as telling as the last. */
-    if (all == &presence || repeat->held_text == NULL)
+    /* Of refusals, the first after the one that was sent is as telling as the last. */
+    if (all == &presence || repeat->held == NULL)
         hold(repeat, event);
 }
 
@@ -238,13 +246,13 @@ static void flush(struct repeats *all, uint64_t now_ms)
         all->first = repeat->next;
         if (all->first == NULL)
             all->last = NULL;
-        if (repeat->untold == 0 || repeat->held_text == NULL) {
+        if (repeat->untold == 0 || repeat->held == NULL) {
             forget(all, repeat);
             continue;
         }
-        send(&repeat->held, repeat->held_at_ms, repeat->untold);
-        free(repeat->held_text);
-        repeat->held_text = NULL;
+        send(&repeat->held->event, repeat->held->at_ms, repeat->untold);
+        free(repeat->held);
+        repeat->held = NULL;
         repeat->untold = 0;
         repeat->told = all->at_once; /* the next one waits for the end of this new window */
         append(all, repeat, now_ms);

@@ -1,4 +1,5 @@
-/* Hashes for tables and for noticing changes, mixed with a number of this process. Not for secrets. */
+/* Hashes for tables and for noticing changes, mixed with a number of this process. Not for secrets.
+ */
 #ifndef MOORING_HASH_H
 #define MOORING_HASH_H
 

@@ -6,7 +6,9 @@
 
 #include "accounts.h"
 
-enum { LIMITS_BURST_SECONDS = 10 }; /* what may be sent at once after silence, in seconds of the rate */
+enum {
+    LIMITS_BURST_SECONDS = 10
+}; /* what may be sent at once after silence, in seconds of the rate */
 
 void limits_fill(struct bucket *bucket, const struct limits *limits, uint64_t now_ms);
 

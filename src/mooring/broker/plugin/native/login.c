@@ -47,8 +47,8 @@ static const char *by_certificate(const struct login *login, struct account **ac
     const char *refused = find(shown->name, account);
     if (refused != NULL)
         return refused;
-    if (answer == FILE_UNREADABLE && ((*account)->last_serial == 0 ||
-                                      (*account)->last_serial != short_tag(shown->serial)))
+    if (answer == FILE_UNREADABLE &&
+        ((*account)->last_serial == 0 || (*account)->last_serial != short_tag(shown->serial)))
         return "accounts_unreadable";
     return (*account)->locked ? "locked" : NULL;
 }

@@ -14,8 +14,8 @@ struct login {
 };
 
 struct login_verdict {
-    const char *refused; /* NULL: accepted; otherwise why not */
-    const char *with;    /* "password", "new_password" or "certificate" */
+    const char *refused;     /* NULL: accepted; otherwise why not */
+    const char *with;        /* "password", "new_password" or "certificate" */
     struct account *account; /* NULL: not known */
 };
 

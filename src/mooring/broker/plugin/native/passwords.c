@@ -47,7 +47,8 @@ static const char *rounds_of(const char *text, int *rounds)
             return NULL;
         *rounds = *rounds * 10 + (*text - '0');
     }
-    return n > 0 && *text == '$' && *rounds >= 1 && *rounds <= VERIFIER_ROUNDS_MOST ? text + 1 : NULL;
+    return n > 0 && *text == '$' && *rounds >= 1 && *rounds <= VERIFIER_ROUNDS_MOST ? text + 1
+                                                                                    : NULL;
 }
 
 bool verifier_parse(const char *text, struct verifier *out)
@@ -72,9 +73,9 @@ bool verifier_fits(const struct verifier *verifier, const char *password)
 {
     uint8_t made[VERIFIER_HASH];
     size_t n = strlen(password);
-    if (n > 65535 || !crypto.PKCS5_PBKDF2_HMAC(password, (int)n, verifier->salt,
-                                               (int)verifier->salt_len, verifier->rounds,
-                                               crypto.EVP_sha512(), sizeof made, made))
+    if (n > 65535 ||
+        !crypto.PKCS5_PBKDF2_HMAC(password, (int)n, verifier->salt, (int)verifier->salt_len,
+                                  verifier->rounds, crypto.EVP_sha512(), sizeof made, made))
         return false;
     return crypto.CRYPTO_memcmp(made, verifier->hash, sizeof made) == 0;
 }

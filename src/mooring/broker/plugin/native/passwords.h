@@ -28,7 +28,7 @@ int base64_decode(const char *text, size_t n, uint8_t *out, size_t most);
 struct tag {
     uint8_t bytes[16];
 };
-bool tags_start(void); /* false: no randomness */
+bool tags_start(void);                                    /* false: no randomness */
 bool tag_of(const char *text, size_t n, struct tag *out); /* false: libcrypto failed */
 bool tag_equal(const struct tag *a, const struct tag *b);
 uint64_t tag_short(const struct tag *tag);

@@ -1,7 +1,7 @@
 /* The plugin's entry: what the broker asks, and the answers.
  *
- * Sessions are ended from the tick and from a control message of another client, never while the packet of
- * that client is handled. */
+ * Sessions are ended from the tick and from a control message of another client, never while the
+ * packet of that client is handled. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,8 +34,7 @@ static struct {
 
 /* --- logins ---------------------------------------------------------------------------------- */
 
-static int refuse(const struct mosquitto *client, const char *why, const char *username,
-                  bool known)
+static int refuse(const struct mosquitto *client, const char *why, const char *username, bool known)
 {
     const char *address = mosquitto_client_address(client);
     struct event event = {
@@ -78,11 +77,12 @@ static int on_login(int kind, void *data, void *userdata)
     if (login.client_id == NULL)
         return MOSQ_ERR_AUTH;
     struct login_verdict verdict = login_decide(&login);
-    const char *username = certificate.shown && certificate.name[0] != '\0' ? certificate.name
-                                                                           : login.username;
+    const char *username =
+        certificate.shown && certificate.name[0] != '\0' ? certificate.name : login.username;
     if (verdict.refused != NULL)
         return refuse(event->client, verdict.refused, username, verdict.account != NULL);
-    if (certificate.shown && mosquitto_set_username(event->client, certificate.name) != MOSQ_ERR_SUCCESS)
+    if (certificate.shown &&
+        mosquitto_set_username(event->client, certificate.name) != MOSQ_ERR_SUCCESS)
         return MOSQ_ERR_NOMEM;
     struct session *session = sessions_add(event->client, verdict.account, login.client_id,
                                            certificate.shown ? certificate.serial : NULL);
@@ -115,7 +115,8 @@ static int on_gone(int kind, void *data, void *userdata)
     };
     uint64_t key = evidence_key(&event, event.user, event.client);
     if (session->replaced)
-        key = ~key; /* its client id is still connected: this must not be told in place of the login */
+        key = ~key; /* its client id is still connected: this must not be told in place of the login
+                     */
     evidence_tell(&event, key, clock_ms());
     sessions_remove(session);
     return MOSQ_ERR_SUCCESS;
@@ -156,8 +157,8 @@ static void tell(const struct asked *asked, enum evidence_kind kind, const char 
     evidence_tell(&event, evidence_key(&event, asked->username, what), clock_ms());
 }
 
-/* The broker also asks for those who are not connected: for wills, for queued messages, for who sent a
- * retained message once. That is counted and no evidence of what a device does. */
+/* The broker also asks for those who are not connected: for wills, for queued messages, for who
+ * sent a retained message once. That is counted and no evidence of what a device does. */
 static int deny(const struct asked *asked, const char *why)
 {
     counters.denied++;
@@ -179,8 +180,8 @@ static int charge(const struct asked *asked, struct account *account)
     struct session *session = sessions_of_client(asked->client);
     if (session == NULL)
         return MOSQ_ERR_SUCCESS; /* a will, or a retained message of long ago */
-    const char *why = limits_charge(
-        account, strlen(asked->check->topic) + asked->check->payloadlen, clock_ms());
+    const char *why =
+        limits_charge(account, strlen(asked->check->topic) + asked->check->payloadlen, clock_ms());
     return why == NULL ? MOSQ_ERR_SUCCESS : over_limit(asked, session, why);
 }
 

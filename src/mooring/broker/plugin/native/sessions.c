@@ -95,7 +95,8 @@ static struct session *of_id(const char *client_id, uint32_t slot, struct sessio
 bool sessions_id_of_another(const char *client_id, const struct account *account)
 {
     uint32_t slot = hash_slot(client_id);
-    for (struct session *at = of_id(client_id, slot, NULL); at != NULL; at = of_id(client_id, slot, at))
+    for (struct session *at = of_id(client_id, slot, NULL); at != NULL;
+         at = of_id(client_id, slot, at))
         if (at->account != account && !at->replaced)
             return true;
     return false;
@@ -104,7 +105,8 @@ bool sessions_id_of_another(const char *client_id, const struct account *account
 uint32_t sessions_replaced_by(const char *client_id, const struct account *account)
 {
     uint32_t slot = hash_slot(client_id), n = 0;
-    for (struct session *at = of_id(client_id, slot, NULL); at != NULL; at = of_id(client_id, slot, at))
+    for (struct session *at = of_id(client_id, slot, NULL); at != NULL;
+         at = of_id(client_id, slot, at))
         n += at->account == account && !at->replaced;
     return n;
 }
@@ -120,7 +122,8 @@ static void count_connections(struct account *account, uint32_t more)
 
 static void replace(const char *client_id, uint32_t slot)
 {
-    for (struct session *at = of_id(client_id, slot, NULL); at != NULL; at = of_id(client_id, slot, at)) {
+    for (struct session *at = of_id(client_id, slot, NULL); at != NULL;
+         at = of_id(client_id, slot, at)) {
         if (at->replaced)
             continue;
         at->replaced = true;
@@ -140,7 +143,8 @@ struct session *sessions_add(struct mosquitto *client, struct account *account,
 {
     struct session *old = sessions_of_client(client);
     if (old != NULL)
-        sessions_remove(old); /* the broker gave the memory of a connection it never told the end of */
+        sessions_remove(
+            old); /* the broker gave the memory of a connection it never told the end of */
     size_t id_len = strlen(client_id) + 1, serial_len = serial != NULL ? strlen(serial) + 1 : 0;
     struct session *made = calloc(1, sizeof *made + id_len + serial_len);
     if (made == NULL)

@@ -22,7 +22,7 @@ struct session {
     struct account *account;
     struct session *next_of_client, *next_of_id; /* in their slots */
     struct session *previous_of_account, *next_of_account;
-    int64_t epoch; /* of the account when this session was accepted */
+    int64_t epoch;    /* of the account when this session was accepted */
     const char *with; /* what the login showed: a constant */
     const char *why;  /* it ends, if the plugin knows: a constant */
     uint32_t id_slot, settled_in;
@@ -41,8 +41,8 @@ static inline const char *session_serial(const struct session *session)
     return session->serial_at > 0 ? session->text + session->serial_at : NULL;
 }
 
-/* A login was accepted. An older session of the same client id is about to be replaced. NULL: out of
- * memory. */
+/* A login was accepted. An older session of the same client id is about to be replaced. NULL: out
+ * of memory. */
 struct session *sessions_add(struct mosquitto *client, struct account *account,
                              const char *client_id, const char *serial);
 void sessions_remove(struct session *session);
@@ -57,8 +57,8 @@ uint32_t sessions_replaced_by(const char *client_id, const struct account *accou
 void sessions_due(struct account *account);
 void sessions_all_due(void);
 
-/* Looks at due sessions and ends those that must end, until the time is up. `handled` is the client whose packet
- * is being handled: it is left for later, since the broker still needs it. */
+/* Looks at due sessions and ends those that must end, until the time is up. `handled` is the client
+ * whose packet is being handled: it is left for later, since the broker still needs it. */
 void sessions_work(uint64_t until_us, const struct mosquitto *handled);
 
 /* Due or ending. */

@@ -11,10 +11,10 @@ enum { TOPICS_VALUES = 8 }; /* bytes \x01 to \x08 of a filter stand for values 1
 
 /* Whether a topic, or with `subscribing` every topic of a filter, lies inside `rule`.
  *
- * rule: a filter of `rule_len` bytes. values: the account's, one a line. wanted: NUL-terminated, valid
- * as MQTT says. A wildcard counts only where the rule itself has it, never in a value; a value
- * may hold '/'; a missing or empty value matches nothing. A topic that begins with '$' is inside
- * only if the rule begins with '$'. [MQTT-4.7.2-1] */
+ * rule: a filter of `rule_len` bytes. values: the account's, one a line. wanted: NUL-terminated,
+ * valid as MQTT says. A wildcard counts only where the rule itself has it, never in a value; a
+ * value may hold '/'; a missing or empty value matches nothing. A topic that begins with '$' is
+ * inside only if the rule begins with '$'. [MQTT-4.7.2-1] */
 bool topics_within(const char *rule, size_t rule_len, const char *values, const char *wanted,
                    bool subscribing);
 
