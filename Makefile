@@ -2,7 +2,7 @@
 #     make up ARGS="--http-port 9000"      make test ARGS="tests/unit -k topics"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint format types bench soak attacks audit lock build clean setup setup-test
+.PHONY: help demo up test lint format types bench fuzz soak attacks audit lock build clean setup setup-test
 
 bin := .venv/bin
 python_files := $(wildcard src tests bench examples device)
@@ -40,6 +40,9 @@ types: setup-test ## check types, strictly
 
 bench: setup-test ## measure throughput and delays on this machine
 	$(bin)/python -m bench $(ARGS)
+
+fuzz: setup-test ## feed the plugin for Mosquitto random input (ARGS="SECONDS TARGET"; needs clang)
+	$(bin)/python scripts/fuzz_plugin.py $(ARGS)
 
 soak: setup-test ## run the long tests, which `make test` leaves out
 	$(bin)/pytest -m soak --timeout=0 $(ARGS)
