@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
+from mooring.access.store import bump
 from mooring.broker.protocol import Account, Rights
 from mooring.broker.users import BrokerUser
 from mooring.store.engine import now_ms
@@ -35,6 +36,7 @@ def insert_many(connection: Connection, users: Iterable[tuple[BrokerUser, str | 
     ]
     if rows:
         connection.execute(sa.insert(broker_users), rows)
+        bump(connection, "dialects")  # what may be published is subscribed by ingest
 
 
 def find(connection: Connection, username: str) -> BrokerUser | None:
@@ -77,6 +79,8 @@ def set_verifier(connection: Connection, username: str, verifier: str) -> bool:
 def delete(connection: Connection, username: str) -> bool:
     """Whether there was such a user."""
     gone = connection.execute(sa.delete(broker_users).where(broker_users.c.username == username))
+    if gone.rowcount > 0:
+        bump(connection, "dialects")
     return gone.rowcount > 0
 
 

@@ -19,6 +19,7 @@ __all__ = ["app"]
 app = noun("How fleets speak: channels, usernames and payload shapes.")
 
 BROKEN = 2
+FOLLOW_SECONDS = 10.0  # for ingest to be subscribed to new topics
 
 Name = Annotated[str, typer.Argument(metavar="DIALECT", help="The dialect's name.")]
 
@@ -121,18 +122,26 @@ def asyncapi(
 
 @command(app, "reload")
 def reload(session: Session) -> int:
-    """Make running processes read the data directory's dialects again; exit code 2 when one
-    of them is broken."""
+    """Make running processes read the data directory's dialects again, and wait until ingest
+    is subscribed to their topics; exit code 2 when one of them is broken."""
     from mooring.access.store import bump, record  # noqa: PLC0415 - start-up time
+    from mooring.ingest.following import wait_followed  # noqa: PLC0415
 
     with session.open() as platform:
         catalogue = platform.catalogue  # read from the directory just now
         with platform.database.write() as connection:
             bump(connection, "dialects")
             record(connection, session.actor, "dialect.reload", str(platform.settings.dialects_dir))
+        followed = wait_followed(platform.database, FOLLOW_SECONDS)
+    if not followed:
+        session.out.note(
+            f"Ingest is not subscribed to the new topics after {FOLLOW_SECONDS:g} s. "
+            "It applies the change when it can; look at `mooring status`."
+        )
     if session.out.as_json:
         session.out.document(
             {
+                "followed": followed,
                 "dialects": [_summary(d) for d in catalogue.all()],
                 "broken": _broken_document(catalogue),
             }

@@ -71,6 +71,22 @@ def filters_overlap(one: str, other: str) -> bool:
     return not rest or rest[0] == "#"
 
 
+def filter_covers(wide: str, narrow: str) -> bool:
+    """Whether every topic name that ``narrow`` covers is covered by ``wide``, too."""
+    if wide[:1] in ("+", "#") and narrow.startswith("$"):
+        return False  # [MQTT-4.7.2-1]
+    levels = narrow.split("/")
+    position = 0
+    for position, wanted in enumerate(wide.split("/")):
+        if wanted == "#":
+            return True
+        if position == len(levels) or levels[position] == "#":
+            return False
+        if wanted not in ("+", levels[position]):
+            return False
+    return position + 1 == len(levels)
+
+
 def _valid_string(text: str) -> bool:
     """At least one character, no NUL, at most 65535 bytes of well-formed UTF-8."""
     if not text or "\0" in text:

@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 _DUP = 0x08  # of a PUBLISH packet's first byte [MQTT-3.3.1.1]
 _PRESENCE = frozenset({Kind.STATUS, Kind.ONLINE, Kind.OFFLINE})  # what is usually retained
 FIRST_MAX = 1  # a count begins with 0 or 1
+UNDECLARED_MS = 60_000  # between two dead letters of one topic that no dialect declares
+UNDECLARED_MAX = 10_000  # such topics remembered
 LOST_MAX = 4000  # ranges one device gave up, kept apart within a batch
 AHEAD_MS = 60_000  # by which a device's time may be ahead and still say what is newest
 TIME_SOURCES = {TimeSource.DEVICE: 0, TimeSource.RECEIVED: 1, TimeSource.IMPLAUSIBLE: 2}
@@ -133,6 +135,8 @@ class Plan:
     lost: dict[int, list[Range]] = field(default_factory=dict)  # device → what it gave up
     packets: list[tuple[int, int]] = field(default_factory=list)  # packet id, checksum
     repeated: int = 0  # what is stored already; nothing to write
+    passed: int = 0  # further copies of a message, and what the platform itself says
+    undeclared: int = 0  # on topics of no dialect, beyond the one that is a dead letter
     cleared: int = 0  # empty messages, by which a retained one is removed from the broker
     retained: list[Retained] = field(default_factory=list)  # for ``settle``
     not_numbers: int = 0  # values such as NaN that were left out
@@ -165,6 +169,7 @@ class Planner:
         self._limits = limits
         self._keep_bytes = keep_bytes
         self._unique = secrets.randbits(62) if first_unique is None else first_unique
+        self._noted: dict[str, int] = {}  # undeclared topic → its newest dead letter
         self._counts: dict[int, tuple[int, int]] = {}  # device → its last number, which count
 
     def plan(  # noqa: PLR0912, PLR0915 - one function on purpose: a call costs as much as a step
@@ -193,6 +198,12 @@ class Planner:
             try:
                 topic = packet.topic
                 route = known(topic) or find(topic)
+                if route.later:
+                    # One copy for each subscription that matches: see ``ingest.filters``.
+                    brought_by = packet.subscription_ids
+                    if brought_by and route.later.issuperset(brought_by):
+                        plan.passed += 1
+                        continue
                 if isinstance(route, Unroutable):
                     self._unroutable(plan, packet, route, received_at)
                     continue
@@ -341,6 +352,8 @@ class Planner:
     def _unroutable(
         self, plan: Plan, packet: PublishPacket, why: Unroutable, received_at: int
     ) -> None:
+        if not why.declared and not self._noteworthy(plan, packet, why, received_at):
+            return
         plan.dead.append(
             DeadLetter(
                 received_at,
@@ -364,6 +377,23 @@ class Planner:
         else:
             stranger.messages += 1
             stranger.last_topic = packet.topic
+
+    def _noteworthy(
+        self, plan: Plan, packet: PublishPacket, why: Unroutable, received_at: int
+    ) -> bool:
+        """Whether a message on a topic of no dialect becomes a dead letter. Only a login that is
+        no device can send it, and such a login may use the broker for purposes of its own: one
+        a topic and minute is kept, all are counted."""
+        if why.ours:  # it came through a broad filter: a command, or our own word
+            plan.passed += 1
+            return False
+        if packet.retain or self._noted.get(packet.topic, 0) > received_at - UNDECLARED_MS:
+            plan.undeclared += 1
+            return False
+        if len(self._noted) >= UNDECLARED_MAX:
+            self._noted.clear()
+        self._noted[packet.topic] = received_at
+        return True
 
     def _bad(
         self,

@@ -176,7 +176,9 @@ def write_counters(cursor: psycopg.Cursor[Any], plan: Plan, committed: Committed
         "batches": 1,
         "dead_letters": len(plan.dead) + len(committed.refused),
         "messages_duplicate": committed.duplicates + plan.repeated,
+        "messages_passed_over": plan.passed,
         "messages_stored": committed.stored,
+        "messages_undeclared": plan.undeclared,
         "retained_cleared": plan.cleared,
         "not_numbers": plan.not_numbers,
     }

@@ -8,7 +8,8 @@ neither needs to forget single entries.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from xxhash import xxh3_64_intdigest
 
@@ -18,10 +19,12 @@ from mooring.dialects.ids import MAX_WORD_BYTES
 from mooring.dialects.match import Match
 from mooring.dialects.model import Attribute, Channel, Dialect, Kind
 from mooring.dialects.payload import Decoder, PayloadLimits, compile_decoder
+from mooring.dialects.topics import topic_matches
 from mooring.errors import Invalid
 
 __all__ = ["Registry", "Route", "RouteTable", "Unroutable"]
 
+NONE: frozenset[int] = frozenset()
 CACHE_LIMIT = 200_000  # topics remembered, about 0.3 kB each
 
 
@@ -38,6 +41,8 @@ class Route:
     decode: Decoder
     topic: str = ""
     seed: int = 0  # for fingerprints: the channel, and the free words of the topic
+    # Where several subscriptions match: all but the oldest. What they bring, that one brings too.
+    later: frozenset[int] = NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,9 @@ class Unroutable:
     detail: str
     tenant: str | None = None
     stranger: tuple[str, str, str] | None = None
+    later: frozenset[int] = NONE
+    declared: bool = True  # false: no dialect knows the topic
+    ours: bool = False  # a topic on which the platform speaks
 
 
 @dataclass(slots=True)
@@ -97,6 +105,7 @@ class RouteTable:
         registry: the devices.
         channel_ids: (dialect, channel) → the small number that message rows carry.
         limits: what a payload may be.
+        filters: our subscriptions that overlap, and the number of each.
     """
 
     def __init__(
@@ -105,7 +114,9 @@ class RouteTable:
         registry: Registry,
         channel_ids: Mapping[tuple[str, str], int],
         limits: PayloadLimits,
+        filters: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
+        self._filters = [(one, number) for one, number in filters.items()]
         self._catalogue = catalogue
         self._down_topics: dict[tuple[Kind, int], str | None] = {}
         self._router = Router(catalogue.all(), cache_limit=1)
@@ -142,14 +153,26 @@ class RouteTable:
         return None
 
     def _resolve(self, topic: str) -> Route | Unroutable:
-        matches = self._router.match(topic)
-        for match in matches:
+        matching = [number for one, number in self._filters if topic_matches(one, topic)]
+        found = self._find_reader(topic)
+        if len(matching) < 2:
+            return found
+        return replace(found, later=frozenset(matching) - {min(matching)})
+
+    def _find_reader(self, topic: str) -> Route | Unroutable:
+        candidates = self._router.match(topic)
+        for match in candidates:
             device = self._registry.find(match.dialect, match.values)
             if device is not None:
                 return self._route(topic, match, device)
-        if not matches:
-            return Unroutable("undeclared_topic", "No dialect declares this topic.")
-        first = matches[0]
+        if not candidates:
+            return Unroutable(
+                "undeclared_topic",
+                "No dialect declares this topic.",
+                declared=False,
+                ours=bool(self._router.match_any(topic)),
+            )
+        first = candidates[0]
         name = first.values.get(Attribute.DEVICE) or first.values.get(Attribute.MAC)
         if name is None:
             return Unroutable("no_device", "The topic does not say which device sent it.")

@@ -27,7 +27,7 @@ from mooring.dialects import Catalogue, load_all
 from mooring.dialects.model import Kind
 from mooring.dialects.payload import PayloadLimits
 from mooring.errors import BrokerRefusesUs, BrokerUnavailable, DatabaseUnavailable, MooringError
-from mooring.ingest import channels, gap_store
+from mooring.ingest import channels, filters, gap_store
 from mooring.ingest.ledger import Ledger
 from mooring.ingest.newest import newest_payloads
 from mooring.ingest.pacing import Pace
@@ -112,6 +112,10 @@ class Ingest:
         self._ledger = Ledger(settings.ingest_in_flight, sink.ledger(self._client_id))
         self._catalogue = catalogue
         self._versions = (-1, -1)
+        self._dialects_changed = asyncio.Event()
+        self.followed = -1  # the version of the dialects whose topics are subscribed
+        self.on_followed: Callable[[], None] = lambda: None
+        self._number_filters()
         self._looked_at = float("-inf")
         self._planner = Planner(
             self._routes(),
@@ -124,6 +128,7 @@ class Ingest:
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop``; a batch that was taken is still committed and acknowledged."""
         await self._follow_changes()
+        await self._link.subscribe(self._subscriptions())
         self._loop = asyncio.get_running_loop()
         stopping = asyncio.create_task(stop.wait())
         beside: list[asyncio.Task[None]] = []
@@ -137,6 +142,7 @@ class Ingest:
             connecting.result()
             beside += [
                 asyncio.create_task(self._watch(), name="watch dialects"),
+                asyncio.create_task(self._keep_subscribed(), name="subscribe"),
                 asyncio.create_task(self._ask_for_gaps(), name="ask for gaps"),
             ]
             while not stop.is_set():
@@ -164,6 +170,7 @@ class Ingest:
         try:
             await self._link.start(timeout=CONNECT_SECONDS)
             await self._follow_changes()
+            await self._link.subscribe(self._subscriptions())
             with contextlib.suppress(TimeoutError):
                 while True:
                     async with asyncio.timeout(idle):
@@ -319,6 +326,8 @@ class Ingest:
                     return
                 if versions[1] != self._versions[1] and self._versions[1] >= 0:
                     self._catalogue = load_all(self._dialects_dir)
+                if versions[1] != self._versions[1]:
+                    self._number_filters()
                 self._planner.routes = self._routes()
             except DatabaseUnavailable as exc:
                 log.warning("%s", exc)
@@ -326,19 +335,43 @@ class Ingest:
                 pause = min(pause * 2, RETRY_MOST)
             else:
                 break
-        dialects_changed = versions[1] != self._versions[1]
+        if versions[1] != self._versions[1]:
+            self._dialects_changed.set()
         self._versions = versions
-        if dialects_changed:
+
+    async def _keep_subscribed(self) -> None:
+        """Beside the main flow: the broker's answer comes behind messages that wait for it."""
+        while True:
+            await self._dialects_changed.wait()
+            self._dialects_changed.clear()
+            await self._subscribe()
+
+    async def _subscribe(self) -> None:
+        version = self._versions[1]
+        try:
             await self._link.subscribe(self._subscriptions())
+        except BrokerUnavailable as exc:  # the link subscribes again when it is connected
+            log.warning("%s", exc)
+        await self._link.subscribed()
+        self.followed = version
+        self.on_followed()
 
     def _routes(self) -> RouteTable:
         ids = channels.numbers(self._database, self._catalogue)
         registry = Registry.of(self._devices.every(), self._catalogue)
-        return RouteTable(self._catalogue, registry, ids, self._limits)
+        return RouteTable(self._catalogue, registry, ids, self._limits, self._overlapping)
+
+    def _number_filters(self) -> None:
+        self._required = filters.of_dialects(self._catalogue)
+        others = filters.of_broker_users(self._database, self._required)
+        self._filters = filters.numbered(
+            self._database, self._client_id, dict.fromkeys((*self._required, *others))
+        )
+        self._overlapping = filters.overlapping(self._filters)
 
     def _subscriptions(self) -> list[Subscription]:
         # QoS 1 for all: what was published at 2 arrives at least once, and is stored once.
-        filters = dict.fromkeys(
-            channel.filter for dialect in self._catalogue.all() for channel in dialect.ups()
-        )
-        return [Subscription(topic_filter, 1) for topic_filter in filters]
+        required = set(self._required)
+        return [
+            Subscription(one, 1, number, one in required) for one, number in self._filters.items()
+        ]

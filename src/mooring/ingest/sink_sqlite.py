@@ -221,6 +221,8 @@ class SqliteSink:
                     ("messages_stored", committed.stored),
                     ("messages_duplicate", committed.duplicates + plan.repeated),
                     ("dead_letters", len(plan.dead) + len(committed.refused)),
+                    ("messages_passed_over", plan.passed),
+                    ("messages_undeclared", plan.undeclared),
                     ("retained_cleared", plan.cleared),
                     ("batches", 1),
                     ("not_numbers", plan.not_numbers),

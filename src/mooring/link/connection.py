@@ -189,6 +189,22 @@ class Connection(asyncio.Protocol):
     # -- requests
 
     async def subscribe(self, subscriptions: Sequence[Subscription]) -> None:
+        """In the given order: a packet has one number for all its filters [MQTT-3.8.2.1.2]."""
+        packets: list[list[Subscription]] = []
+        for one in subscriptions:
+            if packets and packets[-1][0].number == one.number:
+                packets[-1].append(one)
+            else:
+                packets.append([one])
+        # Sent one behind the other; a resumed session's SUBACKs come behind its messages.
+        answers = [asyncio.create_task(self._subscribe(some)) for some in packets]
+        try:
+            await asyncio.gather(*answers)
+        finally:
+            for answer in answers:
+                answer.cancel()
+
+    async def _subscribe(self, subscriptions: Sequence[Subscription]) -> None:
         filters = [
             mqtt5.TopicFilter(
                 s.filter,
@@ -199,12 +215,16 @@ class Connection(asyncio.Protocol):
             )
             for s in subscriptions
         ]
+        number = subscriptions[0].number or None
         answer = await self._request(
-            lambda n: mqtt5.SubscribePacket(n, filters).write(), within=None
+            lambda n: mqtt5.SubscribePacket(n, filters, subscription_id=number).write(),
+            within=None,
         )
         assert isinstance(answer, mqtt5.SubAckPacket)
         for wanted, code in zip(subscriptions, answer.reason_codes, strict=True):
-            if int(code) >= FAILURE:
+            if int(code) >= FAILURE and not wanted.required:
+                log.warning("the broker refuses our subscription to %s", wanted.filter)
+            elif int(code) >= FAILURE:
                 raise BrokerUnavailable(
                     f"The broker refuses our subscription to {wanted.filter}: "
                     f"{code.name.lower().replace('_', ' ')}.",

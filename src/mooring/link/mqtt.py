@@ -61,6 +61,7 @@ class MqttLink:
         self._broken: list[Broken] = []
         self._arrival = asyncio.Event()
         self._subscriptions: dict[str, Subscription] = {}
+        self._confirmed = asyncio.Event()
         self._protocol: Connection | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._closing = False
@@ -146,11 +147,19 @@ class MqttLink:
         gone = [f for f in self._subscriptions if f not in wanted]
         new = [s for f, s in wanted.items() if self._subscriptions.get(f) != s]
         self._subscriptions = wanted
-        if self._protocol is not None:
-            if gone:
-                await self._protocol.unsubscribe(gone)
-            if new:
-                await self._protocol.subscribe(new)
+        protocol = self._protocol
+        if protocol is None or not (gone or new):
+            return
+        self._confirmed.clear()
+        if gone:
+            await protocol.unsubscribe(gone)
+        if new:
+            await protocol.subscribe(new)
+        if protocol is self._protocol:
+            self._confirmed.set()
+
+    async def subscribed(self) -> None:
+        await self._confirmed.wait()
 
     async def close(self) -> None:
         self._closing = True
@@ -198,7 +207,11 @@ class MqttLink:
 
     def _subscribed(self, task: asyncio.Task[None]) -> None:
         """A refused subscription means that nothing will come: say so and connect anew."""
-        if task.cancelled() or task.exception() is None:
+        if task.cancelled():
+            return
+        if task.exception() is None:
+            if task is self._subscribing:
+                self._confirmed.set()
             return
         log.error("%s", task.exception())
         if self._protocol is not None:
@@ -258,6 +271,7 @@ class MqttLink:
         # arrived and was not handed over yet is therefore dropped, except QoS 0.
         self._pending = [p for p in self._pending if p.packet_id is None]
         self._broken = [b for b in self._broken if not b.qos]
+        self._confirmed.clear()
         self._set_connected(protocol)
         protocol.opened(answer.receive_max)
         if self._subscriptions:
@@ -267,6 +281,8 @@ class MqttLink:
                 protocol.subscribe(list(self._subscriptions.values()))
             )
             self._subscribing.add_done_callback(self._subscribed)
+        else:
+            self._confirmed.set()
         return protocol.lost
 
     def _set_connected(self, protocol: Connection | None) -> None:

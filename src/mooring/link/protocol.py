@@ -35,10 +35,16 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """A topic filter and the highest QoS to deliver at."""
+    """A topic filter and the highest QoS to deliver at.
+
+    ``number`` comes back in ``subscription_ids`` of every message that this subscription
+    brings, 1 to 268,435,455; 0: none. Where it is not ``required``, the broker may refuse it.
+    """
 
     filter: str
     qos: int = 1
+    number: int = 0
+    required: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +112,10 @@ class Link(Protocol):
 
     async def subscribe(self, subscriptions: Sequence[Subscription]) -> None:
         """Makes these the subscriptions: adds what is new, drops what is not named."""
+        ...
+
+    async def subscribed(self) -> None:
+        """Waits until the broker has confirmed the subscriptions on the current connection."""
         ...
 
     async def close(self) -> None:

@@ -175,6 +175,13 @@ BOUNDS = (
         "ingest_in_flight",
         "One row for each client ID of ingest; deleted with its ledger.",
     ),
+    _row(
+        "ingest_filters",
+        By.FIXED,
+        "",
+        "One row for each topic filter of the dialects, and for "
+        "`mooring.ingest.filters.OTHERS_MAX` of broker users.",
+    ),
     _row("processes", By.SWEEP, "", "Processes that have not reported for a week are deleted."),
     _row("clocks", By.SWEEP, "", "One row for each boot of a machine: the latest 32."),
     _row("leases", By.FIXED, "", "One row for each kind of work."),

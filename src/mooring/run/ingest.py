@@ -53,6 +53,7 @@ async def _run(app: App) -> None:
         "ingest",
         lambda: {
             "connected": link.connected,
+            "dialects": ingest.followed,
             "stored": ingest.figures.stored,
             "retries": ingest.figures.retries,
             "rate": round(ingest.figures.rate, 1),
@@ -67,6 +68,7 @@ async def _run(app: App) -> None:
             connected.set()
 
     link.on_state = changed
+    ingest.on_followed = heartbeat.nudge
     async with only_ingest(app, stop):
         heartbeat.start()
         moving = asyncio.create_task(_empty_former(app, connected), name="empty the former session")

@@ -235,7 +235,6 @@ def test_a_repetition_of_something_committed_is_acknowledged_and_not_written() -
     [
         ("smarthome/1/ghost/telemetry", "unknown_device", ("smarthome", "1", "ghost")),
         ("smarthome/2/ESP32_001/telemetry", "unknown_device", ("smarthome", "2", "ESP32_001")),
-        ("nobody/declared/this", "undeclared_topic", None),
         ("tenant/acme/device/AA:BB:CC:DD:EE:99/alert", "unknown_device", None),
     ],
 )
@@ -248,6 +247,43 @@ def test_what_belongs_to_nobody_is_kept_with_its_reason(
     if stranger is not None:
         assert plan.strangers[stranger].messages == 2
     assert len(plan.packets) == 2
+
+
+def test_a_topic_of_nobody_leaves_one_dead_letter_a_minute() -> None:
+    """A broker user may use the broker for purposes of its own."""
+    ours = planner()
+    topics = ("nobody/a", "nobody/b", "nobody/a")
+    packets = [message(topic, {"a": 1}, number=n) for n, topic in enumerate(topics, start=1)]
+    plan = ours.plan(packets, NOW)
+    assert [(d.reason, d.topic) for d in plan.dead] == [
+        ("undeclared_topic", "nobody/a"),
+        ("undeclared_topic", "nobody/b"),
+    ]
+    assert (plan.undeclared, len(plan.packets)) == (1, 3)
+    assert ours.plan(packets[:1], NOW + 59_000).dead == []
+    assert len(ours.plan(packets[:1], NOW + 60_000).dead) == 1
+
+
+def test_what_the_platform_says_is_no_dead_letter() -> None:
+    """It is heard where a broker user may publish everywhere."""
+    plan = planner().plan([message("smarthome/1/ESP32_001/config", {"a": 1})], NOW)
+    assert (plan.dead, plan.passed) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    ("brought_by", "kept"), [([], 1), ([1], 1), ([2], 0), ([1, 2], 1), ([9], 1)]
+)
+def test_of_copies_that_two_subscriptions_bring_one_counts(
+    brought_by: list[int], kept: int
+) -> None:
+    limits = PayloadLimits()
+    filters = {"smarthome/+/+/telemetry": 1, "+/+/+/telemetry": 2, "+/+/+/other": 3}
+    routes = RouteTable(CATALOGUE, Registry.of(DEVICES, CATALOGUE), IDS, limits, filters)
+    packet = PublishPacket(
+        TELEMETRY, b"{}", qos=QoS.AT_LEAST_ONCE, packet_id=1, subscription_ids=brought_by
+    )
+    plan = Planner(routes, Ledger(10), limits).plan([packet], NOW)
+    assert (len(plan.messages), plan.passed, len(plan.packets)) == (kept, 1 - kept, 1)
 
 
 @pytest.mark.parametrize(

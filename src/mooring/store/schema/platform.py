@@ -20,6 +20,7 @@ __all__ = [
     "clocks",
     "counters",
     "ingest_attempts",
+    "ingest_filters",
     "ingest_ledger",
     "leases",
     "processes",
@@ -41,6 +42,16 @@ ingest_ledger = Table(
     Column("client_id", String(128), primary_key=True),
     Column("batch", BigInteger, primary_key=True, autoincrement=False),
     Column("packets", LargeBinary, nullable=False),
+)
+
+ingest_filters = Table(
+    "ingest_filters",
+    metadata,
+    # What a session of ingest is subscribed to, numbered in the order in which it was: of
+    # several subscriptions that bring a message, the lowest number counts.
+    Column("client_id", String(128), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("filter", Text, nullable=False),
 )
 
 ingest_attempts = Table(

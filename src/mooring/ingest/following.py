@@ -1,0 +1,45 @@
+"""Waiting until ingest is subscribed to what the dialects say now."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import sqlalchemy as sa
+
+from mooring.store.engine import Database, now_ms
+from mooring.store.processes import STALE_MS
+from mooring.store.schema import processes, versions
+
+__all__ = ["wait_followed"]
+
+POLL_SECONDS = 0.05
+
+
+def wait_followed(database: Database, timeout: float) -> bool:
+    """Whether every ingest process that runs is subscribed for the newest version of the
+    dialects within ``timeout`` seconds. True where none runs: one that starts reads them.
+
+    Raises:
+        DatabaseUnavailable: it cannot be asked.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        with database.read() as connection:
+            newest = (
+                connection.execute(
+                    sa.select(versions.c.value).where(versions.c.name == "dialects")
+                ).scalar()
+                or 0
+            )
+            details = connection.execute(
+                sa.select(processes.c.detail).where(
+                    processes.c.role == "ingest", processes.c.beat_at > now_ms() - STALE_MS
+                )
+            ).scalars()
+            behind = [one for one in details if json.loads(one).get("dialects", newest) < newest]
+        if not behind:
+            return True
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_SECONDS)
