@@ -64,6 +64,12 @@ class Settings(BaseModel):
     # What listens where
     http_host: str = _field("127.0.0.1", "Address the HTTP server listens on.")
     http_port: int = _field(8080, "Port of REST, WebSocket and dashboard.", ge=1, le=65535)
+    http_connections_max: int = _field(
+        1000, "Open HTTP connections; one that only waits makes room for a new one.", ge=1
+    )
+    http_connections_max_per_address: int = _field(
+        100, "The same from one address; trusted proxies are exempt.", ge=1
+    )
     trusted_proxies: tuple[str, ...] = _field(
         (),
         "Addresses and networks of reverse proxies whose X-Forwarded-For is believed; "

@@ -11,7 +11,7 @@ from mooring.store.engine import Database, now_ms
 from mooring.store.processes import STALE_MS
 from mooring.store.schema import outbox, processes
 
-__all__ = ["wait_applied", "wait_for_broker"]
+__all__ = ["broker_runs", "wait_applied", "wait_for_broker"]
 
 POLL_SECONDS = 0.01
 
@@ -37,9 +37,13 @@ def wait_applied(database: Database, ids: Sequence[int], timeout: float) -> bool
 
 def wait_for_broker(database: Database, ids: Sequence[int], timeout: float) -> bool:
     """As ``wait_applied``; looks only once where nothing runs that could tell the broker."""
+    return wait_applied(database, ids, timeout if broker_runs(database) else 0.0)
+
+
+def broker_runs(database: Database) -> bool:
+    """Whether a process runs that applies changes to the broker."""
     running = sa.select(processes.c.name).where(
         processes.c.role == "up", processes.c.beat_at > now_ms() - STALE_MS
     )
     with database.read() as connection:
-        there = connection.execute(running.limit(1)).first() is not None
-    return wait_applied(database, ids, timeout if there else 0.0)
+        return connection.execute(running.limit(1)).first() is not None

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import Field
+from starlette.concurrency import run_in_threadpool
 
 from mooring.access.address import told_to_devices
-from mooring.access.waiting import wait_for_broker
 from mooring.claims import qr
 from mooring.claims.model import ClaimCode, NewClaim
 from mooring.devices.api import BrokerOut, HttpOut
@@ -17,6 +17,7 @@ from mooring.devices.model import Credentials
 from mooring.http.auth import Platform, Who, address_of
 from mooring.http.fields import Document, Line, Reason, Time, Word
 from mooring.http.paging import PageOf, PagingDep
+from mooring.http.watching import Watch
 from mooring.settings import Settings
 from mooring.store.engine import now_ms
 
@@ -186,19 +187,21 @@ def revoke_claim_code(
     response_model=DeviceCredentialsOut,
     responses={202: {"model": DeviceCredentialsOut, "description": "Good in a moment."}},
 )
-def claim(
-    platform: Platform, request: Request, response: Response, asked: DeviceClaimIn
+async def claim(
+    platform: Platform, request: Request, response: Response, watch: Watch, asked: DeviceClaimIn
 ) -> dict[str, Any]:
     """A device's code for its credentials. The answer comes when the broker accepts them.
 
     Asking again with the same code and hardware id gives the same ones, until they have been
     used once.
     """
-    claimed = platform.claims.claim(asked.code, asked.hardware_id, origin=address_of(request))
-    accepted = wait_for_broker(
-        platform.database, claimed.changes, platform.settings.accept_wait_seconds
+    claimed = await run_in_threadpool(
+        platform.claims.claim, asked.code, asked.hardware_id, origin=address_of(request)
     )
+    accepted = await watch.applied(claimed.changes, platform.settings.accept_wait_seconds)
     if not accepted:
         response.status_code = 202
         response.headers["Retry-After"] = str(RETRY_SECONDS)
-    return credentials_document(platform.settings, claimed.credentials, accepted, request)
+    return await run_in_threadpool(
+        credentials_document, platform.settings, claimed.credentials, accepted, request
+    )

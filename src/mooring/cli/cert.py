@@ -337,7 +337,7 @@ def _told(
 def _in_force(platform: App, records: Collection[CertificateRecord]) -> bool:
     """Whether the broker refuses them by now; waited for only where somebody can tell it."""
     running = any(p.alive and p.role == "up" for p in platform.telemetry.processes())
-    return platform.certificates.in_force(records, IN_FORCE_SECONDS if running else 0.0)
+    return platform.certificates.wait_in_force(records, IN_FORCE_SECONDS if running else 0.0)
 
 
 def _ends(record: CertificateRecord) -> bool:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
+from starlette.concurrency import run_in_threadpool
 
-from mooring.access.waiting import wait_for_broker
 from mooring.claims.api import RETRY_SECONDS, DeviceCredentialsOut, credentials_document
 from mooring.http.auth import Platform, address_of
 from mooring.http.basic import device_logins, scheme
 from mooring.http.fields import DeviceReference
+from mooring.http.watching import Watch
 
 __all__ = ["router"]
 
@@ -23,8 +24,10 @@ router = APIRouter(prefix="/api/v1/devices", tags=["device"])
     response_model=DeviceCredentialsOut,
     responses={202: {"model": DeviceCredentialsOut, "description": "Good in a moment."}},
 )
-def recover(
+async def recover(
+    *,
     platform: Platform,
+    watch: Watch,
     request: Request,
     response: Response,
     device: DeviceReference,
@@ -34,11 +37,13 @@ def recover(
 
     Its present password, one under way, or one it had lately proves who it is.
     """
-    recovered = platform.recovery.recover(device, logins, origin=address_of(request))
-    accepted = wait_for_broker(
-        platform.database, recovered.changes, platform.settings.accept_wait_seconds
+    recovered = await run_in_threadpool(
+        platform.recovery.recover, device, logins, origin=address_of(request)
     )
+    accepted = await watch.applied(recovered.changes, platform.settings.accept_wait_seconds)
     if not accepted:
         response.status_code = 202
         response.headers["Retry-After"] = str(RETRY_SECONDS)
-    return credentials_document(platform.settings, recovered.credentials, accepted, request)
+    return await run_in_threadpool(
+        credentials_document, platform.settings, recovered.credentials, accepted, request
+    )

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
 
 from mooring.access.address import told_to_devices
-from mooring.access.waiting import wait_applied
-from mooring.app import App
 from mooring.devices.model import Credentials, Device, NewDevice
 from mooring.http.auth import Platform, Who
 from mooring.http.fields import DeviceReference, Document, Line, Reason, Time, Word
 from mooring.http.paging import PageOf, PagingDep
+from mooring.http.watching import Watch
 
 __all__ = ["BrokerOut", "CredentialsOut", "DeviceOut", "HttpOut", "StateOut", "router"]
 
@@ -154,8 +153,14 @@ def list_devices(
 
 
 @router.post("", status_code=201, response_model=CredentialsOut)
-def add_device(
-    platform: Platform, who: Who, new: DeviceIn, request: Request, response: Response
+async def add_device(
+    *,
+    platform: Platform,
+    who: Who,
+    watch: Watch,
+    new: DeviceIn,
+    request: Request,
+    response: Response,
 ) -> dict[str, Any]:
     """Creates a device; the answer shows its password once."""
     wanted = NewDevice(
@@ -166,10 +171,15 @@ def add_device(
         new.mac,
         tuple(new.groups),
     )
-    credentials, changes = platform.devices.add(who, wanted, reason=new.reason)
+    credentials, changes = await run_in_threadpool(
+        platform.devices.add, who, wanted, reason=new.reason
+    )
     response.headers["Location"] = f"{router.prefix}/{quote(credentials.device.reference)}"
-    told = told_to_devices(platform.settings, asked_at=request.url.hostname)
-    return _credentials(credentials, _accepted(platform, changes), told)
+    told = await run_in_threadpool(
+        told_to_devices, platform.settings, asked_at=request.url.hostname
+    )
+    accepted = await watch.applied(changes, ACCEPTANCE_SECONDS)
+    return _credentials(credentials, accepted, told)
 
 
 @router.get("/{device}", response_model=DeviceDetails)
@@ -184,13 +194,14 @@ def show_device(platform: Platform, who: Who, device: DeviceReference) -> dict[s
 
 
 @router.delete("/{device}", response_model=RemovedOut)
-def remove_device(
-    platform: Platform, who: Who, device: DeviceReference, reason: Reason = ""
+async def remove_device(
+    platform: Platform, who: Who, watch: Watch, device: DeviceReference, reason: Reason = ""
 ) -> dict[str, Any]:
     """Removes a device: its session ends and its password is refused from then on."""
-    found = platform.devices.get(who, device)
-    changes = platform.devices.remove(who, found.username, reason=reason)
-    return {"removed": document(found), "applied_by_broker": _accepted(platform, changes)}
+    found = await run_in_threadpool(platform.devices.get, who, device)
+    changes = await run_in_threadpool(platform.devices.remove, who, found.username, reason=reason)
+    applied = await watch.applied(changes, ACCEPTANCE_SECONDS)
+    return {"removed": document(found), "applied_by_broker": applied}
 
 
 @router.get("/{device}/topics", response_model=TopicsOut)
@@ -212,10 +223,3 @@ def _credentials(credentials: Credentials, accepted: bool, told: dict[str, Any])
         "accepted_by_broker": accepted,
         **told,
     }
-
-
-def _accepted(platform: App, changes: Sequence[int]) -> bool:
-    """Whether the broker has been told within a moment; not waited for where nothing runs
-    that could tell it."""
-    keeper = any(p.alive and p.role == "keeper" for p in platform.telemetry.processes())
-    return wait_applied(platform.database, changes, ACCEPTANCE_SECONDS if keeper else 0.0)

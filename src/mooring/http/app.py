@@ -25,6 +25,7 @@ from mooring.http.current import Current
 from mooring.http.guard import Guard
 from mooring.http.proxies import Proxies
 from mooring.http.publisher import Publisher
+from mooring.http.watching import Watcher
 from mooring.ingest import api as ingest_api
 from mooring.people import api as people_api
 from mooring.pki import api as pki_api
@@ -92,6 +93,7 @@ def create_app(platform: App) -> FastAPI:
     )
     api.state.current = Current(platform)
     api.state.publisher = publisher
+    api.state.watcher = Watcher(platform.database)
     api.state.registry = registry
     api.state.readiness = health.Readiness(platform, publisher)
     errors.install(api)
@@ -103,7 +105,9 @@ def create_app(platform: App) -> FastAPI:
     def document() -> JSONResponse:
         return JSONResponse(api.openapi())
 
-    api.add_middleware(Guard, answered=answered, proxies=Proxies(platform.settings.trusted_proxies))
+    proxies = Proxies(platform.settings.trusted_proxies)
+    api.state.proxies = proxies
+    api.add_middleware(Guard, answered=answered, proxies=proxies)
     return api
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from fastapi import HTTPException
 from prometheus_client import Counter
+from starlette.requests import ClientDisconnect
 
 from mooring.errors import Invalid, MooringError
 from mooring.http.errors import BODY_MAX_BYTES, answer_for, unexpected
@@ -105,6 +106,8 @@ class Guard:
                 await answer_for(refusal, path)(scope, receive, dressed)
                 return
             await self.app(scope, counted, dressed)
+        except ClientDisconnect:
+            return  # nobody is left to answer
         except Exception as exc:  # the last stop: logged, and told without details
             if started:
                 raise

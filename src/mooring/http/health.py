@@ -57,8 +57,8 @@ class Readiness:
 
 
 @router.get("/healthz")
-def healthz() -> dict[str, str]:
-    """This process answers."""
+async def healthz() -> dict[str, str]:
+    """This process answers. It takes no thread: busy requests must not make it look dead."""
     return {"status": "ok"}
 
 

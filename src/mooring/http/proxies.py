@@ -52,6 +52,11 @@ class Proxies:
                 break
         return str(found)
 
+    def trusts(self, peer: str) -> bool:
+        """Whether this address is a trusted proxy's."""
+        address = _parsed(peer)
+        return address is not None and self._trusts(address)
+
     def _trusts(self, address: Address) -> bool:
         return any(address in network for network in self._networks)
 

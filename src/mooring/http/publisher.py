@@ -66,33 +66,39 @@ class Publisher:
         self.publish_all(topic, [payload], qos, retain)
 
     def publish_all(self, topic: str, payloads: Sequence[bytes], qos: int, retain: bool) -> None:
+        """``send``, from a thread."""
+        if self._loop is None:
+            raise self._not_sent()
+        sending = asyncio.run_coroutine_threadsafe(
+            self.send(topic, payloads, qos, retain), self._loop
+        )
+        try:
+            sending.result(PUBLISH_SECONDS + 1)
+        except (NotInTime, CancelledError) as exc:
+            sending.cancel()
+            raise _slow() from exc
+
+    async def send(self, topic: str, payloads: Sequence[bytes], qos: int, retain: bool) -> None:
         """Sends several to one topic, in order; returns when the broker has all of them.
 
         Raises:
             BrokerUnavailable: they could not be sent now; some may have been.
         """
         link = self._link
-        if self._loop is None or link is None or not link.connected:
-            raise BrokerUnavailable(
-                f"The message was not sent: {self.error or 'The broker does not answer.'}",
-                hint="Check that the broker runs (`mooring status`), then send it again.",
-            )
-
-        async def send() -> None:
-            await asyncio.gather(
-                *(link.publish(topic, payload, qos=qos, retain=retain) for payload in payloads)
-            )
-
-        sending = asyncio.run_coroutine_threadsafe(send(), self._loop)
+        if link is None or not link.connected:
+            raise self._not_sent()
+        every = (link.publish(topic, payload, qos=qos, retain=retain) for payload in payloads)
         try:
-            sending.result(PUBLISH_SECONDS)
-        except (NotInTime, CancelledError) as exc:
-            sending.cancel()
-            raise BrokerUnavailable(
-                f"The broker did not confirm the message within {PUBLISH_SECONDS:g} s.",
-                hint="It may still arrive; look before sending it again.",
-                code="broker_slow",
-            ) from exc
+            async with asyncio.timeout(PUBLISH_SECONDS):
+                await asyncio.gather(*every)
+        except TimeoutError as exc:
+            raise _slow() from exc
+
+    def _not_sent(self) -> BrokerUnavailable:
+        return BrokerUnavailable(
+            f"The message was not sent: {self.error or 'The broker does not answer.'}",
+            hint="Check that the broker runs (`mooring status`), then send it again.",
+        )
 
     async def _connect(self) -> None:
         """Until the first success; after that the link reconnects by itself."""
@@ -116,3 +122,11 @@ class Publisher:
 
     def _changed(self, connected: bool) -> None:
         self.error = "" if connected else "The connection to the broker broke."
+
+
+def _slow() -> BrokerUnavailable:
+    return BrokerUnavailable(
+        f"The broker did not confirm the message within {PUBLISH_SECONDS:g} s.",
+        hint="It may still arrive; look before sending it again.",
+        code="broker_slow",
+    )

@@ -16,6 +16,13 @@ from mooring.app import App
 from mooring.broker.ports import is_free, port_owner
 from mooring.errors import Conflict, InvalidSetting
 from mooring.http.app import create_app
+from mooring.http.connections import (
+    HEAD_MAX_BYTES,
+    Connections,
+    descriptors_for,
+    protocol_class,
+)
+from mooring.http.proxies import Proxies
 from mooring.http.publisher import Publisher
 from mooring.store.processes import Heartbeat
 
@@ -40,9 +47,19 @@ def run(app: App) -> None:
     publisher = api.state.publisher
     assert isinstance(publisher, Publisher)
     listener = _listen(settings.http_host, settings.http_port)
+    proxies, registry = api.state.proxies, api.state.registry
+    assert isinstance(proxies, Proxies)
+    connections = Connections(
+        descriptors_for(settings.http_connections_max),
+        settings.http_connections_max_per_address,
+        exempt=proxies.trusts,
+        registry=registry,
+    )
     server = uvicorn.Server(
         uvicorn.Config(
             api,
+            http=protocol_class(connections),
+            h11_max_incomplete_event_size=HEAD_MAX_BYTES,
             loop="uvloop",
             log_config=None,  # what is logged, and where, is the command's choice
             access_log=False,
@@ -60,6 +77,7 @@ def run(app: App) -> None:
             "port": settings.http_port,
             "broker_connected": publisher.connected,
             "requests": server.server_state.total_requests,
+            "connections": len(connections),
         }
 
     heartbeat = Heartbeat(app.database, "serve", detail)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from mooring.access.actor import Actor, walled
 from mooring.ingest.sequences import Numbers, unpack_ranges
 from mooring.store.schema import devices, sequences
 
-__all__ = ["DeviceNumbers", "asked", "numbers_of", "overdue", "with_gaps"]
+__all__ = ["DeviceNumbers", "asked", "numbers_of", "numbers_of_many", "overdue", "with_gaps"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,12 @@ def numbers_of(connection: Connection, device_id: int) -> DeviceNumbers | None:
     """What is known of one device; ``None`` when it has never sent a number."""
     found = _read(connection, _ROWS.where(sequences.c.device_id == device_id))
     return found[0] if found else None
+
+
+def numbers_of_many(connection: Connection, device_ids: Sequence[int]) -> dict[int, Numbers]:
+    """What is known of several devices; those that have never sent a number are left out."""
+    found = _read(connection, _ROWS.where(sequences.c.device_id.in_(device_ids)))
+    return {one.device_id: one.numbers for one in found}
 
 
 def with_gaps(

@@ -56,6 +56,13 @@ class Numbers:
     def holds(self, number: int) -> bool:
         return number <= self.upto or any(a <= number <= b for a, b in self.above)
 
+    def settles(self, number: int) -> bool:
+        """Whether waiting for this number is of no further use: it is committed, or beyond
+        all that can be remembered while so much below it is missing. In that case no receipt
+        covers it, and the device keeps it."""
+        full = len(self.above) >= RANGES_MAX
+        return self.holds(number) or (full and number > self.highest)
+
 
 def merge(numbers: Numbers, committed: Iterable[int], lost: Iterable[Range] = ()) -> Numbers:
     """With these numbers committed, and these ranges given up by the device.

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
 from pydantic import Field
+from starlette.concurrency import run_in_threadpool
 
+from mooring.access.waiting import broker_runs
 from mooring.app import App
 from mooring.http.auth import Platform, Who
 from mooring.http.fields import DeviceReference, Document, Time
+from mooring.http.watching import Watch
 from mooring.pki.bundle import DeviceBundle
 from mooring.pki.issue import DEVICE_DAYS
 from mooring.pki.ledger import CertificateRecord
@@ -94,25 +96,23 @@ def list_certificates(platform: Platform, who: Who, device: DeviceReference) -> 
 
 
 @router.delete("/{serial}", response_model=RevokedOut)
-def revoke_certificate(
+async def revoke_certificate(
     *,
     platform: Platform,
     who: Who,
+    watch: Watch,
     device: DeviceReference,
     serial: Serial,
     reason: Reason = Reason.UNSPECIFIED,
 ) -> dict[str, Any]:
     """Revokes one for good: new connections are refused, its device's sessions end."""
-    done = platform.certificates.revoke(who, device, serial=serial, reason=reason)
-    return {
-        "revoked": [_document(one) for one in done.certificates],
-        "in_force": _in_force(platform, done.certificates),
-    }
-
-
-def _in_force(platform: App, records: Collection[CertificateRecord]) -> bool:
-    running = any(p.alive and p.role == "up" for p in platform.telemetry.processes())
-    return platform.certificates.in_force(records, IN_FORCE_SECONDS if running else 0.0)
+    certificates = platform.certificates
+    done = await run_in_threadpool(certificates.revoke, who, device, serial=serial, reason=reason)
+    running = await run_in_threadpool(broker_runs, platform.database)
+    in_force = await watch.until(
+        lambda: certificates.in_force(done.certificates), IN_FORCE_SECONDS if running else 0.0
+    )
+    return {"revoked": [_document(one) for one in done.certificates], "in_force": in_force}
 
 
 def _issued(platform: App, bundle: DeviceBundle) -> dict[str, Any]:

@@ -6,14 +6,17 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import Field
+from starlette.concurrency import run_in_threadpool
 
-from mooring.access.waiting import wait_for_broker
+from mooring.access.actor import Actor
+from mooring.app import App
 from mooring.devices.api import DeviceOut
 from mooring.devices.api import document as device_document
 from mooring.errors import NotFound
 from mooring.http.auth import Platform, Who
 from mooring.http.fields import DeviceReference, Document, Reason, Time
 from mooring.http.paging import PageOf, PagingDep
+from mooring.http.watching import Watch, Watcher
 from mooring.rotation.model import Rotation
 
 __all__ = ["router"]
@@ -123,25 +126,38 @@ def list_rotations(
 
 
 @router.post("/devices/{device}/disable", response_model=LockedOut)
-def disable_device(
-    platform: Platform, who: Who, device: DeviceReference, asked: ReasonIn | None = None
+async def disable_device(
+    platform: Platform,
+    who: Who,
+    watch: Watch,
+    device: DeviceReference,
+    asked: ReasonIn | None = None,
 ) -> dict[str, Any]:
     """Locks a device out: its session ends and new ones are refused, until it is enabled."""
-    return _set_enabled(platform, who, device, asked, enabled=False)
+    return await _set_enabled(platform, who, watch, device, asked, enabled=False)
 
 
 @router.post("/devices/{device}/enable", response_model=LockedOut)
-def enable_device(
-    platform: Platform, who: Who, device: DeviceReference, asked: ReasonIn | None = None
+async def enable_device(
+    platform: Platform,
+    who: Who,
+    watch: Watch,
+    device: DeviceReference,
+    asked: ReasonIn | None = None,
 ) -> dict[str, Any]:
     """Lets a device in again with the password it has."""
-    return _set_enabled(platform, who, device, asked, enabled=True)
+    return await _set_enabled(platform, who, watch, device, asked, enabled=True)
 
 
-def _set_enabled(
-    platform: Platform, who: Who, device: str, asked: ReasonIn | None, *, enabled: bool
+async def _set_enabled(
+    platform: App, who: Actor, watch: Watcher, device: str, asked: ReasonIn | None, *, enabled: bool
 ) -> dict[str, Any]:
-    reason = asked.reason if asked else ""
-    now, changes = platform.devices.set_enabled(who, device, enabled=enabled, reason=reason)
-    applied = wait_for_broker(platform.database, changes, platform.settings.accept_wait_seconds)
+    now, changes = await run_in_threadpool(
+        platform.devices.set_enabled,
+        who,
+        device,
+        enabled=enabled,
+        reason=asked.reason if asked else "",
+    )
+    applied = await watch.applied(changes, platform.settings.accept_wait_seconds)
     return {"device": device_document(now), "applied_by_broker": applied}

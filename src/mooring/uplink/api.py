@@ -5,15 +5,19 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
+from starlette.concurrency import run_in_threadpool
 
+from mooring.app import App
 from mooring.devices.login import device_login
+from mooring.devices.model import Device
 from mooring.errors import Forbidden
 from mooring.http.auth import Platform, address_of
 from mooring.http.basic import device_logins, scheme
 from mooring.http.fields import DeviceReference, Document, Word
 from mooring.http.publisher import Publisher
+from mooring.http.watching import Watch
 from mooring.ingest.sequences import receipt
-from mooring.uplink.service import Uplink, split
+from mooring.uplink.service import COMMIT_SECONDS, Sending, not_committed, sending, split
 
 __all__ = ["router"]
 
@@ -42,10 +46,11 @@ async def _body(request: Request) -> bytes:
         }
     },
 )
-def telemetry(
+async def telemetry(
     *,
     request: Request,
     platform: Platform,
+    watch: Watch,
     device: DeviceReference,
     logins: Annotated[list[tuple[str, str]], Depends(device_logins)],
     body: Annotated[bytes, Depends(_body)],
@@ -54,12 +59,25 @@ def telemetry(
     ] = None,
 ) -> dict[str, Any]:
     """A device's readings, one or many: `{"messages": [ … ]}`. Answered when they are stored."""
+    known = await run_in_threadpool(_device, platform, device, logins, address_of(request))
+    plan = await run_in_threadpool(_planned, platform, known, body, channel)
+    publisher = request.app.state.publisher
+    assert isinstance(publisher, Publisher)
+    await publisher.send(plan.topic, plan.payloads, plan.qos, plan.retain)
+    done, held = await watch.committed(plan.device, plan.numbers, COMMIT_SECONDS)
+    if not done:
+        raise not_committed()
+    return {"accepted": len(plan.payloads), "receipt": receipt(held)}
+
+
+def _device(platform: App, device: str, logins: list[tuple[str, str]], address: str) -> Device:
+    """The device that asks, which is the one that is named."""
     known = device_login(
         platform.database,
         logins,
         throttle=platform.throttles.devices,
         tally=platform.tally,
-        origin=address_of(request),
+        origin=address,
     )
     if device not in {known.name, known.reference, known.username}:
         raise Forbidden(
@@ -67,10 +85,8 @@ def telemetry(
             hint="A device sends its own readings only.",
             code="another_device",
         )
-    publisher = request.app.state.publisher
-    assert isinstance(publisher, Publisher)
-    messages = split(body)
-    numbers = Uplink(platform.database, platform.catalogue).take(
-        known, messages, publisher.publish_all, channel=channel
-    )
-    return {"accepted": len(messages), "receipt": receipt(numbers)}
+    return known
+
+
+def _planned(platform: App, device: Device, body: bytes, channel: str | None) -> Sending:
+    return sending(platform.catalogue, device, split(body), channel)

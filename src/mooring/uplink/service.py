@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -13,18 +12,12 @@ from mooring.dialects import Catalogue
 from mooring.dialects.lenient import repair
 from mooring.dialects.model import Channel, Direction, Kind
 from mooring.errors import Invalid, NotFound, Unavailable
-from mooring.ingest import gap_store
 from mooring.ingest.plan import sequence_of
-from mooring.ingest.sequences import Numbers
-from mooring.store.engine import Database
 
-__all__ = ["MESSAGES_MAX", "Uplink", "split"]
+__all__ = ["COMMIT_SECONDS", "MESSAGES_MAX", "Sending", "not_committed", "sending", "split"]
 
 MESSAGES_MAX = 1000  # readings in one request
 COMMIT_SECONDS = 10.0
-POLL_SECONDS = 0.02
-
-Send = Callable[[str, Sequence[bytes], int, bool], None]
 
 
 class _Batch(msgspec.Struct):
@@ -64,74 +57,71 @@ def split(body: bytes) -> list[bytes]:
 
 
 @dataclass(frozen=True, slots=True)
-class Uplink:
-    """Readings over HTTP.
+class Sending:
+    """What goes to the broker for one request.
 
     Attributes:
-        database: where the gap ledger tells what is committed.
-        catalogue: the dialects, for the device's topics.
+        device: its number.
+        topic, payloads, qos, retain: how it is published.
+        numbers: the sequence numbers to wait for.
     """
 
-    database: Database
-    catalogue: Catalogue
+    device: int
+    topic: str
+    payloads: Sequence[bytes]
+    qos: int
+    retain: bool
+    numbers: Sequence[int]
 
-    def take(
-        self, device: Device, messages: Sequence[bytes], send: Send, *, channel: str | None = None
-    ) -> Numbers:
-        """Hands messages to the broker; numbered ones are waited for until committed.
 
-        Args:
-            channel: the name of an up channel; by default the dialect's first telemetry one.
-            send: publishes messages to a topic with a QoS and a retain flag, and returns
-                when the broker has them.
+def sending(
+    catalogue: Catalogue, device: Device, messages: Sequence[bytes], channel: str | None = None
+) -> Sending:
+    """How these messages of a device are published.
 
-        Returns:
-            What is committed of the device now; nothing for one that does not number.
+    Args:
+        channel: the name of an up channel; by default the dialect's first telemetry one.
 
-        Raises:
-            NotFound: its dialect has no such channel.
-            BrokerUnavailable: the broker does not take them.
-            Unavailable: they are with the broker and not committed in time; to be sent again.
-        """
-        chosen = self._channel(device, channel)
-        topics = chosen.addresses(device.identity)
-        send(topics[0], messages, max(1, chosen.qos), chosen.retain)
-        path = chosen.payload.sequence
-        numbers = [n for n in (sequence_of(m, path) for m in messages) if n is not None]
-        return self._committed(device, numbers)
+    Raises:
+        NotFound: the dialect has no such channel.
+    """
+    chosen = _channel(catalogue, device, channel)
+    path = chosen.payload.sequence
+    return Sending(
+        device=device.id,
+        topic=chosen.addresses(device.identity)[0],
+        payloads=messages,
+        qos=max(1, chosen.qos),
+        retain=chosen.retain,
+        numbers=[n for n in (sequence_of(m, path) for m in messages) if n is not None],
+    )
 
-    def _channel(self, device: Device, name: str | None) -> Channel:
-        dialect = self.catalogue.get(device.dialect)
-        found = next(
-            (
-                one
-                for one in dialect.ups()
-                if (one.name == name if name else one.kind is Kind.TELEMETRY)
-                and one.direction is Direction.UP
-                and one.addresses(device.identity)
-            ),
-            None,
+
+def not_committed() -> Unavailable:
+    """The broker has the messages, and they are not committed in time: to be sent again."""
+    return Unavailable(
+        f"The readings are not committed after {COMMIT_SECONDS:g} s.",
+        hint="Send them again later; what is stored meanwhile is stored once.",
+        code="not_committed",
+    )
+
+
+def _channel(catalogue: Catalogue, device: Device, name: str | None) -> Channel:
+    dialect = catalogue.get(device.dialect)
+    found = next(
+        (
+            one
+            for one in dialect.ups()
+            if (one.name == name if name else one.kind is Kind.TELEMETRY)
+            and one.direction is Direction.UP
+            and one.addresses(device.identity)
+        ),
+        None,
+    )
+    if found is None:
+        raise NotFound(
+            f"Devices of the dialect {dialect.name} have no channel {name or 'telemetry'}.",
+            hint=f"There are: {', '.join(one.name for one in dialect.ups())}.",
+            code="channel_not_found",
         )
-        if found is None:
-            raise NotFound(
-                f"Devices of the dialect {dialect.name} have no channel {name or 'telemetry'}.",
-                hint=f"There are: {', '.join(one.name for one in dialect.ups())}.",
-                code="channel_not_found",
-            )
-        return found
-
-    def _committed(self, device: Device, numbers: Sequence[int]) -> Numbers:
-        deadline = time.monotonic() + COMMIT_SECONDS
-        while True:
-            with self.database.read() as connection:
-                known = gap_store.numbers_of(connection, device.id)
-            held = known.numbers if known is not None else Numbers()
-            if all(held.holds(n) for n in numbers):
-                return held
-            if time.monotonic() > deadline:
-                raise Unavailable(
-                    f"The readings are not committed after {COMMIT_SECONDS:g} s.",
-                    hint="Send them again later; what is stored meanwhile is stored once.",
-                    code="not_committed",
-                )
-            time.sleep(POLL_SECONDS)
+    return found

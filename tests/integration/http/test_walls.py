@@ -164,6 +164,7 @@ BODIES: dict[str, dict[str, Any]] = {
 }
 HARMLESS = {
     "/api/v1/login",
+    "/api/v1/logout",  # of one's own
     "/api/v1/me/password",
     "/api/v1/mqtt/topics/validate",
     "/api/v1/claims",  # a device's, with a claim code

@@ -76,14 +76,14 @@ def test_in_force_means_enforced_and_no_kick_waiting(
     add(app, "pump")
     certificates.issue(SYSTEM, "pump")
     done = certificates.revoke(SYSTEM, "pump").certificates
-    assert certificates.in_force(done, 0) is False
+    assert certificates.in_force(done) is False
     with app.database.write() as connection:
         kick = access.enqueue(connection, "kick", "acme/pump")
     certificates.ledger.enforced([r.serial for r in done], datetime.now(UTC))
-    assert certificates.in_force(done, 0) is False
+    assert certificates.in_force(done) is False
     with app.database.write() as connection:
         access.settle(connection, [kick])
-    assert certificates.in_force(done, 0) is True
+    assert certificates.in_force(done) is True
 
 
 def test_a_kick_takes_the_place_of_kicks_only(app: App) -> None:

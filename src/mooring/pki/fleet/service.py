@@ -170,17 +170,18 @@ class DeviceCertificates:
 
     # ------------------------------------------------------------------ in force
 
-    def in_force(self, records: Collection[CertificateRecord], timeout: float) -> bool:
-        """Whether the broker refuses these certificates and no session is left, waited for.
-
-        With a timeout of 0 it looks once.
-        """
+    def in_force(self, records: Collection[CertificateRecord]) -> bool:
+        """Whether the broker refuses these certificates and no session is left."""
         serials = {record.serial for record in records}
         usernames = {record.username for record in records}
+        return not serials & {record.serial for record in self.ledger.unenforced()} and (
+            not usernames & self._being_kicked()
+        )
+
+    def wait_in_force(self, records: Collection[CertificateRecord], timeout: float) -> bool:
+        """Whether ``in_force`` comes true within ``timeout`` seconds; with 0 it looks once."""
         deadline = time.monotonic() + timeout
-        while serials & {record.serial for record in self.ledger.unenforced()} or (
-            usernames & self._being_kicked()
-        ):
+        while not self.in_force(records):
             left = deadline - time.monotonic()
             if left <= 0:
                 return False

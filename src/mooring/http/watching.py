@@ -1,0 +1,192 @@
+"""Waiting in the event loop for what other processes do: one look for all who wait.
+
+A request that waits costs a future and no thread. While anybody waits, one task looks into the
+database every few milliseconds: one statement for all changes of the broker, one for all
+sequence numbers. While nobody waits, nothing runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Annotated, Protocol
+
+import sqlalchemy as sa
+from fastapi import Depends, Request
+from sqlalchemy.engine import Connection
+from starlette.concurrency import run_in_threadpool
+
+from mooring.access.waiting import broker_runs
+from mooring.errors import DatabaseUnavailable
+from mooring.ingest import gap_store
+from mooring.ingest.sequences import Numbers
+from mooring.store.engine import Database
+from mooring.store.schema import outbox
+
+__all__ = ["TICK_SECONDS", "Watch", "Watcher"]
+
+TICK_SECONDS = 0.02
+ASKED_AT_ONCE = 500  # numbers in one statement
+
+log = logging.getLogger(__name__)
+
+
+class _Wait(Protocol):
+    """Somebody who waits: what to look for, and whether it is there."""
+
+    done: asyncio.Future[bool]
+
+    def found(self, seen: _Seen) -> bool: ...
+
+
+class _Seen:
+    """What one look found."""
+
+    def __init__(self) -> None:
+        self.pending: set[int] = set()
+        self.numbers: dict[int, Numbers] = {}
+        self.checked: set[int] = set()
+
+
+class _Changes:
+    def __init__(self, ids: Collection[int], done: asyncio.Future[bool]) -> None:
+        self.ids, self.done = frozenset(ids), done
+
+    def found(self, seen: _Seen) -> bool:
+        return not self.ids & seen.pending
+
+
+class _Committed:
+    def __init__(self, device: int, numbers: Sequence[int], done: asyncio.Future[bool]) -> None:
+        self.device, self.numbers, self.done = device, numbers, done
+        self.held = Numbers()
+
+    def found(self, seen: _Seen) -> bool:
+        self.held = seen.numbers.get(self.device, self.held)
+        return all(self.held.settles(number) for number in self.numbers)
+
+
+class _Check:
+    def __init__(self, check: Callable[[], bool], done: asyncio.Future[bool]) -> None:
+        self.check, self.done = check, done
+
+    def found(self, seen: _Seen) -> bool:
+        return id(self) in seen.checked
+
+
+class Watcher:
+    """Who waits in one serving process. Used from its event loop alone."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waits: set[_Wait] = set()
+        self._task: asyncio.Task[None] | None = None
+        self.looks = 0  # how often the database was asked
+
+    async def applied(self, changes: Sequence[int], seconds: float) -> bool:
+        """Whether the broker has applied these pending changes within ``seconds``.
+
+        A change that a later one replaced counts as applied. It looks once where no process
+        runs that could apply them.
+
+        Raises:
+            DatabaseUnavailable: whether one runs cannot be read.
+        """
+        if not changes:
+            return True
+        if not await run_in_threadpool(broker_runs, self._database):
+            seconds = 0.0
+        return await self._wait(_Changes(changes, _future()), seconds)
+
+    async def committed(
+        self, device: int, numbers: Sequence[int], seconds: float
+    ) -> tuple[bool, Numbers]:
+        """Whether these numbers of a device are committed within ``seconds``, and what
+        of it is committed."""
+        wait = _Committed(device, numbers, _future())
+        return await self._wait(wait, seconds), wait.held
+
+    async def until(self, check: Callable[[], bool], seconds: float) -> bool:
+        """Whether a question of another kind, asked in a thread, is true within
+        ``seconds``."""
+        return await self._wait(_Check(check, _future()), seconds)
+
+    async def _wait(self, wait: _Wait, seconds: float) -> bool:
+        await self._look([wait])
+        if wait.done.done() or seconds <= 0:
+            return wait.done.done() and wait.done.result()
+        self._waits.add(wait)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run(), name="watcher")
+        try:
+            await asyncio.wait([wait.done], timeout=seconds)
+            return wait.done.done() and wait.done.result()
+        finally:
+            self._waits.discard(wait)
+
+    async def _run(self) -> None:
+        while self._waits:
+            await asyncio.sleep(TICK_SECONDS)
+            await self._look(list(self._waits))
+
+    async def _look(self, waits: Sequence[_Wait]) -> None:
+        """Finishes those who have waited long enough. An unreachable database is waited for
+        like everything else: each who waits has a timeout."""
+        if not waits:
+            return
+        self.looks += 1
+        try:
+            seen = await asyncio.to_thread(self._see, waits)
+        except DatabaseUnavailable as exc:
+            log.warning("waiting without a database: %s", exc)
+            return
+        except Exception as exc:  # noqa: BLE001 - raised again by each request that waits
+            for wait in waits:
+                if not wait.done.done():
+                    wait.done.set_exception(exc)
+            return
+        for wait in waits:
+            if not wait.done.done() and wait.found(seen):
+                wait.done.set_result(True)
+
+    def _see(self, waits: Sequence[_Wait]) -> _Seen:
+        seen = _Seen()
+        changes = {n for one in waits if isinstance(one, _Changes) for n in one.ids}
+        devices = {one.device for one in waits if isinstance(one, _Committed)}
+        if changes or devices:
+            with self._database.read() as connection:
+                seen.pending = _pending(connection, changes)
+                for part in _parts(devices):
+                    seen.numbers |= gap_store.numbers_of_many(connection, part)
+        for one in waits:
+            if isinstance(one, _Check) and one.check():
+                seen.checked.add(id(one))
+        return seen
+
+
+def _pending(connection: Connection, changes: Iterable[int]) -> set[int]:
+    found: set[int] = set()
+    for part in _parts(changes):
+        found |= set(
+            connection.execute(sa.select(outbox.c.id).where(outbox.c.id.in_(part))).scalars()
+        )
+    return found
+
+
+def _parts(numbers: Iterable[int]) -> Iterable[list[int]]:
+    every = sorted(numbers)
+    return (every[at : at + ASKED_AT_ONCE] for at in range(0, len(every), ASKED_AT_ONCE))
+
+
+def _future() -> asyncio.Future[bool]:
+    return asyncio.get_running_loop().create_future()
+
+
+def _watcher(request: Request) -> Watcher:
+    watcher = request.app.state.watcher
+    assert isinstance(watcher, Watcher)
+    return watcher
+
+
+Watch = Annotated[Watcher, Depends(_watcher)]
