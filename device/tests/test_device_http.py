@@ -12,6 +12,7 @@ import pytest
 
 from device_servers import QUICK, Mosquitto, Platform, Web, credentials, free_port, passwords, until
 from mooring_device import ClaimRefused, ConnectFailed, Device, InvalidSetting, Options, Revoked
+from mooring_device.environment import plain_http_from
 from mooring_device.http import Api, basic_auth
 from mooring_device.identity import hardware_id
 
@@ -240,3 +241,22 @@ def test_a_device_that_is_refused_recovers_by_itself(web: Web, tmp_path: Path) -
         assert device.wait_connected(20)
     assert len(web.requests) == 1
     broker.stop()
+
+
+@pytest.mark.parametrize(
+    "url", ["http://192.168.1.10:8080", "http://iot.example", "http://[fd00::2]", "http://10.0.0.1"]
+)
+def test_a_password_goes_to_no_other_machine_unencrypted(url: str) -> None:
+    with pytest.raises(InvalidSetting, match="encrypt"):
+        Api(url)
+    Api(url, plain_http=True)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1"])
+def test_this_machine_is_no_other(url: str) -> None:
+    Api(url)
+
+
+def test_the_environment_can_allow_it() -> None:
+    assert plain_http_from({"MOORING_PLAIN_HTTP": "true"})
+    assert not plain_http_from({})

@@ -15,10 +15,10 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
@@ -26,7 +26,15 @@ from pydantic.fields import FieldInfo
 from mooring import running
 from mooring.errors import InvalidSetting
 
-__all__ = ["CHOICE_FILE", "SOCKET_PATH_BYTES", "Origin", "Settings", "load", "variable_names"]
+__all__ = [
+    "CHOICE_FILE",
+    "SOCKET_PATH_BYTES",
+    "Origin",
+    "Settings",
+    "is_loopback",
+    "load",
+    "variable_names",
+]
 
 ENV_PREFIX = "MOORING_"
 
@@ -62,7 +70,9 @@ class Settings(BaseModel):
     )
 
     # What listens where
-    http_host: str = _field("127.0.0.1", "Address the HTTP server listens on.")
+    http_host: str = _field(
+        "127.0.0.1", "Address the HTTP server listens on; :: is every one, IPv4 and IPv6."
+    )
     http_port: int = _field(8080, "Port of REST, WebSocket and dashboard.", ge=1, le=65535)
     http_connections_max: int = _field(
         1000, "Open HTTP connections; one that only waits makes room for a new one.", ge=1
@@ -77,7 +87,10 @@ class Settings(BaseModel):
     )
     mqtt_host: str = _field("127.0.0.1", "Address on which platform and CLI reach the broker.")
     mqtt_port: int = _field(1883, "Plain MQTT, on loopback only.", ge=1, le=65535)
-    mqtt_tls_host: str = _field("0.0.0.0", "Address the TLS listeners bind.")  # noqa: S104 - TLS and passwords guard it
+    mqtt_tls_host: str = _field(
+        "0.0.0.0",  # noqa: S104 - TLS and passwords guard it
+        "Address the TLS listeners bind; :: is every one, IPv4 and IPv6.",
+    )
     mqtt_tls_port: int = _field(8883, "MQTT over TLS, with passwords.", ge=1, le=65535)
     mqtt_mtls_port: int = _field(
         0, "MQTT over TLS for client certificates; 0 leaves it closed.", ge=0, le=65535
@@ -258,7 +271,9 @@ class Settings(BaseModel):
         30, "How long a password that was given up can still recover its device.", ge=0
     )
     http_url: str | None = _field(
-        None, "Where devices reach HTTP; made from the public host and the port when empty."
+        None,
+        "The https:// URL under which devices reach HTTP, told to them; without it only loopback "
+        "is told.",
     )
 
     # People
@@ -272,6 +287,30 @@ class Settings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = _field("info", "What is logged.")
 
     # ------------------------------------------------------------------ rules of single settings
+
+    @field_validator("http_host", "mqtt_host", "mqtt_tls_host", "mqtt_ws_host")
+    @classmethod
+    def _without_brackets(cls, given: str) -> str:
+        return _bare(given)
+
+    @field_validator("public_hosts")
+    @classmethod
+    def _all_without_brackets(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_bare(one) for one in given)
+
+    @field_validator("http_url")
+    @classmethod
+    def _is_safe(cls, given: str | None) -> str | None:
+        if not given:
+            return None
+        parts = urlsplit(given)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"{given[:100]!a} is not an https:// URL")
+        if parts.scheme == "http" and not is_loopback(parts.hostname):
+            raise ValueError(
+                "devices send passwords there, and http:// does not encrypt them; use https://"
+            )
+        return given.rstrip("/")
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -346,6 +385,24 @@ class Origin:
 
     name: str
     where: str
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's own, which no network carries."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower().rstrip(".") == "localhost"
+
+
+def _bare(host: str) -> str:
+    """``[::1]`` as it is written without a port; refuses what no resolver takes."""
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    try:
+        bare.encode("idna")
+    except UnicodeError as exc:
+        raise ValueError(f"{host[:80]!a} is neither a host name nor an address") from exc
+    return bare
 
 
 def variable_names(name: str, field: FieldInfo) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -18,7 +19,7 @@ from mooring_device.commands import Commands
 from mooring_device.configs import Configs
 from mooring_device.credentials import NATIVE, Credentials, Tls
 from mooring_device.download import fetcher_for
-from mooring_device.environment import credentials_from
+from mooring_device.environment import credentials_from, plain_http_from
 from mooring_device.errors import InvalidSetting, StoreUnavailable
 from mooring_device.firmware import Firmware, Updates
 from mooring_device.http import Api
@@ -167,6 +168,8 @@ class Device:
             made = vault.fact("client_id") or f"mooring-{uuid.uuid4().hex[:16]}"
             vault.note("client_id", made)
         found = credentials_from(environment, topics=topics, made_client_id=made)
+        if plain_http_from(environment):
+            more["options"] = replace(more.get("options") or Options(), plain_http=True)
         return cls(found, store=folder, **more)
 
     @classmethod
@@ -200,7 +203,11 @@ class Device:
         folder = _folder(store)
         vault = Vault(folder / "credentials.json")
         if not vault.claimed_with(code):
-            api = Api(url, Tls(ca_file=ca_file) if ca_file else None)
+            api = Api(
+                url,
+                Tls(ca_file=ca_file) if ca_file else None,
+                plain_http=(more.get("options") or Options()).plain_http,
+            )
             claimed = api.claim(code, hardware_id or own_hardware_id(), patience=patience)
             vault.claimed(claimed, code)
         kept = vault.credentials

@@ -17,6 +17,7 @@ variable                  meaning                                       default
 ``MQTT_TENANT``           its tenant                                    ``default``
 ``MQTT_TOPICS``           JSON object, kind → topic                     the native dialect's
 ``MOORING_URL``           the platform's HTTP address                   none
+``MOORING_PLAIN_HTTP``    passwords to ``http://`` on other machines    ``false``
 ========================  ============================================  =====================
 
 An empty variable counts as not set.
@@ -30,7 +31,7 @@ from collections.abc import Mapping
 from mooring_device.credentials import NATIVE, Credentials, Tls, native_topics
 from mooring_device.errors import InvalidSetting
 
-__all__ = ["VARIABLES", "credentials_from"]
+__all__ = ["VARIABLES", "credentials_from", "plain_http_from"]
 
 VARIABLES = (
     "MQTT_BROKER",
@@ -47,6 +48,7 @@ VARIABLES = (
     "MQTT_TENANT",
     "MQTT_TOPICS",
     "MOORING_URL",
+    "MOORING_PLAIN_HTTP",
 )
 
 _TRUE = ("true", "1", "yes", "on")
@@ -83,6 +85,15 @@ def _topics(environment: Mapping[str, str]) -> dict[str, str] | None:
     if not isinstance(topics, dict) or not all(isinstance(t, str) for t in topics.values()):
         raise InvalidSetting('MQTT_TOPICS is not an object like {"telemetry": "device/data/7"}.')
     return topics
+
+
+def plain_http_from(environment: Mapping[str, str]) -> bool:
+    """Whether passwords may be sent to http:// on other machines.
+
+    Raises:
+        InvalidSetting: the variable is neither true nor false.
+    """
+    return _flag(environment, "MOORING_PLAIN_HTTP")
 
 
 def credentials_from(

@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -57,13 +58,26 @@ class Api:
         url: ``https://host[:port]``.
         tls: whom to trust; the system's CAs are trusted too.
         timeout: seconds for each step.
+        plain_http: send passwords to http:// on other machines, which everybody on the way
+            can read.
+
+    Raises:
+        InvalidSetting: the address is none, or http:// to another machine without
+            ``plain_http``.
     """
 
-    def __init__(self, url: str, tls: Tls | None = None, *, timeout: float = 15.0) -> None:
+    def __init__(
+        self, url: str, tls: Tls | None = None, *, timeout: float = 15.0, plain_http: bool = False
+    ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise InvalidSetting(
                 f"The platform's address {url!r} is not an http:// or https:// address."
+            )
+        if parts.scheme == "http" and not plain_http and not _is_loopback(parts.hostname):
+            raise InvalidSetting(
+                f"{url} does not encrypt the password that is sent there.",
+                hint="Use https://; plain_http (MOORING_PLAIN_HTTP) is for networks you trust.",
             )
         self._url = url.rstrip("/")
         self._host = parts.hostname
@@ -108,7 +122,7 @@ class Api:
                     hint="Make a new one with `mooring claim new`.",
                 ) from exc
             raise self._later(exc) from exc
-        if "http" not in answer:
+        if not _said_url(answer):
             answer["http"] = {"url": self._url}
         return Credentials.from_answer(answer)
 
@@ -132,7 +146,7 @@ class Api:
             if exc.status < 500 and exc.status not in (408, 429):
                 return None
             raise self._later(exc) from exc
-        if "http" not in answer:
+        if not _said_url(answer):
             answer["http"] = {"url": credentials.http_url}
         return Credentials.from_answer(answer)
 
@@ -199,3 +213,16 @@ def _words(error: urllib.error.HTTPError) -> str:
     except (OSError, ValueError, AttributeError, http.client.HTTPException):
         words = None
     return str(words or error.reason).rstrip(".")
+
+
+def _said_url(answer: Mapping[str, Any]) -> bool:
+    """Whether the platform says where its HTTP interface is; it need not know."""
+    http = answer.get("http")
+    return isinstance(http, dict) and bool(http.get("url"))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

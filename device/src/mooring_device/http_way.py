@@ -32,7 +32,10 @@ class HttpWay:
 
     def api(self, credentials: Credentials) -> Api:
         if self._api is None or self._api[0] != credentials.http_url:
-            self._api = credentials.http_url, Api(credentials.http_url, credentials.tls)
+            self._api = (
+                credentials.http_url,
+                Api(credentials.http_url, credentials.tls, plain_http=self._options.plain_http),
+            )
         return self._api[1]
 
     def due(self, now: float, down_since: float) -> bool:

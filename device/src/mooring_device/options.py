@@ -31,6 +31,8 @@ class Options:
         http: ``off``; ``fallback``: readings go over HTTP while MQTT fails; ``only``.
         http_after: without MQTT until HTTP takes over.
         http_batch: readings in one request.
+        plain_http: send passwords to http:// on other machines, which everybody on the way
+            can read; off: such an address is rejected.
         recover_every: between two requests for fresh credentials after refusals.
         linger: at most this long, ``close`` waits for the queue to drain.
     """
@@ -48,6 +50,7 @@ class Options:
     http: str = "off"
     http_after: float = 60.0
     http_batch: int = 100
+    plain_http: bool = False
     recover_every: float = 600.0
     linger: float = 5.0
 

@@ -7,9 +7,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mooring.pki.hosts import LOCAL_HOSTS, machine_hosts
-from mooring.settings import Settings
+from mooring.settings import Settings, is_loopback
 
-__all__ = ["told_to_devices"]
+__all__ = ["bracketed", "http_url", "told_to_devices"]
+
+WILDCARDS = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not listened on
 
 
 def told_to_devices(settings: Settings, *, asked_at: str | None = None) -> dict[str, Any]:
@@ -20,22 +22,43 @@ def told_to_devices(settings: Settings, *, asked_at: str | None = None) -> dict[
             used where no public host is set.
     """
     attached = urlsplit(settings.broker_url).hostname if settings.broker_url else None
-    own = _host(settings, asked_at)
-    if asked_at is None and not settings.public_hosts and settings.http_host in LOCAL_HOSTS:
-        web = settings.http_host  # it listens nowhere else
-    else:
-        web = own
-    name = f"[{web}]" if ":" in web else web
     return {
         "broker": {
-            "host": attached or own,
+            "host": attached or _host(settings, asked_at),
             "port": settings.mqtt_port,
             "tls_port": settings.mqtt_tls_port,
             "ws_port": settings.mqtt_ws_port,
             "ca_pem": _ca(settings),
         },
-        "http": {"url": settings.http_url or f"http://{name}:{settings.http_port}"},
+        "http": {"url": http_url(settings, asked_at=asked_at)},
     }
+
+
+def http_url(settings: Settings, *, asked_at: str | None = None) -> str | None:
+    """Where HTTP is reached: the setting, or loopback for who is on this machine.
+
+    Mooring speaks HTTP without TLS, and a device sends its password there. So no answer names
+    http:// on another address than loopback: ``http_url`` has to say what is in front of it.
+
+    Args:
+        asked_at: the host a request was sent to; ``None``: somebody on this machine asks.
+
+    Returns:
+        The URL; ``None`` where devices cannot reach HTTP safely.
+    """
+    if settings.http_url:
+        return settings.http_url
+    listening = settings.http_host
+    if listening in WILDCARDS:
+        listening = "::1" if listening == "::" and asked_at == "::1" else "127.0.0.1"
+    if not is_loopback(listening) or not (asked_at is None or is_loopback(asked_at)):
+        return None
+    return f"http://{bracketed(listening)}:{settings.http_port}"
+
+
+def bracketed(host: str) -> str:
+    """A host as it stands in a URL."""
+    return f"[{host}]" if ":" in host else host
 
 
 def _host(settings: Settings, asked_at: str | None) -> str:

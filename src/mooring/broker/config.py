@@ -37,6 +37,10 @@ TIMESTAMP_FORMAT = "%Y-%m-%dT%H:%M:%S%z"
 """With the offset, so that a log line is a moment and not a guess."""
 
 
+TLS_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AESCCM"
+"""Forward secrecy and authenticated encryption: no CBC, no SHA-1 (RFC 9325, 4.2)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tls:
     """Certificate files of one listener, in PEM.
@@ -48,6 +52,7 @@ class Tls:
         crl: revoked client certificates. Always ship one, even empty: without it Mosquitto
             does not read a replaced CA again on SIGHUP.
         minimum: ``tlsv1.2`` or ``tlsv1.3``.
+        ciphers: of TLS 1.2, as OpenSSL writes them.
     """
 
     certificate: Path
@@ -55,6 +60,7 @@ class Tls:
     ca: Path | None = None
     crl: Path | None = None
     minimum: str = "tlsv1.2"
+    ciphers: str = TLS_CIPHERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +69,8 @@ class Listener:
 
     Attributes:
         port: 1 to 65535; 0 for a Unix socket.
-        address: an IP address, ``localhost``, empty for every interface, or the absolute path of
-            a Unix socket.
+        address: an IP address or ``localhost``; empty or ``::`` for every interface, IPv4 and
+            IPv6; or the absolute path of a Unix socket.
         websockets: MQTT over WebSocket instead of plain MQTT.
         tls: certificate files; without them the listener must be on loopback.
         require_certificate: clients show a certificate, and its common name is the username.
@@ -264,9 +270,11 @@ def _logging(config: BrokerConfig) -> Iterator[str]:
 
 
 def _listener(listener: Listener, access: Access) -> Iterator[str]:
-    yield f"listener {listener.port} {listener.address}".rstrip()
+    # ``::`` by itself is IPv6 alone to Mosquitto; without an address it listens on both families.
+    address = "" if listener.address == "::" else listener.address
+    yield f"listener {listener.port} {address}".rstrip()
     yield f"protocol {'websockets' if listener.websockets else 'mqtt'}"
-    if listener.websockets and listener.address:
+    if listener.websockets and address:
         # Without this 2.0 binds a WebSocket listener with an IPv4 address to every interface.
         yield f"socket_domain {'ipv6' if ':' in listener.address else 'ipv4'}"
     yield f"max_connections {listener.max_connections or -1}"
@@ -281,6 +289,7 @@ def _listener(listener: Listener, access: Access) -> Iterator[str]:
     if listener.tls.crl is not None:
         yield f"crlfile {_path(listener.tls.crl)}"
     yield f"tls_version {listener.tls.minimum}"  # a minimum in 2.0, as the manual says
+    yield f"ciphers {listener.tls.ciphers}"
     if listener.require_certificate:
         yield "require_certificate true"
         if not isinstance(access, Plugin):  # with it 2.0 accepts without asking a plugin

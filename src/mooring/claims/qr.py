@@ -1,6 +1,6 @@
 """Claim codes as QR codes: for a terminal, and as PNG or SVG. Pure.
 
-What is in it: ``mooring:claim?code=ABCD-2345&url=http://host:8080``, which an app or firmware
+What is in it: ``mooring:claim?code=ABCD-2345&url=https://host``, which an app or firmware
 takes apart as a URI; people read the code printed beside it.
 """
 
@@ -14,9 +14,10 @@ import segno
 __all__ = ["content", "png", "svg", "terminal"]
 
 
-def content(code: str, url: str) -> str:
-    """The text in the QR code."""
-    return f"mooring:claim?code={code}&url={quote(url, safe=':/[]')}"
+def content(code: str, url: str | None) -> str:
+    """The text in the QR code; without a URL where devices cannot reach HTTP."""
+    where = "" if url is None else f"&url={quote(url, safe=':/[]')}"
+    return f"mooring:claim?code={code}{where}"
 
 
 def terminal(text: str) -> str:

@@ -73,9 +73,14 @@ def new(
         f"Claim code: {issued.code}\n"
         f"Good for one device until {iso(issued.claim.expires_at)}; it is shown this once.\n\n"
         "The device sends it with its hardware id:\n\n"
-        f"curl {url}/api/v1/claims -H 'Content-Type: application/json' "
+        f"curl {url or 'https://HOST'}/api/v1/claims -H 'Content-Type: application/json' "
         f"""-d '{{"code": "{issued.code}", "hardware_id": "AA:BB:CC:DD:EE:FF"}}'"""
     )
+    if url is None:
+        session.out.note(
+            "Devices cannot reach HTTP from other machines without sending passwords unencrypted. "
+            "Put a reverse proxy with TLS in front of Mooring and set http_url."
+        )
 
 
 @command(app, "list")

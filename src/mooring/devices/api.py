@@ -49,9 +49,9 @@ class BrokerOut(Document):
 
 
 class HttpOut(Document):
-    """Where this platform is."""
+    """Where this platform is; null where `http_url` is not set and it is not this machine."""
 
-    url: str
+    url: str | None
 
 
 class CredentialsOut(DeviceOut):

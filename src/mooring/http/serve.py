@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -14,7 +14,7 @@ import uvicorn
 
 from mooring.app import App
 from mooring.broker.ports import is_free, port_owner
-from mooring.errors import Conflict, InvalidSetting
+from mooring.errors import Conflict, InvalidSetting, MooringError
 from mooring.http.app import create_app
 from mooring.http.connections import (
     HEAD_MAX_BYTES,
@@ -46,7 +46,7 @@ def run(app: App) -> None:
     api = create_app(app)
     publisher = api.state.publisher
     assert isinstance(publisher, Publisher)
-    listener = _listen(settings.http_host, settings.http_port)
+    listeners = _listen(settings.http_host, settings.http_port)
     proxies, registry = api.state.proxies, api.state.registry
     assert isinstance(proxies, Proxies)
     connections = Connections(
@@ -81,36 +81,72 @@ def run(app: App) -> None:
         }
 
     heartbeat = Heartbeat(app.database, "serve", detail)
-    with listener, _signals_survived(server):
+    with _closing(listeners), _signals_survived(server):
         heartbeat.start()
         try:
             log.info("serving HTTP on %s port %d", settings.http_host, settings.http_port)
-            server.run(sockets=[listener])
+            server.run(sockets=listeners)
         finally:
             heartbeat.stop()
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    if not is_free(port, host):
-        owner = port_owner(port)
-        raise Conflict(
-            f"Port {port} is already used by {owner or 'another process'}.",
-            hint="Stop that process, or choose another port: --http-port.",
-            code="port_taken",
-            port=port,
-            pid=owner.pid if owner else None,
-        )
+def _listen(host: str, port: int) -> list[socket.socket]:
+    """A socket for each address of the host; ``::`` is every address of both families.
+
+    Raises:
+        Conflict: the port is taken.
+        InvalidSetting: nothing can listen there.
+    """
+    found: list[socket.socket] = []
     try:
-        return socket.create_server(
-            (host, port),
-            family=socket.AF_INET6 if ":" in host else socket.AF_INET,
-            backlog=2048,
-        )
+        for family, address in _addresses(host, port):
+            if not is_free(port, address):
+                owner = port_owner(port)
+                raise Conflict(
+                    f"Port {port} is already used by {owner or 'another process'}.",
+                    hint="Stop that process, or choose another port: --http-port.",
+                    code="port_taken",
+                    port=port,
+                    pid=owner.pid if owner else None,
+                )
+            both = address == "::" and socket.has_dualstack_ipv6()
+            found.append(
+                socket.create_server(
+                    (address, port), family=family, backlog=2048, dualstack_ipv6=both
+                )
+            )
     except OSError as exc:
+        _close(found)
         raise InvalidSetting(
             f"Nothing can listen on {host} port {port}: {exc.strerror or exc}.",
             hint="Correct http_host or http_port.",
         ) from exc
+    except MooringError:
+        _close(found)
+        raise
+    return found
+
+
+def _addresses(host: str, port: int) -> list[tuple[int, str]]:
+    """Family and address of everything the host stands for (``localhost``: 127.0.0.1 and, on a
+    machine with IPv6, ::1)."""
+    answers = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_ADDRCONFIG
+    )
+    return list(dict.fromkeys((int(family), str(where[0])) for family, _, _, _, where in answers))
+
+
+@contextmanager
+def _closing(sockets: Iterable[socket.socket]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        _close(sockets)
+
+
+def _close(sockets: Iterable[socket.socket]) -> None:
+    for one in sockets:
+        one.close()
 
 
 @contextmanager

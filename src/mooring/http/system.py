@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 
 from mooring import __version__
 from mooring.access.actor import Role
+from mooring.access.address import bracketed
 from mooring.app import App
 from mooring.dialects import Dialect
 from mooring.dialects.asyncapi import document
@@ -122,4 +123,4 @@ def _broker_url(platform: App, request: Request) -> str:
         return settings.broker_url
     host = settings.public_hosts[0] if settings.public_hosts else request.url.hostname
     host = host or "localhost"
-    return f"mqtts://{f'[{host}]' if ':' in host else host}:{settings.mqtt_tls_port}"
+    return f"mqtts://{bracketed(host)}:{settings.mqtt_tls_port}"

@@ -100,7 +100,9 @@ def machine_hosts() -> tuple[str, ...]:
     """This machine's own names and addresses, loopback first; link-local ones left out."""
     found = list(LOCAL_HOSTS)
     name = socket.gethostname()
-    candidates = [name, socket.getfqdn()]
+    candidates = [name]
+    with suppress(OSError, UnicodeError):  # a label that is empty or too long is no DNS name
+        candidates.append(socket.getfqdn())
     if "." not in name:
         candidates.append(f"{name}.local")  # what mDNS answers to on a home or workshop network
     candidates += _addresses(name)
@@ -121,7 +123,7 @@ def _addresses(name: str) -> list[str]:
                 texts.append(str(probing.getsockname()[0]))
         except OSError:
             continue  # no route in this family: the machine has no address in it
-    with suppress(OSError):  # the machine's own name need not resolve
+    with suppress(OSError, UnicodeError):  # the machine's own name need not resolve, or be one
         texts += [str(entry[4][0]) for entry in socket.getaddrinfo(name, None)]
     usable = []
     for text in texts:

@@ -13,11 +13,13 @@ from pathlib import Path
 import httpx
 import pytest
 import sqlalchemy as sa
+from pydantic import ValidationError
 
 from mooring.access.actor import SYSTEM
 from mooring.access.instance import open_instance
 from mooring.app import App, open_app
 from mooring.errors import Conflict, InvalidSetting
+from mooring.http import serve
 from mooring.http.serve import run
 from mooring.people.model import NewKey
 from mooring.settings import Settings
@@ -30,6 +32,7 @@ from tests.support.waiting import wait_until
 PROGRAM = """
 import logging, sys
 from mooring.app import open_app
+from mooring.http import serve
 from mooring.http.serve import run
 logging.basicConfig(level="INFO")
 with open_app(flags={"data_dir": sys.argv[1]}) as app:
@@ -154,3 +157,37 @@ def test_an_address_of_another_machine_is_a_wrong_setting(tmp_path: Path) -> Non
     settings = Settings(data_dir=tmp_path / "data", http_host="192.0.2.1", http_port=free_port())
     with open_app(settings, upgrade=True) as app, pytest.raises(InvalidSetting):
         run(app)
+
+
+def serves_on(host: str, *addresses: str) -> list[bool]:
+    port = free_port()
+    sockets = serve._listen(host, port)
+    try:
+        answers = []
+        for address in addresses:
+            try:
+                socket.create_connection((address, port), timeout=5).close()
+                answers.append(True)
+            except OSError:
+                answers.append(False)
+        return answers
+    finally:
+        for one in sockets:
+            one.close()
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="a machine without IPv6")
+def test_both_families() -> None:
+    assert serves_on("::", "127.0.0.1", "::1") == [True, True]
+    assert serves_on("::1", "127.0.0.1", "::1") == [False, True]
+
+
+def test_one_family() -> None:
+    assert serves_on("0.0.0.0", "127.0.0.1") == [True]  # noqa: S104
+    assert serves_on("localhost", "127.0.0.1") == [True]
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 64, "[" + "y" * 80 + "]"])
+def test_a_host_that_no_resolver_takes_is_a_wrong_setting(host: str) -> None:
+    with pytest.raises(ValidationError):
+        Settings(http_host=host)

@@ -88,6 +88,7 @@ def test_each_listener_keeps_its_own_options() -> None:
         "cafile /m/ca.pem",
         "crlfile /m/ca.crl",
         "tls_version tlsv1.2",
+        "ciphers ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AESCCM",
     ]
     assert section(config, 9001) == [
         "listener 9001 127.0.0.1",

@@ -80,3 +80,12 @@ def test_the_machine_knows_itself() -> None:
     assert len(set(hosts)) == len(hosts)
     assert all(normalise(host) == host for host in hosts)
     assert not any(host.startswith("fe80") for host in hosts)
+
+
+@pytest.mark.parametrize("name", ["a" * 80, "a..b", "-", "x" * 300, "ä" * 70, ".", "host_1"])
+def test_a_machine_may_have_any_name(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python raises UnicodeError for a label that is empty or too long."""
+    monkeypatch.setattr("socket.gethostname", lambda: name)
+    found = machine_hosts()
+    assert found[: len(LOCAL_HOSTS)] == LOCAL_HOSTS
+    assert all(normalise(host) == host for host in found)
