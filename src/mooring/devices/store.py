@@ -241,12 +241,13 @@ def page(
     if dialect is not None:
         statement = statement.where(devices.c.dialect == dialect)
     if search:
-        text = f"%{search.lower()}%"
+        text = search.lower()
+        mac = text.replace(":", "").replace("-", "")
         statement = statement.where(
             sa.or_(
-                sa.func.lower(devices.c.name).like(text),
-                sa.func.lower(devices.c.label).like(text),
-                devices.c.mac_key.like(text.replace(":", "").replace("-", "")),
+                sa.func.lower(devices.c.name).contains(text, autoescape=True),
+                sa.func.lower(devices.c.label).contains(text, autoescape=True),
+                *([devices.c.mac_key.contains(mac, autoescape=True)] if mac else []),
             )
         )
     return _with_groups(connection, connection.execute(walled(statement, devices.c.tenant, actor)))

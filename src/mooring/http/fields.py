@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import math
+from typing import Annotated, Any
 
 from fastapi import Path
-from pydantic import BaseModel, ConfigDict, PlainSerializer, StringConstraints, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 from mooring.dialects import iso
 
-__all__ = ["DeviceReference", "Document", "Line", "Name", "Reason", "Time", "Word"]
+__all__ = [
+    "JSON_DEPTH_MAX",
+    "DeviceReference",
+    "Document",
+    "Json",
+    "Line",
+    "Name",
+    "Reason",
+    "Time",
+    "Word",
+]
+
+JSON_DEPTH_MAX = 64  # objects and arrays in one another, in what is passed on
 
 _NO_CONTROLS = r"^[^\x00-\x1f\x7f]*$"
 
@@ -24,6 +44,25 @@ Line = Annotated[str, StringConstraints(max_length=300, pattern=_NO_CONTROLS)]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=_NO_CONTROLS)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=_NO_CONTROLS)]
 Reason = Annotated[str, StringConstraints(max_length=500, pattern=_NO_CONTROLS)]
+
+
+def _is_json(value: Any) -> Any:
+    """Refuses what Python's reader takes and JSON has not (NaN, 1e999), and what is too deep."""
+    waiting = [(value, 1)]
+    while waiting:
+        one, depth = waiting.pop()
+        if isinstance(one, float) and not math.isfinite(one):
+            raise ValueError("a number that JSON cannot hold")
+        if isinstance(one, dict | list):
+            if depth > JSON_DEPTH_MAX:
+                raise ValueError(f"more than {JSON_DEPTH_MAX} objects and arrays in one another")
+            below = one.values() if isinstance(one, dict) else one
+            waiting.extend((each, depth + 1) for each in below)
+    return value
+
+
+Json = Annotated[Any, AfterValidator(_is_json)]
+"""Any JSON value that is passed on as it is."""
 
 DeviceReference = Annotated[
     str,

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from mooring.http.fields import Document, Reason, Word
+from mooring.http.fields import Document, Json, Reason, Word
 
 __all__ = [
     "BrokerStatus",
@@ -43,7 +43,7 @@ class PublishIn(Document):
     """A message. A string is sent as it is, anything else as JSON."""
 
     topic: TopicText
-    payload: Any
+    payload: Json
     qos: Annotated[int, Field(ge=0, le=2)] = 1
     retain: bool = False
     reason: Reason = ""
@@ -104,7 +104,7 @@ class CommandIn(Document):
     """A command; `command_id` is made where it is left out."""
 
     command: Word
-    parameters: dict[str, Any] = Field(default_factory=dict)
+    parameters: dict[str, Json] = Field(default_factory=dict)
     command_id: Word | None = None
     channel: Word | None = None
     reason: Reason = ""

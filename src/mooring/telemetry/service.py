@@ -19,6 +19,7 @@ from mooring.errors import NotFound
 from mooring.store.engine import Database, now_ms
 from mooring.store.schema import dead_letters, strangers
 from mooring.telemetry import store
+from mooring.telemetry.mention import mentions
 from mooring.telemetry.model import (
     DeadLetter,
     DeviceLatest,
@@ -35,7 +36,9 @@ from mooring.telemetry.model import (
 __all__ = ["ALIVE_MS", "DEAD_LETTERS_COUNTED", "Telemetry"]
 
 SCAN_MAX = 20_000  # rows one page of a metric's points may look at
-SCAN_CHUNK = 1_000
+SCAN_BYTES = 16_777_216  # of payload, where parsing counts several times
+PARSING_COSTS = 8
+SCAN_CHUNK = 250
 DEAD_LETTERS_COUNTED = 10_000
 ALIVE_MS = 15_000  # a process beats every five seconds; three missed beats mean it is gone
 
@@ -172,14 +175,15 @@ class Telemetry:
         """The values of one metric (``temperature``, ``gps.lat``) in the order of time.
 
         A page may hold fewer points than ``limit`` and still have a next one: messages
-        without the metric are looked at as well, ``SCAN_MAX`` at most for one page.
+        without the metric are looked at as well, ``SCAN_MAX`` or ``SCAN_BYTES`` at most for one
+        page. A message that cannot hold the metric is not parsed.
         """
         actor.require(Role.VIEWER, device.tenant)
         points: list[Point] = []
-        scanned = 0
+        scanned = spent = 0
         with self.database.read() as connection:
             ids = self._channel_ids(connection, device, channel)
-            while scanned < SCAN_MAX:
+            while scanned < SCAN_MAX and spent < SCAN_BYTES:
                 rows = store.history_rows(
                     connection,
                     device.id,
@@ -191,7 +195,13 @@ class Telemetry:
                     limit=SCAN_CHUNK,
                 )
                 for row in rows:
-                    cursor = _key(row)
+                    if spent >= SCAN_BYTES:
+                        return Page(points, cursor)
+                    cursor, text = _key(row), row[5]
+                    if not mentions(text, metric):
+                        spent += len(text)
+                        continue
+                    spent += PARSING_COSTS * len(text)
                     said = self._reading(device.dialect, row)
                     if metric in said.values:
                         points.append(_point(said, metric))
