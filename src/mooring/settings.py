@@ -9,6 +9,7 @@ well; they are listed as aliases.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import os
@@ -37,6 +38,11 @@ __all__ = [
 ]
 
 ENV_PREFIX = "MOORING_"
+
+NO_SETTINGS = frozenset({"MOORING_CONFIG", "MOORING_URL", "MOORING_STORE", "MOORING_PLAIN_HTTP"})
+"""Variables that begin like settings: where the file is, and the device SDK's."""
+
+SPELLING = 0.9  # how alike two names are of which one is taken for the other misspelt
 
 SOCKET_PATH_BYTES = 100
 """Longer paths are no Unix sockets: 104 bytes on macOS, 108 on Linux."""
@@ -483,8 +489,28 @@ def _chosen(data_dir: Path) -> str | None:
         return None
 
 
+def _check_names(env: Mapping[str, str]) -> None:
+    """Refuses a misspelt variable: it would count as not set, without a word. Others that
+    begin like ours are left alone: Kubernetes makes some for a service of that name."""
+    known = {ENV_PREFIX + name.upper() for name in Settings.model_fields}
+    for given in sorted(env):
+        if given.startswith(ENV_PREFIX) and given not in known and given not in NO_SETTINGS:
+            meant = difflib.get_close_matches(given, known, 1, SPELLING)
+            if meant:
+                raise InvalidSetting(
+                    f"The variable {given} is not a setting.",
+                    hint=f"Did you mean {meant[0]}? `mooring config show` lists every setting.",
+                    setting=given,
+                )
+
+
 def _from_environment(env: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """Setting → its raw value and the variable it came from."""
+    """Setting → its raw value and the variable it came from.
+
+    Raises:
+        InvalidSetting: a variable is misspelt.
+    """
+    _check_names(env)
     found: dict[str, tuple[str, str]] = {}
     for name, info in Settings.model_fields.items():
         for variable in variable_names(name, info):
@@ -500,7 +526,7 @@ def _split(raw: str) -> tuple[str, ...]:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # editors add a BOM
     except OSError as exc:
         raise InvalidSetting(
             f"The settings file {path} cannot be read: {exc.strerror}.",

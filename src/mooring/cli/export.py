@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mooring.cli.frame import Session, command
+from mooring.cli.output import clean
 from mooring.errors import Invalid
 
 if TYPE_CHECKING:
@@ -108,15 +109,25 @@ def _write(
                 report(written)
 
         file: Any = sys.stdout.buffer
+        shown: Callable[[bytes], bytes] = bytes
+        if output is None and sys.stdout.isatty():
+            shown = _for_a_terminal
         if output is not None:
             file = stack.enter_context(_created(output))
         if file_format is FormatWord.PARQUET:
             platform.exports.parquet(counted(), file)
         else:
             for piece in platform.exports.text(counted(), FileFormat(file_format)):
-                file.write(piece)
+                file.write(shown(piece))
             file.flush()
     return written
+
+
+def _for_a_terminal(piece: bytes) -> bytes:
+    """The same without what could steer the terminal; a file or pipe gets what was said."""
+    lines = piece.decode().splitlines(keepends=True)
+    text = "".join(clean(line.rstrip("\r\n")) + "\n" for line in lines)
+    return text.encode(sys.stdout.encoding, "backslashreplace")
 
 
 def _created(path: Path) -> Any:

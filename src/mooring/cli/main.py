@@ -41,6 +41,7 @@ from mooring.cli import (
 )
 from mooring.cli.complaint import complaint_of
 from mooring.cli.frame import DataDir, Debug, Globals, Json, NoColor
+from mooring.cli.output import write_anything
 
 __all__ = ["app", "gaps", "main", "rotate", "why"]
 
@@ -148,4 +149,5 @@ def _data_dir(words: Sequence[str]) -> Path:
 
 def main() -> None:
     """The program ``mooring``."""
+    write_anything()
     app()

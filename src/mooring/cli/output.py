@@ -7,6 +7,7 @@ error. On a terminal tables are drawn by Rich; in a pipe they are plain aligned 
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import time
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-__all__ = ["Output", "ago", "clean", "iso", "plain_table"]
+__all__ = ["Output", "ago", "clean", "iso", "plain_table", "write_anything"]
 
 # Marks that turn the reading direction: they can make a line read as another one.
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f")
@@ -36,6 +37,14 @@ def clean(value: object) -> str:
         else character.encode("unicode_escape").decode("ascii")
         for character in text
     )
+
+
+def write_anything() -> None:
+    """Makes both outputs write what their encoding lacks as an escape: a terminal in Latin-1
+    must not fail at a label with an emoji."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def iso(time_ms: int | None) -> str | None:
@@ -104,7 +113,9 @@ class Output:
     def document(self, data: Any) -> None:
         """The one JSON document of this command."""
         indent = 2 if sys.stdout.isatty() else None
-        self._write(sys.stdout, json.dumps(data, ensure_ascii=False, indent=indent, default=str))
+        # In another encoding than UTF-8 not every character can be written as it is.
+        escaped = "utf" not in (sys.stdout.encoding or "").lower()
+        self._write(sys.stdout, json.dumps(data, ensure_ascii=escaped, indent=indent, default=str))
 
     def table(
         self,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mooring.cli.frame import Session, command, noun
-from mooring.cli.output import ago, iso
+from mooring.cli.output import ago, clean, iso
 from mooring.cli.words import Limit
 from mooring.errors import Invalid
 
@@ -217,19 +218,33 @@ def _history_table(
         )
 
 
+def _as_it_is(value: object) -> object:
+    return value
+
+
 def _write_csv(metric: str | None, readings: list[Reading], points: list[Point]) -> None:
     import csv  # noqa: PLC0415 - start-up time
 
+    from mooring.telemetry.cells import safe_cell  # noqa: PLC0415
+
     writer = csv.writer(sys.stdout, lineterminator="\n")
+    shown: Callable[[object], object] = (
+        clean if sys.stdout.isatty() else _as_it_is
+    )  # a file keeps what was said
+
+    def write(row: Iterable[object]) -> None:
+        writer.writerow([safe_cell(shown(cell)) for cell in row])
+
     if metric is not None:
-        writer.writerow(["time", "channel", metric])
-        writer.writerows([iso(p.ts), p.channel, _value_text(p.value)] for p in points)
+        write(["time", "channel", metric])
+        for p in points:
+            write([iso(p.ts), p.channel, _value_text(p.value)])
         return
     names = list(dict.fromkeys(name for reading in readings for name in reading.values))
-    writer.writerow(["time", "received_at", "time_source", "channel", *names])
+    write(["time", "received_at", "time_source", "channel", *names])
     for r in readings:
         values = [_value_text(r.values[name]) if name in r.values else "" for name in names]
-        writer.writerow([iso(r.ts), iso(r.received_at), r.time_source, r.channel, *values])
+        write([iso(r.ts), iso(r.received_at), r.time_source, r.channel, *values])
 
 
 def _metric_rows(before: list[str], reading: Reading) -> list[list[str]]:

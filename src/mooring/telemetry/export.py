@@ -23,6 +23,7 @@ from mooring.dialects import Catalogue, Format, TimeSource, iso
 from mooring.errors import Invalid
 from mooring.store.engine import Database
 from mooring.telemetry import store
+from mooring.telemetry.cells import safe_cell
 from mooring.telemetry.model import Key
 
 __all__ = ["Exports", "FileFormat", "Record"]
@@ -248,7 +249,8 @@ def _cells(record: Record) -> list[Any]:
 
 def _csv(rows: Iterable[Iterable[Any]]) -> bytes:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\r\n").writerows(rows)  # RFC 4180
+    safe = ([safe_cell(cell) for cell in row] for row in rows)
+    csv.writer(text, lineterminator="\r\n").writerows(safe)  # RFC 4180
     return text.getvalue().encode()
 
 
