@@ -160,6 +160,9 @@ class Settings(BaseModel):
         300.0, "Between two comparisons of everything with the broker.", gt=0
     )
     max_connections: int = _field(1000, "Connected clients, each listener; -1: no limit.", ge=-1)
+    broker_login_seconds: float = _field(
+        30.0, "How long a connection to the broker may take to log in.", ge=1
+    )
     max_inflight_messages: int = _field(
         100, "Unacknowledged messages to one MQTT 3.1.1 client.", ge=1, le=65535
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 from types import TracebackType
@@ -129,6 +130,16 @@ class RawClient:
         answer = self.receive()
         self.code = None if answer is None else answer[1][1]
         return self.code
+
+    def closed(self) -> bool:
+        """Whether the other side has closed it; what it has sent is thrown away."""
+        try:
+            while select.select([self._socket], [], [], 0)[0]:
+                if not self._socket.recv(4096):
+                    return True
+        except OSError:
+            return True
+        return False
 
     def drop(self) -> None:
         """Ends it without DISCONNECT, as a power cut does."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import BinaryIO
@@ -28,6 +29,8 @@ class LogTail:
         self._path = path
         self._file: BinaryIO | None = None
         self._rest = b""
+        self.read_at = 0.0
+        """When everything that was there had been read, and taken by ``follow``'s reader."""
         if not from_start and path.exists():
             self._file = path.open("rb")
             self._file.seek(0, os.SEEK_END)
@@ -50,10 +53,12 @@ class LogTail:
     async def follow(self, poll: float = POLL_SECONDS) -> AsyncIterator[list[str]]:
         """Batches of lines for ever, each as soon as ``poll`` seconds let it be seen."""
         while True:
+            began = time.monotonic()
             lines = await asyncio.to_thread(self.read)
             if lines:
                 yield lines
             else:
+                self.read_at = began
                 await asyncio.sleep(poll)
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -22,6 +22,7 @@ __all__ = ["ROLES", "declare", "problems_of"]
 
 ROLES = ("up", "ingest", "serve", "keeper")  # one of each must run
 SHOWN = {"dead_letters"}
+NEARLY = 0.9  # of the connections of one port
 WATCH_SECONDS = 2.0
 CONNECT_SECONDS = 2.0
 
@@ -41,6 +42,7 @@ def problems_of(overview: Overview, *, broker_answers: bool) -> list[str]:
         for process in alive
         if process.detail.get("connected") is False
     ]
+    problems += [_full(process.detail) for process in alive if _is_nearly_full(process.detail)]
     if overview.outbox_error:
         what = "change waits" if overview.outbox_waiting == 1 else "changes wait"
         problems.append(f"{overview.outbox_waiting} {what} for the broker: {overview.outbox_error}")
@@ -134,6 +136,18 @@ def _print(session: Session, platform: App, overview: Overview, problems: Sequen
 
 def _state(process: ProcessInfo) -> str:
     return "running" if process.alive else f"silent, last heard {ago(process.beat_at)}"
+
+
+def _is_nearly_full(detail: Mapping[str, Any]) -> bool:
+    count, most = detail.get("connections"), detail.get("connections_most")
+    return isinstance(count, int) and isinstance(most, int) and count >= most * NEARLY
+
+
+def _full(detail: Mapping[str, Any]) -> str:
+    return (
+        f"The broker has {detail['connections']} of {detail['connections_most']} connections on "
+        "one port; raise max_connections, or the limit of open files."
+    )
 
 
 def _figures(process: ProcessInfo) -> str:

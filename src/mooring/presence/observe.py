@@ -116,6 +116,14 @@ class Observer:
             self._fold(seen, event, at)
         return seen
 
+    def logged_in(self) -> set[tuple[str, int]]:
+        """Address and port of every open session."""
+        return {
+            (session.address, session.port)
+            for session in self._sessions.values()
+            if session.address is not None and session.port is not None
+        }
+
     def _fold(self, seen: Observations, event: LogEvent, at: int) -> None:
         kind, session = event.kind, self._session(event)
         address = event.address

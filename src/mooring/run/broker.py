@@ -39,6 +39,7 @@ from mooring.broker.reload import Reload, by_command, by_pid_file
 from mooring.broker.side_file import SideFile
 from mooring.errors import NotFound, Unavailable
 from mooring.pki.model import PkiPaths
+from mooring.run.descriptors import per_listener
 from mooring.run.reloading import reload_and_wait
 from mooring.run.tls import prepare_tls
 from mooring.settings import Settings
@@ -143,7 +144,7 @@ def broker_config(
     settings: Settings, files: BrokerFiles, tls: PkiPaths, *, every_packet: bool = False
 ) -> BrokerConfig:
     """``mosquitto.conf`` as values; ``every_packet``: the log names each, refused ones too."""
-    limit = None if settings.max_connections < 0 else settings.max_connections
+    limit = per_listener(settings)
     by_name = settings.username_is_client_id
     server = Tls(tls.server_cert.absolute(), tls.server_key.absolute())
     with_clients = Tls(

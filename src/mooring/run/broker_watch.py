@@ -55,6 +55,15 @@ class BrokerWatch:
         # Opened here, at its end: what is said while others get ready is read, too.
         self._tail = LogTail(self._path)
 
+    @property
+    def read_at(self) -> float:
+        """Monotonic time up to which the log has been read."""
+        return self._tail.read_at
+
+    def logged_in(self) -> set[tuple[str, int]]:
+        """Address and port of every connection that has logged in."""
+        return self._observer.logged_in()
+
     async def run(self) -> None:
         if not self.of_broker_only:
             await asyncio.to_thread(self._nobody)

@@ -37,6 +37,8 @@ from mooring.run.broker import build_process, service_endpoint, write_accounts, 
 from mooring.run.broker_watch import BrokerWatch
 from mooring.run.certificates import watch_certificates
 from mooring.run.children import Child
+from mooring.run.connection_watch import ConnectionWatch
+from mooring.run.descriptors import raise_limit
 from mooring.run.follow import Follower
 from mooring.settings import ENV_PREFIX, Settings
 from mooring.store.processes import Heartbeat
@@ -73,6 +75,7 @@ async def _up(settings: Settings, *, demo: bool, say: panel.Speaker) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
 
+    raise_limit(settings)
     running.announce(settings.data_dir, _told(settings))
     say.step("database")
     with open_app(settings, upgrade=True) as app:
@@ -82,7 +85,7 @@ async def _up(settings: Settings, *, demo: bool, say: panel.Speaker) -> int:
             if settings.broker == "managed":
                 say.step("broker")
                 broker = await stack.enter_async_context(_broker(app))
-            heartbeat = Heartbeat(app.database, "up", lambda: {"managed": broker is not None})
+            heartbeat = Heartbeat(app.database, "up", lambda: _detail(broker))
             heartbeat.start()
             stack.callback(heartbeat.stop)
             children = []
@@ -110,6 +113,7 @@ async def _up(settings: Settings, *, demo: bool, say: panel.Speaker) -> int:
                 tasks.append(follower.keep(broker.process))
                 tasks.append(broker.watch.run())
                 tasks.append(attend(follower, broker.watch))
+                tasks.append(broker.connections.run())
             lasting = Workers()
             await lasting.restart(tasks)
             await workers.restart(_by_settings(app, broker, follower))
@@ -131,7 +135,15 @@ class Broker:
 
     process: BrokerProcess
     watch: BrokerWatch
+    connections: ConnectionWatch
     accounts: list[Account]  # it was started with
+
+
+def _detail(broker: Broker | None) -> dict[str, object]:
+    """The figures of ``up`` in ``mooring status``."""
+    return (
+        {"managed": False} if broker is None else {"managed": True, **broker.connections.detail()}
+    )
 
 
 @asynccontextmanager
@@ -150,7 +162,7 @@ async def _broker(app: App) -> AsyncIterator[Broker]:
     await process.start()
     try:
         await process.wait_ready()
-        yield Broker(process, watch, accounts)
+        yield Broker(process, watch, ConnectionWatch(app, process, watch), accounts)
     finally:
         await process.stop()
 

@@ -609,3 +609,15 @@ def test_status_is_well_with_a_broker(
             connection.execute(sa.insert(processes).values(**_process(role)))
     assert mooring("status", "--json").json()["ok"] is True
     assert mooring("status").out.endswith("All is well.\n")
+
+
+@pytest.mark.parametrize(("count", "told"), [(0, 0), (899, 0), (900, 1), (1000, 1)])
+def test_a_port_that_is_nearly_full_is_a_problem(count: int, told: int) -> None:
+    found = overview("up", "ingest", "serve", "keeper")
+    full = ProcessInfo(
+        "up", "up", 1, "here", 0, 0, True, {"connections": count, "connections_most": 1000}
+    )
+    found.processes[0] = full
+    problems = problems_of(found, broker_answers=True)
+    assert len(problems) == told
+    assert all(f"{count} of 1000 connections" in one for one in problems)
