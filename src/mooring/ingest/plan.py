@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, NamedTuple
 from zlib import crc32
 
@@ -21,6 +21,7 @@ from xxhash import xxh3_64_intdigest
 from mooring.dialects import firmware, metadata, online, online_text
 from mooring.dialects.model import Kind
 from mooring.dialects.payload import MAX_SEQUENCE, BadPayload, Decoded, PayloadLimits, TimeSource
+from mooring.ingest.dead_budget import DeadBudget, Keep
 from mooring.ingest.ledger import Ledger
 from mooring.ingest.routing import Route, RouteTable, Unroutable
 from mooring.ingest.sequences import Range, narrowed, parse_ranges
@@ -138,6 +139,7 @@ class Plan:
     passed: int = 0  # further copies of a message, and what the platform itself says
     undeclared: int = 0  # on topics of no dialect, beyond the one that is a dead letter
     cleared: int = 0  # empty messages, by which a retained one is removed from the broker
+    dropped: int = 0  # dead letters past the budget of their sender
     retained: list[Retained] = field(default_factory=list)  # for ``settle``
     not_numbers: int = 0  # values such as NaN that were left out
     keep_bytes: int = 65_536  # of a payload, in a dead letter
@@ -168,6 +170,7 @@ class Planner:
         self.ledger = ledger
         self._limits = limits
         self._keep_bytes = keep_bytes
+        self._budget = DeadBudget()
         self._unique = secrets.randbits(62) if first_unique is None else first_unique
         self._noted: dict[str, int] = {}  # undeclared topic → its newest dead letter
         self._counts: dict[int, tuple[int, int]] = {}  # device → its last number, which count
@@ -349,12 +352,23 @@ class Planner:
             case _:
                 return None
 
+    def _dead(self, plan: Plan, owner: Hashable, letter: DeadLetter) -> None:
+        match self._budget.take(owner, len(letter.payload), letter.received_at):
+            case Keep.WHOLE:
+                plan.dead.append(letter)
+            case Keep.WITHOUT_PAYLOAD:
+                plan.dead.append(replace(letter, payload=b""))
+            case Keep.COUNT_ONLY:
+                plan.dropped += 1
+
     def _unroutable(
         self, plan: Plan, packet: PublishPacket, why: Unroutable, received_at: int
     ) -> None:
         if not why.declared and not self._noteworthy(plan, packet, why, received_at):
             return
-        plan.dead.append(
+        self._dead(
+            plan,
+            why.stranger,
             DeadLetter(
                 received_at,
                 why.reason,
@@ -364,7 +378,7 @@ class Planner:
                 None,
                 len(packet.payload),
                 packet.payload[: self._keep_bytes],
-            )
+            ),
         )
         if why.stranger is None:
             return
@@ -406,7 +420,9 @@ class Planner:
         if not packet.payload and (route.channel.retain or route.kind in _PRESENCE):
             plan.cleared += 1
             return
-        plan.dead.append(
+        self._dead(
+            plan,
+            route.device_id,
             DeadLetter(
                 received_at,
                 str(bad.reason),
@@ -416,7 +432,7 @@ class Planner:
                 route.device_id,
                 len(packet.payload),
                 packet.payload[: self._keep_bytes],
-            )
+            ),
         )
         # It is kept here and will not get better: the device need not send it again.
         seq = sequence_of(packet.payload, route.channel.payload.sequence)
@@ -429,7 +445,9 @@ class Planner:
         self, plan: Plan, packet: PublishPacket, fault: Exception, received_at: int
     ) -> None:
         log.error("a message on %r cannot be handled", packet.topic, exc_info=fault)
-        plan.dead.append(
+        self._dead(
+            plan,
+            None,
             DeadLetter(
                 received_at,
                 "not_handled",
@@ -439,7 +457,7 @@ class Planner:
                 None,
                 len(packet.payload),
                 packet.payload[: self._keep_bytes],
-            )
+            ),
         )
 
     def _unreadable(self, plan: Plan, broken: Broken, received_at: int) -> None:
@@ -451,7 +469,9 @@ class Planner:
             if broken.raw[0] & _DUP and self.ledger.has(*identity):
                 plan.repeated += 1
                 return
-        plan.dead.append(
+        self._dead(
+            plan,
+            None,
             DeadLetter(
                 received_at,
                 "malformed_packet",
@@ -461,7 +481,7 @@ class Planner:
                 None,
                 len(broken.raw),
                 broken.raw[: self._keep_bytes],
-            )
+            ),
         )
 
 

@@ -175,6 +175,7 @@ def write_counters(cursor: psycopg.Cursor[Any], plan: Plan, committed: Committed
     counted = {
         "batches": 1,
         "dead_letters": len(plan.dead) + len(committed.refused),
+        "dead_letters_dropped": plan.dropped,
         "messages_duplicate": committed.duplicates + plan.repeated,
         "messages_passed_over": plan.passed,
         "messages_stored": committed.stored,

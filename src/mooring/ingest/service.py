@@ -255,7 +255,7 @@ class Ingest:
         figures.messages += len(batch.packets)
         figures.stored += committed.stored
         figures.duplicates += committed.duplicates + plan.repeated
-        figures.dead_letters += len(plan.dead) + len(committed.refused)
+        figures.dead_letters += len(plan.dead) + len(committed.refused) + plan.dropped
         figures.batches += 1
         figures.largest_batch = max(figures.largest_batch, len(batch.packets))
         figures.rate = self._pace.rate

@@ -270,6 +270,7 @@ class PostgresSink:
             write_states(cursor, sorted(plan.states.items()))
             if plan.dead:
                 write_dead(cursor, plan.dead, self._dead_letters_max)
+            if plan.strangers:
                 write_strangers(cursor, list(plan.strangers.values()), self._strangers_max)
             self._finish(cursor, attempt, client_id, batch, forget)
         return attempt.committed

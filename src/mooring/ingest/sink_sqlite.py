@@ -205,6 +205,7 @@ class SqliteSink:
         self.states(list(plan.states.items()))
         if plan.dead:
             self.dead(plan.dead)
+        if plan.strangers:
             self.strangers(list(plan.strangers.values()))
         devices = plan.sequences.keys() | plan.lost.keys()
         numbers = self.numbers(plan, devices) if devices else {}
@@ -223,6 +224,7 @@ class SqliteSink:
                     ("dead_letters", len(plan.dead) + len(committed.refused)),
                     ("messages_passed_over", plan.passed),
                     ("messages_undeclared", plan.undeclared),
+                    ("dead_letters_dropped", plan.dropped),
                     ("retained_cleared", plan.cleared),
                     ("batches", 1),
                     ("not_numbers", plan.not_numbers),

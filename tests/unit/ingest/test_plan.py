@@ -12,6 +12,7 @@ from mqtt5 import PublishPacket, QoS
 from mooring.devices.model import Device
 from mooring.dialects import load_all
 from mooring.dialects.payload import PayloadLimits
+from mooring.ingest.dead_budget import BYTES_MAX, LETTERS_MAX
 from mooring.ingest.ledger import Ledger
 from mooring.ingest.plan import Planner
 from mooring.ingest.routing import CACHE_LIMIT, Registry, Route, RouteTable, Unroutable
@@ -316,6 +317,19 @@ def test_a_large_bad_payload_is_kept_in_part_and_its_size_is_known() -> None:
     small = Planner(routes, Ledger(10), limits, keep_bytes=10)
     [letter] = small.plan([message(TELEMETRY, b"x" * 500_000)], NOW).dead
     assert (letter.size, len(letter.payload)) == (500_000, 10)
+
+
+def test_one_device_cannot_fill_the_dead_letters() -> None:
+    loud, quiet = "mooring/default/k/telemetry", TELEMETRY
+    flood = [message(loud, b"{" * 10_000, number=n) for n in range(1, 1001)]
+    plan = planner().plan([*flood, message(quiet, b"{", number=1001)], NOW)
+    theirs = [letter for letter in plan.dead if letter.device_id == 3]
+    assert len(theirs) == LETTERS_MAX
+    assert plan.dropped == 1000 - LETTERS_MAX
+    assert sum(len(letter.payload) for letter in theirs) <= BYTES_MAX
+    assert {letter.size for letter in theirs} == {10_000}
+    assert [letter.payload for letter in plan.dead if letter.device_id == 1] == [b"{"]
+    assert len(plan.packets) == 1001
 
 
 def test_a_numbered_message_that_cannot_be_stored_need_not_come_again() -> None:
