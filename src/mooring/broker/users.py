@@ -9,12 +9,14 @@ from mooring.broker.protocol import Rights
 from mooring.dialects.topics import filters_overlap, valid_filter
 from mooring.errors import Invalid
 
-__all__ = ["CONTROL", "BrokerUser", "check_new", "check_password"]
+__all__ = ["CONTROL", "RESERVED_PREFIXES", "BrokerUser", "check_new", "check_password"]
 
 CONTROL = "$CONTROL/#"
 """Who may write there changes accounts behind the database's back."""
 
-RESERVED_PREFIXES = ("mooring.", "service:mooring", "mooring-")
+RESERVED_PREFIXES = ("mooring.", "mooring-", "service:mooring", "service.mooring")
+"""Names that begin so are the platform's own: its logins and its client ids."""
+
 USERNAME_MAX = 300
 NOTE_MAX = 200
 FILTERS_MAX = 200

@@ -143,13 +143,13 @@ def _twin(there: Taken, one: Checked) -> str:
     device = one.device
     mac = (one.mac_key or "", device.dialect, device.tenant)
     if device.username in there.usernames:
-        return f"The username {device.username} is taken."
+        return f"The device name {device.name} cannot be used: its login is taken."
     if device.client_id in there.client_ids:
-        return f"The client id {device.client_id} is taken."
+        return f"The device name {device.name} cannot be used: its login is taken."
     if (device.tenant, device.name) in there.names:
         return f"A device named {device.name} exists already in the tenant {device.tenant}."
     if (one.scope, device.name) in there.scopes:
-        return f"A device named {device.name} exists already in the dialect {device.dialect}."
+        return f"The device name {device.name} cannot be used: its login is taken."
     if one.mac_key and mac in there.macs:
         return f"A device with the MAC address {device.mac} exists already."
     there.usernames.add(device.username)

@@ -22,16 +22,18 @@ from mooring.broker import leftovers
 from mooring.broker import store as broker
 from mooring.broker.password_lines import check_username
 from mooring.broker.protocol import Account
+from mooring.broker.users import RESERVED_PREFIXES
 from mooring.credentials import store as passwords
 from mooring.devices import store
 from mooring.devices.model import Credentials, Device, Login, NewDevice
-from mooring.dialects import Catalogue, check_word, normal_mac
+from mooring.dialects import Catalogue, check_text, check_word, normal_mac
 from mooring.dialects.model import Dialect, Identity
 from mooring.errors import Conflict, Invalid, NotFound
 from mooring.store.engine import Database, now_ms
 
 __all__ = ["Devices"]
 
+PLATFORM = "mooring"
 LABEL_MAX = 200
 GROUPS_MAX = 64
 NO_LOGIN = Login(None)
@@ -110,11 +112,7 @@ class Devices:
         """
         device, scope, mac_key = self.checked(new)
         if broker.find(connection, device.username) is not None:
-            raise Conflict(
-                f"The username {device.username} is taken by a broker user.",
-                hint="Choose another name; `mooring broker users list` shows them.",
-                code="username_taken",
-            )
+            raise _unavailable(device.name)
         sealed = self.instance.seal(password)
         store.ensure_tenant(connection, device.tenant, self.tenants_max)
         store.count_devices(connection, device.tenant, self.devices_max)
@@ -350,6 +348,13 @@ class Devices:
                 f"The label has {len(new.label)} characters; {LABEL_MAX} are allowed.",
                 hint="Choose a shorter one.",
             )
+        check_text(new.label, "label")
+        if new.name == PLATFORM or new.name.startswith(RESERVED_PREFIXES):
+            raise Invalid(
+                f"The device name {new.name} is the platform's own.",
+                hint="Choose another name.",
+                code="invalid_id",
+            )
         mac_key = normal_mac(new.mac) if new.mac else None
         if dialect.needs_mac and not new.mac:
             raise Invalid(
@@ -382,30 +387,44 @@ class Devices:
         return device, _scope(dialect, new.tenant), mac_key
 
     def _taken(self, device: Device, exc: IntegrityError) -> Conflict:
+        with self.database.read() as connection:
+            mac_key = normal_mac(device.mac) if device.mac else None
+            twin = store.twin(connection, device, mac_key)
         text = str(exc.orig)
+        if twin is None:
+            # Nothing of this tenant: what another one has is not told.
+            return _unavailable(device.name)
         if "mac_key" in text:
             return Conflict(
                 f"A device with the MAC address {device.mac} exists already.",
-                hint="`mooring device show MAC` shows it; remove it first to add it anew.",
+                hint="`mooring device show MAC` shows it; remove it first to add it again.",
                 code="mac_taken",
             )
-        if "client_id" in text:
+        if twin.name == device.name:
             return Conflict(
-                f"The client id {device.client_id} is taken by another device.",
-                hint="Choose another name.",
-                code="client_id_taken",
+                f"A device named {device.name} exists already in the tenant {device.tenant}.",
+                hint="Choose another name, or `mooring device show` the existing one.",
+                code="device_exists",
             )
-        if "username" in text:
+        if twin.username == device.username:
             return Conflict(
-                f"The username {device.username} is taken by another device.",
+                f"The username {device.username} is taken by the device {twin.name}.",
                 hint="Choose another name.",
                 code="username_taken",
             )
         return Conflict(
-            f"A device named {device.name} exists already in the tenant {device.tenant}.",
-            hint="Choose another name, or `mooring device show` the existing one.",
-            code="device_exists",
+            f"The client id {device.client_id} is taken by the device {twin.name}.",
+            hint="Choose another name.",
+            code="client_id_taken",
         )
+
+
+def _unavailable(name: str) -> Conflict:
+    return Conflict(
+        f"The device name {name} cannot be used: its login is taken.",
+        hint="Choose another name.",
+        code="username_taken",
+    )
 
 
 def _scope(dialect: Dialect, tenant: str) -> str:

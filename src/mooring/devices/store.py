@@ -44,6 +44,7 @@ __all__ = [
     "set_enabled",
     "set_verifier",
     "tenant_names",
+    "twin",
     "verifiers",
 ]
 
@@ -215,6 +216,24 @@ def scope(connection: Connection, device_id: int) -> str | None:
     """Within what the device's name is unique."""
     statement = sa.select(devices.c.scope).where(devices.c.id == device_id)
     return connection.execute(statement).scalar()
+
+
+def twin(connection: Connection, device: Device, mac_key: str | None) -> Device | None:
+    """The device of the same tenant that has something this one wants: name, login, MAC."""
+    same = [
+        devices.c.name == device.name,
+        devices.c.username == device.username,
+        devices.c.client_id == device.client_id,
+        *([devices.c.mac_key == mac_key] if mac_key else []),
+    ]
+    statement = (
+        sa.select(*_COLUMNS)
+        .where(devices.c.tenant == device.tenant, sa.or_(*same))
+        .order_by(devices.c.id)
+        .limit(1)
+    )
+    found = _with_groups(connection, connection.execute(statement))
+    return found[0] if found else None
 
 
 def by_username(connection: Connection, username: str) -> Device | None:

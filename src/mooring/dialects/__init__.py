@@ -7,7 +7,7 @@ for reading the files.
 
 from mooring.dialects.asyncapi import document
 from mooring.dialects.checking import check
-from mooring.dialects.ids import MAX_WORD_BYTES, check_word, normal_mac
+from mooring.dialects.ids import MAX_WORD_BYTES, check_text, check_word, normal_mac
 from mooring.dialects.load import Catalogue, builtin, load_all, load_file
 from mooring.dialects.match import Match, Router
 from mooring.dialects.meaning import (
@@ -81,6 +81,7 @@ __all__ = [
     "TimeSource",
     "builtin",
     "check",
+    "check_text",
     "check_word",
     "compile_decoder",
     "compose",

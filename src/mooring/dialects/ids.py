@@ -7,13 +7,19 @@ import unicodedata
 
 from mooring.errors import Invalid
 
-__all__ = ["MAX_WORD_BYTES", "check_word", "normal_mac"]
+__all__ = ["MAX_WORD_BYTES", "check_text", "check_word", "normal_mac"]
 
 MAX_WORD_BYTES = 128
 
 # Wildcards and the separator would change what a topic covers; braces would be read as a
 # placeholder when a template is filled in.
 _FORBIDDEN = "/+#{}"
+_SUBSTITUTED = ("%c", "%u")
+_INVISIBLE = frozenset(
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0"
+    + "".join(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
+)
+"""Letters and marks without a shape: two names would look the same."""
 _MAC = re.compile(
     r"(?i)[0-9a-f]{2}([:.\- ]?)(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}|(?:[0-9a-f]{4}\.){2}[0-9a-f]{4}"
 )
@@ -40,13 +46,41 @@ def check_word(value: str, what: str) -> None:
         raise wrong("begins with '$', which is the broker's own")
     if value != value.strip():
         raise wrong("begins or ends with white space")
+    if not value.strip("."):
+        raise wrong("consists of dots, which paths and URLs resolve")
+    for name in _SUBSTITUTED:
+        if name in value:
+            raise wrong(f"holds {name}, which brokers replace")
     for character in value:
-        category = unicodedata.category(character)
-        if category in ("Cc", "Cs", "Zl", "Zp"):
-            raise wrong(f"holds the control character U+{ord(character):04X}")
+        # Control characters, also those that change the direction of text; spaces that look
+        # like none; what is not assigned.
+        if not character.isprintable():
+            raise wrong(f"holds U+{ord(character):04X}, which cannot be printed")
+        if character in _INVISIBLE:
+            raise wrong(f"holds U+{ord(character):04X}, which cannot be seen")
     size = len(value.encode())
     if size > MAX_WORD_BYTES:
         raise wrong(f"has {size} bytes, more than the {MAX_WORD_BYTES} allowed")
+
+
+def check_text(value: str, what: str) -> None:
+    """Raise ``Invalid`` unless ``value`` can be shown as one line that is what it looks like.
+
+    Joiners are allowed: some scripts and emoji need them.
+
+    Args:
+        what: what it is called in the message, such as ``label``.
+    """
+    for character in value:
+        if character in "\u200c\u200d":
+            continue
+        if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp"):
+            raise Invalid(
+                f"The {what} holds U+{ord(character):04X}, which cannot be printed.",
+                hint="Leave it out.",
+                code="invalid_id",
+                what=what,
+            )
 
 
 def normal_mac(text: str) -> str:

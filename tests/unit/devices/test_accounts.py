@@ -10,8 +10,10 @@ import sqlalchemy as sa
 
 from mooring.access.actor import SYSTEM
 from mooring.app import App, open_app
+from mooring.broker.protocol import Rights
+from mooring.broker.users import BrokerUser
 from mooring.devices.model import NewDevice
-from mooring.errors import Conflict
+from mooring.errors import Conflict, Invalid
 from mooring.settings import Settings
 from mooring.store.schema import devices
 
@@ -49,7 +51,7 @@ def test_no_two_devices_have_one_client_id(app: App) -> None:
     app.devices.add(SYSTEM, NewDevice("trap", "mousetrap", "acme", mac=MACS[0]))
     with pytest.raises(Conflict) as caught:
         app.devices.add(SYSTEM, NewDevice("trap", "mousetrap", "other", mac=MACS[1]))
-    assert caught.value.slug == "client_id_taken"
+    assert caught.value.slug == "username_taken"
 
 
 def test_the_database_itself_refuses_a_second_one(app: App) -> None:
@@ -66,3 +68,33 @@ def test_where_the_broker_takes_the_username_that_is_the_client_id(tmp_path: Pat
             app.devices.add(SYSTEM, NewDevice(f"one-{dialect}", dialect))
         assert all(a.client_id == a.username for a in app.devices.accounts())
         assert app.devices.account("default/one-mooring") in app.devices.accounts()
+
+
+def test_a_refusal_tells_nothing_of_other_tenants(app: App) -> None:
+    """One answer for another tenant's username, client id and name, and for a broker user's."""
+    app.devices.add(SYSTEM, NewDevice("car", "drivesafe", "acme"))
+    app.devices.add(SYSTEM, NewDevice("plug", "smarthome", "acme"))
+    app.devices.add(SYSTEM, NewDevice("trap", "mousetrap", "acme", mac=MACS[0]))
+    app.broker_users.create(SYSTEM, BrokerUser("bridge", Rights()))
+    said = set()
+    for new in (
+        NewDevice("car", "drivesafe", "other"),
+        NewDevice("plug", "smarthome", "other"),
+        NewDevice("trap", "mousetrap", "other", mac=MACS[1]),
+        NewDevice("bridge", "iotflow", "other"),
+    ):
+        with pytest.raises(Conflict) as caught:
+            app.devices.add(SYSTEM, new)
+        assert "acme" not in str(caught.value)
+        said.add((caught.value.slug, caught.value.message.replace(new.name, "NAME")))
+    assert len(said) == 1
+    for new in (NewDevice("car", "iotflow", "acme"), NewDevice("car", "drivesafe", "acme")):
+        with pytest.raises(Conflict) as caught:
+            app.devices.add(SYSTEM, new)
+        assert caught.value.slug == "device_exists"
+
+
+@pytest.mark.parametrize("name", ["mooring", "mooring-x", "service:mooring", "mooring.canary"])
+def test_the_platforms_names_are_its_own(app: App, name: str) -> None:
+    with pytest.raises(Invalid):
+        app.devices.add(SYSTEM, NewDevice(name, "pulse"))

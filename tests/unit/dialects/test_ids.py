@@ -6,13 +6,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.dialects import check_word, normal_mac, topic_matches, valid_topic_name
+from mooring.dialects import check_text, check_word, normal_mac, topic_matches, valid_topic_name
 from mooring.errors import Invalid
 
 
 @pytest.mark.parametrize(
     "word",
-    ["d1", "ESP32_001", "AA:BB:CC:DD:EE:FF", "Küche", "a b", "a$", "1", ".", "é" * 64, "x" * 128],
+    [
+        "d1",
+        "ESP32_001",
+        "AA:BB:CC:DD:EE:FF",
+        "Küche",
+        "a b",
+        "a$",
+        "1",
+        "v1.2",
+        "100%",
+        "é" * 64,
+        "x" * 128,
+    ],
 )
 def test_good_words(word: str) -> None:
     check_word(word, "device id")
@@ -35,6 +47,19 @@ def test_good_words(word: str) -> None:
         ("a\x85b", "U+0085"),
         ("a\u2028b", "U+2028"),
         ("a\ud800", "U+D800"),
+        (".", "dots"),
+        ("..", "dots"),
+        ("lamp%c", "%c"),
+        ("%u", "%u"),
+        ("a\u202eb", "U+202E"),
+        ("a\u2066b", "U+2066"),
+        ("a\u200bb", "U+200B"),
+        ("a\u200db", "U+200D"),
+        ("a\ufeffb", "U+FEFF"),
+        ("a\u00a0b", "U+00A0"),
+        ("a\u3164b", "U+3164"),
+        ("a\ufe0fb", "U+FE0F"),
+        ("a\uffffb", "U+FFFF"),
         ("x" * 129, "129 bytes"),
         ("é" * 65, "130 bytes"),
     ],
@@ -45,6 +70,17 @@ def test_bad_words(word: str, why: str) -> None:
     assert why in caught.value.message
     assert "device id" in caught.value.message
     caught.value.message.encode()  # can be printed, whatever the word held
+
+
+@pytest.mark.parametrize("label", ["", "Küche", "👩\u200d🚒", "می\u200cخواهم", "a b"])
+def test_good_labels(label: str) -> None:
+    check_text(label, "label")
+
+
+@pytest.mark.parametrize("label", ["a\u202eb", "a\x1b[2J", "a\nb", "a\u200bb", "\u2028"])
+def test_bad_labels(label: str) -> None:
+    with pytest.raises(Invalid, match="label"):
+        check_text(label, "label")
 
 
 @given(st.text(max_size=12))

@@ -1,0 +1,81 @@
+"""Every set of names that can be added can be written for the broker."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring.access import verifiers
+from mooring.access.policy import rights_of
+from mooring.broker import access_list, dynsec_file, password_lines
+from mooring.broker.protocol import Account, Rights
+from mooring.dialects import builtin, check_word
+from mooring.dialects.model import Identity
+from mooring.errors import Invalid
+
+VERIFIER = verifiers.make("secret")
+SERVICE = Account("service:mooring", VERIFIER, Rights(("#",), ("#",)))
+DIALECTS = builtin()
+
+
+def accepted(word: str) -> bool:
+    try:
+        check_word(word, "name")
+    except Invalid:
+        return False
+    return True
+
+
+WORDS = (
+    st.text(min_size=1, max_size=8)
+    | st.lists(
+        st.sampled_from(
+            ["account:", "device", "admin", "server", "%", "user ", "topic ", ":", "x"]
+        ),
+        min_size=1,
+        max_size=4,
+    ).map("".join)
+).filter(accepted)
+
+
+@st.composite
+def accounts(draw: st.DrawFn) -> list[Account]:
+    made: dict[str, Account] = {}
+    for number in range(draw(st.integers(1, 6))):
+        dialect = draw(st.sampled_from(DIALECTS))
+        mac = f"AA:BB:CC:DD:EE:{number:02X}"
+        identity = Identity(draw(WORDS), draw(WORDS), mac, (draw(WORDS),))
+        username = dialect.username_of(identity)
+        made[username] = Account(
+            username,
+            VERIFIER,
+            rights_of(dialect, identity),
+            client_id=dialect.client_id_of(identity),
+        )
+    return list(made.values())
+
+
+def exactly(rights: Rights) -> Rights:
+    return Rights(tuple(sorted(set(rights.publish))), tuple(sorted(set(rights.subscribe))))
+
+
+@given(accounts())
+def test_both_authorities_can_write_them(wanted: list[Account]) -> None:
+    held = {a.username: a for a in dynsec_file.parse(dynsec_file.render(wanted, SERVICE))}
+    for account in wanted:
+        assert held[account.username].rights == exactly(account.rights)
+        assert held[account.username].client_id == account.client_id
+    fitting = [a for a in wanted if fits(a.username)]
+    lines = password_lines.render({a.username: a.verifier or "" for a in fitting})
+    assert password_lines.parse(lines).keys() == {a.username for a in fitting}
+    access = access_list.parse(access_list.render(access_list.factor(fitting)))
+    for account in fitting:
+        assert access.rights(account.username) == exactly(account.rights)
+
+
+def fits(username: str) -> bool:
+    try:
+        password_lines.check_username(username)
+    except Invalid:
+        return False
+    return True
