@@ -437,7 +437,8 @@ def load(
             data directory when it is there.
 
     Raises:
-        InvalidSetting: naming the setting, its value's origin and what is wrong.
+        InvalidSetting: naming the setting, its value's origin and what is wrong; or a fleet's
+            variable would set the account of a managed broker.
     """
     env = os.environ if env is None else env
     given = {k: v for k, v in (flags or {}).items() if v is not None}
@@ -473,7 +474,7 @@ def load(
         origins[name] = Origin(name, where)
 
     try:
-        return Settings(**values), origins
+        settings = Settings(**values)
     except ValidationError as exc:
         first = exc.errors()[0]
         name = str(first["loc"][0])
@@ -482,6 +483,28 @@ def load(
             hint=f"It means: {fields[name].description} Correct it or leave it out.",
             setting=name,
         ) from exc
+    _check_account(settings, origins)
+    return settings, origins
+
+
+def _check_account(settings: Settings, origins: Mapping[str, Origin]) -> None:
+    """A fleet's own variables must not name the account that may do everything.
+
+    ``MQTT_USERNAME`` in an environment is the login of a device or a program there. An attached
+    broker has its accounts already, and these variables name Mooring's.
+    """
+    if settings.broker != "managed":
+        return
+    for name in ("broker_username", "broker_password"):
+        where = origins[name].where
+        if where in variable_names(name, Settings.model_fields[name])[1:]:
+            raise InvalidSetting(
+                f"The variable {where} would set the platform's own account on its broker, "
+                "which may read and write everything.",
+                hint=f"Remove {where} from Mooring's environment, or set "
+                f"{ENV_PREFIX}{name.upper()} if that is what you want.",
+                setting=name,
+            )
 
 
 def _chosen(data_dir: Path) -> str | None:

@@ -83,6 +83,27 @@ def test_a_bad_setting_is_named(tmp_path: Path, content: str, said: str) -> None
 
 
 def test_secrets_are_not_announced_or_shown(tmp_path: Path) -> None:
-    settings, _ = load({"data_dir": tmp_path}, {"MQTT_PASSWORD": "hunter2hunter2"})
+    settings, _ = load({"data_dir": tmp_path}, {"MOORING_BROKER_PASSWORD": "hunter2hunter2"})
     assert "hunter2" not in repr(settings)
     assert "hunter2" not in json.dumps(settings.model_dump(mode="json"))
+
+
+@pytest.mark.parametrize(
+    "variable",
+    ["MQTT_USERNAME", "MQTT_PASSWORD", "MQTT_DYNSEC_ADMIN_USER", "MQTT_DYNSEC_ADMIN_PASS"],
+)
+def test_a_fleets_variables_do_not_name_the_account_of_a_managed_broker(
+    tmp_path: Path, variable: str
+) -> None:
+    """It may read and write everything; a fleet's ``.env`` names a device or a program."""
+    with pytest.raises(InvalidSetting, match=variable):
+        load({"data_dir": tmp_path}, {variable: "esp32-sensor-1"})
+    attached, _ = load(
+        {"data_dir": tmp_path}, {variable: "esp32-sensor-1", "MOORING_BROKER": "attached"}
+    )
+    assert "esp32-sensor-1" in (
+        attached.broker_username,
+        attached.broker_password and attached.broker_password.get_secret_value(),
+    )
+    asked, _ = load({"data_dir": tmp_path}, {"MOORING_BROKER_USERNAME": "esp32-sensor-1"})
+    assert asked.broker_username == "esp32-sensor-1"

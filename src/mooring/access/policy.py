@@ -3,19 +3,69 @@
 from __future__ import annotations
 
 from mooring.broker.protocol import Rights
-from mooring.dialects.model import Dialect, Direction, Identity
+from mooring.dialects.model import Attribute, Channel, Dialect, Direction, Identity
+from mooring.dialects.topics import filters_overlap
 
 __all__ = ["rights_of"]
 
+_OWNER = frozenset({Attribute.DEVICE, Attribute.MAC})
+
 
 def rights_of(dialect: Dialect, identity: Identity) -> Rights:
-    """The literal topics of one device; a filter only where a level is a free word.
+    """What one device may do.
+
+    It may publish to its literal topics; a filter stands only where a level is a free word. It
+    may subscribe to everything below its own prefix, where every topic of the dialect belongs
+    to the device: firmware subscribes to ``…/command/#`` as well as to one command. Elsewhere
+    it may subscribe to its literal topics.
 
     A channel that needs something the device lacks (a MAC address, a group) grants nothing.
     """
     publish: list[str] = []
     subscribe: list[str] = []
     for channel in dialect.channels:
-        target = publish if channel.direction is Direction.UP else subscribe
-        target.extend(topic for topic in channel.addresses(identity) if topic not in target)
+        up = channel.direction is Direction.UP
+        prefix = None if up else _own_prefix(dialect, channel)
+        for topic in channel.addresses(identity):
+            if prefix is not None:
+                topic = "/".join([*topic.split("/")[:prefix], "#"])  # noqa: PLW2901 - the wider one
+            target = publish if up else subscribe
+            if topic not in target:
+                target.append(topic)
     return Rights(tuple(publish), tuple(subscribe))
+
+
+def _own_prefix(dialect: Dialect, channel: Channel) -> int | None:
+    """After how many levels of the topic everything below belongs to the device alone."""
+    levels = channel.topic.split("/")
+    attributes = _attributes(channel)
+    owners = [n for n, attribute in enumerate(attributes) if attribute in _OWNER]
+    if not owners or Attribute.GROUP in attributes:
+        return None
+    tenants = [n for n, attribute in enumerate(attributes) if attribute is Attribute.TENANT]
+    if dialect.tenanted and not tenants:
+        return None
+    first = max(owners[0], *tenants, 0) + 1
+    for length in range(first, len(levels) + 1):
+        if all(_same_owner(channel, other, length) for other in dialect.channels):
+            return length
+    return None
+
+
+def _same_owner(channel: Channel, other: Channel, length: int) -> bool:
+    """Whether the topics of ``other`` below a prefix of ``channel`` are the same device's."""
+    prefix = channel.filter.split("/")[:length]
+    if not filters_overlap("/".join([*prefix, "#"]), other.filter):
+        return True
+    if other.operator_only:
+        return False
+    mine, theirs = _attributes(channel)[:length], _attributes(other)
+    return theirs[:length] == mine
+
+
+def _attributes(channel: Channel) -> list[Attribute | None]:
+    """What each level of the topic stands for; ``None`` for a literal one."""
+    return [
+        channel.placeholders.get(level[1:-1]) if level.startswith("{") else None
+        for level in channel.topic.split("/")
+    ]

@@ -268,7 +268,9 @@ class Devices:
         return [self._user(user) for user in users if user.username not in pending.usernames] + [
             self._account(d, logins.get(d.id, NO_LOGIN))
             for d in known
-            if d.dialect in dialects and not self._blocked(pending, d)
+            if d.dialect in dialects
+            and d.username not in self.reserved  # the platform took that name later
+            and not self._blocked(pending, d)
         ]
 
     def blocked(self, username: str) -> bool:

@@ -10,6 +10,7 @@ import pytest
 from mooring.access import verifiers
 from mooring.broker.connection import Connection, Endpoint
 from mooring.broker.protocol import Account, Difference, DifferenceKind, Rights
+from mooring.dialects.topics import topic_matches
 from mooring.errors import BrokerUnavailable
 from tests.conformance.authority.stand import Stand, alive, ends, publish, received
 
@@ -73,6 +74,56 @@ def test_rights_are_exactly_as_declared(stand: Stand) -> None:
         for topic in topics:
             assert await publish(service, topic), topic
         assert set(await received(a)) == {"m/a/down", "m/a/command/reboot"}
+
+    stand.run(body)
+
+
+TAILS = [
+    "#",
+    "+",
+    "command/#",
+    "command/+",
+    "command/reboot",
+    "+/+",
+    "+/reboot",
+    "config",
+    "a/b/c/#",
+]
+FOREIGN = [
+    "#",
+    "+/#",
+    "m/#",
+    "m/+/#",
+    "m/t/#",
+    "m/t/+/#",
+    "m/t/other/#",
+    "m/+/dev/#",
+    "m/t/+/config",
+]
+
+
+def test_a_device_subscribes_to_anything_inside_its_own_prefix(stand: Stand) -> None:
+    """Alike in every authority: accepted, and given exactly what matches."""
+
+    async def body() -> None:
+        await stand.put(stand.account("dev", publish=("m/t/dev/up",), subscribe=("m/t/dev/#",)))
+        service = await stand.connect_service()
+        own = [f"m/t/dev/{rest}" for rest in ("config", "command/reboot", "a/b/c/d", "command")]
+        others = ["m/t/other/config", "m/x/dev/command/reboot", "m/t", "m", "elsewhere"]
+        for tail in TAILS:
+            device = await stand.connect("dev")
+            await device.subscribe([f"m/t/dev/{tail}"])
+            for topic in (*own, *others):
+                await publish(service, topic)
+            expected = {one for one in own if topic_matches(f"m/t/dev/{tail}", one)}
+            assert set(await received(device)) == expected, tail
+            await device.close()
+        device = await stand.connect("dev")
+        for pattern in FOREIGN:  # refused by some, silent with others
+            await stand.try_to_subscribe(device, pattern)
+        for topic in (*own, *others):
+            await publish(service, topic)
+        assert set(await received(device)) <= set(own)
 
     stand.run(body)
 

@@ -419,6 +419,7 @@ def test_settings_and_where_they_come_from(
 ) -> None:
     secret = "hunter2-hunter2"
     monkeypatch.setenv("MOORING_DATABASE_URL", f"postgresql://me:{secret}@db/mooring")
+    monkeypatch.setenv("MOORING_BROKER", "attached")
     monkeypatch.setenv("MQTT_PASSWORD", secret)
     monkeypatch.setenv("MQTT_BROKER_URL", f"mqtts://me:{secret}@broker:8883")
     nothing.data_dir.mkdir()

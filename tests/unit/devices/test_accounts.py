@@ -98,3 +98,11 @@ def test_a_refusal_tells_nothing_of_other_tenants(app: App) -> None:
 def test_the_platforms_names_are_its_own(app: App, name: str) -> None:
     with pytest.raises(Invalid):
         app.devices.add(SYSTEM, NewDevice(name, "pulse"))
+
+
+def test_a_device_that_has_the_platforms_name_does_not_stop_the_start(tmp_path: Path) -> None:
+    """``broker_username`` was set to its name later."""
+    with open_app(Settings(data_dir=tmp_path), upgrade=True) as app:
+        app.devices.add(SYSTEM, NewDevice("esp32", "smarthome"))
+    with open_app(Settings(data_dir=tmp_path, broker_username="esp32")) as app:
+        assert app.devices.accounts() == []
