@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 
 from tests.support.platform import Login, Platform, running_platform
 from tests.support.waiting import wait_until
@@ -114,21 +116,43 @@ def test_a_clock_that_steps_again_and_again(tmp_path: Path, env: dict[str, str])
             stand_through(platform, wrong, fleet, seconds)
 
 
-def test_a_clock_that_was_wrong_is_followed_once_confirmed(tmp_path: Path) -> None:
-    with (
-        closing(WrongClock(tmp_path)) as wrong,
-        running_platform(tmp_path / "data", env=wrong.env) as platform,
-    ):
-        fleet = Fleet(platform)
-        wrong.step(40 * DAY)
-        wait_until(lambda: noticed(platform), "the step")
-        platform.cli("clock", "confirm", "--yes")
-        later = (time.time() + 39 * DAY) * 1000
+def test_a_first_start_in_1970_and_a_clock_that_is_confirmed(tmp_path: Path) -> None:
+    """A board without a battery gets its time from the network after Mooring has started."""
+    with closing(WrongClock(tmp_path)) as wrong:
+        wrong.step(60 - int(time.time()))
+        with running_platform(tmp_path / "data", env=wrong.env) as platform:
+            fleet = Fleet(platform)
+            fleet.send()
+            assert "Set the clock" in clock(platform, expect=1)["problem"]
+            made = x509.load_pem_x509_certificate((platform.data_dir / "pki/ca.crt").read_bytes())
+            assert made.not_valid_before_utc.year >= 2025
+            wrong.step(0)
+            wait_until(lambda: not noticed(platform), "the clock to be followed")
+            told = clock(platform, expect=None)
+            assert told["off_seconds"] == 0
+            assert told["deletes_before"] < "2026-02", "what came in 1970 is not too old by itself"
+            fleet.send()
+            assert len(platform.rows("SELECT 1 FROM messages")) == fleet.sent
+            server = platform.data_dir / "pki/server.crt"
 
-        def dated() -> bool:
-            fleet.send(1)
-            return bool(platform.rows("SELECT 1 FROM messages WHERE received_at > ?", later))
+            def in_force() -> bool:
+                found = x509.load_pem_x509_certificate(server.read_bytes())
+                return found.not_valid_before_utc <= datetime.now(UTC) <= found.not_valid_after_utc
 
-        wait_until(dated, "messages dated by the confirmed clock")
-        actions = platform.rows("SELECT action FROM audit WHERE action = 'clock.confirm'")
-        assert len(actions) == 1
+            wait_until(in_force, "a server certificate that is valid now", timeout=90)
+            assert platform.cli("retention", "run", "--json").json()["messages"] == 0
+            platform.cli("clock", "confirm", "--yes")
+            assert clock(platform)["problem"] == ""
+
+            wrong.step(40 * DAY)
+            wait_until(lambda: noticed(platform), "the step")
+            platform.cli("clock", "confirm", "--yes")
+            later = (time.time() + 39 * DAY) * 1000
+
+            def dated() -> bool:
+                fleet.send(1)
+                return bool(platform.rows("SELECT 1 FROM messages WHERE received_at > ?", later))
+
+            wait_until(dated, "messages dated by the confirmed clock")
+            said = platform.rows("SELECT action FROM audit WHERE action = 'clock.confirm'")
+            assert len(said) == 2

@@ -138,7 +138,8 @@ def _judge(connection: Connection, reading: Reading) -> Anchor:
             sa.update(clocks).where(clocks.c.boot == reading.boot).values(_values(after))
         )
     counted = before or newest
-    if counted is None or after.wall < counted.wall - clock.TOLERANCE_MS:
+    first = counted is None and after.trust is not Trust.UNSET
+    if first or (counted and after.wall < counted.wall - clock.TOLERANCE_MS):
         _leave_no_future(connection, after.wall)
     return after
 

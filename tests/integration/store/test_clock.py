@@ -113,6 +113,17 @@ def test_a_database_from_a_wrong_time_heals_at_the_first_start(
         assert connection.execute(sa.select(device_state.c.last_seen_at)).scalar_one() == NOW
 
 
+def test_a_clock_that_was_never_set_takes_no_date_back(
+    database: Database, clocks_now: Clocks
+) -> None:
+    with database.write() as connection:
+        connection.execute(sa.insert(device_state).values(device_id=1, last_seen_at=NOW))
+    clocks_now.reading = Reading(60_000, 60_000, "boot-1")
+    stored.settle(database)
+    with database.read() as connection:
+        assert connection.execute(sa.select(device_state.c.last_seen_at)).scalar_one() == NOW
+
+
 def test_boots_are_remembered_in_number(database: Database, clocks_now: Clocks) -> None:
     for number in range(stored.BOOTS_MAX + 5):
         clocks_now.reading = Reading(NOW + number * HOUR, 1_000, f"boot-{number:03}")
