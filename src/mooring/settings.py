@@ -105,6 +105,11 @@ class Settings(BaseModel):
     mqtt_ws_host: str = _field(
         "127.0.0.1", "Address of the WebSocket listener; anything but loopback makes it TLS."
     )
+    mqtt_ws_origins: tuple[str, ...] = _field(
+        (),
+        "Web pages (https://host) that may open MQTT over WebSocket, with Mosquitto 2.1; empty: "
+        "any page that has a device's password.",
+    )
     public_hosts: tuple[str, ...] = _field(
         (), "Names and addresses devices reach this machine by; the first is told to devices."
     )
@@ -320,6 +325,15 @@ class Settings(BaseModel):
                 "devices send passwords there, and http:// does not encrypt them; use https://"
             )
         return given.rstrip("/")
+
+    @field_validator("mqtt_ws_origins")
+    @classmethod
+    def _are_origins(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        for one in given:
+            parts = urlsplit(one)
+            if f"{parts.scheme}://{parts.netloc}" != one or not one.isprintable() or " " in one:
+                raise ValueError(f"{one[:80]!a} is not an origin such as https://iot.example.org")
+        return given
 
     @field_validator("trusted_proxies")
     @classmethod

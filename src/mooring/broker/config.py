@@ -77,6 +77,7 @@ class Listener:
         max_connections: how many clients at once; ``None``: no limit. Our own link uses a
             listener without one, so that devices never crowd it out.
         allow_clear_text: permits an exposed listener without TLS. Somebody has to ask for it.
+        origins: the web pages that may open a WebSocket; empty: any. Mosquitto 2.1 alone.
         client_id_is_username: the broker takes each client's username for its client id,
             whatever id it sends. So a login can end only its own session.
     """
@@ -89,6 +90,7 @@ class Listener:
     max_connections: int | None = None
     allow_clear_text: bool = False
     client_id_is_username: bool = False
+    origins: tuple[str, ...] = ()
 
     @property
     def is_socket(self) -> bool:
@@ -277,6 +279,8 @@ def _listener(listener: Listener, access: Access) -> Iterator[str]:
     if listener.websockets and address:
         # Without this 2.0 binds a WebSocket listener with an IPv4 address to every interface.
         yield f"socket_domain {'ipv6' if ':' in listener.address else 'ipv4'}"
+    for origin in listener.origins:
+        yield f"websockets_origin {origin}"
     yield f"max_connections {listener.max_connections or -1}"
     if listener.client_id_is_username:
         yield "use_username_as_clientid true"

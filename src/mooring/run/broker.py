@@ -30,14 +30,14 @@ from mooring.broker.config import (
 from mooring.broker.connection import Endpoint
 from mooring.broker.dynsec import DynsecAuthority
 from mooring.broker.files import write_atomically
-from mooring.broker.installation import find_dynsec_plugin, find_mosquitto
+from mooring.broker.installation import find_dynsec_plugin, find_mosquitto, version
 from mooring.broker.password_file import PasswordFileAuthority
 from mooring.broker.plugin_authority import PluginAuthority
 from mooring.broker.process import BrokerProcess
 from mooring.broker.protocol import Account, Authority, Rights
 from mooring.broker.reload import Reload, by_command, by_pid_file
 from mooring.broker.side_file import SideFile
-from mooring.errors import NotFound, Unavailable
+from mooring.errors import InvalidSetting, NotFound, Unavailable
 from mooring.pki.model import PkiPaths
 from mooring.run.descriptors import per_listener
 from mooring.run.reloading import reload_and_wait
@@ -57,6 +57,8 @@ __all__ = [
 
 EVERY_PACKET = ("debug",)
 EVERYTHING = Rights(publish=("#",), subscribe=("#", "$SYS/#"))
+
+ORIGINS_SINCE = (2, 1, 0)  # ``websockets_origin``
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +168,7 @@ def broker_config(
             settings.mqtt_ws_port,
             settings.mqtt_ws_host,
             websockets=True,
+            origins=settings.mqtt_ws_origins,
             tls=None if _is_loopback(settings.mqtt_ws_host) else server,
             max_connections=limit,
             client_id_is_username=by_name,
@@ -285,11 +288,18 @@ def service_account(app: App) -> Account:
 
 def build_process(app: App, config: BrokerConfig) -> BrokerProcess:
     files = BrokerFiles(app.settings)
+    binary = find_mosquitto(app.settings.mosquitto)
+    if app.settings.mqtt_ws_origins and version(binary) < ORIGINS_SINCE:
+        raise InvalidSetting(
+            "mqtt_ws_origins needs Mosquitto 2.1.",
+            hint="Leave the setting out, or set mosquitto to a newer one.",
+            setting="mqtt_ws_origins",
+        )
     return BrokerProcess(
         files.config,
         service_endpoint(app),
         listens=[(one.address, one.port) for one in config.listeners if not one.is_socket],
-        binary=find_mosquitto(app.settings.mosquitto),
+        binary=binary,
     )
 
 

@@ -187,3 +187,19 @@ def test_a_listener_can_take_the_username_for_the_client_id() -> None:
 def test_sessions_end() -> None:
     assert "persistent_client_expiration 30d" in lines(BASE)
     assert "persistent_client_expiration 9d" in lines(replace(BASE, session_days=9))
+
+
+def test_a_websocket_listener_names_the_pages_it_takes() -> None:
+    listener = Listener(9001, websockets=True, origins=("https://a.example", "https://b.example"))
+    written = lines(replace(BASE, listeners=(listener,)))
+    assert [line for line in written if line.startswith("websockets_origin")] == [
+        "websockets_origin https://a.example",
+        "websockets_origin https://b.example",
+    ]
+
+
+def test_both_families_are_no_address_to_mosquitto() -> None:
+    """With one it listens on IPv6 alone."""
+    written = lines(replace(BASE, listeners=(Listener(9001, "::", websockets=True, tls=TLS),)))
+    assert "listener 9001" in written
+    assert not any(line.startswith("socket_domain") for line in written)
