@@ -33,6 +33,12 @@ LOG_TYPES = ("error", "warning", "notice", "information")
 ``subscribe`` and ``unsubscribe``: their lines begin with the client id, which a device chooses, so
 a device could write any sentence of the broker's."""
 
+PACKET_OVERHEAD = 66_048
+"""Bytes of a packet beyond its payload: the longest topic, the header and some properties."""
+
+LARGEST_PACKET = 268_435_455
+"""Of MQTT itself."""
+
 TIMESTAMP_FORMAT = "%Y-%m-%dT%H:%M:%S%z"
 """With the offset, so that a log line is a moment and not a guess."""
 
@@ -150,8 +156,10 @@ class Limits:
             flight. Past it Mosquitto *drops* and still acknowledges the sender with success,
             so this is sized for ingest being down, not for devices; 0: no limit.
         max_queued_bytes: the same in bytes of payload; 0: no limit.
-        message_size_limit: largest payload in bytes; a bigger message is acknowledged and
-            dropped. 2.1 has ``max_packet_size`` in its place and still reads this one.
+        message_size_limit: largest payload in bytes. The packet around it may have
+            ``PACKET_OVERHEAD`` more. The broker announces the sum to MQTT 5 clients, which then
+            send nothing larger, and disconnects whoever does: its log says so, while what
+            Mosquitto's own ``message_size_limit`` drops is acknowledged and leaves no trace.
     """
 
     max_inflight_messages: int = 100
@@ -258,8 +266,11 @@ def _limits(config: BrokerConfig) -> Iterator[str]:
     yield f"max_inflight_messages {limits.max_inflight_messages}"
     yield f"max_queued_messages {limits.max_queued_messages}"
     yield f"max_queued_bytes {limits.max_queued_bytes}"
+    packet = min(limits.message_size_limit + PACKET_OVERHEAD, LARGEST_PACKET)
+    yield f"max_packet_size {packet}"
     if not isinstance(config.access, Plugin):
-        yield f"message_size_limit {limits.message_size_limit}"
+        # 2.0 does not look at packets over WebSocket. Elsewhere this is never reached.
+        yield f"message_size_limit {packet}"
 
 
 def _logging(config: BrokerConfig) -> Iterator[str]:
@@ -313,7 +324,7 @@ def _check(config: BrokerConfig) -> None:
         "max_inflight_messages": (config.limits.max_inflight_messages, 0, 65535),
         "max_queued_messages": (config.limits.max_queued_messages, 0, 2**31 - 1),
         "max_queued_bytes": (config.limits.max_queued_bytes, 0, 2**40),
-        "message_size_limit": (config.limits.message_size_limit, 0, 268_435_455),
+        "message_size_limit": (config.limits.message_size_limit, 1, LARGEST_PACKET),
         "autosave_seconds": (config.autosave_seconds, 1, 86_400),
         "session_days": (config.session_days, 1, 3650),
         "sys_interval": (config.sys_interval, 0, 65535),

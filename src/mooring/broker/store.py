@@ -36,7 +36,7 @@ def insert_many(connection: Connection, users: Iterable[tuple[BrokerUser, str | 
     ]
     if rows:
         connection.execute(sa.insert(broker_users), rows)
-        bump(connection, "dialects")  # what may be published is subscribed by ingest
+        bump(connection, "broker_users")  # ingest is subscribed to what they may publish
 
 
 def find(connection: Connection, username: str) -> BrokerUser | None:
@@ -80,7 +80,7 @@ def delete(connection: Connection, username: str) -> bool:
     """Whether there was such a user."""
     gone = connection.execute(sa.delete(broker_users).where(broker_users.c.username == username))
     if gone.rowcount > 0:
-        bump(connection, "dialects")
+        bump(connection, "broker_users")
     return gone.rowcount > 0
 
 

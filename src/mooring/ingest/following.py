@@ -7,6 +7,7 @@ import time
 
 import sqlalchemy as sa
 
+from mooring.ingest.sink import versions_of
 from mooring.store.engine import Database, now_ms
 from mooring.store.processes import STALE_MS
 from mooring.store.schema import processes, versions
@@ -26,12 +27,8 @@ def wait_followed(database: Database, timeout: float) -> bool:
     deadline = time.monotonic() + timeout
     while True:
         with database.read() as connection:
-            newest = (
-                connection.execute(
-                    sa.select(versions.c.value).where(versions.c.name == "dialects")
-                ).scalar()
-                or 0
-            )
+            known = connection.execute(sa.select(versions.c.name, versions.c.value)).all()
+            _, newest = versions_of({row.name: row.value for row in known})
             details = connection.execute(
                 sa.select(processes.c.detail).where(
                     processes.c.role == "ingest", processes.c.beat_at > now_ms() - STALE_MS

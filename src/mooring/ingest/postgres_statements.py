@@ -138,4 +138,4 @@ COUNT = (
     "INSERT INTO counters AS c (name, value) SELECT * FROM unnest(%b::text[], %s::bigint[])"
     " ON CONFLICT (name) DO UPDATE SET value = c.value + excluded.value"
 )
-VERSIONS = "SELECT name, value FROM versions WHERE name IN ('devices', 'dialects')"
+VERSIONS = "SELECT name, value FROM versions WHERE name IN ('devices', 'dialects', 'broker_users')"

@@ -9,7 +9,7 @@ from typing import Protocol
 from mooring.ingest.plan import DeadLetter, Plan
 from mooring.ingest.sequences import Numbers
 
-__all__ = ["REPEAT_WINDOW_MS", "Committed", "Sink"]
+__all__ = ["REPEAT_WINDOW_MS", "Committed", "Sink", "versions_of"]
 
 # How long a message with a number and no time of its own is recognised, since it was received.
 REPEAT_WINDOW_MS = 86_400_000
@@ -45,7 +45,7 @@ class Sink(Protocol):
         ...
 
     def versions(self) -> tuple[int, int]:
-        """The versions of devices and dialects; they grow with every change."""
+        """The versions of devices, and of what decides on subscriptions: see ``versions_of``."""
         ...
 
     def ledger(self, client_id: str) -> list[tuple[int, bytes]]:
@@ -66,3 +66,9 @@ class Sink(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+def versions_of(found: Mapping[str, int]) -> tuple[int, int]:
+    """From the table of versions: that of devices, and that of dialects together with broker
+    users, on which subscriptions depend. Both grow with every change."""
+    return found.get("devices", 0), found.get("dialects", 0) + found.get("broker_users", 0)

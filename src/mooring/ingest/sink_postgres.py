@@ -44,7 +44,7 @@ from mooring.ingest.postgres_rows import (
     write_strangers,
 )
 from mooring.ingest.sequences import Numbers
-from mooring.ingest.sink import Committed
+from mooring.ingest.sink import Committed, versions_of
 from mooring.store import partitions
 from mooring.store.engine import now_ms, parse_url, postgres_arguments
 from mooring.store.faults import Judgement, first_line, judge
@@ -115,7 +115,7 @@ class PostgresSink:
     def versions(self) -> tuple[int, int]:
         with self._working() as connection:
             found = dict(connection.execute(sql.VERSIONS).fetchall())
-        return found.get("devices", 0), found.get("dialects", 0)
+        return versions_of(found)
 
     def ledger(self, client_id: str) -> list[tuple[int, bytes]]:
         with self._working() as connection:

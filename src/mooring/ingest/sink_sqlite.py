@@ -21,7 +21,7 @@ from mooring.ingest.plan import (
     metadata_text,
 )
 from mooring.ingest.sequences import Numbers, merge, pack_ranges, unpack_ranges
-from mooring.ingest.sink import REPEAT_WINDOW_MS, Committed
+from mooring.ingest.sink import REPEAT_WINDOW_MS, Committed, versions_of
 from mooring.store.engine import now_ms, sqlite_pragmas
 from mooring.store.faults import Judgement, first_line, judge
 
@@ -146,7 +146,7 @@ class SqliteSink:
             found = dict(self._connection.execute("SELECT name, value FROM versions"))
         except sqlite3.Error as exc:
             raise _unavailable(exc) from exc
-        return found.get("devices", 0), found.get("dialects", 0)
+        return versions_of(found)
 
     def ledger(self, client_id: str) -> list[tuple[int, bytes]]:
         try:

@@ -17,9 +17,23 @@ from typing import Any
 from mooring.broker.log import LogKind
 from mooring.presence.observe import Connectivity, EventRow
 
-__all__ = ["EVENT_TOPIC", "Denied", "Evidence", "Folded", "Told", "Used", "parse"]
+__all__ = [
+    "EVENT_TOPIC",
+    "OVERSIZE",
+    "Denied",
+    "Evidence",
+    "Folded",
+    "Told",
+    "Used",
+    "parse",
+]
 
 EVENT_TOPIC = "$mooring/authority/event"
+
+OVERSIZE = "oversize"
+OVERSIZE_MS = 60_000  # between two dead letters of one login that sends packets too large
+_SAID = frozenset({"oversize packet", "oversize payload"})
+_TOO_LARGE = "25"  # MOSQ_ERR_OVERSIZE_PACKET: why a session ended
 
 NAME_MAX, TEXT_MAX = 300, 2_000  # what the columns hold
 SAMPLE_MAX = 256
@@ -30,7 +44,7 @@ _DENIED = {
     "subscribe": str(LogKind.DENIED_SUBSCRIBE),
     "read": "denied_read",
 }
-_OTHERS = frozenset({"refused", "trouble", "oversize"})
+_OTHERS = frozenset({"refused", "trouble"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +83,10 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """A message that the broker did not pass on: its row, and what was in it."""
+    """A message that the broker did not pass on: its row, and what was in it.
+
+    ``row.event`` says why; for ``OVERSIZE`` the broker may not have read so far as its topic.
+    """
 
     row: EventRow
     sample: bytes
@@ -157,6 +174,7 @@ class Evidence:
     """Folds events in their order; an event that the broker repeats is passed over."""
 
     def __init__(self) -> None:
+        self._oversize = Oversize()
         self._boot: str | None = None
         self._n = 0
         # Username → client id → session. The broker has one session a client id, so a login
@@ -185,6 +203,11 @@ class Evidence:
                 self._gone(seen, event, event.user)
             case "denied":
                 self._denied(seen, event)
+            case "oversize":
+                row = _row(event, OVERSIZE, event.topic)
+                seen.rows.append(row)
+                size = event.size or len(event.sample)
+                seen.denied.append(Denied(row, event.sample, size, event.count))
             case kind if kind in _OTHERS:
                 seen.rows.append(_row(event, kind, _detail(event)))
                 if kind == "trouble":
@@ -207,6 +230,9 @@ class Evidence:
             seen.sessions[event.client] = (user, not event.clean)
 
     def _gone(self, seen: Folded, event: Told, user: str) -> None:
+        if event.why == _TOO_LARGE:
+            kept = self._oversize.of(_row(event, OVERSIZE, ""))
+            seen.denied += [kept] if kept is not None else []
         live = self._live.get(user, {})
         if live.get(event.client, event.session) == event.session:
             live.pop(event.client, None)
@@ -233,3 +259,33 @@ def _row(event: Told, word: str, detail: str) -> EventRow:
 def _detail(event: Told) -> str:
     times = f" ({event.count} times)" if event.count > 1 else ""
     return f"{event.why}{times}"
+
+
+class Oversize:
+    """Dead letters for sessions that ended because of a packet that is too large.
+
+    A device that does not know the limit comes back and sends the same packet again: one a
+    login and minute is kept. Every such end is an event.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[str, int] = {}  # username → its newest dead letter
+
+    def of_log(self, row: EventRow) -> Denied | None:
+        """From an event of the broker's log, where that is what it says."""
+        said = row.event == LogKind.DISCONNECTED and row.detail in _SAID
+        return self.of(row) if said else None
+
+    def of(self, row: EventRow) -> Denied | None:
+        """For a session that ended so; ``None`` where one was kept just now, or nobody knows
+        whose session it was."""
+        user = row.username
+        if user is None:
+            return None
+        kept = self._kept.get(user)
+        if kept is not None and kept > row.at - OVERSIZE_MS:
+            return None
+        if len(self._kept) >= SESSIONS_MAX:
+            self._kept.clear()
+        self._kept[user] = row.at
+        return Denied(EventRow(row.at, OVERSIZE, user, row.client_id, row.address, ""), b"", 0, 1)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
-from mooring.presence.evidence import Denied
+from mooring.presence.evidence import OVERSIZE, Denied
 from mooring.presence.observe import Connectivity, EventRow
 from mooring.store.schema import (
     broker_events,
@@ -67,9 +67,8 @@ def add_denied(connection: Connection, messages: Sequence[Denied], keep: int) ->
         letters.append(
             {
                 "received_at": row.at,
-                "reason": "denied",
-                "detail": f"The broker refused it: {row.username or 'its sender'} may not "
-                f"publish to this topic.{times}",
+                "reason": "too_large" if row.event == OVERSIZE else "denied",
+                "detail": _why(row) + times,
                 "topic": row.detail,
                 "tenant": tenant,
                 "device_id": device_id,
@@ -81,6 +80,14 @@ def add_denied(connection: Connection, messages: Sequence[Denied], keep: int) ->
     newest = sa.select(sa.func.max(dead_letters.c.id)).scalar_subquery()
     connection.execute(sa.delete(dead_letters).where(dead_letters.c.id <= newest - keep))
     count(connection, "dead_letters", sum(one.count for one in messages))
+
+
+def _why(row: EventRow) -> str:
+    who = row.username or "its sender"
+    if row.event != OVERSIZE:
+        return f"The broker refused it: {who} may not publish to this topic."
+    said = "" if row.detail else " It ended the session before it had read the topic."
+    return f"The broker refused it: it is larger than message_size_limit.{said}"
 
 
 def count(connection: Connection, name: str, number: int) -> None:

@@ -11,7 +11,7 @@ from mooring.broker.process import BrokerProcess
 from mooring.broker.tail import LogTail
 from mooring.errors import BrokerUnavailable, DatabaseUnavailable, Invalid
 from mooring.presence import store
-from mooring.presence.evidence import Denied
+from mooring.presence.evidence import Denied, Oversize
 from mooring.presence.observe import Observations, Observer, apart
 from mooring.run.broker import BrokerFiles
 from mooring.store.engine import now_ms
@@ -48,6 +48,7 @@ class BrokerWatch:
         self._broker = broker
         self._path = BrokerFiles(app.settings).log
         self._observer = Observer(lambda: broker.starts)
+        self._oversize = Oversize()
         self._since_trim = 0
         self.of_broker_only = app.settings.authority == "plugin"
         """Its plugin says who connects and what is denied: the log is read for the rest."""
@@ -115,8 +116,9 @@ class BrokerWatch:
             if seen.rows:
                 store.add_events(connection, seen.rows)
             denied = [row for row in seen.rows if row.event == LogKind.DENIED_PUBLISH]
-            if denied:
-                letters = [Denied(row, b"", 0, 1) for row in denied]
+            letters = [Denied(row, b"", 0, 1) for row in denied]
+            letters += [one for row in seen.rows if (one := self._oversize.of_log(row)) is not None]
+            if letters:
                 store.add_denied(connection, letters, self._app.settings.dead_letters_max)
             store.set_connected(connection, seen.latest.values())
             if seen.refused:

@@ -108,7 +108,8 @@ def test_limits_are_written() -> None:
         "max_inflight_messages 7",
         "max_queued_messages 8",
         "max_queued_bytes 9",
-        "message_size_limit 10",
+        "message_size_limit 66058",
+        "max_packet_size 66058",
     } <= set(text)
 
 

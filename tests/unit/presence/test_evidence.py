@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.presence.evidence import Evidence, Folded, Told, parse
+from mooring.broker.log import LogKind
+from mooring.presence.evidence import OVERSIZE, Evidence, Folded, Oversize, Told, parse
+from mooring.presence.observe import EventRow
 
 
 def told(n: int, kind: str, **more: Any) -> Told:
@@ -115,6 +117,39 @@ def test_refusals_and_troubles() -> None:
     assert seen.rows[0].detail == "unknown_username (3 times)"
     assert seen.unknown == {"device:acme:pump": 1001}
     assert seen.troubles == ["corrupt"]
+
+
+def test_a_message_too_large_is_a_dead_letter() -> None:
+    seen = Evidence().fold([told(1, "oversize", why="message_size_limit", topic="m/x", size=900)])
+    assert [(one.row.event, one.row.detail, one.size) for one in seen.denied] == [
+        (OVERSIZE, "m/x", 900)
+    ]
+
+
+def test_a_session_that_ends_over_a_packet_too_large_is_a_dead_letter_a_minute() -> None:
+    """The device comes back with the same packet, again and again."""
+    evidence = Evidence()
+    seen = evidence.fold([told(n, "gone", why="25") for n in range(1, 4)])
+    assert [(one.row.event, one.row.username) for one in seen.denied] == [(OVERSIZE, "lamp")]
+    assert len(seen.rows) == 3
+    assert evidence.fold([told(9, "gone", why="7")]).denied == []
+
+
+@pytest.mark.parametrize("said", ["oversize packet", "oversize payload"])
+def test_the_log_says_that_a_packet_was_too_large(said: str) -> None:
+    oversize = Oversize()
+
+    def ended(at: int, username: str | None = "lamp", detail: str = said) -> EventRow:
+        return EventRow(at, str(LogKind.DISCONNECTED), username, "c", "10.0.0.7", detail)
+
+    first = oversize.of_log(ended(100_000))
+    assert first is not None
+    assert (first.row.event, first.row.username, first.row.detail) == (OVERSIZE, "lamp", "")
+    assert oversize.of_log(ended(159_999)) is None
+    assert oversize.of_log(ended(160_000)) is not None
+    assert oversize.of_log(ended(100_000, "other")) is not None
+    assert oversize.of_log(ended(900_000, None)) is None
+    assert oversize.of_log(ended(900_000, detail="exceeded timeout")) is None
 
 
 def test_persistent_sessions_are_named() -> None:
