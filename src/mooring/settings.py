@@ -1,7 +1,8 @@
 """Every setting: its name, default, meaning, and where its value came from.
 
-Flags win over the environment, the environment over what a running ``mooring up`` on the same
-data directory was started with, that over the TOML file, the file over defaults.
+A process that ``mooring up`` starts takes the settings of its parent (``mooring.handover``).
+Everywhere else flags win over the environment, the environment over what a running ``mooring up``
+on the same data directory was started with, that over the TOML file, the file over defaults.
 A setting ``http_port`` is the flag ``--http-port``, the variable ``MOORING_HTTP_PORT`` and the
 key ``http_port`` in ``mooring.toml``. The ``MQTT_*`` names that fleets already use are read as
 well; they are listed as aliases.
@@ -24,7 +25,7 @@ from urllib.parse import quote, urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 
-from mooring import running
+from mooring import handover, running
 from mooring.errors import InvalidSetting
 
 __all__ = [
@@ -176,6 +177,9 @@ class Settings(BaseModel):
         "Messages the broker holds for one absent client; ingest is one of them.",
         ge=1,
     )
+    broker_orphan_seconds: float = _field(
+        600.0, "How long the broker runs on after `mooring up` was killed.", ge=0
+    )
     message_size_limit: int = _field(1_048_576, "Bytes of the largest payload.", ge=1)
 
     client_ids: Literal["auto", "username", "own"] = _field(
@@ -298,6 +302,11 @@ class Settings(BaseModel):
         ge=1,
     )
 
+    log_max_bytes: int = _field(
+        67_108_864,
+        "Bytes of one log file; then it is rotated, and one older file is kept.",
+        ge=65_536,
+    )
     log_level: Literal["debug", "info", "warning", "error"] = _field("info", "What is logged.")
 
     # ------------------------------------------------------------------ rules of single settings
@@ -454,9 +463,13 @@ def load(
         InvalidSetting: naming the setting, its value's origin and what is wrong; or a fleet's
             variable would set the account of a managed broker.
     """
-    env = os.environ if env is None else env
     given = {k: v for k, v in (flags or {}).items() if v is not None}
     fields = Settings.model_fields
+    handed = handover.received() if env is None else None
+    if handed is not None:
+        whence = {name: Origin(name, "flag" if name in given else "mooring up") for name in fields}
+        return Settings(**{**handed, **given}), whence
+    env = os.environ if env is None else env
 
     from_env = _from_environment(env)
     data_dir = Path(given.get("data_dir") or from_env.get("data_dir", (".mooring", ""))[0])

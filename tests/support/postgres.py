@@ -214,6 +214,21 @@ class Postgres:
         name = sql.Identifier(url.rpartition("/")[2])
         self._administer(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
 
+    def read_only(self, url: str, *, on: bool) -> None:
+        """As in a failover: a database takes no changes; open connections are ended."""
+        name = url.rpartition("/")[2]
+        value = sql.SQL("on" if on else "off")
+        self._administer(
+            sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = {}").format(
+                sql.Identifier(name), value
+            )
+        )
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s",
+                (name,),
+            )
+
     def _administer(self, statement: sql.Composed) -> None:
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(statement)

@@ -61,6 +61,11 @@ def write_private(path: Path, content: str | bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the rename itself: a power cut must not leave a database without it
+    finally:
+        os.close(folder)
 
 
 @contextmanager
@@ -94,6 +99,7 @@ def open_instance(data_dir: Path) -> Instance:
                     content["ingest_client_id"] = _fresh()["ingest_client_id"]
                     content["former_ingest_client_id"] = FORMER_INGEST_CLIENT_ID
                     _write(path, content)
+        Fernet(content["instance_key"])
         return Instance(
             instance_key=content["instance_key"],
             service_password=content["service_password"],
@@ -101,7 +107,7 @@ def open_instance(data_dir: Path) -> Instance:
             ingest_client_id=content["ingest_client_id"],
             former_ingest_client_id=content.get("former_ingest_client_id"),
         )
-    except (OSError, ValueError, KeyError) as exc:
+    except (OSError, ValueError, KeyError, TypeError) as exc:
         raise InvalidSetting(
             f"The secrets file {path} cannot be used: {type(exc).__name__}.",
             hint="Restore it from a backup; without it sealed secrets and sessions are lost.",

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from mooring.store.engine import Database, now_ms
-from mooring.store.processes import STALE_MS
-from mooring.store.schema import outbox, processes
+from mooring.store.engine import Database
+from mooring.store.processes import runs
+from mooring.store.schema import outbox
 
 __all__ = ["broker_runs", "wait_applied", "wait_for_broker"]
 
@@ -42,8 +42,5 @@ def wait_for_broker(database: Database, ids: Sequence[int], timeout: float) -> b
 
 def broker_runs(database: Database) -> bool:
     """Whether a process runs that applies changes to the broker."""
-    running = sa.select(processes.c.name).where(
-        processes.c.role == "up", processes.c.beat_at > now_ms() - STALE_MS
-    )
     with database.read() as connection:
-        return connection.execute(running.limit(1)).first() is not None
+        return runs(connection, "up")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import re
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 from mooring.broker.connection import Endpoint, answers
 from mooring.broker.installation import find_mosquitto, version
 from mooring.broker.ports import PortOwner, check_free, is_free, port_owner
+from mooring.broker.state_file import StateFile
 from mooring.errors import BrokerUnavailable, Conflict
 
 __all__ = ["BrokerProcess"]
@@ -25,6 +27,8 @@ STOP_SECONDS = 30.0
 """On SIGTERM Mosquitto saves its queues; killing it earlier would lose them."""
 
 POLL_SECONDS = 0.05
+
+log = logging.getLogger(__name__)
 
 
 class BrokerProcess:
@@ -40,6 +44,7 @@ class BrokerProcess:
         listens: every ``(address, port)`` in the configuration, checked before the start.
         binary: the program; searched for unless given.
         output: where standard output and error go; beside the configuration unless given.
+        state: the file of queues and sessions, which a power cut may leave damaged.
     """
 
     def __init__(
@@ -50,12 +55,16 @@ class BrokerProcess:
         listens: Iterable[tuple[str, int]] = (),
         binary: Path | None = None,
         output: Path | None = None,
+        state: Path | None = None,
     ) -> None:
         self.config = config
         self.ready = ready
         self.listens = tuple(listens)
         self.output = output or config.with_suffix(".out")
+        self.set_aside: Path | None = None
+        """Where a damaged state file was moved to at the last start; ``None``: it was usable."""
         self._binary = binary
+        self._state = None if state is None else StateFile(state)
         self._child: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
         self.starts = 0
@@ -95,7 +104,9 @@ class BrokerProcess:
             return
         await self.stop_leftover()
         check_free(self.listens)
-        descriptor = os.open(self.output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        descriptor = os.open(
+            self.output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600
+        )
         self.starts += 1
         try:
             self._child = await asyncio.create_subprocess_exec(
@@ -111,6 +122,44 @@ class BrokerProcess:
             raise BrokerUnavailable(f"{self.binary} cannot be started: {exc}.") from exc
         finally:
             os.close(descriptor)
+
+    async def begin(self) -> None:
+        """``start`` and ``wait_ready``; without its state file where it cannot start with it.
+
+        Raises:
+            Conflict, NotFound, BrokerUnavailable: as ``start`` and ``wait_ready``; the state
+                file is as it was.
+        """
+        self.set_aside = None
+        remembered = self._state is not None and not self.running and self._state.remember()
+        await self.start()
+        try:
+            await self.wait_ready()
+        except BrokerUnavailable as exc:
+            if exc.slug != "broker_ended" or self._state is None or not remembered:
+                raise
+            await self._begin_without(self._state, exc)
+        else:
+            if self._state is not None:
+                self._state.forget()
+
+    async def _begin_without(self, state: StateFile, why: BrokerUnavailable) -> None:
+        state.clear_the_way()
+        try:
+            await self.start()
+            await self.wait_ready()
+        except BrokerUnavailable:
+            raise why from None  # something else is wrong
+        else:
+            self.set_aside = state.set_aside()
+            log.warning(
+                "the broker could not start with %s, which is damaged: it is now %s, and "
+                "messages and sessions that only it held are lost",
+                state.path,
+                self.set_aside.name,
+            )
+        finally:
+            state.put_back()  # unless it was set aside
 
     async def wait_ready(self, within: float = READY_SECONDS) -> None:
         """Wait until it answers an MQTT CONNECT.
@@ -201,8 +250,7 @@ class BrokerProcess:
             try:
                 yield
             finally:
-                await self.start()
-            await self.wait_ready()
+                await self.begin()
 
     async def runs_again(self) -> bool:
         """Whether it runs, once nobody has stopped it on purpose any more."""

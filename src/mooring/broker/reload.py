@@ -38,7 +38,13 @@ def by_pid_file(path: Path) -> Reload:
                 f"The broker's process id cannot be read from {path}.",
                 hint="Does the broker run, with pid_file in its configuration?",
             ) from exc
-        _hang_up(int(text) if text.isdigit() else None)
+        pid = int(text) if text.isdigit() else None
+        if pid is not None and not await asyncio.to_thread(_may_be_broker, pid, path):
+            raise BrokerUnavailable(
+                f"The process {pid} in {path} is not the broker.",
+                hint="The file is left from a broker that was killed. Start the broker.",
+            )
+        _hang_up(pid)
 
     return reload
 
@@ -73,6 +79,16 @@ def by_command(command: Sequence[str], *, within: float = COMMAND_SECONDS) -> Re
             )
 
     return reload
+
+
+def _may_be_broker(pid: int, pid_file: Path) -> bool:
+    """``False`` where another process surely has the number now: SIGHUP would end it."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:  # it has ended, or there is no /proc
+        return True
+    config = pid_file.with_name("mosquitto.conf")
+    return not config.exists() or b"mosquitto" in words or os.fsencode(config) in words
 
 
 def _hang_up(pid: int | None) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mooring.cli.frame import Session, command, noun
+from mooring.masking import MASK, masked
 
 if TYPE_CHECKING:
     from mooring.settings import Settings
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 __all__ = ["app", "shown_value"]
 
 app = noun("Settings: flags over environment over file over defaults.")
-
-MASK = "********"
-_LOGIN_IN_URL = re.compile(r"://([^:/@]*):.*@")
 
 
 @command(app, "show")
@@ -69,18 +66,13 @@ def shown_value(value: object) -> Any:
     if isinstance(value, SecretStr):
         secret = value.get_secret_value()
         if "://" in secret:
-            return _without_login(secret)
+            return masked(secret)
         return MASK if secret else ""
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, str):
-        return _without_login(value)
+        return masked(value)
     return list(value) if isinstance(value, tuple) else value
-
-
-def _without_login(text: str) -> str:
-    masked = _LOGIN_IN_URL.sub(rf"://\1:{MASK}@", text)
-    return re.sub(r"(?i)([?&][^=&]*pass[^=&]*=)[^&]*", rf"\1{MASK}", masked)
 
 
 def _text(value: Any) -> str:

@@ -6,6 +6,7 @@ import socket
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -24,6 +25,7 @@ ROLES = ("up", "ingest", "serve", "keeper")  # one of each must run
 SHOWN = {"dead_letters"}
 NEARLY = 0.9  # of the connections of one port
 WATCH_SECONDS = 2.0
+FAILURES_SHOWN = 2  # in a row; a single one is over when it is read
 CONNECT_SECONDS = 2.0
 
 
@@ -43,6 +45,20 @@ def problems_of(overview: Overview, *, broker_answers: bool) -> list[str]:
         if process.detail.get("connected") is False
     ]
     problems += [_full(process.detail) for process in alive if _is_nearly_full(process.detail)]
+    problems += [
+        f"The worker {worker.name} of `mooring {process.role}` failed "
+        f"{worker.failures_in_a_row} times in a row: {worker.error}"
+        for process in alive
+        for worker in process.workers
+        if worker.failures_in_a_row >= FAILURES_SHOWN
+    ]
+    problems += [
+        f"{worker.rows_postponed} {'row' if worker.rows_postponed == 1 else 'rows'} of the worker "
+        f"{worker.name} failed; the last one: {worker.row_error}"
+        for process in alive
+        for worker in process.workers
+        if worker.rows_postponed
+    ]
     if overview.outbox_error:
         what = "change waits" if overview.outbox_waiting == 1 else "changes wait"
         problems.append(f"{overview.outbox_waiting} {what} for the broker: {overview.outbox_error}")
@@ -115,6 +131,18 @@ def _print(session: Session, platform: App, overview: Overview, problems: Sequen
         empty="No process of Mooring has said that it runs.",
     )
     session.out.say()
+    session.out.table(
+        ["Worker", "Process", "State", "Failures", "Bad rows", "Last failure"],
+        [
+            [w.name, p.role, w.phase, w.failures, w.rows_postponed, clean(w.error or w.row_error)]
+            for p in overview.processes
+            if p.alive
+            for w in p.workers
+        ],
+        right=["Failures", "Bad rows"],
+        empty="No worker has reported.",
+    )
+    session.out.say()
     counts = [
         ("devices", overview.devices),
         ("say they are online", overview.online),
@@ -174,6 +202,7 @@ def _document(overview: Overview, answers: bool, problems: Sequence[str]) -> dic
                 "beat_at": iso(p.beat_at),
                 "alive": p.alive,
                 "detail": p.detail,
+                "workers": [asdict(worker) for worker in p.workers],
             }
             for p in overview.processes
         ],

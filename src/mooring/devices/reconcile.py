@@ -22,7 +22,13 @@ from mooring.broker.connection import Endpoint
 from mooring.broker.protocol import Account, Applied, Authority, Difference, DifferenceKind
 from mooring.devices import store
 from mooring.devices.service import Devices
-from mooring.errors import BrokerUnavailable, Internal, MooringError
+from mooring.errors import (
+    BrokerUnavailable,
+    DatabaseUnavailable,
+    Internal,
+    MooringError,
+    Unavailable,
+)
 from mooring.store.engine import Database, now_ms
 
 __all__ = ["REPLACE", "Reconciler", "Report", "backoff_ms"]
@@ -107,16 +113,38 @@ class Reconciler:
         for change, error in broken:
             # One device that cannot be worked out must not hold up the others.
             await asyncio.to_thread(self._postpone, [change], error)
-            log.warning("%s cannot be told to the broker: %s", change.username, error)
+            log.warning("the change of %s is postponed: %s", change.username, error)
+        return await self._carry_out(work)
+
+    async def _carry_out(self, work: _Work) -> int:
+        """Applies and settles; what fails together is tried one by one."""
         if not work.changes:
             return 0
         try:
-            adopted = await self._apply(work)
-        except MooringError as exc:
-            await asyncio.to_thread(self._postpone, work.changes, exc.message)
-            log.warning("the broker could not be told of %d changes: %s", len(work.changes), exc)
+            applied = await self._apply(work)
+            await asyncio.to_thread(self._settle, work.changes, applied)
+        except Exception as exc:  # whatever one of them holds, the others are applied
+            if _concerns_all(exc):
+                await asyncio.to_thread(self._postpone, work.changes, _words(exc))
+                log.warning("%d changes wait for the broker: %s", len(work.changes), exc)
+                return 0
+            if len(work.changes) > 1:
+                done = 0
+                for change in work.changes:
+                    single, broken = await asyncio.to_thread(self._prepare, [change])
+                    for _, error in broken:
+                        await asyncio.to_thread(self._postpone, [change], error)
+                    done += await self._carry_out(single)
+                return done
+            change, error = work.changes[0], _words(exc)
+            await asyncio.to_thread(self._postpone, [change], error)
+            log.warning(
+                "the change of %s is postponed: %s",
+                change.username,
+                error,
+                exc_info=None if isinstance(exc, MooringError) else exc,
+            )
             return 0
-        await asyncio.to_thread(self._settle, work.changes, adopted)
         return len(work.changes)
 
     async def full(self, *, dry_run: bool = False) -> Report:
@@ -163,8 +191,10 @@ class Reconciler:
         for change in changes:
             try:
                 self._sort(work, change)
-            except MooringError as exc:
-                broken.append((change, exc.message))
+            except DatabaseUnavailable:
+                raise
+            except Exception as exc:  # noqa: BLE001 - it is recorded with the change
+                broken.append((change, _words(exc)))
             else:
                 work.changes.append(change)
         return work, broken
@@ -262,3 +292,12 @@ class Reconciler:
         with self._database.write() as connection:
             for change in changes:
                 access.postpone(connection, [change.id], at + backoff_ms(change.attempts), error)
+
+
+def _concerns_all(exc: Exception) -> bool:
+    """Whether no single change is at fault: the broker or the database does not answer."""
+    return isinstance(exc, Unavailable) and exc.slug != "dynsec_refused"
+
+
+def _words(exc: Exception) -> str:
+    return exc.message if isinstance(exc, MooringError) else f"{type(exc).__name__}: {exc}"[:500]

@@ -6,6 +6,7 @@ the reconciler (``mooring.broker.reconcile``) then makes the broker follow.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ from mooring.access.policy import rights_of
 from mooring.broker import leftovers
 from mooring.broker import store as broker
 from mooring.broker.password_lines import check_username
-from mooring.broker.protocol import Account
+from mooring.broker.protocol import Account, Rights
 from mooring.broker.users import RESERVED_PREFIXES
 from mooring.credentials import store as passwords
 from mooring.devices import store
@@ -32,6 +33,8 @@ from mooring.errors import Conflict, Invalid, NotFound
 from mooring.store.engine import Database, now_ms
 
 __all__ = ["Devices"]
+
+log = logging.getLogger(__name__)
 
 PLATFORM = "mooring"
 LABEL_MAX = 200
@@ -265,13 +268,18 @@ class Devices:
             users = broker.accounts(connection)
             pending = leftovers.pending(connection)
         dialects = set(self.catalogue.names())
-        return [self._user(user) for user in users if user.username not in pending.usernames] + [
-            self._account(d, logins.get(d.id, NO_LOGIN))
-            for d in known
-            if d.dialect in dialects
-            and d.username not in self.reserved  # the platform took that name later
-            and not self._blocked(pending, d)
-        ]
+        found = [self._user(user) for user in users if user.username not in pending.usernames]
+        for device in known:
+            # The platform may have taken that name later.
+            if device.dialect in dialects and device.username not in self.reserved:
+                login = logins.get(device.id, NO_LOGIN)
+                try:
+                    if not self._blocked(pending, device):
+                        found.append(self._account(device, login))
+                except Exception:
+                    log.exception("the rights of %s cannot be worked out", device.username)
+                    found.append(self._without_rights(device, login))
+        return found
 
     def blocked(self, username: str) -> bool:
         """Whether a login has to wait until what another one left on the broker is cleared."""
@@ -325,6 +333,20 @@ class Devices:
         if device.dialect not in self.catalogue.names():
             return ()
         return leftovers.own_filters(self.catalogue.get(device.dialect), device.identity)
+
+    @staticmethod
+    def _without_rights(device: Device, login: Login) -> Account:
+        """It keeps its login and may use no topic; the others keep their rights."""
+        return Account(
+            device.username,
+            login.verifier,
+            Rights(),
+            locked=not device.enabled,
+            client_id=device.client_id,
+            next_verifier=login.next_verifier,
+            certificates=login.certificates,
+            tenant=device.tenant,
+        )
 
     def _user(self, user: Account) -> Account:
         return replace(user, client_id=user.username) if self.username_is_client_id else user

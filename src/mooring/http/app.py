@@ -6,7 +6,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
@@ -31,6 +31,7 @@ from mooring.people import api as people_api
 from mooring.pki import api as pki_api
 from mooring.rotation import api as rotation_api
 from mooring.store.tally import FLUSH_SECONDS
+from mooring.supervisor.worker import Worker
 from mooring.telemetry import api as telemetry_api
 from mooring.uplink import api as uplink_api
 
@@ -71,13 +72,11 @@ def create_app(platform: App) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await publisher.start()
-        flushing = asyncio.create_task(_flush_often(platform), name="tally")
+        await publisher.supervisor.start([Worker("tally", lambda: _flush_often(platform))])
         try:
             yield
         finally:
-            flushing.cancel()
-            with suppress(asyncio.CancelledError):
-                await flushing
+            await publisher.supervisor.stop(["tally"])
             await asyncio.to_thread(_flush, platform)
             await publisher.close()
 

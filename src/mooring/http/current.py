@@ -38,6 +38,16 @@ class Current:
         self._version = self._stored()
         self._looked_at = time.monotonic()
 
+    @property
+    def held(self) -> App:
+        """The parts as they were at the last look; asks nobody."""
+        return self._platform
+
+    @property
+    def due(self) -> bool:
+        """Whether ``app`` would look."""
+        return time.monotonic() - self._looked_at >= self._look_seconds
+
     def app(self) -> App:
         """The parts; with dialects that are at most ``look_seconds`` behind.
 

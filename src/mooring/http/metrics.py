@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 from mooring import clock
 from mooring.access.actor import SYSTEM, Role
 from mooring.http.auth import Platform, bearer, from_this_machine, key_header, who
+from mooring.telemetry.model import ProcessInfo
 from mooring.telemetry.service import Telemetry
 
 __all__ = ["Figures", "new_registry", "router"]
@@ -57,6 +58,31 @@ class Figures(Collector):
         for process in overview.processes:
             alive.add_metric([process.name, process.role], float(process.alive))
         yield alive
+        yield from _of_workers(overview.processes)
+
+
+def _of_workers(processes: Sequence[ProcessInfo]) -> Iterator[Metric]:
+    labels = ["name", "role", "worker"]
+    up = GaugeMetricFamily(
+        "mooring_worker_up", "0 for a worker that failed and waits to run again.", labels=labels
+    )
+    failures = CounterMetricFamily(
+        "mooring_worker_failures", "Failures of a worker since its process started.", labels=labels
+    )
+    rows = CounterMetricFamily(
+        "mooring_worker_row_failures", "Failures of single rows in a worker.", labels=labels
+    )
+    postponed = GaugeMetricFamily(
+        "mooring_worker_rows_postponed", "Rows that failed and are tried again.", labels=labels
+    )
+    for process in processes:
+        for worker in process.workers if process.alive else ():
+            values = [process.name, process.role, worker.name]
+            up.add_metric(values, float(worker.phase != "waiting"))
+            failures.add_metric(values, float(worker.failures))
+            rows.add_metric(values, float(worker.row_failures))
+            postponed.add_metric(values, float(worker.rows_postponed))
+    yield from (up, failures, rows, postponed)
 
 
 def new_registry(telemetry: Telemetry) -> tuple[CollectorRegistry, Counter]:

@@ -8,7 +8,6 @@ went out which did not.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Sequence
 from concurrent.futures import CancelledError
@@ -17,6 +16,9 @@ from concurrent.futures import TimeoutError as NotInTime
 from mooring.errors import BrokerUnavailable
 from mooring.link.mqtt import MqttLink
 from mooring.link.protocol import Endpoint
+from mooring.supervisor.state import Policy, Restart
+from mooring.supervisor.supervisor import Supervisor
+from mooring.supervisor.worker import Worker
 
 __all__ = ["Publisher"]
 
@@ -37,7 +39,7 @@ class Publisher:
         self.endpoint = endpoint
         self.error = "Not connected yet."  # why there is no connection; empty while there is
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._task: asyncio.Task[None] | None = None
+        self.supervisor = Supervisor("serve")
         self._link: MqttLink | None = None
 
     @property
@@ -47,13 +49,11 @@ class Publisher:
     async def start(self) -> None:
         """Begins to connect and returns at once."""
         self._loop = asyncio.get_running_loop()
-        self._task = asyncio.create_task(self._connect(), name="publisher")
+        once = Policy(Restart.ON_FAILURE)  # the link it makes reconnects by itself
+        await self.supervisor.start([Worker("publisher", self._connect, once)])
 
     async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await self.supervisor.stop()
         if self._link is not None:
             await self._link.close()
 
@@ -113,7 +113,7 @@ class Publisher:
                 self.error = str(exc)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, PAUSE_MOST)
-            except asyncio.CancelledError:
+            except BaseException:
                 await link.close()
                 raise
             else:

@@ -25,6 +25,7 @@ from mooring.http.connections import (
 from mooring.http.proxies import Proxies
 from mooring.http.publisher import Publisher
 from mooring.store.processes import Heartbeat
+from mooring.supervisor import ending
 
 __all__ = ["run"]
 
@@ -80,13 +81,14 @@ def run(app: App) -> None:
             "connections": len(connections),
         }
 
-    heartbeat = Heartbeat(app.database, "serve", detail)
+    heartbeat = Heartbeat(app.database, "serve", detail, publisher.supervisor.report)
     with _closing(listeners), _signals_survived(server):
         heartbeat.start()
         try:
             log.info("serving HTTP on %s port %d", settings.http_host, settings.http_port)
             server.run(sockets=listeners)
         finally:
+            ending.exit_within(GRACE_SECONDS, 1)  # a database may not answer
             heartbeat.stop()
 
 
@@ -157,12 +159,9 @@ def _signals_survived(server: uvicorn.Server) -> Iterator[None]:
     def finished(_number: int, _frame: FrameType | None) -> None:
         server.should_exit = True  # one that comes before uvicorn listens to signals counts too
 
-    previous = {number: signal.signal(number, finished) for number in _STOPPING}
+    previous = {number: signal.signal(number, finished) for number in ending.stopping_signals()}
     try:
         yield
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-_STOPPING = (signal.SIGTERM, signal.SIGINT)

@@ -16,10 +16,25 @@ from mooring.http.auth import Platform, Who
 from mooring.http.fields import Document, Time, Word
 from mooring.http.mqtt_model import ChannelOut
 from mooring.http.publisher import Publisher
+from mooring.masking import without_login
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/api/v1", tags=["platform"])
+
+
+class WorkerOut(Document):
+    """A worker of a process. `phase`: `running`, or `waiting` after a failure until it runs
+    again. `row_failures` are failures of single rows, which stop no other row."""
+
+    name: str
+    phase: str
+    failures: int
+    failures_in_a_row: int
+    error: str
+    rows_postponed: int
+    row_failures: int
+    row_error: str
 
 
 class ProcessOut(Document):
@@ -33,6 +48,7 @@ class ProcessOut(Document):
     beat_at: Time
     alive: bool
     detail: dict[str, Any]
+    workers: list[WorkerOut]
 
 
 class StatusOut(Document):
@@ -120,7 +136,7 @@ def _broker_url(platform: App, request: Request) -> str:
     """Where devices reach the broker: as told, or where this request reached us."""
     settings = platform.settings
     if settings.broker == "attached" and settings.broker_url:
-        return settings.broker_url
+        return without_login(settings.broker_url)
     host = settings.public_hosts[0] if settings.public_hosts else request.url.hostname
     host = host or "localhost"
     return f"mqtts://{bracketed(host)}:{settings.mqtt_tls_port}"

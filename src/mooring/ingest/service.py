@@ -38,6 +38,9 @@ from mooring.ingest.sink import Committed, Sink
 from mooring.link.protocol import Batch, Link, Subscription
 from mooring.settings import Settings
 from mooring.store.engine import Database, now_ms
+from mooring.supervisor.rows import RowFaults
+from mooring.supervisor.supervisor import Supervisor
+from mooring.supervisor.worker import Worker
 
 __all__ = ["Figures", "Ingest"]
 
@@ -111,6 +114,7 @@ class Ingest:
         self._pace = Pace(settings.ingest_linger_ms / 1000)
         self._ledger = Ledger(settings.ingest_in_flight, sink.ledger(self._client_id))
         self._catalogue = catalogue
+        self._gap_faults = RowFaults("the gaps of device")
         self._versions = (-1, -1)
         self._dialects_changed = asyncio.Event()
         self.followed = -1  # the version of the dialects whose topics are subscribed
@@ -124,6 +128,7 @@ class Ingest:
             keep_bytes=settings.dead_letter_max_bytes,
         )
         self.figures = Figures()
+        self.supervisor = Supervisor("ingest")
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop``; a batch that was taken is still committed and acknowledged."""
@@ -131,7 +136,6 @@ class Ingest:
         await self._link.subscribe(self._subscriptions())
         self._loop = asyncio.get_running_loop()
         stopping = asyncio.create_task(stop.wait())
-        beside: list[asyncio.Task[None]] = []
         try:
             connecting = asyncio.create_task(self._connect())
             await asyncio.wait({connecting, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -140,11 +144,13 @@ class Ingest:
                 await asyncio.wait({connecting})
                 return
             connecting.result()
-            beside += [
-                asyncio.create_task(self._watch(), name="watch dialects"),
-                asyncio.create_task(self._keep_subscribed(), name="subscribe"),
-                asyncio.create_task(self._ask_for_gaps(), name="ask for gaps"),
-            ]
+            await self.supervisor.start(
+                [
+                    Worker("dialects", self._watch),
+                    Worker("subscriptions", self._keep_subscribed),
+                    Worker("gaps", self._ask_for_gaps, rows=(self._gap_faults,)),
+                ]
+            )
             while not stop.is_set():
                 taking = asyncio.create_task(self._link.take(self._batch_max, self._pace.linger()))
                 await asyncio.wait({taking, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -153,8 +159,8 @@ class Ingest:
                     break
                 await self._store(taking.result())
         finally:
-            for task in (*beside, stopping):
-                task.cancel()
+            stopping.cancel()
+            await self.supervisor.stop()
             await self._link.close()
             if self._sink_thread is not None:
                 self._sink_thread.shutdown()
@@ -297,10 +303,11 @@ class Ingest:
             gap_store.asked(connection, [one.device_id for one in found], at)
         messages = []
         for one in found:
-            topic = self._planner.routes.down_topic(Kind.REREQUEST, one.device_id)
-            if topic is not None:
-                missing = gaps(one.numbers)[:GAP_RANGES]
-                messages.append((topic, msgspec.json.encode({"missing": missing})))
+            with self._gap_faults.isolated(one.device_id):
+                topic = self._planner.routes.down_topic(Kind.REREQUEST, one.device_id)
+                if topic is not None:
+                    missing = gaps(one.numbers)[:GAP_RANGES]
+                    messages.append((topic, msgspec.json.encode({"missing": missing})))
         self._loop.call_soon_threadsafe(self._link.publish_many, messages)
 
     # ------------------------------------------------------------------ changes
@@ -344,7 +351,11 @@ class Ingest:
         while True:
             await self._dialects_changed.wait()
             self._dialects_changed.clear()
-            await self._subscribe()
+            try:
+                await self._subscribe()
+            except BaseException:
+                self._dialects_changed.set()  # it is still to be done
+                raise
 
     async def _subscribe(self) -> None:
         version = self._versions[1]

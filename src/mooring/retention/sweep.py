@@ -19,13 +19,15 @@ from mooring.retention.policy import Policy, cutoff
 from mooring.rollups.model import Level
 from mooring.store import partitions
 from mooring.store.engine import Database
+from mooring.supervisor.rows import RowFaults
 
-__all__ = ["Swept", "sweep"]
+__all__ = ["FAULTS", "Swept", "sweep"]
 
 LOCK_MS = 10.0  # what a transaction is to take
 PAIRS_AT_ONCE = 50  # devices and channels looked at before others get their turn
 ROWS_FIRST, ROWS_LEAST, ROWS_MOST = 500, 50, 5_000
 DAY_MS = 86_400_000
+FAULTS = "the retention of"
 
 
 @dataclass(slots=True)
@@ -56,13 +58,18 @@ class _Pace:
             self.rows = max(ROWS_LEAST, min(wanted, ROWS_MOST))
 
 
-def sweep(database: Database, policy: Policy, now: int) -> Iterator[Swept]:
+def sweep(
+    database: Database, policy: Policy, now: int, faults: RowFaults | None = None
+) -> Iterator[Swept]:
     """One whole run; yields after every transaction, so that others get their turn.
+
+    Args:
+        faults: devices and metrics of which something could not be deleted.
 
     Raises:
         DatabaseUnavailable: what was done stays done; the next run does the rest.
     """
-    run = _Run(database, policy, now)
+    run = _Run(database, policy, now, faults or RowFaults(FAULTS))
     if database.is_sqlite:
         for days in policy.message_terms():
             yield from run.by_number(days)
@@ -76,7 +83,8 @@ def sweep(database: Database, policy: Policy, now: int) -> Iterator[Swept]:
 
 
 class _Run:
-    def __init__(self, database: Database, policy: Policy, now: int) -> None:
+    def __init__(self, database: Database, policy: Policy, now: int, faults: RowFaults) -> None:
+        self._faults = faults
         self._database = database
         self._policy = policy
         self._now = now
@@ -137,12 +145,15 @@ class _Run:
         with self._database.read() as connection:
             done = store.progress(connection, days)
         start = min(done, end)  # after the time went back it begins there again
+        before = self._faults.failures
         for device in self._tenants:
             channels = [c for c in self._kinds if 0 < self._days(device, c) <= days]
             if channels:
-                yield from self._of_device(device, channels, start, end)
+                with self._faults.isolated(("device", device)):
+                    yield from self._of_device(device, channels, start, end)
                 yield self.swept
-        if end != done:
+        # Where a device failed, the next run begins at the same time again.
+        if end != done and self._faults.failures == before:
             with self._database.write() as connection:
                 store.save_progress(connection, days, end)
 
@@ -180,15 +191,19 @@ class _Run:
                     return
                 pair = following
                 still_open = store.open_from(connection, pair)
-            for level in Level:
-                minutes = level is Level.MINUTE
-                days = self._policy.of_rollups(self._tenants.get(pair[0], ""), minutes=minutes)
-                oldest = cutoff(days, self._now)
-                if oldest is not None:
-                    before = oldest // DAY_MS * Level.DAY.minutes  # whole days
-                    if still_open is not None:
-                        before = min(before, still_open)
-                    yield from self._of_pair(pair, level, before)
+            with self._faults.isolated(("device, metric", *pair)):
+                yield from self._levels_of(pair, still_open)
+
+    def _levels_of(self, pair: tuple[int, int], still_open: int | None) -> Iterator[Swept]:
+        for level in Level:
+            minutes = level is Level.MINUTE
+            days = self._policy.of_rollups(self._tenants.get(pair[0], ""), minutes=minutes)
+            oldest = cutoff(days, self._now)
+            if oldest is not None:
+                before = oldest // DAY_MS * Level.DAY.minutes  # whole days
+                if still_open is not None:
+                    before = min(before, still_open)
+                yield from self._of_pair(pair, level, before)
 
     def _of_pair(self, pair: tuple[int, int], level: Level, before: int) -> Iterator[Swept]:
         while True:

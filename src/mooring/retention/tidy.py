@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from mooring.retention import tidy_store as store
 from mooring.settings import Settings
 from mooring.store.engine import Database
+from mooring.supervisor.rows import RowFaults
 
-__all__ = ["FORMER_MAX", "JOBS", "OFTEN", "ROTATIONS_MAX", "Tidied", "tidy"]
+__all__ = ["FAULTS", "FORMER_MAX", "JOBS", "OFTEN", "ROTATIONS_MAX", "Tidied", "tidy"]
 
 DAY_MS = 86_400_000
+FAULTS = "the clean-up"
 FORMER_MAX = 10  # given-up passwords of one device that still recover it
 ROTATIONS_MAX = 100  # finished rotations kept of one device
 PIECE = 500  # rows in one transaction
@@ -53,21 +55,28 @@ Job = Callable[[_Run], Iterator[None]]
 
 
 def tidy(
-    database: Database, settings: Settings, now: int, jobs: Sequence[Job] | None = None
+    database: Database,
+    settings: Settings,
+    now: int,
+    jobs: Sequence[Job] | None = None,
+    faults: RowFaults | None = None,
 ) -> Iterator[Tidied]:
     """One whole run over every job; yields after each transaction.
 
     Args:
         now: epoch milliseconds; the caller has checked that the clock is plausible.
         jobs: some of ``JOBS``; all by default.
+        faults: jobs that failed; the others are done all the same.
 
     Raises:
         DatabaseUnavailable: what was deleted stays deleted; the next run does the rest.
     """
     run = _Run(database, settings, now, Tidied())
+    failed = faults or RowFaults(FAULTS)
     for job in JOBS if jobs is None else jobs:
-        for _ in job(run):
-            yield run.done
+        with failed.isolated(job.__name__.strip("_")):
+            for _ in job(run):
+                yield run.done
     yield run.done
 
 

@@ -16,6 +16,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from mooring.dialects import Catalogue, PayloadLimits
 from mooring.rollups import metrics, queue, store
@@ -26,6 +27,7 @@ from mooring.rollups.model import MINUTE_MS, ROLLED, Key, Level, Summary
 from mooring.rollups.names import Names, Refused
 from mooring.rollups.queue import NOTHING_DONE, Span, State, Superseded
 from mooring.store.engine import Database
+from mooring.supervisor.rows import RowFaults
 
 __all__ = ["Figures", "Roller", "round_due"]
 
@@ -96,6 +98,7 @@ class _Round:
 
     extractors: dict[int, Extractor]
     limit: int
+    faults: RowFaults
     minutes: dict[MinuteKey, Minute] = field(default_factory=dict)
     left: list[MinuteKey] = field(default_factory=list)
     messages: int = 0
@@ -105,7 +108,7 @@ class _Round:
         grown: defaultdict[MinuteKey, list[Entry]] = defaultdict(list)
         for number, how in self.extractors.items():
             mine = rows if len(self.extractors) == 1 else [r for r in rows if r[1] == number]
-            bodies = how.find([row[3] for row in mine])
+            bodies = self._find(how, mine)
             for (device, _, ts, _), body in zip(mine, bodies, strict=True):
                 if body:
                     grown[device, number, ts // MINUTE_MS].append((ts, body))
@@ -115,7 +118,23 @@ class _Round:
                 minute = self.minutes[key] = Minute()
             minute.entries += entries
             if len(minute.entries) >= SUM_UP_AT:
-                minute.sum_up(self.extractors[key[1]], self.limit)
+                with self.faults.isolated(key):
+                    minute.sum_up(self.extractors[key[1]], self.limit)
+
+    def _find(
+        self, how: Extractor, rows: Sequence[tuple[int, int, int, str]]
+    ) -> list[dict[str, Any] | None]:
+        """The bodies of messages; of one that cannot be read, nothing."""
+        try:
+            return how.find([row[3] for row in rows])
+        except Exception:  # noqa: BLE001 - one of them; the others are read one by one
+            found: list[dict[str, Any] | None] = []
+            for row in rows:
+                body: dict[str, Any] | None = None
+                with self.faults.isolated(row[:3]):
+                    body = how.find([row[3]])[0]
+                found.append(body)
+            return found
 
 
 class Roller:
@@ -154,6 +173,7 @@ class Roller:
         self._dropped = 0
         self.figures = Figures()
         self.waiting = 0
+        self.faults = RowFaults("the roll-up of (device, channel, time)", retried=False)
 
     # ------------------------------------------------------------------ what one can ask for
 
@@ -232,7 +252,7 @@ class Roller:
             for span in spans:
                 queue.prepare_index(connection, span)
             connection.commit()
-        current = _Round(extractors, self._limits.max_metrics)
+        current = _Round(extractors, self._limits.max_metrics, self.faults)
         for span in self._pieces(spans):
             with self._database.read() as connection:
                 rows = queue.message_rows(connection, span, extractors)
@@ -295,9 +315,10 @@ class Roller:
         found: dict[MinuteKey, dict[str, Summary]] = {}
         for key in keys:
             minute = current.minutes.pop(key)
-            by_name = minute.sum_up(current.extractors[key[1]], current.limit)
-            if by_name:
-                found[key] = by_name
+            with self.faults.isolated(key):  # its messages stay; only its roll-up is missing
+                by_name = minute.sum_up(current.extractors[key[1]], current.limit)
+                if by_name:
+                    found[key] = by_name
         return found
 
     def _finish_round(self, current: _Round) -> None:

@@ -28,7 +28,7 @@ from mooring.devices import store as devices
 from mooring.devices.model import Device
 from mooring.devices.service import Devices
 from mooring.dialects import Kind
-from mooring.errors import BrokerUnavailable, MooringError
+from mooring.errors import BrokerUnavailable, DatabaseUnavailable, MooringError
 from mooring.rotation import store
 from mooring.rotation.by_use import UseFacts, decide_by_use
 from mooring.rotation.command import command_for
@@ -40,6 +40,7 @@ from mooring.settings import Settings
 from mooring.store.clock import deletion_time
 from mooring.store.engine import Database, now_ms
 from mooring.store.leases import LEASE_MS, Lease
+from mooring.supervisor.rows import RowFaults
 
 __all__ = ["Parts", "RotationWorker"]
 
@@ -71,6 +72,7 @@ class RotationWorker:
         parts: of this process.
         endpoint: the platform's own account at the broker.
         timing: of the rules.
+        faults: rotations that failed, and are tried again later.
         lease_ms: how long the work of a killed process waits for the next one.
     """
 
@@ -81,6 +83,7 @@ class RotationWorker:
         timing: Timing | None = None,
         *,
         lease_ms: int = LEASE_MS,
+        faults: RowFaults | None = None,
     ) -> None:
         self._parts = parts
         self._database = parts.database
@@ -90,6 +93,13 @@ class RotationWorker:
         self._proofs = Proofs(parts.database, endpoint, store.oldest_sent_event)
         self._sender: Connection | None = None
         self._next_schedule = 0.0
+        self._by_use = parts.settings.authority == "plugin"
+        self._scheduled = 0  # the last device that was looked at
+        self._faults = faults or RowFaults("the rotation of device")
+
+    def use(self, parts: Parts) -> None:
+        """Works with these from the next step on: dialects or settings have changed."""
+        self._parts = parts
         self._by_use = parts.settings.authority == "plugin"
 
     async def step(self) -> int:
@@ -108,19 +118,30 @@ class RotationWorker:
             return 0
         taken = 0
         for standing in await asyncio.to_thread(self._standing):
-            try:
-                taken += await self._advance(standing)
-            except BrokerUnavailable as exc:
-                log.warning("a rotation waits for the broker: %s", exc)
+            key = standing.rotation.device_id
+            if self._faults.postponed(key):
+                continue
+            with self._faults.isolated(key):
+                try:
+                    taken += await self._advance(standing)
+                except BrokerUnavailable as exc:
+                    log.warning("a rotation waits for the broker: %s", exc)
         if time.monotonic() >= self._next_schedule:
             self._next_schedule = time.monotonic() + SCHEDULE_SECONDS
-            await asyncio.to_thread(self._schedule)
-            await asyncio.to_thread(self._tidy)
+            with self._faults.isolated("schedule"):
+                await asyncio.to_thread(self._schedule)
+            with self._faults.isolated("clean-up"):
+                await asyncio.to_thread(self._tidy)
         return taken
 
     async def close(self) -> None:
+        """Gives the work to the next process; a database that does not answer gives it when the
+        lease is over."""
         await self._drop_sender()
-        await asyncio.to_thread(self._lease.release)
+        try:
+            await asyncio.to_thread(self._lease.release)
+        except DatabaseUnavailable as exc:
+            log.warning("the lease of rotations was not released: %s", exc)
 
     # ------------------------------------------------------------------ one rotation
 
@@ -414,17 +435,23 @@ class RotationWorker:
                 older_than=at - settings.rotate_after_days * DAY_MS,
                 not_tried_since=at - min(RETRY_MS, settings.rotate_after_days * DAY_MS),
                 limit=SCHEDULED_AT_ONCE,
+                after=self._scheduled,
             )
             found = [devices.by_number(connection, number) for number in due]
+        # Those that cannot be started stay due, and must not take the places of the others.
+        self._scheduled = due[-1] if len(due) == SCHEDULED_AT_ONCE else 0
         who = Actor("schedule", Role.ADMIN)
         why = f"older than {settings.rotate_after_days} days"
         for device in found:
             if device is None:
                 continue
-            try:
-                self._parts.rotations.start(who, device, reason=why)
-            except MooringError as exc:  # no commands, disabled meanwhile: the others go on
-                log.info("%s is not rotated: %s", device.reference, exc)
+            with self._faults.isolated(device.id):
+                try:
+                    self._parts.rotations.start(who, device, reason=why)
+                except DatabaseUnavailable:
+                    raise
+                except MooringError as exc:  # no commands, disabled meanwhile
+                    log.info("%s is not rotated: %s", device.reference, exc)
 
     def _tidy(self) -> None:
         with self._database.write() as connection:

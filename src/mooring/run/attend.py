@@ -32,12 +32,11 @@ async def attend(follower: Follower, watch: BrokerWatch) -> None:
     if follower.app.settings.watch_denials != "auto":
         await asyncio.Event().wait()
     attention = Attention()
-    in_force = True
     seen, lines, at = await _passed(follower.app), watch.lines, time.monotonic()
     while True:
         await asyncio.sleep(LOOK_SECONDS)
         if follower.app.settings.authority == "plugin":
-            in_force = True  # as another authority would begin with
+            watch.every_packet = True  # as another authority would begin with
             continue
         try:
             now = time.monotonic()
@@ -46,11 +45,12 @@ async def attend(follower: Follower, watch: BrokerWatch) -> None:
             seen, lines, at = total, watch.lines, now
             wanted = attention.decide(rate, now)
             # A broker that is not there is told when it is.
-            if wanted != in_force and follower.broker_pid is not None:
+            if wanted != watch.every_packet and follower.broker_pid is not None:
                 async with follower.turn:
+                    watch.every_packet = None
                     await asyncio.to_thread(write_config, follower.app, every_packet=wanted)
                     await reload_broker(follower.app)
-                in_force = wanted
+                watch.every_packet = wanted
                 log.info("refused messages are %s", "noticed" if wanted else "not noticed")
         except MooringError as exc:
             log.warning("the broker's log level was not changed: %s", exc)

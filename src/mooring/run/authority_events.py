@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from mooring.app import App
 from mooring.broker.plugin_authority import PluginAuthority
@@ -18,10 +18,11 @@ from mooring.errors import BrokerUnavailable, DatabaseUnavailable, MooringError
 from mooring.link.mqtt import MqttLink
 from mooring.link.protocol import Subscription
 from mooring.presence import store
-from mooring.presence.evidence import EVENT_TOPIC, Evidence, Folded, parse
+from mooring.presence.evidence import EVENT_TOPIC, Evidence, Folded, Told, parse
 from mooring.presence.unknown import unknown_device
 from mooring.rotation import store as rotations
 from mooring.store.engine import now_ms
+from mooring.supervisor.rows import RowFaults
 
 __all__ = ["CLIENT_ID", "AuthorityEvents"]
 
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 CLIENT_ID = "mooring-authority-events"
 SESSION_SECONDS = 7 * 86_400
 AT_ONCE = 2_000
+UNREADABLE, NOT_STORABLE = "that cannot be read", "that cannot be recorded"
 RETRY_SECONDS = 0.5
 TRIM_EVERY = 1000  # rows between two looks at how many there are
 TROUBLE_SECONDS = 60.0  # between two comparisons because of trouble
@@ -51,33 +53,54 @@ class AuthorityEvents:
         self._authority = authority
         self._on_trouble = on_trouble
         self._evidence = Evidence()
-        self._link = MqttLink(app.endpoint(CLIENT_ID), session_seconds=SESSION_SECONDS)
+        self._link = self._new_link()
+        self._runs = 0
         self._since_trim = 0
+        self.faults = RowFaults("an event of the plugin", retried=False)
         self._troubled_at = float("-inf")
 
     async def run(self) -> None:
-        """For ever."""
+        """Until cancelled. May be called again after a failure."""
+        self._runs += 1
+        if self._runs > 1:
+            self._link = self._new_link()
         await asyncio.to_thread(self._nobody)
         try:
             await self._start()
             while True:
                 batch = await self._link.take(AT_ONCE, 0.0)
-                events = [
-                    event
-                    for packet in batch.packets
-                    if (event := parse(bytes(packet.payload))) is not None
-                ]
-                await self._store(self._evidence.fold(events))
+                events = []
+                for packet in batch.packets:
+                    with self.faults.isolated(UNREADABLE):
+                        event = parse(bytes(packet.payload))
+                        events += [] if event is None else [event]
+                await self._record(events)
                 self._link.acknowledge(batch)
         finally:
             await self._link.close()
+
+    def _new_link(self) -> MqttLink:
+        return MqttLink(self._app.endpoint(CLIENT_ID), session_seconds=SESSION_SECONDS)
+
+    async def _record(self, events: Sequence[Told]) -> None:
+        """An event that cannot be recorded costs itself: the broker would repeat it, and all
+        that come with it, without end."""
+        try:
+            await self._store(self._evidence.fold(events))
+        except Exception as exc:  # noqa: BLE001 - whatever it is, it concerns one of them
+            if len(events) <= 1:
+                self.faults.failed(NOT_STORABLE, exc)
+                return
+            for event in events:
+                await self._record([event])
 
     async def _start(self) -> None:
         await self._link.subscribe([Subscription(EVENT_TOPIC, 1)])
         while True:
             try:
                 await self._link.start()
-                if not self._link.repeats:  # devices came before anybody listened
+                # Devices came before anybody listened, or nobody counts as connected any more.
+                if not self._link.repeats or self._runs > 1:
                     await self._authority.figures(replay=True)
             except BrokerUnavailable as exc:
                 log.warning("the broker's evidence is not read: %s", exc)

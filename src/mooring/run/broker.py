@@ -300,6 +300,7 @@ def build_process(app: App, config: BrokerConfig) -> BrokerProcess:
         service_endpoint(app),
         listens=[(one.address, one.port) for one in config.listeners if not one.is_socket],
         binary=binary,
+        state=files.persistence / "mosquitto.db",
     )
 
 

@@ -1,27 +1,29 @@
-"""Reading the managed broker's log into the database, and keeping the log small."""
+"""Reading the managed broker's log into the database."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 
 from mooring.app import App
 from mooring.broker.log import LogKind, LogReader
 from mooring.broker.process import BrokerProcess
 from mooring.broker.tail import LogTail
-from mooring.errors import BrokerUnavailable, DatabaseUnavailable, Invalid
+from mooring.errors import DatabaseUnavailable, Invalid
 from mooring.presence import store
 from mooring.presence.evidence import Denied, Oversize
 from mooring.presence.observe import Observations, Observer, apart
 from mooring.run.broker import BrokerFiles
 from mooring.store.engine import now_ms
+from mooring.supervisor.rows import RowFaults
 
 __all__ = ["BrokerWatch"]
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.3
-ROTATE_BYTES = 64 * 1024 * 1024
+UNREADABLE, NOT_STORABLE = "that cannot be read", "that cannot be stored"
 REFUSED = "broker_lines_refused"
 """Counter of lines that were not believed: cut, or to be read in two ways."""
 _OF_CLIENTS = {
@@ -40,7 +42,7 @@ class BrokerWatch:
 
     Args:
         app: whose database and settings.
-        broker: told to open a new log file after the old one was moved away.
+        broker: whose log it is.
     """
 
     def __init__(self, app: App, broker: BrokerProcess) -> None:
@@ -52,7 +54,12 @@ class BrokerWatch:
         self._since_trim = 0
         self.of_broker_only = app.settings.authority == "plugin"
         """Its plugin says who connects and what is denied: the log is read for the rest."""
+        self._begun = False
+        self._reader: LogReader | None = None
+        self.faults = RowFaults("a line of the broker's log", passing=(), retried=False)
         self.lines = 0  # of log read so far
+        self.every_packet: bool | None = True
+        """Whether the log names every packet; ``None``: not known. Kept by ``attend``."""
         # Opened here, at its end: what is said while others get ready is read, too.
         self._tail = LogTail(self._path)
 
@@ -66,18 +73,29 @@ class BrokerWatch:
         return self._observer.logged_in()
 
     async def run(self) -> None:
-        if not self.of_broker_only:
+        if not self._begun and not self.of_broker_only:
+            # Once a start of the broker's, not each time this one fails.
             await asyncio.to_thread(self._nobody)
-        reader = LogReader(await asyncio.to_thread(self._broker.version))
+        self._begun = True
+        if self._reader is None:
+            self._reader = LogReader(await asyncio.to_thread(self._broker.version))
         async for lines in self._tail.follow(POLL_SECONDS):
             self.lines += len(lines)
-            events = [event for line in lines if (event := reader.read(line)) is not None]
-            seen = self._observer.observe(events, now_ms())
+            seen = self._observe(self._reader, lines)
             if self.of_broker_only:
                 seen = _of_broker(seen)
             if seen.rows or seen.restarted or seen.refused:
                 await self._store(seen)
-            await self._rotate()
+
+    def _observe(self, reader: LogReader, lines: Sequence[str]) -> Observations:
+        """A line that cannot be read costs itself."""
+        events = []
+        for line in lines:
+            with self.faults.isolated(UNREADABLE):
+                event = reader.read(line)
+                if event is not None:
+                    events.append(event)
+        return self._observer.observe(events, now_ms())
 
     async def _store(self, seen: Observations) -> None:
         pause = 0.1
@@ -88,6 +106,14 @@ class BrokerWatch:
                 log.warning("the broker's log waits for the database: %s", exc)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 5.0)
+            except Exception as exc:  # noqa: BLE001 - what cannot be stored costs its own row
+                if len(seen.rows) + len(seen.latest) <= 1:
+                    self.faults.failed(NOT_STORABLE, exc)
+                    return
+                first = Observations(restarted=seen.restarted, refused=seen.refused)
+                for part in (first, *apart(seen)):
+                    await self._store(part)
+                return
             else:
                 return
 
@@ -127,15 +153,6 @@ class BrokerWatch:
             if self._since_trim >= TRIM_EVERY:
                 self._since_trim = 0
                 store.trim_events(connection, self._app.settings.broker_events_max)
-
-    async def _rotate(self) -> None:
-        try:
-            if self._path.stat().st_size < ROTATE_BYTES:
-                return
-            self._path.replace(self._path.with_suffix(".log.1"))
-            self._broker.reload()  # SIGHUP: it opens the file anew
-        except (OSError, BrokerUnavailable) as exc:
-            log.warning("the broker's log could not be rotated: %s", exc)
 
 
 def _of_broker(seen: Observations) -> Observations:

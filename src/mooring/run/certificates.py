@@ -20,7 +20,7 @@ from mooring.app import App
 from mooring.broker.connection import Endpoint
 from mooring.broker.reload import Reload, by_command, by_pid_file
 from mooring.clock import now_ms, utc_now
-from mooring.errors import MooringError
+from mooring.errors import BrokerUnavailable, DatabaseUnavailable, MooringError
 from mooring.pki.inspect import check_crl
 from mooring.pki.ledger import CertificateRecord
 from mooring.pki.model import Reason
@@ -32,6 +32,7 @@ from mooring.run.broker import BrokerFiles, service_endpoint
 from mooring.run.reloading import reload_and_wait
 from mooring.run.sessions import client_ids, take_over
 from mooring.run.sightings import SightingReader
+from mooring.supervisor.rows import RowFaults
 
 __all__ = ["CertificateWatch", "watch_certificates"]
 
@@ -84,6 +85,14 @@ class CertificateWatch:
         self._settle_at = 0.0
         self._clock = (now_ms() / 1000, time.monotonic())
         self._round = asyncio.Lock()
+        self.faults = RowFaults(
+            "the certificate of", passing=(DatabaseUnavailable, BrokerUnavailable)
+        )
+
+    @property
+    def row_faults(self) -> tuple[RowFaults, ...]:
+        """Certificates and reports of devices that failed."""
+        return (self.faults, self._sightings.faults)
 
     async def run(self) -> None:
         """For ever."""
@@ -129,13 +138,16 @@ class CertificateWatch:
         revoked, held = await asyncio.to_thread(self._settle)
         if not await self._bring_in_force():
             return
-        newly_held = self._newly_held(held)
+        newly_held, left = self._newly_held(held), set[str]()
         if revoked or newly_held:
-            await self._end_sessions([*revoked, *newly_held])
+            ended = await self._end_sessions([*revoked, *newly_held])
+            left = {record.username for record in newly_held} - ended
             await asyncio.to_thread(
-                self._ledger.enforced, [record.serial for record in revoked], utc_now()
+                self._ledger.enforced,
+                [record.serial for record in revoked if record.username in ended],
+                utc_now(),
             )
-        self._held = _serials(held)
+        self._held = _serials(record for record in held if record.username not in left)
 
     # ------------------------------------------------------------------ files
 
@@ -161,8 +173,13 @@ class CertificateWatch:
 
     def _revoke_orphans(self) -> None:
         for record in self._ledger.orphans():
-            log.info("%s is no more: its certificate %s is revoked", record.username, record.serial)
-            self._pki.revoke(serial=record.serial, reason=Reason.CESSATION_OF_OPERATION)
+            if self.faults.postponed(record.serial):
+                continue
+            with self.faults.isolated(record.serial):
+                log.info(
+                    "%s is gone: its certificate %s is revoked", record.username, record.serial
+                )
+                self._pki.revoke(serial=record.serial, reason=Reason.CESSATION_OF_OPERATION)
 
     def _clock_jumped(self) -> bool:
         wall, steady = now_ms() / 1000, time.monotonic()
@@ -235,18 +252,29 @@ class CertificateWatch:
             return []
         return [record for record in held if record.serial not in self._held]
 
-    async def _end_sessions(self, records: Iterable[CertificateRecord]) -> None:
+    async def _end_sessions(self, records: Iterable[CertificateRecord]) -> set[str]:
+        """Whose sessions were ended. Those of others are tried again in the next round."""
         usernames = list(dict.fromkeys(record.username for record in records))
-        by_name = []
+        by_name: list[str] = []
+        rest: list[str] = []
         for username in usernames:
-            account = await asyncio.to_thread(self._app.devices.account, username)
-            if account is not None and self._app.settings.authority != "password_file":
-                by_name.append(username)
+            if self.faults.postponed(username):
+                continue
+            with self.faults.isolated(username):
+                account = await asyncio.to_thread(self._app.devices.account, username)
+                known = account is not None
+                named = known and self._app.settings.authority != "password_file"
+                (by_name if named else rest).append(username)
         await asyncio.to_thread(self._kick, by_name)
-        rest = [username for username in usernames if username not in by_name]
+        ended = set(by_name)
         if rest:
             await asyncio.sleep(LOG_SECONDS)
-            await take_over(self._endpoint, await asyncio.to_thread(self._connected, rest))
+        for username in rest:
+            with self.faults.isolated(username):
+                names = await asyncio.to_thread(self._connected, [username])
+                await take_over(self._endpoint, names)
+                ended.add(username)
+        return ended
 
     def _kick(self, usernames: Iterable[str]) -> None:
         with self._app.database.write() as connection:

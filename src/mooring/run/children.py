@@ -9,22 +9,25 @@ takes over.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["SUPERVISED", "YOUNG_SECONDS", "Child", "follow_parent", "restart_pause"]
+from mooring import handover
+from mooring.handover import SUPERVISED
+from mooring.settings import Settings, variable_names
+
+__all__ = ["YOUNG_SECONDS", "Child", "follow_parent", "restart_pause"]
 
 log = logging.getLogger(__name__)
 
-SUPERVISED = "MOORING_SUPERVISED_BY"
 STOP_SECONDS = 15.0
+LAST_BYTES = 8192
 YOUNG_SECONDS = 10.0  # who dies younger than this is started again later
 PAUSE_FIRST, PAUSE_MOST = 0.25, 10.0
 
@@ -40,21 +43,19 @@ class Child:
     Args:
         name: for people, and of its log file.
         words: the Mooring command and its options.
-        env: the whole environment.
+        settings: of this process; the child has the same.
         log_file: where its output goes.
     """
 
-    def __init__(
-        self, name: str, words: Sequence[str], env: Mapping[str, str], log_file: Path
-    ) -> None:
+    def __init__(self, name: str, words: Sequence[str], settings: Settings, log_file: Path) -> None:
         self.name = name
         self.restarts = 0
         self._words = list(words)
-        self._env = dict(env)
+        self._settings = settings
         self._log_file = log_file
         self._process: asyncio.subprocess.Process | None = None
-        self._keeper: asyncio.Task[None] | None = None
-        self._stopping = False
+        self._wanted = asyncio.Event()
+        self._turn = asyncio.Lock()
 
     @property
     def pid(self) -> int | None:
@@ -66,68 +67,44 @@ class Child:
         return self.pid is not None
 
     async def start(self) -> None:
-        """Starts it, and again whenever it ends, until ``stop``."""
-        await self._spawn()
-        self._keeper = asyncio.create_task(self._keep(), name=f"keep {self.name}")
+        """Starts it; ``keep`` starts it again when it ends."""
+        async with self._turn:
+            self._wanted.set()
+            if not self.alive:
+                await self._spawn()
 
     async def stop(self) -> None:
         """SIGTERM, then SIGKILL if it does not end in time."""
-        self._stopping = True
-        if self._keeper is not None:
-            self._keeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._keeper
-        process = self._process
-        if process is None or process.returncode is not None:
-            return
-        process.terminate()
-        try:
-            async with asyncio.timeout(STOP_SECONDS):
+        self._wanted.clear()
+        async with self._turn:
+            process = self._process
+            if process is None or process.returncode is not None:
+                return
+            process.terminate()
+            try:
+                async with asyncio.timeout(STOP_SECONDS):
+                    await process.wait()
+            except TimeoutError:
+                log.warning("%s did not end within %g s; killed", self.name, STOP_SECONDS)
+                process.kill()
                 await process.wait()
-        except TimeoutError:
-            log.warning("%s did not end within %g s; killed", self.name, STOP_SECONDS)
-            process.kill()
-            await process.wait()
 
-    async def restart(self, env: Mapping[str, str]) -> None:
-        """Ends it in the proper way and starts it with another environment."""
+    async def restart(self, settings: Settings) -> None:
+        """Ends it in the proper way and starts it with other settings."""
         await self.stop()
-        self._stopping = False
-        self._env = dict(env)
+        self._settings = settings
         await self.start()
 
-    def last_words(self, lines: int = 5) -> str:
-        """The end of its log: usually why it died."""
-        try:
-            text = self._log_file.read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            return ""
-        return "\n".join(text.strip().splitlines()[-lines:])
-
-    async def _spawn(self) -> None:
-        descriptor = os.open(self._log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "mooring",
-                *self._words,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=descriptor,
-                stderr=descriptor,
-                env={**self._env, SUPERVISED: str(os.getpid())},
-                # Ctrl-C in the terminal is for us; we stop the children in order.
-                start_new_session=True,
-            )
-        finally:
-            os.close(descriptor)
-
-    async def _keep(self) -> None:
+    async def keep(self) -> None:
+        """Until cancelled: starts it again when it ends and is still wanted."""
         young = 0
-        while not self._stopping:
-            assert self._process is not None
-            born = time.monotonic()
-            code = await self._process.wait()
+        while True:
+            await self._wanted.wait()
+            process, born = self._process, time.monotonic()
+            code = await process.wait() if process is not None else 0
+            async with self._turn:  # a stop or a start that is under way ends first
+                if not self._wanted.is_set() or process is not self._process:
+                    continue
             age = time.monotonic() - born
             young = young + 1 if age < YOUNG_SECONDS else 0
             pause = restart_pause(young)
@@ -139,8 +116,50 @@ class Child:
                 pause,
             )
             await asyncio.sleep(pause)
-            self.restarts += 1
-            await self._spawn()
+            async with self._turn:
+                if self._wanted.is_set() and not self.alive:
+                    self.restarts += 1
+                    await self._spawn()
+
+    def last_words(self, lines: int = 5) -> str:
+        """The end of its log: usually why it died."""
+        try:
+            with self._log_file.open("rb") as file:
+                file.seek(max(0, self._log_file.stat().st_size - LAST_BYTES))
+                text = file.read().decode("utf-8", "replace")
+        except OSError:
+            return ""
+        return "\n".join(text.strip().splitlines()[-lines:])
+
+    async def _spawn(self) -> None:
+        names = [
+            variable
+            for name, field in Settings.model_fields.items()
+            for variable in variable_names(name, field)
+        ]
+        descriptor = os.open(self._log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "mooring",
+                *self._words,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=descriptor,
+                stderr=descriptor,
+                env={
+                    **handover.without_settings(os.environ, names),
+                    SUPERVISED: str(os.getpid()),
+                },
+                # Ctrl-C in the terminal is for us; we stop the children in order.
+                start_new_session=True,
+            )
+        finally:
+            os.close(descriptor)
+        stdin = self._process.stdin
+        assert stdin is not None
+        stdin.write(handover.document(self._settings))
+        stdin.close()
 
 
 def follow_parent() -> None:
@@ -153,5 +172,7 @@ def follow_parent() -> None:
         while os.getppid() == int(parent):
             time.sleep(0.5)
         os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(STOP_SECONDS)  # as long as a parent would wait before it kills
+        os.kill(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=watch, name="follow parent", daemon=True).start()

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -30,7 +31,9 @@ from mooring.run.broker import (
 )
 from mooring.run.children import YOUNG_SECONDS, restart_pause
 from mooring.run.migrate import switch
-from mooring.store.watch import Bell
+from mooring.store.watch import Bell, Waiting
+from mooring.supervisor.rows import RowFaults
+from mooring.supervisor.state import Policy
 
 __all__ = ["Follower", "report_document"]
 
@@ -39,6 +42,7 @@ log = logging.getLogger(__name__)
 DIALECT_LOOK_SECONDS = 0.2
 FAULT = {"message": "Mooring failed in a way it did not expect.", "hint": "See its output."}
 ACCOUNTS_SECONDS = 5.0  # a broker that died does not wait longer for the database
+STEPS = Policy(first=1.0, most=60.0)
 LOOK_AGAIN_SECONDS = 0.5  # postponed changes become due without a commit
 
 
@@ -68,6 +72,10 @@ class Follower:
         """Awaited before the broker is told of changes: certificates are refused first."""
         self._restart = broker.restart if broker is not None else None
         self._next_compare = 0.0  # monotonic
+        self._begun = False
+        self._asking: asyncio.Future[list[Account]] | None = None
+        self.faults = RowFaults("the step", passing=(MooringError,), policy=STEPS)
+        """Steps of ``follow`` that failed in a way nobody expected: the others go on."""
         self.authority: Authority = build_authority(app, restart=self._restart, written=written)
 
     @property
@@ -83,41 +91,58 @@ class Follower:
         """For ever: changes as they are committed, requests, and everything now and then."""
         pause = self.app.settings.broker_compare_seconds
         bell = Bell(self.app.database)
-        dialects = Current(self.app, look_seconds=DIALECT_LOOK_SECONDS)
-        await asyncio.to_thread(self._forget_requests)
-        self._next_compare = time.monotonic() + pause
+        dialects = await asyncio.to_thread(Current, self.app, look_seconds=DIALECT_LOOK_SECONDS)
+        if not self._begun:  # once a start of the platform, not each time this one fails
+            await asyncio.to_thread(self._forget_requests)
+            self._next_compare = time.monotonic() + pause
+            self._begun = True
         look_again = 0.0
         while True:
             try:
                 now = time.monotonic()
-                current = dialects.app()
-                if current.catalogue is not self.app.catalogue:
-                    # Another dialect may mean other rights.
-                    self.app = replace(
-                        self.app,
-                        catalogue=current.catalogue,
-                        devices=current.devices,
-                        telemetry=current.telemetry,
-                    )
-                    self._next_compare = now
-                waiting = bell.look(whatever=now >= look_again)
+                async with self._step("dialects"):
+                    await self._dialects(dialects)
+                waiting = await _look(bell, whatever=now >= look_again)
                 if now >= look_again:
                     look_again = now + LOOK_AGAIN_SECONDS
-                if waiting.changes:
-                    if self.before_lock_outs is not None:
-                        await self.before_lock_outs()
-                    async with self.turn:
-                        await self._reconciler().step()
-                if waiting.requests:
-                    await self._requests()
-                if now >= self._next_compare:
-                    async with self.turn:
-                        await self._reconciler().full()
-                    self._next_compare = time.monotonic() + pause
+                if waiting.changes and not self.faults.postponed("changes"):
+                    async with self._step("changes"):
+                        await self._changes()
+                if waiting.requests and not self.faults.postponed("requests"):
+                    async with self._step("requests"):
+                        await self._requests()
+                if now >= self._next_compare and not self.faults.postponed("comparison"):
+                    async with self._step("comparison"):
+                        async with self.turn:
+                            await self._reconciler().full()
+                        self._next_compare = time.monotonic() + pause
             except MooringError as exc:
                 log.warning("the broker does not follow the database: %s", exc)
                 await asyncio.sleep(1)
             await asyncio.sleep(bell.pause)
+
+    @asynccontextmanager
+    async def _step(self, name: str) -> AsyncIterator[None]:
+        with self.faults.isolated(name):
+            yield
+
+    async def _dialects(self, dialects: Current) -> None:
+        current = await asyncio.to_thread(dialects.app) if dialects.due else dialects.held
+        if current.catalogue is not self.app.catalogue:
+            # Another dialect may mean other rights.
+            self.app = replace(
+                self.app,
+                catalogue=current.catalogue,
+                devices=current.devices,
+                telemetry=current.telemetry,
+            )
+            self._next_compare = time.monotonic()
+
+    async def _changes(self) -> None:
+        if self.before_lock_outs is not None:
+            await self.before_lock_outs()
+        async with self.turn:
+            await self._reconciler().step()
 
     async def keep(self, broker: BrokerProcess) -> None:
         """For ever: a broker that died is started again, with the accounts of the database.
@@ -155,9 +180,12 @@ class Follower:
     async def _accounts(self) -> list[Account] | None:
         """Those of the database; ``None`` while it does not answer. Devices can send without
         it, so the broker then has the accounts it had, and is compared afterwards."""
+        # One question at a time: each that is not answered holds a thread.
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.ensure_future(asyncio.to_thread(self.app.devices.accounts))
         try:
             async with asyncio.timeout(ACCOUNTS_SECONDS):
-                return await asyncio.to_thread(self.app.devices.accounts)
+                return await asyncio.shield(self._asking)
         except (DatabaseUnavailable, TimeoutError) as exc:
             log.warning("the broker is started with the accounts it has: %s", exc or "no answer")
             self._next_compare = 0.0
@@ -195,8 +223,8 @@ class Follower:
             except MooringError as exc:
                 state, result = RequestState.FAILED, {"message": exc.message, "hint": exc.hint}
             except Exception:
-                await asyncio.to_thread(self._answer, request, RequestState.FAILED, FAULT)
-                raise
+                log.exception("the request %s of %s failed", request.action, request.actor)
+                state, result = RequestState.FAILED, FAULT
             await asyncio.to_thread(self._answer, request, state, result)
 
     async def _do(self, request: Request) -> dict[str, Any]:
@@ -226,6 +254,13 @@ class Follower:
     def _answer(self, request: Request, state: RequestState, result: dict[str, Any]) -> None:
         with self.app.database.write() as connection:
             requests.finish(connection, request.id, state, result)
+
+
+async def _look(bell: Bell, *, whatever: bool) -> Waiting:
+    """SQLite answers in microseconds; a server may not answer at all."""
+    if bell.waits:
+        return await asyncio.to_thread(bell.look, whatever=whatever)
+    return bell.look(whatever=whatever)
 
 
 def report_document(report: Report) -> dict[str, Any]:

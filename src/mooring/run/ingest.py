@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 from collections.abc import Sequence
 
 import uvloop
@@ -19,20 +18,24 @@ from mooring.link.protocol import Subscription
 from mooring.run.one_ingest import only_ingest
 from mooring.run.process import collect_rarely, prepare
 from mooring.store.processes import Heartbeat
+from mooring.supervisor import ending
+from mooring.supervisor.state import Policy, Restart
+from mooring.supervisor.worker import Worker
 
 __all__ = ["main"]
 
 log = logging.getLogger(__name__)
 
 FORMER_IDLE_SECONDS = 2.0
+STOP_SECONDS = 12.0  # for a database that does not answer
 SESSION_SECONDS = 7 * 24 * 3600  # how long the broker queues for an absent ingest
 
 
 async def _run(app: App) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    for number in ending.stopping_signals():
+        loop.add_signal_handler(number, _stopped, stop)
     settings = app.settings
     link = MqttLink(
         app.endpoint(app.ingest_client_id),
@@ -59,6 +62,7 @@ async def _run(app: App) -> None:
             "rate": round(ingest.figures.rate, 1),
             "largest_batch": ingest.figures.largest_batch,
         },
+        ingest.supervisor.report,
     )
     connected = asyncio.Event()
 
@@ -71,12 +75,12 @@ async def _run(app: App) -> None:
     ingest.on_followed = heartbeat.nudge
     async with only_ingest(app, stop):
         heartbeat.start()
-        moving = asyncio.create_task(_empty_former(app, connected), name="empty the former session")
+        once = Policy(Restart.ON_FAILURE)
+        moving = Worker("former session", lambda: _empty_former(app, connected), once)
+        await ingest.supervisor.start([moving])
         try:
             await ingest.run(stop)
         finally:
-            moving.cancel()
-            await asyncio.gather(moving, return_exceptions=True)
             heartbeat.stop()
 
 
@@ -119,6 +123,13 @@ class _Former(MqttLink):
             self._leaving = asyncio.create_task(
                 self._protocol.unsubscribe([one.filter for one in subscriptions])
             )
+
+
+def _stopped(stop: asyncio.Event) -> None:
+    if not stop.is_set():
+        stop.set()
+        # A batch that was not committed is not acknowledged either: the broker has it still.
+        ending.exit_within(STOP_SECONDS, 1)
 
 
 def main(app: App) -> None:

@@ -12,12 +12,14 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from types import FrameType
 
 from mooring.access import store as access
 from mooring.app import App
 from mooring.clock import TOLERANCE_MS
 from mooring.dialects import Catalogue, load_all
-from mooring.errors import DatabaseUnavailable
+from mooring.retention import sweep as sweeping
+from mooring.retention import tidy as tidying
 from mooring.retention.service import Retention
 from mooring.retention.sweep import Swept, sweep
 from mooring.retention.tidy import JOBS, OFTEN, Tidied, tidy
@@ -26,13 +28,18 @@ from mooring.run.process import prepare
 from mooring.store import partitions
 from mooring.store.engine import Database, now_ms, open_database
 from mooring.store.processes import Heartbeat
+from mooring.supervisor import ending
+from mooring.supervisor.duties import Duties, Duty
+from mooring.supervisor.rows import RowFaults
+from mooring.supervisor.state import Policy
 
 __all__ = ["Keeper", "main"]
 
 log = logging.getLogger(__name__)
 
+STOP_SECONDS = 12.0  # for a database that does not answer
 PAUSE_SECONDS = 1.0  # when there is nothing to do
-RETRY_SECONDS = 5.0  # when the database does not answer
+POLICY = Policy(first=1.0, most=30.0)  # of the kinds of work, each for itself
 SWEEP_EVERY_MS = 3_600_000
 TIDY_EVERY_MS = 3_600_000
 OFTEN_EVERY_MS = 60_000
@@ -76,26 +83,33 @@ class Keeper:
         self._tidied_run = Tidied()
         self._tidied: Counter[str] = Counter()
         self._sweep_at = self._ahead_at = self._checkpoint_at = 0
+        self._busy = False
+        self._sweep_faults, self._tidy_faults = (
+            RowFaults(sweeping.FAULTS),
+            RowFaults(tidying.FAULTS),
+        )
         self._tidy_at = self._often_at = self._turned_at = 0
+        self.duties = Duties(
+            "keeper",
+            [
+                Duty("partitions", self._look_ahead, POLICY),
+                Duty("roll-ups", self.roller.step, POLICY, (self.roller.faults,)),
+                Duty("retention", self._sweep, POLICY, (self._sweep_faults,)),
+                Duty("tidying", self._tidy, POLICY, (self._tidy_faults,)),
+                Duty("checkpoint", self._checkpoint, POLICY),
+            ],
+        )
 
     def turn(self, now: int) -> bool:
-        """One piece of each kind of work; whether there is more to do at once.
-
-        Raises:
-            DatabaseUnavailable: nothing is lost; ask again.
-        """
+        """One piece of each kind of work; whether there is more to do at once. One that fails
+        waits, and the others go on."""
         if now < self._turned_at - TOLERANCE_MS:
             # The time went back: nothing may wait until it is reached again.
             self._sweep_at = self._ahead_at = self._checkpoint_at = 0
             self._tidy_at = self._often_at = 0
         self._turned_at = now
-        self._look_ahead(now)
-        busy = self.roller.step(now)
-        busy = self._sweep(now) or busy
-        busy = self._tidy(now) or busy
-        if not busy:
-            self._checkpoint(now)
-        return busy
+        self._busy = self.duties.turn(now)
+        return self._busy
 
     def detail(self) -> Mapping[str, object]:
         """Figures for ``status``."""
@@ -121,10 +135,11 @@ class Keeper:
             self._dialects = version
         return self._catalogue
 
-    def _look_ahead(self, now: int) -> None:
+    def _look_ahead(self, now: int) -> bool:
         if now >= self._ahead_at:
             partitions.create_ahead(self._database, now)
             self._ahead_at = now + AHEAD_EVERY_MS
+        return False
 
     def _sweep(self, now: int) -> bool:
         if self._sweeping is None:
@@ -135,7 +150,7 @@ class Keeper:
                 self._sweep_at = now + DOUBT_MS
                 return False
             self._sweep_at = now + SWEEP_EVERY_MS
-            self._sweeping = sweep(self._database, self._retention.policy(), at)
+            self._sweeping = sweep(self._database, self._retention.policy(), at, self._sweep_faults)
         try:
             self._swept = next(self._sweeping)
         except StopIteration:
@@ -158,7 +173,7 @@ class Keeper:
             at = self._deletion_time(now)
             if at is None:  # nothing may go for its age, and what is too much still does
                 self._tidy_at, at, jobs = now + DOUBT_MS, now, OFTEN
-            self._tidying = tidy(self._database, self._settings, at, jobs)
+            self._tidying = tidy(self._database, self._settings, at, jobs, self._tidy_faults)
             self._tidied_run = Tidied()
         try:
             self._tidied_run = next(self._tidying)
@@ -171,28 +186,35 @@ class Keeper:
             raise
         return True
 
-    def _checkpoint(self, now: int) -> None:
+    def _checkpoint(self, now: int) -> bool:
         """Moves SQLite's log into the database file while nobody is in a hurry."""
-        if self._database.is_sqlite and now >= self._checkpoint_at:
+        if self._database.is_sqlite and not self._busy and now >= self._checkpoint_at:
             self._checkpoint_at = now + CHECKPOINT_EVERY_MS
-            with self._database.engine.connect() as connection:
+            with self._database.read() as connection:
                 driver = connection.connection.driver_connection
                 assert driver is not None
                 # PASSIVE waits for nobody and lets nobody wait.
                 driver.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        return False
 
 
 def main(app: App) -> None:
     """Runs until SIGTERM or SIGINT."""
     prepare(app.settings)
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stop.set())
+
+    def stopped(_number: int, _frame: FrameType | None) -> None:
+        if not stop.is_set():
+            stop.set()
+            ending.exit_within(STOP_SECONDS, 1)  # what was not committed is done again
+
+    for number in ending.stopping_signals():
+        signal.signal(number, stopped)
     # What is written here can be worked out again, so it need not wait for the disk. It is
     # never on disk without the messages it came from: one log holds both, in order.
     database = open_database(app.settings.effective_database_url, synchronous="NORMAL")
     keeper = Keeper(app, database)
-    heartbeat = Heartbeat(app.database, "keeper", keeper.detail)
+    heartbeat = Heartbeat(app.database, "keeper", keeper.detail, keeper.duties.report)
     heartbeat.start()
     # A round makes a hundred thousand objects, none of them in circles.
     gc.freeze()
@@ -205,16 +227,6 @@ def main(app: App) -> None:
 
 
 def _work(keeper: Keeper, stop: threading.Event) -> None:
-    troubled = False
     while not stop.is_set():
-        pause = 0.0
-        try:
-            if not keeper.turn(now_ms()):
-                pause = PAUSE_SECONDS
-            troubled = False
-        except DatabaseUnavailable as exc:
-            if not troubled:
-                log.warning("%s Trying until it does.", exc)
-            troubled, pause = True, RETRY_SECONDS
-        if pause:
-            stop.wait(pause)
+        if not keeper.turn(now_ms()):
+            stop.wait(PAUSE_SECONDS)

@@ -27,12 +27,20 @@ class Speaker:
         self._begun = time.monotonic()
 
     def _say(self, text: str = "") -> None:
-        if not self._quiet:
+        if self._quiet:
+            return
+        try:
             sys.stdout.write(text + "\n")
             sys.stdout.flush()
+        except OSError:  # the terminal was closed, or nobody reads the pipe
+            self._quiet = True
 
     def step(self, what: str) -> None:
         self._say(f"  starting {what} …")
+
+    def set_aside(self, moved: Path) -> None:
+        self._say(f"  The broker's state was damaged; it is set aside as {moved}.")
+        self._say("  Messages and sessions that only the broker held are lost.")
 
     def ready(self, app: App, first_password: str | None, *, demo: bool) -> None:
         settings = app.settings

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from mooring.pki.service import PkiService
 from mooring.store.engine import Database
 from mooring.store.schema import device_state, devices
+from mooring.supervisor.rows import RowFaults
 
 __all__ = ["SightingReader", "reported"]
 
@@ -47,6 +48,7 @@ class SightingReader:
         self._mark = 0
         self._next = 0.0
         self._rollover: str | None = None
+        self.faults = RowFaults("what the device says of its CA:")
 
     def read(self) -> int:
         """Records sightings; returns how many devices have said something usable."""
@@ -72,14 +74,13 @@ class SightingReader:
         known = self._pki.sightings()
         count = 0
         for username, metadata, at in rows:
+            with self.faults.isolated(username):
+                # The CA that signs now comes first: who trusts both has what it needs.
+                said = {text.replace(":", "").lower() for text in reported(metadata)}
+                best = next((one for one in authorities if one in said), None)
+                seen = known.get(username)
+                if best is not None and (seen is None or seen.authority != best):
+                    self._pki.seen(username, best)
+                count += best is not None
             self._mark = max(self._mark, at)
-            # The CA that signs now comes first: who trusts both has what it needs.
-            said = {text.replace(":", "").lower() for text in reported(metadata)}
-            best = next((one for one in authorities if one in said), None)
-            if best is None:
-                continue
-            count += 1
-            seen = known.get(username)
-            if seen is None or seen.authority != best:
-                self._pki.seen(username, best)
         return count

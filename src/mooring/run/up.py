@@ -4,19 +4,19 @@ The flow, from top to bottom: take the data directory, bring the database to its
 the broker's files while it stands still, start the parts in order and wait until each is
 really ready, say where everything is, then keep it running and make the broker follow the
 database. Stopping goes the other way round.
+
+The event loop never waits for the database: every question goes through a thread, so that
+Ctrl-C and the broker's restart work while a server hangs.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
-import os
-import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -27,33 +27,49 @@ from mooring.broker.plugin_authority import PluginAuthority
 from mooring.broker.ports import check_free
 from mooring.broker.process import BrokerProcess
 from mooring.broker.protocol import Account
-from mooring.errors import MooringError, Unavailable
+from mooring.errors import DatabaseUnavailable, MooringError, Unavailable
+from mooring.masking import without_login
 from mooring.rotation.worker import Parts, RotationWorker
 from mooring.run import panel
 from mooring.run.attend import attend
 from mooring.run.authority import choose
 from mooring.run.authority_events import AuthorityEvents
-from mooring.run.broker import build_process, service_endpoint, write_accounts, write_config
+from mooring.run.broker import (
+    BrokerFiles,
+    build_process,
+    service_endpoint,
+    write_accounts,
+    write_config,
+)
 from mooring.run.broker_watch import BrokerWatch
 from mooring.run.certificates import watch_certificates
 from mooring.run.children import Child
 from mooring.run.connection_watch import ConnectionWatch
 from mooring.run.descriptors import raise_limit
 from mooring.run.follow import Follower
-from mooring.settings import ENV_PREFIX, Settings
+from mooring.run.guarding import Guard
+from mooring.run.log_files import LogFiles
+from mooring.settings import Settings
 from mooring.store.processes import Heartbeat
 from mooring.store.schema import processes
+from mooring.supervisor import ending
+from mooring.supervisor.rows import RowFaults
+from mooring.supervisor.supervisor import Supervisor
+from mooring.supervisor.worker import Worker
 
 __all__ = ["main"]
 
 log = logging.getLogger(__name__)
 
 READY_SECONDS = 60.0
+EXIT_SECONDS = 4.0  # for what still waits for the database when everything else is stopped
 ROTATION_SECONDS = 0.25  # between two looks at rotations under way
+CHILDREN = ("ingest", "serve", "keeper")
 
 
 def main(settings: Settings, *, demo: bool = False, quiet: bool = False) -> int:
-    """Runs the platform until SIGINT or SIGTERM; the exit code of the command.
+    """Runs the platform until SIGINT, SIGTERM or, when its terminal is closed, SIGHUP; the exit
+    code of the command.
 
     Args:
         demo: also run a small simulated fleet of every dialect.
@@ -64,69 +80,115 @@ def main(settings: Settings, *, demo: bool = False, quiet: bool = False) -> int:
         MooringError: a part cannot be started; the message says which and why.
     """
     logs.configure("warning" if settings.log_level == "info" else settings.log_level)
-    with running.exclusive(settings.data_dir):
-        settings = choose(settings)
-        return asyncio.run(_up(settings, demo=demo, say=panel.Speaker(quiet=quiet)))
+    try:
+        with running.exclusive(settings.data_dir):
+            settings = choose(settings)
+            code = ending.run(_up(settings, demo=demo, say=panel.Speaker(quiet=quiet)))
+    except BaseException as exc:
+        ending.exit_within(EXIT_SECONDS, getattr(exc, "exit_code", 1))
+        raise
+    ending.exit_within(EXIT_SECONDS, code)
+    return code
 
 
 async def _up(settings: Settings, *, demo: bool, say: panel.Speaker) -> int:
-    stop = asyncio.Event()
+    stop, ready = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in ending.stopping_signals():
         loop.add_signal_handler(number, stop.set)
-
     raise_limit(settings)
-    running.announce(settings.data_dir, _told(settings))
-    say.step("database")
-    with open_app(settings, upgrade=True) as app:
-        first_password = app.people.ensure_admin()
-        async with contextlib.AsyncExitStack() as stack:
-            broker = None
-            if settings.broker == "managed":
-                say.step("broker")
-                broker = await stack.enter_async_context(_broker(app))
-            heartbeat = Heartbeat(app.database, "up", lambda: _detail(broker))
-            heartbeat.start()
-            stack.callback(heartbeat.stop)
-            children = []
-            for name in ("ingest", "serve", "keeper"):
-                say.step(name)
-                children.append(await stack.enter_async_context(_child(app, name, [name])))
-            if demo:
-                say.step("simulated fleet")
-                await stack.enter_async_context(_child(app, "simulate", ["simulate", "--demo"]))
-            workers = Workers()
-
-            async def moved(current: App) -> None:
-                """Everything that was started with other settings begins anew."""
-                running.announce(settings.data_dir, _told(current.settings))
-                env = _environment(current.settings)
-                await asyncio.gather(*(child.restart(env) for child in children))
-                await workers.restart(_by_settings(current, broker, follower))
-                for child in children:
-                    await _until_ready(current, child)
-
-            process = broker.process if broker is not None else None
-            follower = Follower(app, process, broker.accounts if broker else None, moved)
-            tasks = [follower.follow()]
-            if broker is not None:
-                tasks.append(follower.keep(broker.process))
-                tasks.append(broker.watch.run())
-                tasks.append(attend(follower, broker.watch))
-                tasks.append(broker.connections.run())
-            lasting = Workers()
-            await lasting.restart(tasks)
-            await workers.restart(_by_settings(app, broker, follower))
-            say.ready(app, first_password, demo=demo)
-            await stop.wait()
-            say.stopping()
-            await lasting.restart([])
-            await workers.restart([])
-        say.stopped()
+    platform = asyncio.create_task(_platform(settings, stop, ready, demo=demo, say=say))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({platform, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not platform.done() and not ready.is_set():
+        say.stopping()
+        platform.cancel()  # what is started so far is stopped in order
+        await asyncio.wait({platform})
+    try:
+        await platform
+    except asyncio.CancelledError:
+        if not stop.is_set():
+            raise
+    say.stopped()
     return 0
 
 
+async def _platform(
+    settings: Settings,
+    stop: asyncio.Event,
+    ready: asyncio.Event,
+    *,
+    demo: bool,
+    say: panel.Speaker,
+) -> None:
+    running.announce(settings.data_dir, _told(settings))
+    say.step("database")
+    async with AsyncExitStack() as stack:
+        app = await stack.enter_async_context(_opened(settings))
+        first_password = await asyncio.to_thread(app.people.ensure_admin)
+        supervisor = Supervisor("up")
+        stack.push_async_callback(supervisor.stop)
+        broker = None
+        if settings.broker == "managed":
+            say.step("broker")
+            broker = await stack.enter_async_context(_broker(app, supervisor))
+            if broker.process.set_aside is not None:
+                say.set_aside(broker.process.set_aside)
+        heartbeat = Heartbeat(app.database, "up", lambda: _detail(broker), supervisor.report)
+        heartbeat.start()
+        stack.push_async_callback(_patiently, heartbeat.stop)
+        children = await stack.enter_async_context(_children(app, supervisor))
+        words = [[name] for name in CHILDREN] + ([["simulate", "--demo"]] if demo else [])
+        for each in words:
+            say.step("simulated fleet" if each[0] == "simulate" else each[0])
+            await children.start(app, each)
+
+        async def moved(current: App) -> None:
+            """Everything that was started with other settings begins again."""
+            running.announce(settings.data_dir, _told(current.settings))
+            await asyncio.gather(*(one.restart(current.settings) for one in children.all))
+            await supervisor.start(await _by_settings(current, broker, follower))
+            for one in children.all:
+                await _until_ready(current, one)
+
+        process = broker.process if broker is not None else None
+        follower = Follower(app, process, broker.accounts if broker else None, moved)
+        stack.push_async_callback(supervisor.stop)  # before anything is stopped that they start
+        await supervisor.start(
+            [
+                *_lasting(app, broker, follower),
+                *await _by_settings(app, broker, follower),
+            ]
+        )
+        ready.set()
+        say.ready(app, first_password, demo=demo)
+        await stop.wait()
+        say.stopping()
+
+
 # ---------------------------------------------------------------------- parts
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[App]:
+    """The parts of this process; opening and closing may wait for a server."""
+    manager = open_app(settings, upgrade=True)
+    app = await asyncio.to_thread(manager.__enter__)
+    try:
+        yield app
+    finally:
+        await _patiently(lambda: manager.__exit__(None, None, None))
+
+
+async def _patiently(work: Callable[[], object]) -> None:
+    """Does what is done at the end; a server that does not answer is not waited for."""
+    task = asyncio.ensure_future(asyncio.to_thread(work))
+    _, hanging = await asyncio.wait({task}, timeout=EXIT_SECONDS)
+    if hanging:
+        log.warning("the database does not answer; stopping without it")
+    else:
+        task.result()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,41 +209,67 @@ def _detail(broker: Broker | None) -> dict[str, object]:
 
 
 @asynccontextmanager
-async def _broker(app: App) -> AsyncIterator[Broker]:
+async def _broker(app: App, supervisor: Supervisor) -> AsyncIterator[Broker]:
     """Mosquitto with exactly the accounts of the database, ready for clients."""
-    config = write_config(app)
+    config = await asyncio.to_thread(write_config, app)
     process = build_process(app, config)
     # Written beside the stopped broker: this is the full comparison at the start, and it
     # costs the same for ten devices and ten thousand.
     await process.stop_leftover()
     check_free([*process.listens, (app.settings.http_host, app.settings.http_port)])
-    accounts = app.devices.accounts()
+    accounts = await asyncio.to_thread(app.devices.accounts)
     await write_accounts(app, accounts)
     # The log is read from before its start: devices come back before the rest is ready.
     watch = BrokerWatch(app, process)
-    await process.start()
+    guard = Guard(app.settings)
+    await supervisor.start([Worker("guard", guard.keep)])
     try:
-        await process.wait_ready()
+        await process.begin()
         yield Broker(process, watch, ConnectionWatch(app, process, watch), accounts)
     finally:
         await process.stop()
+        await supervisor.stop(["guard"])
+        await guard.stop()
+
+
+class Children:
+    """The processes that do the work."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self.all: list[Child] = []
+
+    async def start(self, app: App, words: list[str]) -> None:
+        """Starts one and waits until it is ready.
+
+        Raises:
+            Unavailable: it does not get ready; the message holds its last words.
+        """
+        name, settings = words[0], app.settings
+        child = Child(name, words, settings, settings.logs_dir / f"{name}.log")
+        self.all.append(child)
+        await child.start()
+        await self._supervisor.start([Worker(f"process {name}", child.keep)])
+        await _until_ready(app, child)
+
+    async def stop(self) -> None:
+        """All at the same time: together they take no longer than the slowest."""
+        await asyncio.gather(*(child.stop() for child in self.all))
 
 
 @asynccontextmanager
-async def _child(app: App, name: str, words: list[str]) -> AsyncIterator[Child]:
-    settings = app.settings
-    child = Child(name, words, _environment(settings), settings.logs_dir / f"{name}.log")
-    await child.start()
+async def _children(_app: App, supervisor: Supervisor) -> AsyncIterator[Children]:
+    children = Children(supervisor)
     try:
-        if name != "simulate":
-            await _until_ready(app, child)
-        yield child
+        yield children
     finally:
-        await child.stop()
+        await children.stop()
 
 
 async def _until_ready(app: App, child: Child) -> None:
     """Waits for the sign of life that says the part does its work."""
+    if child.name == "simulate":
+        return
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
         if child.restarts > 2:
@@ -200,90 +288,91 @@ def _is_ready(app: App, child: Child) -> bool:
     statement = sa.select(processes.c.detail).where(
         processes.c.role == child.name, processes.c.pid == (child.pid or -1)
     )
-    with app.database.read() as connection:
-        detail = connection.execute(statement).scalar()
+    try:
+        with app.database.read() as connection:
+            detail = connection.execute(statement).scalar()
+    except DatabaseUnavailable as exc:
+        log.warning("%s is waited for: %s", child.name, exc)
+        return False
     return detail is not None and json.loads(detail).get("connected", True) is True
 
 
-def _environment(settings: Settings) -> dict[str, str]:
-    """The same settings for the children, whatever they came from."""
-    env = dict(os.environ)
-    for name, value in settings.model_dump(exclude_defaults=True).items():
-        match value:
-            case None:
-                continue
-            case tuple():
-                text = ",".join(value)
-            case _ if hasattr(value, "get_secret_value"):
-                text = value.get_secret_value()
-            case _:
-                text = str(value)
-        env[ENV_PREFIX + name.upper()] = text
-    return env
-
-
 def _told(settings: Settings) -> dict[str, object]:
-    """What other commands on this data directory need to know, without secrets."""
+    """What other commands on this data directory need to know, without secrets. Also values that
+    are defaults: a flag may have set them against the settings file."""
     secrets = {name for name, value in settings if hasattr(value, "get_secret_value")}
-    told = settings.model_dump(
-        mode="json", exclude_defaults=True, exclude={"data_dir", "log_level", *secrets}
-    )
-    return told | {"auth_mode": settings.authority}
+    told = settings.model_dump(mode="json", exclude={"data_dir", "log_level", *secrets})
+    told |= {"auth_mode": settings.authority}
+    return {
+        name: without_login(value) if isinstance(value, str) else value
+        for name, value in told.items()
+        if value is not None
+    }
 
 
 # ---------------------------------------------------------------------- keeping it so
 
 
-async def _forever(work: Awaitable[None]) -> None:
-    """One of the tasks below; its end would be a fault of ours and must be seen."""
-    try:
-        await work
-    except asyncio.CancelledError:
-        raise
-    except Exception:
-        log.critical("a part of `mooring up` stopped working", exc_info=True)
-        os.kill(os.getpid(), signal.SIGTERM)
-        raise
-
-
-class Workers:
-    """Tasks that run until others take their place."""
-
-    def __init__(self) -> None:
-        self._tasks: list[asyncio.Task[None]] = []
-
-    async def restart(self, work: Sequence[Coroutine[None, None, None]]) -> None:
-        """Ends what runs, then starts ``work``."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks = [asyncio.create_task(_forever(one)) for one in work]
-
-
-def _by_settings(
-    app: App, broker: Broker | None, follower: Follower
-) -> list[Coroutine[None, None, None]]:
-    """What begins anew when the settings have changed."""
-    rotating = [_rotate(app)] if broker is not None else []
-    certificates = watch_certificates(app, follower.turn)
-    follower.before_lock_outs = certificates.before_lock_outs
-    evidence = []
+def _lasting(app: App, broker: Broker | None, follower: Follower) -> list[Worker]:
+    """What runs as long as the platform."""
+    settings = app.settings
+    workers = [Worker("changes", follower.follow, rows=(follower.faults,))]
+    broker_log = None
     if broker is not None:
+        process, watch = broker.process, broker.watch
+        broker_log = BrokerFiles(settings).log
+        workers += [
+            Worker("broker", lambda: follower.keep(process)),
+            Worker("broker log", watch.run, rows=(watch.faults,)),
+            Worker("attention", lambda: attend(follower, watch)),
+            Worker("connections", broker.connections.run),
+        ]
+
+    async def reopen() -> None:
+        if broker is not None:
+            broker.process.reload()
+
+    files = LogFiles(
+        settings.logs_dir.absolute(), settings.log_max_bytes, broker_log, reopen, follower.turn
+    )
+    return [*workers, Worker("log files", files.keep)]
+
+
+async def _by_settings(app: App, broker: Broker | None, follower: Follower) -> list[Worker]:
+    """What begins again when the settings have changed."""
+    certificates = await asyncio.to_thread(watch_certificates, app, follower.turn)
+    follower.before_lock_outs = certificates.before_lock_outs
+    workers = [Worker("certificates", certificates.run, rows=certificates.row_faults)]
+    if broker is not None:
+        # Kept for longer than one run: what failed is remembered.
+        faults = RowFaults("the rotation of device")
+        workers.append(Worker("rotations", lambda: _rotate(app, follower, faults), rows=(faults,)))
         broker.watch.of_broker_only = app.settings.authority == "plugin"
+        workers.append(_evidence(app, follower))
+    return workers
+
+
+def _evidence(app: App, follower: Follower) -> Worker:
+    """What the plugin reports, while it is the authority; otherwise the log tells it."""
     if isinstance(follower.authority, PluginAuthority):
         events = AuthorityEvents(app, follower.authority, follower.compare_soon)
-        evidence.append(events.run())
-    return [*rotating, *evidence, certificates.run()]
+        return Worker("evidence", events.run, rows=(events.faults,))
+    return Worker("evidence", _nothing)
 
 
-async def _rotate(app: App) -> None:
+async def _nothing() -> None:
+    await asyncio.Event().wait()
+
+
+async def _rotate(app: App, follower: Follower, faults: RowFaults) -> None:
     """Proves passwords and carries rotations through; one process at a time does."""
-    worker = RotationWorker(
-        Parts(app.database, app.devices, app.instance, app.rotations, app.settings),
-        service_endpoint(app),
-    )
+    current = app
+    worker = RotationWorker(_parts(app), service_endpoint(app), faults=faults)
     try:
         while True:
+            if follower.app is not current:  # dialects were reloaded
+                current = follower.app
+                worker.use(_parts(current))
             try:
                 taken = await worker.step()
             except MooringError as exc:
@@ -293,3 +382,7 @@ async def _rotate(app: App) -> None:
             await asyncio.sleep(0.05 if taken else ROTATION_SECONDS)
     finally:
         await worker.close()
+
+
+def _parts(app: App) -> Parts:
+    return Parts(app.database, app.devices, app.instance, app.rotations, app.settings)

@@ -15,21 +15,44 @@ from mooring.errors import DatabaseUnavailable
 from mooring.store import clock
 from mooring.store.engine import Database, now_ms
 from mooring.store.schema import processes
+from mooring.supervisor.state import Phase, Policy
+from mooring.supervisor.worker import Record, Report
 
-__all__ = ["BEAT_SECONDS", "STALE_MS", "Heartbeat"]
+__all__ = ["BEAT_SECONDS", "STALE_MS", "WORKERS", "Heartbeat", "is_alive", "runs"]
 
 log = logging.getLogger(__name__)
 
 BEAT_SECONDS = 5.0
 STALE_MS = 20_000  # four missed beats
+STOP_SECONDS = 3.0  # for the thread, which may wait for a database that does not answer
+WORKERS = "workers"
+"""The key of ``detail`` under which a process reports its workers."""
+POLICY = Policy(first=1.0, most=BEAT_SECONDS)
+
+
+def is_alive(beat_at: int, at: int) -> bool:
+    """Whether a process that reported last at ``beat_at`` counts as running; both in epoch
+    milliseconds. The only definition there is. Pure."""
+    return beat_at > at - STALE_MS
+
+
+def runs(connection: sa.Connection, role: str) -> bool:
+    """Whether a process of this role runs."""
+    alive = sa.select(processes.c.name).where(
+        processes.c.role == role, processes.c.beat_at > now_ms() - STALE_MS
+    )
+    return connection.execute(alive.limit(1)).first() is not None
 
 
 class Heartbeat:
     """Writes one row of ``processes`` from a thread of its own until stopped.
 
+    It is a worker too: whatever goes wrong in it, the next beat is tried.
+
     Args:
-        role: ``ingest``, ``serve``, ``keeper``.
+        role: ``up``, ``ingest``, ``serve``, ``keeper``.
         detail: called for each beat; its result is stored as JSON.
+        workers: called for each beat; what is known of the workers of this process.
     """
 
     def __init__(
@@ -37,10 +60,13 @@ class Heartbeat:
         database: Database,
         role: str,
         detail: Callable[[], Mapping[str, object]] = dict,
+        workers: Callable[[], Report] = dict,
     ) -> None:
         self._database = database
         self._role = role
         self._detail = detail
+        self._workers = workers
+        self._record = Record("heartbeat", role, POLICY)
         self._name = f"{role}@{socket.gethostname()}:{os.getpid()}"
         self._started_at = now_ms()
         self._stop = threading.Event()
@@ -54,7 +80,10 @@ class Heartbeat:
         """Stops and takes the row away: the process has ended on purpose."""
         self._stop.set()
         self._wake.set()
-        self._thread.join(timeout=2 * BEAT_SECONDS)
+        self._thread.join(timeout=STOP_SECONDS)
+        if self._thread.is_alive():
+            log.warning("could not sign off: the database does not answer")
+            return
         try:
             with self._database.write() as connection:
                 connection.execute(sa.delete(processes).where(processes.c.name == self._name))
@@ -73,7 +102,7 @@ class Heartbeat:
             "host": socket.gethostname(),
             "started_at": self._started_at,
             "beat_at": now_ms(),
-            "detail": json.dumps(dict(self._detail())),
+            "detail": json.dumps({**self._detail(), WORKERS: self._report()}),
         }
         with self._database.write() as connection:
             updated = connection.execute(
@@ -89,13 +118,19 @@ class Heartbeat:
                 )
                 connection.execute(sa.insert(processes).values(name=self._name, **values))
 
+    def _report(self) -> Report:
+        return {**self._workers(), self._record.name: self._record.document()}
+
     def _run(self) -> None:
-        while True:
+        record = self._record
+        while not self._stop.is_set():
             try:
+                if record.state.phase is not Phase.RUNNING:
+                    record.begin()
                 self.beat()
-            except DatabaseUnavailable as exc:
-                log.warning("no heartbeat: %s", exc)
-            self._wake.wait(BEAT_SECONDS)
+            except Exception as exc:  # noqa: BLE001 - it is recorded, and shown with the next beat
+                record.fail(exc)
+                self._wake.wait(record.pause)
+            else:
+                self._wake.wait(BEAT_SECONDS)
             self._wake.clear()
-            if self._stop.is_set():
-                return

@@ -45,6 +45,8 @@ class Bell:
         self._connection: Connection | None = None
         self._seen = -1
         self.pause = 0.01 if database.is_sqlite else 0.05
+        self.waits = not database.is_sqlite
+        """Whether a look waits for a network: then it belongs into a thread."""
 
     def look(self, *, whatever: bool = False) -> Waiting:
         """What waits now.

@@ -18,6 +18,7 @@ __all__ = [
     "ProcessInfo",
     "Reading",
     "Stranger",
+    "WorkerInfo",
 ]
 
 T = TypeVar("T")
@@ -135,6 +136,29 @@ class Stranger:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerInfo:
+    """A worker of a process, as the process reported it last.
+
+    Attributes:
+        phase: ``running``, ``waiting`` (it failed and runs again), ``done``, ``stopped``.
+        failures: since the process started; ``failures_in_a_row``: 0 once it runs well again.
+        error: what the last failure said; empty if there was none.
+        rows_postponed: rows that failed and are tried again later.
+        row_failures: failures of single rows since the process started.
+        row_error: what one of them said last.
+    """
+
+    name: str
+    phase: str
+    failures: int = 0
+    failures_in_a_row: int = 0
+    error: str = ""
+    rows_postponed: int = 0
+    row_failures: int = 0
+    row_error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ProcessInfo:
     """A process that says it runs; ``alive`` when it has said so lately."""
 
@@ -146,6 +170,7 @@ class ProcessInfo:
     beat_at: int
     alive: bool
     detail: dict[str, Any]
+    workers: list[WorkerInfo] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from mooring.dialects import Catalogue, Channel, Format, Scalar, TimeSource, rea
 from mooring.dialects.lenient import parse
 from mooring.errors import NotFound
 from mooring.store.engine import Database, now_ms
+from mooring.store.processes import WORKERS, is_alive
 from mooring.store.schema import dead_letters, strangers
 from mooring.telemetry import store
 from mooring.telemetry.mention import mentions
@@ -31,16 +32,16 @@ from mooring.telemetry.model import (
     ProcessInfo,
     Reading,
     Stranger,
+    WorkerInfo,
 )
 
-__all__ = ["ALIVE_MS", "DEAD_LETTERS_COUNTED", "Telemetry"]
+__all__ = ["DEAD_LETTERS_COUNTED", "Telemetry"]
 
 SCAN_MAX = 20_000  # rows one page of a metric's points may look at
 SCAN_BYTES = 16_777_216  # of payload, where parsing counts several times
 PARSING_COSTS = 8
 SCAN_CHUNK = 250
 DEAD_LETTERS_COUNTED = 10_000
-ALIVE_MS = 15_000  # a process beats every five seconds; three missed beats mean it is gone
 
 _DEVICE, _RECEIVED, _IMPLAUSIBLE = (
     source.value for source in (TimeSource.DEVICE, TimeSource.RECEIVED, TimeSource.IMPLAUSIBLE)
@@ -355,8 +356,29 @@ def _object(text: str | None) -> dict[str, Any]:
 
 
 def _processes(rows: store.Rows) -> list[ProcessInfo]:
-    at = now_ms()
+    at, found = now_ms(), []
+    for name, role, pid, host, started, beat, text in rows:
+        detail = _object(text)
+        workers = _workers(detail.pop(WORKERS, {}))
+        alive = is_alive(beat, at)
+        found.append(ProcessInfo(name, role, pid, host, started, beat, alive, detail, workers))
+    return found
+
+
+def _workers(report: Any) -> list[WorkerInfo]:
+    if not isinstance(report, dict):
+        return []
     return [
-        ProcessInfo(name, role, pid, host, started, beat, at - beat <= ALIVE_MS, _object(detail))
-        for name, role, pid, host, started, beat, detail in rows
+        WorkerInfo(
+            str(name),
+            str(said.get("phase", "")),
+            int(said.get("failures", 0)),
+            int(said.get("failures_in_a_row", 0)),
+            str(said.get("error", "")),
+            int(said.get("rows_postponed", 0)),
+            int(said.get("row_failures", 0)),
+            str(said.get("row_error", "")),
+        )
+        for name, said in report.items()
+        if isinstance(said, dict)
     ]

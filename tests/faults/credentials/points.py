@@ -21,8 +21,9 @@ class Fault(StrEnum):
     BUSY = "database busy"
 
 
-class Killed(Exception):
-    """The platform's process ends here: nothing after this line is done."""
+class Killed(BaseException):
+    """The platform's process ends here: nothing after this line is done. No Exception, since
+    workers keep those to the row they concern."""
 
 
 class Points:

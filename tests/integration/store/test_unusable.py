@@ -25,21 +25,6 @@ def administer(url: str, statement: str, *names: str) -> None:
         connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))  # type: ignore[arg-type]
 
 
-def read_only(server: Postgres, url: str, on: bool) -> None:
-    """As after a failover: for every connection, the open ones too."""
-    name = url.rpartition("/")[2]
-    administer(
-        server.url,
-        f"ALTER DATABASE {{}} SET default_transaction_read_only = {'on' if on else 'off'}",
-        name,
-    )
-    with psycopg.connect(server.url, autocommit=True) as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s",
-            (name,),
-        )
-
-
 @pytest.fixture
 def role(postgres_server: Postgres, database_url: str) -> Iterator[sa.URL]:
     """The URL of a role that may do nothing but connect; its password is odd."""
@@ -58,7 +43,7 @@ def role(postgres_server: Postgres, database_url: str) -> Iterator[sa.URL]:
 def test_a_read_only_database_at_the_first_start(
     postgres_server: Postgres, database_url: str
 ) -> None:
-    read_only(postgres_server, database_url, True)
+    postgres_server.read_only(database_url, on=True)
     database = open_database(database_url)
     with pytest.raises(DatabaseUnavailable, match="read-only") as caught:
         upgrade(database)
@@ -70,12 +55,12 @@ def test_read_only_for_a_while(postgres_server: Postgres, database_url: str) -> 
     database = open_database(database_url)
     upgrade(database)
     sink = PostgresSink(database_url)
-    read_only(postgres_server, database_url, True)
+    postgres_server.read_only(database_url, on=True)
     with pytest.raises(DatabaseUnavailable), database.write() as connection:
         connection.execute(sa.insert(counters).values(name="a", value=1))
     with pytest.raises(DatabaseUnavailable):
         sink.commit(Plan(), "c", 1, 0)
-    read_only(postgres_server, database_url, False)
+    postgres_server.read_only(database_url, on=False)
     with database.write() as connection:
         connection.execute(sa.insert(counters).values(name="a", value=1))
     sink.commit(Plan(), "c", 1, 0)

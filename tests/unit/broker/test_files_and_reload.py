@@ -75,6 +75,23 @@ def test_a_useless_pid_file(tmp_path: Path, content: str | None) -> None:
         asyncio.run(by_pid_file(path)())
 
 
+def test_a_stale_pid_file_ends_no_other_process(tmp_path: Path) -> None:
+    """The number was given to another process meanwhile, which SIGHUP would end."""
+    folder = tmp_path / "b"
+    folder.mkdir()
+    (folder / "mosquitto.conf").touch()
+    words = [sys.executable, "-c", "import time; time.sleep(60)"]
+    child = os.posix_spawn(sys.executable, words, dict(os.environ))
+    try:
+        (folder / "pid").write_text(str(child))
+        with pytest.raises(BrokerUnavailable, match="not the broker"):
+            asyncio.run(by_pid_file(folder / "pid")())
+        assert os.waitpid(child, os.WNOHANG) == (0, 0)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
 def test_no_process(tmp_path: Path) -> None:
     with pytest.raises(BrokerUnavailable, match="does not run"):
         asyncio.run(by_pid(lambda: None)())

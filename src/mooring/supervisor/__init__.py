@@ -1,0 +1,1 @@
+"""Named workers whose faults stay their own: restarted with backoff, recorded and shown."""
