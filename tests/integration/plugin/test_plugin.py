@@ -317,3 +317,25 @@ def test_a_restart_and_a_reload_keep_everybody(
     broker.reload()
     assert watch.poke()["file"] == "ok"
     pump.publish("home/pump/up/x", b"")
+
+
+def test_the_kept_session_of_a_removed_account_costs_no_question_per_message(
+    accounts: AccountsDb, connect: Connect, watch: Watch
+) -> None:
+    watch.apply(accounts.put(facts("pump", **RIGHTS)))
+    pump = connect("pump", client_id="p", clean=False)
+    pump.subscribe("home/pump/down/#")
+    pump.disconnect()
+    watch.event("gone", user="pump")
+    watch.apply(accounts.remove("pump"))
+    watch.client.publish("home/pump/down/x", b"1")
+    before = watch.poke()
+    for _ in range(50):
+        watch.client.publish("home/pump/down/x", b"2")
+    after = watch.poke()
+    assert after["denied"] - before["denied"] == 50
+    assert after["loads"] == before["loads"]
+    watch.apply(accounts.put(facts("pump", **RIGHTS)))  # it is there again
+    watch.client.publish("home/pump/down/x", b"3")
+    again = connect("pump", client_id="p", clean=False)
+    assert [m.payload for m in again.collect()] == [b"3"]

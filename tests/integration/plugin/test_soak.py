@@ -58,9 +58,11 @@ def test_no_leak_over_many_changes(
                 seq = accounts.run([], [None])
             if turn % 20 == 1:
                 watch.apply(seq)
+            if turn % 200 == 1:  # each client of paho keeps files open, and select takes 1,024
                 for client in clients:
                     client.drop()
-                clients = [MqttClient(broker.port, username=n, password="secret") for n in names]
+                some = names[:20]
+                clients = [MqttClient(broker.port, username=n, password="secret") for n in some]
                 for client in clients:
                     client.connect()
                     client.subscribe("d/#")
@@ -74,11 +76,8 @@ def test_no_leak_over_many_changes(
             client.drop()
     broker.stop()
     said = log.read_text()
-    errors = re.search(r"ERROR SUMMARY: (\d+) errors", said)
-    assert errors is not None, said[-2000:]
-    blocks = re.split(r"\n==\d+== \n", said)
-    ours = [block for block in blocks if "mooring_authority" in block or "(sessions.c" in block]
-    assert [b for b in ours if "lost in loss record" in b or "Invalid" in b] == [], said
+    assert re.search(r"definitely lost: 0 bytes|All heap blocks were freed", said), said
+    assert "ERROR SUMMARY: 0 errors" in said, said
 
 
 def test_the_sanitizers_find_nothing_in_a_short_time(tmp_path: Path) -> None:

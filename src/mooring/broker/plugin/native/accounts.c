@@ -203,6 +203,29 @@ enum file_answer accounts_get(const char *username, struct account **out)
     return held != NULL ? accounts_again(held, out) : load(username, slot, out);
 }
 
+/* Messages for the kept session of a removed account would ask the file each time. */
+static struct absent {
+    uint64_t name; /* its hash */
+    int64_t change;
+    uint32_t generation;
+} absent[256];
+
+enum file_answer accounts_get_for_topic(const char *username, struct account **out)
+{
+    struct account *held = accounts_held(username);
+    if (held != NULL)
+        return accounts_again(held, out);
+    uint64_t name = hash_text(hash_start(), username);
+    struct absent *known = &absent[name % 256];
+    *out = NULL;
+    if (known->name == name && known->generation == generation && known->change == file_change())
+        return FILE_NONE;
+    enum file_answer answer = accounts_get(username, out);
+    if (answer == FILE_NONE)
+        *known = (struct absent){name, file_change(), generation};
+    return answer;
+}
+
 void accounts_changed(struct account *account)
 {
     account->stale = true;
@@ -300,6 +323,7 @@ bool accounts_start(void)
 {
     slots = calloc(SLOTS, sizeof *slots);
     count = 0;
+    memset(absent, 0, sizeof absent);
     generation = tidied_generation = 1;
     return slots != NULL;
 }

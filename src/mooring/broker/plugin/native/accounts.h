@@ -81,6 +81,10 @@ static inline const char *account_values(const struct account *account)
  * sessions have not ended yet. */
 enum file_answer accounts_get(const char *username, struct account **out);
 
+/* The same for a topic, which is asked more often than a login: that there is no such account is
+ * remembered until the next change. */
+enum file_answer accounts_get_for_topic(const char *username, struct account **out);
+
 /* The same for an account at hand; the account may move. */
 enum file_answer accounts_again(struct account *held, struct account **out);
 

@@ -107,7 +107,7 @@ struct repeats {
     struct repeat *slots[SLOTS], *first, *last;
 };
 
-static struct repeats refusals = {.window_ms = 60000, .at_once = 1, .most = 4096};
+static struct repeats refusals = {.window_ms = 60000, .at_once = 1, .most = 2048};
 static struct repeats presence = {.window_ms = 1000, .at_once = 4, .most = 65536};
 
 static struct repeats *repeats_of(enum evidence_kind kind)

@@ -198,7 +198,7 @@ static int on_topic(int kind, void *data, void *userdata)
     if (asked.username == NULL)
         return deny(&asked, "no_username");
     struct account *account;
-    if (accounts_get(asked.username, &account) == FILE_UNREADABLE && account == NULL)
+    if (accounts_get_for_topic(asked.username, &account) == FILE_UNREADABLE && account == NULL)
         return deny(&asked, "accounts_unreadable");
     if (account == NULL)
         return deny(&asked, "unknown_username");
@@ -308,7 +308,6 @@ static bool start_parts(const struct options *options)
     if (plugin.control == NULL || plugin.response == NULL)
         return false;
     snprintf(plugin.response, n, "%s/response", options->control);
-    plugin.size_most = options->size != NULL ? strtoull(options->size, NULL, 10) : 0;
     return tags_start() && evidence_start() && accounts_start() && sessions_start() &&
            file_start(options->accounts);
 }
@@ -332,6 +331,10 @@ EXPORT int mosquitto_plugin_init(mosquitto_plugin_id_t *id, void **userdata,
     read_options(&options, given, n);
     if (options.accounts == NULL)
         return complain("plugin_opt_accounts is missing");
+    char *end = NULL;
+    plugin.size_most = options.size != NULL ? strtoull(options.size, &end, 10) : 0;
+    if (options.size != NULL && (*end != '\0' || plugin.size_most == 0))
+        return complain("plugin_opt_message_size_limit is not a number of bytes");
     const char *wrong = libraries_load(options.sqlite);
     if (wrong != NULL)
         return complain(wrong);
