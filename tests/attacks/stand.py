@@ -60,6 +60,7 @@ class Attacked:
         self.platform = platform
         self.combination = combination
         self.clients: list[RawClient | MqttClient] = []
+        self._marker: Login | None = None
 
     # ------------------------------------------------------------------ who is there
 
@@ -133,17 +134,13 @@ class Attacked:
         return int((self.platform.data_dir / "broker" / "mosquitto.pid").read_text())
 
     def log_is_read(self) -> None:
-        """Waits until the broker's log is evaluated up to now."""
-        before = int(self.platform.rows("SELECT coalesce(max(id), 0) FROM broker_events")[0][0])
-        self.platform.connect().disconnect()
-        wait_until(
-            lambda: self.platform.rows(
-                "SELECT 1 FROM broker_events WHERE id > ? AND username = 'service:mooring'"
-                " AND event = 'connected'",
-                before,
-            ),
-            "the broker's log to be read",
-        )
+        """Waits until the broker's evidence is evaluated up to now."""
+        if self._marker is None:
+            self._marker = self.device("marker")
+        before = len(self.events(self._marker))
+        self.platform.connect(self._marker).disconnect()
+        marker = self._marker
+        wait_until(lambda: len(self.events(marker)) > before, "the broker's log to be read")
 
     def events(self, login: Login) -> list[tuple[str, str | None, str | None]]:
         """What the broker's log is believed to say of a login: event, client id, detail."""

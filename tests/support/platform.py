@@ -97,7 +97,10 @@ class Platform:
         """A client with a device's credentials; without one, with the platform's own."""
         if login is None:
             secrets = json.loads((self.data_dir / "secrets.json").read_text())
-            options |= {"username": "service:mooring", "password": secrets["service_password"]}
+            name = "service:mooring"
+            if self.cli.env.get("MOORING_AUTH_MODE") == "password_file":
+                name = name.replace(":", ".")  # such a file cannot hold one
+            options |= {"username": name, "password": secrets["service_password"]}
         else:
             options = {
                 "username": login.username,
