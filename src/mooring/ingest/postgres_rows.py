@@ -11,7 +11,7 @@ import psycopg
 from mooring.ingest import postgres_statements as sql
 from mooring.ingest.plan import DeadLetter, MessageRow, Plan, State, Stranger, metadata_text
 from mooring.ingest.sequences import Numbers, merge, pack_ranges, unpack_ranges
-from mooring.ingest.sink import REPEAT_WINDOW_MS, Committed
+from mooring.ingest.sink import METADATA_MAX, REPEAT_WINDOW_MS, Committed
 from mooring.store.engine import now_ms
 
 __all__ = [
@@ -93,6 +93,7 @@ def write_states(cursor: psycopg.Cursor[Any], states: Sequence[tuple[int, State]
                 _array(state.online for _, state in states),
                 [state.firmware for _, state in states],
                 [metadata_text(state) for _, state in states],
+                METADATA_MAX,
             ),
         )
 

@@ -93,8 +93,8 @@ STATE = (
     " online = coalesce(excluded.online, s.online),"
     " firmware = coalesce(excluded.firmware, s.firmware),"
     " metadata = CASE WHEN excluded.metadata IS NULL THEN s.metadata"
-    "  WHEN s.metadata IS NULL THEN excluded.metadata"
-    "  ELSE (s.metadata::jsonb || excluded.metadata::jsonb)::text END,"
+    "  WHEN length(s.metadata) + length(excluded.metadata) <= %s"
+    "  THEN (s.metadata::jsonb || excluded.metadata::jsonb)::text ELSE excluded.metadata END,"
     " metadata_at = coalesce(excluded.metadata_at, s.metadata_at)"
 )
 DEAD = (

@@ -9,10 +9,13 @@ from typing import Protocol
 from mooring.ingest.plan import DeadLetter, Plan
 from mooring.ingest.sequences import Numbers
 
-__all__ = ["REPEAT_WINDOW_MS", "Committed", "Sink", "versions_of"]
+__all__ = ["METADATA_MAX", "REPEAT_WINDOW_MS", "Committed", "Sink", "versions_of"]
 
 # How long a message with a number and no time of its own is recognised, since it was received.
 REPEAT_WINDOW_MS = 86_400_000
+# Characters of what a device says of itself, gathered over time. A device that makes up new
+# names begins again with its newest message.
+METADATA_MAX = 65_536
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from mooring.ingest.plan import (
     metadata_text,
 )
 from mooring.ingest.sequences import Numbers, merge, pack_ranges, unpack_ranges
-from mooring.ingest.sink import REPEAT_WINDOW_MS, Committed, versions_of
+from mooring.ingest.sink import METADATA_MAX, REPEAT_WINDOW_MS, Committed, versions_of
 from mooring.store.engine import now_ms, sqlite_pragmas
 from mooring.store.faults import Judgement, first_line, judge
 
@@ -78,7 +78,8 @@ _STATE = (
     " online = coalesce(:online, online),"
     " firmware = coalesce(:firmware, firmware),"
     " metadata = CASE WHEN :metadata IS NULL THEN metadata"
-    "  ELSE json_patch(coalesce(metadata, '{}'), :metadata) END,"
+    "  WHEN length(metadata) + length(:metadata) <= :most"
+    "  THEN json_patch(metadata, :metadata) ELSE :metadata END,"
     " metadata_at = CASE WHEN :metadata IS NULL THEN metadata_at ELSE :at END"
 )
 _DEAD = (
@@ -287,6 +288,7 @@ class SqliteSink:
                         "online": state.online,
                         "firmware": state.firmware,
                         "metadata": metadata_text(state),
+                        "most": METADATA_MAX,
                     }
                 )
         self._connection.executemany(_SEEN, seen)

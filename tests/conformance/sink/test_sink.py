@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mooring.ingest.ledger import pack
 from mooring.ingest.plan import Plan, State
 from mooring.ingest.sequences import Numbers
-from mooring.ingest.sink import Committed, Sink
+from mooring.ingest.sink import METADATA_MAX, Committed, Sink
 from mooring.store.engine import Database
 from mooring.store.schema import (
     counters,
@@ -303,6 +303,15 @@ class TestStates:
             'ssid "x"\\': "Büro",
         }
         assert found[5] == NOW + 1
+
+    def test_metadata_does_not_grow_without_end(self, database: Database, sink: Sink) -> None:
+        """A device that makes up new names with every message."""
+        states = [
+            State(NOW + n, metadata={f"{n}-{m}": "x" * 90 for m in range(256)}) for n in range(9)
+        ]
+        kept = self.state(database, sink, *states)[4]
+        assert len(kept) <= METADATA_MAX + 4096  # PostgreSQL writes spaces between
+        assert json.loads(kept).items() >= (states[-1].metadata or {}).items()
 
     def test_many_devices(self, database: Database, sink: Sink) -> None:
         states = {
