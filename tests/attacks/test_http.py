@@ -227,3 +227,34 @@ def test_a_foreign_page_opens_no_websocket(attacked: Attacked) -> None:
             },
         )
     assert answer.status_code in {403, 404}
+
+
+@pytest.mark.attack("an answer that sends passwords to http:// on another machine")
+def test_no_answer_names_http_elsewhere(attacked: Attacked) -> None:
+    code = attacked.platform.cli("claim", "new", "--dialect", "mooring", "--json").json()["code"]
+    with attacked.http(headers={"Host": "192.168.1.10:8080"}) as http:
+        claimed = http.post("/api/v1/claims", json={"code": code, "hardware_id": "elsewhere-1"})
+    assert claimed.status_code in {201, 202}, claimed.text
+    assert claimed.json()["http"]["url"] is None
+    assert "http://" not in claimed.text
+
+
+@pytest.mark.attack("wildcards and numbers that JSON cannot hold")
+def test_wildcards_and_numbers(attacked: Attacked) -> None:
+    victim = attacked.victim()
+    with attacked.admin() as admin:
+        for word in ("%", "_", "\\"):
+            found = admin.get("/api/v1/devices", params={"search": word}).json()["items"]
+            assert found == []
+        for number in ("1e999", "NaN"):
+            answer = admin.post(
+                "/api/v1/mqtt/publish",
+                content=f'{{"topic": "x/y", "payload": {{"a": {number}}}}}',
+                headers={"Content-Type": "application/json"},
+            )
+            assert answer.status_code == 422, answer.text
+        answer = admin.get(
+            f"/api/v1/devices/{victim.reference}/history", params={"metric": "absent"}
+        )
+        assert answer.json()["items"] == []
+        assert admin.head("/healthz").status_code == 200

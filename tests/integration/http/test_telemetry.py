@@ -209,6 +209,29 @@ def test_a_page_of_points_looks_at_a_bounded_number_of_rows(
 # ------------------------------------------------------------------ the rest
 
 
+def test_a_metric_that_is_absent_costs_no_parsing(
+    platform: App, lamp: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And one that might be there has a bound in bytes, behind which the next page begins."""
+    for minute in range(20):
+        text = as_sent(platform, {"temperature": minute})
+        say(platform.database, lamp, T0 + minute * 60_000, text)
+    parsed: list[object] = []
+    reading = service.Telemetry._reading
+
+    def counted(self: service.Telemetry, dialect: str, row: Any) -> Reading:
+        parsed.append(row)
+        return reading(self, dialect, row)
+
+    monkeypatch.setattr(service.Telemetry, "_reading", counted)
+    page = platform.telemetry.points(A, lamp, "absent", limit=50)
+    assert (page.items, page.next, parsed) == ([], None, [])
+    monkeypatch.setattr(service, "SCAN_BYTES", 1)
+    page = platform.telemetry.points(A, lamp, "temperature", limit=50)
+    assert len(parsed) == len(page.items) == 1
+    assert page.next is not None
+
+
 def test_state_is_what_was_said(platform: App, lamp: Device) -> None:
     assert platform.telemetry.state(SYSTEM, lamp).online is None
     seen(
