@@ -35,9 +35,7 @@ from tests.support.postgres import Postgres
 # MOORING_TEST_MOSQUITTO names the broker of another version: tests and program find it first.
 if "MOORING_TEST_MOSQUITTO" in os.environ:
     _other = Path(os.environ["MOORING_TEST_MOSQUITTO"])
-    os.environ["PATH"] = os.pathsep.join(
-        [str(_other.parent), str(_other.parent.with_name("bin")), os.environ["PATH"]]
-    )
+    os.environ["PATH"] = os.pathsep.join([str(_other.parent), os.environ["PATH"]])
 
 StartMosquitto = Callable[..., Mosquitto]
 ConnectClient = Callable[..., MqttClient]

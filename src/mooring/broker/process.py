@@ -15,6 +15,7 @@ from pathlib import Path
 from mooring.broker.connection import Endpoint, answers
 from mooring.broker.installation import find_mosquitto, version
 from mooring.broker.ports import PortOwner, check_free, is_free, port_owner
+from mooring.broker.reload import check_tls
 from mooring.broker.state_file import StateFile
 from mooring.errors import BrokerUnavailable, Conflict
 
@@ -199,10 +200,11 @@ class BrokerProcess:
         """SIGHUP: password file, access list, certificates, CRLs and most settings again.
 
         Raises:
-            BrokerUnavailable: it does not run.
+            BrokerUnavailable: it does not run, or a TLS file is broken.
         """
         if self._child is None or not self.running:
             raise BrokerUnavailable("Mosquitto does not run.", hint="Start it first.")
+        check_tls(self.config)
         self._child.send_signal(signal.SIGHUP)
 
     async def stop(self, within: float = STOP_SECONDS) -> int | None:

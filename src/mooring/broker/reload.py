@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
+import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from mooring.errors import BrokerUnavailable
 
-__all__ = ["Reload", "by_command", "by_pid", "by_pid_file"]
+__all__ = ["Reload", "by_command", "by_pid", "by_pid_file", "check_tls", "with_valid_tls"]
 
 Reload = Callable[[], Awaitable[None]]
 """Asks the broker to read its files again; raises ``BrokerUnavailable`` when it cannot."""
@@ -89,6 +91,52 @@ def _may_be_broker(pid: int, pid_file: Path) -> bool:
         return True
     config = pid_file.with_name("mosquitto.conf")
     return not config.exists() or b"mosquitto" in words or os.fsencode(config) in words
+
+
+def with_valid_tls(reload: Reload, config: Path) -> Reload:
+    """``reload``, unless a TLS file that the broker would read is broken.
+
+    2.1 ends when it finds one at a reload; 2.0 continues without its revocation list.
+
+    Args:
+        config: the broker's configuration, which names the files.
+    """
+
+    async def checked() -> None:
+        await asyncio.to_thread(check_tls, config)
+        await reload()
+
+    return checked
+
+
+def check_tls(config: Path) -> None:
+    """Reads the TLS files that a broker's configuration names, as the broker will.
+
+    Raises:
+        BrokerUnavailable: one of them is missing or damaged, or key and certificate do not
+            belong together. The broker continues with what it has read before.
+    """
+    try:
+        lines = config.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:  # a broker that has none of ours
+        return
+    named = [line.partition(" ")[::2] for line in lines]
+    pairs = dict.fromkeys(
+        (certificate, key)
+        for (option, certificate), (next_option, key) in itertools.pairwise(named)
+        if (option, next_option) == ("certfile", "keyfile")
+    )
+    try:
+        for certificate, key in pairs:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+        for path in dict.fromkeys(v for option, v in named if option in ("cafile", "crlfile")):
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(path)
+    except OSError as exc:  # also every failure of OpenSSL
+        raise BrokerUnavailable(
+            f"The broker was not told to reload: one of its TLS files is broken ({exc}).",
+            hint="`mooring cert show` says which one.",
+            code="tls_files_broken",
+        ) from exc
 
 
 def _hang_up(pid: int | None) -> None:

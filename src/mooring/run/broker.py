@@ -35,8 +35,9 @@ from mooring.broker.password_file import PasswordFileAuthority
 from mooring.broker.plugin_authority import PluginAuthority
 from mooring.broker.process import BrokerProcess
 from mooring.broker.protocol import Account, Authority, Rights
-from mooring.broker.reload import Reload, by_command, by_pid_file
+from mooring.broker.reload import Reload, by_command, by_pid_file, with_valid_tls
 from mooring.broker.side_file import SideFile
+from mooring.broker.versions import has_side_file, installed
 from mooring.errors import InvalidSetting, NotFound, Unavailable
 from mooring.pki.model import PkiPaths
 from mooring.run.descriptors import per_listener
@@ -108,6 +109,10 @@ class BrokerFiles:
     @property
     def persistence(self) -> Path:
         return self.directory / "data"
+
+    def reload(self) -> Reload:
+        """SIGHUP to the managed broker, when it can read its TLS files."""
+        return with_valid_tls(by_pid_file(self.pid), self.config)
 
     def make(self) -> None:
         for directory in (self.directory, self.persistence, self.settings.logs_dir):
@@ -212,7 +217,15 @@ def _access(settings: Settings, files: BrokerFiles) -> Access:
         case "password_file":
             return PasswordFile(files.passwords.absolute(), files.access_list.absolute())
         case _:
-            return DynamicSecurity(dynsec_library(settings), files.dynsec, files.beside)
+            return DynamicSecurity(
+                dynsec_library(settings),
+                files.dynsec,
+                files.beside if _has_side_file(settings) else None,
+            )
+
+
+def _has_side_file(settings: Settings) -> bool:
+    return has_side_file(installed(find_mosquitto(settings.mosquitto)))
 
 
 def dynsec_library(settings: Settings) -> Path:
@@ -314,7 +327,7 @@ async def reload_broker(app: App) -> None:
     if settings.reload_command:
         await by_command(shlex.split(settings.reload_command))()
     elif settings.broker == "managed":
-        await reload_and_wait(by_pid_file(files.pid), files.log, service_endpoint(app))
+        await reload_and_wait(files.reload(), files.log, service_endpoint(app))
     else:
         await by_pid_file(files.pid)()
 
@@ -358,7 +371,7 @@ def build_authority(
         managed = settings.broker == "managed"
         beside = SideFile(
             files.beside,
-            by_pid_file(files.pid) if running else None,
+            files.reload() if running else None,
             service_endpoint(app) if running else None,
         )
         return DynsecAuthority(
@@ -366,7 +379,7 @@ def build_authority(
             service_account(app),
             file=files.dynsec if managed else None,
             restart=restart,
-            beside=beside if managed else None,
+            beside=beside if managed and _has_side_file(settings) else None,
             former=app.service_names,
         )
     reload: Reload | None = None
@@ -374,7 +387,7 @@ def build_authority(
         reload = (
             by_command(shlex.split(settings.reload_command))
             if settings.reload_command
-            else by_pid_file(files.pid)
+            else files.reload()
         )
     return PasswordFileAuthority(
         files.passwords,

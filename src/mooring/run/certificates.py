@@ -18,7 +18,7 @@ from pathlib import Path
 from mooring.access import store as access
 from mooring.app import App
 from mooring.broker.connection import Endpoint
-from mooring.broker.reload import Reload, by_command, by_pid_file
+from mooring.broker.reload import Reload, by_command
 from mooring.clock import now_ms, utc_now
 from mooring.errors import BrokerUnavailable, DatabaseUnavailable, MooringError
 from mooring.pki.inspect import check_crl
@@ -311,7 +311,7 @@ def watch_certificates(app: App, turn: asyncio.Lock) -> CertificateWatch:
 
     async def managed() -> None:
         async with turn:
-            await reload_and_wait(by_pid_file(files.pid), files.log, endpoint)
+            await reload_and_wait(files.reload(), files.log, endpoint)
 
     reload: Reload | None = managed
     if settings.broker == "attached":

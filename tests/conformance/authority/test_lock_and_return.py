@@ -14,6 +14,7 @@ from mooring.broker.installation import find_dynsec_plugin
 from mooring.broker.protocol import DifferenceKind
 from mooring.broker.reload import by_pid
 from mooring.broker.side_file import SideFile
+from mooring.broker.versions import has_side_file, installed
 from tests.conformance.authority.stand import (
     DynsecStand,
     PasswordFileStand,
@@ -31,8 +32,12 @@ class BesideStand(DynsecStand):
         super().__init__(folder)
         path = folder / "beside"
         path.write_text("")
-        self.configure(DynamicSecurity(find_dynsec_plugin(), self.file, path))
-        self.beside = SideFile(path, by_pid(lambda: self.process.pid), self.endpoint)
+        self.beside: SideFile | None = None
+        if has_side_file(installed(self.process.binary)):
+            self.beside = SideFile(path, by_pid(lambda: self.process.pid), self.endpoint)
+        self.configure(
+            DynamicSecurity(find_dynsec_plugin(), self.file, path if self.beside else None)
+        )
         self.authority = self.dynsec = DynsecAuthority(
             self.endpoint,
             self.service,
@@ -98,6 +103,12 @@ def test_an_old_verifier_comes_back_without_its_password(either: Stand) -> None:
         secret = verifiers.new_password()
         new = replace(old, verifier=verifiers.make(secret))
         for _ in range(2):
+            if isinstance(either, BesideStand) and either.beside is None:
+                # The plugin of this version leaves nobody to a password file.
+                [held] = await either.put(either.account("lamp", secret=secret))
+                assert (await either.authority.put([old])).needs_replace == ("lamp",)
+                assert held.verifier != old.verifier
+                return
             await either.authority.put([new], {"lamp": secret})
             assert not await either.refused("lamp", secret)
             assert await either.refused("lamp")
@@ -114,12 +125,15 @@ def test_an_old_verifier_comes_back_without_its_password(either: Stand) -> None:
 
 def test_what_came_back_is_removed_and_survives_a_restart(tmp_path: Path) -> None:
     stand = BesideStand(tmp_path)
+    if stand.beside is None:
+        pytest.skip("The Dynamic Security of this version leaves nobody to a password file.")
 
     async def body() -> None:
         [old] = await stand.put(stand.device("lamp"))
         secret = verifiers.new_password()
         await stand.authority.put([replace(old, verifier=verifiers.make(secret))], {"lamp": secret})
         await stand.authority.put([old])
+        assert stand.beside is not None
         assert stand.beside.lines() == {"lamp": old.verifier}
         await stand.process.restart()
         assert not await stand.refused("lamp")

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from mooring.access import verifiers
-from mooring.broker.config import BrokerConfig, Listener, PasswordFile, Tls, render
+from mooring.broker.config import LOG_TYPES, BrokerConfig, Listener, PasswordFile, Tls, render
 from mooring.pki.bundle import DeviceBundle
 from mooring.pki.model import KeyType
 from mooring.pki.service import PkiService
@@ -83,6 +83,7 @@ class Lab:
                     ),
                     access=PasswordFile(passwords, access),
                     persistence=self.directory,
+                    log_types=(*LOG_TYPES, "subscribe"),
                     run_as_root=os.geteuid() == 0,
                 )
             )
@@ -92,7 +93,7 @@ class Lab:
     def __enter__(self) -> Lab:
         self.broker.start()
         # It listens before it handles signals: a SIGHUP in between would end it.
-        self.broker.wait_for_log(" running")
+        self.broker.wait_for_log(" running\n")
         return self
 
     def __exit__(self, *_: object) -> None:
