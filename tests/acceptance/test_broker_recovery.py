@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +15,12 @@ from tests.support.mqtt import Refused
 from tests.support.platform import Login, Platform, running_platform
 from tests.support.waiting import wait_until
 
-FILES = {"dynamic_security": ("dynamic-security.json",), "password_file": ("passwd", "acl")}
-EMPTY = {"dynamic-security.json": "{}", "passwd": "", "acl": ""}
+FILES = {
+    "dynamic_security": ("dynamic-security.json",),
+    "password_file": ("passwd", "acl"),
+    "plugin": ("accounts.db",),
+}
+EMPTY = {"dynamic-security.json": "{}", "passwd": "", "acl": "", "accounts.db": ""}
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -71,6 +76,12 @@ def test_sync_rebuilds_the_files_while_everything_runs(platform: Platform, login
     client = platform.connect(login)
     pid = broker_pid(platform)
     lose(files(platform), "deleted")
+    if platform.cli.env["MOORING_AUTH_MODE"] == "plugin":
+        # The plugin says so itself, and nobody has to ask.
+        wait_until(files(platform)[0].exists, "the file to be made again")
+        assert platform.cli("broker", "sync", "--json").json()["differences"] == []
+        assert client.connected
+        return
     shown = platform.cli("broker", "sync", "--dry-run", "--json", expect=1).json()
     assert login.username in {d["username"] for d in shown["differences"]}
     assert shown["mended"] is False
@@ -118,6 +129,9 @@ def test_an_account_that_nobody_ordered_is_removed(platform: Platform, login: Lo
         path = platform.data_dir / "broker" / "passwd"
         line = next(x for x in path.read_text().splitlines() if x.startswith("cab-1:"))
         path.write_text(path.read_text().rstrip("\n") + "\nx:" + line.partition(":")[2] + "\n")
+    elif platform.cli.env["MOORING_AUTH_MODE"] == "plugin":
+        with sqlite3.connect(platform.data_dir / "broker" / "accounts.db") as accounts:
+            accounts.execute("INSERT INTO account(username, rights) VALUES('x', 1)")
     else:
         service = platform.connect()
         command = {"command": "createClient", "username": "x", "password": "y"}

@@ -92,15 +92,14 @@ class Place:
 
     def publish(self, login: Login, folder: Path) -> subprocess.CompletedProcess[str]:
         topic = login.topics["telemetry"]
-        return run("mosquitto_pub", *self.words(folder), "-t", topic, "-q", "1", "-m", READING)
+        words = [*self.words(folder), "-i", login.client_id]
+        return run("mosquitto_pub", *words, "-t", topic, "-q", "1", "-m", READING)
 
     def listen(self, login: Login, folder: Path) -> MqttClient:
-        """A session that stays, under a client id that nobody could guess."""
+        """A session that stays."""
         context = ssl.create_default_context(cafile=self.server_trust)
         context.load_cert_chain(folder / "device.crt", folder / "device.key")
-        client = MqttClient(
-            self.port, host="localhost", client_id=f"{login.device}-{serial()}", tls=context
-        )
+        client = MqttClient(self.port, host="localhost", client_id=login.client_id, tls=context)
         client.connect()
         client.subscribe(login.topics["command"])
         return client
@@ -182,6 +181,7 @@ def test_the_lines_of_cert_show_work_as_they_stand(place: Place) -> None:
     before = place.platform.stored(login)
     for kind in ("publish", "publish_certificate"):
         filled = {
+            "CLIENT_ID": login.client_id,
             "USERNAME": login.username,
             "PASSWORD": login.password,
             "TOPIC": topic,
@@ -195,17 +195,17 @@ def test_the_lines_of_cert_show_work_as_they_stand(place: Place) -> None:
         wait_until(lambda: place.platform.stored(login) == before, "the message")  # noqa: B023
     command = login.topics["command"].replace("+", "reboot")
     filled["TOPIC"] = login.topics["command"]
-    log = place.platform.data_dir / "logs" / "mosquitto.log"
-    for count, kind in enumerate(("subscribe", "subscribe_certificate"), 1):
+    for kind in ("subscribe", "subscribe_certificate"):
         words = [filled.get(word, word) for word in shlex.split(lines[kind])]
         child = Child([*words, "-C", "1"], folder / f"{kind}.log")
-        wait_until(
-            lambda: log.read_text().count(f" 1 {filled['TOPIC']}") == count,  # noqa: B023
-            "the subscription",
-        )
         with place.service() as sender:
-            sender.publish(command, b'{"args":{}}', qos=1)
-        wait_until(lambda: not child.running, "it to end after one message")  # noqa: B023
+
+            def ended(child: Child = child, sender: MqttClient = sender) -> bool:
+                """Nothing says when it has subscribed, so it is sent until it comes."""
+                sender.publish(command, b'{"args":{}}', qos=1)
+                return not child.running
+
+            wait_until(ended, "it to end after one message")
         assert child.log() == f'{command} {{"args":{{}}}}\n'
 
 
@@ -213,7 +213,7 @@ def test_a_certificate_gives_the_same_rights_as_the_password(place: Place) -> No
     login = place.platform.add(f"rights-{serial()}", "mooring")
     other = place.platform.add(f"other-{serial()}", "mooring")
     folder = place.give(login)
-    words = [*place.words(folder), "-q", "1", "-m", READING]
+    words = [*place.words(folder), "-i", login.client_id, "-q", "1", "-m", READING]
     run("mosquitto_pub", *words, "-t", other.topics["telemetry"])
     assert run("mosquitto_pub", *words, "-t", login.topics["telemetry"]).returncode == 0
     wait_until(lambda: place.platform.stored(login) == 1, "the device's own message")
@@ -379,7 +379,10 @@ def test_wrong_host_wrong_ca_and_expired(private: Place) -> None:
     assert private.publish(login, private.folder / "foreign").returncode != 0
     assert private.publish(login, private.folder / "expired").returncode != 0
     # Made like the others, and good: what is wrong with those is what their names say.
-    assert private.publish(login, private.folder / "unrecorded").returncode == 0
+    # Mooring's plugin asks for each certificate by its number, and nobody recorded this one.
+    authority = private.platform.cli("status", "--json").json()["broker"]["authority"]
+    unrecorded = private.publish(login, private.folder / "unrecorded")
+    assert (unrecorded.returncode == 0) is (authority != "plugin")
 
 
 def a_leaf(
@@ -513,7 +516,7 @@ def roll_over(private: Place) -> None:
     private.platform.cli("cert", "rollover", "start")
     wait_until(lambda: private.shown() != before, "the certificate of the new CA")
     for cafile in (old_trust, private.server_trust):  # who knows one CA or both gets in
-        tail = ["-t", early.topics["telemetry"], "-q", "1", "-m", READING]
+        tail = ["-i", early.client_id, "-t", early.topics["telemetry"], "-q", "1", "-m", READING]
         words = private.words(folder, cafile=cafile)
         assert run("mosquitto_pub", *words, *tail).returncode == 0
 
@@ -536,7 +539,7 @@ def roll_over(private: Place) -> None:
     refused = private.platform.cli("cert", "rollover", "finish", "--yes", "--json", expect=4)
     assert json.loads(refused.stderr)["error"]["code"] == "rollover_not_ready"
 
-    private.platform.cli("cert", "renew", early.reference, "--out", folder)
+    tail = ["-i", early.client_id, "-t", early.topics["telemetry"], "-q", "1", "-m", READING]
     private.platform.cli("cert", "rollover", "finish", "--yes")
     tail = ["-t", early.topics["telemetry"], "-q", "1", "-m", READING]
 

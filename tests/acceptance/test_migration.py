@@ -12,7 +12,7 @@ from tests.support.load import Publisher
 from tests.support.platform import Login, Platform, running_platform
 from tests.support.waiting import wait_until
 
-MODES = ("password_file", "dynamic_security")
+MODES = ("password_file", "dynamic_security", "plugin")
 
 pytestmark = pytest.mark.timeout(400)  # it starts the platform's programs many times over
 

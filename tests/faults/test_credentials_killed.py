@@ -53,7 +53,7 @@ def agrees(platform: Platform, device: Device) -> bool:
     return device.connected and bool(rows) and verifiers.check(device.password, rows[0][0])
 
 
-@pytest.mark.parametrize("mode", ["dynamic_security", "password_file"])
+@pytest.mark.parametrize("mode", ["dynamic_security", "password_file", "plugin"])
 def test_after_a_claim(tmp_path: Path, mode: str) -> None:
     """The answer is lost with the process; the device asks again and gets the same."""
     with running_platform(tmp_path / "data", env={"MOORING_AUTH_MODE": mode}) as platform:
@@ -67,7 +67,7 @@ def test_after_a_claim(tmp_path: Path, mode: str) -> None:
         device.stop()
 
 
-@pytest.mark.parametrize("mode", ["dynamic_security", "password_file"])
+@pytest.mark.parametrize("mode", ["dynamic_security", "password_file", "plugin"])
 @pytest.mark.parametrize("firmware", [KeepsBoth, StoresNewest])
 @pytest.mark.parametrize("moment", [0.0, 0.7, 2.0])
 def test_during_a_rotation(

@@ -95,10 +95,10 @@ def check(password: str, verifier: str) -> bool:
 
 
 def salt_of(verifier: str) -> str:
-    """The salt as it is written: it tells one password of a login from every other. Empty for
-    a verifier of another kind."""
+    """The first 16 characters of the salt as it is written: they tell one password of a login
+    from every other. Empty for a verifier of another kind."""
     fields = verifier.split("$")
-    return fields[3] if len(fields) == 5 and fields[1] == "7" else ""
+    return fields[3][:16] if len(fields) == 5 and fields[1] == "7" else ""
 
 
 def parse(verifier: str) -> Verifier:

@@ -70,6 +70,8 @@ class DynsecAuthority:
             into force without its password and without a restart.
     """
 
+    replace_restarts = True
+
     def __init__(
         self,
         endpoint: Endpoint,

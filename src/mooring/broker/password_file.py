@@ -71,6 +71,8 @@ class PasswordFileAuthority:
         Invalid: the service's username does not fit into a password file.
     """
 
+    replace_restarts = False
+
     def __init__(
         self,
         passwords: Path,

@@ -39,6 +39,8 @@ class PluginAuthority:
         former: names the service had with another authority; nobody's.
     """
 
+    replace_restarts = False
+
     def __init__(
         self,
         file: Path,

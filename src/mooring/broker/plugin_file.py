@@ -105,6 +105,7 @@ class AccountsFile:
         self._db: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None  # of the file that is open
         self._rights: dict[tuple[str, str], int] = {}
+        self._version: int | None = None  # of the file, when the rights were read
 
     # ------------------------------------------------------------------ changing
 
@@ -199,12 +200,13 @@ class AccountsFile:
         """Closes the file; the next call opens it again."""
         if self._db is not None:
             self._db.close()
-        self._db, self._identity, self._rights = None, None, {}
+        self._db, self._identity, self._version = None, None, None
 
     # ------------------------------------------------------------------ inside
 
-    def _replace(self, accounts: Sequence[Account]) -> int:
+    def _replace(self, accounts: Sequence[Account], *, first: bool = False) -> int:
         with self._transaction() as change:
+            change.first = first
             held = self._held(change.db, None)
             wanted = {account.username for account in accounts} | {self._service.username}
             change.remove({name: row for name, row in held.items() if name not in wanted})
@@ -215,7 +217,7 @@ class AccountsFile:
             change.db.execute(
                 "DELETE FROM rights WHERE id NOT IN (SELECT DISTINCT rights FROM account)"
             )
-            self._rights = {}
+            self._version = None
         return change.number
 
     def _held(self, db: sqlite3.Connection, names: Sequence[str] | None) -> dict[str, Held]:
@@ -250,12 +252,13 @@ class AccountsFile:
         with self._reading() as db:
             db.execute("BEGIN IMMEDIATE")
             try:
+                self._know_rights(db)
                 change = _Change(db, self._rights, self._service.username)
                 yield change
                 change.finish()
                 db.execute("COMMIT")
             except BaseException:
-                self._rights = {}
+                self._version = None
                 with contextlib.suppress(sqlite3.Error):
                     db.execute("ROLLBACK")
                 raise
@@ -293,17 +296,23 @@ class AccountsFile:
         db = self._connect()
         try:
             _check_format(db)
+        except BaseException:
+            db.close()
+            raise
+        self._db, self._identity = db, identity
+        return db
+
+    def _know_rights(self, db: sqlite3.Connection) -> None:
+        """Reads them again when somebody else has written the file; under the write lock."""
+        version = int(db.execute("PRAGMA data_version").fetchone()[0])
+        if version != self._version:
             self._rights = {
                 (publish, subscribe): number
                 for number, publish, subscribe in db.execute(
                     "SELECT id, publish, subscribe FROM rights"
                 )
             }
-        except BaseException:
-            db.close()
-            raise
-        self._db, self._identity = db, identity
-        return db
+            self._version = version
 
     def _connect(self) -> sqlite3.Connection:
         db = sqlite3.connect(
@@ -323,7 +332,7 @@ class AccountsFile:
             _unlink(new._path, "", *_LOGS)
             os.close(os.open(new._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
             new._create()
-            number = new._replace(accounts)
+            number = new._replace(accounts, first=True)
             new.close()  # which puts its log into the file
             _unlink(self._path, *_LOGS)  # another file's log must not be taken for its own
             new._path.replace(self._path)
@@ -358,6 +367,9 @@ class _Change:
         self._service = service
         self._rights = rights
         self._names: list[str] = []
+        self.first = False
+        """The file is new: what it holds may have been in force before it was lost, so these
+        epochs end no session."""
         self.number = _newest(db)
 
     def put(self, accounts: Sequence[Account], held: Mapping[str, Held]) -> None:
@@ -425,7 +437,7 @@ class _Change:
     def _wanted(self, account: Account, before: Held | None) -> Held:
         values = values_of(account)
         certificates = frozenset(account.certificates)
-        epoch = self.number + 1 if before is None else before.epoch
+        epoch = before.epoch if before is not None else 0 if self.first else self.number + 1
         if before is not None and _ends_sessions(before, account, certificates):
             epoch = self.number + 1
         return Held(

@@ -26,11 +26,13 @@ def values_of(account: Account) -> tuple[str, ...]:
 def template(filters: Iterable[str], values: Sequence[str]) -> str:
     """The filters with values replaced by their numbers, sorted, one a line.
 
-    A filter with a control character is left out: it could not be told from a template.
+    A filter with a control character is left out: it could not be told from a template. Of a
+    value, wildcards and ``$`` are ordinary characters to the plugin, so a level with one is
+    never replaced.
     """
     numbers: dict[str, str] = {}
     for number, value in enumerate(values, 1):
-        if value:
+        if value and value not in ("+", "#") and value[0] != "$":
             numbers.setdefault(value, chr(number))
     lines = {
         "/".join(numbers.get(level, level) for level in topic.split("/"))

@@ -94,7 +94,12 @@ class Authority(Protocol):
     """Makes a broker accept exactly the accounts the database says.
 
     Raises ``BrokerUnavailable`` when the broker cannot be reached; nothing else is expected.
+
+    Attributes:
+        replace_restarts: whether ``replace`` restarts a broker that runs.
     """
+
+    replace_restarts: bool
 
     async def put(
         self, accounts: Sequence[Account], secrets: Mapping[str, str] | None = None

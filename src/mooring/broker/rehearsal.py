@@ -213,15 +213,17 @@ class _Trials:
     async def _try(self, number: int, account: Account, service: Connection) -> str:
         """What is wrong with one account; empty when nothing is."""
         endpoint = replace(self._service, username=account.username, password=self._secret)
+        # Client ids that begin with "mooring-" are the platform's own.
+        client_id = account.client_id or f"rehearsal-{number}"
         if account.locked:
-            locked = await _gets_in(endpoint, account.client_id)
+            locked = await _gets_in(endpoint, client_id)
             return "it is locked and would get in" if locked else ""
         if number < WRONG_PASSWORDS and await _gets_in(
-            replace(endpoint, password=verifiers.new_password()), account.client_id
+            replace(endpoint, password=verifiers.new_password()), client_id
         ):
             return "it would get in with a wrong password"
         try:
-            connection = await Connection.open(endpoint, client_id=account.client_id)
+            connection = await Connection.open(endpoint, client_id=client_id)
         except BrokerUnavailable as exc:
             if exc.slug != "broker_refused":
                 raise
@@ -272,7 +274,7 @@ class _Trials:
         return f"it would receive {min(strange)}, which is another's" if strange else ""
 
 
-async def _gets_in(endpoint: Endpoint, client_id: str | None) -> bool:
+async def _gets_in(endpoint: Endpoint, client_id: str) -> bool:
     try:
         connection = await Connection.open(endpoint, client_id=client_id)
     except BrokerUnavailable as exc:

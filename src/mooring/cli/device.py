@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -186,6 +187,56 @@ def topics_(session: Session, reference: Reference) -> None:
         [[kind, told[kind].direction, told[kind].qos, topic] for kind, topic in topics.items()],
         empty="It has no topics.",
     )
+
+
+class Does(StrEnum):
+    """What a device does with a topic."""
+
+    PUBLISH = "publish"
+    SUBSCRIBE = "subscribe"
+
+
+DENIALS = {
+    "no_right": "no topic filter of its dialect covers it",
+    "reserved": "only the platform itself may use it",
+    "invalid_topic": "it is not a valid topic",
+    "locked": "the device is disabled",
+    "unknown_username": "the broker knows no such account",
+}
+
+
+@command(app, "can")
+def can(
+    session: Session,
+    reference: Reference,
+    action: Annotated[Does, typer.Argument(help="What it does with the topic.")],
+    topic: Annotated[str, typer.Argument(help="A topic; to subscribe, a topic filter.")],
+) -> int:
+    """Say whether the broker accepts a topic of a device, and which rule decides."""
+    from mooring.broker.access_rules import Action  # noqa: PLC0415 - start-up time
+
+    with session.open() as platform:
+        device = platform.devices.get(session.actor, reference)
+        verdict = platform.devices.may(device, Action(action.value), topic)
+    if session.out.as_json:
+        session.out.document(
+            {
+                "device": device.name,
+                "tenant": device.tenant,
+                "action": action.value,
+                "topic": topic,
+                "allowed": verdict.allowed,
+                "rule": verdict.rule,
+                "reason": verdict.reason,
+            }
+        )
+    else:
+        why = f"the filter {verdict.rule} covers it"
+        if verdict.reason is not None:
+            why = DENIALS[verdict.reason]
+        word = "may" if verdict.allowed else "may not"
+        session.out.say(clean(f"{device.reference} {word} {action.value} to {topic}: {why}."))
+    return 0 if verdict.allowed else 1
 
 
 @command(app, "strangers")

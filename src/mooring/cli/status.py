@@ -85,6 +85,7 @@ def status(
                 typer.echo("\x1b[H\x1b[2J", nl=False)
             if session.out.as_json:
                 document = _document(overview, answers, problems)
+                document["broker"] |= _authority(platform)
                 session.out.document({**document, "certificates": _certificates(certificates)})
             else:
                 _print(session, platform, overview, problems)
@@ -150,6 +151,7 @@ def _print(session: Session, platform: App, overview: Overview, problems: Sequen
         ("strangers", overview.strangers),
         ("dead letters", overview.dead_letters),
         ("changes the broker waits for", overview.outbox_waiting),
+        ("authority", _authority_words(platform)),
         *(
             (name.replace("_", " "), value)
             for name, value in sorted(overview.counters.items())
@@ -160,6 +162,23 @@ def _print(session: Session, platform: App, overview: Overview, problems: Sequen
     session.out.facts(counts)
     session.out.say()
     session.out.say("\n".join(clean(line) for line in problems) if problems else "All is well.")
+
+
+def _authority(platform: App) -> dict[str, Any]:
+    """Which authority the broker has, and why it is not Mooring's plugin if that was meant."""
+    from mooring.run.choice import read_choice  # noqa: PLC0415 - start-up time
+
+    choice = read_choice(platform.settings.data_dir)
+    return {
+        "authority": platform.settings.authority,
+        "authority_reason": choice.why if choice is not None else "",
+    }
+
+
+def _authority_words(platform: App) -> str:
+    found = _authority(platform)
+    words = str(found["authority"]).replace("_", " ")
+    return f"{words} ({found['authority_reason']})" if found["authority_reason"] else words
 
 
 def _state(process: ProcessInfo) -> str:

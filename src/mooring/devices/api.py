@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from mooring.access.address import told_to_devices
+from mooring.broker.access_rules import Action
 from mooring.devices.model import Credentials, Device, NewDevice
+from mooring.dialects.topics import MAX_TOPIC_BYTES
 from mooring.http.auth import Platform, Who
 from mooring.http.fields import DeviceReference, Document, Line, Reason, Time, Word
 from mooring.http.paging import PageOf, PagingDep
@@ -91,6 +93,18 @@ class TopicsOut(Document):
     device: str
     tenant: str
     topics: dict[str, str]
+
+
+class CanOut(Document):
+    """Whether the broker accepts a topic: the filter that allows it, or why it is rejected."""
+
+    device: str
+    tenant: str
+    action: Literal["publish", "subscribe"]
+    topic: str
+    allowed: bool
+    rule: str | None
+    reason: str | None
 
 
 class RemovedOut(Document):
@@ -212,6 +226,28 @@ def device_topics(platform: Platform, who: Who, device: DeviceReference) -> dict
         "device": found.name,
         "tenant": found.tenant,
         "topics": platform.devices.topics(found),
+    }
+
+
+@router.get("/{device}/can", response_model=CanOut)
+def device_can(
+    platform: Platform,
+    who: Who,
+    device: DeviceReference,
+    action: Annotated[Literal["publish", "subscribe"], Query()],
+    topic: Annotated[str, Query(max_length=MAX_TOPIC_BYTES)],
+) -> dict[str, Any]:
+    """Whether the broker accepts a topic of a device, and which rule decides."""
+    found = platform.devices.get(who, device)
+    verdict = platform.devices.may(found, Action(action), topic)
+    return {
+        "device": found.name,
+        "tenant": found.tenant,
+        "action": action,
+        "topic": topic,
+        "allowed": verdict.allowed,
+        "rule": verdict.rule,
+        "reason": verdict.reason,
     }
 
 

@@ -174,12 +174,13 @@ class Reconciler:
         if wrong:
             applied = await self._authority.put(wrong)
             if applied.needs_replace:
+                restarted = self._authority.replace_restarts
                 log.warning(
-                    "%d accounts need the broker's file to be written anew; it restarts",
+                    "%d accounts need the broker's file to be written again%s",
                     len(applied.needs_replace),
+                    "; it restarts" if restarted else "",
                 )
                 await self._authority.replace(await asyncio.to_thread(self._devices.accounts))
-                restarted = True
         log.info("the broker differed in %d accounts; mended", len(differences))
         return Report(differences, True, restarted, needs_restart)
 
@@ -260,6 +261,9 @@ class Reconciler:
             applied = await self._authority.put(work.puts, work.secrets)
             if applied.needs_replace:
                 await self._authority.replace(await asyncio.to_thread(self._devices.accounts))
+                if not self._authority.replace_restarts:
+                    # Of a file that was lost nobody knows what it said before.
+                    work.kicks += applied.needs_replace
         if work.kicks:
             await self._authority.kick(work.kicks)
         return applied

@@ -21,6 +21,7 @@ from mooring.access.instance import Instance
 from mooring.access.policy import rights_of
 from mooring.broker import leftovers
 from mooring.broker import store as broker
+from mooring.broker.access_rules import AccountFacts, Action, RightsVerdict, may
 from mooring.broker.password_lines import check_username
 from mooring.broker.protocol import Account, Rights
 from mooring.broker.users import RESERVED_PREFIXES
@@ -303,6 +304,19 @@ class Devices:
         if not found or found[0].dialect not in self.catalogue.names():
             return None
         return self._account(found[0], logins.get(found[0].id, NO_LOGIN))
+
+    def may(self, device: Device, action: Action, topic: str) -> RightsVerdict:
+        """Whether the broker accepts a topic of a device, and which filter decides."""
+        account = self.account(device.username)
+        facts = None
+        if account is not None:
+            facts = AccountFacts(
+                account.username,
+                locked=account.locked,
+                publish=account.rights.publish,
+                subscribe=account.rights.subscribe,
+            )
+        return may(facts, action, topic)
 
     # ------------------------------------------------------------------ rules
 

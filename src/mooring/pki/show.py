@@ -53,13 +53,15 @@ def client_lines(cafile: Path | None, *, host: str, port: int, mtls_port: int = 
     trust = ["--tls-use-os-certs"] if cafile is None else ["--cafile", str(cafile)]
     publish = ["-t", "TOPIC", "-q", "1", "-m", "MESSAGE"]
     subscribe = ["-t", "TOPIC", "-q", "1", "-v"]
-    password = ["-h", host, "-p", str(port), *trust, "-u", "USERNAME", "-P", "PASSWORD"]
+    who = ["-i", "CLIENT_ID"]
+    login = ["-u", "USERNAME", "-P", "PASSWORD"]
+    password = ["-h", host, "-p", str(port), *trust, *who, *login]
     pub = shlex.join(["mosquitto_pub", *password, *publish])
     sub = shlex.join(["mosquitto_sub", *password, *subscribe])
     if not mtls_port:
         return ClientLines(pub, sub)
     files = ["--cert", "device.crt", "--key", "device.key"]
-    certificate = ["-h", host, "-p", str(mtls_port), *trust, *files]
+    certificate = ["-h", host, "-p", str(mtls_port), *trust, *who, *files]
     return ClientLines(
         pub,
         sub,

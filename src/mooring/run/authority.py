@@ -10,48 +10,27 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import logging
 import shutil
 import tempfile
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mooring.access import verifiers
-from mooring.broker.files import write_atomically
 from mooring.broker.installation import find_mosquitto
 from mooring.broker.migrate import Mode
 from mooring.broker.protocol import Account, Rights
 from mooring.broker.rehearsal import Rehearsal
 from mooring.errors import BrokerUnavailable, MooringError
-from mooring.settings import CHOICE_FILE, Settings
+from mooring.run.choice import Choice, read_choice, write_choice
+from mooring.settings import Settings
 
-__all__ = ["Choice", "choose", "prove", "read_choice"]
+__all__ = ["choose", "prove"]
 
 log = logging.getLogger(__name__)
 
 TRIAL_SECONDS = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """What is written down.
-
-    Attributes:
-        mode: the authority this data directory has.
-        in_force: what it runs with; another one than ``mode`` where the plugin does not load.
-        why: why not the plugin; empty where it is, or where another one was asked for.
-        proof: library and broker that the newest trial was made with.
-        proved: whether that trial succeeded, and ``reason`` why not.
-    """
-
-    mode: str
-    in_force: str
-    why: str = ""
-    proof: str = ""
-    proved: bool = False
-    reason: str = ""
 
 
 def choose(settings: Settings) -> Settings:
@@ -78,7 +57,7 @@ def choose(settings: Settings) -> Settings:
         case mode:
             now = replace(before or Choice(mode, mode), mode=mode, in_force=mode, why="")
     if now != before:
-        _write(settings.data_dir, now)
+        write_choice(settings.data_dir, now)
     if now.why:
         log.warning("the broker runs with %s: %s", Mode(now.in_force).words, now.why)
     return settings.model_copy(update={"auth_mode": now.in_force})
@@ -118,17 +97,6 @@ async def _within(rehearsal: Rehearsal, accounts: list[Account]) -> Any:
             return await rehearsal.run(accounts, lambda _count: None)
     except TimeoutError as exc:
         raise BrokerUnavailable(f"The trial took longer than {TRIAL_SECONDS:g} s.") from exc
-
-
-def read_choice(data_dir: Path) -> Choice | None:
-    """What was chosen for this data directory; ``None``: nothing yet, or it cannot be read."""
-    try:
-        said = json.loads((data_dir / CHOICE_FILE).read_text(encoding="utf-8"))
-        made = Choice(**said)
-        Mode(made.mode), Mode(made.in_force)
-    except (OSError, ValueError, TypeError):
-        return None
-    return made
 
 
 # ---------------------------------------------------------------------- inside
@@ -176,9 +144,3 @@ def _identity(settings: Settings) -> str:
     program = mosquitto.stat()
     text = f"{mosquitto} {program.st_size} {program.st_mtime_ns}".encode()
     return hashlib.sha256(text + library.read_bytes()).hexdigest()
-
-
-def _write(data_dir: Path, choice: Choice) -> None:
-    path = data_dir / CHOICE_FILE
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_atomically(path, json.dumps(asdict(choice), indent=1) + "\n")

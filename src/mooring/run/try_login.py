@@ -6,6 +6,7 @@ The broker says no in one way whatever the reason; the database knows which it i
 from __future__ import annotations
 
 import asyncio
+import secrets
 import ssl
 from dataclasses import dataclass, replace
 
@@ -96,6 +97,8 @@ def try_login(
     # Through the platform's own socket a try has a client id of its own; elsewhere it has the
     # device's, and a device that is connected has to connect again.
     client_id = None if endpoint.host.startswith("/") else known.client_id
+    if client_id is None and name is not None:
+        client_id = f"try-{secrets.token_hex(8)}"
     accepted = asyncio.run(_accepted(endpoint, client_id))
     reason, why = explain(known, password, accepted=accepted)
     verb = "accepts" if accepted else "refuses"

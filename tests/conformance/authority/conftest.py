@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.authority.stand import DynsecStand, PasswordFileStand, Stand
+from tests.conformance.authority.stand import DynsecStand, PasswordFileStand, PluginStand, Stand
 
 
-@pytest.fixture(params=[DynsecStand, PasswordFileStand], ids=["dynsec", "password_file"])
+@pytest.fixture(
+    params=[DynsecStand, PasswordFileStand, PluginStand],
+    ids=["dynsec", "password_file", "plugin"],
+)
 def stand(request: pytest.FixtureRequest, tmp_path: Path) -> Stand:
     made: Stand = request.param(tmp_path)
     return made

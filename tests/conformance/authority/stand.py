@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +14,22 @@ import mqtt5
 
 from mooring.access import verifiers
 from mooring.broker import dynsec_file
-from mooring.broker.config import BrokerConfig, DynamicSecurity, Listener, PasswordFile, render
+from mooring.broker.config import (
+    Access,
+    BrokerConfig,
+    DynamicSecurity,
+    Listener,
+    PasswordFile,
+    Plugin,
+    render,
+)
 from mooring.broker.connection import Connection, Endpoint
 from mooring.broker.dynsec import DynsecAuthority
 from mooring.broker.installation import find_dynsec_plugin
 from mooring.broker.password_file import PasswordFileAuthority
+from mooring.broker.plugin.build import LIBRARY_FOLDER, build, find_library
+from mooring.broker.plugin_authority import PluginAuthority
+from mooring.broker.plugin_file import AccountsFile
 from mooring.broker.process import BrokerProcess
 from mooring.broker.protocol import Account, Authority, Rights
 from mooring.broker.reload import by_pid
@@ -49,7 +61,7 @@ class Stand:
         self.log = folder / "broker.log"
         self.secrets: dict[str, str] = {}
 
-    def configure(self, access: DynamicSecurity | PasswordFile) -> None:
+    def configure(self, access: Access) -> None:
         config = BrokerConfig(
             listeners=(
                 Listener(self.port, client_id_is_username=isinstance(access, PasswordFile)),
@@ -86,11 +98,12 @@ class Stand:
     async def connect(
         self, username: str, password: str | None = None, *, client_id: str | None = None
     ) -> Connection:
+        # Client ids that begin with "mooring-" are the platform's own.
         return await Connection.open(
             Endpoint(
                 port=self.port, username=username, password=password or self.secrets[username]
             ),
-            client_id=client_id,
+            client_id=client_id or f"client-{secrets.token_hex(8)}",
         )
 
     async def connect_service(self) -> Connection:
@@ -198,6 +211,34 @@ class PasswordFileStand(Stand):
     def lose_the_accounts(self) -> None:
         self.file.write_text("")
         self.acl.write_text("")
+
+
+class PluginStand(Stand):
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.file = folder / "accounts.db"
+        self.configure(Plugin(plugin_library(), self.file))
+        AccountsFile(self.file, self.service).replace([])
+        self.authority = self.plugin = PluginAuthority(
+            self.file, self.service, endpoint=self.endpoint
+        )
+
+    def with_former(self, name: str) -> Authority:
+        self.authority = self.plugin = PluginAuthority(
+            self.file, self.service, endpoint=self.endpoint, former=[name]
+        )
+        return self.authority
+
+    def lose_the_accounts(self) -> None:
+        AccountsFile(self.file, self.service).replace([])
+
+    async def close(self) -> None:
+        await self.plugin.close()
+
+
+def plugin_library() -> Path:
+    """Built once, next to the sources."""
+    return find_library() or build(LIBRARY_FOLDER)
 
 
 def adopt(accounts: Sequence[Account], adopted: Any) -> list[Account]:

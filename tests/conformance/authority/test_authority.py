@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from dataclasses import replace
 
 import pytest
 
 from mooring.access import verifiers
+from mooring.broker.access_rules import AccountFacts, Action, may
 from mooring.broker.connection import Connection, Endpoint
 from mooring.broker.protocol import Account, Difference, DifferenceKind, Rights
 from mooring.dialects.topics import topic_matches
@@ -124,6 +126,44 @@ def test_a_device_subscribes_to_anything_inside_its_own_prefix(stand: Stand) -> 
         for topic in (*own, *others):
             await publish(service, topic)
         assert set(await received(device)) <= set(own)
+
+    stand.run(body)
+
+
+def generated_topics(count: int) -> list[str]:
+    chance = random.Random(7)  # the same topics each time
+    words = ["m", "a", "b", "up", "down", "event", "command", "smoke", "", "$SYS", "x y"]
+    made = ["/".join(chance.choices(words, k=chance.randint(1, 5))) for _ in range(count)]
+    return [*dict.fromkeys(topic for topic in made if topic)]
+
+
+def test_the_rules_say_what_the_broker_does(stand: Stand) -> None:
+    """``mooring device can`` answers from these rules, whichever authority the broker has."""
+
+    async def body() -> None:
+        rights = {
+            "publish": ("m/a/up", "m/a/event/+", "m/+/x y", "a/#"),
+            "subscribe": ("m/a/down", "m/a/command/+", "b/#"),
+        }
+        lamp = stand.account("a", **rights)
+        await stand.put(lamp)
+        facts = AccountFacts("a", **rights)
+        topics = generated_topics(300)
+        a, service = await stand.connect("a"), await stand.connect_service()
+        for topic in topics:
+            if not topic.startswith("$"):
+                said = may(facts, Action.PUBLISH, topic).allowed
+                assert await publish(a, topic) is said, topic
+        # What may be subscribed to is received, whichever way the subscription was answered.
+        for topic in topics:
+            await stand.try_to_subscribe(a, topic)
+        await received(a)
+        wanted = [topic for topic in topics if not topic.startswith("$")]
+        for topic in wanted:
+            assert await publish(service, topic)
+        allowed = {topic for topic in wanted if may(facts, Action.SUBSCRIBE, topic).allowed}
+        assert set(await received(a)) == allowed
+        assert 5 < len(allowed) < len(wanted) - 50
 
     stand.run(body)
 

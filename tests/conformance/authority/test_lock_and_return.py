@@ -18,6 +18,7 @@ from mooring.broker.versions import has_side_file, installed
 from tests.conformance.authority.stand import (
     DynsecStand,
     PasswordFileStand,
+    PluginStand,
     Stand,
     alive,
     ends,
@@ -47,7 +48,10 @@ class BesideStand(DynsecStand):
         )
 
 
-@pytest.fixture(params=[BesideStand, PasswordFileStand], ids=["dynsec", "password_file"])
+@pytest.fixture(
+    params=[BesideStand, PasswordFileStand, PluginStand],
+    ids=["dynsec", "password_file", "plugin"],
+)
 def either(request: pytest.FixtureRequest, tmp_path: Path) -> Stand:
     made: Stand = request.param(tmp_path)
     return made

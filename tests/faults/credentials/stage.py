@@ -18,6 +18,7 @@ from typing import Any
 
 from mooring.app import App, open_app
 from mooring.broker.connection import Connection
+from mooring.broker.plugin_authority import PluginAuthority
 from mooring.broker.process import BrokerProcess
 from mooring.broker.protocol import Account, Applied, Authority
 from mooring.devices.reconcile import Reconciler
@@ -27,7 +28,14 @@ from mooring.ingest.sinks import open_sink
 from mooring.link.mqtt import MqttLink
 from mooring.rotation.rules import Timing
 from mooring.rotation.worker import Parts, RotationWorker
-from mooring.run.broker import build_authority, build_process, service_endpoint, write_config
+from mooring.run.authority_events import AuthorityEvents
+from mooring.run.broker import (
+    build_authority,
+    build_process,
+    service_endpoint,
+    write_accounts,
+    write_config,
+)
 from mooring.run.broker_watch import BrokerWatch
 from mooring.settings import Settings
 from tests.faults.credentials.points import Fault, Killed, Points
@@ -152,7 +160,7 @@ class Stage:
         with open_app(self.settings, upgrade=True) as app:
             process = build_process(app, write_config(app))
             await process.stop_leftover()
-            await build_authority(app, running=False).replace(app.devices.accounts())
+            await write_accounts(app, app.devices.accounts())
             watch = BrokerWatch(app, process)
             await process.start()
             await process.wait_ready()
@@ -168,6 +176,7 @@ class Stage:
                     self._rotate(app),
                     self._ingest(app),
                     self._die.wait(),
+                    *self._evidence(app),
                 )
             ]
             self.lives += 1
@@ -177,12 +186,19 @@ class Stage:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
+            if isinstance(self.authority, PluginAuthority):
+                await self.authority.close()
             if self._stopping:
                 await process.stop()
             for task in done:
                 error = task.exception()
                 if error is not None and not isinstance(error, Killed):
                     raise error
+
+    def _evidence(self, app: App) -> list[Coroutine[Any, Any, None]]:
+        if not isinstance(self.authority, PluginAuthority):
+            return []
+        return [AuthorityEvents(app, self.authority, lambda: None).run()]
 
     async def _follow(self, app: App) -> None:
         assert self.authority is not None
@@ -207,7 +223,7 @@ class Stage:
             await asyncio.sleep(0.3)
             # One at a time, as in ``mooring up``: SIGHUP kills a broker that has only begun.
             async with self._turn:
-                await build_authority(app, running=False).replace(app.devices.accounts())
+                await write_accounts(app, app.devices.accounts())
                 await process.start()
                 await process.wait_ready()
 

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mooring.access import verifiers
+from mooring.broker.access_rules import AccountFacts, Action, may
 from mooring.broker.plugin_authority import PluginAuthority
 from mooring.broker.plugin_file import CHANGES_KEPT, AccountsFile, FileLost
 from mooring.broker.plugin_rights import filled, template, values_of
@@ -51,6 +52,23 @@ def test_a_template_gives_back_the_filters_it_was_made_of(
 ) -> None:
     text = template(filters, values[:8])
     assert filled(text, values[:8]) == sorted(set(filters))
+
+
+@given(
+    st.lists(FILTERS, min_size=1, max_size=6),
+    st.lists(st.sampled_from(["a", "lamp", "+", "#", "$SYS", "a/b", ""]), max_size=8),
+    st.sampled_from(["a/b", "a", "+/up", "#", "lamp/+", "acme", "a/+/b"]),
+)
+def test_a_template_grants_what_its_filters_grant(
+    filters: list[str], values: list[str], topic: str
+) -> None:
+    filters = [*filters, "$SYS/broker/#"]
+    shared = tuple(template(filters, values).split("\n"))
+    for action in (Action.PUBLISH, Action.SUBSCRIBE):
+        for asked in (topic, "$SYS/broker/load"):
+            plain = AccountFacts("x", publish=tuple(filters), subscribe=tuple(filters))
+            short = AccountFacts("x", publish=shared, subscribe=shared, values=tuple(values))
+            assert may(short, action, asked).allowed is may(plain, action, asked).allowed
 
 
 def test_a_filter_with_a_control_character_grants_nothing() -> None:
@@ -146,6 +164,17 @@ def test_removed_and_added_again_is_another_account(file: AccountsFile) -> None:
     before = file.held()[0]["acme/lamp"].epoch
     file.remove(["acme/lamp"])
     file.put([lamp()])
+    assert file.held()[0]["acme/lamp"].epoch > before
+
+
+def test_a_file_that_is_made_again_ends_no_session(file: AccountsFile, tmp_path: Path) -> None:
+    file.put([lamp()])
+    before = file.held()[0]["acme/lamp"].epoch
+    file.close()
+    (tmp_path / "accounts.db").unlink()
+    file.replace([lamp()])
+    assert file.held()[0]["acme/lamp"].epoch < before
+    file.kick(["acme/lamp"])
     assert file.held()[0]["acme/lamp"].epoch > before
 
 
@@ -256,3 +285,16 @@ def test_every_difference_has_its_kind(tmp_path: Path) -> None:
 def test_file_lost_says_why(tmp_path: Path) -> None:
     with pytest.raises(FileLost, match="missing"):
         AccountsFile(tmp_path / "accounts.db", SERVICE).usernames()
+
+
+def test_rights_that_another_writer_has_removed_are_written_again(
+    file: AccountsFile, tmp_path: Path
+) -> None:
+    other = AccountsFile(tmp_path / "accounts.db", SERVICE)
+    file.put([lamp()])
+    other.replace([])
+    file.put([lamp()])
+    found = file.account("acme/lamp")
+    assert found is not None
+    assert set(found[1].publish) == set(lamp().rights.publish)
+    other.close()

@@ -10,8 +10,10 @@ import sqlalchemy as sa
 
 from mooring.access.actor import SYSTEM
 from mooring.app import App, open_app
+from mooring.broker.access_rules import Action, Reason
 from mooring.broker.protocol import Rights
 from mooring.broker.users import BrokerUser
+from mooring.credentials import store as passwords
 from mooring.devices.model import NewDevice
 from mooring.errors import Conflict, Invalid
 from mooring.settings import Settings
@@ -106,3 +108,49 @@ def test_a_device_that_has_the_platforms_name_does_not_stop_the_start(tmp_path: 
         app.devices.add(SYSTEM, NewDevice("esp32", "smarthome"))
     with open_app(Settings(data_dir=tmp_path, broker_username="esp32")) as app:
         assert app.devices.accounts() == []
+
+
+def test_what_a_device_may_do_is_what_its_dialect_grants(app: App) -> None:
+    made, _ = app.devices.add(SYSTEM, NewDevice("m1", "mooring", "acme"))
+    topics = made.topics
+    for action, kind in ((Action.PUBLISH, "telemetry"), (Action.SUBSCRIBE, "command")):
+        verdict = app.devices.may(made.device, action, topics[kind])
+        assert (verdict.allowed, verdict.reason) == (True, None)
+        assert verdict.rule is not None
+        foreign = topics[kind].replace("m1", "m2")
+        assert app.devices.may(made.device, action, foreign).reason is Reason.NO_RIGHT
+    assert app.devices.may(made.device, Action.SUBSCRIBE, "#").reason is Reason.NO_RIGHT
+    assert app.devices.may(made.device, Action.PUBLISH, "a/+").reason is Reason.INVALID_TOPIC
+    assert app.devices.may(made.device, Action.PUBLISH, "$mooring/x").reason is Reason.RESERVED
+    app.devices.set_enabled(SYSTEM, "m1", enabled=False)
+    locked = app.devices.may(made.device, Action.PUBLISH, topics["telemetry"])
+    assert locked.reason is Reason.LOCKED
+
+
+def test_a_rotation_and_certificates_are_part_of_the_account(app: App) -> None:
+    made, _ = app.devices.add(SYSTEM, NewDevice("m1", "mooring", "acme"))
+    username = made.device.username
+    before = app.devices.account(username)
+    assert before is not None
+    assert before.next_verifier is None
+    rotation = app.rotations.start(SYSTEM, made.device).rotation
+    account = app.devices.account(username)
+    assert account is not None
+    assert (account.verifier, account.next_verifier) == (before.verifier, rotation.new_verifier)
+    assert app.devices.accounts() == [account]
+    # Another authority may hold the new one already: then the old one is the second.
+    with app.database.write() as connection:
+        passwords.set_password(connection, made.device.id, rotation.new_verifier or "")
+    account = app.devices.account(username)
+    assert account is not None
+    assert (account.verifier, account.next_verifier) == (rotation.new_verifier, before.verifier)
+
+    app.pki.init()
+    _, bundle = app.certificates.issue(SYSTEM, username)
+    account = app.devices.account(username)
+    assert account is not None
+    assert account.certificates == (bundle.info.serial,)
+    app.certificates.revoke(SYSTEM, username)
+    account = app.devices.account(username)
+    assert account is not None
+    assert account.certificates == ()

@@ -26,6 +26,18 @@ static uint64_t mark_of(const char *verifier)
     return mark != 0 ? mark : 1;
 }
 
+static void key_of(const char *verifier, char *out)
+{
+    const char *salt =
+        verifier != NULL && strncmp(verifier, "$7$", 3) == 0 ? strchr(verifier + 3, '$') : NULL;
+    size_t n = salt != NULL ? strcspn(salt + 1, "$") : 0;
+    if (n >= KEY_TEXT)
+        n = KEY_TEXT - 1;
+    if (n > 0)
+        memcpy(out, salt + 1, n);
+    out[n] = '\0';
+}
+
 static struct meter *meter_of(const struct account_row *row, const struct account *before)
 {
     const struct limits *limits = &row->limits;
@@ -95,6 +107,8 @@ static struct account *build(const char *username, uint32_t slot, const struct a
     made->slot = slot;
     made->marks[0] = mark_of(row->verifier);
     made->marks[1] = mark_of(row->next_verifier);
+    key_of(row->verifier, made->keys[0]);
+    key_of(row->next_verifier, made->keys[1]);
     made->rights = rights_hold(row->rights, generation, row->publish, row->subscribe);
     made->meter = meter_of(row, before);
     bool unread = false;

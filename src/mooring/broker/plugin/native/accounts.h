@@ -46,6 +46,9 @@ struct meter {
     struct bucket bucket;
 };
 
+/* What tells one password of an account from another: the beginning of its verifier's salt. */
+enum { KEY_TEXT = 17 };
+
 struct account {
     struct account *next;     /* in its slot of the table */
     struct session *sessions; /* live ones */
@@ -63,6 +66,7 @@ struct account {
     uint32_t client_at, values_at;
     uint16_t last_publish, last_subscribe; /* filters that allowed the last topics */
     bool locked, service, gone, stale, fixed_client, proved[2];
+    char keys[2][KEY_TEXT];
     char text[]; /* username, client id, values: one after the other, each with its NUL */
 };
 

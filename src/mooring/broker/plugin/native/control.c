@@ -66,6 +66,12 @@ static size_t nonce_in(const char *request, size_t n, const char **nonce)
     return 0;
 }
 
+bool control_asks_replay(const char *request, size_t n)
+{
+    static const char WORD[] = "\"replay\"";
+    return request != NULL && memmem(request, n, WORD, sizeof WORD - 1) != NULL;
+}
+
 static void number(struct text *out, const char *name, uint64_t value)
 {
     text_add(out, ",\"");

@@ -18,4 +18,7 @@ bool control_work(const struct mosquitto *handled);
 /* The answer to a request {"nonce": "..."}. */
 void control_answer(struct text *out, const char *request, size_t n);
 
+/* Whether the request also asks for the logins of live sessions. */
+bool control_asks_replay(const char *request, size_t n);
+
 #endif

@@ -54,11 +54,20 @@ static void send(const struct event *event, uint64_t at_ms, uint32_t count)
     field(&out, ",\"topic\":", event->topic, TOPIC_MOST);
     field(&out, ",\"action\":", event->action, NAME_MOST);
     field(&out, ",\"with\":", event->with, NAME_MOST);
+    field(&out, ",\"key\":", event->key, NAME_MOST);
     field(&out, ",\"detail\":", event->detail, DETAIL_MOST);
     if (event->sample != NULL) {
         text_add(&out, ",\"sample\":");
         text_base64(&out, event->sample, event->sample_len, SAMPLE_MOST);
+        text_add(&out, ",\"size\":");
+        text_number(&out, (int64_t)event->size);
     }
+    if (event->session != 0) {
+        text_add(&out, ",\"session\":");
+        text_number(&out, (int64_t)event->session);
+    }
+    if (event->replay)
+        text_add(&out, ",\"replay\":true");
     if (event->clean >= 0)
         text_add(&out, event->clean ? ",\"clean\":true" : ",\"clean\":false");
     if (out.cut)
@@ -181,10 +190,11 @@ static void hold(struct repeat *repeat, const struct event *event)
     size_t sample = event->sample == NULL             ? 0
                     : event->sample_len < SAMPLE_MOST ? event->sample_len
                                                       : SAMPLE_MOST;
-    struct held *held = malloc(
-        sizeof *held + room_for(event->why, NAME_MOST) + room_for(event->user, NAME_MOST) +
-        room_for(event->client, NAME_MOST) + room_for(event->ip, NAME_MOST) +
-        room_for(event->topic, TOPIC_MOST) + room_for(event->detail, DETAIL_MOST) + sample + 1);
+    struct held *held =
+        malloc(sizeof *held + room_for(event->why, NAME_MOST) + room_for(event->user, NAME_MOST) +
+               room_for(event->client, NAME_MOST) + room_for(event->ip, NAME_MOST) +
+               room_for(event->topic, TOPIC_MOST) + room_for(event->detail, DETAIL_MOST) +
+               room_for(event->key, NAME_MOST) + sample + 1);
     if (held == NULL)
         return; /* the count is kept, the older event stays */
     free(repeat->held);
@@ -198,6 +208,7 @@ static void hold(struct repeat *repeat, const struct event *event)
     held->event.ip = keep(&text, event->ip, NAME_MOST);
     held->event.topic = keep(&text, event->topic, TOPIC_MOST);
     held->event.detail = keep(&text, event->detail, DETAIL_MOST);
+    held->event.key = keep(&text, event->key, NAME_MOST);
     if (event->sample != NULL) {
         held->event.sample = memcpy(text, event->sample, sample);
         held->event.sample_len = sample;
@@ -227,6 +238,11 @@ void evidence_tell(const struct event *event, uint64_t key, uint64_t now_ms)
     /* Of refusals, the first after the one that was sent is as telling as the last. */
     if (all == &presence || repeat->held == NULL)
         hold(repeat, event);
+}
+
+void evidence_send(const struct event *event)
+{
+    send(event, event->at_ms != 0 ? event->at_ms : clock_wall_ms(), 1);
 }
 
 uint64_t evidence_key(const struct event *event, const char *whom, const char *what)

@@ -25,9 +25,13 @@ struct event {
     const char *why;
     const char *user, *client, *ip, *topic;
     const char *action, *with, *detail;
-    const void *sample; /* payload of a denied message */
-    size_t sample_len;
-    int clean; /* -1: left out */
+    const char *key;         /* which password a login used */
+    const void *sample;      /* payload of a denied message */
+    size_t sample_len, size; /* of what is told of it, and of all of it */
+    uint64_t session;        /* its number; 0: of none */
+    uint64_t at_ms;          /* when it happened; 0: now */
+    bool replay;             /* a login that was told before, perhaps to nobody */
+    int clean;               /* -1: left out */
 };
 
 #define EVIDENCE_TOPIC "$mooring/authority/event"
@@ -39,6 +43,9 @@ const char *evidence_boot(void);
 /* Sends the event, or counts it when one of the same key was sent lately. `key` says what counts
  * as the same: see evidence_key. */
 void evidence_tell(const struct event *event, uint64_t key, uint64_t now_ms);
+
+/* Sends the event whatever was sent before. */
+void evidence_send(const struct event *event);
 
 /* A key from the kind, the reason and whom it is about. */
 uint64_t evidence_key(const struct event *event, const char *whom, const char *what);

@@ -123,6 +123,8 @@ struct login_verdict login_decide(const struct login *login)
         verdict.refused = by_password(login, &verdict.account, &which);
     if (!login->certificate->shown)
         verdict.with = which == PASSWORD_NEXT ? "new_password" : "password";
+    if (!login->certificate->shown && verdict.refused == NULL)
+        verdict.key = verdict.account->keys[which == PASSWORD_NEXT];
     if (verdict.refused == NULL)
         verdict.refused = client_id(login, verdict.account);
     if (verdict.refused == NULL)

@@ -16,6 +16,7 @@ struct login {
 struct login_verdict {
     const char *refused;     /* NULL: accepted; otherwise why not */
     const char *with;        /* "password", "new_password" or "certificate" */
+    const char *key;         /* which password it was: see KEY_TEXT; NULL: none was shown */
     struct account *account; /* NULL: not known */
 };
 

@@ -19,7 +19,7 @@
 #include "rights.h"
 #include "sessions.h"
 
-enum { LOOK_MS = 500, FLUSH_MS = 100, SOON_MS = 1, IDLE_MS = 100 };
+enum { REPLAY_US = 1000, LOOK_MS = 500, FLUSH_MS = 100, SOON_MS = 1, IDLE_MS = 100 };
 
 #define CONTROL_DEFAULT "$CONTROL/mooring-authority/v1"
 
@@ -52,18 +52,46 @@ static int refuse(const struct mosquitto *client, const char *why, const char *u
     return MOSQ_ERR_AUTH;
 }
 
-static void welcome(const struct mosquitto *client, const struct login_verdict *verdict)
+static struct event login_of(const struct session *session)
 {
-    struct event event = {
+    return (struct event){
         .kind = EVIDENCE_LOGIN,
-        .user = verdict->account->text,
-        .client = mosquitto_client_id(client),
-        .ip = mosquitto_client_address(client),
-        .with = verdict->with,
-        .clean = mosquitto_client_clean_session(client),
+        .user = session->account->text,
+        .client = session_id(session),
+        .ip = mosquitto_client_address(session->client),
+        .with = session->with,
+        .key = session->key[0] != '\0' ? session->key : NULL,
+        .session = session->number,
+        .clean = session->clean,
     };
+}
+
+static void welcome(const struct session *session)
+{
+    struct event event = login_of(session);
     counters.logins++;
     evidence_tell(&event, evidence_key(&event, event.user, event.client), clock_ms());
+}
+
+static void tell_again(const struct session *session)
+{
+    struct event event = login_of(session);
+    event.at_ms = session->at_ms;
+    event.replay = true;
+    evidence_send(&event);
+}
+
+/* 2.0 asks again for everybody at each reload; nobody has come. */
+static bool asked_again(const struct session *session, const struct login *login,
+                        const struct login_verdict *verdict)
+{
+    if (session == NULL || session->account != verdict->account ||
+        strcmp(session_id(session), login->client_id) != 0)
+        return false;
+    const char *serial = session_serial(session);
+    if (login->certificate->shown)
+        return serial != NULL && strcmp(serial, login->certificate->serial) == 0;
+    return serial == NULL && strcmp(session->key, verdict->key) == 0;
 }
 
 static int on_login(int kind, void *data, void *userdata)
@@ -84,14 +112,18 @@ static int on_login(int kind, void *data, void *userdata)
     if (certificate.shown &&
         mosquitto_set_username(event->client, certificate.name) != MOSQ_ERR_SUCCESS)
         return MOSQ_ERR_NOMEM;
+    if (asked_again(sessions_of_client(event->client), &login, &verdict))
+        return MOSQ_ERR_SUCCESS;
     struct session *session = sessions_add(event->client, verdict.account, login.client_id,
                                            certificate.shown ? certificate.serial : NULL);
     if (session == NULL)
         return MOSQ_ERR_NOMEM;
     session->with = verdict.with;
+    if (verdict.key != NULL)
+        memcpy(session->key, verdict.key, sizeof session->key);
     session->clean = mosquitto_client_clean_session(event->client);
     login_remember(verdict.account, &login);
-    welcome(event->client, &verdict);
+    welcome(session);
     return MOSQ_ERR_SUCCESS;
 }
 
@@ -111,6 +143,7 @@ static int on_gone(int kind, void *data, void *userdata)
         .client = session_id(session),
         .ip = mosquitto_client_address(gone->client),
         .with = session->with,
+        .session = session->number,
         .clean = session->clean,
     };
     uint64_t key = evidence_key(&event, event.user, event.client);
@@ -147,7 +180,7 @@ static void tell(const struct asked *asked, enum evidence_kind kind, const char 
     };
     if (asked->action == ACTION_PUBLISH && asked->check->payloadlen > 0) {
         event.sample = asked->check->payload;
-        event.sample_len = asked->check->payloadlen;
+        event.sample_len = event.size = asked->check->payloadlen;
     }
     /* A device that invents topics has eight groups of them, not an event for each. */
     char what[3] = {(char)('a' + asked->action), 0, 0};
@@ -228,6 +261,7 @@ static int on_tick(int kind, void *data, void *userdata)
         file_look(now_ms);
     }
     bool more = control_work(NULL);
+    more = sessions_replay(clock_us() + REPLAY_US, tell_again) || more;
     if (now_ms - plugin.flushed_ms >= FLUSH_MS) {
         plugin.flushed_ms = now_ms;
         evidence_flush(now_ms);
@@ -248,6 +282,8 @@ static int on_control(int kind, void *data, void *userdata)
     file_look(plugin.looked_ms);
     file_expect_changes();
     control_work(control->client);
+    if (control_asks_replay(control->payload, control->payloadlen))
+        sessions_replay_start();
     text_start(&answer, buffer, sizeof buffer);
     control_answer(&answer, control->payload != NULL ? control->payload : "", control->payloadlen);
     mosquitto_broker_publish_copy(NULL, plugin.response, (int)answer.used, buffer, 0, false, NULL);

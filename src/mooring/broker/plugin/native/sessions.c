@@ -16,6 +16,8 @@ static struct ring settled, due, ending;
 static uint32_t settled_n, due_n, ending_n, count;
 static uint32_t settling; /* grows when all settled ones become due */
 static bool kicking;
+static uint64_t number;
+static uint32_t replayed_to = SLOTS; /* of the slots of `by_client` */
 
 /* --- rings ----------------------------------------------------------------------------------- */
 
@@ -156,6 +158,8 @@ struct session *sessions_add(struct mosquitto *client, struct account *account,
     }
     made->id_slot = hash_slot(client_id);
     replace(client_id, made->id_slot);
+    made->number = ++number;
+    made->at_ms = clock_wall_ms();
     made->client = client;
     made->account = account;
     made->epoch = account->epoch;
@@ -171,6 +175,23 @@ struct session *sessions_add(struct mosquitto *client, struct account *account,
     settle(made);
     count++;
     return made;
+}
+
+void sessions_replay_start(void)
+{
+    replayed_to = 0;
+}
+
+bool sessions_replay(uint64_t until_us, void (*tell)(const struct session *))
+{
+    for (; replayed_to < SLOTS; replayed_to++) {
+        if (replayed_to % 64 == 0 && clock_us() >= until_us)
+            return true;
+        for (const struct session *at = by_client[replayed_to]; at != NULL; at = at->next_of_client)
+            if (!at->replaced && !at->ending)
+                tell(at);
+    }
+    return false;
 }
 
 void sessions_remove(struct session *session)

@@ -22,9 +22,12 @@ struct session {
     struct account *account;
     struct session *next_of_client, *next_of_id; /* in their slots */
     struct session *previous_of_account, *next_of_account;
-    int64_t epoch;    /* of the account when this session was accepted */
-    const char *with; /* what the login showed: a constant */
-    const char *why;  /* it ends, if the plugin knows: a constant */
+    int64_t epoch;      /* of the account when this session was accepted */
+    uint64_t number;    /* of this start of the broker */
+    uint64_t at_ms;     /* when the login was accepted */
+    const char *with;   /* what the login showed: a constant */
+    char key[KEY_TEXT]; /* which password it was; empty: none was shown */
+    const char *why;    /* it ends, if the plugin knows: a constant */
     uint32_t id_slot, settled_in;
     bool ending, replaced, clean, over_rate;
     uint32_t serial_at; /* in text: the certificate it showed; 0: none */
@@ -46,6 +49,10 @@ static inline const char *session_serial(const struct session *session)
 struct session *sessions_add(struct mosquitto *client, struct account *account,
                              const char *client_id, const char *serial);
 void sessions_remove(struct session *session);
+
+/* Begins to tell of every live session again; until the time is up, and whether some are left. */
+void sessions_replay_start(void);
+bool sessions_replay(uint64_t until_us, void (*tell)(const struct session *));
 
 struct session *sessions_of_client(const struct mosquitto *client);
 
