@@ -55,6 +55,22 @@ _KINDS = {
     "denied_read": EventKind.DENIED,
     str(LogKind.TLS_FAILED): EventKind.TLS_FAILED,
     "oversize": EventKind.OVERSIZE,
+    "limited": EventKind.LIMITED,
+}
+# Mosquitto's number for the end of a session, as its plugin interface gives it.
+_ENDS = {
+    "0": "the device disconnected",
+    "1": "the broker was out of memory",
+    "2": "protocol error",
+    "7": "connection lost",
+    "8": "TLS error",
+    "12": "denied",
+    "14": "connection lost",
+    "18": "malformed UTF-8",
+    "19": "keep-alive exceeded",
+    "21": "malformed packet",
+    "25": "packet too large",
+    "30": "ended by the platform",
 }
 _ACTIONS = {
     str(LogKind.DENIED_PUBLISH): "publish",
@@ -113,6 +129,8 @@ def event_of(
     topic, why = (text, "") if action else ("", text)
     if why.startswith("limit_"):
         kind = EventKind.LIMITED
+    elif kind in (EventKind.GONE, EventKind.TAKEN_OVER):
+        why = _ENDS.get(why, why)
     return Event(at, kind, why, client_id or "", address or "", topic, action, count)
 
 

@@ -44,6 +44,7 @@ _DENIED = {
     "subscribe": str(LogKind.DENIED_SUBSCRIBE),
     "read": "denied_read",
 }
+LIMITED = "limited"  # disconnected for sending too much
 _OTHERS = frozenset({"refused", "trouble"})
 
 
@@ -245,6 +246,9 @@ class Evidence:
         seen.rows.append(_row(event, str(LogKind.DISCONNECTED), event.why))
 
     def _denied(self, seen: Folded, event: Told) -> None:
+        if event.why.startswith("limit_"):  # the session ends; the message is not acknowledged
+            seen.rows.append(_row(event, LIMITED, _detail(event)))
+            return
         row = _row(event, _DENIED.get(event.action, _DENIED["publish"]), event.topic)
         seen.rows.append(row)
         if row.event == LogKind.DENIED_PUBLISH:
