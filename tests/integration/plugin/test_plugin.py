@@ -12,6 +12,7 @@ from paho.mqtt.enums import MQTTProtocolVersion
 from tests.support.accounts_db import EVENTS, SERVICE, AccountsDb, Watch, facts, verifier
 from tests.support.mosquitto import Mosquitto
 from tests.support.mqtt import MqttClient, Refused
+from tests.support.ports import free_port
 
 Connect = Callable[..., MqttClient]
 
@@ -339,3 +340,18 @@ def test_the_kept_session_of_a_removed_account_costs_no_question_per_message(
     watch.client.publish("home/pump/down/x", b"3")
     again = connect("pump", client_id="p", clean=False)
     assert [m.payload for m in again.collect()] == [b"3"]
+
+
+def test_websocket_sessions_have_ended_when_the_change_is_in_force(
+    accounts: AccountsDb, start_broker: Callable[..., Mosquitto], connect: Connect
+) -> None:
+    ws = free_port()
+    lines = (f"listener {ws} 127.0.0.1", "protocol websockets")
+    port = start_broker(accounts.path, *lines).port
+    watch = Watch(connect(SERVICE, "service", port=port, client_id="mooring-w"))
+    watch.apply(accounts.put(facts("pump")))
+    pump = connect("pump", port=ws, client_id="p", transport="websockets")
+    answer = watch.apply(accounts.put(facts("pump", locked=True)))
+    assert (answer["kicked"], answer["sessions"]) == (1, 1)
+    pump.wait_for_disconnect()
+    assert watch.event("gone", user="pump")["why"] == "locked"

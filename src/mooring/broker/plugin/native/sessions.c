@@ -16,6 +16,11 @@ static struct ring settled, due, ending;
 static uint32_t settled_n, due_n, ending_n, count;
 static uint32_t settling; /* grows when all settled ones become due */
 static bool kicking;
+
+/* 2.0 closes a WebSocket connection only after its next wait. A second is more than that takes. */
+enum { LEAVING_US = 1000000 };
+static uint32_t leaving_n;
+static uint64_t kicked_us;
 static uint64_t number;
 static uint32_t replayed_to = SLOTS; /* of the slots of `by_client` */
 
@@ -212,6 +217,7 @@ void sessions_remove(struct session *session)
         session->next_of_account->previous_of_account = session->previous_of_account;
     if (!session->replaced)
         count_connections(session->account, (uint32_t)-1);
+    leaving_n -= session->leaving;
     accounts_forget_if_gone(session->account);
     count--;
     free(session);
@@ -291,11 +297,18 @@ static void end(struct session *session)
 {
     take_out(session);
     session->ending = false;
-    settle(session); /* WebSocket connections end a moment later */
+    settle(session);
     counters.kicked++;
     kicking = true;
+    const struct mosquitto *client = session->client;
     mosquitto_kick_client_by_clientid(session_id(session), true); /* frees the session, mostly */
     kicking = false;
+    kicked_us = clock_us();
+    struct session *left = sessions_of_client(client);
+    if (left != NULL && !left->leaving) {
+        left->leaving = true;
+        leaving_n++;
+    }
 }
 
 void sessions_work(uint64_t until_us, const struct mosquitto *handled)
@@ -318,7 +331,8 @@ void sessions_work(uint64_t until_us, const struct mosquitto *handled)
 
 uint32_t sessions_pending(void)
 {
-    return due_n + ending_n;
+    bool lately = leaving_n > 0 && clock_us() - kicked_us < LEAVING_US;
+    return due_n + ending_n + (lately ? leaving_n : 0);
 }
 
 uint32_t sessions_count(void)
@@ -340,7 +354,7 @@ bool sessions_start(void)
     ring_start(&settled);
     ring_start(&due);
     ring_start(&ending);
-    settled_n = due_n = ending_n = count = 0;
+    settled_n = due_n = ending_n = leaving_n = count = 0;
     settling = 1;
     return by_client != NULL && by_id != NULL;
 }

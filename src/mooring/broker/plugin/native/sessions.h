@@ -29,7 +29,7 @@ struct session {
     char key[KEY_TEXT]; /* which password it was; empty: none was shown */
     const char *why;    /* it ends, if the plugin knows: a constant */
     uint32_t id_slot, settled_in;
-    bool ending, replaced, clean, over_rate;
+    bool ending, leaving, replaced, clean, over_rate;
     uint32_t serial_at; /* in text: the certificate it showed; 0: none */
     char text[];        /* client id, serial */
 };
@@ -68,7 +68,7 @@ void sessions_all_due(void);
  * whose packet is being handled: it is left for later, since the broker still needs it. */
 void sessions_work(uint64_t until_us, const struct mosquitto *handled);
 
-/* Due or ending. */
+/* Due, ending, or ended without the broker having told so yet. */
 uint32_t sessions_pending(void);
 uint32_t sessions_count(void);
 /* The broker is ending a session because this plugin asked for it. */
