@@ -59,6 +59,7 @@ _KINDS = {
 }
 # Mosquitto's number for the end of a session, as its plugin interface gives it.
 _ENDS = {
+    "-1": "",  # 2.0 gives its plugins no reason
     "0": "the device disconnected",
     "1": "the broker was out of memory",
     "2": "protocol error",

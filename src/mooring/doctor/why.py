@@ -159,7 +159,7 @@ def _denied(seen: Seen) -> Verdict | None:
     if newest is None:
         return None
     action = newest.action or "publish"
-    if action == "publish" and _stored_after(seen, newest.at):
+    if action == "publish" and (_stored_after(seen, newest.at) or _dead_after(seen, newest.at)):
         return None
     allowed = seen.publishes if action == "publish" else seen.subscribes
     near = nearest(newest.topic, allowed)
@@ -328,6 +328,10 @@ def _any(seen: Seen, kind: EventKind) -> bool:
 
 def _stored_after(seen: Seen, at: int) -> bool:
     return seen.last_stored is not None and seen.last_stored[1] > at
+
+
+def _dead_after(seen: Seen, at: int) -> bool:
+    return seen.dead_letter is not None and seen.dead_letter.at > at
 
 
 def _logged_in_after(seen: Seen, at: int) -> bool:

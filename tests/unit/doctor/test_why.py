@@ -215,6 +215,15 @@ def test_what_is_stored_after_a_trouble_ends_it() -> None:
         assert why(replace(CONNECTED, events=(trouble,))).code is Code.WELL
 
 
+def test_the_newer_of_two_troubles_is_told() -> None:
+    denied = (event(EventKind.DENIED, topic="a", ago=2 * MINUTE),)
+    dead = DeadLetterSeen(NOW - 1000, "not_json", "It is not JSON.", "a/b")
+    both = replace(CONNECTED, last_stored=None, events=denied, dead_letter=dead)
+    assert why(both).code is Code.UNDECODABLE
+    older = replace(dead, at=NOW - 3 * MINUTE)
+    assert why(replace(both, dead_letter=older)).code is Code.DENIED_TOPIC
+
+
 def test_the_nearest_topic_is_named() -> None:
     found = why(CASES["denied"][0])
     assert "mooring/home/lamp/telemetry" in found.next_step
