@@ -38,6 +38,10 @@ def test_the_platforms_sessions_cannot_be_ended(attacked: Attacked, dialect: str
     wait_until(lambda: attacked.platform.stored(victim) >= sent, f"all {sent} messages")
     assert attacked.platform.stored(victim) == sent
     assert attacked.platform.pid("ingest") == ingest
+    if dialect == "drivesafe" and attacked.combination.authority == "dynamic_security":
+        # The only case in which the broker accepts such a login: it is noticed.
+        counter = "platform_ids_used_by_others"
+        wait_until(lambda: attacked.platform.counted(counter) > 0, "it to be counted")
     attacked.lives(victim)
 
 

@@ -86,10 +86,16 @@ def status(
             if session.out.as_json:
                 document = _document(overview, answers, problems)
                 document["broker"] |= _authority(platform)
-                session.out.document({**document, "certificates": _certificates(certificates)})
+                session.out.document(
+                    {
+                        **document,
+                        "certificates": _certificates(certificates),
+                        "open": _open(platform),
+                    }
+                )
             else:
                 _print(session, platform, overview, problems)
-                for line in certificates.reminders:
+                for line in (*certificates.reminders, *_open(platform)):
                     session.out.say(clean(line))
             if not watch:
                 return 1 if problems else 0
@@ -110,6 +116,20 @@ def _clock_problems(platform: App) -> list[str]:
         reading = clock.read()
         found = problem_of(stored.known(connection, reading), reading)
     return [found] if found else []
+
+
+def _open(platform: App) -> list[str]:
+    """What the broker cannot prevent with these settings."""
+    from mooring.broker.open_ids import open_client_ids  # noqa: PLC0415 - start-up time
+
+    settings = platform.settings
+    said = open_client_ids(
+        settings.authority,
+        platform.devices.accounts() if settings.authority == "dynamic_security" else (),
+        managed=settings.broker == "managed",
+        username_is_client_id=settings.username_is_client_id,
+    )
+    return [said] if said else []
 
 
 def _broker_answers(platform: App) -> bool:

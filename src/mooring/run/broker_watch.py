@@ -8,12 +8,14 @@ from collections.abc import Sequence
 
 from mooring.app import App
 from mooring.broker.log import LogKind, LogReader
+from mooring.broker.open_ids import foreign_id
+from mooring.broker.password_lines import CANARY_USERNAME
 from mooring.broker.process import BrokerProcess
 from mooring.broker.tail import LogTail
 from mooring.errors import DatabaseUnavailable, Invalid
 from mooring.presence import store
 from mooring.presence.evidence import Denied, Oversize
-from mooring.presence.observe import Observations, Observer, apart
+from mooring.presence.observe import EventRow, Observations, Observer, apart
 from mooring.run.broker import BrokerFiles
 from mooring.store.engine import now_ms
 from mooring.supervisor.rows import RowFaults
@@ -26,6 +28,8 @@ POLL_SECONDS = 0.3
 UNREADABLE, NOT_STORABLE = "that cannot be read", "that cannot be stored"
 REFUSED = "broker_lines_refused"
 """Counter of lines that were not believed: cut, or to be read in two ways."""
+FOREIGN_IDS = "platform_ids_used_by_others"
+"""Counter of logins with a client id that only the platform uses."""
 _OF_CLIENTS = {
     LogKind.CONNECTED,
     LogKind.DISCONNECTED,
@@ -131,6 +135,18 @@ class BrokerWatch:
                 except Invalid:
                     self._write(Observations(refused=1))
 
+    def _is_foreign(self, row: EventRow) -> bool:
+        """Somebody else logged in with a client id of the platform's, ending its session."""
+        if row.event != LogKind.CONNECTED:
+            return False
+        own = {*self._app.service_names, CANARY_USERNAME}
+        if not foreign_id(row.client_id, row.username, own):
+            return False
+        log.warning(
+            "%r logged in with a client id of the platform: %r", row.username, row.client_id
+        )
+        return True
+
     def _nobody(self) -> None:
         with self._app.database.write() as connection:
             store.nobody_connected(connection, now_ms())
@@ -147,6 +163,9 @@ class BrokerWatch:
             if letters:
                 store.add_denied(connection, letters, self._app.settings.dead_letters_max)
             store.set_connected(connection, seen.latest.values())
+            foreign = [row for row in seen.rows if self._is_foreign(row)]
+            if foreign:
+                store.count(connection, FOREIGN_IDS, len(foreign))
             if seen.refused:
                 store.count(connection, REFUSED, seen.refused)
             self._since_trim += len(seen.rows)
