@@ -42,13 +42,14 @@ from mooring.bulk.model import Entry
 from mooring.devices.model import Credentials, NewDevice
 from mooring.devices.reconcile import Reconciler
 from mooring.errors import BrokerUnavailable
-from mooring.run.broker import build_authority, build_process, service_endpoint, write_config
+from mooring.run.broker import build_process, service_endpoint, write_accounts, write_config
 from mooring.run.follow import Follower
 from mooring.settings import Settings
 from tests.support.ports import free_port
 
-MODES = ("dynamic_security", "password_file")
+MODES = ("plugin", "dynamic_security", "password_file")
 LIMITS = {("dynamic_security", 1000): 0.05, ("dynamic_security", 10_000): 0.4}
+PLUGIN_LIMIT = 0.1  # whatever the size
 PASSWORD_FILE_LIMIT = 2.5
 BULK_LIMIT = 30.0
 DIALECT = "drivesafe"
@@ -124,7 +125,7 @@ async def followed(app: App) -> AsyncIterator[Follower]:
     """Broker and follower, as ``mooring up`` has them."""
     process = build_process(app, write_config(app))
     accounts = app.devices.accounts()
-    await build_authority(app, running=False).replace(accounts)
+    await write_accounts(app, accounts)
     await process.start()
     await process.wait_ready()
 
@@ -227,7 +228,11 @@ async def measure(app: App, mode: str, count: int, rounds: int) -> dict[str, Any
             compare_stall = await pinger.longest()
         finally:
             pinger.end()
-    limit = LIMITS.get((mode, count)) if mode == "dynamic_security" else PASSWORD_FILE_LIMIT
+    limit = {
+        "plugin": PLUGIN_LIMIT,
+        "dynamic_security": LIMITS.get((mode, count)),
+        "password_file": PASSWORD_FILE_LIMIT,
+    }[mode]
     return {
         "mode": mode,
         "devices": count,
