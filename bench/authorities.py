@@ -158,9 +158,14 @@ async def create(app: App, count: int) -> tuple[float, Credentials]:
 
 
 async def log_in(app: App, credentials: Credentials) -> None:
-    endpoint = service_endpoint(app)
     connection = await Connection.open(
-        Endpoint(endpoint.host, endpoint.port, credentials.device.username, credentials.password)
+        Endpoint(
+            app.settings.mqtt_host,
+            app.settings.mqtt_port,
+            credentials.device.username,
+            credentials.password,
+        ),
+        client_id=credentials.device.client_id,
     )
     await connection.close()
 
