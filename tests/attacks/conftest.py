@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -30,23 +31,43 @@ def attack_settings() -> dict[str, str]:
     return {}
 
 
-@pytest.fixture(scope="module")
-def attacked_platform(
+Platforms = Callable[[dict[str, str]], Attacked]
+
+
+@pytest.fixture(scope="session")
+def platforms(
     combination: Combination,
-    attack_settings: dict[str, str],
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Attacked]:
+) -> Iterator[Platforms]:
+    """Settings → a running platform with them. Modules with the same settings share one."""
+    running: dict[frozenset[tuple[str, str]], Attacked] = {}
+    with ExitStack() as stack:
+
+        def with_settings(settings: dict[str, str]) -> Attacked:
+            key = frozenset(settings.items())
+            if key not in running:
+                env = {"MOORING_AUTH_MODE": combination.authority} | settings
+                if combination.database == "postgresql":
+                    server = request.getfixturevalue("postgres_server")
+                    env["MOORING_DATABASE_URL"] = server.create_database()
+                if binary := os.environ.get("MOORING_TEST_MOSQUITTO"):
+                    env["MOORING_MOSQUITTO"] = binary
+                folder = tmp_path_factory.mktemp("attacked") / "data"
+                platform = stack.enter_context(running_platform(folder, env=env))
+                running[key] = Attacked(platform, combination)
+            return running[key]
+
+        yield with_settings
+
+
+@pytest.fixture(scope="module")
+def attacked_platform(
+    combination: Combination, attack_settings: dict[str, str], platforms: Platforms
+) -> Attacked:
     if reason := unavailable(combination):
         pytest.skip(reason)
-    env = {"MOORING_AUTH_MODE": combination.authority} | attack_settings
-    if combination.database == "postgresql":
-        server = request.getfixturevalue("postgres_server")
-        env["MOORING_DATABASE_URL"] = server.create_database()
-    if binary := os.environ.get("MOORING_TEST_MOSQUITTO"):
-        env["MOORING_MOSQUITTO"] = binary
-    with running_platform(tmp_path_factory.mktemp("attacked") / "data", env=env) as platform:
-        yield Attacked(platform, combination)
+    return platforms(attack_settings)
 
 
 @pytest.fixture

@@ -60,6 +60,7 @@ class Attacked:
         self.platform = platform
         self.combination = combination
         self.clients: list[RawClient | MqttClient] = []
+        self._key = ""
         self._marker: Login | None = None
 
     # ------------------------------------------------------------------ who is there
@@ -72,9 +73,26 @@ class Attacked:
         """A new device of the tenant ``victim``."""
         return self.device(VICTIM, name, dialect=dialect)
 
-    def device(self, tenant: str, name: str = "", *, dialect: str = DIALECT) -> Login:
+    def device(
+        self, tenant: str, name: str = "", *, dialect: str = DIALECT, **options: Any
+    ) -> Login:
+        """A new device, added over HTTP, once the broker accepts it."""
         name = name or f"{tenant}-{secrets.token_hex(3)}"
-        return self.platform.add(name, dialect, "--tenant", tenant)
+        given: dict[str, Any] = {"name": name, "tenant": tenant, "dialect": dialect} | options
+        with self.admin() as admin:
+            added = admin.post("/api/v1/devices", json=given)
+        assert added.status_code in {201, 202}, added.text
+        answer = added.json()
+        if not answer["accepted_by_broker"]:
+            wait_until(lambda: not self.platform.waiting(), f"the broker to accept {name}")
+        return Login(
+            answer["device"],
+            answer["tenant"],
+            answer["username"],
+            answer["password"],
+            answer["client_id"],
+            answer["topics"],
+        )
 
     # ------------------------------------------------------------------ what they do
 
@@ -127,8 +145,12 @@ class Attacked:
 
     def admin(self) -> httpx.Client:
         """An administrator's HTTP client."""
-        key = self.platform.cli("key", "new", secrets.token_hex(4), "--role", "admin", "--json")
-        return self.http(headers={"X-API-Key": key.json()["secret"]})
+        if not self._key:
+            made = self.platform.cli(
+                "key", "new", secrets.token_hex(4), "--role", "admin", "--json"
+            )
+            self._key = str(made.json()["secret"])
+        return self.http(headers={"X-API-Key": self._key})
 
     def broker_pid(self) -> int:
         return int((self.platform.data_dir / "broker" / "mosquitto.pid").read_text())

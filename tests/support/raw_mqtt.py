@@ -6,6 +6,7 @@ import select
 import socket
 import ssl
 from types import TracebackType
+from typing import Any
 
 __all__ = ["RawClient", "binary", "connect_packet", "packet", "publish_packet", "subscribe_packet"]
 
@@ -37,14 +38,15 @@ def connect_packet(
     keep_alive: int = 60,
     will: tuple[bytes | str, bytes] | None = None,
     version: int = 4,
+    properties: bytes = b"",
+    will_properties: bytes = b"",
 ) -> bytes:
     """CONNECT. ``version`` 4 is MQTT 3.1.1, 5 is MQTT 5; ``will`` is topic and payload, QoS 1."""
     flags = 2 if clean else 0
-    properties = b"\x00" if version == 5 else b""
-    fields = properties + binary(client_id)
+    fields = _properties(version, properties) + binary(client_id)
     if will is not None:
         flags |= 0b0000_1100
-        fields += properties + binary(will[0]) + binary(will[1])
+        fields += _properties(version, will_properties) + binary(will[0]) + binary(will[1])
     if username is not None:
         flags |= 0x80
         fields += binary(username)
@@ -56,19 +58,30 @@ def connect_packet(
 
 
 def publish_packet(
-    topic: bytes | str, payload: bytes, *, packet_id: int = 1, qos: int = 1, version: int = 4
+    topic: bytes | str,
+    payload: bytes,
+    *,
+    packet_id: int = 1,
+    qos: int = 1,
+    version: int = 4,
+    retain: bool = False,
+    properties: bytes = b"",
 ) -> bytes:
-    """PUBLISH, not retained."""
+    """PUBLISH."""
     number = packet_id.to_bytes(2, "big") if qos else b""
-    properties = b"\x00" if version == 5 else b""
-    return packet(0x30 | qos << 1, binary(topic) + number + properties + payload)
+    head = binary(topic) + number + _properties(version, properties)
+    return packet(0x30 | qos << 1 | retain, head + payload)
 
 
 def subscribe_packet(*filters: bytes | str, packet_id: int = 1, version: int = 4) -> bytes:
     """SUBSCRIBE at QoS 1."""
-    properties = b"\x00" if version == 5 else b""
     wanted = b"".join(binary(one) + b"\x01" for one in filters)
-    return packet(0x82, packet_id.to_bytes(2, "big") + properties + wanted)
+    return packet(0x82, packet_id.to_bytes(2, "big") + _properties(version, b"") + wanted)
+
+
+def _properties(version: int, properties: bytes) -> bytes:
+    """Those of MQTT 5, up to 127 bytes, with their length before them."""
+    return bytes([len(properties)]) + properties if version == 5 else b""
 
 
 class RawClient:
@@ -109,24 +122,10 @@ class RawClient:
         client_id: bytes | str,
         username: bytes | str | None = None,
         password: bytes | str | None = None,
-        *,
-        clean: bool = True,
-        keep_alive: int = 60,
-        will: tuple[bytes | str, bytes] | None = None,
-        version: int = 4,
+        **options: Any,
     ) -> int | None:
-        """CONNECT; returns ``code``, the broker's answer."""
-        self.send(
-            connect_packet(
-                client_id,
-                username,
-                password,
-                clean=clean,
-                keep_alive=keep_alive,
-                will=will,
-                version=version,
-            )
-        )
+        """CONNECT; options as ``connect_packet``. Returns ``code``, the broker's answer."""
+        self.send(connect_packet(client_id, username, password, **options))
         answer = self.receive()
         self.code = None if answer is None else answer[1][1]
         return self.code
