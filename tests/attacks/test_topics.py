@@ -117,7 +117,7 @@ def test_retained_messages_of_others(attacked: Attacked) -> None:
             if not client.connected:  # 2.1 ends a session for some of them
                 client = attacked.client(attacker, protocol=MQTTProtocolVersion.MQTTv5)
     fence(attacked, client, attacker)
-    assert client.waiting() == []
+    assert {one.payload for one in client.waiting()} <= {b"fence"}  # by each filter it has
 
 
 def fence(attacked: Attacked, client: MqttClient, login: Login) -> None:
