@@ -240,6 +240,9 @@ def _access(access: Access, limits: Limits) -> Iterator[str]:
         # Otherwise usernames and client ids with '/', '+' or '#' are rejected before the plugin
         # is asked. The plugin never puts either into a pattern, so they are harmless.
         yield "auth_plugin_deny_special_chars false"
+        # Otherwise the broker asks about the sender of every retained message it delivers, which
+        # loads an account for each. What a removed device left behind is deleted with it.
+        yield "check_retain_source false"
         return
     if isinstance(access, DynamicSecurity):
         yield f"plugin {_path(access.plugin)}"

@@ -100,7 +100,7 @@ def test_a_kick_comes_after_the_reload_and_not_before(
     assert broker.reloads == 2
     assert kicks(app) == ["acme/pump"]
     assert app.certificates.ledger.unenforced() == []
-    assert app.certificates.in_force(done, 0) is False  # until the kick is out
+    assert app.certificates.wait_in_force(done, 0) is False  # until the kick is out
     rounds(watch)
     assert broker.reloads == 2
 
