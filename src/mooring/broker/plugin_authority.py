@@ -173,11 +173,13 @@ def _wrong_rights(
         return "locked at the broker" if held.locked else "not locked at the broker"
     if held.client_id != account.client_id:
         return "client id"
-    if held.certificates != set(account.certificates):
+    if held.certificates != frozenset(account.certificates):
         return "certificates"
     if held.tenant != account.tenant:
         return "tenant"
     values = held.vars.split("\n")
-    there = [filled(text, values) for text in rights.get(held.rights, ("", ""))]
-    wanted = [sorted(set(account.rights.publish)), sorted(set(account.rights.subscribe))]
-    return None if there == wanted else ""
+    publish, subscribe = rights.get(held.rights, ("", ""))
+    same = set(filled(publish, values)) == set(account.rights.publish) and set(
+        filled(subscribe, values)
+    ) == set(account.rights.subscribe)
+    return None if same else ""

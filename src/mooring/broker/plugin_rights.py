@@ -43,13 +43,10 @@ def template(filters: Iterable[str], values: Sequence[str]) -> str:
 
 
 def filled(text: str, values: Sequence[str]) -> list[str]:
-    """The filters behind a template, sorted."""
-    if not text:
-        return []
-    lines = text.translate(dict(enumerate(values, 1)))
-    return sorted(lines.split("\n"))
+    """The filters behind a template."""
+    return text.translate(dict(enumerate(values, 1))).split("\n") if text else []
 
 
 def rights_of(publish: str, subscribe: str, values: Sequence[str]) -> Rights:
     """Two templates as rights."""
-    return Rights(tuple(filled(publish, values)), tuple(filled(subscribe, values)))
+    return Rights(tuple(sorted(filled(publish, values))), tuple(sorted(filled(subscribe, values))))

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mooring.access import policy
 from mooring.access.policy import rights_of
 from mooring.broker.topic_rules import within
 from mooring.dialects import builtin
@@ -57,3 +58,13 @@ def test_no_device_reads_what_another_one_sends(
     sender = rights_of(spoken, identity(other, elsewhere, "AA:BB:CC:00:00:02"))
     for sent in sender.publish:
         assert not any(filters_overlap(read, sent) for read in reader.subscribe), sent
+
+
+@given(st.sampled_from(sorted(DIALECTS)), WORDS, WORDS, st.one_of(st.none(), WORDS))
+def test_rights_from_what_a_dialects_devices_share_are_those_worked_out_for_one(
+    name: str, tenant: str, device: str, mac: str | None
+) -> None:
+    one = Identity(tenant, device, mac, ())
+    shared, alone = rights_of(DIALECTS[name], one), policy._worked_out(DIALECTS[name], one)
+    assert set(shared.publish) == set(alone.publish)
+    assert set(shared.subscribe) == set(alone.subscribe)
