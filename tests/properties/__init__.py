@@ -1,0 +1,1 @@
+"""The long form of the tests that generate their cases; see ``test_long_runs``."""
