@@ -143,6 +143,9 @@ def arena(of: Template, *, database_url: str | None = None) -> Iterator[Arena]:
             if database_url is not None:
                 logins = _logins(app, of.devices)
             write_config(app, every_packet=False)  # as under load (``run.attend``)
+            # The contestants are waited for until the log names their subscriptions.
+            with (settings.broker_dir / "mosquitto.conf").open("a") as file:
+                file.write("log_type subscribe\n")
             accounts = app.devices.accounts()
             asyncio.run(build_authority(app, running=False).replace(accounts))
             endpoint = app.endpoint("bench")

@@ -156,12 +156,13 @@ HTTP_QUICK = {**QUICK.__dict__, "http_batch": 40, "http_after": 0.2}
 
 def test_http_only(web: Web, tmp_path: Path) -> None:
     endpoint = Endpoint(web)
-    endpoint.fail = 2
+    endpoint.fail = 10**6  # until everything waits, so that the first batch is a full one
     options = Options(**{**HTTP_QUICK, "http": "only"})
     where = credentials(1, http_url=web.url, username="u", password="p")
     with Device(where, store=tmp_path, options=options) as device:
         for i in range(100):
             device.publish({"x": i}, ts=1_767_225_600_000 + i)
+        endpoint.fail = 2
         assert device.wait_drained(20), device.stats()
         assert device.stats()["over_http"] == 100
         assert device.stats()["sessions"] == 0

@@ -24,6 +24,7 @@ from mooring.dialects import (
     parse_time,
     readings,
 )
+from mooring.dialects.payload import _too_deep
 
 NOW = 1_780_000_000_000  # 2026-05-28
 SHAPE = PayloadShape(
@@ -443,3 +444,55 @@ def test_nothing_a_device_sends_raises(payload: bytes, shape: PayloadShape) -> N
         if found.body is not None:
             assert found.text.encode() == payload
             assert "\\u0000" not in json.dumps(found.body).replace("\\\\", "")
+
+
+def depth_by_hand(payload: bytes) -> int:
+    depth = deepest = 0
+    text = False
+    skip = False
+    for byte in payload:
+        if text:
+            if skip:
+                skip = False
+            elif byte == ord("\\"):
+                skip = True
+            elif byte == ord('"'):
+                text = False
+        elif byte == ord('"'):
+            text = True
+        elif byte in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif byte in b"]}":
+            depth -= 1
+    return deepest
+
+
+@given(
+    value=st.recursive(
+        st.none() | st.integers(0, 9) | st.text('[]{}"\\a', max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=3) | st.dictionaries(st.text("[{", max_size=2), inner)
+        ),
+        max_leaves=30,
+    ),
+    most=st.integers(1, 6),
+)
+def test_depth_is_that_of_a_count_by_hand(value: object, most: int) -> None:
+    payload = json.dumps(value).encode()
+    assert _too_deep(payload, most) == (depth_by_hand(payload) > most)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"{" * 250_000,
+        b"[" * 250_000,
+        b'{"a":' * 50_000,
+        b"[" + b"[]," * 80_000 + b"[]]",
+        b"[" * 32 + b'"' + b'\\"' * 100_000,  # a string that never ends
+        b"[" * 33 + b'"' + b'\\"' * 100_000,
+    ],
+)
+def test_brackets_without_end_are_judged_whole(payload: bytes) -> None:
+    assert _too_deep(payload, 32) == (depth_by_hand(payload) > 32)
