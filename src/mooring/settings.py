@@ -185,7 +185,7 @@ class Settings(BaseModel):
     client_ids: Literal["auto", "username", "own"] = _field(
         "auto",
         "username: the broker takes a client's username for its client id; own: a client has the "
-        "id it sends; auto: username in password file mode, else own.",
+        "id it sends; auto: own with Mooring's plugin or an attached broker, else username.",
     )
     broker_session_days: int = _field(
         30,
@@ -388,7 +388,9 @@ class Settings(BaseModel):
     def username_is_client_id(self) -> bool:
         """Whether the broker takes a client's username for its client id."""
         if self.client_ids == "auto":
-            return self.broker == "managed" and self.authority == "password_file"
+            # Only the plugin keeps a login from another one's id; Dynamic Security binds a login
+            # to an id and still lets others use it.
+            return self.broker == "managed" and self.authority != "plugin"
         return self.client_ids == "username"
 
     @property

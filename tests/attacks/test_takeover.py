@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 
 import pytest
 
 from tests.attacks.stand import Attacked
 from tests.support.mqtt import MqttClient
+from tests.support.platform import Login
 from tests.support.waiting import wait_until
 
 ROUNDS = 5
@@ -38,36 +41,85 @@ def test_the_platforms_sessions_cannot_be_ended(attacked: Attacked, dialect: str
     wait_until(lambda: attacked.platform.stored(victim) >= sent, f"all {sent} messages")
     assert attacked.platform.stored(victim) == sent
     assert attacked.platform.pid("ingest") == ingest
-    if dialect == "drivesafe" and attacked.combination.authority == "dynamic_security":
-        # The only case in which the broker accepts such a login: it is noticed.
-        counter = "platform_ids_used_by_others"
-        wait_until(lambda: attacked.platform.counted(counter) > 0, "it to be counted")
     attacked.lives(victim)
 
 
 @pytest.mark.attack("ends another device's session by its client id")
-def test_another_devices_session_and_queue_stay(attacked: Attacked) -> None:
-    attacker, victim = attacked.attacker(), attacked.victim()
-    away = attacked.client(victim, clean=False)
-    away.subscribe(victim.topics["config"])
-    away.disconnect()
+@pytest.mark.parametrize("dialect", ["mooring", "drivesafe"])
+@pytest.mark.parametrize("port", ["mqtt_port", "mqtt_ws_port"])
+def test_another_devices_session_and_queue_stay(
+    attacked: Attacked, dialect: str, port: str
+) -> None:
+    """Devices whose firmware fixes the client id, and devices that choose one: each as the
+    attacker and as the victim."""
+    attacker = attacked.attacker(dialect=dialect)
+    victims = [attacked.victim(), attacked.victim(dialect="drivesafe")]
     with attacked.admin() as admin:
-        sent = admin.post(
-            "/api/v1/mqtt/publish",
-            json={"topic": victim.topics["config"], "payload": {"wifi": "secret"}, "qos": 1},
-        )
-        assert sent.status_code < 300, sent.text
+        for victim in victims:
+            away = attacked.client(victim, clean=False)
+            topic = victim.topics.get("config") or victim.topics["command"]
+            away.subscribe(topic)
+            away.disconnect()
+            sent = admin.post(
+                "/api/v1/mqtt/publish",
+                json={"topic": topic, "payload": {"wifi": "secret"}, "qos": 1},
+            )
+            assert sent.status_code < 300, sent.text
     live = attacked.victim()
     session = attacked.client(live)
-    for client_id in (victim.client_id, victim.username, live.client_id, live.username):
-        for clean in (False, True):
-            thief = attacked.login(attacker, client_id, clean=clean)
-            thief.drop()
+    for other in (*victims, live):
+        for client_id in (other.client_id, other.username):
+            for clean in (False, True):
+                take(attacked, attacker, client_id, clean=clean, port=port)
     assert session.connected
     session.publish(live.topics["telemetry"], '{"values":{"a":1}}')
-    back = attacked.client(victim, clean=False)
-    assert back.session_present
-    assert b"secret" in back.collect()[0].payload
+    for victim in victims:
+        back = attacked.client(victim, clean=False)
+        assert back.session_present
+        assert b"secret" in back.collect()[0].payload
+
+
+def take(attacked: Attacked, login: Login, client_id: str, *, clean: bool, port: str) -> None:
+    """Connects with a client id and goes, whether or not the broker accepts."""
+    client = MqttClient(
+        attacked.platform.ports[port],
+        client_id=client_id,
+        username=login.username,
+        password=login.password,
+        clean=clean,
+        transport="websockets" if port == "mqtt_ws_port" else "tcp",
+    )
+    with contextlib.suppress(AssertionError):
+        client.connect()
+    client.disconnect()
+
+
+@pytest.mark.attack("ends the sessions of serve and of the other processes")
+@pytest.mark.parametrize("dialect", ["mooring", "drivesafe"])
+def test_the_sessions_of_serve(attacked: Attacked, dialect: str) -> None:
+    """Each command is accepted, whatever ids a device tries that can be guessed."""
+    attacker, victim = attacked.attacker(dialect=dialect), attacked.victim()
+    pids = [attacked.platform.pid(role) for role in ("serve", "ingest")]
+    guesses = [
+        *(
+            f"mooring-{role}-{socket.gethostname()}-{pid}"
+            for role in ("serve", "up")
+            for pid in pids
+        ),
+        "mooring-serve",
+        "mooring-authority-events",
+        "mooring.reload",
+        "mooring-mark-",
+    ]
+    with attacked.admin() as admin:
+        for client_id in guesses:
+            attacked.login(attacker, client_id, clean=False)
+            sent = admin.post(
+                "/api/v1/mqtt/publish",
+                json={"topic": victim.topics["config"], "payload": {"a": 1}},
+            )
+            assert sent.status_code == 202, sent.text
+    attacked.lives(victim)
 
 
 @pytest.mark.attack("makes sessions that nobody returns to")

@@ -34,11 +34,18 @@ def open_client_ids(
         )
         return f"Every login can end the session of another one by its client id. {remedy}"
     free = sum(account.client_id is None for account in accounts)
-    if free < 2:
+    if not free:
         return ""
+    # Dynamic Security binds a login to an id, and still lets other logins use that id.
+    remedy = (
+        "Set client_ids to auto, or use the plugin authority."
+        if managed
+        else "Add use_username_as_clientid true to the broker's listeners for devices, and set "
+        "client_ids to username."
+    )
     return (
-        f"{free} logins choose their client ids, and each can end the session of another of them. "
-        "Set client_ids to username to prevent that, or use the plugin authority."
+        f"{free} logins choose their client ids, and each can end the session of another login. "
+        + remedy
     )
 
 

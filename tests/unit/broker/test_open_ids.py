@@ -15,8 +15,10 @@ FREE = [Account(name, None, Rights()) for name in ("one", "two")]
     ("authority", "accounts", "managed", "by_name", "words"),
     [
         ("plugin", FREE, True, False, ""),
-        ("dynamic_security", [BOUND, FREE[0]], True, False, ""),
-        ("dynamic_security", [BOUND, *FREE], True, False, "2 logins choose"),
+        ("dynamic_security", [BOUND], True, False, ""),
+        ("dynamic_security", [BOUND, FREE[0]], True, False, "1 logins choose"),
+        ("dynamic_security", [BOUND, *FREE], True, False, "client_ids to auto"),
+        ("dynamic_security", FREE, False, False, "use_username_as_clientid"),
         ("dynamic_security", FREE, True, True, ""),
         ("password_file", [BOUND], True, True, ""),
         ("password_file", [BOUND], True, False, "client_ids to auto"),

@@ -22,18 +22,15 @@ def listeners(settings: Settings) -> dict[int, bool]:
     return {one.port: one.client_id_is_username for one in config.listeners}
 
 
-def test_with_a_password_file_a_login_has_one_client_id_everywhere(tmp_path: Path) -> None:
-    settings = Settings(data_dir=tmp_path, auth_mode="password_file", mqtt_mtls_port=8885)
+@pytest.mark.parametrize("mode", ["password_file", "dynamic_security"])
+def test_a_login_has_one_client_id_everywhere(tmp_path: Path, mode: str) -> None:
+    """Dynamic Security binds a login to an id, and lets every unbound login use that id, too."""
+    settings = Settings.model_validate(
+        {"data_dir": tmp_path, "auth_mode": mode, "mqtt_mtls_port": 8885}
+    )
     assert listeners(settings) == {1883: True, 8883: True, 9001: True, 8885: True, 0: False}
     own = settings.model_copy(update={"client_ids": "own"})
     assert listeners(own) == {1883: False, 8883: False, 9001: False, 8885: True}
-
-
-def test_dynamic_security_binds_client_ids_itself_but_not_of_certificates(tmp_path: Path) -> None:
-    settings = Settings(data_dir=tmp_path, auth_mode="dynamic_security", mqtt_mtls_port=8885)
-    assert listeners(settings) == {1883: False, 8883: False, 9001: False, 8885: True}
-    named = settings.model_copy(update={"client_ids": "username"})
-    assert listeners(named) == {1883: True, 8883: True, 9001: True, 8885: True, 0: False}
 
 
 def test_the_platforms_socket_is_in_a_folder_of_its_own(tmp_path: Path) -> None:
@@ -54,7 +51,7 @@ def test_the_platforms_socket_is_in_a_folder_of_its_own(tmp_path: Path) -> None:
             BrokerFiles(deep).make()
     finally:
         folder.parent.rmdir()
-    assert Settings(data_dir=tmp_path / "new").platform_socket is None
+    assert Settings(data_dir=tmp_path / "new", auth_mode="plugin").platform_socket is None
     assert near.model_copy(update={"broker": "attached"}).platform_socket is None
 
 
