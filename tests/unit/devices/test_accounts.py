@@ -24,7 +24,7 @@ MACS = ("AA:BB:CC:00:00:01", "AA:BB:CC:00:00:02")
 
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[App]:
-    with open_app(Settings(data_dir=tmp_path), upgrade=True) as opened:
+    with open_app(Settings(data_dir=tmp_path, auth_mode="plugin"), upgrade=True) as opened:
         yield opened
 
 
