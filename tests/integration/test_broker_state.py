@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -121,5 +122,34 @@ def test_a_broker_that_cannot_start_for_another_reason_keeps_its_state(tmp_path:
         assert process.set_aside is None
         assert stand.state.read_bytes() == content
         assert not stand.set_aside()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_broker_that_is_ended_while_it_starts_keeps_its_state(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """Out of memory, or stopped by somebody, right after the start."""
+
+    async def run() -> None:
+        stand = Stand(tmp_path)
+        content = await stand.fill()
+        process = stand.process()
+        once = tmp_path / "mosquitto"
+        once.write_text(
+            "#!/bin/sh\n"
+            f'[ -e "$0.ended" ] && exec "{process.binary}" "$@"\n'
+            f'touch "$0.ended"\nkill -{number.value} $$\n'
+        )
+        once.chmod(0o755)
+        process._binary = once
+        with pytest.raises(BrokerUnavailable) as caught:
+            await process.begin()
+        assert caught.value.slug == "broker_ended"
+        assert stand.state.read_bytes() == content
+        await process.begin()
+        await process.stop()
+        assert stand.set_aside() == []
 
     asyncio.run(run())

@@ -32,6 +32,11 @@ POLL_SECONDS = 0.05
 log = logging.getLogger(__name__)
 
 
+_FROM_OUTSIDE = frozenset(
+    {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT}
+)
+
+
 class BrokerProcess:
     """One Mosquitto, started with one configuration file.
 
@@ -139,10 +144,20 @@ class BrokerProcess:
         except BrokerUnavailable as exc:
             if exc.slug != "broker_ended" or self._state is None or not remembered:
                 raise
+            if self._was_ended():
+                raise  # its state says nothing about that
             await self._begin_without(self._state, exc)
         else:
             if self._state is not None:
                 self._state.forget()
+
+    def _was_ended(self) -> bool:
+        """Whether somebody ended it: an operator, the system without memory, a service manager.
+
+        A damaged state file ends it with an exit code or a crash.
+        """
+        code = self._child.returncode if self._child else None
+        return code is not None and -code in _FROM_OUTSIDE
 
     async def _begin_without(self, state: StateFile, why: BrokerUnavailable) -> None:
         state.clear_the_way()
