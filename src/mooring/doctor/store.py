@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 from mooring.broker.log import LogKind
 from mooring.devices.model import Device
 from mooring.doctor.seen import CertificateSeen, DeadLetterSeen, Event, EventKind
+from mooring.presence.evidence import TOO_LARGE
 from mooring.store.schema import (
     broker_events,
     certificates,
@@ -131,6 +132,7 @@ def event_of(
     if why.startswith("limit_"):
         kind = EventKind.LIMITED
     elif kind in (EventKind.GONE, EventKind.TAKEN_OVER):
+        kind = EventKind.OVERSIZE if why == TOO_LARGE else kind
         why = _ENDS.get(why, why)
     return Event(at, kind, why, client_id or "", address or "", topic, action, count)
 

@@ -33,7 +33,7 @@ EVENT_TOPIC = "$mooring/authority/event"
 OVERSIZE = "oversize"
 OVERSIZE_MS = 60_000  # between two dead letters of one login that sends packets too large
 _SAID = frozenset({"oversize packet", "oversize payload"})
-_TOO_LARGE = "25"  # MOSQ_ERR_OVERSIZE_PACKET: why a session ended
+TOO_LARGE = "25"  # MOSQ_ERR_OVERSIZE_PACKET: why a session ended
 
 NAME_MAX, TEXT_MAX = 300, 2_000  # what the columns hold
 SAMPLE_MAX = 256
@@ -231,7 +231,7 @@ class Evidence:
             seen.sessions[event.client] = (user, not event.clean)
 
     def _gone(self, seen: Folded, event: Told, user: str) -> None:
-        if event.why == _TOO_LARGE:
+        if event.why == TOO_LARGE:
             kept = self._oversize.of(_row(event, OVERSIZE, ""))
             seen.denied += [kept] if kept is not None else []
         live = self._live.get(user, {})

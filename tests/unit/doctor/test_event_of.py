@@ -14,6 +14,7 @@ ROWS = [
     ("denied_publish", "a/b", EventKind.DENIED, "", "a/b", "publish", 1),
     ("denied_subscribe", "#", EventKind.DENIED, "", "#", "subscribe", 1),
     ("disconnected", "19", EventKind.GONE, "keep-alive exceeded", "", "", 1),
+    ("disconnected", "25", EventKind.OVERSIZE, "packet too large", "", "", 1),
     ("disconnected", "limit_bytes", EventKind.LIMITED, "limit_bytes", "", "", 1),
     ("limited", "limit_messages (3 times)", EventKind.LIMITED, "limit_messages", "", "", 3),
 ]
