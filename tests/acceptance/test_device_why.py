@@ -105,8 +105,10 @@ def test_a_session_that_is_taken_over_in_a_loop(platform: Platform, api: httpx.C
     assert "same credentials" in found["next_step"]
 
 
-def test_a_packet_that_is_too_large(platform: Platform, api: httpx.Client) -> None:
-    lamp = platform.add("why-large", "mooring")
+@pytest.mark.parametrize("size", [1_060_000, 1_200_000], ids=["payload", "packet"])
+def test_a_packet_that_is_too_large(platform: Platform, api: httpx.Client, size: int) -> None:
+    name = f"why-large-{size}"
+    lamp = platform.add(name, "mooring")
     client = MqttClient(
         platform.ports["mqtt_port"],
         client_id=lamp.client_id,
@@ -115,8 +117,8 @@ def test_a_packet_that_is_too_large(platform: Platform, api: httpx.Client) -> No
         protocol=MQTTProtocolVersion.MQTTv311,
     )
     client.connect()
-    client._client.publish(lamp.topics["telemetry"], b"x" * 1_060_000, qos=1)
-    becomes(api, "why-large", "oversize")
+    client._client.publish(lamp.topics["telemetry"], b"x" * size, qos=1)
+    becomes(api, name, "oversize")
     client.disconnect()
 
 

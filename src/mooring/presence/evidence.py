@@ -277,8 +277,12 @@ class Oversize:
 
     def of_log(self, row: EventRow) -> Denied | None:
         """From an event of the broker's log, where that is what it says."""
-        said = row.event == LogKind.DISCONNECTED and row.detail in _SAID
-        return self.of(row) if said else None
+        return self.of(row) if row.event == OVERSIZE or self.said(row) else None
+
+    @staticmethod
+    def said(row: EventRow) -> bool:
+        """Whether an event of the broker's log says so."""
+        return row.event == LogKind.DISCONNECTED and row.detail in _SAID
 
     def of(self, row: EventRow) -> Denied | None:
         """For a session that ended so; ``None`` where one was kept just now, or nobody knows

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 from mooring.app import App
 from mooring.broker.log import LogKind, LogReader
@@ -14,7 +15,7 @@ from mooring.broker.process import BrokerProcess
 from mooring.broker.tail import LogTail
 from mooring.errors import DatabaseUnavailable, Invalid
 from mooring.presence import store
-from mooring.presence.evidence import Denied, Oversize
+from mooring.presence.evidence import OVERSIZE, Denied, Oversize
 from mooring.presence.observe import EventRow, Observations, Observer, apart
 from mooring.run.broker import BrokerFiles
 from mooring.store.engine import now_ms
@@ -60,6 +61,7 @@ class BrokerWatch:
         """Its plugin says who connects and what is denied: the log is read for the rest."""
         self._begun = False
         self._reader: LogReader | None = None
+        self._ends = False
         self.faults = RowFaults("a line of the broker's log", passing=(), retried=False)
         self.lines = 0  # of log read so far
         self.every_packet: bool | None = True
@@ -82,12 +84,15 @@ class BrokerWatch:
             await asyncio.to_thread(self._nobody)
         self._begun = True
         if self._reader is None:
-            self._reader = LogReader(await asyncio.to_thread(self._broker.version))
+            version = await asyncio.to_thread(self._broker.version)
+            self._reader = LogReader(version)
+            # 2.0 does not say to its plugins why a session ended.
+            self._ends = version < (2, 1)
         async for lines in self._tail.follow(POLL_SECONDS):
             self.lines += len(lines)
             seen = self._observe(self._reader, lines)
             if self.of_broker_only:
-                seen = _of_broker(seen)
+                seen = _of_broker(seen, ends=self._ends)
             if seen.rows or seen.restarted or seen.refused:
                 await self._store(seen)
 
@@ -174,7 +179,10 @@ class BrokerWatch:
                 store.trim_events(connection, self._app.settings.broker_events_max)
 
 
-def _of_broker(seen: Observations) -> Observations:
-    """What only the log says: starts, ends, full queues, connections that never logged in."""
+def _of_broker(seen: Observations, *, ends: bool) -> Observations:
+    """What only the log says: starts, ends, full queues, connections that never logged in; with
+    ``ends`` also sessions that ended because of a packet that is too large."""
     rows = [row for row in seen.rows if row.event not in _OF_CLIENTS]
+    if ends:
+        rows += [replace(row, event=OVERSIZE) for row in seen.rows if Oversize.said(row)]
     return Observations(rows=rows, refused=seen.refused)
