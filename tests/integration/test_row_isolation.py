@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from mooring.devices.model import Device, NewDevice
 from mooring.devices.reconcile import Reconciler
 from mooring.errors import BrokerUnavailable, NotFound
 from mooring.presence import store as presence
+from mooring.presence.evidence import Folded, parse
 from mooring.presence.observe import Connectivity, EventRow, Observations
 from mooring.retention import sweep as sweeping
 from mooring.retention import tidy as tidying
@@ -266,22 +268,24 @@ def test_a_line_that_cannot_be_read(app: App) -> None:
 
 
 def test_a_report_of_the_plugin_that_cannot_be_recorded(app: App) -> None:
+    """The others of its batch are, and each once."""
     events = AuthorityEvents(app, None, lambda: None)  # type: ignore[arg-type]
-    stored: list[list[int]] = []
+    write = events._write
 
-    class Folding:
-        def fold(self, given: Sequence[int]) -> list[int]:
-            return list(given)
-
-    async def store(seen: list[int]) -> None:
-        if 2 in seen:
+    def failing(seen: Folded) -> None:
+        if any(row.username == "bad" for row in seen.rows):
             raise RuntimeError("bug")
-        stored.append(seen)
+        write(seen)
 
-    events._evidence = Folding()  # type: ignore[assignment]
-    events._store = store  # type: ignore[assignment, method-assign]
-    asyncio.run(events._record([1, 2, 3]))  # type: ignore[list-item]
-    assert stored == [[1], [3]]
+    events._write = failing  # type: ignore[method-assign]
+    told = [
+        parse(json.dumps({"boot": "b", "n": n, "at": n, "kind": "gone", "user": user}).encode())
+        for n, user in enumerate(("a", "bad", "c"), 1)
+    ]
+    asyncio.run(events._record([one for one in told if one is not None]))
+    with app.database.read() as connection:
+        stored = connection.execute(sa.select(broker_events.c.username)).scalars().all()
+    assert stored == ["a", "c"]
     assert events.faults.failures == 1
 
 

@@ -126,6 +126,23 @@ class Folded:
     troubles: list[str] = field(default_factory=list)
     unknown: dict[str, int] = field(default_factory=dict)
 
+    @classmethod
+    def merged(cls, parts: Iterable[Folded]) -> Folded:
+        """What several say together, in their order."""
+        whole = cls()
+        for part in parts:
+            if part.restarted:
+                whole.restarted = True
+                whole.latest.clear()
+            whole.rows += part.rows
+            whole.latest |= part.latest
+            whole.denied += part.denied
+            whole.used += part.used
+            whole.sessions |= part.sessions
+            whole.troubles += part.troubles
+            whole.unknown |= part.unknown
+        return whole
+
 
 def parse(payload: bytes) -> Told | None:
     """An event; ``None``: not one of the plugin's."""

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from mooring.app import App
 from mooring.broker.plugin_authority import PluginAuthority
@@ -64,7 +65,7 @@ class AuthorityEvents:
         self._runs += 1
         if self._runs > 1:
             self._link = self._new_link()
-        await asyncio.to_thread(self._nobody)
+        await self._persistently(self._nobody)
         try:
             await self._start()
             while True:
@@ -85,14 +86,16 @@ class AuthorityEvents:
     async def _record(self, events: Sequence[Told]) -> None:
         """An event that cannot be recorded costs itself: the broker would repeat it, and all
         that come with it, without end."""
+        # Folded once: told again, the events would count as repeated.
+        parts = [self._evidence.fold([event]) for event in events]
         try:
-            await self._store(self._evidence.fold(events))
-        except Exception as exc:  # noqa: BLE001 - whatever it is, it concerns one of them
-            if len(events) <= 1:
-                self.faults.failed(NOT_STORABLE, exc)
-                return
-            for event in events:
-                await self._record([event])
+            await self._store(Folded.merged(parts))
+        except Exception:  # noqa: BLE001 - whatever it is, it concerns one of them
+            for part in parts:
+                try:
+                    await self._store(part)
+                except Exception as exc:  # noqa: BLE001 - this one
+                    self.faults.failed(NOT_STORABLE, exc)
 
     async def _start(self) -> None:
         await self._link.subscribe([Subscription(EVENT_TOPIC, 1)])
@@ -111,17 +114,22 @@ class AuthorityEvents:
 
     # ------------------------------------------------------------------ storing
 
-    async def _store(self, seen: Folded) -> None:
+    async def _persistently(self, work: Callable[[], None]) -> None:
+        """The events are safe with the broker until it works."""
         pause = 0.1
-        while seen.rows or seen.restarted:
+        while True:
             try:
-                await asyncio.to_thread(self._write, seen)
+                await asyncio.to_thread(work)
             except DatabaseUnavailable as exc:
                 log.warning("the broker's evidence waits for the database: %s", exc)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 5.0)
             else:
-                break
+                return
+
+    async def _store(self, seen: Folded) -> None:
+        if seen.rows or seen.restarted:
+            await self._persistently(partial(self._write, seen))
         if seen.sessions:
             try:
                 await self._authority.remember_sessions(seen.sessions)

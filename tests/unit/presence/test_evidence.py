@@ -72,6 +72,18 @@ def test_a_new_start_of_the_broker_disconnects_everybody_before_what_follows() -
     assert set(seen.latest) == {"bulb"}
 
 
+def test_events_folded_one_by_one_say_the_same_together() -> None:
+    events = [
+        told(1, "login", session=4, clean=False),
+        told(2, "refused", why="unknown_username", user="x"),
+        told(3, "denied", action="publish", topic="m/x"),
+        told(1, "login", boot="b2", session=1, key="salt"),
+        told(2, "trouble", boot="b2", why="corrupt"),
+    ]
+    evidence = Evidence()
+    assert Folded.merged(evidence.fold([one]) for one in events) == Evidence().fold(events)
+
+
 def test_what_the_broker_repeats_counts_once() -> None:
     evidence = Evidence()
     once = [told(1, "refused", why="wrong_password"), told(2, "refused", why="locked")]
