@@ -103,6 +103,8 @@ def test_a_client_id_hides_what_a_device_does(attacked: Attacked) -> None:
 
 @pytest.mark.attack("lines the log reader refuses are counted")
 def test_lines_the_log_reader_refuses_are_counted(attacked: Attacked) -> None:
+    if attacked.combination.authority == "plugin":
+        pytest.skip("no line about a device is read from the log")
     client = attacked.login(attacked.attacker())
     assert client.code == 0
     client.send(publish_packet("x" * 2000, b"{}"))  # refused, and the line is cut
