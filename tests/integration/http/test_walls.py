@@ -72,7 +72,13 @@ OF_B = {
 OF_A = {key: value.replace(SECRET, "alpaca") for key, value in OF_B.items()} | {"number": "1"}
 
 
-ASKED = {"metric": "temperature", "from": "2026-01-01"}  # what some routes cannot do without
+# What some routes cannot do without.
+ASKED = {
+    "metric": "temperature",
+    "from": "2026-01-01",
+    "action": "publish",
+    "topic": "devices/x/telemetry",
+}
 
 
 def routes(platform: App, *methods: str) -> list[tuple[str, str]]:
