@@ -360,8 +360,9 @@ def run(*arguments: str, stdin: str = "") -> str:
     return done.stdout + done.stderr
 
 
-def filled_in(line: str, folder: Path, topic: str) -> list[str]:
+def filled_in(line: str, folder: Path, topic: str, client_id: str) -> list[str]:
     words = {
+        "CLIENT_ID": client_id,
         "USERNAME": DEVICE,
         "PASSWORD": PASSWORD,
         "TOPIC": topic,
@@ -381,7 +382,7 @@ def test_the_lines_that_show_prints_work(lab: Lab, tmp_path: Path) -> None:
         (lines.subscribe, lines.publish_certificate),
         (lines.subscribe_certificate, lines.publish),
     ):
-        command = [*filled_in(subscribe, tmp_path, topic), "-C", "1", "-W", "20"]
+        command = [*filled_in(subscribe, tmp_path, topic, "listening"), "-C", "1", "-W", "20"]
         before = lab.broker.log().count(topic)
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as listener:
 
@@ -389,7 +390,7 @@ def test_the_lines_that_show_prints_work(lab: Lab, tmp_path: Path) -> None:
                 return lab.broker.log().count(topic) > before
 
             wait_until(subscribed, "the subscription in the broker's log")
-            run(*filled_in(publish, tmp_path, topic))
+            run(*filled_in(publish, tmp_path, topic, "sending"))
             output, _ = listener.communicate(timeout=30)
         assert output == f"{topic} Hello TLS\n"
 
