@@ -79,6 +79,7 @@ def test_a_hung_up_terminal_stops_everything_in_order(tmp_path: Path) -> None:
         assert not lives(broker)
 
 
+@pytest.mark.soak
 def test_under_nohup_a_hung_up_terminal_stops_nothing(tmp_path: Path) -> None:
     platform = Platform(tmp_path / "data")
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what nohup does; children inherit it
@@ -105,6 +106,7 @@ def test_a_broker_without_its_platform_ends_after_a_while(tmp_path: Path) -> Non
         assert str(broker) in guard
 
 
+@pytest.mark.soak
 def test_a_platform_that_comes_back_keeps_its_broker(tmp_path: Path) -> None:
     env = {"MOORING_BROKER_ORPHAN_SECONDS": "4"}
     with running_platform(tmp_path / "data", env=env) as platform:
