@@ -163,7 +163,10 @@ def arena(of: Template, *, database_url: str | None = None) -> Iterator[Arena]:
 def _settings(directory: Path, database_url: str | None = None) -> Settings:
     given: dict[str, Any] = {name: free_port() for name in _PORTS}
     url = None if database_url is None else SecretStr(database_url)
-    return Settings(data_dir=directory, database_url=url, max_connections=-1, **given)
+    # The contestants log in with the platform's account, each with a client id of its own.
+    return Settings(
+        data_dir=directory, database_url=url, max_connections=-1, client_ids="own", **given
+    )
 
 
 def _logins(app: App, devices: int) -> list[dict[str, Any]]:

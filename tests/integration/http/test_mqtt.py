@@ -35,7 +35,10 @@ def any_database_url(tmp_path: Path) -> str:
 @pytest.fixture
 def settings(tmp_path: Path, any_database_url: str, broker: Mosquitto) -> Settings:
     return Settings(
-        data_dir=tmp_path / "data", database_url=any_database_url, mqtt_port=broker.port
+        data_dir=tmp_path / "data",
+        database_url=any_database_url,
+        mqtt_port=broker.port,
+        client_ids="own",
     )
 
 

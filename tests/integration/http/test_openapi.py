@@ -60,7 +60,8 @@ def served(tmp_path_factory: pytest.TempPathFactory, mosquitto_binary: object) -
         pytest.MonkeyPatch.context() as patch,
         Mosquitto(directory / "mosquitto", binary=mosquitto_binary) as broker,
         open_app(
-            Settings(data_dir=directory / "data", mqtt_port=broker.port), upgrade=True
+            Settings(data_dir=directory / "data", mqtt_port=broker.port, client_ids="own"),
+            upgrade=True,
         ) as platform,
     ):
         patch.setattr(passwords, "_hasher", PasswordHasher(1, 8, 1))

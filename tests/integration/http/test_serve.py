@@ -48,7 +48,9 @@ def any_database_url(tmp_path: Path) -> str:
 
 @pytest.fixture
 def settings(tmp_path: Path, broker: Mosquitto) -> Settings:
-    return Settings(data_dir=tmp_path / "data", mqtt_port=broker.port, http_port=free_port())
+    return Settings(
+        data_dir=tmp_path / "data", mqtt_port=broker.port, client_ids="own", http_port=free_port()
+    )
 
 
 @pytest.fixture
@@ -58,6 +60,7 @@ def served(platform: App, tmp_path: Path) -> Iterator[Child]:
         **os.environ,
         "MOORING_HTTP_PORT": str(settings.http_port),
         "MOORING_MQTT_PORT": str(settings.mqtt_port),
+        "MOORING_CLIENT_IDS": settings.client_ids,
     }
     child = Child(
         [sys.executable, "-c", PROGRAM, settings.data_dir], tmp_path / "log", env=environment
