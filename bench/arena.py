@@ -88,6 +88,7 @@ class Arena:
         """What a process of Mooring needs to run in this installation."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("MOORING_", "MQTT_"))}
         names = ("data_dir", *_PORTS)
+        kept["MOORING_CLIENT_IDS"] = self.settings.client_ids
         kept |= {f"MOORING_{name.upper()}": str(getattr(self.settings, name)) for name in names}
         if self.settings.database_url is not None:
             kept["MOORING_DATABASE_URL"] = self.settings.database_url.get_secret_value()
