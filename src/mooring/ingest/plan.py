@@ -299,10 +299,8 @@ class Planner:
         """The fingerprint of a message with a number and no time that can be believed.
 
         Equal numbers are compared within one count. A device that begins again with 0 or 1 has
-        restarted, and means what it says; but not where receipts make a number final.
+        restarted, and means what it says.
         """
-        if not route.restarts:
-            return xxh3_64_intdigest(payload, route.seed) >> 1
         last, count = self._counts.get(route.device_id, (seq, 0))
         if seq <= FIRST_MAX and seq <= last:
             count = secrets.randbits(62)

@@ -43,9 +43,6 @@ class Route:
     seed: int = 0  # for fingerprints: the channel, and the free words of the topic
     # Where several subscriptions match: all but the oldest. What they bring, that one brings too.
     later: frozenset[int] = NONE
-    # Whether a count may begin again. Not where devices get receipts: their numbers name a
-    # message for good, and a device drops what a receipt covers.
-    restarts: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,5 +208,4 @@ class RouteTable:
             decode=decode,
             topic=topic,
             seed=xxh3_64_intdigest(words.encode(), number) if words else number,
-            restarts=self.down_topic(Kind.RECEIPT, device.id) is None,
         )

@@ -16,8 +16,16 @@ from mooring.http.basic import device_logins, scheme
 from mooring.http.fields import DeviceReference, Document, Word
 from mooring.http.publisher import Publisher
 from mooring.http.watching import Watch
+from mooring.ingest import gap_store
 from mooring.ingest.sequences import receipt
-from mooring.uplink.service import COMMIT_SECONDS, Sending, not_committed, sending, split
+from mooring.uplink.service import (
+    COMMIT_SECONDS,
+    Sending,
+    not_committed,
+    sending,
+    split,
+    without_committed,
+)
 
 __all__ = ["router"]
 
@@ -63,11 +71,12 @@ async def telemetry(
     plan = await run_in_threadpool(_planned, platform, known, body, channel)
     publisher = request.app.state.publisher
     assert isinstance(publisher, Publisher)
-    await publisher.send(plan.topic, plan.payloads, plan.qos, plan.retain)
+    if plan.payloads:
+        await publisher.send(plan.topic, plan.payloads, plan.qos, plan.retain)
     done, held = await watch.committed(plan.device, plan.numbers, COMMIT_SECONDS)
     if not done:
         raise not_committed()
-    return {"accepted": len(plan.payloads), "receipt": receipt(held)}
+    return {"accepted": len(plan.payloads) + plan.already, "receipt": receipt(held)}
 
 
 def _device(platform: App, device: str, logins: list[tuple[str, str]], address: str) -> Device:
@@ -89,4 +98,7 @@ def _device(platform: App, device: str, logins: list[tuple[str, str]], address: 
 
 
 def _planned(platform: App, device: Device, body: bytes, channel: str | None) -> Sending:
-    return sending(platform.catalogue, device, split(body), channel)
+    plan = sending(platform.catalogue, device, split(body), channel)
+    with platform.database.read() as connection:
+        known = gap_store.numbers_of(connection, device.id)
+    return plan if known is None else without_committed(plan, known.numbers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -13,8 +13,17 @@ from mooring.dialects.lenient import repair
 from mooring.dialects.model import Channel, Direction, Kind
 from mooring.errors import Invalid, NotFound, Unavailable
 from mooring.ingest.plan import sequence_of
+from mooring.ingest.sequences import Numbers
 
-__all__ = ["COMMIT_SECONDS", "MESSAGES_MAX", "Sending", "not_committed", "sending", "split"]
+__all__ = [
+    "COMMIT_SECONDS",
+    "MESSAGES_MAX",
+    "Sending",
+    "not_committed",
+    "sending",
+    "split",
+    "without_committed",
+]
 
 MESSAGES_MAX = 1000  # readings in one request
 COMMIT_SECONDS = 10.0
@@ -63,7 +72,9 @@ class Sending:
     Attributes:
         device: its number.
         topic, payloads, qos, retain: how it is published.
+        each: the sequence number of each payload, or ``None``.
         numbers: the sequence numbers to wait for.
+        already: messages of the request that are committed and not sent again.
     """
 
     device: int
@@ -71,7 +82,24 @@ class Sending:
     payloads: Sequence[bytes]
     qos: int
     retain: bool
+    each: Sequence[int | None]
     numbers: Sequence[int]
+    already: int = 0
+
+
+def without_committed(plan: Sending, held: Numbers) -> Sending:
+    """Without what a request repeats: a device sends it again until it gets the receipt."""
+    fresh = [
+        (payload, number)
+        for payload, number in zip(plan.payloads, plan.each, strict=True)
+        if number is None or not held.holds(number)
+    ]
+    return replace(
+        plan,
+        payloads=[payload for payload, _ in fresh],
+        each=[number for _, number in fresh],
+        already=len(plan.payloads) - len(fresh),
+    )
 
 
 def sending(
@@ -87,13 +115,15 @@ def sending(
     """
     chosen = _channel(catalogue, device, channel)
     path = chosen.payload.sequence
+    each = [sequence_of(message, path) for message in messages]
     return Sending(
         device=device.id,
         topic=chosen.addresses(device.identity)[0],
         payloads=messages,
         qos=max(1, chosen.qos),
         retain=chosen.retain,
-        numbers=[n for n in (sequence_of(m, path) for m in messages) if n is not None],
+        each=each,
+        numbers=[number for number in each if number is not None],
     )
 
 
