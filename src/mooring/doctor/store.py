@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -101,7 +102,11 @@ def events(connection: Connection, username: str) -> list[Event]:
 
 
 def unnamed(connection: Connection, address: str, since: int) -> list[Event]:
-    """Rejected logins and failed handshakes from an address, where the broker names nobody."""
+    """Rejected logins and failed handshakes from an address, where the broker names nobody.
+
+    Without the client ID that was tried: the attempt may be that of another tenant's device
+    behind the same address.
+    """
     newest = (
         sa.select(*_COLUMNS, broker_events.c.username)
         .order_by(broker_events.c.id.desc())
@@ -115,7 +120,7 @@ def unnamed(connection: Connection, address: str, since: int) -> list[Event]:
     )
     found = [event_of(*row) for row in rows]
     wanted = (EventKind.REFUSED, EventKind.TLS_FAILED)
-    return [one for one in found if one is not None and one.kind in wanted]
+    return [replace(one, client_id="") for one in found if one is not None and one.kind in wanted]
 
 
 def event_of(
