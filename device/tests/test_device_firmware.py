@@ -256,6 +256,31 @@ def test_an_install_that_fails_is_told(bench: Bench, images: Images) -> None:
     until(lambda: "done" in bench.states, "the second try")
 
 
+def test_an_offer_right_after_the_report_is_accepted(bench: Bench, images: Images) -> None:
+    """The failure may be on the wire before the thread that told it has ended."""
+    failed, gate = threading.Event(), threading.Event()
+    report = bench.updates._report
+
+    def slow(offer: Offer, state: str, **rest: Any) -> None:
+        report(offer, state, **rest)
+        if state == "failed":
+            failed.set()
+            gate.wait(20)
+
+    def broken(update: Firmware) -> None:
+        raise OSError("the slot is read-only")
+
+    bench.updates.handler = broken
+    bench.updates._report = slow  # type: ignore[method-assign]
+    bench.offer(images)
+    assert failed.wait(20)
+    bench.updates.handler = bench.install
+    bench.offer(images)
+    until(lambda: "done" in bench.states, "the second try")
+    assert bench.installed == [IMAGE]
+    gate.set()
+
+
 def test_a_refused_offer_is_told(bench: Bench, images: Images) -> None:
     bench.offer(images, url="http://firmware.example/x")
     assert bench.reports == [

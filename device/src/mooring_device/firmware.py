@@ -76,6 +76,7 @@ class Updates:
         self._backoff = backoff or Backoff(cap=120.0)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._active: Offer | None = None  # the offer that is under way
 
     def start(self) -> None:
         """Go on with an update that a restart interrupted."""
@@ -129,16 +130,21 @@ class Updates:
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout)
 
-    @property
-    def _busy(self) -> bool:
-        return self._thread is not None and self._thread.is_alive()
-
     def _go(self, offer: Offer) -> None:
         self._report(offer, "downloading", percent=0)
+        self._active = offer
         self._thread = threading.Thread(
             target=self._update, args=(offer,), name="mooring-firmware", daemon=True
         )
         self._thread.start()
+
+    @property
+    def _busy(self) -> bool:
+        return self._active is not None
+
+    def _end(self, offer: Offer) -> None:
+        if self._active is offer:
+            self._active = None
 
     def _update(self, offer: Offer) -> None:
         try:
@@ -152,6 +158,8 @@ class Updates:
             self._report(offer, "failed", error=str(exc))
         except DeviceError:
             log.exception("The update to %s stopped.", offer.version)
+        finally:
+            self._end(offer)
 
     def _download(self, offer: Offer) -> Path | None:
         fetcher = self._fetcher(offer)
@@ -177,14 +185,17 @@ class Updates:
         if handler is None:
             return
         update = Firmware(offer.version, path, offer.sha256, offer.size, offer.signature)
+        error = ""
         try:
             handler(update)
         except Exception as exc:
             log.exception("The firmware %s could not be installed.", offer.version)
-            self._report(offer, "failed", error=f"{type(exc).__name__}: {exc}")
+            error = f"{type(exc).__name__}: {exc}"
+        path.unlink(missing_ok=True)
+        if error:
+            self._report(offer, "failed", error=error)
         else:
             self._report(offer, "done", percent=100)
-        path.unlink(missing_ok=True)
 
     # ------------------------------------------------------------------ reports
 
@@ -200,6 +211,9 @@ class Updates:
         def write(tables: Tables) -> None:
             if keep:
                 tables.put("firmware", dump({"offer": asdict(offer), "state": state}))
+                if state in ("done", "failed"):
+                    # With the report: a person who reads "failed" may send the offer again at once.
+                    self._end(offer)
             self._outbox.queue(tables, "firmware_progress", report)
 
         self._store.run(write)
