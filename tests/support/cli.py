@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import Any, ClassVar
 
 from tests.support.processes import Child
 
 __all__ = ["Cli", "Ran"]
+
+OURS = {"NO_COLOR": "1", "COLUMNS": "200"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,90 @@ class Ran:
         )
 
 
+# What Python or a library reads once, at its start: with other values than the tests' own, a
+# command is started and not forked.
+READ_AT_START = ("PYTHON", "LANG", "LC_", "TERM", "TZ", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "LD_")
+
+
+def run(argv: Sequence[str], env: Mapping[str, str], input: str, timeout: float) -> Ran:
+    """Run one command to its end, as a process of its own.
+
+    Raises:
+        subprocess.TimeoutExpired: it did not end within ``timeout`` seconds, and was killed.
+    """
+    if _read_at_start(env) != _read_at_start(os.environ | OURS):
+        done = subprocess.run(
+            argv, input=input, capture_output=True, text=True, env=env, timeout=timeout, check=False
+        )
+        return Ran(tuple(argv[1:]), done.returncode, done.stdout, done.stderr)
+    with ExitStack() as stack:
+        files = [stack.enter_context(TemporaryFile("w+", encoding="utf-8")) for _ in range(3)]
+        given, out, err = files
+        given.write(input)
+        given.seek(0)
+        code = Forking.of_this_process().run(argv, env, [file.fileno() for file in files], timeout)
+        out.seek(0)
+        err.seek(0)
+        return Ran(tuple(argv[1:]), code, out.read(), err.read())
+
+
+def _read_at_start(env: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in env.items() if name.startswith(READ_AT_START)}
+
+
+class Forking:
+    """The process that forks for commands: ``cli_server.py``."""
+
+    _started: ClassVar[dict[int, Forking]] = {}
+
+    @classmethod
+    def of_this_process(cls) -> Forking:
+        """The one of this test run's worker, started when it is first needed."""
+        with _starting:
+            if os.getpid() not in cls._started:
+                cls._started[os.getpid()] = cls()
+            return cls._started[os.getpid()]
+
+    def __init__(self) -> None:
+        self._channel, other = socket.socketpair()
+        self._sending = threading.Lock()
+        program = Path(__file__).with_name("cli_server.py")
+        subprocess.Popen(  # ends when the channel is closed, as it is when we end
+            [sys.executable, "-P", program, str(other.fileno())],
+            pass_fds=[other.fileno()],
+            stdin=subprocess.DEVNULL,
+            env={name: value for name, value in os.environ.items() if "MOORING" not in name} | OURS,
+        )
+        other.close()
+
+    def run(
+        self, argv: Sequence[str], env: Mapping[str, str], files: Sequence[int], timeout: float
+    ) -> int:
+        """Exit code of a command whose standard streams are ``files``.
+
+        Raises:
+            subprocess.TimeoutExpired: it was killed after ``timeout`` seconds.
+        """
+        request = {"argv": argv, "env": dict(env), "cwd": str(Path.cwd())}
+        body = json.dumps(request).encode()
+        answer, other = socket.socketpair()
+        with answer, answer.makefile("rb") as lines:
+            with other, self._sending:
+                head = len(body).to_bytes(4, "big")
+                socket.send_fds(self._channel, [head], [*files, other.fileno()])
+                self._channel.sendall(body)
+            child = int(lines.readline())
+            answer.settimeout(timeout)
+            try:
+                return int(lines.readline())
+            except TimeoutError:
+                os.kill(child, signal.SIGKILL)
+                raise subprocess.TimeoutExpired(list(argv), timeout) from None
+
+
+_starting = threading.Lock()
+
+
 class Cli:
     """``mooring`` with one data directory. Call it with the words of a command.
 
@@ -50,7 +141,7 @@ class Cli:
             for name, value in os.environ.items()
             if not name.startswith(("MOORING_", "MQTT_"))
         }
-        self.env |= {"MOORING_DATA_DIR": str(data_dir), "NO_COLOR": "1", "COLUMNS": "200"}
+        self.env |= {"MOORING_DATA_DIR": str(data_dir)} | OURS
         self.env |= env or {}
         self._children: list[Child] = []
 
@@ -87,16 +178,7 @@ class Cli:
             subprocess.TimeoutExpired: it did not end.
         """
         arguments = tuple(str(word) for word in words)
-        done = subprocess.run(
-            [self.program, *arguments],
-            input=input,
-            capture_output=True,
-            text=True,
-            env=self.env | dict(env or {}),
-            timeout=timeout,
-            check=False,
-        )
-        ran = Ran(arguments, done.returncode, done.stdout, done.stderr)
+        ran = run([str(self.program), *arguments], self.env | dict(env or {}), input, timeout)
         if expect is not None and ran.rc != expect:
             raise AssertionError(f"Expected exit code {expect}: {ran}")
         return ran

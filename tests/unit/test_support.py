@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -266,3 +268,29 @@ class TestCli:
         assert "MQTT_PASSWORD" not in cli.env
         assert cli.env["MOORING_LOG_LEVEL"] == "debug"
         assert cli.env["MOORING_DATA_DIR"] == str(tmp_path / "data")
+
+    def test_a_forked_command_is_the_command_started(self, tmp_path: Path) -> None:
+        (tmp_path / "data").mkdir()
+        forked = Cli(tmp_path / "data")
+        started = Cli(tmp_path / "data", {"TERM": "of-a-terminal-that-nobody-has"})
+        for words in (["--version"], ["device", "list"], ["no-such-command"], ["--help"]):
+            one, other = (cli(*words, expect=None) for cli in (forked, started))
+            assert (one.rc, one.stdout, one.stderr) == (other.rc, other.stdout, other.stderr)
+
+    def test_commands_in_parallel_get_their_own_answers(self, tmp_path: Path) -> None:
+        names = [f"nobody-{number}" for number in range(8)]
+
+        def refused(name: str) -> str:
+            return Cli(tmp_path)(name, expect=2).stderr
+
+        with ThreadPoolExecutor(4) as threads:
+            answers = list(threads.map(refused, names))
+        assert all(name in answer for name, answer in zip(names, answers, strict=True))
+
+    def test_a_command_that_does_not_end_is_killed(self, tmp_path: Path) -> None:
+        (tmp_path / "data").mkdir()
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            url = f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/none"
+            cli = Cli(tmp_path / "data", {"MOORING_DATABASE_URL": url})
+            with pytest.raises(subprocess.TimeoutExpired):
+                cli("device", "list", timeout=0.3)
