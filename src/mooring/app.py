@@ -1,7 +1,8 @@
 """Composition: the one module that knows every part.
 
-A process opens an ``App`` for its settings and takes from it what it needs. Parts that cost
-time to import (HTTP, dashboard) are composed where they are served.
+A process opens an ``App`` for its settings and takes from it what it needs. A service is
+imported when it is asked for: a command pays for its own. Parts that cost time to import (HTTP,
+dashboard) are composed where they are served.
 """
 
 from __future__ import annotations
@@ -9,38 +10,41 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import Any
 
 from mooring import settings as settings_module
 from mooring.access.instance import Instance, open_instance
 from mooring.access.throttle import Throttles
 from mooring.broker.password_lines import CANARY_USERNAME
-from mooring.broker.service import BrokerUsers
-from mooring.bulk.service import Bulk
-from mooring.claims.service import Claims
-from mooring.credentials.service import Recovery
 from mooring.devices.service import Devices
 from mooring.dialects import Catalogue, PayloadLimits, load_all
+from mooring.later import later
 from mooring.link.protocol import Endpoint
-from mooring.people.service import People
-from mooring.retention.service import Retention
-from mooring.rotation.service import Rotations
 from mooring.settings import Settings
 from mooring.store import clock, migrate
 from mooring.store.engine import Database, open_database
 from mooring.store.tally import Tally
-from mooring.telemetry.export import Exports
-from mooring.telemetry.series import Charts
-from mooring.telemetry.service import Telemetry
 
-if TYPE_CHECKING:
-    from mooring.pki.fleet.service import DeviceCertificates
-    from mooring.pki.service import PkiService
+with later():
+    from mooring.broker import service as broker
+    from mooring.bulk import service as bulk
+    from mooring.claims import service as claims
+    from mooring.credentials import service as credentials
+    from mooring.people import service as people
+    from mooring.pki import model as pki_model
+    from mooring.pki import service as pki
+    from mooring.pki import store as pki_store
+    from mooring.pki.fleet import service as fleet
+    from mooring.retention import service as retention
+    from mooring.rotation import service as rotation
+    from mooring.telemetry import export, series
+    from mooring.telemetry import service as telemetry
 
 __all__ = ["App", "open_app"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class App:
     """The parts of one process."""
 
@@ -49,20 +53,30 @@ class App:
     instance: Instance
     catalogue: Catalogue
     devices: Devices
-    telemetry: Telemetry
-    people: People
     throttles: Throttles
     tally: Tally
 
-    @property
-    def bulk(self) -> Bulk:
-        """Many devices at once."""
-        return Bulk(self.database, self.catalogue, self.instance, self.devices)
+    @cached_property
+    def telemetry(self) -> telemetry.Telemetry:
+        """What devices said."""
+        return telemetry.Telemetry(self.database, self.catalogue)
+
+    @cached_property
+    def people(self) -> people.People:
+        """People and API keys."""
+        return people.People(
+            self.database, self.instance, self.settings, self.throttles, self.tally
+        )
 
     @property
-    def broker_users(self) -> BrokerUsers:
+    def bulk(self) -> bulk.Bulk:
+        """Many devices at once."""
+        return bulk.Bulk(self.database, self.catalogue, self.instance, self.devices)
+
+    @property
+    def broker_users(self) -> broker.BrokerUsers:
         """Logins of the broker that are no devices."""
-        return BrokerUsers(
+        return broker.BrokerUsers(
             self.database, self.instance, self.service_names, self.settings.broker_users_max
         )
 
@@ -72,17 +86,17 @@ class App:
         return _service_names(self.settings)
 
     @property
-    def charts(self) -> Charts:
+    def charts(self) -> series.Charts:
         """Metrics over spans of time."""
-        return Charts(self.database, self.catalogue, self.payload_limits)
+        return series.Charts(self.database, self.catalogue, self.payload_limits)
 
     @property
-    def exports(self) -> Exports:
-        return Exports(self.database, self.catalogue, self.devices)
+    def exports(self) -> export.Exports:
+        return export.Exports(self.database, self.catalogue, self.devices)
 
     @property
-    def retention(self) -> Retention:
-        return Retention(self.database, self.settings)
+    def retention(self) -> retention.Retention:
+        return retention.Retention(self.database, self.settings)
 
     @property
     def payload_limits(self) -> PayloadLimits:
@@ -94,8 +108,8 @@ class App:
         )
 
     @property
-    def claims(self) -> Claims:
-        return Claims(
+    def claims(self) -> claims.Claims:
+        return claims.Claims(
             self.database,
             self.devices,
             self.instance,
@@ -105,12 +119,12 @@ class App:
         )
 
     @property
-    def rotations(self) -> Rotations:
-        return Rotations(self.database, self.devices, self.instance, self.settings)
+    def rotations(self) -> rotation.Rotations:
+        return rotation.Rotations(self.database, self.devices, self.instance, self.settings)
 
     @property
-    def recovery(self) -> Recovery:
-        return Recovery(
+    def recovery(self) -> credentials.Recovery:
+        return credentials.Recovery(
             self.database,
             self.devices,
             self.instance,
@@ -120,31 +134,26 @@ class App:
         )
 
     @property
-    def certificates(self) -> DeviceCertificates:
+    def certificates(self) -> fleet.DeviceCertificates:
         """Device certificates and the CA's changes, with roles and the audit."""
-        from mooring.pki.fleet.service import DeviceCertificates  # noqa: PLC0415 - start-up time
-        from mooring.pki.model import KeyType  # noqa: PLC0415
-        from mooring.pki.service import PkiService  # noqa: PLC0415
-        from mooring.pki.store import SqlLedger  # noqa: PLC0415
-
-        ledger = SqlLedger(self.database, to_broker=self.settings.authority == "plugin")
-        pki = PkiService(
+        ledger = pki_store.SqlLedger(self.database, to_broker=self.settings.authority == "plugin")
+        authority = pki.PkiService(
             self.settings.data_dir,
             ledger,
             hosts=self.settings.public_hosts,
-            key_type=KeyType(self.settings.ca_key_type),
+            key_type=pki_model.KeyType(self.settings.ca_key_type),
             held=ledger.held,
         )
-        return DeviceCertificates(
+        return fleet.DeviceCertificates(
             self.database,
             self.devices,
-            pki,
+            authority,
             ledger,
             self.settings.certificates_max_per_device,
         )
 
     @property
-    def pki(self) -> PkiService:
+    def pki(self) -> pki.PkiService:
         """The CA itself and the files that follow from it."""
         return self.certificates.pki
 
@@ -220,8 +229,6 @@ def open_app(
                 settings.devices_max_per_tenant,
                 settings.username_is_client_id,
             ),
-            telemetry=Telemetry(database, catalogue),
-            people=People(database, instance, settings, throttles, tally),
             throttles=throttles,
             tally=tally,
         )

@@ -36,6 +36,7 @@ PLACES = (
     ("mooring.clock", "foundations"),
     ("mooring.errors", "foundations"),
     ("mooring.settings", "foundations"),
+    ("mooring.later", "foundations"),
     ("mooring.running", "foundations"),
     ("mooring.logs", "foundations"),
     ("mooring.handover", "foundations"),

@@ -7,6 +7,7 @@ to the broker, a rotation in flight.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import secrets
@@ -15,14 +16,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cryptography.fernet import Fernet, InvalidToken
-
 from mooring.errors import Internal, InvalidSetting
+from mooring.later import later
 from mooring.running import make_private
+
+with later():
+    from cryptography import fernet
 
 __all__ = ["Instance", "forget_former_ingest", "open_instance", "write_private"]
 
 FILE = "secrets.json"
+KEY_BYTES = 32  # Fernet's
 
 FORMER_INGEST_CLIENT_ID = "mooring-ingest"
 """What every installation used before it was random."""
@@ -39,13 +43,13 @@ class Instance:
     former_ingest_client_id: str | None = None  # its session is still to be emptied
 
     def seal(self, secret: str) -> bytes:
-        return Fernet(self.instance_key).encrypt(secret.encode())
+        return fernet.Fernet(self.instance_key).encrypt(secret.encode())
 
     def unseal(self, sealed: bytes) -> str:
         """Raises ``Internal`` when it was sealed with another installation's key."""
         try:
-            return Fernet(self.instance_key).decrypt(sealed).decode()
-        except InvalidToken as exc:
+            return fernet.Fernet(self.instance_key).decrypt(sealed).decode()
+        except fernet.InvalidToken as exc:
             raise Internal(
                 "A sealed secret was made with another instance key.",
                 hint="Restore secrets.json from the backup that belongs to this database.",
@@ -99,7 +103,7 @@ def open_instance(data_dir: Path) -> Instance:
                     content["ingest_client_id"] = _fresh()["ingest_client_id"]
                     content["former_ingest_client_id"] = FORMER_INGEST_CLIENT_ID
                     _write(path, content)
-        Fernet(content["instance_key"])
+        _check_key(content["instance_key"])
         return Instance(
             instance_key=content["instance_key"],
             service_password=content["service_password"],
@@ -114,6 +118,16 @@ def open_instance(data_dir: Path) -> Instance:
         ) from exc
 
 
+def _check_key(key: str) -> None:
+    """``cryptography`` says the same, at the price of its import.
+
+    Raises:
+        ValueError: it is not a Fernet key.
+    """
+    if len(base64.urlsafe_b64decode(key)) != KEY_BYTES:
+        raise ValueError("not a Fernet key")
+
+
 def forget_former_ingest(data_dir: Path) -> None:
     """The session that older versions used is empty."""
     path = data_dir / FILE
@@ -125,7 +139,7 @@ def forget_former_ingest(data_dir: Path) -> None:
 
 def _fresh() -> dict[str, str]:
     return {
-        "instance_key": Fernet.generate_key().decode(),
+        "instance_key": fernet.Fernet.generate_key().decode(),
         "service_password": secrets.token_urlsafe(24),
         "session_key": secrets.token_urlsafe(32),
         "ingest_client_id": f"mooring-{secrets.token_hex(16)}",

@@ -6,7 +6,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from mooring.cli.snippets import BrokerAddress
+from mooring.later import later
 from mooring.settings import Settings
+
+with later():
+    from mooring.pki import hosts as pki_hosts
 
 __all__ = ["broker_address"]
 
@@ -49,8 +53,6 @@ def _read(cafile: Path | None) -> str | None:
 
 def _own_name() -> str:
     """This machine as others on its network reach it, as far as it knows itself."""
-    from mooring.pki.hosts import LOCAL_HOSTS, machine_hosts  # noqa: PLC0415 - start-up time
-
-    names = [host for host in machine_hosts() if host not in LOCAL_HOSTS]
+    names = [host for host in pki_hosts.machine_hosts() if host not in pki_hosts.LOCAL_HOSTS]
     numbers = [host for host in names if host.replace(".", "").isdigit()]
     return next(iter(numbers or names), "localhost")

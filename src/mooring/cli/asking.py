@@ -7,6 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mooring.errors import Unavailable
+from mooring.later import later
+
+with later():
+    from mooring.access import waiting
+    from mooring.broker import requests
 
 if TYPE_CHECKING:
     from mooring.app import App
@@ -32,7 +37,6 @@ def ask(
     Raises:
         Unavailable: nothing runs that could do it, it failed, or took too long.
     """
-    from mooring.broker import requests  # noqa: PLC0415 - start-up time
 
     if not is_up(platform):
         raise Unavailable(
@@ -52,14 +56,10 @@ def ask(
 
 def told(platform: App, changes: Sequence[int], seconds: float = 5.0) -> bool:
     """Whether the broker has been told of these changes; waits if something runs that tells."""
-    from mooring.access.waiting import wait_applied  # noqa: PLC0415 - start-up time
-
-    return wait_applied(platform.database, changes, seconds if is_up(platform) else 0.0)
+    return waiting.wait_applied(platform.database, changes, seconds if is_up(platform) else 0.0)
 
 
 def _wait(platform: App, number: int) -> Mapping[str, Any]:
-    from mooring.broker import requests  # noqa: PLC0415 - start-up time
-    from mooring.broker.requests import RequestState  # noqa: PLC0415
 
     begun = time.monotonic()
     while True:
@@ -67,15 +67,15 @@ def _wait(platform: App, number: int) -> Mapping[str, Any]:
             request = requests.look(connection, number)
         if request is None:
             raise Unavailable("The request was lost.", hint="Try again.", code="request_lost")
-        if request.state is RequestState.DONE:
+        if request.state is requests.RequestState.DONE:
             return request.result
-        if request.state is RequestState.FAILED:
+        if request.state is requests.RequestState.FAILED:
             raise Unavailable(
                 str(request.result.get("message", "It failed.")),
                 hint=str(request.result.get("hint", "")),
                 code="request_failed",
             )
-        limit = TAKEN_SECONDS if request.state is RequestState.WAITING else DONE_SECONDS
+        limit = TAKEN_SECONDS if request.state is requests.RequestState.WAITING else DONE_SECONDS
         if time.monotonic() - begun > limit:
             raise Unavailable(
                 f"The running platform did not answer within {limit:g} s.",

@@ -9,6 +9,10 @@ import typer
 from mooring.cli.frame import Session, command, noun
 from mooring.cli.output import ago, iso
 from mooring.cli.words import Limit
+from mooring.later import later
+
+with later():
+    from mooring.access import store as access_store
 
 __all__ = ["app"]
 
@@ -25,10 +29,8 @@ def list_(
     ] = None,
 ) -> None:
     """List changes, the newest first."""
-    from mooring.access.store import audit_rows  # noqa: PLC0415 - start-up time
-
     with session.open() as platform, platform.database.read() as connection:
-        found = audit_rows(connection, session.actor, limit=limit + 1, before=before)
+        found = access_store.audit_rows(connection, session.actor, limit=limit + 1, before=before)
     shown, more = found[:limit], len(found) > limit
     if session.out.as_json:
         session.out.document(

@@ -7,10 +7,15 @@ from typing import Annotated
 
 import typer
 
-from mooring.cli.frame import Session, command
+from mooring.cli.frame import Session, command, verbs
 from mooring.cli.words import Yes
+from mooring.later import later
 
-__all__ = ["declare"]
+with later():
+    from mooring.run import backup as run_backup
+    from mooring.run import restore as run_restore
+
+__all__ = ["app", "declare"]
 
 
 def backup(
@@ -18,11 +23,9 @@ def backup(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write (0600).")],
 ) -> None:
     """Write database, broker files, CA, secrets and dialects into one file, while all runs."""
-    from mooring.run.backup import make_backup  # noqa: PLC0415 - start-up time
-
     settings, _ = session.settings()
     with session.out.progress("copying the database, percent", 100) as progress:
-        saved = make_backup(settings, file, progress)
+        saved = run_backup.make_backup(settings, file, progress)
     if session.out.as_json:
         session.out.document(
             {
@@ -53,13 +56,11 @@ def restore(
     yes: Yes = False,
 ) -> int | None:
     """Put a backup in the place of what is in the data directory; nothing may run there."""
-    from mooring.run.restore import restore_backup  # noqa: PLC0415 - start-up time
-
     settings, _ = session.settings()
     if not session.confirm(f"Replace what is in {settings.data_dir}?", yes=yes):
         session.out.note("Nothing was changed.")
         return 1
-    restored = restore_backup(settings, file)
+    restored = run_restore.restore_backup(settings, file)
     if session.out.as_json:
         session.out.document(
             {
@@ -83,3 +84,7 @@ def declare(app: typer.Typer) -> None:
     """Adds the commands."""
     command(app, "backup")(backup)
     command(app, "restore")(restore)
+
+
+app = verbs()
+declare(app)

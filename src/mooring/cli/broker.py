@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -10,10 +14,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mooring.cli import backup, broker_accounts, broker_users
+from mooring.cli.asking import ask, is_up
 from mooring.cli.frame import Session, command, noun
 from mooring.cli.output import clean
-from mooring.cli.words import Yes
-from mooring.errors import Invalid, NotFound
+from mooring.cli.words import Yes, read_password
+from mooring.errors import Conflict, Invalid, NotFound
+from mooring.later import later
+
+with later():
+    import asyncio
+
+    from mooring import settings as settings_module
+    from mooring.broker import config as broker_config
+    from mooring.broker import files as broker_files
+    from mooring.broker import migrate as broker_migrate
+    from mooring.broker import requests as broker_requests
+    from mooring.broker import tail as broker_tail
+    from mooring.devices import reconcile
+    from mooring.run import broker as run_broker
+    from mooring.run import follow as run_follow
+    from mooring.run import migrate as moving
+    from mooring.run import tls as run_tls
+    from mooring.run import try_login as run_try_login
 
 if TYPE_CHECKING:
     from mooring.app import App
@@ -54,16 +76,13 @@ def config(
     ] = None,
 ) -> None:
     """Print mosquitto.conf as the settings make it."""
-    from mooring.broker.config import render  # noqa: PLC0415 - start-up time
-    from mooring.broker.files import write_atomically  # noqa: PLC0415
-    from mooring.run.broker import BrokerFiles, broker_config  # noqa: PLC0415
-    from mooring.run.tls import prepare_tls  # noqa: PLC0415
-
     with session.open() as platform:
-        files = BrokerFiles(platform.settings)
-        text = render(broker_config(platform.settings, files, prepare_tls(platform)))
+        files = run_broker.BrokerFiles(platform.settings)
+        text = broker_config.render(
+            run_broker.broker_config(platform.settings, files, run_tls.prepare_tls(platform))
+        )
     if output is not None:
-        write_atomically(output, text)
+        broker_files.write_atomically(output, text)
     if session.out.as_json:
         session.out.document({"file": str(output or files.config), "text": text})
     elif output is not None:
@@ -75,11 +94,8 @@ def config(
 @command(app, "reload")
 def reload(session: Session) -> None:
     """Make the broker read its files again; nobody is disconnected."""
-    from mooring.broker.requests import RequestAction  # noqa: PLC0415 - start-up time
-    from mooring.cli.asking import ask  # noqa: PLC0415
-
     with session.open() as platform:
-        ask(platform, session.actor.name, RequestAction.RELOAD)
+        ask(platform, session.actor.name, broker_requests.RequestAction.RELOAD)
     if session.out.as_json:
         session.out.document({"reloaded": True})
     else:
@@ -100,21 +116,15 @@ def logs(
     ] = False,
 ) -> None:
     """Print the end of the broker's log."""
-    import time  # noqa: PLC0415 - start-up time
-    from collections import deque  # noqa: PLC0415
-
-    from mooring.broker.tail import LogTail  # noqa: PLC0415
-    from mooring.run.broker import BrokerFiles  # noqa: PLC0415
-
     settings, _ = session.settings()
-    path = BrokerFiles(settings).log
+    path = run_broker.BrokerFiles(settings).log
     if not path.exists() and not follow:
         raise NotFound(
             f"There is no broker log {path}.",
             hint="A managed broker writes it: mooring up. Another broker logs where it is told to.",
             code="no_broker_log",
         )
-    tail = LogTail(path, from_start=True)
+    tail = broker_tail.LogTail(path, from_start=True)
     end: deque[str] = deque(maxlen=lines)
     while batch := tail.read():
         end.extend(line for line in batch if everything or not _is_chatter(line))
@@ -176,27 +186,21 @@ def sync(
 
 def _full(platform: App, session: Session, *, dry_run: bool) -> Mapping[str, Any]:
     """The comparison, by the running platform or, where none runs, by this process."""
-    from mooring.broker.requests import RequestAction  # noqa: PLC0415 - start-up time
-    from mooring.cli.asking import ask, is_up  # noqa: PLC0415
-
-    action = RequestAction.COMPARE if dry_run else RequestAction.SYNC
+    action = (
+        broker_requests.RequestAction.COMPARE if dry_run else broker_requests.RequestAction.SYNC
+    )
     if platform.settings.broker == "managed" or is_up(platform):
         return ask(platform, session.actor.name, action)
-    import asyncio  # noqa: PLC0415
-
-    from mooring.devices.reconcile import Reconciler  # noqa: PLC0415
-    from mooring.run.broker import build_authority, service_endpoint  # noqa: PLC0415
-    from mooring.run.follow import report_document  # noqa: PLC0415
 
     async def run() -> dict[str, Any]:
-        reconciler = Reconciler(
+        reconciler = reconcile.Reconciler(
             platform.database,
             platform.devices,
             platform.instance,
-            build_authority(platform),
-            service_endpoint(platform),
+            run_broker.build_authority(platform),
+            run_broker.service_endpoint(platform),
         )
-        return report_document(await reconciler.full(dry_run=dry_run))
+        return run_follow.report_document(await reconciler.full(dry_run=dry_run))
 
     return asyncio.run(run())
 
@@ -231,14 +235,12 @@ def test(
     tls: Annotated[bool, typer.Option("--tls", help="Connect over TLS.")] = False,
 ) -> int:
     """Try to log in, and say in one sentence what the broker answers and why."""
-    from mooring.run.try_login import TlsOptions, try_login  # noqa: PLC0415 - start-up time
-
     with session.open() as platform:
         password = None
         if name is not None:
             password = _password(session, from_stdin=password_stdin, variable=password_env)
-        options = TlsOptions(platform.settings) if tls else None
-        answer = try_login(platform, session.actor, name, password, options)
+        options = run_try_login.TlsOptions(platform.settings) if tls else None
+        answer = run_try_login.try_login(platform, session.actor, name, password, options)
     if session.out.as_json:
         session.out.document(
             {
@@ -256,10 +258,6 @@ def test(
 
 
 def _password(session: Session, *, from_stdin: bool, variable: str | None) -> str:
-    import os  # noqa: PLC0415 - start-up time
-    import sys  # noqa: PLC0415
-
-    from mooring.cli.words import read_password  # noqa: PLC0415
 
     if variable is not None:
         value = os.environ.get(variable, "")
@@ -290,13 +288,7 @@ def migrate(
     yes: Yes = False,
 ) -> int:
     """Move every account to another authority; devices keep their passwords."""
-    from mooring.broker.migrate import Mode, require  # noqa: PLC0415 - start-up time
-    from mooring.broker.requests import RequestAction  # noqa: PLC0415
-    from mooring.cli.asking import ask, is_up  # noqa: PLC0415
-    from mooring.errors import Conflict  # noqa: PLC0415
-    from mooring.run import migrate as moving  # noqa: PLC0415
-
-    mode = Mode(to.value)
+    mode = broker_migrate.Mode(to.value)
     with session.open() as platform:
         if platform.settings.authority == mode.value and not rehearse_only:
             raise Conflict(
@@ -304,7 +296,7 @@ def migrate(
                 hint="`--rehearse-only` proves its accounts.",
                 code="already_migrated",
             )
-        require(moving.planned(platform, mode))
+        broker_migrate.require(moving.planned(platform, mode))
         proof = _rehearse(session, platform, mode)
         if proof.problems:
             _print_problems(session, proof)
@@ -327,7 +319,12 @@ def migrate(
             if not session.confirm(f"Move to {mode.words} now?", yes=yes):
                 session.out.note("Nothing was changed.")
                 return 1
-            result = ask(platform, session.actor.name, RequestAction.MIGRATE, {"to": mode.value})
+            result = ask(
+                platform,
+                session.actor.name,
+                broker_requests.RequestAction.MIGRATE,
+                {"to": mode.value},
+            )
             said = f"{result['accounts']} accounts are with {mode.words}. {_undone_by(mode.value)}"
     if session.out.as_json:
         session.out.document({"to": mode.value, **_proof_document(proof), **result})
@@ -337,13 +334,10 @@ def migrate(
 
 
 def _rehearse(session: Session, platform: App, mode: Any) -> Proof:
-    import asyncio  # noqa: PLC0415 - start-up time
-
-    from mooring.run.migrate import rehearse  # noqa: PLC0415
 
     total = len(platform.devices.accounts())
     with session.out.progress("rehearsal", total) as told:
-        return asyncio.run(rehearse(platform, mode, told))
+        return asyncio.run(moving.rehearse(platform, mode, told))
 
 
 def _say_proof(session: Session, proof: Proof, words: str) -> None:
@@ -376,11 +370,9 @@ def _proof_document(proof: Proof) -> dict[str, Any]:
 
 def _undone_by(mode: str) -> str:
     """What would undo the move at the next start."""
-    import os  # noqa: PLC0415 - start-up time
-
-    from mooring.settings import Settings, variable_names  # noqa: PLC0415
-
-    for name in variable_names("auth_mode", Settings.model_fields["auth_mode"]):
+    for name in settings_module.variable_names(
+        "auth_mode", settings_module.Settings.model_fields["auth_mode"]
+    ):
         if os.environ.get(name, mode) != mode:
             return f"Take {name} out of the environment: it would undo this at the next start."
     return ""

@@ -16,6 +16,13 @@ from mooring.cli.frame import Session, command
 from mooring.cli.output import clean
 from mooring.cli.words import Reason, Yes
 from mooring.errors import Conflict, Invalid
+from mooring.later import later
+
+with later():
+    from mooring.broker import foreign
+    from mooring.bulk import takeover
+    from mooring.cli import address as cli_address
+    from mooring.run import export as run_export
 
 if TYPE_CHECKING:
     from mooring.broker.foreign import Takeover
@@ -56,11 +63,9 @@ def import_(
     yes: Yes = False,
 ) -> int | None:
     """Take over the accounts of a broker that Mooring did not set up, with their passwords."""
-    from mooring.bulk.takeover import plan  # noqa: PLC0415 - start-up time
-
     found = _read(passwd, acl, dynsec)
     with session.open() as platform:
-        made = plan(
+        made = takeover.plan(
             found,
             platform.catalogue.get(dialect),
             partial(platform.bulk.check, session.actor),
@@ -108,10 +113,10 @@ def export(
     ] = None,
 ) -> None:
     """Write every account in the form Mosquitto reads, for a broker that runs elsewhere."""
-    from mooring.run.export import export_accounts  # noqa: PLC0415 - start-up time
-
     with session.open() as platform:
-        files, count = export_accounts(platform, directory, form or platform.settings.authority)
+        files, count = run_export.export_accounts(
+            platform, directory, form or platform.settings.authority
+        )
     if session.out.as_json:
         session.out.document({"accounts": count, "files": [str(path) for path in files]})
         return
@@ -131,8 +136,6 @@ def credentials(
     yes: Yes = False,
 ) -> int | None:
     """Give a device a new password, written to a file to bring to it by hand."""
-    from mooring.cli.address import broker_address  # noqa: PLC0415 - start-up time
-
     with session.open() as platform:
         device = platform.devices.get(session.actor, reference)
         if output.exists():
@@ -143,7 +146,7 @@ def credentials(
             return 1
         with new_private_file(output) as write:
             issued = platform.recovery.issue(session.actor, device.username, reason=reason)
-            address = broker_address(platform.settings)
+            address = cli_address.broker_address(platform.settings)
             write(json.dumps(_credentials(issued.credentials, address), indent=2) + "\n")
         applied = told(platform, issued.changes)
     if session.out.as_json:
@@ -184,7 +187,6 @@ def declare(app: typer.Typer) -> None:
 
 
 def _read(passwd: Path | None, acl: Path | None, dynsec: Path | None) -> Takeover:
-    from mooring.broker.foreign import from_dynsec, from_files  # noqa: PLC0415 - start-up time
 
     if (passwd is None) == (dynsec is None) or (acl is not None and passwd is None):
         raise Invalid(
@@ -193,9 +195,9 @@ def _read(passwd: Path | None, acl: Path | None, dynsec: Path | None) -> Takeove
             code="which_files",
         )
     if dynsec is not None:
-        return from_dynsec(read_table(dynsec))
+        return foreign.from_dynsec(read_table(dynsec))
     assert passwd is not None
-    return from_files(read_table(passwd), None if acl is None else read_table(acl))
+    return foreign.from_files(read_table(passwd), None if acl is None else read_table(acl))
 
 
 def _named(maps: Sequence[str]) -> dict[str, str]:

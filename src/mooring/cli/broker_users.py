@@ -10,6 +10,11 @@ from mooring.cli.asking import told
 from mooring.cli.frame import Session, command, noun
 from mooring.cli.output import ago, clean, iso
 from mooring.cli.words import Limit, PasswordStdin, Yes, read_password
+from mooring.later import later
+
+with later():
+    from mooring.broker import protocol as broker_protocol
+    from mooring.broker import users as broker_users
 
 if TYPE_CHECKING:
     from mooring.broker.users import BrokerUser
@@ -38,12 +43,9 @@ def create(
     password_stdin: PasswordStdin = False,
 ) -> None:
     """Create a login with rights to topics and print its password, this once."""
-    from mooring.broker.protocol import Rights  # noqa: PLC0415 - start-up time
-    from mooring.broker.users import BrokerUser  # noqa: PLC0415
-
     password = read_password(from_stdin=password_stdin)
-    rights = Rights(tuple(write or ()), tuple(read or ()))
-    user = BrokerUser(username, rights, note)
+    rights = broker_protocol.Rights(tuple(write or ()), tuple(read or ()))
+    user = broker_users.BrokerUser(username, rights, note)
     with session.open() as platform:
         secret, changes = platform.broker_users.create(session.actor, user, password=password)
         applied = told(platform, changes)

@@ -18,6 +18,13 @@ from mooring.cli.cert_files import (
 from mooring.cli.frame import Session, command, is_on_disk, noun
 from mooring.cli.output import clean
 from mooring.cli.words import Limit, Yes
+from mooring.later import later
+
+with later():
+    from mooring import clock
+    from mooring.cli import address as cli_address
+    from mooring.pki import expiry, operator
+    from mooring.pki import model as pki_model
 
 if TYPE_CHECKING:
     from mooring.app import App
@@ -104,8 +111,6 @@ def device(
     ] = False,
 ) -> None:
     """Make a key and a certificate for a device; the key is written once and kept nowhere."""
-    from mooring.pki.model import KeyType  # noqa: PLC0415 - start-up time
-
     with session.open() as platform:
         known = platform.devices.get(session.actor, reference)
         target = CertificateTarget.of(out or Path(f"{known.name}-certificate"), pkcs12=pkcs12)
@@ -115,7 +120,7 @@ def device(
             session.actor,
             known.username,
             days=days,
-            key_type=None if key_type is None else KeyType(key_type),
+            key_type=None if key_type is None else pki_model.KeyType(key_type),
         )
         written = target.write(bundle, password)
         _told(session, platform, known, bundle, written)
@@ -179,8 +184,6 @@ def revoke(
     yes: Yes = False,
 ) -> int | None:
     """Revoke certificates for good: new connections are refused, live sessions end."""
-    from mooring.pki.model import Reason  # noqa: PLC0415 - start-up time
-
     with session.open() as platform:
         what = f"the certificate {serial}" if serial else f"all certificates of {reference}"
         if (serial or reference) and not session.confirm(
@@ -189,7 +192,7 @@ def revoke(
             session.out.note("Nothing was revoked.")
             return 1
         done = platform.certificates.revoke(
-            session.actor, reference, serial=serial, reason=Reason(reason)
+            session.actor, reference, serial=serial, reason=pki_model.Reason(reason)
         )
         in_force = _in_force(platform, done.certificates)
     if session.out.as_json:
@@ -257,16 +260,13 @@ def list_(
 @command(app, "show")
 def show(session: Session) -> None:
     """Show where the files lie, what they say, and lines to paste."""
-    from mooring.cli.address import broker_address  # noqa: PLC0415 - start-up time
-    from mooring.pki.operator import operator_files  # noqa: PLC0415
-
     with session.open() as platform:
         settings = platform.settings
         shown = platform.pki.show(
-            host=broker_address(settings).host,
+            host=cli_address.broker_address(settings).host,
             port=settings.mqtt_tls_port,
             mtls_port=settings.mqtt_mtls_port,
-            operators=operator_files(settings),
+            operators=operator.operator_files(settings),
         )
     if session.out.as_json:
         session.out.document(_shown(shown))
@@ -345,18 +345,16 @@ def _ends(record: CertificateRecord) -> bool:
 
 
 def _state(record: CertificateRecord) -> str:
-    from mooring import clock  # noqa: PLC0415 - start-up time
-    from mooring.pki.expiry import ExpiryLevel, days_left, expiry_level  # noqa: PLC0415
 
     if record.revoked_at is not None:
         return f"revoked {record.revoked_at:%Y-%m-%d} ({record.reason})"
     now = clock.utc_now()
-    match expiry_level(record.not_after, now):
-        case ExpiryLevel.EXPIRED:
+    match expiry.expiry_level(record.not_after, now):
+        case expiry.ExpiryLevel.EXPIRED:
             return "expired"
-        case ExpiryLevel.OK:
+        case expiry.ExpiryLevel.OK:
             return "good"
-    return f"ends in {days_left(record.not_after, now)} days"
+    return f"ends in {expiry.days_left(record.not_after, now)} days"
 
 
 def _document(record: CertificateRecord) -> dict[str, Any]:

@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mooring.cli.cert import KeyWord, info_document, settled
+from mooring.cli.cert import KeyWord, app, info_document, settled
 from mooring.cli.frame import Session, command, noun
 from mooring.cli.output import clean
 from mooring.cli.words import Yes
+from mooring.later import later
+
+with later():
+    from mooring.pki import model as pki_model
 
 if TYPE_CHECKING:
     from mooring.pki.rollover import RolloverStatus
@@ -19,6 +23,7 @@ __all__ = ["rollover"]
 NAMED = 20
 
 rollover = noun("Leave one CA for another, with a time in which both are trusted.")
+app.add_typer(rollover, name="rollover")
 
 
 @command(rollover, "start")
@@ -30,11 +35,9 @@ def start(
     ] = None,
 ) -> None:
     """Make a new CA; from now on both are trusted."""
-    from mooring.pki.model import KeyType  # noqa: PLC0415 - start-up time
-
     with session.open() as platform:
         done = platform.certificates.rollover_start(
-            session.actor, None if key_type is None else KeyType(key_type)
+            session.actor, None if key_type is None else pki_model.KeyType(key_type)
         )
         settled(
             session, platform, done, "Both CAs are trusted now. Give devices the new trust.crt."

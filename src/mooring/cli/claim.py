@@ -12,6 +12,13 @@ from mooring.cli.frame import Session, command, noun
 from mooring.cli.output import ago, clean, iso
 from mooring.cli.words import Limit, Reason
 from mooring.errors import Invalid, Unavailable
+from mooring.later import later
+
+with later():
+    from mooring.access import address as access_address
+    from mooring.claims import model as claims_model
+    from mooring.claims import qr
+    from mooring.store import engine
 
 if TYPE_CHECKING:
     from mooring.claims.model import ClaimCode
@@ -44,10 +51,6 @@ def new(
     reason: Reason = "",
 ) -> None:
     """Make a claim code and show it, this once, with its QR code."""
-    from mooring.access.address import told_to_devices  # noqa: PLC0415 - start-up time
-    from mooring.claims import qr  # noqa: PLC0415
-    from mooring.claims.model import NewClaim  # noqa: PLC0415
-
     if qr_file is not None and qr_file.suffix.lower() not in {".png", ".svg"}:
         raise Invalid(
             f"{qr_file} is neither a .png nor an .svg file.",
@@ -56,9 +59,9 @@ def new(
         )
     seconds = seconds_of(expires) if expires else None
     with session.open() as platform:
-        wanted = NewClaim(dialect, tenant, name, device, tuple(group or ()), seconds)
+        wanted = claims_model.NewClaim(dialect, tenant, name, device, tuple(group or ()), seconds)
         issued = platform.claims.new(session.actor, wanted, reason=reason)
-        told = told_to_devices(platform.settings)
+        told = access_address.told_to_devices(platform.settings)
     url = told["http"]["url"]
     text = qr.content(issued.code, url)
     if qr_file is not None:
@@ -94,8 +97,6 @@ def list_(
     ] = None,
 ) -> None:
     """List claim codes, the newest first; the codes themselves are not stored."""
-    from mooring.store.engine import now_ms  # noqa: PLC0415 - start-up time
-
     with session.open() as platform:
         found = platform.claims.page(session.actor, limit=limit + 1, before=before, tenant=tenant)
     shown, more = found[:limit], len(found) > limit
@@ -112,7 +113,7 @@ def list_(
         [
             [
                 claim.id,
-                claim.state(now_ms()),
+                claim.state(engine.now_ms()),
                 claim.tenant,
                 claim.dialect,
                 claim.label,
@@ -159,11 +160,10 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _document(claim: ClaimCode) -> dict[str, Any]:
-    from mooring.store.engine import now_ms  # noqa: PLC0415 - start-up time
 
     return {
         "id": claim.id,
-        "state": claim.state(now_ms()),
+        "state": claim.state(engine.now_ms()),
         "tenant": claim.tenant,
         "dialect": claim.dialect,
         "label": claim.label,

@@ -9,6 +9,12 @@ from mooring.cli.frame import Session, command, noun
 from mooring.cli.output import clean, iso
 from mooring.cli.words import Yes
 from mooring.clock import Anchor, Reading, Trust, deletion_ms, now_of
+from mooring.later import later
+
+with later():
+    from mooring import clock
+    from mooring.access import store as access
+    from mooring.store import clock as stored
 
 __all__ = ["app", "document", "problem_of"]
 
@@ -57,9 +63,6 @@ def document(anchor: Anchor, reading: Reading) -> dict[str, Any]:
 @command(app)
 def show(session: Session) -> int:
     """Show both times; exit code 0 only when they agree."""
-    from mooring import clock  # noqa: PLC0415 - start-up time
-    from mooring.store import clock as stored  # noqa: PLC0415
-
     with session.open() as platform, platform.database.read() as connection:
         reading = clock.read()
         found = document(stored.known(connection, reading), reading)
@@ -81,10 +84,6 @@ def show(session: Session) -> int:
 @command(app)
 def confirm(session: Session, *, yes: Yes = False) -> int:
     """Accept the machine's clock as right. Data that is too old by it will be deleted."""
-    from mooring import clock  # noqa: PLC0415 - start-up time
-    from mooring.access import store as access  # noqa: PLC0415
-    from mooring.store import clock as stored  # noqa: PLC0415
-
     said = _time(clock.read().wall)
     if not session.confirm(f"Is it {said} now, as this machine's clock says?", yes=yes):
         return 1

@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mooring.cli.frame import Session, command, noun
+from mooring.later import later
 from mooring.masking import MASK, masked
+
+with later():
+    import pydantic
+
+    from mooring import settings as settings_module
 
 if TYPE_CHECKING:
     from mooring.settings import Settings
@@ -20,8 +26,6 @@ app = noun("Settings: flags over environment over file over defaults.")
 @command(app, "show")
 def show(session: Session) -> None:
     """Print every setting with its effective value and where that came from."""
-    from mooring.settings import Settings, variable_names  # noqa: PLC0415 - start-up time
-
     settings, origins = session.settings()
     rows = [
         {
@@ -29,9 +33,9 @@ def show(session: Session) -> None:
             "value": shown_value(getattr(settings, name)),
             "origin": origins[name].where,
             "meaning": field.description,
-            "variables": list(variable_names(name, field)),
+            "variables": list(settings_module.variable_names(name, field)),
         }
-        for name, field in Settings.model_fields.items()
+        for name, field in settings_module.Settings.model_fields.items()
     ]
     if session.out.as_json:
         session.out.document({"file": str(_file(settings)), "settings": rows})
@@ -61,9 +65,7 @@ def path(session: Session) -> None:
 
 def shown_value(value: object) -> Any:
     """A setting's value as it may be shown: secrets are masked, also inside addresses."""
-    from pydantic import SecretStr  # noqa: PLC0415 - start-up time
-
-    if isinstance(value, SecretStr):
+    if isinstance(value, pydantic.SecretStr):
         secret = value.get_secret_value()
         if "://" in secret:
             return masked(secret)

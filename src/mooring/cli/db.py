@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,13 @@ import typer
 
 from mooring.cli.frame import Session, command, is_on_disk, noun
 from mooring.errors import Invalid, NotFound
+from mooring.later import later
+
+with later():
+    from mooring.access import instance
+    from mooring.store import copy as store_copy
+    from mooring.store import engine
+    from mooring.store import migrate as migrations
 
 if TYPE_CHECKING:
     from mooring.store.engine import Database
@@ -25,11 +33,8 @@ _PASSWORD = re.compile(r"://[^/@]*:[^/@]+@|[?&]password=")
 @command(app, "migrate")
 def migrate(session: Session) -> None:
     """Make the database, or bring it to the schema this version needs."""
-    from mooring.access.instance import open_instance  # noqa: PLC0415 - start-up time
-    from mooring.store import migrate as migrations  # noqa: PLC0415
-
     settings, _ = session.settings()
-    open_instance(settings.data_dir)  # makes the directory, for its owner only
+    instance.open_instance(settings.data_dir)  # makes the directory, for its owner only
     with _database(session) as database:
         steps = migrations.upgrade(database)
         now = migrations.revision(database)
@@ -49,8 +54,6 @@ def migrate(session: Session) -> None:
 @command(app, "status")
 def status(session: Session) -> int:
     """Say whether migrations are pending; exit code 1 when they are."""
-    from mooring.store import migrate as migrations  # noqa: PLC0415 - start-up time
-
     with _database(session, make=False) as database:
         now, pending = migrations.revision(database), migrations.pending(database)
     if session.out.as_json:
@@ -88,8 +91,6 @@ def copy(
     A URL with a password goes into the variable MOORING_COPY_TO, or the password into
     ~/.pgpass: what stands on a command line can be read by others.
     """
-    from mooring.store.copy import copy_database, count_rows  # noqa: PLC0415 - start-up time
-    from mooring.store.engine import open_database  # noqa: PLC0415
 
     settings, _ = session.settings()
     if is_on_disk(settings) and not settings.sqlite_path.exists():
@@ -99,11 +100,11 @@ def copy(
             code="not_set_up",
         )
     with _database(session) as source:
-        target = open_database(_target(to))
+        target = engine.open_database(_target(to))
         try:
             # Each row is written and then read back.
-            with session.out.progress("Copying", 2 * count_rows(source)) as report:
-                copied = copy_database(source, target, report)
+            with session.out.progress("Copying", 2 * store_copy.count_rows(source)) as report:
+                copied = store_copy.copy_database(source, target, report)
         finally:
             target.close()
     if session.out.as_json:
@@ -124,8 +125,6 @@ def copy(
 
 def _target(to: str | None) -> str:
     """The URL to copy to, from the command line or the environment."""
-    import os  # noqa: PLC0415 - start-up time
-
     if to is None:
         to = os.environ.get("MOORING_COPY_TO", "")
         if not to:
@@ -146,12 +145,10 @@ def _target(to: str | None) -> str:
 @contextmanager
 def _database(session: Session, *, make: bool = True) -> Iterator[Database]:
     """The database; with ``make`` off an empty one stands for a file that is not there."""
-    from mooring.store.engine import open_database  # noqa: PLC0415 - start-up time
-
     settings, _ = session.settings()
     missing = is_on_disk(settings) and not settings.sqlite_path.exists()
     url = "sqlite://" if missing and not make else settings.effective_database_url
-    database = open_database(url)
+    database = engine.open_database(url)
     try:
         yield database
     finally:

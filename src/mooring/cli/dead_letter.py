@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -83,8 +84,6 @@ def _preview(payload: bytes) -> str:
 
 def _document(letter: DeadLetter) -> dict[str, Any]:
     """The payload as text where it is UTF-8, else base64, so that nothing is lost."""
-    import base64  # noqa: PLC0415 - start-up time
-
     try:
         payload: dict[str, str] = {"payload": letter.payload.decode("utf-8")}
     except UnicodeDecodeError:

@@ -12,6 +12,16 @@ from mooring.cli import device_import
 from mooring.cli.frame import Session, command, noun
 from mooring.cli.output import ago, clean, iso
 from mooring.cli.words import Limit, Reason, Yes
+from mooring.later import later
+
+with later():
+    from mooring.access import address as access_address
+    from mooring.access import waiting
+    from mooring.broker import access_rules
+    from mooring.cli import address as cli_address
+    from mooring.cli import snippets as cli_snippets
+    from mooring.devices import model as devices_model
+    from mooring.store import engine
 
 if TYPE_CHECKING:
     from mooring.app import App
@@ -47,27 +57,21 @@ def add(
     ] = None,
 ) -> None:
     """Create a device and print its password, this once, with lines to paste."""
-    from mooring.access.address import told_to_devices  # noqa: PLC0415 - start-up time
-    from mooring.cli.address import broker_address  # noqa: PLC0415
-    from mooring.cli.snippets import Login, snippets  # noqa: PLC0415
-    from mooring.devices.model import NewDevice  # noqa: PLC0415
-    from mooring.store.engine import now_ms  # noqa: PLC0415
-
     with session.open() as platform:
-        new = NewDevice(name, dialect, tenant, label, mac, tuple(group or ()))
+        new = devices_model.NewDevice(name, dialect, tenant, label, mac, tuple(group or ()))
         credentials, changes = platform.devices.add(session.actor, new)
         accepted, running = _wait_for_broker(platform, changes)
         device = credentials.device
-        address = broker_address(platform.settings)
-        lines = snippets(
+        address = cli_address.broker_address(platform.settings)
+        lines = cli_snippets.snippets(
             platform.catalogue.get(device.dialect),
             device.identity,
-            Login(device.client_id, device.username, credentials.password),
+            cli_snippets.Login(device.client_id, device.username, credentials.password),
             address,
-            now_ms(),
+            engine.now_ms(),
         )
         if session.out.as_json:
-            told = told_to_devices(platform.settings)
+            told = access_address.told_to_devices(platform.settings)
             session.out.document(_credentials_document(credentials, accepted, address, told))
         else:
             session.out.say(_credentials_text(credentials, accepted, running, lines))
@@ -213,11 +217,9 @@ def can(
     topic: Annotated[str, typer.Argument(help="A topic; to subscribe, a topic filter.")],
 ) -> int:
     """Say whether the broker accepts a topic of a device, and which rule decides."""
-    from mooring.broker.access_rules import Action  # noqa: PLC0415 - start-up time
-
     with session.open() as platform:
         device = platform.devices.get(session.actor, reference)
-        verdict = platform.devices.may(device, Action(action.value), topic)
+        verdict = platform.devices.may(device, access_rules.Action(action.value), topic)
     if session.out.as_json:
         session.out.document(
             {
@@ -386,9 +388,9 @@ def _follows(applied: bool, running: bool, verb: str) -> str:
 
 def _wait_for_broker(platform: App, changes: Sequence[int]) -> tuple[bool, bool]:
     """Whether the broker has been told, and whether anything runs that could tell it."""
-    from mooring.access.waiting import wait_applied  # noqa: PLC0415 - start-up time
-
     # `mooring up` itself is the process that tells the broker.
     running = any(p.alive and p.role == "up" for p in platform.telemetry.processes())
-    applied = wait_applied(platform.database, changes, ACCEPTANCE_SECONDS if running else 0.0)
+    applied = waiting.wait_applied(
+        platform.database, changes, ACCEPTANCE_SECONDS if running else 0.0
+    )
     return applied, running

@@ -14,6 +14,12 @@ from mooring.cli.asking import told
 from mooring.cli.frame import Session, command
 from mooring.cli.words import Yes
 from mooring.errors import Conflict, Invalid, NotFound, Unavailable
+from mooring.later import later
+
+with later():
+    from mooring.bulk import model as bulk_model
+    from mooring.bulk import service as bulk_service
+    from mooring.bulk import sheet
 
 if TYPE_CHECKING:
     from mooring.app import App
@@ -42,10 +48,6 @@ def import_(
     yes: Yes = False,
 ) -> int | None:
     """Add every device of a CSV table, or none, and write their credentials to a file."""
-    from mooring.bulk import sheet  # noqa: PLC0415 - start-up time
-    from mooring.bulk.model import Entry  # noqa: PLC0415
-    from mooring.bulk.service import FEW  # noqa: PLC0415
-
     if output is None and not dry_run:
         raise Invalid(
             "Nothing says where the passwords are to go.",
@@ -56,7 +58,7 @@ def import_(
         raise Conflict(f"{output} exists.", hint="Name a file that does not.", code="file_exists")
     rows, wrong = sheet.parse(read_table(file), dialect=dialect, tenant=tenant)
     with session.open() as platform:
-        entries = [Entry(row.line, row.device) for row in rows]
+        entries = [bulk_model.Entry(row.line, row.device) for row in rows]
         with session.out.progress("checking", len(entries)) as progress:
             checked, more = platform.bulk.check(session.actor, entries, progress)
         _refuse_wrong([*wrong, *more], file)
@@ -66,7 +68,9 @@ def import_(
             else:
                 session.out.say(f"{len(checked)} devices can be added. Nothing was.")
             return None
-        if len(checked) > FEW and not announced(session, platform, len(checked), yes=yes):
+        if len(checked) > bulk_service.FEW and not announced(
+            session, platform, len(checked), yes=yes
+        ):
             return 1
         assert output is not None
         with session.out.progress("passwords", len(checked)) as progress:

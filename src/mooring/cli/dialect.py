@@ -7,8 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mooring import __version__
 from mooring.cli.frame import Session, command, noun
 from mooring.cli.output import clean
+from mooring.errors import InvalidDialect
+from mooring.later import later
+
+with later():
+    from mooring import dialects
+    from mooring.access import store as access_store
+    from mooring.cli import address as cli_address
+    from mooring.dialects import asyncapi as dialects_asyncapi
+    from mooring.ingest import following
 
 if TYPE_CHECKING:
     from mooring.dialects import Catalogue, Channel, Dialect
@@ -76,13 +86,10 @@ def check(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Dialect files.")],
 ) -> int:
     """Explain every mistake in dialect files; exit code 2 when there is one."""
-    from mooring.dialects import load_file  # noqa: PLC0415 - start-up time
-    from mooring.errors import InvalidDialect  # noqa: PLC0415
-
     results: list[dict[str, Any]] = []
     for file in files:
         try:
-            dialect = load_file(file)
+            dialect = dialects.load_file(file)
         except InvalidDialect as error:
             results.append({"file": str(file), "ok": False, **_mistakes(error)})
             if not session.out.as_json:
@@ -108,31 +115,27 @@ def asyncapi(
     ] = None,
 ) -> None:
     """Print dialects as one AsyncAPI 3 document."""
-    from mooring import __version__  # noqa: PLC0415 - start-up time
-    from mooring.cli.address import broker_address  # noqa: PLC0415
-    from mooring.dialects.asyncapi import document  # noqa: PLC0415
-
     settings, _ = session.settings()
-    address = broker_address(settings)
+    address = cli_address.broker_address(settings)
     catalogue = _catalogue(session)
     wanted = [catalogue.get(name) for name in names] if names else catalogue.all()
     url = f"mqtts://{address.network_host}:{address.tls_port}"
-    session.out.document(document(wanted, server_url=url, version=__version__))
+    session.out.document(dialects_asyncapi.document(wanted, server_url=url, version=__version__))
 
 
 @command(app, "reload")
 def reload(session: Session) -> int:
     """Make running processes read the data directory's dialects again, and wait until ingest
     is subscribed to their topics; exit code 2 when one of them is broken."""
-    from mooring.access.store import bump, record  # noqa: PLC0415 - start-up time
-    from mooring.ingest.following import wait_followed  # noqa: PLC0415
 
     with session.open() as platform:
         catalogue = platform.catalogue  # read from the directory just now
         with platform.database.write() as connection:
-            bump(connection, "dialects")
-            record(connection, session.actor, "dialect.reload", str(platform.settings.dialects_dir))
-        followed = wait_followed(platform.database, FOLLOW_SECONDS)
+            access_store.bump(connection, "dialects")
+            access_store.record(
+                connection, session.actor, "dialect.reload", str(platform.settings.dialects_dir)
+            )
+        followed = following.wait_followed(platform.database, FOLLOW_SECONDS)
     if not followed:
         session.out.note(
             f"Ingest is not subscribed to the new topics after {FOLLOW_SECONDS:g} s. "
@@ -155,10 +158,9 @@ def reload(session: Session) -> int:
 
 
 def _catalogue(session: Session) -> Catalogue:
-    from mooring.dialects import load_all  # noqa: PLC0415 - start-up time
 
     settings, _ = session.settings()
-    return load_all(settings.dialects_dir)
+    return dialects.load_all(settings.dialects_dir)
 
 
 def _print_dialects(session: Session, catalogue: Catalogue) -> None:

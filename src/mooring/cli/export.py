@@ -14,6 +14,12 @@ import typer
 from mooring.cli.frame import Session, command
 from mooring.cli.output import clean
 from mooring.errors import Invalid
+from mooring.later import later
+
+with later():
+    from mooring.store import engine
+    from mooring.telemetry import export as telemetry_export
+    from mooring.telemetry import when
 
 if TYPE_CHECKING:
     from mooring.app import App
@@ -57,9 +63,6 @@ def export(
     ] = None,
 ) -> None:
     """Write stored messages to a file, however many there are."""
-    from mooring.store.engine import now_ms  # noqa: PLC0415 - start-up time
-    from mooring.telemetry.when import LATEST_MS, parse_when  # noqa: PLC0415
-
     if [reference is not None, everything, tenant is not None].count(True) != 1:
         raise Invalid(
             "Say whose messages.",
@@ -70,10 +73,10 @@ def export(
         raise Invalid(
             "This needs a file to write to.", hint="Name it: --output FILE.", code="usage"
         )
-    now = now_ms()
+    now = engine.now_ms()
     span = (
-        parse_when(start, now) if start else 0,
-        parse_when(end, now) if end else LATEST_MS,
+        when.parse_when(start, now) if start else 0,
+        when.parse_when(end, now) if end else when.LATEST_MS,
     )
     with session.open() as platform:
         if reference is not None:
@@ -95,7 +98,6 @@ def _write(
     file_format: FormatWord,
     output: Path | None,
 ) -> int:
-    from mooring.telemetry.export import FileFormat  # noqa: PLC0415 - start-up time
 
     written = 0
     with ExitStack() as stack:
@@ -117,7 +119,7 @@ def _write(
         if file_format is FormatWord.PARQUET:
             platform.exports.parquet(counted(), file)
         else:
-            for piece in platform.exports.text(counted(), FileFormat(file_format)):
+            for piece in platform.exports.text(counted(), telemetry_export.FileFormat(file_format)):
                 file.write(shown(piece))
             file.flush()
     return written

@@ -9,7 +9,9 @@ is 0). Nothing heavy is imported here: people script this, and pay for every imp
 from __future__ import annotations
 
 import functools
+import getpass
 import inspect
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,13 +23,18 @@ import typer
 
 from mooring.cli.output import Output
 from mooring.errors import Invalid, NotFound
+from mooring.later import later
+
+with later():
+    from mooring import app as mooring_app
+    from mooring import settings
+    from mooring.access import actor as access_actor
 
 if TYPE_CHECKING:
-    from mooring.access.actor import Actor
     from mooring.app import App
     from mooring.settings import Origin, Settings
 
-__all__ = ["GLOBAL_OPTIONS", "Globals", "Session", "command", "is_on_disk", "noun"]
+__all__ = ["GLOBAL_OPTIONS", "Globals", "Session", "command", "is_on_disk", "noun", "verbs"]
 
 Verb = TypeVar("Verb", bound=Callable[..., int | None])
 
@@ -73,11 +80,9 @@ class Session:
         self.out = Output(as_json=options.json, color=not options.no_color)
 
     @functools.cached_property
-    def actor(self) -> Actor:
+    def actor(self) -> access_actor.Actor:
         """Whoever may read the data directory is its administrator."""
-        from mooring.access.actor import Actor, Role  # noqa: PLC0415 - start-up time
-
-        return Actor(f"cli:{_login_name()}", Role.ADMIN, None, "local")
+        return access_actor.Actor(f"cli:{_login_name()}", access_actor.Role.ADMIN, None, "local")
 
     def flags(self, **flags: Any) -> dict[str, Any]:
         """Settings given on the command line, for ``settings.load``."""
@@ -85,7 +90,6 @@ class Session:
         return {name: value for name, value in given.items() if value not in (None, ())}
 
     def settings(self, **flags: Any) -> tuple[Settings, dict[str, Origin]]:
-        from mooring import settings  # noqa: PLC0415 - start-up time
 
         return settings.load(self.flags(**flags))
 
@@ -100,7 +104,6 @@ class Session:
         Raises:
             NotFound: nothing was ever set up in the data directory.
         """
-        from mooring.app import open_app  # noqa: PLC0415 - start-up time
 
         settings, _ = self.settings(**flags)
         if not upgrade and is_on_disk(settings) and not settings.sqlite_path.exists():
@@ -109,7 +112,7 @@ class Session:
                 hint="Run `mooring up`, or say where it is: --data-dir or MOORING_DATA_DIR.",
                 code="not_set_up",
             )
-        with open_app(settings, upgrade=upgrade) as app:
+        with mooring_app.open_app(settings, upgrade=upgrade) as app:
             yield app
 
     def confirm(self, question: str, *, yes: bool) -> bool:
@@ -184,6 +187,11 @@ def noun(help_text: str) -> typer.Typer:
     return app
 
 
+def verbs() -> typer.Typer:
+    """What holds commands that stand directly after ``mooring``."""
+    return typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
+
+
 def is_on_disk(settings: Settings) -> bool:
     """Whether the database is the SQLite file in the data directory."""
     return settings.database_url is None or not settings.database_url.get_secret_value()
@@ -194,8 +202,6 @@ def _keyword(parameter: inspect.Parameter) -> inspect.Parameter:
 
 
 def _login_name() -> str:
-    import getpass  # noqa: PLC0415 - start-up time
-    import os  # noqa: PLC0415
 
     try:
         return getpass.getuser()

@@ -10,6 +10,10 @@ from mooring.cli.device import app
 from mooring.cli.frame import Session, command
 from mooring.cli.output import ago, iso
 from mooring.cli.words import Limit
+from mooring.later import later
+
+with later():
+    from mooring.ingest import gap_store, sequences
 
 if TYPE_CHECKING:
     from mooring.ingest.gap_store import DeviceNumbers
@@ -30,8 +34,6 @@ def gaps(
     limit: Limit = 50,
 ) -> None:
     """List readings that devices numbered and the platform has not got."""
-    from mooring.ingest import gap_store  # noqa: PLC0415 - start-up time
-
     with session.open() as platform:
         device = platform.devices.get(session.actor, reference) if reference else None
         with platform.database.read() as connection:
@@ -68,14 +70,12 @@ def gaps(
 
 def gaps_document(one: DeviceNumbers) -> dict[str, Any]:
     """One device's numbers in JSON."""
-    from mooring.ingest.sequences import gaps as missing  # noqa: PLC0415 - start-up time
-
     return {
         "device": one.name,
         "tenant": one.tenant,
         "upto": one.numbers.upto,
         "highest": one.numbers.highest,
-        "missing": [list(r) for r in missing(one.numbers)],
+        "missing": [list(r) for r in sequences.gaps(one.numbers)],
         "lost": one.numbers.lost,
         "gap_since": iso(one.gap_since),
         "asked_at": iso(one.asked_at),
@@ -83,9 +83,8 @@ def gaps_document(one: DeviceNumbers) -> dict[str, Any]:
 
 
 def _missing_text(one: DeviceNumbers) -> str:
-    from mooring.ingest.sequences import gaps as missing  # noqa: PLC0415 - start-up time
 
-    ranges = missing(one.numbers)
+    ranges = sequences.gaps(one.numbers)
     shown = [str(a) if a == b else f"{a}–{b}" for a, b in ranges[:RANGES_SHOWN]]
     if len(ranges) > RANGES_SHOWN:
         shown.append(f"and {len(ranges) - RANGES_SHOWN} more ranges")

@@ -10,6 +10,12 @@ from mooring.cli.duration import seconds_of
 from mooring.cli.frame import Session, command, noun
 from mooring.cli.output import ago, clean, iso
 from mooring.cli.words import Limit, OnlyTenant, RoleOption, RoleWord
+from mooring.later import later
+
+with later():
+    from mooring.access import actor
+    from mooring.people import model as people_model
+    from mooring.store import engine
 
 if TYPE_CHECKING:
     from mooring.people.model import ApiKey
@@ -31,13 +37,11 @@ def new(
     ] = None,
 ) -> None:
     """Make an API key and print its secret, this once."""
-    from mooring.access.actor import Role  # noqa: PLC0415 - start-up time
-    from mooring.people.model import NewKey  # noqa: PLC0415
-    from mooring.store.engine import now_ms  # noqa: PLC0415
-
-    until = now_ms() + int(seconds_of(expires) * 1000) if expires else None
+    until = engine.now_ms() + int(seconds_of(expires) * 1000) if expires else None
     with session.open() as platform:
-        issued = platform.people.add_key(session.actor, NewKey(name, Role.of(role), tenant, until))
+        issued = platform.people.add_key(
+            session.actor, people_model.NewKey(name, actor.Role.of(role), tenant, until)
+        )
     if session.out.as_json:
         session.out.document({**_document(issued.key), "secret": issued.secret})
         return

@@ -13,41 +13,20 @@ import typer
 from typer.core import TyperGroup
 
 from mooring import __version__
-from mooring.cli import (
-    audit,
-    backup,
-    broker,
-    cert,
-    cert_rollover,
-    claim,
-    clock,
-    config,
-    db,
-    dead_letter,
-    device,
-    dialect,
-    export,
-    gaps,
-    key,
-    retention,
-    rotate,
-    runtime,
-    simulate,
-    status,
-    telemetry,
-    tenant,
-    user,
-    why,
-)
 from mooring.cli.complaint import complaint_of
 from mooring.cli.frame import DataDir, Debug, Globals, Json, NoColor
+from mooring.cli.nouns import ENTRIES, Commands
 from mooring.cli.output import write_anything
 
-__all__ = ["app", "gaps", "main", "rotate", "why"]
+__all__ = ["app", "main"]
 
 
 class Root(TyperGroup):
     """``mooring`` itself: runs a command and ends with its exit code, complaints included."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = Commands(ENTRIES)
 
     def main(
         self,
@@ -109,32 +88,6 @@ def mooring(
     if context.invoked_subcommand is None:
         typer.echo(context.get_help(), err=True)
         raise typer.Exit(2)
-
-
-for name, group in (
-    ("device", device.app),
-    ("claim", claim.app),
-    ("telemetry", telemetry.app),
-    ("retention", retention.app),
-    ("dead-letter", dead_letter.app),
-    ("dialect", dialect.app),
-    ("cert", cert.app),
-    ("broker", broker.app),
-    ("tenant", tenant.app),
-    ("user", user.app),
-    ("key", key.app),
-    ("audit", audit.app),
-    ("clock", clock.app),
-    ("config", config.app),
-    ("db", db.app),
-):
-    app.add_typer(group, name=name)
-cert.app.add_typer(cert_rollover.rollover, name="rollover")
-runtime.declare(app)
-backup.declare(app)
-export.declare(telemetry.app)
-status.declare(app)
-simulate.declare(app)
 
 
 def _data_dir(words: Sequence[str]) -> Path:

@@ -16,6 +16,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
+from mooring.later import later
+
+with later():
+    from rich import box as rich_box
+    from rich import console as rich_console
+    from rich import progress as rich_progress
+    from rich import table as rich_table
+    from rich import text as rich_text
+
+    from mooring import clock
+    from mooring.dialects import times
+
 __all__ = ["Output", "ago", "clean", "iso", "plain_table", "write_anything"]
 
 # Marks that turn the reading direction: they can make a line read as another one.
@@ -51,9 +63,8 @@ def iso(time_ms: int | None) -> str | None:
     """``2026-02-13T12:00:00.000Z``, as every time in JSON is written."""
     if time_ms is None:
         return None
-    from mooring.dialects.times import iso as written  # noqa: PLC0415 - start-up time
 
-    return written(time_ms)
+    return times.iso(time_ms)
 
 
 def ago(time_ms: int | None, now_ms: int | None = None) -> str:
@@ -61,8 +72,6 @@ def ago(time_ms: int | None, now_ms: int | None = None) -> str:
     if time_ms is None:
         return "never"
     if now_ms is None:
-        from mooring import clock  # noqa: PLC0415 - start-up time
-
         now_ms = clock.now_ms()
     seconds = (now_ms - time_ms) / 1000
     if seconds < -1:
@@ -161,11 +170,8 @@ class Output:
         if self.as_json:
             yield lambda _done: None
         elif sys.stderr.isatty():
-            from rich.console import Console  # noqa: PLC0415 - start-up time
-            from rich.progress import Progress  # noqa: PLC0415
-
-            console = Console(stderr=True, no_color=not self.color or None)
-            with Progress(console=console, transient=True) as bar:
+            console = rich_console.Console(stderr=True, no_color=not self.color or None)
+            with rich_progress.Progress(console=console, transient=True) as bar:
                 task = bar.add_task(title, total=total)
                 yield lambda done: bar.update(task, completed=done)
         else:
@@ -189,9 +195,7 @@ class Output:
         if self.as_json:
             yield lambda _done: None
         elif sys.stderr.isatty():
-            from rich.console import Console  # noqa: PLC0415 - start-up time
-
-            console = Console(stderr=True, no_color=not self.color or None)
+            console = rich_console.Console(stderr=True, no_color=not self.color or None)
             with console.status(title) as status:
                 yield lambda done: status.update(f"{title}: {done} {what}")
         else:
@@ -210,19 +214,15 @@ class Output:
     def _rich_table(
         self, headers: Sequence[str], rows: Sequence[Sequence[str]], right: frozenset[str]
     ) -> None:
-        from rich.box import SIMPLE_HEAD  # noqa: PLC0415 - start-up time
-        from rich.console import Console  # noqa: PLC0415
-        from rich.table import Table  # noqa: PLC0415
-        from rich.text import Text  # noqa: PLC0415
 
-        table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+        table = rich_table.Table(box=rich_box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
         for header in headers:
             table.add_column(
                 header, justify="right" if header in right else "left", overflow="fold"
             )
         for row in rows:
-            table.add_row(*(Text(cell) for cell in row))
-        Console(no_color=not self.color or None, highlight=False).print(table)
+            table.add_row(*(rich_text.Text(cell) for cell in row))
+        rich_console.Console(no_color=not self.color or None, highlight=False).print(table)
 
     @staticmethod
     def _write(stream: TextIO, text: str) -> None:

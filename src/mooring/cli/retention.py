@@ -8,6 +8,10 @@ import typer
 
 from mooring.cli.frame import Session, command, noun
 from mooring.cli.words import Yes
+from mooring.later import later
+
+with later():
+    from mooring.retention import sweep
 
 __all__ = ["app"]
 
@@ -82,9 +86,7 @@ def unset(session: Session, *, tenant: Whose = "", kind: What = "") -> None:
 @command(app, "run")
 def run(session: Session) -> None:
     """Delete now what is older than its term, instead of within the hour."""
-    from mooring.retention.sweep import Swept  # noqa: PLC0415 - start-up time
-
-    swept = Swept()
+    swept = sweep.Swept()
     with session.open() as platform, session.out.count("Deleting", "rows") as report:
         for swept in platform.retention.run(session.actor):
             report(swept.messages + swept.rollups)

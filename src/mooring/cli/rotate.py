@@ -15,6 +15,10 @@ from mooring.cli.frame import Session, command
 from mooring.cli.output import clean, iso
 from mooring.cli.words import Reason, Yes
 from mooring.errors import Invalid, MooringError
+from mooring.later import later
+
+with later():
+    from mooring.access import waiting
 
 if TYPE_CHECKING:
     from mooring.app import App
@@ -237,13 +241,12 @@ def _document(rotation: Rotation) -> dict[str, Any]:
 
 
 def _set_enabled(session: Session, reference: str, reason: str, *, enabled: bool) -> None:
-    from mooring.access.waiting import wait_for_broker  # noqa: PLC0415 - start-up time
 
     with session.open() as platform:
         device, changes = platform.devices.set_enabled(
             session.actor, reference, enabled=enabled, reason=reason
         )
-        applied = wait_for_broker(platform.database, changes, ACCEPTANCE_SECONDS)
+        applied = waiting.wait_for_broker(platform.database, changes, ACCEPTANCE_SECONDS)
     if session.out.as_json:
         session.out.document(
             {"device": device_commands.device_document(device), "applied_by_broker": applied}

@@ -7,9 +7,18 @@ from typing import Annotated
 
 import typer
 
-from mooring.cli.frame import Session, command
+from mooring.cli.frame import Session, command, verbs
+from mooring.later import later
 
-__all__ = ["declare"]
+with later():
+    from mooring.run import ingest as run_ingest
+    from mooring.run import keeper as run_keeper
+    from mooring.run import serve as run_serve
+    from mooring.run import up as run_up
+
+__all__ = ["app"]
+
+app = verbs()
 
 
 class AuthMode(StrEnum):
@@ -42,6 +51,7 @@ MqttPort = Annotated[
 Logging = Annotated[LogLevel | None, typer.Option("--log-level", help="What is logged.")]
 
 
+@command(app)
 def up(
     session: Session,
     *,
@@ -75,8 +85,6 @@ def up(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
 ) -> int | None:
     """Run everything: broker, ingest, HTTP; until Ctrl-C."""
-    from mooring.run.up import main  # noqa: PLC0415 - start-up time
-
     settings, _ = session.settings(
         http_host=http_host,
         http_port=http_port,
@@ -88,9 +96,10 @@ def up(
         auth_mode=auth_mode,
         log_level=log_level,
     )
-    return main(settings, demo=demo, quiet=quiet)
+    return run_up.main(settings, demo=demo, quiet=quiet)
 
 
+@command(app)
 def serve(
     session: Session,
     *,
@@ -99,29 +108,19 @@ def serve(
     log_level: Logging = None,
 ) -> None:
     """Run the HTTP server alone."""
-    from mooring.run.serve import main  # noqa: PLC0415 - start-up time
-
     with session.open(http_host=http_host, http_port=http_port, log_level=log_level) as platform:
-        main(platform)
+        run_serve.main(platform)
 
 
+@command(app)
 def ingest(session: Session, *, mqtt_port: MqttPort = None, log_level: Logging = None) -> None:
     """Run ingest alone: messages from the broker into the database."""
-    from mooring.run.ingest import main  # noqa: PLC0415 - start-up time
-
     with session.open(mqtt_port=mqtt_port, log_level=log_level) as platform:
-        main(platform)
+        run_ingest.main(platform)
 
 
+@command(app)
 def keeper(session: Session, *, mqtt_port: MqttPort = None, log_level: Logging = None) -> None:
     """Run the keeper alone: it works out roll-ups and drops what is too old."""
-    from mooring.run.keeper import main  # noqa: PLC0415 - start-up time
-
     with session.open(mqtt_port=mqtt_port, log_level=log_level) as platform:
-        main(platform)
-
-
-def declare(app: typer.Typer) -> None:
-    """Adds the commands to the program."""
-    for verb in (up, serve, ingest, keeper):
-        command(app, verb.__name__)(verb)
+        run_keeper.main(platform)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,8 +12,26 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mooring.cli.duration import seconds_of
-from mooring.cli.frame import Session, command
+from mooring.cli.frame import Session, command, verbs
 from mooring.errors import BrokerUnavailable, Invalid
+from mooring.later import later
+
+with later():
+    import asyncio
+    import socket
+    import ssl
+
+    import uvloop
+    from rich import console as rich_console
+    from rich import live as rich_live
+    from rich import text as rich_text
+
+    from mooring.access import store as access_store
+    from mooring.cli import address as cli_address
+    from mooring.run import children
+    from mooring.simulate import client as simulate_client
+    from mooring.simulate import enrol as simulate_enrol
+    from mooring.simulate import fleet, voice
 
 if TYPE_CHECKING:
     import ssl
@@ -23,7 +42,9 @@ if TYPE_CHECKING:
     from mooring.simulate.figures import Figures
     from mooring.simulate.fleet import Plan
 
-__all__ = ["declare"]
+__all__ = ["app"]
+
+app = verbs()
 
 DEMO_DEVICES, DEMO_RATE = 4, 0.5  # of each dialect; messages a second of each device
 DEVICES, RATE = 10, 1.0
@@ -31,6 +52,7 @@ LINE_SECONDS, LINE_SECONDS_MOST = 5.0, 600.0  # a line this often, later more se
 ACCEPTANCE_SECONDS = 15.0  # and as much again for every ten devices that are new
 
 
+@command(app)
 def simulate(
     session: Session,
     *,
@@ -77,9 +99,10 @@ def simulate(
     if any(given is not None and given <= 0 for given in (rate, total_rate)):
         raise Invalid("A rate must be more than 0.", hint="0.1 is one message in ten seconds.")
     seconds = seconds_of(duration) if duration else None
-    from mooring.simulate.enrol import own_prefix  # noqa: PLC0415 - start-up time
-
-    with session.open() as platform, own_prefix(platform.settings.data_dir) as prefix:
+    with (
+        session.open() as platform,
+        simulate_enrol.own_prefix(platform.settings.data_dir) as prefix,
+    ):
         spoken = list(platform.catalogue.all()) if demo else [platform.catalogue.get(dialect or "")]
         count = devices or (DEMO_DEVICES if demo else DEVICES)
         each = total_rate / (count * len(spoken)) if total_rate else rate
@@ -110,18 +133,11 @@ def simulate(
     return 0
 
 
-def declare(app: typer.Typer) -> None:
-    """Adds the command to the program."""
-    command(app, "simulate")(simulate)
-
-
 # ---------------------------------------------------------------------- devices
 
 
 def _need_broker(platform: App, *, tls: bool) -> None:
     """Before anything is added: is there a broker at all?"""
-    import socket  # noqa: PLC0415 - start-up time
-
     settings = platform.settings
     port = settings.mqtt_tls_port if tls else settings.mqtt_port
     try:
@@ -142,9 +158,8 @@ def _enrol(
     tenant: str,
     prefix: str,
 ) -> list[tuple[Dialect, Enrolled]]:
-    from mooring.simulate.enrol import Passwords, enrol  # noqa: PLC0415 - start-up time
 
-    passwords = Passwords(platform.settings.data_dir)
+    passwords = simulate_enrol.Passwords(platform.settings.data_dir)
     total = count * len(dialects)
     done = 0
     found: list[tuple[Dialect, Enrolled]] = []
@@ -156,7 +171,7 @@ def _enrol(
             report(done)
 
         for dialect in dialects:
-            ready = enrol(
+            ready = simulate_enrol.enrol(
                 platform.devices,
                 session.actor,
                 passwords,
@@ -173,14 +188,12 @@ def _enrol(
 
 def _wait_accepted(session: Session, platform: App, changes: Sequence[int]) -> None:
     """Until the broker knows the new devices; one that takes longer is tried until it does."""
-    from mooring.access.store import waiting  # noqa: PLC0415 - start-up time
-
     wanted = set(changes)
     deadline = time.monotonic() + ACCEPTANCE_SECONDS * (1 + len(changes) / 10)
     with session.out.progress("The broker is told", len(wanted)) as report:
         while wanted and time.monotonic() < deadline:
             with platform.database.read() as connection:
-                wanted &= {number for number, _ in waiting(connection)}
+                wanted &= {number for number, _ in access_store.waiting(connection)}
             report(len(changes) - len(wanted))
             time.sleep(0.1 if wanted else 0)
     if wanted:
@@ -191,12 +204,11 @@ def _wait_accepted(session: Session, platform: App, changes: Sequence[int]) -> N
 
 
 def _remove(session: Session, platform: App, enrolled: Sequence[tuple[Dialect, Enrolled]]) -> None:
-    from mooring.simulate.enrol import LABEL, Passwords  # noqa: PLC0415 - start-up time
 
-    passwords = Passwords(platform.settings.data_dir)
+    passwords = simulate_enrol.Passwords(platform.settings.data_dir)
     with session.out.progress("Removing devices", len(enrolled)) as report:
         for number, (_, each) in enumerate(enrolled, start=1):
-            if each.device.label == LABEL:
+            if each.device.label == simulate_enrol.LABEL:
                 platform.devices.remove(session.actor, each.device.username, reason="simulation")
                 passwords.forget(each.device.username)
             report(number)
@@ -215,17 +227,14 @@ def _plan(
     qos: int | None,
     tls: bool,
     seed: int,
-) -> Plan:
-    from mooring.simulate.client import Login  # noqa: PLC0415 - start-up time
-    from mooring.simulate.fleet import Member, Plan  # noqa: PLC0415
-    from mooring.simulate.voice import Voice  # noqa: PLC0415
+) -> fleet.Plan:
 
     settings = platform.settings
     context = _trust(platform) if tls else None
     members = [
-        Member(
-            Voice(dialect, each.device.identity, seed=seed, qos=qos),
-            Login(
+        fleet.Member(
+            voice.Voice(dialect, each.device.identity, seed=seed, qos=qos),
+            simulate_client.Login(
                 settings.mqtt_host,
                 settings.mqtt_tls_port if tls else settings.mqtt_port,
                 each.device.client_id,
@@ -236,15 +245,12 @@ def _plan(
         )
         for dialect, each in enrolled
     ]
-    return Plan(members, rate, duration)
+    return fleet.Plan(members, rate, duration)
 
 
 def _trust(platform: App) -> ssl.SSLContext:
-    import ssl  # noqa: PLC0415 - start-up time
 
-    from mooring.cli.address import broker_address  # noqa: PLC0415
-
-    cafile = broker_address(platform.settings).cafile
+    cafile = cli_address.broker_address(platform.settings).cafile
     try:
         return ssl.create_default_context(cafile=cafile)
     except OSError as exc:
@@ -255,13 +261,8 @@ def _trust(platform: App) -> ssl.SSLContext:
 
 
 def _run(session: Session, plan: Plan) -> Figures:
-    import asyncio  # noqa: PLC0415 - start-up time
-    import signal  # noqa: PLC0415
 
-    from mooring.run.children import follow_parent  # noqa: PLC0415
-    from mooring.simulate.fleet import run_fleet  # noqa: PLC0415
-
-    follow_parent()  # of `mooring up --demo`
+    children.follow_parent()  # of `mooring up --demo`
 
     async def run() -> Figures:
         stop = asyncio.Event()
@@ -269,13 +270,13 @@ def _run(session: Session, plan: Plan) -> Figures:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
         with _reporting(session) as report:
-            return await run_fleet(plan, report, stop)
+            return await fleet.run_fleet(plan, report, stop)
 
     try:
-        import uvloop  # noqa: PLC0415 - start-up time
+        runner = uvloop.run
     except ImportError:  # not made for this system; the standard loop does it as well
         return asyncio.run(run())
-    return uvloop.run(run())
+    return runner(run())
 
 
 @contextmanager
@@ -284,13 +285,9 @@ def _reporting(session: Session) -> Iterator[Callable[[Figures], None]]:
     if session.out.as_json:
         yield lambda _figures: None
     elif sys.stderr.isatty():
-        from rich.console import Console  # noqa: PLC0415 - start-up time
-        from rich.live import Live  # noqa: PLC0415
-        from rich.text import Text  # noqa: PLC0415
-
-        console = Console(stderr=True, no_color=not session.out.color or None)
-        with Live(console=console, transient=True, auto_refresh=False) as live:
-            yield lambda figures: live.update(Text(figures.line()), refresh=True)
+        console = rich_console.Console(stderr=True, no_color=not session.out.color or None)
+        with rich_live.Live(console=console, transient=True, auto_refresh=False) as live:
+            yield lambda figures: live.update(rich_text.Text(figures.line()), refresh=True)
     else:
         began = said_at = time.monotonic()
 

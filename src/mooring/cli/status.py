@@ -11,15 +11,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mooring.cli.frame import Session, command
+from mooring.cli.clock import problem_of
+from mooring.cli.frame import Session, command, verbs
 from mooring.cli.output import ago, clean, iso
+from mooring.later import later
+
+with later():
+    from mooring import clock
+    from mooring.broker import open_ids
+    from mooring.run import choice as run_choice
+    from mooring.store import clock as stored
 
 if TYPE_CHECKING:
     from mooring.app import App
     from mooring.pki.fleet.service import Health
     from mooring.telemetry.model import Overview, ProcessInfo
 
-__all__ = ["ROLES", "declare", "problems_of"]
+__all__ = ["ROLES", "app", "problems_of"]
+
+app = verbs()
 
 ROLES = ("up", "ingest", "serve", "keeper")  # one of each must run
 SHOWN = {"dead_letters"}
@@ -65,6 +75,7 @@ def problems_of(overview: Overview, *, broker_answers: bool) -> list[str]:
     return problems
 
 
+@command(app)
 def status(
     session: Session,
     *,
@@ -102,15 +113,7 @@ def status(
             time.sleep(WATCH_SECONDS)
 
 
-def declare(app: typer.Typer) -> None:
-    """Adds the command to the program."""
-    command(app, "status")(status)
-
-
 def _clock_problems(platform: App) -> list[str]:
-    from mooring import clock  # noqa: PLC0415 - start-up time
-    from mooring.cli.clock import problem_of  # noqa: PLC0415
-    from mooring.store import clock as stored  # noqa: PLC0415
 
     with platform.database.read() as connection:
         reading = clock.read()
@@ -120,10 +123,8 @@ def _clock_problems(platform: App) -> list[str]:
 
 def _open(platform: App) -> list[str]:
     """What the broker cannot prevent with these settings."""
-    from mooring.broker.open_ids import open_client_ids  # noqa: PLC0415 - start-up time
-
     settings = platform.settings
-    said = open_client_ids(
+    said = open_ids.open_client_ids(
         settings.authority,
         platform.devices.accounts() if settings.authority == "dynamic_security" else (),
         managed=settings.broker == "managed",
@@ -186,9 +187,7 @@ def _print(session: Session, platform: App, overview: Overview, problems: Sequen
 
 def _authority(platform: App) -> dict[str, Any]:
     """Which authority the broker has, and why it is not Mooring's plugin if that was meant."""
-    from mooring.run.choice import read_choice  # noqa: PLC0415 - start-up time
-
-    choice = read_choice(platform.settings.data_dir)
+    choice = run_choice.read_choice(platform.settings.data_dir)
     return {
         "authority": platform.settings.authority,
         "authority_reason": choice.why if choice is not None else "",

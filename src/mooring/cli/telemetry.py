@@ -9,10 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mooring.cli import export
 from mooring.cli.frame import Session, command, noun
 from mooring.cli.output import ago, clean, iso
 from mooring.cli.words import Limit
 from mooring.errors import Invalid
+from mooring.later import later
+
+with later():
+    import csv
+
+    from mooring.store import engine
+    from mooring.telemetry import cells, when
 
 if TYPE_CHECKING:
     from mooring.telemetry.model import DeviceLatest, Key, Page, Point, Reading
@@ -20,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = noun("What devices said.")
+export.declare(app)
 
 PAGE = 500  # rows asked for at once
 
@@ -121,15 +130,12 @@ def history(
     csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
 ) -> None:
     """Print stored messages, or one metric's values, in the order of their time."""
-    from mooring.store.engine import now_ms  # noqa: PLC0415 - start-up time
-    from mooring.telemetry.when import parse_when  # noqa: PLC0415
-
     if csv and session.out.as_json:
         raise Invalid("--csv and --json exclude each other.", hint="Give one.", code="usage")
-    at = now_ms()
+    at = engine.now_ms()
     options: dict[str, Any] = {
-        "start": parse_when(start, at) if start else None,
-        "end": parse_when(end, at) if end else None,
+        "start": when.parse_when(start, at) if start else None,
+        "end": when.parse_when(end, at) if end else None,
         "channel": channel,
         "newest_first": newest,
     }
@@ -223,9 +229,6 @@ def _as_it_is(value: object) -> object:
 
 
 def _write_csv(metric: str | None, readings: list[Reading], points: list[Point]) -> None:
-    import csv  # noqa: PLC0415 - start-up time
-
-    from mooring.telemetry.cells import safe_cell  # noqa: PLC0415
 
     writer = csv.writer(sys.stdout, lineterminator="\n")
     shown: Callable[[object], object] = (
@@ -233,7 +236,7 @@ def _write_csv(metric: str | None, readings: list[Reading], points: list[Point])
     )  # a file keeps what was said
 
     def write(row: Iterable[object]) -> None:
-        writer.writerow([safe_cell(shown(cell)) for cell in row])
+        writer.writerow([cells.safe_cell(shown(cell)) for cell in row])
 
     if metric is not None:
         write(["time", "channel", metric])

@@ -17,6 +17,11 @@ from mooring.cli.words import (
     Yes,
     read_password,
 )
+from mooring.later import later
+
+with later():
+    from mooring.access import actor
+    from mooring.people import model as people_model
 
 if TYPE_CHECKING:
     from mooring.people.model import User
@@ -39,13 +44,10 @@ def add(
     password_stdin: PasswordStdin = False,
 ) -> None:
     """Add somebody; prints a generated password unless one is given."""
-    from mooring.access.actor import Role  # noqa: PLC0415 - start-up time
-    from mooring.people.model import NewUser  # noqa: PLC0415
-
     password = read_password(from_stdin=password_stdin)
     with session.open() as platform:
         user, generated = platform.people.add(
-            session.actor, NewUser(name, Role.of(role), tenant, password)
+            session.actor, people_model.NewUser(name, actor.Role.of(role), tenant, password)
         )
     if session.out.as_json:
         session.out.document({**_document(user), "password": generated})

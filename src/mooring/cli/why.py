@@ -9,6 +9,10 @@ import typer
 from mooring.cli.device import app
 from mooring.cli.frame import Session, command
 from mooring.cli.output import ago, clean, iso
+from mooring.later import later
+
+with later():
+    from mooring.doctor import service as doctor_service
 
 __all__ = ["why"]
 
@@ -29,10 +33,9 @@ def why(
 
     The exit code is 0 only when the device is well.
     """
-    from mooring.doctor.service import Diagnosis  # noqa: PLC0415 - start-up time
 
     with session.open() as platform:
-        diagnosis = Diagnosis(platform.database, platform.devices, platform.settings)
+        diagnosis = doctor_service.Diagnosis(platform.database, platform.devices, platform.settings)
         found = diagnosis.why(session.actor, reference)
     verdict = found.verdict
     if session.out.as_json:

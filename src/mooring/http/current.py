@@ -14,7 +14,6 @@ from dataclasses import replace
 from mooring.access.store import version
 from mooring.app import App
 from mooring.dialects import load_all
-from mooring.telemetry.service import Telemetry
 
 __all__ = ["LOOK_SECONDS", "Current"]
 
@@ -78,5 +77,4 @@ def _reloaded(platform: App) -> App:
         platform,
         catalogue=catalogue,
         devices=replace(platform.devices, catalogue=catalogue),
-        telemetry=Telemetry(platform.database, catalogue),
     )

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from mqtt5 import PublishPacket
+if TYPE_CHECKING:
+    from mqtt5 import PublishPacket
 
 __all__ = ["Batch", "Broken", "Endpoint", "Link", "Subscription"]
 

@@ -8,17 +8,20 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, RowMapping
 from sqlalchemy.exc import IntegrityError
 
 from mooring.access import store as access
 from mooring.errors import Conflict
+from mooring.later import later
 from mooring.pki.ledger import CertificateRecord, Sighting
 from mooring.pki.model import Reason
 from mooring.store.engine import Database, now_ms
 from mooring.store.room import require_room
 from mooring.store.schema import certificates, devices, sightings
+
+with later():
+    from sqlalchemy.dialects import postgresql, sqlite
 
 __all__ = ["SqlLedger"]
 

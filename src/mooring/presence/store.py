@@ -7,9 +7,9 @@ from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
+from mooring.later import later
 from mooring.presence.evidence import OVERSIZE, Denied
 from mooring.presence.observe import Connectivity, EventRow
 from mooring.store.schema import (
@@ -20,6 +20,9 @@ from mooring.store.schema import (
     devices,
     strangers,
 )
+
+with later():
+    from sqlalchemy.dialects import postgresql, sqlite
 
 __all__ = [
     "add_denied",

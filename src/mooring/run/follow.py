@@ -134,7 +134,6 @@ class Follower:
                 self.app,
                 catalogue=current.catalogue,
                 devices=current.devices,
-                telemetry=current.telemetry,
             )
             self._next_compare = time.monotonic()
 

@@ -7,10 +7,13 @@ import secrets
 import socket
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
+from mooring.later import later
 from mooring.store.engine import Database, now_ms
 from mooring.store.schema import leases
+
+with later():
+    from sqlalchemy.dialects import postgresql, sqlite
 
 __all__ = ["LEASE_MS", "Lease"]
 

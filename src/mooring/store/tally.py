@@ -6,12 +6,15 @@ from __future__ import annotations
 import threading
 from collections import Counter
 
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from mooring.errors import DatabaseUnavailable
+from mooring.later import later
 from mooring.store.engine import Database
 from mooring.store.schema import counters
+
+with later():
+    from sqlalchemy.dialects import postgresql, sqlite
 
 __all__ = ["FLUSH_SECONDS", "Tally", "add_to_counter"]
 
