@@ -17,11 +17,11 @@ import mooring_device.sender
 from mooring.dialects import Decoded, PayloadLimits, builtin, compile_decoder
 from mooring.dialects.model import Dialect, Kind
 from mooring.dialects.payload import MAX_INTEGER, MAX_SEQUENCE
-from mooring.http.errors import BODY_MAX_BYTES
 from mooring.ingest import sequences, service
 from mooring.ingest.plan import sequence_of
 from mooring.settings import Settings
 from mooring.uplink.service import MESSAGES_MAX
+from mooring.web.errors import BODY_MAX_BYTES
 from mooring_device import http_way, shapes
 from mooring_device.errors import InvalidReading
 from mooring_device.limits import Limits

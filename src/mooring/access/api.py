@@ -8,9 +8,9 @@ from fastapi import APIRouter
 
 from mooring.access.actor import Role
 from mooring.access.store import audit_rows
-from mooring.http.auth import Platform, Who
-from mooring.http.fields import Document, Time
-from mooring.http.paging import PageOf, PagingDep
+from mooring.web.auth import Platform, Who
+from mooring.web.fields import Document, Time
+from mooring.web.paging import PageOf, PagingDep
 
 __all__ = ["router"]
 

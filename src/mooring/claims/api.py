@@ -14,12 +14,12 @@ from mooring.claims import qr
 from mooring.claims.model import ClaimCode, NewClaim
 from mooring.devices.api import BrokerOut, HttpOut
 from mooring.devices.model import Credentials
-from mooring.http.auth import Platform, Who, address_of
-from mooring.http.fields import Document, Line, Reason, Time, Word
-from mooring.http.paging import PageOf, PagingDep
-from mooring.http.watching import Watch
 from mooring.settings import Settings
 from mooring.store.engine import now_ms
+from mooring.web.auth import Platform, Who, address_of
+from mooring.web.fields import Document, Line, Reason, Time, Word
+from mooring.web.paging import PageOf, PagingDep
+from mooring.web.watching import Watch
 
 __all__ = ["DeviceCredentialsOut", "credentials_document", "router"]
 

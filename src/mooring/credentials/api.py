@@ -8,10 +8,10 @@ from fastapi import APIRouter, Depends, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from mooring.claims.api import RETRY_SECONDS, DeviceCredentialsOut, credentials_document
-from mooring.http.auth import Platform, address_of
-from mooring.http.basic import device_logins, scheme
-from mooring.http.fields import DeviceReference
-from mooring.http.watching import Watch
+from mooring.web.auth import Platform, address_of
+from mooring.web.basic import device_logins, scheme
+from mooring.web.fields import DeviceReference
+from mooring.web.watching import Watch
 
 __all__ = ["router"]
 

@@ -12,10 +12,10 @@ from mooring.access.address import told_to_devices
 from mooring.broker.access_rules import Action
 from mooring.devices.model import Credentials, Device, NewDevice
 from mooring.dialects.topics import MAX_TOPIC_BYTES
-from mooring.http.auth import Platform, Who
-from mooring.http.fields import DeviceReference, Document, Line, Reason, Time, Word
-from mooring.http.paging import PageOf, PagingDep
-from mooring.http.watching import Watch
+from mooring.web.auth import Platform, Who
+from mooring.web.fields import DeviceReference, Document, Line, Reason, Time, Word
+from mooring.web.paging import PageOf, PagingDep
+from mooring.web.watching import Watch
 
 __all__ = ["BrokerOut", "CredentialsOut", "DeviceOut", "HttpOut", "StateOut", "router"]
 

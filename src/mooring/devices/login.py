@@ -30,7 +30,7 @@ def device_login(
 
     Args:
         logins: usernames with passwords, of which one has to be right: a header may be read
-            in several ways (``mooring.http.basic``).
+            in several ways (``mooring.web.basic``).
         origin: the address the request came from.
 
     Raises:

@@ -7,8 +7,8 @@ from typing import Any
 from fastapi import APIRouter
 
 from mooring.doctor.service import Diagnosed, Diagnosis
-from mooring.http.auth import Platform, Who
-from mooring.http.fields import DeviceReference, Document, Time
+from mooring.web.auth import Platform, Who
+from mooring.web.fields import DeviceReference, Document, Time
 
 __all__ = ["WhyOut", "document", "router"]
 

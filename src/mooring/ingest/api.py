@@ -7,12 +7,12 @@ from typing import Any
 from fastapi import APIRouter
 
 from mooring.access.actor import Role
-from mooring.http.auth import Platform, Who
-from mooring.http.fields import DeviceReference, Document, Time
-from mooring.http.paging import PageOf, PagingDep
 from mooring.ingest import gap_store
 from mooring.ingest.gap_store import DeviceNumbers
 from mooring.ingest.sequences import Numbers, gaps
+from mooring.web.auth import Platform, Who
+from mooring.web.fields import DeviceReference, Document, Time
+from mooring.web.paging import PageOf, PagingDep
 
 __all__ = ["router"]
 

@@ -9,12 +9,12 @@ from pydantic import Field, StringConstraints
 
 from mooring.access.actor import Actor, Role
 from mooring.errors import Forbidden
-from mooring.http.auth import Platform, Who, address_of, secret_of
-from mooring.http.fields import Document, Name, Reason, Time, Word
-from mooring.http.paging import PageOf, PagingDep
 from mooring.people.model import ApiKey, NewKey, NewUser, User
 from mooring.people.passwords import MAX_CHARACTERS
 from mooring.store.engine import now_ms
+from mooring.web.auth import Platform, Who, address_of, secret_of
+from mooring.web.fields import Document, Name, Reason, Time, Word
+from mooring.web.paging import PageOf, PagingDep
 
 __all__ = ["router"]
 

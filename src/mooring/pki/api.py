@@ -11,13 +11,13 @@ from starlette.concurrency import run_in_threadpool
 
 from mooring.access.waiting import broker_runs
 from mooring.app import App
-from mooring.http.auth import Platform, Who
-from mooring.http.fields import DeviceReference, Document, Time
-from mooring.http.watching import Watch
 from mooring.pki.bundle import DeviceBundle
 from mooring.pki.issue import DEVICE_DAYS
 from mooring.pki.ledger import CertificateRecord
 from mooring.pki.model import Reason
+from mooring.web.auth import Platform, Who
+from mooring.web.fields import DeviceReference, Document, Time
+from mooring.web.watching import Watch
 
 __all__ = ["router"]
 

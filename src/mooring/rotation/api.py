@@ -13,11 +13,11 @@ from mooring.app import App
 from mooring.devices.api import DeviceOut
 from mooring.devices.api import document as device_document
 from mooring.errors import NotFound
-from mooring.http.auth import Platform, Who
-from mooring.http.fields import DeviceReference, Document, Reason, Time
-from mooring.http.paging import PageOf, PagingDep
-from mooring.http.watching import Watch, Watcher
 from mooring.rotation.model import Rotation
+from mooring.web.auth import Platform, Who
+from mooring.web.fields import DeviceReference, Document, Reason, Time
+from mooring.web.paging import PageOf, PagingDep
+from mooring.web.watching import Watch, Watcher
 
 __all__ = ["router"]
 

@@ -22,7 +22,6 @@ from mooring.broker.protocol import Account, Authority
 from mooring.broker.requests import Request, RequestAction, RequestState
 from mooring.devices.reconcile import Reconciler, Report
 from mooring.errors import DatabaseUnavailable, MooringError
-from mooring.http.current import Current
 from mooring.run.broker import (
     build_authority,
     reload_broker,
@@ -31,6 +30,7 @@ from mooring.run.broker import (
 )
 from mooring.run.children import YOUNG_SECONDS, restart_pause
 from mooring.run.migrate import switch
+from mooring.serve.current import Current
 from mooring.store.watch import Bell, Waiting
 from mooring.supervisor.rows import RowFaults
 from mooring.supervisor.state import Policy

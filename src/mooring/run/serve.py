@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mooring.app import App
-from mooring.http.serve import run
 from mooring.run.process import collect_rarely, prepare
+from mooring.serve.server import run
 
 __all__ = ["main"]
 

@@ -8,15 +8,15 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 
-from mooring.http.auth import Platform, Who
-from mooring.http.fields import DeviceReference, Document, Line, Time, Word
-from mooring.http.paging import PageOf, PagingDep
 from mooring.store.engine import now_ms
 from mooring.telemetry.export import FileFormat
 from mooring.telemetry.model import DeadLetter
 from mooring.telemetry.resolution import POINTS_MAX
 from mooring.telemetry.series import METRICS_MAX, Aggregate
 from mooring.telemetry.when import LATEST_MS, parse_when
+from mooring.web.auth import Platform, Who
+from mooring.web.fields import DeviceReference, Document, Line, Time, Word
+from mooring.web.paging import PageOf, PagingDep
 
 __all__ = ["router"]
 

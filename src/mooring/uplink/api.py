@@ -11,11 +11,6 @@ from mooring.app import App
 from mooring.devices.login import device_login
 from mooring.devices.model import Device
 from mooring.errors import Forbidden
-from mooring.http.auth import Platform, address_of
-from mooring.http.basic import device_logins, scheme
-from mooring.http.fields import DeviceReference, Document, Word
-from mooring.http.publisher import Publisher
-from mooring.http.watching import Watch
 from mooring.ingest import gap_store
 from mooring.ingest.sequences import receipt
 from mooring.uplink.service import (
@@ -26,6 +21,11 @@ from mooring.uplink.service import (
     split,
     without_committed,
 )
+from mooring.web.auth import Platform, address_of
+from mooring.web.basic import device_logins, scheme
+from mooring.web.fields import DeviceReference, Document, Word
+from mooring.web.publisher import Publisher
+from mooring.web.watching import Watch
 
 __all__ = ["router"]
 

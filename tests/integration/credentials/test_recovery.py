@@ -11,11 +11,11 @@ from mooring.app import App
 from mooring.credentials import store as passwords
 from mooring.devices.model import Credentials, NewDevice
 from mooring.errors import Gone, TooMany, Unauthorized
-from mooring.http.basic import splits
 from mooring.rotation import store as rotations
 from mooring.rotation.rules import Phase
 from mooring.store.engine import now_ms
 from mooring.store.schema import former_verifiers
+from mooring.web.basic import splits
 
 HOUR = 3_600_000
 

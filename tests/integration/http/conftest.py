@@ -20,9 +20,9 @@ from argon2 import PasswordHasher
 from mooring.access.actor import SYSTEM, Role
 from mooring.app import App, open_app
 from mooring.devices.model import Device, NewDevice
-from mooring.http.app import create_app
 from mooring.people import passwords
 from mooring.people.model import NewKey
+from mooring.serve.app import create_app
 from mooring.settings import Settings
 from mooring.store import migrate
 from mooring.store.engine import open_database

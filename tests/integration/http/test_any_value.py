@@ -16,8 +16,8 @@ import pytest
 from mooring.access.actor import SYSTEM
 from mooring.app import App
 from mooring.devices.model import NewDevice
-from mooring.http.app import create_app
 from mooring.people.model import NewUser
+from mooring.serve.app import create_app
 from tests.integration.http.conftest import ClientOf
 from tests.integration.http.rows import AddDevice
 

@@ -13,8 +13,8 @@ import pytest
 import uvicorn
 from prometheus_client import CollectorRegistry
 
-from mooring.http import connections as module
-from mooring.http.connections import Connections, descriptors_for, protocol_class
+from mooring.serve import connections as module
+from mooring.serve.connections import Connections, descriptors_for, protocol_class
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from mooring.app import App
 from mooring.dialects import parse_time
-from mooring.http import mqtt as routes
+from mooring.publish import api as routes
 from mooring.settings import Settings
 from mooring.store.engine import now_ms
 from mooring.store.schema import audit

@@ -15,12 +15,12 @@ from mooring.access.actor import SYSTEM, Role
 from mooring.access.store import bump
 from mooring.app import App
 from mooring.errors import DatabaseUnavailable
-from mooring.http import errors
-from mooring.http.app import create_app
-from mooring.http.guard import HEADERS
 from mooring.people.model import NewUser
+from mooring.serve.app import create_app
 from mooring.store.schema import devices
 from mooring.telemetry.service import Telemetry
+from mooring.web import errors
+from mooring.web.guard import HEADERS
 from tests.integration.http.conftest import ClientOf
 from tests.integration.http.rows import AddDevice, say, spoil
 from tests.support.waiting import wait_until

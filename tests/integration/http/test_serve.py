@@ -19,9 +19,9 @@ from mooring.access.actor import SYSTEM
 from mooring.access.instance import open_instance
 from mooring.app import App, open_app
 from mooring.errors import Conflict, InvalidSetting
-from mooring.http import serve
-from mooring.http.serve import run
 from mooring.people.model import NewKey
+from mooring.serve import server as serve
+from mooring.serve.server import run
 from mooring.settings import Settings
 from mooring.store.schema import processes
 from tests.support.mosquitto import Mosquitto
@@ -32,8 +32,8 @@ from tests.support.waiting import wait_until
 PROGRAM = """
 import logging, sys
 from mooring.app import open_app
-from mooring.http import serve
-from mooring.http.serve import run
+from mooring.serve import server as serve
+from mooring.serve.server import run
 logging.basicConfig(level="INFO")
 with open_app(flags={"data_dir": sys.argv[1]}) as app:
     run(app)

@@ -17,8 +17,8 @@ import sqlalchemy as sa
 from mooring.access.actor import SYSTEM, Actor, Role
 from mooring.app import App
 from mooring.claims.model import NewClaim
-from mooring.http.app import create_app
 from mooring.people.model import NewKey, NewUser
+from mooring.serve.app import create_app
 from mooring.store.schema import metadata
 from tests.integration.http.conftest import ClientOf
 from tests.integration.http.rows import AddDevice, say, seen, spoil, stranger, tally

@@ -12,11 +12,11 @@ from mooring.access.actor import SYSTEM
 from mooring.app import App
 from mooring.devices.model import NewDevice
 from mooring.errors import DatabaseUnavailable
-from mooring.http import watching
-from mooring.http.watching import Watcher
 from mooring.ingest.sequences import RANGES_MAX, Numbers, pack_ranges
 from mooring.store.engine import Database, now_ms
 from mooring.store.schema import outbox, processes, sequences
+from mooring.web import watching
+from mooring.web.watching import Watcher
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ from mooring.access.actor import Actor, Role
 from mooring.access.throttle import Limits, Throttle
 from mooring.devices.login import device_login
 from mooring.errors import Invalid, Unauthorized
-from mooring.http.basic import device_logins
 from mooring.presence import store as presence
 from mooring.presence.evidence import Denied
 from mooring.presence.observe import Connectivity, EventRow
@@ -24,6 +23,7 @@ from mooring.store.engine import Database
 from mooring.store.schema import audit, broker_events, dead_letters
 from mooring.store.schema.base import TEXT_MAX
 from mooring.store.tally import Tally
+from mooring.web.basic import device_logins
 
 ANY = st.text(st.characters(), max_size=80) | st.builds(
     lambda text, times: (text * times)[:65_535],

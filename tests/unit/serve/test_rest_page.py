@@ -6,8 +6,8 @@ import re
 
 from fastapi import FastAPI
 
-from mooring.http import openapi
-from mooring.http.app import ROUTERS
+from mooring.serve import openapi
+from mooring.serve.app import ROUTERS
 from tests.support.source import ROOT
 
 PAGE = ROOT / "docs" / "reference" / "rest.md"

@@ -7,7 +7,7 @@ import pytest
 from mooring.access.actor import Actor, Role
 from mooring.dialects import Router, builtin
 from mooring.errors import Forbidden, Invalid
-from mooring.http.publishing import Addressed, check_publish, check_topic
+from mooring.publish.rules import Addressed, check_publish, check_topic
 
 ROUTER = Router(builtin())
 

@@ -10,10 +10,10 @@ from mooring.access.actor import Actor
 from mooring.app import App
 from mooring.dialects import Channel, Dialect, Identity, Kind, compose, valid_topic_name
 from mooring.errors import Invalid, NotFound
-from mooring.http.mqtt_model import CommandIn
-from mooring.http.publisher import Publisher
-from mooring.http.publishing import check_topic
+from mooring.publish.document import CommandIn
+from mooring.publish.rules import check_topic
 from mooring.store.engine import now_ms
+from mooring.web.publisher import Publisher
 
 __all__ = ["as_bytes", "command_channel", "note", "send_command"]
 

@@ -18,8 +18,8 @@ from prometheus_client import Counter
 from starlette.requests import ClientDisconnect
 
 from mooring.errors import Invalid, MooringError
-from mooring.http.errors import BODY_MAX_BYTES, answer_for, unexpected
-from mooring.http.proxies import Proxies
+from mooring.web.errors import BODY_MAX_BYTES, answer_for, unexpected
+from mooring.web.proxies import Proxies
 
 __all__ = ["HEADERS", "Guard"]
 

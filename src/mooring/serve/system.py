@@ -12,11 +12,11 @@ from mooring.access.address import bracketed
 from mooring.app import App
 from mooring.dialects import Dialect
 from mooring.dialects.asyncapi import document
-from mooring.http.auth import Platform, Who
-from mooring.http.fields import Document, Time, Word
-from mooring.http.mqtt_model import ChannelOut
-from mooring.http.publisher import Publisher
 from mooring.masking import without_login
+from mooring.publish.document import ChannelOut
+from mooring.web.auth import Platform, Who
+from mooring.web.fields import Document, Time, Word
+from mooring.web.publisher import Publisher
 
 __all__ = ["router"]
 

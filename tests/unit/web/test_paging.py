@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mooring.errors import Invalid
-from mooring.http.paging import decode, encode
+from mooring.web.paging import decode, encode
 
 NUMBERS = st.integers(min_value=-(2**63) + 1, max_value=2**63 - 1)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))

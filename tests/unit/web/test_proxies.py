@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.http.proxies import Proxies
+from mooring.web.proxies import Proxies
 
 
 def client(peer: str, *forwarded: str, trusted: tuple[str, ...] = ()) -> str:

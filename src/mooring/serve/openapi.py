@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute
 
 from mooring import __version__
-from mooring.http.errors import CONTENT_TYPE, Problem
+from mooring.web.errors import CONTENT_TYPE, Problem
 
 __all__ = ["DESCRIPTION", "OPENAPI_PATH", "install", "operation_id", "router"]
 

@@ -15,9 +15,9 @@ from prometheus_client.registry import Collector
 
 from mooring import clock
 from mooring.access.actor import SYSTEM, Role
-from mooring.http.auth import Platform, bearer, from_this_machine, key_header, who
 from mooring.telemetry.model import ProcessInfo
 from mooring.telemetry.service import Telemetry
+from mooring.web.auth import Platform, bearer, from_this_machine, key_header, who
 
 __all__ = ["Figures", "new_registry", "router"]
 

@@ -11,8 +11,8 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 from mooring.access.actor import Actor
 from mooring.app import App
 from mooring.errors import Unauthorized
-from mooring.http.current import Current
-from mooring.http.proxies import FORWARDED_HEADERS
+from mooring.serve.current import Current
+from mooring.web.proxies import FORWARDED_HEADERS
 
 __all__ = [
     "Platform",

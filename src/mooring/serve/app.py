@@ -19,21 +19,23 @@ from mooring.credentials import api as credentials_api
 from mooring.devices import api as devices_api
 from mooring.doctor import api as doctor_api
 from mooring.errors import DatabaseUnavailable
-from mooring.http import errors, health, metrics, mqtt, openapi, system
-from mooring.http.certificate_metrics import CertificateFigures
-from mooring.http.current import Current
-from mooring.http.guard import Guard
-from mooring.http.proxies import Proxies
-from mooring.http.publisher import Publisher
-from mooring.http.watching import Watcher
 from mooring.ingest import api as ingest_api
 from mooring.people import api as people_api
 from mooring.pki import api as pki_api
+from mooring.publish import api as mqtt
 from mooring.rotation import api as rotation_api
+from mooring.serve import health, metrics, openapi, system
+from mooring.serve.certificate_metrics import CertificateFigures
+from mooring.serve.current import Current
 from mooring.store.tally import FLUSH_SECONDS
 from mooring.supervisor.worker import Worker
 from mooring.telemetry import api as telemetry_api
 from mooring.uplink import api as uplink_api
+from mooring.web import errors
+from mooring.web.guard import Guard
+from mooring.web.proxies import Proxies
+from mooring.web.publisher import Publisher
+from mooring.web.watching import Watcher
 
 __all__ = ["create_app"]
 

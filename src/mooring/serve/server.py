@@ -15,17 +15,17 @@ import uvicorn
 from mooring.app import App
 from mooring.broker.ports import is_free, port_owner
 from mooring.errors import Conflict, InvalidSetting, MooringError
-from mooring.http.app import create_app
-from mooring.http.connections import (
+from mooring.serve.app import create_app
+from mooring.serve.connections import (
     HEAD_MAX_BYTES,
     Connections,
     descriptors_for,
     protocol_class,
 )
-from mooring.http.proxies import Proxies
-from mooring.http.publisher import Publisher
 from mooring.store.processes import Heartbeat
 from mooring.supervisor import ending
+from mooring.web.proxies import Proxies
+from mooring.web.publisher import Publisher
 
 __all__ = ["run"]
 

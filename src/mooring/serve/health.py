@@ -11,8 +11,8 @@ from fastapi.responses import JSONResponse
 
 from mooring.app import App
 from mooring.errors import MooringError
-from mooring.http.publisher import Publisher
 from mooring.store import migrate
+from mooring.web.publisher import Publisher
 
 __all__ = ["Readiness", "router"]
 

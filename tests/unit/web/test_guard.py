@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from mooring.http.errors import BODY_MAX_BYTES
-from mooring.http.guard import Guard, Message, Receive, Scope, Send
-from mooring.http.proxies import Proxies
+from mooring.web.errors import BODY_MAX_BYTES
+from mooring.web.guard import Guard, Message, Receive, Scope, Send
+from mooring.web.proxies import Proxies
 
 
 def ask(scope: Scope, *messages: Message, proxies: Proxies | None = None) -> tuple[Any, Any]:

@@ -9,7 +9,7 @@ import pytest
 
 from mooring import errors
 from mooring.errors import MooringError
-from mooring.http import errors as http_errors
+from mooring.web import errors as http_errors
 from tests.support.source import ROOT, modules
 
 PAGE = ROOT / "docs" / "reference" / "errors.md"

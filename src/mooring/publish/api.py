@@ -14,9 +14,7 @@ from fastapi import APIRouter, Request
 from mooring.access.actor import Role
 from mooring.dialects import Channel, Identity, Kind, Router, valid_filter, valid_topic_name
 from mooring.errors import Invalid, NotFound
-from mooring.http.auth import Platform, Who
-from mooring.http.fields import DeviceReference, Word
-from mooring.http.mqtt_model import (
+from mooring.publish.document import (
     BrokerStatus,
     CommandIn,
     CommandOut,
@@ -29,10 +27,12 @@ from mooring.http.mqtt_model import (
     ValidateIn,
     ValidOut,
 )
-from mooring.http.owners import foreign_dialects, group_members, tenants_of
-from mooring.http.publisher import Publisher
-from mooring.http.publishing import Addressed, check_publish
-from mooring.http.sending import as_bytes, command_channel, note, send_command
+from mooring.publish.rules import Addressed, check_publish
+from mooring.publish.service import as_bytes, command_channel, note, send_command
+from mooring.publish.store import foreign_dialects, group_members, tenants_of
+from mooring.web.auth import Platform, Who
+from mooring.web.fields import DeviceReference, Word
+from mooring.web.publisher import Publisher
 
 __all__ = ["FLEET_MAX", "router"]
 

@@ -1,4 +1,4 @@
-"""Requests and answers of ``mooring.http.mqtt``."""
+"""Requests and answers of ``mooring.publish.api``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from mooring.http.fields import Document, Json, Reason, Word
+from mooring.web.fields import Document, Json, Reason, Word
 
 __all__ = [
     "BrokerStatus",

@@ -1,4 +1,4 @@
-"""Whose devices a topic concerns: SQL behind ``mooring.http.publishing``."""
+"""Whose devices a topic concerns: SQL behind ``mooring.publish.rules``."""
 
 from __future__ import annotations
 
