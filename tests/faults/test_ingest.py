@@ -63,7 +63,8 @@ def load(platform: Platform, request: pytest.FixtureRequest) -> Iterator[list[Pu
         check(platform, login, acknowledged)
 
 
-def test_ingest_killed_five_times(platform: Platform, load: list[Publisher]) -> None:
+@pytest.mark.parametrize("times", [2, pytest.param(20, marks=pytest.mark.soak)])
+def test_ingest_killed(platform: Platform, load: list[Publisher], times: int) -> None:
     killed: list[int] = []
 
     def kill() -> None:
@@ -73,15 +74,16 @@ def test_ingest_killed_five_times(platform: Platform, load: list[Publisher]) -> 
         killed.append(pid)
         wait_until(lambda: platform.pid("ingest") not in killed, "a new ingest", timeout=40)
 
-    every(1.5, kill, 5)
-    assert len(killed) == 5
+    every(1.5, kill, times)
+    assert len(killed) == times
 
 
-def test_database_locked(platform: Platform, load: list[Publisher]) -> None:
+@pytest.mark.parametrize("seconds", [7, pytest.param(60, marks=pytest.mark.soak)])
+def test_database_locked(platform: Platform, load: list[Publisher], seconds: float) -> None:
     time.sleep(1)
     database = sqlite3.connect(platform.data_dir / "mooring.db", isolation_level=None)
     database.execute("BEGIN IMMEDIATE")
-    time.sleep(20)
+    time.sleep(seconds)
     database.execute("ROLLBACK")
     database.close()
     time.sleep(1)
