@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -36,6 +37,9 @@ from tests.support.postgres import Postgres
 if "MOORING_TEST_MOSQUITTO" in os.environ:
     _other = Path(os.environ["MOORING_TEST_MOSQUITTO"])
     os.environ["PATH"] = os.pathsep.join([str(_other.parent), os.environ["PATH"]])
+
+# Under nohup it would be ignored by each program that the tests start, too.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 StartMosquitto = Callable[..., Mosquitto]
 ConnectClient = Callable[..., MqttClient]
