@@ -27,10 +27,12 @@ from mooring.store.engine import Database, open_database
 from mooring.store.tally import Tally
 
 with later():
+    from mooring.broker import connection
     from mooring.broker import service as broker
     from mooring.bulk import service as bulk
     from mooring.claims import service as claims
     from mooring.credentials import service as credentials
+    from mooring.doctor import service as doctor
     from mooring.people import service as people
     from mooring.pki import model as pki_model
     from mooring.pki import service as pki
@@ -151,6 +153,13 @@ class App:
             ledger,
             self.settings.certificates_max_per_device,
         )
+
+    @property
+    def diagnosis(self) -> doctor.Diagnosis:
+        """Why a device cannot connect, or why nothing arrives from it."""
+        link = self.endpoint("")
+        way = connection.Endpoint(link.host, link.port, link.username, link.password)
+        return doctor.Diagnosis(self.database, self.devices, self.settings, way)
 
     @property
     def pki(self) -> pki.PkiService:

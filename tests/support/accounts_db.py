@@ -175,5 +175,5 @@ class Watch:
         if message.topic == EVENTS:
             self._events.put(body)
             self.seen.append(body)
-        else:
+        elif "nonce" in body:  # else what somebody asked about an account
             self._answers[body["nonce"]] = body

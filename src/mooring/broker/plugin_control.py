@@ -30,6 +30,7 @@ class PluginControl:
         self._connection: Connection | None = None
         self._lock = asyncio.Lock()
         self._in_force = -1
+        self._others: list[bytes] = []  # what came before the newest answer
         self.answer: dict[str, Any] = {}
         """The plugin's newest answer: its counters and the state of its file."""
 
@@ -59,6 +60,13 @@ class PluginControl:
         Raises as ``in_force``."""
         async with self._lock:
             return await self._asked({"replay": True} if replay else {})
+
+    async def about(self, username: str) -> list[bytes]:
+        """Events of a login that the plugin counts and has not sent yet: repeated refusals are
+        sent once a minute. They stay counted. Raises as ``in_force``."""
+        async with self._lock:
+            await self._asked({"about": username.encode().hex()})
+            return list(self._others)
 
     async def close(self) -> None:
         async with self._lock:
@@ -93,15 +101,20 @@ class PluginControl:
             self._connection = await Connection.open(self._endpoint, keep_alive=0)
             await self._connection.subscribe([RESPONSE])
         nonce = secrets.token_hex(8)
+        self._others.clear()
         await self._connection.publish(CONTROL, json.dumps({"nonce": nonce, **more}).encode())
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 while True:
                     packet = await self._connection.read()
                     answer = _answer(packet)
-                    if answer is not None and answer.get("nonce") == nonce:
+                    if answer is None:
+                        continue
+                    if answer.get("nonce") == nonce:
                         self.answer = answer
                         return answer
+                    if isinstance(packet, mqtt5.PublishPacket) and "kind" in answer:
+                        self._others.append(bytes(packet.payload))
         except TimeoutError as exc:
             raise BrokerUnavailable(
                 f"The broker's plugin did not answer within {ANSWER_SECONDS:g} s.",

@@ -202,7 +202,9 @@ _CONNECTION = re.compile(
 )
 _VERSION = re.compile(r"mosquitto version (?P<version>\S+) (?P<state>starting|running|terminating)")
 _DYNSEC = re.compile(r"dynsec: (?P<client>.*)/(?P<user>[^/]*) \| (?P<command>\w+)(?: \| .*)?")
-_OPENSSL = re.compile(r"OpenSSL Error(?:\[\d+\])?: (?P<reason>.*)")
+_OPENSSL = re.compile(
+    r"OpenSSL Error(?: while trying to get the error)?(?:\[\d+\])?: (?P<reason>.*)"
+)
 _STATES = {
     "starting": LogKind.STARTING,
     "running": LogKind.RUNNING,

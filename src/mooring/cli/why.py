@@ -9,10 +9,6 @@ import typer
 from mooring.cli.device import app
 from mooring.cli.frame import Session, command
 from mooring.cli.output import ago, clean, iso
-from mooring.later import later
-
-with later():
-    from mooring.doctor import service as doctor_service
 
 __all__ = ["why"]
 
@@ -33,10 +29,8 @@ def why(
 
     The exit code is 0 only when the device is well.
     """
-
     with session.open() as platform:
-        diagnosis = doctor_service.Diagnosis(platform.database, platform.devices, platform.settings)
-        found = diagnosis.why(session.actor, reference)
+        found = platform.diagnosis.why(session.actor, reference)
     verdict = found.verdict
     if session.out.as_json:
         session.out.document(

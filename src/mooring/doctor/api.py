@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from mooring.doctor.service import Diagnosed, Diagnosis
+from mooring.doctor.service import Diagnosed
 from mooring.web.auth import Platform, Who
 from mooring.web.fields import DeviceReference, Document, Time
 
@@ -54,5 +54,4 @@ def document(found: Diagnosed) -> dict[str, Any]:
 def device_why(platform: Platform, who: Who, device: DeviceReference) -> dict[str, Any]:
     """Why a device cannot connect, or why nothing arrives from it: a verdict, the evidence
     behind it, and what to do next."""
-    diagnosis = Diagnosis(platform.database, platform.devices, platform.settings)
-    return document(diagnosis.why(who, device))
+    return document(platform.diagnosis.why(who, device))

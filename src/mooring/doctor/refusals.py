@@ -39,6 +39,7 @@ class Code(StrEnum):
     TOO_MANY_CONNECTIONS = "too_many_connections"
     ACCOUNTS_UNREADABLE = "accounts_unreadable"
     REFUSED = "refused"
+    TLS_FAILED = "tls_failed"
     DISCONNECTED = "disconnected"
     NEVER_REACHED = "never_reached"
 
@@ -131,10 +132,9 @@ def refused_word(seen: Seen, event: Event) -> Word:
             found.summary.format(username=seen.username, client_id=event.client_id),
             found.next_step.format(own=seen.client_id or "its own"),
         )
-    reason = f" ({event.why.replace('_', ' ')})" if event.why else ""
     return Word(
         Code.REFUSED,
-        f"The broker rejects the login of the device{reason}.",
+        f"The broker rejects the login of the device ({event.why.replace('_', ' ')}).",
         "Compare username, password and client ID with those of `mooring device show DEVICE`; "
         "`mooring device rotate DEVICE` makes a new password.",
     )

@@ -30,6 +30,8 @@ class Event:
             topics); empty where it gives none.
         action: for a denied topic: publish, subscribe or read.
         count: how often it happened; repetitions are counted, not stored.
+        named: the broker says that it was this device. Otherwise it is known only that it came
+            from the device's address, which others may share.
     """
 
     at: int
@@ -40,6 +42,7 @@ class Event:
     topic: str = ""
     action: str = ""
     count: int = 1
+    named: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,8 @@ class Seen:
         change_pending: the broker has not applied the newest change; the text is the last
             error, empty when it was not tried yet.
         broker_answers: the broker runs and answers.
+        names_rejected: the broker names the logins that it rejects; otherwise no rejected
+            login can be told from another one.
         connected, connected_at, address: of its session, by the broker's own word.
         last_seen_at: when it last said anything that was stored.
         last_stored: topic and time of its newest stored message of any kind.
@@ -102,6 +107,7 @@ class Seen:
     rotating: bool = False
     change_pending: str | None = None
     broker_answers: bool = True
+    names_rejected: bool = True
     connected: bool | None = None
     connected_at: int | None = None
     address: str = ""

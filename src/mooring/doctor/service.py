@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-import socket
+import asyncio
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from mooring.access.actor import Actor, Role
 from mooring.access.policy import rights_of
+from mooring.broker.connection import Connection, Endpoint
+from mooring.broker.plugin_control import PluginControl
 from mooring.devices.model import Device
 from mooring.devices.service import Devices
 from mooring.doctor import store
-from mooring.doctor.seen import Seen
+from mooring.doctor.seen import Event, Seen
 from mooring.doctor.why import RECENT_MS, Verdict, why
-from mooring.errors import NotFound
+from mooring.errors import BrokerUnavailable, NotFound
+from mooring.presence.evidence import Evidence, parse
 from mooring.settings import Settings
 from mooring.store.engine import Database, now_ms
 
 __all__ = ["Diagnosed", "Diagnosis"]
 
-CONNECT_SECONDS = 2.0
+log = logging.getLogger(__name__)
+
+ASK_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +39,18 @@ class Diagnosed:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """Answers why a device cannot connect, or why nothing arrives from it."""
+    """Answers why a device cannot connect, or why nothing arrives from it.
+
+    Attributes:
+        endpoint: where the platform's own account reaches the broker.
+        now: the time of the diagnosis, epoch milliseconds.
+    """
 
     database: Database
     devices: Devices
     settings: Settings
+    endpoint: Endpoint
+    now: Callable[[], int] = now_ms
 
     def why(self, actor: Actor, reference: str) -> Diagnosed:
         """The verdict on one device, by anything that names it; also by the username of a
@@ -63,7 +77,7 @@ class Diagnosis:
                     code="device_not_found",
                 )
             seen = Seen(
-                now=now_ms(),
+                now=self.now(),
                 username=username,
                 client_id=None,
                 removed=True,
@@ -72,20 +86,19 @@ class Diagnosis:
         return Diagnosed(username, None, why(seen))
 
     def _seen(self, device: Device) -> Seen:
-        now = now_ms()
         dialect = self.devices.catalogue.get(device.dialect)
         rights = rights_of(dialect, device.identity)
-        answers = self._broker_answers()
+        answers, counted = asyncio.run(self._ask_broker(device.username))
+        now = self.now()
         with self.database.read() as connection:
             credential = store.credential(connection, device.id)
             connected, connected_at, address, last_seen_at = store.state(connection, device.id)
-            events = store.events(connection, device.username)
+            events = counted + store.events(connection, device.username)
+            # Of a failed handshake, and without the plugin of a rejected login, the broker names
+            # nobody; the address of the device's own last session is the best there is.
             known = address or next((e.address for e in events if e.address), "")
-            if known:
-                # Without a plugin the broker names nobody whom it rejects; the address of the
-                # device's own last session is the best there is.
-                events += store.unnamed(connection, known, now - RECENT_MS)
-                events.sort(key=lambda event: event.at, reverse=True)
+            events += store.unnamed(connection, known, now - RECENT_MS)
+            events.sort(key=lambda event: event.at, reverse=True)
             return Seen(
                 now=now,
                 username=device.username,
@@ -98,6 +111,7 @@ class Diagnosis:
                 rotating=store.rotating(connection, device.id),
                 change_pending=store.pending(connection, device.username),
                 broker_answers=answers,
+                names_rejected=self.settings.authority == "plugin",
                 connected=connected,
                 connected_at=connected_at,
                 address=address or "",
@@ -110,10 +124,35 @@ class Diagnosis:
                 certificates=tuple(store.certificates_of(connection, device)),
             )
 
-    def _broker_answers(self) -> bool:
-        address = (self.settings.mqtt_host, self.settings.mqtt_port)
+    async def _ask_broker(self, username: str) -> tuple[bool, list[Event]]:
+        """Whether the broker answers, and what it counts of a login and has not sent yet."""
         try:
-            with socket.create_connection(address, timeout=CONNECT_SECONDS):
-                return True
-        except OSError:
-            return False
+            async with asyncio.timeout(ASK_SECONDS):
+                if self.settings.authority == "plugin":
+                    return True, await self._counted(username)
+                await (await Connection.open(self.endpoint)).close()
+        except BrokerUnavailable as exc:
+            log.info("the broker was not asked about %s: %s", username, exc)
+            return exc.slug == "broker_refused", []
+        except TimeoutError:
+            return False, []
+        return True, []
+
+    async def _counted(self, username: str) -> list[Event]:
+        control = PluginControl(self.endpoint)
+        try:
+            payloads = await control.about(username)
+        finally:
+            await control.close()
+        rows = [
+            row
+            for payload in payloads
+            if (told := parse(payload)) is not None
+            for row in Evidence().fold([told]).rows
+            if row.username == username
+        ]
+        found = [
+            store.event_of(row.at, row.event, row.client_id, row.address, row.detail)
+            for row in rows
+        ]
+        return [event for event in found if event is not None]

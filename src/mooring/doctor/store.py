@@ -31,6 +31,7 @@ __all__ = [
     "StateRow",
     "certificates_of",
     "credential",
+    "event_of",
     "events",
     "last_stored",
     "newest_dead_letter",
@@ -102,10 +103,13 @@ def events(connection: Connection, username: str) -> list[Event]:
 
 
 def unnamed(connection: Connection, address: str, since: int) -> list[Event]:
-    """Rejected logins and failed handshakes from an address, where the broker names nobody.
+    """Rejected logins and failed handshakes of which the broker does not say whose they were.
 
     Without the client ID that was tried: the attempt may be that of another tenant's device
     behind the same address.
+
+    Args:
+        address: only from there; empty: from anywhere, and then without the address.
     """
     newest = (
         sa.select(*_COLUMNS, broker_events.c.username)
@@ -116,11 +120,19 @@ def unnamed(connection: Connection, address: str, since: int) -> list[Event]:
     rows = connection.execute(
         sa.select(
             newest.c.at, newest.c.event, newest.c.client_id, newest.c.address, newest.c.detail
-        ).where(newest.c.username.is_(None), newest.c.address == address, newest.c.at >= since)
+        ).where(
+            newest.c.username.is_(None),
+            newest.c.at >= since,
+            *([newest.c.address == address] if address else []),
+        )
     )
     found = [event_of(*row) for row in rows]
     wanted = (EventKind.REFUSED, EventKind.TLS_FAILED)
-    return [replace(one, client_id="") for one in found if one is not None and one.kind in wanted]
+    return [
+        replace(one, client_id="", address=address, named=False)
+        for one in found
+        if one is not None and one.kind in wanted
+    ]
 
 
 def event_of(

@@ -211,7 +211,7 @@ def _connected(seen: Seen) -> Verdict | None:
 
 
 def _refused(seen: Seen) -> Verdict | None:
-    newest = _newest(seen, EventKind.REFUSED)
+    newest = next((e for e in _recent(seen, EventKind.REFUSED) if e.named), None)
     if newest is None or _logged_in_after(seen, newest.at):
         return None
     word = refused_word(seen, newest)
@@ -225,7 +225,9 @@ def _refused(seen: Seen) -> Verdict | None:
 
 def _certificate_expired(seen: Seen) -> Verdict | None:
     """A handshake that fails names nobody; an expired certificate explains it."""
-    if not seen.by_certificate or not seen.certificates:
+    login = next((e for e in seen.events if e.kind is EventKind.LOGIN), None)
+    by_certificate = seen.by_certificate or (login is not None and login.why == "certificate")
+    if not by_certificate or not seen.certificates:
         return None
     live = [c for c in seen.certificates if c.revoked_at is None]
     if not live:
@@ -249,6 +251,64 @@ def _certificate_expired(seen: Seen) -> Verdict | None:
 # ---------------------------------------------------------------------- not connected
 
 
+def _unnamed(seen: Seen) -> Verdict | None:
+    """What the broker says of an address. It is said as that, and not as the device's."""
+    since = max((e.at for e in seen.events if e.kind in _SESSIONS), default=0)
+    newest = next(
+        (
+            e
+            for e in seen.events
+            if not e.named and e.address and e.at > since and seen.now - e.at <= RECENT_MS
+        ),
+        None,
+    )
+    if newest is None:
+        return None
+    whose = "The broker does not say whose it was; several devices may share that address."
+    if newest.kind is EventKind.TLS_FAILED:
+        return Verdict(
+            Code.TLS_FAILED,
+            f"A TLS handshake from the last address of this device failed. {whose}",
+            _tls_hint(newest.why),
+            _shown([newest]) + _session(seen),
+        )
+    return Verdict(
+        Code.REFUSED,
+        f"The broker rejected a login from the last address of this device. {whose}",
+        "Compare username, password and client ID with those of `mooring device show DEVICE`; "
+        "`mooring device rotate DEVICE` makes a new password. With Mooring's plugin the broker "
+        "names each device and the reason: mooring broker migrate.",
+        _shown([newest]) + _session(seen),
+    )
+
+
+def _tls_hint(reason: str) -> str:
+    """What the library's words for a failed handshake mean."""
+    for words, hint in _TLS_HINTS:
+        if words in reason:
+            return hint
+    return "Compare the TLS version, host name and certificates of device and broker."
+
+
+_TLS_HINTS = (
+    (
+        "alert",  # the other side ended it
+        "The device rejects the certificate of the broker: give it the CA of the platform "
+        "(`mooring cert show`), and connect by a host name that the certificate has.",
+    ),
+    (
+        "certificate verify failed",
+        "The certificate that the device shows has expired, was revoked, or comes from another "
+        "CA. Issue one: mooring cert device DEVICE.",
+    ),
+    (
+        "did not return a certificate",
+        "This listener takes certificates only; passwords are for the other one.",
+    ),
+)
+_SESSIONS = (EventKind.LOGIN, EventKind.GONE, EventKind.TAKEN_OVER)
+
+
 def _gone(seen: Seen) -> Verdict | None:
     if seen.last_seen_at is None and seen.connected_at is None and not _any(seen, EventKind.LOGIN):
         return None
@@ -263,19 +323,29 @@ def _gone(seen: Seen) -> Verdict | None:
 
 
 def _never(seen: Seen) -> Verdict | None:
-    host = _newest(seen, EventKind.TLS_FAILED)
-    tls = (
-        " TLS handshakes failed meanwhile: the device may not trust the CA of the platform, or "
-        "uses another host name than the certificate."
-        if host is not None
-        else ""
-    )
+    others = [e for e in seen.events if not e.named]
+    said = "No attempt to connect with this username has reached the broker."
+    if not seen.names_rejected:
+        said = (
+            "No login of this device was accepted. The broker does not say which logins it rejects."
+        )
+    kinds = [
+        f"{_times([e for e in others if e.kind is kind])} {words}"
+        for kind, words in (
+            (EventKind.REFUSED, "a login was rejected"),
+            (EventKind.TLS_FAILED, "a TLS handshake failed"),
+        )
+        if any(e.kind is kind for e in others)
+    ]
+    if kinds:
+        said += f" In the last minutes {' and '.join(kinds)}; it may have been this device."
+    failed = next((e for e in others if e.kind is EventKind.TLS_FAILED), None)
     return Verdict(
         Code.NEVER_REACHED,
-        "No attempt to connect with this username has reached the broker." + tls,
+        said,
         "Check host, port and network from the device; `mooring device show DEVICE` has the "
-        "address and lines to paste.",
-        (Evidence(seen.created_at or None, "Added."), *_shown([host] if host else [])),
+        "address and lines to paste." + (f" {_tls_hint(failed.why)}" if failed else ""),
+        (Evidence(seen.created_at or None, "Added."),),
     )
 
 
@@ -292,6 +362,7 @@ RULES: tuple[Rule, ...] = (
     _connected,
     _refused,
     _certificate_expired,
+    _unnamed,
     _gone,
     _never,
 )
@@ -322,6 +393,10 @@ def _newest(seen: Seen, kind: EventKind) -> Event | None:
     return None
 
 
+def _recent(seen: Seen, kind: EventKind) -> list[Event]:
+    return [e for e in seen.events if e.kind is kind and seen.now - e.at <= RECENT_MS]
+
+
 def _any(seen: Seen, kind: EventKind) -> bool:
     return any(event.kind is kind for event in seen.events)
 
@@ -339,7 +414,8 @@ def _logged_in_after(seen: Seen, at: int) -> bool:
 
 
 def _attempts(seen: Seen) -> tuple[Evidence, ...]:
-    return _shown([e for e in seen.events if e.kind is EventKind.REFUSED][: SHOWN_MAX // 2])
+    found = [e for e in seen.events if e.kind is EventKind.REFUSED and e.named]
+    return _shown(found[: SHOWN_MAX // 2])
 
 
 def _session(seen: Seen) -> tuple[Evidence, ...]:

@@ -256,7 +256,7 @@ class Evidence:
             live.pop(event.client, None)
         if live:
             # Another session of the account goes on, as after the same client id came again.
-            seen.rows.append(_row(event, str(LogKind.TAKEN_OVER), event.why))
+            seen.rows.append(_row(event, str(LogKind.TAKEN_OVER), _detail(event)))
             return
         self._live.pop(user, None)
         seen.latest[user] = Connectivity(user, False, event.at, event.address)

@@ -150,6 +150,8 @@ class Observer:
             case LogKind.DISCONNECTED | LogKind.REFUSED:
                 where = self._went(event, at)
                 address = address or where
+            case LogKind.TLS_FAILED if address is None:
+                address = self._newest_pending(at)
         if kind not in _KEPT:
             return
         detail = event.reason or event.topic or ""
@@ -223,6 +225,13 @@ class Observer:
         if len(self._pending) >= PENDING_MAX:
             del self._pending[next(iter(self._pending))]
         self._pending[event.address, event.port] = at
+
+    def _newest_pending(self, at: int) -> str | None:
+        """Where a handshake most likely came from: its line in the log does not say."""
+        if not self._pending:
+            return None
+        (address, port) = next(reversed(self._pending))
+        return address if at - self._pending[address, port] <= PENDING_MS else None
 
     def _went(self, event: LogEvent, at: int) -> str | None:
         """Where the connection came from that ended without a login: most likely the last one."""

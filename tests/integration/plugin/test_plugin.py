@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import json
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from paho.mqtt.enums import MQTTProtocolVersion
 
+from mooring.broker.connection import Endpoint
+from mooring.broker.plugin_control import PluginControl
 from tests.support.accounts_db import EVENTS, SERVICE, AccountsDb, Watch, facts, verifier
 from tests.support.mosquitto import Mosquitto
 from tests.support.mqtt import MqttClient, Refused
@@ -249,6 +254,39 @@ def test_repetitions_are_counted_and_not_sent(
     assert (answer["refused"], answer["repeated"]) == (60, 58)
     reasons = [e["why"] for e in watch.events_so_far() if e["kind"] == "refused"]
     assert reasons == ["wrong_password", "unknown_username"]
+
+
+def test_what_is_counted_can_be_asked_for(
+    accounts: AccountsDb, broker: Mosquitto, connect: Connect, watch: Watch
+) -> None:
+    """With the time of the newest, and without sending an event more than before."""
+    name = 'p"u/\u00e9' + "x" * 240
+    watch.apply(accounts.put(facts(name, publish=("x",)), facts("fan")))
+    for user in (name, "fan"):
+        for _ in range(5):
+            refused(connect, user, "wrong")
+    pump = connect(name, client_id="p")
+    pump.publish("y")
+    pump.publish("y")
+    refused(connect, name, "wrong")
+    before = watch.poke()["events"]
+    sent = watch.event("login", user=name[:256])["at"]
+
+    async def about(username: str) -> list[dict[str, Any]]:
+        control = PluginControl(Endpoint(port=broker.port, username=SERVICE, password="service"))
+        try:
+            return [json.loads(one) for one in await control.about(username)]
+        finally:
+            await control.close()
+
+    found = {e["kind"]: e for e in asyncio.run(about(name))}
+    assert set(found) == {"refused", "denied"}
+    assert (found["refused"]["count"], found["refused"]["why"]) == (5, "wrong_password")
+    assert found["refused"]["at"] >= sent
+    assert (found["denied"]["count"], found["denied"]["topic"]) == (1, "y")
+    assert asyncio.run(about("fan"))[0]["user"] == "fan"
+    assert asyncio.run(about("nobody")) == []
+    assert watch.poke()["events"] == before
 
 
 def test_the_last_state_of_a_restless_client_is_told(

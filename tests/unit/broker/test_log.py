@@ -142,6 +142,12 @@ SENTENCES: list[tuple[str, LogKind, dict[str, Any]]] = [
         LogKind.TLS_FAILED,
         {"address": None},
     ),
+    (  # 2.1.2
+        "OpenSSL Error while trying to get the error[0]: error:0A000086:SSL routines::certificate "
+        "verify failed",
+        LogKind.TLS_FAILED,
+        {"address": None, "reason": "error:0A000086:SSL routines::certificate verify failed"},
+    ),
     (
         "dynsec: svc-c/svc | createClient | username=n1 | password=*****",
         LogKind.ACCOUNT_CHANGED,

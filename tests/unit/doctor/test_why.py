@@ -123,7 +123,33 @@ CASES: dict[str, tuple[Seen, Code]] = {
         replace(IDLE, events=refused("accounts_unreadable")),
         Code.ACCOUNTS_UNREADABLE,
     ),
-    "refused without a reason": (replace(IDLE, events=refused("")), Code.REFUSED),
+    "rejected for a reason without words": (replace(IDLE, events=refused("new")), Code.REFUSED),
+    "somebody at its address was rejected": (
+        replace(IDLE, names_rejected=False, events=refused("not authorised", named=False)),
+        Code.REFUSED,
+    ),
+    "a handshake at its address failed": (
+        replace(
+            IDLE,
+            events=(
+                event(
+                    EventKind.TLS_FAILED,
+                    "error:0A000086:SSL routines::certificate verify failed",
+                    address="10.0.0.9",
+                    named=False,
+                ),
+            ),
+        ),
+        Code.TLS_FAILED,
+    ),
+    "certificate revoked, of a device with a password": (
+        replace(
+            IDLE,
+            events=(event(EventKind.LOGIN, "certificate", ago=HOUR),),
+            certificates=(certificate(revoked=True),),
+        ),
+        Code.CERTIFICATE_REVOKED,
+    ),
     "takeover loop": (
         replace(
             CONNECTED,
@@ -202,6 +228,43 @@ def test_braces_in_what_devices_choose_are_text() -> None:
         assert text in found.next_step
 
 
+def test_what_the_broker_says_of_nobody_is_not_said_of_the_device() -> None:
+    """Rejected logins and handshakes without a name: of others behind the same address, too."""
+    for kind in (EventKind.REFUSED, EventKind.TLS_FAILED):
+        found = why(replace(IDLE, events=(event(kind, "x", address="10.0.0.9", named=False),)))
+        assert "does not say whose" in found.summary
+        nowhere = replace(IDLE, proved_at=None, events=(event(kind, "x", named=False),))
+        for names in (True, False):
+            told = why(replace(nowhere, names_rejected=names))
+            assert told.code is Code.NEVER_REACHED
+            assert "may have been this device" in told.summary
+        assert ("has reached the broker" in told.summary) is False
+        # What the device did after that outweighs it, and so does what the broker says by name.
+        later = event(EventKind.LOGIN, ago=1000)
+        gone = replace(IDLE, last_seen_at=NOW, events=(later, *nowhere.events))
+        assert why(gone).code is Code.DISCONNECTED
+        named = (*refused("wrong_client_id", ago=2 * MINUTE), *found_events(kind))
+        assert why(replace(IDLE, events=named)).code is Code.WRONG_CLIENT_ID
+
+
+def found_events(kind: EventKind) -> tuple[Event, ...]:
+    return (event(kind, "x", address="10.0.0.9", named=False),)
+
+
+@pytest.mark.parametrize(
+    ("reason", "hint"),
+    [
+        ("error:0A000418:SSL routines::tlsv1 alert unknown ca", "CA of the platform"),
+        ("error:0A000086:SSL routines::certificate verify failed", "Issue one"),
+        ("error:0A0000C7:SSL routines::peer did not return a certificate", "certificates only"),
+        ("error:0A00010B:SSL routines::wrong version number", "TLS version"),
+    ],
+)
+def test_a_failed_handshake_says_what_to_do(reason: str, hint: str) -> None:
+    events = (event(EventKind.TLS_FAILED, reason, address="10.0.0.9", named=False),)
+    assert hint in why(replace(IDLE, events=events)).next_step
+
+
 def test_a_refused_attempt_is_told_with_its_address() -> None:
     found = why(replace(IDLE, events=refused("wrong_password")))
     assert "10.0.0.9" in found.evidence[0].text
@@ -243,6 +306,7 @@ EVENTS = st.lists(
         topic=TEXT,
         action=st.sampled_from(["", "publish", "subscribe", "read"]),
         count=st.integers(1, 10**6),
+        named=st.booleans(),
     ),
     max_size=30,
 )

@@ -41,29 +41,50 @@ bool control_work(const struct mosquitto *handled)
     return (!more && accounts_tidy(until_us)) || more;
 }
 
-/* The nonce is repeated as it is, so only what needs no escape is taken for one. */
-static size_t nonce_in(const char *request, size_t n, const char **nonce)
+/* The text of a field that needs no escape: only such characters are taken. `name` with its quotes.
+ * Returns its length; 0: there is none, or it has other characters. */
+static size_t word_in(const char *request, size_t n, const char *name, size_t most,
+                      const char **word)
 {
-    static const char NAME[] = "\"nonce\"";
     static const char DIGITS[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
-    for (size_t i = 0; i + sizeof NAME - 1 < n; i++) {
-        if (memcmp(request + i, NAME, sizeof NAME - 1) != 0)
-            continue;
-        i += sizeof NAME - 1;
-        while (i < n && (request[i] == ' ' || request[i] == ':'))
-            i++;
-        if (i == n || request[i] != '"')
-            return 0;
-        size_t start = ++i;
-        while (i < n && request[i] != '\0' && strchr(DIGITS, request[i]) != NULL)
-            i++;
-        if (i == n || request[i] != '"' || i - start > NONCE_MOST)
-            return 0;
-        *nonce = request + start;
-        return i - start;
+    const char *at = request == NULL ? NULL : memmem(request, n, name, strlen(name));
+    if (at == NULL)
+        return 0;
+    const char *end = request + n;
+    at += strlen(name);
+    while (at < end && (*at == ' ' || *at == ':'))
+        at++;
+    if (at == end || *at != '"')
+        return 0;
+    const char *start = ++at;
+    while (at < end && *at != '\0' && strchr(DIGITS, *at) != NULL)
+        at++;
+    if (at == end || *at != '"' || (size_t)(at - start) > most)
+        return 0;
+    *word = start;
+    return (size_t)(at - start);
+}
+
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool control_asks_about(const char *request, size_t n, char *username, size_t room)
+{
+    const char *hex;
+    size_t digits = word_in(request, n, "\"about\"", 2 * (room - 1), &hex);
+    if (digits == 0 || digits % 2 != 0)
+        return false;
+    for (size_t i = 0; i < digits; i += 2) {
+        int high = hex_digit(hex[i]), low = hex_digit(hex[i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        username[i / 2] = (char)(high * 16 + low);
     }
-    return 0;
+    username[digits / 2] = '\0';
+    return true;
 }
 
 bool control_asks_replay(const char *request, size_t n)
@@ -91,7 +112,7 @@ static void string(struct text *out, const char *name, const char *value)
 void control_answer(struct text *out, const char *request, size_t n)
 {
     const char *nonce = "", *detail;
-    size_t len = nonce_in(request, n, &nonce);
+    size_t len = word_in(request, n, "\"nonce\"", NONCE_MOST, &nonce);
     const char *state = file_state(&detail);
     text_add(out, "{\"nonce\":");
     text_string(out, nonce, len, NONCE_MOST);

@@ -21,4 +21,8 @@ void control_answer(struct text *out, const char *request, size_t n);
 /* Whether the request also asks for the logins of live sessions. */
 bool control_asks_replay(const char *request, size_t n);
 
+/* Whether it asks what is counted of an account and was not sent yet: "about" with the username in
+ * lower-case hex. A longer username than fits is none. */
+bool control_asks_about(const char *request, size_t n, char *username, size_t room);
+
 #endif

@@ -17,6 +17,7 @@ enum {
     SAMPLE_MOST = 256,
     EVENT_ROOM = 16384, /* every field at its most, each byte escaped */
     BOOT_BYTES = 8,
+    PEEK_MOST = 64, /* one account has fewer reasons, actions and groups of topics */
 };
 
 static char boot[2 * BOOT_BYTES + 1];
@@ -35,15 +36,17 @@ static void field(struct text *out, const char *name, const char *value, size_t 
     text_string(out, value, strlen(value), most);
 }
 
-static void send(const struct event *event, uint64_t at_ms, uint32_t count)
+static char buffer[EVENT_ROOM];
+
+/* The event as JSON in `buffer`; the number of bytes. */
+static size_t write_down(const struct event *event, uint64_t at_ms, uint32_t count)
 {
-    static char buffer[EVENT_ROOM];
     struct text out;
     text_start(&out, buffer, sizeof buffer);
     text_add(&out, "{\"boot\":\"");
     text_add(&out, boot);
     text_add(&out, "\",\"n\":");
-    text_number(&out, (int64_t)++number);
+    text_number(&out, (int64_t)number);
     text_add(&out, ",\"at\":");
     text_number(&out, (int64_t)at_ms);
     field(&out, ",\"kind\":", KINDS[event->kind], NAME_MOST);
@@ -75,8 +78,15 @@ static void send(const struct event *event, uint64_t at_ms, uint32_t count)
     text_add(&out, ",\"count\":");
     text_number(&out, count);
     text_add(&out, "}");
-    if (mosquitto_broker_publish_copy(NULL, EVIDENCE_TOPIC, (int)out.used, buffer, 1, false,
-                                      NULL) == MOSQ_ERR_SUCCESS) {
+    return out.used;
+}
+
+static void send(const struct event *event, uint64_t at_ms, uint32_t count)
+{
+    number++;
+    size_t n = write_down(event, at_ms, count);
+    if (mosquitto_broker_publish_copy(NULL, EVIDENCE_TOPIC, (int)n, buffer, 1, false, NULL) ==
+        MOSQ_ERR_SUCCESS) {
         counters.events++;
         sent = true;
     }
@@ -235,9 +245,25 @@ void evidence_tell(const struct event *event, uint64_t key, uint64_t now_ms)
     }
     counters.repeated++;
     repeat->untold++;
-    /* Of refusals, the first after the one that was sent is as telling as the last. */
+    /* Of refusals, the first after the one that was sent is as telling as the last but for its
+     * time. */
     if (all == &presence || repeat->held == NULL)
         hold(repeat, event);
+    else
+        repeat->held->at_ms = clock_wall_ms();
+}
+
+void evidence_peek(const char *user, const char *topic)
+{
+    unsigned left = PEEK_MOST;
+    for (const struct repeat *at = refusals.first; at != NULL && left > 0; at = at->next) {
+        if (at->held == NULL || at->held->event.user == NULL ||
+            strncmp(at->held->event.user, user, NAME_MOST) != 0)
+            continue;
+        size_t n = write_down(&at->held->event, at->held->at_ms, at->untold);
+        mosquitto_broker_publish_copy(NULL, topic, (int)n, buffer, 0, false, NULL);
+        left--;
+    }
 }
 
 void evidence_send(const struct event *event)

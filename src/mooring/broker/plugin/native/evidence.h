@@ -50,6 +50,10 @@ void evidence_send(const struct event *event);
 /* A key from the kind, the reason and whom it is about. */
 uint64_t evidence_key(const struct event *event, const char *whom, const char *what);
 
+/* Publishes on `topic` what is counted of an account and was not sent yet. It stays counted, and is
+ * sent when it is due. */
+void evidence_peek(const char *user, const char *topic);
+
 /* Sends what was counted and is due. Cheap when nothing is. */
 void evidence_flush(uint64_t now_ms);
 

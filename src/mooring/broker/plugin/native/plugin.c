@@ -19,7 +19,14 @@
 #include "rights.h"
 #include "sessions.h"
 
-enum { REPLAY_US = 1000, LOOK_MS = 500, FLUSH_MS = 100, SOON_MS = 1, IDLE_MS = 100 };
+enum {
+    REPLAY_US = 1000,
+    LOOK_MS = 500,
+    FLUSH_MS = 100,
+    SOON_MS = 1,
+    IDLE_MS = 100,
+    USERNAME_ROOM = 1024
+};
 
 #define CONTROL_DEFAULT "$CONTROL/mooring-authority/v1"
 
@@ -70,7 +77,8 @@ static void welcome(const struct session *session)
 {
     struct event event = login_of(session);
     counters.logins++;
-    evidence_tell(&event, evidence_key(&event, event.user, event.client), clock_ms());
+    if (!session->account->service) /* which asks every now and then */
+        evidence_tell(&event, evidence_key(&event, event.user, event.client), clock_ms());
 }
 
 static void tell_again(const struct session *session)
@@ -78,7 +86,8 @@ static void tell_again(const struct session *session)
     struct event event = login_of(session);
     event.at_ms = session->at_ms;
     event.replay = true;
-    evidence_send(&event);
+    if (!session->account->service)
+        evidence_send(&event);
 }
 
 /* 2.0 asks again for everybody at each reload; nobody has come. */
@@ -150,7 +159,8 @@ static int on_gone(int kind, void *data, void *userdata)
     if (session->replaced)
         key = ~key; /* its client id is still connected: this must not be told in place of the login
                      */
-    evidence_tell(&event, key, clock_ms());
+    if (!session->account->service)
+        evidence_tell(&event, key, clock_ms());
     sessions_remove(session);
     return MOSQ_ERR_SUCCESS;
 }
@@ -276,7 +286,7 @@ static int on_control(int kind, void *data, void *userdata)
 {
     (void)kind, (void)userdata;
     struct mosquitto_evt_control *control = data;
-    static char buffer[2048];
+    static char buffer[2048], username[USERNAME_ROOM];
     struct text answer;
     plugin.looked_ms = clock_ms();
     file_look(plugin.looked_ms);
@@ -284,6 +294,8 @@ static int on_control(int kind, void *data, void *userdata)
     control_work(control->client);
     if (control_asks_replay(control->payload, control->payloadlen))
         sessions_replay_start();
+    if (control_asks_about(control->payload, control->payloadlen, username, sizeof username))
+        evidence_peek(username, plugin.response);
     text_start(&answer, buffer, sizeof buffer);
     control_answer(&answer, control->payload != NULL ? control->payload : "", control->payloadlen);
     mosquitto_broker_publish_copy(NULL, plugin.response, (int)answer.used, buffer, 0, false, NULL);
