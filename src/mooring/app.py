@@ -17,6 +17,7 @@ from mooring import settings as settings_module
 from mooring.access.instance import Instance, open_instance
 from mooring.access.throttle import Throttles
 from mooring.broker.password_lines import CANARY_USERNAME
+from mooring.broker.protocol import Quota
 from mooring.devices.service import Devices
 from mooring.dialects import Catalogue, PayloadLimits, load_all
 from mooring.later import later
@@ -29,9 +30,9 @@ from mooring.store.tally import Tally
 with later():
     from mooring.broker import connection
     from mooring.broker import service as broker
-    from mooring.bulk import service as bulk
     from mooring.claims import service as claims
     from mooring.credentials import service as credentials
+    from mooring.devices import limits
     from mooring.doctor import service as doctor
     from mooring.people import service as people
     from mooring.pki import model as pki_model
@@ -71,9 +72,9 @@ class App:
         )
 
     @property
-    def bulk(self) -> bulk.Bulk:
-        """Many devices at once."""
-        return bulk.Bulk(self.database, self.catalogue, self.instance, self.devices)
+    def limits(self) -> limits.DeviceLimits:
+        """What devices and tenants may take of the broker."""
+        return limits.DeviceLimits(self.database, self.devices, self.settings)
 
     @property
     def broker_users(self) -> broker.BrokerUsers:
@@ -237,6 +238,16 @@ def open_app(
                 settings.tenants_max,
                 settings.devices_max_per_tenant,
                 settings.username_is_client_id,
+                Quota(
+                    settings.device_connections_max,
+                    settings.device_messages_per_second,
+                    settings.device_bytes_per_second,
+                ),
+                Quota(
+                    settings.tenant_connections_max,
+                    settings.tenant_messages_per_second,
+                    settings.tenant_bytes_per_second,
+                ),
             ),
             throttles=throttles,
             tally=tally,

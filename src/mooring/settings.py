@@ -181,6 +181,24 @@ class Settings(BaseModel):
         600.0, "How long the broker runs on after `mooring up` was killed.", ge=0
     )
     message_size_limit: int = _field(1_048_576, "Bytes of the largest payload.", ge=1)
+    device_connections_max: int = _field(
+        0, "Connections of one device at a time, with Mooring's plugin; 0: no limit.", ge=0
+    )
+    device_messages_per_second: int = _field(
+        0, "Messages that one device may publish, with the plugin; 0: no limit.", ge=0
+    )
+    device_bytes_per_second: int = _field(
+        0, "Bytes of topics and payloads of one device, with the plugin; 0: no limit.", ge=0
+    )
+    tenant_connections_max: int = _field(
+        0, "Connections of all devices of one tenant, with the plugin; 0: no limit.", ge=0
+    )
+    tenant_messages_per_second: int = _field(
+        0, "Messages of all devices of one tenant, with the plugin; 0: no limit.", ge=0
+    )
+    tenant_bytes_per_second: int = _field(
+        0, "Bytes of all devices of one tenant, with the plugin; 0: no limit.", ge=0
+    )
 
     client_ids: Literal["auto", "username", "own"] = _field(
         "auto",

@@ -16,7 +16,7 @@ from mooring.broker.connection import Endpoint
 from mooring.broker.plugin_control import PluginControl
 from mooring.broker.plugin_file import AccountsFile, FileLost, Held
 from mooring.broker.plugin_rights import filled
-from mooring.broker.protocol import Account, Applied, Difference, DifferenceKind
+from mooring.broker.protocol import Account, Applied, Difference, DifferenceKind, Quota
 from mooring.errors import BrokerUnavailable
 
 __all__ = ["PluginAuthority"]
@@ -82,6 +82,7 @@ class PluginAuthority:
         wanted = list(accounts)
         try:
             held, rights = await self._in_thread(self._file.held)
+            tenants = await self._in_thread(self._file.tenants)
         except FileLost as exc:
             return [Difference(DifferenceKind.MISSING, a.username, str(exc)) for a in wanted]
         found: list[Difference] = []
@@ -89,6 +90,9 @@ class PluginAuthority:
             if number % PAGE == 0:
                 await asyncio.sleep(0)
             found += _differences(account, held.pop(account.username, None), rights)
+            if account.tenant and tenants.get(account.tenant, Quota()) != account.tenant_quota:
+                tenants[account.tenant] = account.tenant_quota  # told once
+                found.append(_limits(account.username, "limits of the tenant"))
         return found + [
             Difference(DifferenceKind.EXTRA, name) for name in held if name not in self._reserved
         ]
@@ -165,6 +169,10 @@ def _differences(
     return found
 
 
+def _limits(username: str, detail: str) -> Difference:
+    return Difference(DifferenceKind.WRONG_RIGHTS, username, detail)
+
+
 def _wrong_rights(
     account: Account, held: Held, rights: Mapping[int, tuple[str, str]]
 ) -> str | None:
@@ -177,6 +185,8 @@ def _wrong_rights(
         return "certificates"
     if held.tenant != account.tenant:
         return "tenant"
+    if Quota(held.max_connections, held.max_messages, held.max_bytes) != account.quota:
+        return "limits"
     values = held.vars.split("\n")
     publish, subscribe = rights.get(held.rights, ("", ""))
     same = set(filled(publish, values)) == set(account.rights.publish) and set(

@@ -14,13 +14,13 @@ import contextlib
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mooring.broker.plugin_rights import rights_of, template, values_of
-from mooring.broker.protocol import Account, Rights
+from mooring.broker.protocol import Account, Quota, Rights
 from mooring.errors import BrokerUnavailable
 from mooring.store.engine import now_ms
 
@@ -60,12 +60,17 @@ CREATE INDEX session_username ON session(username);
 CREATE TABLE change(seq INTEGER PRIMARY KEY AUTOINCREMENT, username TEXT);
 """
 
-_COLUMNS = "username, verifier, next_verifier, locked, client_id, rights, vars, tenant, service"
-_PUT = f"""INSERT INTO account({_COLUMNS}, epoch) VALUES(?,?,?,?,?,?,?,?,?,?)
+_COLUMNS = (
+    "username, verifier, next_verifier, locked, client_id, rights, vars, tenant, service,"
+    " max_connections, max_messages, max_bytes"
+)
+_PUT = f"""INSERT INTO account({_COLUMNS}, epoch) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)
   ON CONFLICT(username) DO UPDATE SET verifier = excluded.verifier,
   next_verifier = excluded.next_verifier, locked = excluded.locked,
   client_id = excluded.client_id, rights = excluded.rights, vars = excluded.vars,
-  tenant = excluded.tenant, service = excluded.service, epoch = excluded.epoch"""
+  tenant = excluded.tenant, service = excluded.service,
+  max_connections = excluded.max_connections, max_messages = excluded.max_messages,
+  max_bytes = excluded.max_bytes, epoch = excluded.epoch"""
 
 
 class FileLost(Exception):
@@ -84,6 +89,9 @@ class Held(NamedTuple):
     vars: str
     tenant: str
     service: bool
+    max_connections: int | None
+    max_messages: int | None
+    max_bytes: int | None
     epoch: int
     certificates: frozenset[str] = frozenset()
 
@@ -191,6 +199,11 @@ class AccountsFile:
             ).fetchone() or ("", "")
             return found, rights_of(publish, subscribe, found.vars.split("\n"))
 
+    def tenants(self) -> dict[str, Quota]:
+        """The tenants that have limits."""
+        with self._reading() as db:
+            return _tenants(db)
+
     def number(self) -> int:
         """The newest change."""
         with self._reading() as db:
@@ -214,6 +227,7 @@ class AccountsFile:
                 [*(a for a in accounts if a.username != self._service.username), self._service],
                 held,
             )
+            change.only_tenants({account.tenant for account in accounts})
             change.db.execute(
                 "DELETE FROM rights WHERE id NOT IN (SELECT DISTINCT rights FROM account)"
             )
@@ -367,6 +381,8 @@ class _Change:
         self._service = service
         self._rights = rights
         self._names: list[str] = []
+        self._tenants: dict[str, Quota] | None = None  # as the file has them; read when needed
+        self._everything = False  # whether more changed than single accounts
         self.first = False
         """The file is new: what it holds may have been in force before it was lost, so these
         epochs end no session."""
@@ -375,6 +391,7 @@ class _Change:
     def put(self, accounts: Sequence[Account], held: Mapping[str, Held]) -> None:
         rows, serials, ids = [], [], []
         for account in accounts:
+            self._tenant(account)
             before = held.get(account.username)
             now = self._wanted(account, before)
             if before == now:
@@ -394,7 +411,8 @@ class _Change:
     def _write(self, name: str, row: Held) -> None:
         values = (
             *(name, row.verifier, row.next_verifier, int(row.locked), row.client_id),
-            *(row.rights, row.vars, row.tenant, int(row.service), row.epoch),
+            *(row.rights, row.vars, row.tenant, int(row.service)),
+            *(row.max_connections, row.max_messages, row.max_bytes, row.epoch),
         )
         try:
             self.db.execute(_PUT, values)
@@ -410,6 +428,28 @@ class _Change:
             "INSERT OR REPLACE INTO certificate(serial, username) VALUES(?,?)",
             [(serial, name) for name in names for serial in sorted(rows[name].certificates)],
         )
+
+    def _tenant(self, account: Account) -> None:
+        """Writes what its tenant may take, where that differs."""
+        if self._tenants is None:
+            self._tenants = _tenants(self.db)
+        name, quota = account.tenant, account.tenant_quota
+        if not name or self._tenants.get(name, Quota()) == quota:
+            return
+        self._tenants[name] = quota
+        self._everything = True
+        self.db.execute("DELETE FROM tenant WHERE name=?", (name,))
+        if quota != Quota():
+            self.db.execute(
+                "INSERT INTO tenant(name, max_connections, max_messages, max_bytes)"
+                " VALUES(?,?,?,?)",
+                (name, quota.connections, quota.messages, quota.bytes),
+            )
+
+    def only_tenants(self, names: Set[str]) -> None:
+        """Deletes what other tenants might take: they have no accounts."""
+        gone = [(name,) for name in _tenants(self.db) if name not in names]
+        self.db.executemany("DELETE FROM tenant WHERE name=?", gone)
 
     def remove(self, held: Mapping[str, Held]) -> None:
         names = [(name,) for name in held]
@@ -427,9 +467,10 @@ class _Change:
 
     def finish(self) -> None:
         """Says what changed; nothing if nothing did."""
-        if not self._names:
+        if not self._names and not self._everything:
             return
-        told: Sequence[str | None] = self._names if len(self._names) <= NAMED_MOST else [None]
+        named = len(self._names) <= NAMED_MOST and not self._everything
+        told: Sequence[str | None] = self._names if named else [None]
         self.db.executemany("INSERT INTO change(username) VALUES(?)", [(name,) for name in told])
         self.number = _newest(self.db)
         self.db.execute("DELETE FROM change WHERE seq <= ?", (self.number - CHANGES_KEPT,))
@@ -449,6 +490,9 @@ class _Change:
             "\n".join(values),
             account.tenant,
             account.username == self._service,
+            account.quota.connections,
+            account.quota.messages,
+            account.quota.bytes,
             epoch,
             certificates,
         )
@@ -511,6 +555,11 @@ def _sessions(db: sqlite3.Connection, client_ids: Sequence[str]) -> dict[str, st
             )
         )
     return found
+
+
+def _tenants(db: sqlite3.Connection) -> dict[str, Quota]:
+    rows = db.execute("SELECT name, max_connections, max_messages, max_bytes FROM tenant")
+    return {name: Quota(*values) for name, *values in rows}
 
 
 def _newest(db: sqlite3.Connection) -> int:

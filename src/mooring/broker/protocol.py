@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-__all__ = ["Account", "Applied", "Authority", "Difference", "DifferenceKind", "Rights"]
+__all__ = ["Account", "Applied", "Authority", "Difference", "DifferenceKind", "Quota", "Rights"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,21 @@ class Rights:
 
     publish: tuple[str, ...] = ()
     subscribe: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What one account, or one tenant, may take of the broker; ``None``: no limit.
+
+    Attributes:
+        connections: at a time.
+        messages: published in a second.
+        bytes: of topics and payloads published in a second.
+    """
+
+    connections: int | None = None
+    messages: int | None = None
+    bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +60,8 @@ class Account:
         certificates: serial numbers, as the ledger has them, of the certificates that may log
             in as this account. The same authority alone looks at them and at what follows.
         tenant: whose limits it shares; empty: nobody's.
+        quota: what it may take of the broker.
+        tenant_quota: what all accounts of its tenant may take together.
         values: words of its own that appear in its topics. Accounts whose topics differ in
             these words only share one set of rights.
     """
@@ -58,6 +75,8 @@ class Account:
     certificates: tuple[str, ...] = ()
     tenant: str = ""
     values: tuple[str, ...] = ()
+    quota: Quota = Quota()
+    tenant_quota: Quota = Quota()
 
 
 class DifferenceKind(StrEnum):

@@ -33,7 +33,7 @@ def _verb(name: str, module: str) -> Entry:
 
 
 ENTRIES = (
-    _noun("device", "rotate", "gaps", "why"),
+    _noun("device", "rotate", "gaps", "why", "device_limits"),
     _noun("claim"),
     _noun("telemetry"),
     _noun("retention"),
@@ -41,7 +41,7 @@ ENTRIES = (
     _noun("dialect"),
     _noun("cert", "cert_rollover"),
     _noun("broker"),
-    _noun("tenant"),
+    _noun("tenant", "tenant_limits"),
     _noun("user"),
     _noun("key"),
     _noun("audit"),

@@ -23,10 +23,10 @@ from mooring.broker import leftovers
 from mooring.broker import store as broker
 from mooring.broker.access_rules import AccountFacts, Action, RightsVerdict, may
 from mooring.broker.password_lines import check_username
-from mooring.broker.protocol import Account, Rights
+from mooring.broker.protocol import Account, Quota, Rights
 from mooring.broker.users import RESERVED_PREFIXES
 from mooring.credentials import store as passwords
-from mooring.devices import store
+from mooring.devices import limit_store, store
 from mooring.devices.model import Credentials, Device, Login, NewDevice
 from mooring.dialects import Catalogue, check_text, check_word, normal_mac
 from mooring.dialects.model import Dialect, Identity
@@ -55,6 +55,8 @@ class Devices:
         reserved: usernames no device may have: the platform's own.
         for_password_file: usernames must fit into one.
         username_is_client_id: the broker takes a client's username for its client id.
+        quota, tenant_quota: what a device, and all devices of a tenant, may take of the broker
+            where nothing else is said of them; 0: no limit.
         recover_days: how long a removed device's password is told that it was removed.
         tenants_max, devices_max: how many tenants, and devices of one tenant, there may be.
     """
@@ -68,6 +70,8 @@ class Devices:
     tenants_max: int = 10_000
     devices_max: int = 200_000
     username_is_client_id: bool = False
+    quota: Quota = Quota()
+    tenant_quota: Quota = Quota()
 
     # ------------------------------------------------------------------ changing
 
@@ -266,6 +270,7 @@ class Devices:
         with self.database.read() as connection:
             known = store.all_devices(connection)
             logins = store.logins(connection)
+            limits = limit_store.read(connection)
             users = broker.accounts(connection)
             pending = leftovers.pending(connection)
         dialects = set(self.catalogue.names())
@@ -276,10 +281,10 @@ class Devices:
                 login = logins.get(device.id, NO_LOGIN)
                 try:
                     if not self._blocked(pending, device):
-                        found.append(self._account(device, login))
+                        found.append(self._account(device, login, limits))
                 except Exception:
                     log.exception("the rights of %s cannot be worked out", device.username)
-                    found.append(self._without_rights(device, login))
+                    found.append(self._without_rights(device, login, limits))
         return found
 
     def blocked(self, username: str) -> bool:
@@ -297,13 +302,15 @@ class Devices:
             found = [
                 d for d in store.find(connection, SYSTEM, word=username) if d.username == username
             ]
-            logins = store.logins(connection, [device.id for device in found])
+            numbers = [device.id for device in found]
+            logins = store.logins(connection, numbers)
+            limits = limit_store.read(connection, numbers)
             users = broker.accounts(connection, [username])
         if users:
             return self._user(users[0])
         if not found or found[0].dialect not in self.catalogue.names():
             return None
-        return self._account(found[0], logins.get(found[0].id, NO_LOGIN))
+        return self._account(found[0], logins.get(found[0].id, NO_LOGIN), limits)
 
     def may(self, device: Device, action: Action, topic: str) -> RightsVerdict:
         """Whether the broker accepts a topic of a device, and which filter decides."""
@@ -320,11 +327,12 @@ class Devices:
 
     # ------------------------------------------------------------------ rules
 
-    def _account(self, device: Device, login: Login) -> Account:
+    def _account(self, device: Device, login: Login, limits: limit_store.Limits) -> Account:
         dialect = self.catalogue.get(device.dialect)
         client_id = device.client_id if dialect.client_id_fixed else None
         if self.username_is_client_id:
             client_id = device.username
+        quota, of_tenant = limits.of(device, self.quota, self.tenant_quota)
         return Account(
             device.username,
             login.verifier,
@@ -335,6 +343,8 @@ class Devices:
             certificates=login.certificates,
             tenant=device.tenant,
             values=(device.name, device.tenant, device.mac or "", *device.groups),
+            quota=quota,
+            tenant_quota=of_tenant,
         )
 
     def _blocked(self, pending: leftovers.Pending, device: Device) -> bool:
@@ -348,9 +358,9 @@ class Devices:
             return ()
         return leftovers.own_filters(self.catalogue.get(device.dialect), device.identity)
 
-    @staticmethod
-    def _without_rights(device: Device, login: Login) -> Account:
+    def _without_rights(self, device: Device, login: Login, limits: limit_store.Limits) -> Account:
         """It keeps its login and may use no topic; the others keep their rights."""
+        quota, of_tenant = limits.of(device, self.quota, self.tenant_quota)
         return Account(
             device.username,
             login.verifier,
@@ -360,6 +370,8 @@ class Devices:
             next_verifier=login.next_verifier,
             certificates=login.certificates,
             tenant=device.tenant,
+            quota=quota,
+            tenant_quota=of_tenant,
         )
 
     def _user(self, user: Account) -> Account:

@@ -18,6 +18,7 @@ from mooring.store.schema import (
     certificates,
     credentials,
     device_groups,
+    device_limits,
     device_state,
     devices,
     latest,
@@ -49,7 +50,10 @@ __all__ = [
 ]
 
 # What is derived from one device and is removed with it.
-_OF_ONE = (latest, device_state, sequences, metrics_refused, credentials, device_groups)
+_OF_ONE = (
+    *(latest, device_state, sequences, metrics_refused, credentials, device_groups),
+    device_limits,
+)
 
 _COLUMNS = (
     devices.c.id,

@@ -212,7 +212,7 @@ def _connected(seen: Seen) -> Verdict | None:
 
 def _refused(seen: Seen) -> Verdict | None:
     newest = next((e for e in _recent(seen, EventKind.REFUSED) if e.named), None)
-    if newest is None or _logged_in_after(seen, newest.at):
+    if newest is None or _session_after(seen, newest.at):
         return None
     word = refused_word(seen, newest)
     return Verdict(
@@ -253,16 +253,9 @@ def _certificate_expired(seen: Seen) -> Verdict | None:
 
 def _unnamed(seen: Seen) -> Verdict | None:
     """What the broker says of an address. It is said as that, and not as the device's."""
-    since = max((e.at for e in seen.events if e.kind in _SESSIONS), default=0)
-    newest = next(
-        (
-            e
-            for e in seen.events
-            if not e.named and e.address and e.at > since and seen.now - e.at <= RECENT_MS
-        ),
-        None,
-    )
-    if newest is None:
+    recent = (e for e in seen.events if not e.named and e.address and seen.now - e.at <= RECENT_MS)
+    newest = next(recent, None)
+    if newest is None or _session_after(seen, newest.at):
         return None
     whose = "The broker does not say whose it was; several devices may share that address."
     if newest.kind is EventKind.TLS_FAILED:
@@ -409,8 +402,10 @@ def _dead_after(seen: Seen, at: int) -> bool:
     return seen.dead_letter is not None and seen.dead_letter.at > at
 
 
-def _logged_in_after(seen: Seen, at: int) -> bool:
-    return any(e.kind is EventKind.LOGIN and e.at >= at for e in seen.events)
+def _session_after(seen: Seen, at: int) -> bool:
+    """Whether an accepted session began or ended after that: then it was there, or it was there
+    again, and an attempt of that time is not why it is not connected now."""
+    return any(e.kind in _SESSIONS and e.at >= at for e in seen.events)
 
 
 def _attempts(seen: Seen) -> tuple[Evidence, ...]:

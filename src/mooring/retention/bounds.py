@@ -85,6 +85,8 @@ BOUNDS = (
         "devices",
         "At most `mooring.devices.service.GROUPS_MAX` rows for each device.",
     ),
+    _row("device_limits", By.OWNER, "devices", "At most one row for each device."),
+    _row("tenant_limits", By.OWNER, "tenants", "At most one row for each tenant."),
     _row("device_state", By.OWNER, "devices", "One row for each device."),
     _row("latest", By.OWNER, "devices channels", "One row for each device and channel."),
     _row(

@@ -17,6 +17,7 @@ from mooring.app import App
 from mooring.claims import api as claims_api
 from mooring.credentials import api as credentials_api
 from mooring.devices import api as devices_api
+from mooring.devices import limits_api
 from mooring.doctor import api as doctor_api
 from mooring.errors import DatabaseUnavailable
 from mooring.ingest import api as ingest_api
@@ -45,6 +46,7 @@ ROUTERS = (
     people_api.router,
     telemetry_api.router,
     devices_api.router,
+    limits_api.router,
     doctor_api.router,
     pki_api.router,
     claims_api.router,

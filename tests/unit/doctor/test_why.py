@@ -220,6 +220,11 @@ def test_an_accepted_login_outweighs_refused_ones_before_it() -> None:
     assert why(replace(IDLE, last_seen_at=NOW, events=events)).code is Code.DISCONNECTED
 
 
+def test_an_attempt_while_the_device_was_connected_is_not_why_it_is_gone() -> None:
+    events = (event(EventKind.GONE, "7", ago=1000), *refused("wrong_password", ago=2000))
+    assert why(replace(IDLE, last_seen_at=NOW, events=events)).code is Code.DISCONNECTED
+
+
 def test_braces_in_what_devices_choose_are_text() -> None:
     for text in ("{0}", "{username}", "{", "%s"):
         found = why(replace(IDLE, username=text, events=refused(text)))

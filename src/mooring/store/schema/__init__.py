@@ -16,10 +16,12 @@ from mooring.store.schema.devices import (
     claim_codes,
     credentials,
     device_groups,
+    device_limits,
     devices,
     former_verifiers,
     rotations,
     sightings,
+    tenant_limits,
     tenants,
 )
 from mooring.store.schema.messages import (
@@ -70,6 +72,7 @@ __all__ = [
     "dead_letters",
     "declared_for",
     "device_groups",
+    "device_limits",
     "device_metrics",
     "device_state",
     "devices",
@@ -98,6 +101,7 @@ __all__ = [
     "sessions",
     "sightings",
     "strangers",
+    "tenant_limits",
     "tenants",
     "users",
     "versions",

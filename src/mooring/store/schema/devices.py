@@ -24,10 +24,12 @@ __all__ = [
     "claim_codes",
     "credentials",
     "device_groups",
+    "device_limits",
     "devices",
     "former_verifiers",
     "rotations",
     "sightings",
+    "tenant_limits",
     "tenants",
 ]
 
@@ -72,6 +74,26 @@ device_groups = Table(
     metadata,
     Column("device_id", BigId, ForeignKey("devices.id", ondelete="CASCADE"), primary_key=True),
     Column("group_name", String(128), primary_key=True),
+)
+
+# What one device may take of the broker, and all devices of a tenant together. NULL: as the
+# settings say; 0: no limit. Most have no row.
+device_limits = Table(
+    "device_limits",
+    metadata,
+    Column("device_id", BigId, ForeignKey("devices.id", ondelete="CASCADE"), primary_key=True),
+    Column("connections", BigInteger),
+    Column("messages", BigInteger),  # a second
+    Column("bytes", BigInteger),  # a second
+)
+
+tenant_limits = Table(
+    "tenant_limits",
+    metadata,
+    Column("tenant", String(128), ForeignKey("tenants.name", ondelete="CASCADE"), primary_key=True),
+    Column("connections", BigInteger),
+    Column("messages", BigInteger),
+    Column("bytes", BigInteger),
 )
 
 credentials = Table(

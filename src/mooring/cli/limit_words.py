@@ -1,0 +1,105 @@
+"""Limits as one writes and reads them, of devices and of tenants."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mooring.cli.frame import Session
+from mooring.cli.output import clean
+from mooring.errors import Invalid
+
+if TYPE_CHECKING:
+    from mooring.broker.protocol import Quota
+    from mooring.devices.limits import Limited
+
+__all__ = ["Bytes", "Connections", "Messages", "changed", "say", "value_of"]
+
+VALUE = "A number, none for no limit, or default for the setting."
+
+Connections = Annotated[
+    str | None, typer.Option("--connections", help=f"Connections at a time. {VALUE}")
+]
+Messages = Annotated[
+    str | None, typer.Option("--messages", help=f"Messages published a second. {VALUE}")
+]
+Bytes = Annotated[
+    str | None,
+    typer.Option("--bytes", help=f"Bytes of topics and payloads published a second. {VALUE}"),
+]
+
+
+def value_of(text: str) -> int | None:
+    """A limit as one writes it: ``None`` for ``default``, 0 for ``none``.
+
+    Raises:
+        Invalid: it is none of these.
+    """
+    word = text.strip().lower().replace(",", "").replace("_", "")
+    if word in ("default", "none"):
+        return None if word == "default" else 0
+    if not word.isascii() or not word.isdigit() or int(word) == 0:
+        raise Invalid(
+            f"{text[:40]!a} is not a valid limit.",
+            hint="Use a number, none for no limit, or default for the setting.",
+            code="invalid_limit",
+        )
+    return int(word)
+
+
+def changed(
+    own: Quota, connections: str | None, messages: str | None, bytes_: str | None
+) -> Quota | None:
+    """The own values with what was given; ``None``: nothing was."""
+    given = {
+        name: value_of(text)
+        for name, text in (
+            ("connections", connections),
+            ("messages", messages),
+            ("bytes", bytes_),
+        )
+        if text is not None
+    }
+    return replace(own, **given) if given else None
+
+
+def say(
+    session: Session, tenant: str, device: str | None, found: Limited, applied: bool | None
+) -> None:
+    """Prints limits. ``applied``: whether the broker has them; ``None``: nothing was changed."""
+    names = ("connections", "messages", "bytes")
+    if session.out.as_json:
+        own, in_force = (
+            {name: getattr(quota, name) for name in names} for quota in (found.own, found.in_force)
+        )
+        session.out.document(
+            {
+                "tenant": tenant,
+                "device": device,
+                "own": own,
+                "in_force": in_force,
+                "enforced": found.enforced,
+                **({} if applied is None else {"applied_by_broker": applied}),
+            }
+        )
+        return
+    of = "device" if device is not None else "tenant"
+    session.out.facts([(of, clean(device if device is not None else tenant))])
+    session.out.table(
+        ["Limit", "In force", "From"],
+        [
+            [
+                name if name == "connections" else f"{name} a second",
+                "none" if (value := getattr(found.in_force, name)) is None else f"{value:,}",
+                "the settings" if getattr(found.own, name) is None else f"this {of}",
+            ]
+            for name in names
+        ],
+        right=["In force"],
+    )
+    if not found.enforced:
+        session.out.note("The broker keeps no limits: that needs Mooring's plugin.")
+    elif applied is False:
+        session.out.note("The broker applies them when it runs.")

@@ -1,0 +1,140 @@
+"""What devices and tenants may take of the broker, and changing it.
+
+Each value is a tenant's or device's own, or the installation's setting. Mooring's plugin for the
+broker keeps them; the other authorities have no such limits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy.engine import Connection
+
+from mooring.access import store as access
+from mooring.access.actor import Actor, Role
+from mooring.broker.protocol import Quota
+from mooring.devices import limit_store as store
+from mooring.devices.model import Device
+from mooring.devices.service import Devices
+from mooring.errors import Invalid, NotFound
+from mooring.settings import Settings
+from mooring.store.engine import Database
+
+__all__ = ["VALUE_MAX", "DeviceLimits", "Limited"]
+
+VALUE_MAX = 1_000_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Limited:
+    """The limits of one device or tenant.
+
+    Attributes:
+        own: its own values; ``None``: the setting; 0: no limit.
+        in_force: ``None``: no limit.
+        enforced: whether the broker's authority can keep limits.
+    """
+
+    own: Quota
+    in_force: Quota
+    enforced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceLimits:
+    """Limits of the devices and tenants of one installation."""
+
+    database: Database
+    devices: Devices
+    settings: Settings
+
+    def of_device(self, actor: Actor, reference: str) -> tuple[Device, Limited]:
+        """Raises: NotFound: no such device."""
+        device = self.devices.get(actor, reference)
+        actor.require(Role.VIEWER, device.tenant)
+        with self.database.read() as connection:
+            own = store.of_device(connection, device.id)
+        return device, self._limited(own, self.devices.quota)
+
+    def of_tenant(self, actor: Actor, name: str) -> Limited:
+        """Raises: NotFound: no such tenant that the actor sees."""
+        with self.database.read() as connection:
+            self._require_tenant(connection, actor, name)
+            own = store.of_tenant(connection, name)
+        return self._limited(own, self.devices.tenant_quota)
+
+    def set_of_device(
+        self, actor: Actor, reference: str, own: Quota, *, reason: str = ""
+    ) -> tuple[Device, Limited, list[int]]:
+        """Puts these values in place of the device's own.
+
+        Returns:
+            The device, its limits, and the pending changes to wait for.
+
+        Raises:
+            Invalid: a value is negative or too large.
+            NotFound: no such device.
+        """
+        _check(own)
+        device = self.devices.get(actor, reference)
+        actor.require(Role.ADMIN, device.tenant)
+        with self.database.write() as connection:
+            store.set_of_device(connection, device.id, own)
+            changes = [access.enqueue(connection, "put", device.username)]
+            access.record(
+                connection,
+                actor,
+                "device.limits",
+                device.reference,
+                tenant=device.tenant,
+                reason=reason,
+            )
+        return device, self._limited(own, self.devices.quota), changes
+
+    def set_of_tenant(
+        self, actor: Actor, name: str, own: Quota, *, reason: str = ""
+    ) -> tuple[Limited, list[int]]:
+        """Puts these values in place of the tenant's own; only for who sees every tenant.
+
+        Raises:
+            Invalid: a value is negative or too large.
+            NotFound: no such tenant.
+        """
+        _check(own)
+        with self.database.write() as connection:
+            self._require_tenant(connection, actor, name)
+            actor.require(Role.ADMIN, None)
+            store.set_of_tenant(connection, name, own)
+            one = store.a_device_of(connection, name)
+            changes = [] if one is None else [access.enqueue(connection, "put", one)]
+            access.record(connection, actor, "tenant.limits", name, tenant=name, reason=reason)
+        return self._limited(own, self.devices.tenant_quota), changes
+
+    # ------------------------------------------------------------------ inside
+
+    def _limited(self, own: Quota, setting: Quota) -> Limited:
+        return Limited(own, store.in_force(own, setting), self.settings.authority == "plugin")
+
+    @staticmethod
+    def _require_tenant(connection: Connection, actor: Actor, name: str) -> None:
+        actor.require(Role.VIEWER, actor.tenant)
+        if not actor.sees(name) or not store.tenant_exists(connection, name):
+            raise NotFound(
+                f"There is no tenant {name}.",
+                hint="`mooring tenant list` shows every tenant.",
+                code="tenant_not_found",
+            )
+
+
+def _check(own: Quota) -> None:
+    for name, value in (
+        ("connections", own.connections),
+        ("messages", own.messages),
+        ("bytes", own.bytes),
+    ):
+        if value is not None and not 0 <= value <= VALUE_MAX:
+            raise Invalid(
+                f"The limit of {name} must be 0 to {VALUE_MAX:,}, not {value}.",
+                hint="0 means no limit.",
+                code="invalid_limit",
+            )

@@ -1,0 +1,115 @@
+"""Routes of what devices and tenants may take of the broker."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+from pydantic import Field
+from starlette.concurrency import run_in_threadpool
+
+from mooring.broker.protocol import Quota
+from mooring.devices.limits import VALUE_MAX, Limited
+from mooring.http.auth import Platform, Who
+from mooring.http.fields import DeviceReference, Document, Reason, Word
+from mooring.http.watching import Watch
+
+__all__ = ["document", "router"]
+
+router = APIRouter(prefix="/api/v1", tags=["devices"])
+
+ACCEPTANCE_SECONDS = 2.0
+
+Value = Annotated[int, Field(ge=0, le=VALUE_MAX)] | None
+
+
+class QuotaOut(Document):
+    """Connections at a time; messages, and bytes of topics and payloads, published a second."""
+
+    connections: int | None
+    messages: int | None
+    bytes: int | None
+
+
+class LimitsIn(Document):
+    """Its own values: null for the setting, 0 for no limit. What is left out is null."""
+
+    connections: Value = None
+    messages: Value = None
+    bytes: Value = None
+    reason: Reason = ""
+
+
+class LimitsOut(Document):
+    """`own`: null is the setting, 0 no limit. `in_force`: null is no limit. `enforced`: whether
+    the broker keeps limits, which Mooring's plugin does."""
+
+    tenant: str
+    device: str | None
+    own: QuotaOut
+    in_force: QuotaOut
+    enforced: bool
+
+
+class LimitsChanged(LimitsOut):
+    applied_by_broker: bool
+
+
+def document(tenant: str, device: str | None, found: Limited) -> dict[str, Any]:
+    """Limits as CLI and REST show them."""
+    return {
+        "tenant": tenant,
+        "device": device,
+        "own": _quota(found.own),
+        "in_force": _quota(found.in_force),
+        "enforced": found.enforced,
+    }
+
+
+@router.get("/devices/{device}/limits", response_model=LimitsOut)
+def device_limits(platform: Platform, who: Who, device: DeviceReference) -> dict[str, Any]:
+    """What a device may take of the broker."""
+    known, found = platform.limits.of_device(who, device)
+    return document(known.tenant, known.name, found)
+
+
+@router.put("/devices/{device}/limits", response_model=LimitsChanged)
+async def set_device_limits(
+    *, platform: Platform, who: Who, watch: Watch, device: DeviceReference, new: LimitsIn
+) -> dict[str, Any]:
+    """Puts these values in place of the device's own."""
+    known, found, changes = await run_in_threadpool(
+        platform.limits.set_of_device, who, device, _given(new), reason=new.reason
+    )
+    applied = await watch.applied(changes, ACCEPTANCE_SECONDS)
+    return {**document(known.tenant, known.name, found), "applied_by_broker": applied}
+
+
+@router.get("/tenants/{tenant}/limits", response_model=LimitsOut)
+def tenant_limits(platform: Platform, who: Who, tenant: Word) -> dict[str, Any]:
+    """What all devices of a tenant may take of the broker together."""
+    return document(tenant, None, platform.limits.of_tenant(who, tenant))
+
+
+@router.put("/tenants/{tenant}/limits", response_model=LimitsChanged)
+async def set_tenant_limits(
+    *, platform: Platform, who: Who, watch: Watch, tenant: Word, new: LimitsIn
+) -> dict[str, Any]:
+    """Puts these values in place of the tenant's own; for who sees every tenant."""
+    found, changes = await run_in_threadpool(
+        platform.limits.set_of_tenant, who, tenant, _given(new), reason=new.reason
+    )
+    applied = await watch.applied(changes, ACCEPTANCE_SECONDS)
+    return {**document(tenant, None, found), "applied_by_broker": applied}
+
+
+def _given(new: LimitsIn) -> Quota:
+    return Quota(new.connections, new.messages, new.bytes)
+
+
+def _quota(quota: Quota) -> dict[str, int | None]:
+    return {
+        "connections": quota.connections,
+        "messages": quota.messages,
+        "bytes": quota.bytes,
+    }
