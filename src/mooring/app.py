@@ -30,10 +30,11 @@ from mooring.store.tally import Tally
 with later():
     from mooring.broker import connection
     from mooring.broker import service as broker
+    from mooring.bulk import service as bulk
     from mooring.claims import service as claims
     from mooring.credentials import service as credentials
-    from mooring.devices import limits
     from mooring.doctor import service as doctor
+    from mooring.limits import service as limits
     from mooring.people import service as people
     from mooring.pki import model as pki_model
     from mooring.pki import service as pki
@@ -70,6 +71,11 @@ class App:
         return people.People(
             self.database, self.instance, self.settings, self.throttles, self.tally
         )
+
+    @property
+    def bulk(self) -> bulk.Bulk:
+        """Many devices at once."""
+        return bulk.Bulk(self.database, self.catalogue, self.instance, self.devices)
 
     @property
     def limits(self) -> limits.DeviceLimits:

@@ -14,7 +14,6 @@ import difflib
 import hashlib
 import json
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
@@ -27,6 +26,7 @@ from pydantic.fields import FieldInfo
 
 from mooring import handover, running
 from mooring.errors import InvalidSetting
+from mooring.settings_file import read_toml
 
 __all__ = [
     "CHOICE_FILE",
@@ -497,10 +497,10 @@ def load(
     file = config_file or (Path(env["MOORING_CONFIG"]) if env.get("MOORING_CONFIG") else None)
     if file is None:
         candidate = data_dir / "mooring.toml"
-        from_file = _read_toml(candidate) if candidate.is_file() else {}
+        from_file = read_toml(candidate, fields) if candidate.is_file() else {}
         file = candidate
     else:
-        from_file = _read_toml(file)
+        from_file = read_toml(file, fields)
 
     values: dict[str, Any] = {}
     origins: dict[str, Origin] = {}
@@ -595,24 +595,3 @@ def _from_environment(env: Mapping[str, str]) -> dict[str, tuple[str, str]]:
 
 def _split(raw: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in raw.split(",") if part.strip())
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # editors add a BOM
-    except OSError as exc:
-        raise InvalidSetting(
-            f"The settings file {path} cannot be read: {exc.strerror}.",
-            hint="Correct MOORING_CONFIG or the file's permissions.",
-        ) from exc
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise InvalidSetting(
-            f"The settings file {path} is not TOML: {exc}.", hint="Correct the line it names."
-        ) from exc
-    unknown = sorted(set(content) - set(Settings.model_fields))
-    if unknown:
-        raise InvalidSetting(
-            f"The settings file {path} has settings that do not exist: {', '.join(unknown)}.",
-            hint="`mooring config show` lists every setting.",
-        )
-    return content

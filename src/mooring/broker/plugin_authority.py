@@ -16,7 +16,7 @@ from mooring.broker.connection import Endpoint
 from mooring.broker.plugin_control import PluginControl
 from mooring.broker.plugin_file import AccountsFile, FileLost, Held
 from mooring.broker.plugin_rights import filled
-from mooring.broker.protocol import Account, Applied, Difference, DifferenceKind, Quota
+from mooring.broker.protocol import NO_QUOTA, Account, Applied, Difference, DifferenceKind, Quota
 from mooring.errors import BrokerUnavailable
 
 __all__ = ["PluginAuthority"]
@@ -90,7 +90,7 @@ class PluginAuthority:
             if number % PAGE == 0:
                 await asyncio.sleep(0)
             found += _differences(account, held.pop(account.username, None), rights)
-            if account.tenant and tenants.get(account.tenant, Quota()) != account.tenant_quota:
+            if account.tenant and tenants.get(account.tenant, NO_QUOTA) != account.tenant_quota:
                 tenants[account.tenant] = account.tenant_quota  # told once
                 found.append(_limits(account.username, "limits of the tenant"))
         return found + [

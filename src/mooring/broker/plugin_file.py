@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mooring.broker.plugin_rights import rights_of, template, values_of
-from mooring.broker.protocol import Account, Quota, Rights
+from mooring.broker.protocol import NO_QUOTA, Account, Quota, Rights
 from mooring.errors import BrokerUnavailable
 from mooring.store.engine import now_ms
 
@@ -434,12 +434,12 @@ class _Change:
         if self._tenants is None:
             self._tenants = _tenants(self.db)
         name, quota = account.tenant, account.tenant_quota
-        if not name or self._tenants.get(name, Quota()) == quota:
+        if not name or self._tenants.get(name, NO_QUOTA) == quota:
             return
         self._tenants[name] = quota
         self._everything = True
         self.db.execute("DELETE FROM tenant WHERE name=?", (name,))
-        if quota != Quota():
+        if quota != NO_QUOTA:
             self.db.execute(
                 "INSERT INTO tenant(name, max_connections, max_messages, max_bytes)"
                 " VALUES(?,?,?,?)",

@@ -13,7 +13,16 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-__all__ = ["Account", "Applied", "Authority", "Difference", "DifferenceKind", "Quota", "Rights"]
+__all__ = [
+    "NO_QUOTA",
+    "Account",
+    "Applied",
+    "Authority",
+    "Difference",
+    "DifferenceKind",
+    "Quota",
+    "Rights",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +49,9 @@ class Quota:
     connections: int | None = None
     messages: int | None = None
     bytes: int | None = None
+
+
+NO_QUOTA = Quota()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +87,8 @@ class Account:
     certificates: tuple[str, ...] = ()
     tenant: str = ""
     values: tuple[str, ...] = ()
-    quota: Quota = Quota()
-    tenant_quota: Quota = Quota()
+    quota: Quota = NO_QUOTA
+    tenant_quota: Quota = NO_QUOTA
 
 
 class DifferenceKind(StrEnum):

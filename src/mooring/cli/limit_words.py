@@ -13,7 +13,7 @@ from mooring.errors import Invalid
 
 if TYPE_CHECKING:
     from mooring.broker.protocol import Quota
-    from mooring.devices.limits import Limited
+    from mooring.limits.service import Limited
 
 __all__ = ["Bytes", "Connections", "Messages", "changed", "say", "value_of"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from mooring.broker.protocol import Quota
+from mooring.broker.protocol import NO_QUOTA, Quota
 from mooring.devices.model import Device
 from mooring.store.schema import device_limits, devices, tenant_limits, tenants
 
@@ -26,7 +26,6 @@ __all__ = [
 
 _OF_DEVICE = (device_limits.c.connections, device_limits.c.messages, device_limits.c.bytes)
 _OF_TENANT = (tenant_limits.c.connections, tenant_limits.c.messages, tenant_limits.c.bytes)
-NOTHING = Quota()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +42,9 @@ class Limits:
         Args:
             each, all_of_tenant: the installation's settings, 0 for no limit.
         """
-        own = self.devices.get(device.id, NOTHING)
+        own = self.devices.get(device.id, NO_QUOTA)
         return in_force(own, each), in_force(
-            self.tenants.get(device.tenant, NOTHING), all_of_tenant
+            self.tenants.get(device.tenant, NO_QUOTA), all_of_tenant
         )
 
 
@@ -76,19 +75,19 @@ def of_device(connection: Connection, device_id: int) -> Quota:
     """Its own values."""
     statement = sa.select(*_OF_DEVICE).where(device_limits.c.device_id == device_id)
     row = connection.execute(statement).first()
-    return NOTHING if row is None else Quota(*row)
+    return NO_QUOTA if row is None else Quota(*row)
 
 
 def of_tenant(connection: Connection, name: str) -> Quota:
     """Its own values."""
     row = connection.execute(sa.select(*_OF_TENANT).where(tenant_limits.c.tenant == name)).first()
-    return NOTHING if row is None else Quota(*row)
+    return NO_QUOTA if row is None else Quota(*row)
 
 
 def set_of_device(connection: Connection, device_id: int, quota: Quota) -> None:
     """Puts these values in place of its own."""
     connection.execute(sa.delete(device_limits).where(device_limits.c.device_id == device_id))
-    if quota != NOTHING:
+    if quota != NO_QUOTA:
         connection.execute(
             sa.insert(device_limits).values(
                 device_id=device_id,
@@ -102,7 +101,7 @@ def set_of_device(connection: Connection, device_id: int, quota: Quota) -> None:
 def set_of_tenant(connection: Connection, name: str, quota: Quota) -> None:
     """Puts these values in place of its own."""
     connection.execute(sa.delete(tenant_limits).where(tenant_limits.c.tenant == name))
-    if quota != NOTHING:
+    if quota != NO_QUOTA:
         connection.execute(
             sa.insert(tenant_limits).values(
                 tenant=name,

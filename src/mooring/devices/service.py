@@ -23,7 +23,7 @@ from mooring.broker import leftovers
 from mooring.broker import store as broker
 from mooring.broker.access_rules import AccountFacts, Action, RightsVerdict, may
 from mooring.broker.password_lines import check_username
-from mooring.broker.protocol import Account, Quota, Rights
+from mooring.broker.protocol import NO_QUOTA, Account, Quota, Rights
 from mooring.broker.users import RESERVED_PREFIXES
 from mooring.credentials import store as passwords
 from mooring.devices import limit_store, store
@@ -70,8 +70,8 @@ class Devices:
     tenants_max: int = 10_000
     devices_max: int = 200_000
     username_is_client_id: bool = False
-    quota: Quota = Quota()
-    tenant_quota: Quota = Quota()
+    quota: Quota = NO_QUOTA
+    tenant_quota: Quota = NO_QUOTA
 
     # ------------------------------------------------------------------ changing
 

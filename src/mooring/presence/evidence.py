@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +20,9 @@ from mooring.presence.observe import Connectivity, EventRow
 
 __all__ = [
     "EVENT_TOPIC",
+    "LOGINS_LIMITED",
     "OVERSIZE",
+    "SESSIONS_LIMITED",
     "Denied",
     "Evidence",
     "Folded",
@@ -45,6 +48,9 @@ _DENIED = {
     "read": "denied_read",
 }
 LIMITED = "limited"  # disconnected for sending too much
+SESSIONS_LIMITED, LOGINS_LIMITED = "sessions_limited", "logins_limited"
+"""Counters: sessions that ended, and logins that were rejected, because of a limit."""
+_CROWDED = frozenset({"too_many_connections", "tenant_too_many_connections"})
 _OTHERS = frozenset({"refused", "trouble"})
 
 
@@ -114,6 +120,7 @@ class Folded:
         sessions: client id → username of the newest login, and whether its session outlives
             the connection.
         troubles: what the plugin itself complains about.
+        limited: how many sessions ended, and logins were rejected, because of a limit.
         unknown: usernames that tried and belong to no account, and when they did so last.
     """
 
@@ -124,6 +131,7 @@ class Folded:
     used: list[Used] = field(default_factory=list)
     sessions: dict[str, tuple[str, bool]] = field(default_factory=dict)
     troubles: list[str] = field(default_factory=list)
+    limited: Counter[str] = field(default_factory=Counter)
     unknown: dict[str, int] = field(default_factory=dict)
 
     @classmethod
@@ -140,6 +148,7 @@ class Folded:
             whole.used += part.used
             whole.sessions |= part.sessions
             whole.troubles += part.troubles
+            whole.limited += part.limited
             whole.unknown |= part.unknown
         return whole
 
@@ -230,6 +239,8 @@ class Evidence:
                 seen.rows.append(_row(event, kind, _detail(event)))
                 if kind == "trouble":
                     seen.troubles.append(event.why)
+                elif event.why in _CROWDED:
+                    seen.limited[LOGINS_LIMITED] += event.count
                 elif event.why == "unknown_username" and event.user is not None:
                     seen.unknown[event.user] = event.at
 
@@ -265,6 +276,7 @@ class Evidence:
     def _denied(self, seen: Folded, event: Told) -> None:
         if event.why.startswith("limit_"):  # the session ends; the message is not acknowledged
             seen.rows.append(_row(event, LIMITED, _detail(event)))
+            seen.limited[SESSIONS_LIMITED] += event.count
             return
         row = _row(event, _DENIED.get(event.action, _DENIED["publish"]), event.topic)
         seen.rows.append(row)

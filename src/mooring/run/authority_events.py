@@ -158,6 +158,8 @@ class AuthorityEvents:
                 store.add_events(connection, seen.rows)
             if seen.denied:
                 store.add_denied(connection, seen.denied, settings.dead_letters_max)
+            for name, number in seen.limited.items():
+                store.count(connection, name, number)
             store.set_connected(connection, seen.latest.values())
             passwords.prove_used(connection, uses)
             rotations.used(connection, uses)

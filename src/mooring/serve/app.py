@@ -17,10 +17,10 @@ from mooring.app import App
 from mooring.claims import api as claims_api
 from mooring.credentials import api as credentials_api
 from mooring.devices import api as devices_api
-from mooring.devices import limits_api
 from mooring.doctor import api as doctor_api
 from mooring.errors import DatabaseUnavailable
 from mooring.ingest import api as ingest_api
+from mooring.limits import api as limits_api
 from mooring.people import api as people_api
 from mooring.pki import api as pki_api
 from mooring.publish import api as mqtt

@@ -17,7 +17,7 @@ from mooring.broker.access_rules import AccountFacts, Action, may
 from mooring.broker.plugin_authority import PluginAuthority
 from mooring.broker.plugin_file import CHANGES_KEPT, AccountsFile, FileLost
 from mooring.broker.plugin_rights import filled, template, values_of
-from mooring.broker.protocol import Account, DifferenceKind, Rights
+from mooring.broker.protocol import NO_QUOTA, Account, DifferenceKind, Quota, Rights
 from mooring.errors import BrokerUnavailable
 
 SERVICE = Account("service:mooring", verifiers.make("x"), Rights(("#",), ("#",)))
@@ -74,6 +74,55 @@ def test_a_template_grants_what_its_filters_grant(
 def test_a_filter_with_a_control_character_grants_nothing() -> None:
     assert filled(template(["m/\x01/up", "m/\n/up", "m/a"], ["lamp"]), ["lamp"]) == ["m/a"]
     assert values_of(Account("a\x02b", None, Rights(), values=("c\nd", "e"))) == ("", "", "", "e")
+
+
+def limits_of(file: AccountsFile) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
+    accounts = "SELECT username, max_connections, max_messages, max_bytes FROM account"
+    return rows(file, f"{accounts} WHERE NOT service ORDER BY 1"), rows(
+        file, "SELECT * FROM tenant"
+    )
+
+
+def newest(file: AccountsFile) -> tuple[object, ...]:
+    return rows(file, "SELECT seq, username FROM change ORDER BY seq DESC LIMIT 1")[0]
+
+
+def test_limits_of_accounts_and_tenants(file: AccountsFile) -> None:
+    one = lamp("one", tenant="acme", quota=Quota(2, None, 9), tenant_quota=Quota(None, 7))
+    two = lamp("two", tenant="acme", tenant_quota=Quota(None, 7))
+    before = file.replace([one, two])
+    accounts, tenants = limits_of(file)
+    assert accounts == [("acme/one", 2, None, 9), ("acme/two", None, None, None)]
+    assert tenants == [("acme", None, 7, None)]
+    assert file.put([one, two]) == before  # nothing new: nobody is told
+    # Another limit of the account concerns the account, one of the tenant everybody.
+    number = file.put([replace(one, quota=NO_QUOTA)])
+    assert newest(file) == (number, "acme/one")
+    number = file.put([replace(one, quota=NO_QUOTA, tenant_quota=Quota(5, 7, 8))])
+    assert newest(file) == (number, None)
+    assert file.tenants() == {"acme": Quota(5, 7, 8)}
+    assert limits_of(file)[0][0] == ("acme/one", None, None, None)
+    file.replace([lamp("three")])
+    assert file.tenants() == {}
+
+
+def test_a_limit_that_is_not_kept_is_a_difference(tmp_path: Path) -> None:
+    async def body() -> None:
+        authority = PluginAuthority(tmp_path / "accounts.db", SERVICE, endpoint=None)
+        quota = {"quota": Quota(1), "tenant_quota": Quota(2), "tenant": "acme"}
+        wanted = [lamp("one", **quota), lamp("two", **quota)]
+        await authority.replace([replace(one, quota=NO_QUOTA) for one in wanted[:1]] + wanted[1:])
+        found = await authority.compare(wanted)
+        assert [(d.kind, d.username, d.detail) for d in found] == [
+            (DifferenceKind.WRONG_RIGHTS, "acme/one", "limits")
+        ]
+        await authority.put(wanted)
+        assert await authority.compare(wanted) == []
+        found = await authority.compare([replace(one, tenant_quota=Quota(3)) for one in wanted])
+        assert [d.detail for d in found] == ["limits of the tenant"]  # once
+        await authority.close()
+
+    asyncio.run(body())
 
 
 def test_a_fleet_shares_its_rights(file: AccountsFile) -> None:

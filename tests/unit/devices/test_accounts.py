@@ -8,15 +8,17 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from mooring.access.actor import SYSTEM
+from mooring.access import store as access
+from mooring.access.actor import SYSTEM, Actor, Role
 from mooring.app import App, open_app
 from mooring.broker.access_rules import Action, Reason
-from mooring.broker.protocol import Rights
+from mooring.broker.protocol import Quota, Rights
 from mooring.broker.users import BrokerUser
 from mooring.credentials import store as passwords
 from mooring.devices.model import NewDevice
-from mooring.errors import Conflict, Invalid
+from mooring.errors import Conflict, Forbidden, Invalid, NotFound
 from mooring.settings import Settings
+from mooring.store.engine import now_ms
 from mooring.store.schema import devices
 
 MACS = ("AA:BB:CC:00:00:01", "AA:BB:CC:00:00:02")
@@ -46,6 +48,60 @@ def test_an_account_has_the_client_id_that_its_dialect_fixes(app: App) -> None:
     every = {a.username: a for a in app.devices.accounts()}
     assert {a.client_id for a in every.values()} == {*fixed.values(), None}
     assert every == {name: app.devices.account(name) for name in every}
+
+
+def quotas(app: App, username: str) -> tuple[Quota, Quota]:
+    account = app.devices.account(username)
+    assert account is not None
+    assert account in app.devices.accounts()
+    return account.quota, account.tenant_quota
+
+
+def test_limits_are_its_own_then_the_settings(tmp_path: Path) -> None:
+    settings = Settings(
+        data_dir=tmp_path,
+        auth_mode="plugin",
+        device_messages_per_second=5,
+        tenant_connections_max=9,
+        tenant_bytes_per_second=100,
+    )
+    with open_app(settings, upgrade=True) as app:
+        lamp = app.devices.add(SYSTEM, NewDevice("lamp", "mooring", "acme"))[0].device
+        fan = app.devices.add(SYSTEM, NewDevice("fan", "mooring", "acme"))[0].device
+        assert quotas(app, lamp.username) == (Quota(None, 5, None), Quota(9, None, 100))
+        _, found, changes = app.limits.set_of_device(SYSTEM, lamp.reference, Quota(2, 0, None))
+        assert (found.in_force, found.enforced) == (Quota(2, None, None), True)
+        assert len(changes) == 1
+        limited, told = app.limits.set_of_tenant(SYSTEM, "acme", Quota(0, 7, None))
+        assert limited.in_force == Quota(None, 7, 100)
+        with app.database.read() as connection:
+            pending = {c.id: c.username for c in access.due_changes(connection, now_ms())}
+        assert pending[told[0]] in {lamp.username, fan.username}
+        assert quotas(app, lamp.username) == (Quota(2), Quota(None, 7, 100))
+        assert quotas(app, fan.username) == (Quota(None, 5), Quota(None, 7, 100))
+        app.limits.set_of_device(SYSTEM, lamp.reference, Quota())
+        assert app.limits.of_device(SYSTEM, lamp.reference)[1].own == Quota()
+        assert quotas(app, lamp.username) == quotas(app, fan.username)
+        app.devices.remove(SYSTEM, lamp.reference)
+
+
+def test_who_may_change_limits(app: App) -> None:
+    device = app.devices.add(SYSTEM, NewDevice("lamp", "mooring", "acme"))[0].device
+    mine, operator = Actor("a", Role.ADMIN, "acme"), Actor("o", Role.OPERATOR, "acme")
+    other = Actor("b", Role.ADMIN, "other")
+    app.limits.set_of_device(mine, device.reference, Quota(1))
+    for actor, error in ((operator, Forbidden), (other, NotFound)):
+        with pytest.raises(error):
+            app.limits.set_of_device(actor, device.reference, Quota(2))
+    for actor, error in ((mine, Forbidden), (operator, Forbidden), (other, NotFound)):
+        with pytest.raises(error):
+            app.limits.set_of_tenant(actor, "acme", Quota(2))
+    with pytest.raises(NotFound):
+        app.limits.of_tenant(SYSTEM, "nobody")
+    for wrong in (-1, 10**13):
+        with pytest.raises(Invalid):
+            app.limits.set_of_device(SYSTEM, device.reference, Quota(None, wrong))
+    assert app.limits.of_device(SYSTEM, device.reference)[1].own == Quota(1)
 
 
 def test_no_two_devices_have_one_client_id(app: App) -> None:

@@ -33,7 +33,7 @@ CHECKED = {
         certificates.username sightings.username dead_letters.tenant users.tenant api_keys.tenant
         audit.tenant retention.tenant channels.dialect channels.name
         leftovers.name leftovers.client_id leftovers.client_ids leftovers.scope leftovers.filters
-        leftovers.username ingest_filters.filter ingest_filters.client_id
+        leftovers.username tenant_limits.tenant ingest_filters.filter ingest_filters.client_id
     """,
     "the service that takes it": """
         devices.label broker_users.username broker_users.note broker_users.publish
