@@ -9,10 +9,10 @@ from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from mooring.broker.protocol import Quota
-from mooring.http.auth import Platform, Who
-from mooring.http.fields import DeviceReference, Document, Reason, Word
-from mooring.http.watching import Watch
 from mooring.limits.service import VALUE_MAX, Limited
+from mooring.web.auth import Platform, Who
+from mooring.web.fields import DeviceReference, Document, Reason, Word
+from mooring.web.watching import Watch
 
 __all__ = ["document", "router"]
 
