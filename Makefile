@@ -14,31 +14,32 @@ test_workers := 3
 compile := UV_CUSTOM_COMPILE_COMMAND="make lock" $(bin)/uv pip compile --quiet --universal \
 	--generate-hashes --no-emit-index-url --no-annotate $(ARGS)
 
-help: ## print this
+help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-demo: setup ## start everything with a small made-up fleet in it, on this machine
+demo: setup ## start everything with a small simulated fleet on this machine
 	@$(bin)/mooring up --demo $(ARGS)
 
-up: setup ## start everything, empty: broker, ingest, HTTP
+up: setup ## start the broker, ingest and HTTP without devices
 	@$(bin)/mooring up $(ARGS)
 
 test: setup-test ## run the tests (ARGS="tests/unit -k name" for some)
 	@$(bin)/pytest $(if $(ARGS),,--numprocesses $(test_workers) --dist loadfile --no-loadscope-reorder) $(ARGS)
 
-lint: setup-test ## check style and formatting
+lint: setup-test ## check style, formatting and wording
 	$(bin)/ruff check $(python_files)
 	$(bin)/ruff format --check $(python_files)
+	$(bin)/python scripts/check_words.py
 
-format: setup-test ## mend what lint complains of, where a tool can
+format: setup-test ## fix formatting and what ruff can fix
 	$(bin)/ruff check --fix $(python_files)
 	$(bin)/ruff format $(python_files)
 
-types: setup-test ## check types, strictly
+types: setup-test ## check types with mypy in strict mode
 	$(bin)/mypy
 	$(if $(wildcard device/pyproject.toml),cd device && ../$(bin)/mypy)
 
-bench: setup-test ## measure throughput and delays on this machine
+bench: setup-test ## measure throughput and latency on this machine
 	$(bin)/python -m bench $(ARGS)
 
 fuzz: setup-test ## feed the plugin for Mosquitto random input (ARGS="SECONDS TARGET"; needs clang)
@@ -50,17 +51,17 @@ soak: setup-test ## run the long tests, which `make test` leaves out
 attacks: setup-test ## try every attack in each authority, on each database; print a table
 	$(bin)/python -m tests.attacks $(ARGS)
 
-audit: setup-test ## look for known faults in the packages we use (asks an online service)
+audit: setup-test ## check our dependencies for known vulnerabilities (needs the network)
 	$(bin)/pip-audit --strict --require-hashes --disable-pip -r requirements.lock $(ARGS)
 
-lock: setup-test ## work out both lock files anew (ARGS=--upgrade for newer versions)
+lock: setup-test ## rebuild both lock files (ARGS=--upgrade for newer versions)
 	$(compile) --output-file requirements.lock pyproject.toml
 	$(compile) --group dev --extra parquet --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
 
-build: setup-test ## make the wheel and source archive in dist/
+build: setup-test ## build the wheel and source archive in dist/
 	$(bin)/uv build --build-constraints requirements-dev.lock --require-hashes $(ARGS)
 
-clean: ## remove what was built; leaves your data (.mooring) alone
+clean: ## remove build results; keeps your data (.mooring)
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find $(python_files) -name __pycache__ -type d -prune -exec rm -rf {} +
 

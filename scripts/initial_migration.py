@@ -1,4 +1,4 @@
-"""Writes the initial migration anew from the declared schema; until the first release only.
+"""Rewrites the initial migration from the declared schema. Only before the first release.
 
 .venv/bin/python scripts/initial_migration.py
 """

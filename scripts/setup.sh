@@ -247,7 +247,7 @@ else
     quietly "$python" -m venv --clear .venv || fail "$python could not make .venv."
     say python "$(.venv/bin/python -V) in .venv, from $python"
 fi
-rm -f "$stamp" # until all below is done, the environment is no particular state
+rm -f "$stamp" # until all steps below are done, the environment is incomplete
 
 # uv checks every package against the hashes in the lock; its own are checked by pip.
 if [ ! -x .venv/bin/uv ]; then
@@ -270,8 +270,8 @@ for project in $projects; do
     quietly .venv/bin/uv pip install --no-deps --build-constraints requirements-dev.lock \
         --editable "$project" || fail "uv could not install $project. Its own words are above."
 done
-# Compiled now, every command starts in half the time: also where Python may not write beside
-# the sources, or is told not to.
+# Compiled now, every command starts in half the time, even if Python may not write next to
+# the sources or is configured not to.
 quietly .venv/bin/python -m compileall -q src device/src ||
     fail "Some sources cannot be compiled. Python's own words are above."
 build_plugin
