@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from functools import cache, cached_property
+from typing import Any, TypeVar, get_type_hints
 
 from mooring import settings as settings_module
+from mooring.access.actor import Actor
 from mooring.access.instance import Instance, open_instance
 from mooring.access.throttle import Throttles
 from mooring.broker.password_lines import CANARY_USERNAME
@@ -48,6 +49,9 @@ with later():
 __all__ = ["App", "open_app"]
 
 
+T = TypeVar("T")
+
+
 @dataclass(frozen=True)
 class App:
     """The parts of one process."""
@@ -59,6 +63,24 @@ class App:
     devices: Devices
     throttles: Throttles
     tally: Tally
+
+    def service(self, kind: type[T]) -> T:
+        """The part of that class.
+
+        Raises:
+            LookupError: there is none.
+        """
+        found = getattr(self, _names()[kind])
+        assert isinstance(found, kind)
+        return found
+
+    def authenticate(self, secret: str, origin: str) -> Actor:
+        """The person or program that a login token or API key belongs to.
+
+        Raises:
+            Unauthorized: it is not valid.
+        """
+        return self.people.authenticate(secret, origin=origin)
 
     @cached_property
     def telemetry(self) -> telemetry.Telemetry:
@@ -193,6 +215,18 @@ class App:
             password=password.get_secret_value() if password else self.instance.service_password,
             client_id=client_id,
         )
+
+
+@cache
+def _names() -> Mapping[type, str]:
+    """Class → the attribute of ``App`` that holds its only instance."""
+    found = {kind: name for name, kind in get_type_hints(App).items()}
+    for name, member in vars(App).items():
+        getter = member.func if isinstance(member, cached_property) else member
+        getter = getter.fget if isinstance(getter, property) else getter
+        if isinstance(member, cached_property | property):
+            found[get_type_hints(getter)["return"]] = name
+    return found
 
 
 def _service_names(settings: Settings) -> tuple[str, ...]:

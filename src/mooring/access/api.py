@@ -8,9 +8,10 @@ from fastapi import APIRouter
 
 from mooring.access.actor import Role
 from mooring.access.store import audit_rows
-from mooring.web.auth import Platform, Who
+from mooring.web.auth import Who
 from mooring.web.fields import Document, Time
 from mooring.web.paging import PageOf, PagingDep
+from mooring.web.services import DatabaseNow
 
 __all__ = ["router"]
 
@@ -31,11 +32,11 @@ class AuditOut(Document):
 
 
 @router.get("/audit", response_model=PageOf[AuditOut])
-def audit(platform: Platform, who: Who, paging: PagingDep) -> PageOf[dict[str, Any]]:
+def audit(database: DatabaseNow, who: Who, paging: PagingDep) -> PageOf[dict[str, Any]]:
     """Who changed what, the newest first."""
     who.require(Role.ADMIN, who.tenant)
     (before,) = paging.key(int) or (None,)
-    with platform.database.read() as connection:
+    with database.read() as connection:
         rows = audit_rows(
             connection,
             who,

@@ -12,18 +12,22 @@ from starlette.concurrency import run_in_threadpool
 from mooring.access.address import told_to_devices
 from mooring.claims import qr
 from mooring.claims.model import ClaimCode, NewClaim
+from mooring.claims.service import Claims
 from mooring.devices.api import BrokerOut, HttpOut
 from mooring.devices.model import Credentials
 from mooring.settings import Settings
 from mooring.store.engine import now_ms
-from mooring.web.auth import Platform, Who, address_of
+from mooring.web.auth import Who, address_of
 from mooring.web.fields import Document, Line, Reason, Time, Word
 from mooring.web.paging import PageOf, PagingDep
+from mooring.web.services import SettingsNow, provided
 from mooring.web.watching import Watch
 
 __all__ = ["DeviceCredentialsOut", "credentials_document", "router"]
 
 router = APIRouter(prefix="/api/v1", tags=["claims"])
+
+ClaimsNow = Annotated[Claims, provided(Claims)]
 
 Number = Annotated[int, Path(ge=1, le=2**63 - 1, description="The code's number in the list.")]
 RETRY_SECONDS = 2
@@ -137,7 +141,9 @@ def credentials_document(
 
 
 @router.post("/claim-codes", status_code=201, response_model=NewClaimOut)
-def new_claim_code(platform: Platform, who: Who, new: ClaimIn) -> dict[str, Any]:
+def new_claim_code(
+    claims: ClaimsNow, settings: SettingsNow, who: Who, new: ClaimIn
+) -> dict[str, Any]:
     """A code that lets one device in; the answer shows it once."""
     wanted = NewClaim(
         new.dialect,
@@ -147,8 +153,8 @@ def new_claim_code(platform: Platform, who: Who, new: ClaimIn) -> dict[str, Any]
         tuple(new.groups),
         new.expires_in,
     )
-    issued = platform.claims.new(who, wanted, reason=new.reason)
-    text = qr.content(issued.code, told_to_devices(platform.settings)["http"]["url"])
+    issued = claims.new(who, wanted, reason=new.reason)
+    text = qr.content(issued.code, told_to_devices(settings)["http"]["url"])
     return {
         **_document(issued.claim),
         "code": issued.code,
@@ -160,11 +166,11 @@ def new_claim_code(platform: Platform, who: Who, new: ClaimIn) -> dict[str, Any]
 
 @router.get("/claim-codes", response_model=PageOf[ClaimOut])
 def list_claim_codes(
-    platform: Platform, who: Who, paging: PagingDep, tenant: Word | None = None
+    claims: ClaimsNow, who: Who, paging: PagingDep, tenant: Word | None = None
 ) -> PageOf[dict[str, Any]]:
     """Claim codes, the newest first; the codes themselves are not stored."""
     (before,) = paging.key(int) or (None,)
-    found = platform.claims.page(
+    found = claims.page(
         who,
         limit=paging.limit + 1,
         before=None if before is None else int(before),
@@ -175,10 +181,10 @@ def list_claim_codes(
 
 @router.delete("/claim-codes/{number}", response_model=ClaimOut)
 def revoke_claim_code(
-    platform: Platform, who: Who, number: Number, reason: Reason = ""
+    claims: ClaimsNow, who: Who, number: Number, reason: Reason = ""
 ) -> dict[str, Any]:
     """Ends a code at once; a device that has used it keeps its credentials."""
-    return _document(platform.claims.revoke(who, number, reason=reason))
+    return _document(claims.revoke(who, number, reason=reason))
 
 
 @router.post(
@@ -188,7 +194,13 @@ def revoke_claim_code(
     responses={202: {"model": DeviceCredentialsOut, "description": "Good in a moment."}},
 )
 async def claim(
-    platform: Platform, request: Request, response: Response, watch: Watch, asked: DeviceClaimIn
+    *,
+    settings: SettingsNow,
+    claims: ClaimsNow,
+    request: Request,
+    response: Response,
+    watch: Watch,
+    asked: DeviceClaimIn,
 ) -> dict[str, Any]:
     """A device's code for its credentials. The answer comes when the broker accepts them.
 
@@ -196,12 +208,12 @@ async def claim(
     used once.
     """
     claimed = await run_in_threadpool(
-        platform.claims.claim, asked.code, asked.hardware_id, origin=address_of(request)
+        claims.claim, asked.code, asked.hardware_id, origin=address_of(request)
     )
-    accepted = await watch.applied(claimed.changes, platform.settings.accept_wait_seconds)
+    accepted = await watch.applied(claimed.changes, settings.accept_wait_seconds)
     if not accepted:
         response.status_code = 202
         response.headers["Retry-After"] = str(RETRY_SECONDS)
     return await run_in_threadpool(
-        credentials_document, platform.settings, claimed.credentials, accepted, request
+        credentials_document, settings, claimed.credentials, accepted, request
     )

@@ -8,14 +8,18 @@ from fastapi import APIRouter, Depends, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from mooring.claims.api import RETRY_SECONDS, DeviceCredentialsOut, credentials_document
-from mooring.web.auth import Platform, address_of
+from mooring.credentials.service import Recovery
+from mooring.web.auth import address_of
 from mooring.web.basic import device_logins, scheme
 from mooring.web.fields import DeviceReference
+from mooring.web.services import SettingsNow, provided
 from mooring.web.watching import Watch
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/api/v1/devices", tags=["device"])
+
+RecoveryNow = Annotated[Recovery, provided(Recovery)]
 
 
 @router.post(
@@ -26,7 +30,8 @@ router = APIRouter(prefix="/api/v1/devices", tags=["device"])
 )
 async def recover(
     *,
-    platform: Platform,
+    settings: SettingsNow,
+    recovery: RecoveryNow,
     watch: Watch,
     request: Request,
     response: Response,
@@ -38,12 +43,12 @@ async def recover(
     Its present password, one under way, or one it had lately proves who it is.
     """
     recovered = await run_in_threadpool(
-        platform.recovery.recover, device, logins, origin=address_of(request)
+        recovery.recover, device, logins, origin=address_of(request)
     )
-    accepted = await watch.applied(recovered.changes, platform.settings.accept_wait_seconds)
+    accepted = await watch.applied(recovered.changes, settings.accept_wait_seconds)
     if not accepted:
         response.status_code = 202
         response.headers["Retry-After"] = str(RETRY_SECONDS)
     return await run_in_threadpool(
-        credentials_document, platform.settings, recovered.credentials, accepted, request
+        credentials_document, settings, recovered.credentials, accepted, request
     )

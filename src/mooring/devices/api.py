@@ -11,15 +11,21 @@ from starlette.concurrency import run_in_threadpool
 from mooring.access.address import told_to_devices
 from mooring.broker.access_rules import Action
 from mooring.devices.model import Credentials, Device, NewDevice
+from mooring.devices.service import Devices
 from mooring.dialects.topics import MAX_TOPIC_BYTES
-from mooring.web.auth import Platform, Who
+from mooring.telemetry.service import Telemetry
+from mooring.web.auth import Who
 from mooring.web.fields import DeviceReference, Document, Line, Reason, Time, Word
 from mooring.web.paging import PageOf, PagingDep
+from mooring.web.services import SettingsNow, provided
 from mooring.web.watching import Watch
 
 __all__ = ["BrokerOut", "CredentialsOut", "DeviceOut", "HttpOut", "StateOut", "router"]
 
 router = APIRouter(prefix="/api/v1/devices", tags=["devices"])
+
+DevicesNow = Annotated[Devices, provided(Devices)]
+TelemetryNow = Annotated[Telemetry, provided(Telemetry)]
 
 ACCEPTANCE_SECONDS = 2.0
 
@@ -146,7 +152,7 @@ def document(device: Device) -> dict[str, Any]:
 @router.get("", response_model=PageOf[DeviceOut])
 def list_devices(
     *,
-    platform: Platform,
+    devices: DevicesNow,
     who: Who,
     paging: PagingDep,
     tenant: Word | None = None,
@@ -155,7 +161,7 @@ def list_devices(
 ) -> PageOf[dict[str, Any]]:
     """Devices in the order they were added."""
     (after,) = paging.key(int) or (0,)
-    found = platform.devices.page(
+    found = devices.page(
         who,
         limit=paging.limit + 1,
         after=int(after),
@@ -169,7 +175,8 @@ def list_devices(
 @router.post("", status_code=201, response_model=CredentialsOut)
 async def add_device(
     *,
-    platform: Platform,
+    settings: SettingsNow,
+    devices: DevicesNow,
     who: Who,
     watch: Watch,
     new: DeviceIn,
@@ -185,61 +192,59 @@ async def add_device(
         new.mac,
         tuple(new.groups),
     )
-    credentials, changes = await run_in_threadpool(
-        platform.devices.add, who, wanted, reason=new.reason
-    )
+    credentials, changes = await run_in_threadpool(devices.add, who, wanted, reason=new.reason)
     response.headers["Location"] = f"{router.prefix}/{quote(credentials.device.reference)}"
-    told = await run_in_threadpool(
-        told_to_devices, platform.settings, asked_at=request.url.hostname
-    )
+    told = await run_in_threadpool(told_to_devices, settings, asked_at=request.url.hostname)
     accepted = await watch.applied(changes, ACCEPTANCE_SECONDS)
     return _credentials(credentials, accepted, told)
 
 
 @router.get("/{device}", response_model=DeviceDetails)
-def show_device(platform: Platform, who: Who, device: DeviceReference) -> dict[str, Any]:
+def show_device(
+    devices: DevicesNow, telemetry: TelemetryNow, who: Who, device: DeviceReference
+) -> dict[str, Any]:
     """One device, its topics, and what was last heard of it."""
-    found = platform.devices.get(who, device)
+    found = devices.get(who, device)
     return {
         **document(found),
-        "topics": platform.devices.topics(found),
-        "state": platform.telemetry.state(who, found),
+        "topics": devices.topics(found),
+        "state": telemetry.state(who, found),
     }
 
 
 @router.delete("/{device}", response_model=RemovedOut)
 async def remove_device(
-    platform: Platform, who: Who, watch: Watch, device: DeviceReference, reason: Reason = ""
+    devices: DevicesNow, who: Who, watch: Watch, device: DeviceReference, reason: Reason = ""
 ) -> dict[str, Any]:
     """Removes a device: its session ends and its password is refused from then on."""
-    found = await run_in_threadpool(platform.devices.get, who, device)
-    changes = await run_in_threadpool(platform.devices.remove, who, found.username, reason=reason)
+    found = await run_in_threadpool(devices.get, who, device)
+    changes = await run_in_threadpool(devices.remove, who, found.username, reason=reason)
     applied = await watch.applied(changes, ACCEPTANCE_SECONDS)
     return {"removed": document(found), "applied_by_broker": applied}
 
 
 @router.get("/{device}/topics", response_model=TopicsOut)
-def device_topics(platform: Platform, who: Who, device: DeviceReference) -> dict[str, Any]:
+def device_topics(devices: DevicesNow, who: Who, device: DeviceReference) -> dict[str, Any]:
     """Where one device publishes and what it subscribes to."""
-    found = platform.devices.get(who, device)
+    found = devices.get(who, device)
     return {
         "device": found.name,
         "tenant": found.tenant,
-        "topics": platform.devices.topics(found),
+        "topics": devices.topics(found),
     }
 
 
 @router.get("/{device}/can", response_model=CanOut)
 def device_can(
-    platform: Platform,
+    devices: DevicesNow,
     who: Who,
     device: DeviceReference,
     action: Annotated[Literal["publish", "subscribe"], Query()],
     topic: Annotated[str, Query(max_length=MAX_TOPIC_BYTES)],
 ) -> dict[str, Any]:
     """Whether the broker accepts a topic of a device, and which rule decides."""
-    found = platform.devices.get(who, device)
-    verdict = platform.devices.may(found, Action(action), topic)
+    found = devices.get(who, device)
+    verdict = devices.may(found, Action(action), topic)
     return {
         "device": found.name,
         "tenant": found.tenant,

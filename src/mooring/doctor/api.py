@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter
 
-from mooring.doctor.service import Diagnosed
-from mooring.web.auth import Platform, Who
+from mooring.doctor.service import Diagnosed, Diagnosis
+from mooring.web.auth import Who
 from mooring.web.fields import DeviceReference, Document, Time
+from mooring.web.services import provided
 
 __all__ = ["WhyOut", "document", "router"]
 
 router = APIRouter(prefix="/api/v1/devices", tags=["devices"])
+
+DiagnosisNow = Annotated[Diagnosis, provided(Diagnosis)]
 
 
 class EvidenceOut(Document):
@@ -51,7 +54,7 @@ def document(found: Diagnosed) -> dict[str, Any]:
 
 
 @router.get("/{device}/why", response_model=WhyOut)
-def device_why(platform: Platform, who: Who, device: DeviceReference) -> dict[str, Any]:
+def device_why(diagnosis: DiagnosisNow, who: Who, device: DeviceReference) -> dict[str, Any]:
     """Why a device cannot connect, or why nothing arrives from it: a verdict, the evidence
     behind it, and what to do next."""
-    return document(platform.diagnosis.why(who, device))
+    return document(diagnosis.why(who, device))

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter
 
 from mooring.access.actor import Role
+from mooring.devices.service import Devices
 from mooring.ingest import gap_store
 from mooring.ingest.gap_store import DeviceNumbers
 from mooring.ingest.sequences import Numbers, gaps
-from mooring.web.auth import Platform, Who
+from mooring.web.auth import Who
 from mooring.web.fields import DeviceReference, Document, Time
 from mooring.web.paging import PageOf, PagingDep
+from mooring.web.services import DatabaseNow, provided
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/api/v1", tags=["telemetry"])
+
+DevicesNow = Annotated[Devices, provided(Devices)]
 
 
 class GapsOut(Document):
@@ -33,11 +37,11 @@ class GapsOut(Document):
 
 
 @router.get("/gaps", response_model=PageOf[GapsOut])
-def all_gaps(platform: Platform, who: Who, paging: PagingDep) -> PageOf[dict[str, Any]]:
+def all_gaps(database: DatabaseNow, who: Who, paging: PagingDep) -> PageOf[dict[str, Any]]:
     """Devices of which numbered readings are missing."""
     who.require(Role.VIEWER, who.tenant)
     (after,) = paging.key(int) or (0,)
-    with platform.database.read() as connection:
+    with database.read() as connection:
         found = gap_store.with_gaps(connection, who, limit=paging.limit + 1, after=int(after))
     ids = {(one.tenant, one.name): one.device_id for one in found}
     return paging.cut(
@@ -47,10 +51,12 @@ def all_gaps(platform: Platform, who: Who, paging: PagingDep) -> PageOf[dict[str
 
 
 @router.get("/devices/{device}/gaps", response_model=GapsOut)
-def gaps_of(platform: Platform, who: Who, device: DeviceReference) -> dict[str, Any]:
+def gaps_of(
+    devices: DevicesNow, database: DatabaseNow, who: Who, device: DeviceReference
+) -> dict[str, Any]:
     """One device's numbers: how far they are complete, and what is missing."""
-    known = platform.devices.get(who, device)
-    with platform.database.read() as connection:
+    known = devices.get(who, device)
+    with database.read() as connection:
         found = gap_store.numbers_of(connection, known.id)
     if found is None:
         found = DeviceNumbers(known.id, known.tenant, known.name, Numbers(), None, None)

@@ -9,14 +9,17 @@ from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from mooring.broker.protocol import Quota
-from mooring.limits.service import VALUE_MAX, Limited
-from mooring.web.auth import Platform, Who
+from mooring.limits.service import VALUE_MAX, DeviceLimits, Limited
+from mooring.web.auth import Who
 from mooring.web.fields import DeviceReference, Document, Reason, Word
+from mooring.web.services import provided
 from mooring.web.watching import Watch
 
 __all__ = ["document", "router"]
 
 router = APIRouter(prefix="/api/v1", tags=["devices"])
+
+LimitsNow = Annotated[DeviceLimits, provided(DeviceLimits)]
 
 ACCEPTANCE_SECONDS = 2.0
 
@@ -67,37 +70,37 @@ def document(tenant: str, device: str | None, found: Limited) -> dict[str, Any]:
 
 
 @router.get("/devices/{device}/limits", response_model=LimitsOut)
-def device_limits(platform: Platform, who: Who, device: DeviceReference) -> dict[str, Any]:
+def device_limits(limits: LimitsNow, who: Who, device: DeviceReference) -> dict[str, Any]:
     """What a device may take of the broker."""
-    known, found = platform.limits.of_device(who, device)
+    known, found = limits.of_device(who, device)
     return document(known.tenant, known.name, found)
 
 
 @router.put("/devices/{device}/limits", response_model=LimitsChanged)
 async def set_device_limits(
-    *, platform: Platform, who: Who, watch: Watch, device: DeviceReference, new: LimitsIn
+    *, limits: LimitsNow, who: Who, watch: Watch, device: DeviceReference, new: LimitsIn
 ) -> dict[str, Any]:
     """Puts these values in place of the device's own."""
     known, found, changes = await run_in_threadpool(
-        platform.limits.set_of_device, who, device, _given(new), reason=new.reason
+        limits.set_of_device, who, device, _given(new), reason=new.reason
     )
     applied = await watch.applied(changes, ACCEPTANCE_SECONDS)
     return {**document(known.tenant, known.name, found), "applied_by_broker": applied}
 
 
 @router.get("/tenants/{tenant}/limits", response_model=LimitsOut)
-def tenant_limits(platform: Platform, who: Who, tenant: Word) -> dict[str, Any]:
+def tenant_limits(limits: LimitsNow, who: Who, tenant: Word) -> dict[str, Any]:
     """What all devices of a tenant may take of the broker together."""
-    return document(tenant, None, platform.limits.of_tenant(who, tenant))
+    return document(tenant, None, limits.of_tenant(who, tenant))
 
 
 @router.put("/tenants/{tenant}/limits", response_model=LimitsChanged)
 async def set_tenant_limits(
-    *, platform: Platform, who: Who, watch: Watch, tenant: Word, new: LimitsIn
+    *, limits: LimitsNow, who: Who, watch: Watch, tenant: Word, new: LimitsIn
 ) -> dict[str, Any]:
     """Puts these values in place of the tenant's own; for who sees every tenant."""
     found, changes = await run_in_threadpool(
-        platform.limits.set_of_tenant, who, tenant, _given(new), reason=new.reason
+        limits.set_of_tenant, who, tenant, _given(new), reason=new.reason
     )
     applied = await watch.applied(changes, ACCEPTANCE_SECONDS)
     return {**document(tenant, None, found), "applied_by_broker": applied}

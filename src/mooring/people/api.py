@@ -11,14 +11,18 @@ from mooring.access.actor import Actor, Role
 from mooring.errors import Forbidden
 from mooring.people.model import ApiKey, NewKey, NewUser, User
 from mooring.people.passwords import MAX_CHARACTERS
+from mooring.people.service import People
 from mooring.store.engine import now_ms
-from mooring.web.auth import Platform, Who, address_of, secret_of
+from mooring.web.auth import Who, address_of, secret_of
 from mooring.web.fields import Document, Name, Reason, Time, Word
 from mooring.web.paging import PageOf, PagingDep
+from mooring.web.services import provided
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/api/v1", tags=["people"])
+
+PeopleNow = Annotated[People, provided(People)]
 
 RoleWord = Literal["viewer", "operator", "admin"]
 Password = Annotated[str, StringConstraints(max_length=MAX_CHARACTERS)]
@@ -130,9 +134,9 @@ class TenantIn(Document):
 
 
 @router.post("/login", response_model=SessionOut)
-def login(platform: Platform, request: Request, given: LoginIn) -> dict[str, Any]:
+def login(people: PeopleNow, request: Request, given: LoginIn) -> dict[str, Any]:
     """A token for somebody who knows their password."""
-    session = platform.people.login(given.name, given.password, address=address_of(request))
+    session = people.login(given.name, given.password, address=address_of(request))
     return {
         **_actor(session.actor),
         "token": session.token,
@@ -143,11 +147,11 @@ def login(platform: Platform, request: Request, given: LoginIn) -> dict[str, Any
 
 @router.post("/logout", status_code=204)
 def logout(
-    platform: Platform, who: Who, request: Request, asked: LogoutIn | None = None
+    people: PeopleNow, who: Who, request: Request, asked: LogoutIn | None = None
 ) -> Response:
     """Ends the login whose token is sent, or every login of its owner."""
     everywhere = asked.everywhere if asked is not None else False
-    platform.people.logout(who, secret_of(request), everywhere=everywhere)
+    people.logout(who, secret_of(request), everywhere=everywhere)
     return Response(status_code=204)
 
 
@@ -158,13 +162,13 @@ def me(who: Who) -> dict[str, Any]:
 
 
 @router.put("/me/password", status_code=204)
-def change_own_password(platform: Platform, who: Who, given: OwnPasswordIn) -> Response:
+def change_own_password(people: PeopleNow, who: Who, given: OwnPasswordIn) -> Response:
     """A new password for oneself; every login made before is void."""
     if who.name.startswith("key:"):
         raise Forbidden(
             "An API key has no password.", hint="Log in as a person.", code="not_a_person"
         )
-    platform.people.change_own_password(who, given.current, given.new)
+    people.change_own_password(who, given.current, given.new)
     return Response(status_code=204)
 
 
@@ -172,55 +176,51 @@ def change_own_password(platform: Platform, who: Who, given: OwnPasswordIn) -> R
 
 
 @router.get("/users", response_model=PageOf[UserOut])
-def list_users(platform: Platform, who: Who, paging: PagingDep) -> PageOf[dict[str, Any]]:
+def list_users(people: PeopleNow, who: Who, paging: PagingDep) -> PageOf[dict[str, Any]]:
     """People by name."""
     (after,) = paging.key(str) or ("",)
-    found = platform.people.users(who, limit=paging.limit + 1, after=str(after))
+    found = people.users(who, limit=paging.limit + 1, after=str(after))
     return paging.cut([_user(user) for user in found], lambda item: (item["name"],))
 
 
 @router.post("/users", status_code=201, response_model=NewUserOut)
-def add_user(platform: Platform, who: Who, new: UserIn, response: Response) -> dict[str, Any]:
+def add_user(people: PeopleNow, who: Who, new: UserIn, response: Response) -> dict[str, Any]:
     """Adds a person."""
     wanted = NewUser(new.name, Role.of(new.role), new.tenant or who.tenant, new.password)
-    user, generated = platform.people.add(who, wanted, reason=new.reason)
+    user, generated = people.add(who, wanted, reason=new.reason)
     response.headers["Location"] = f"{router.prefix}/users/{user.name}"
     return {**_user(user), "password": generated}
 
 
 @router.get("/users/{name}", response_model=UserOut)
-def show_user(platform: Platform, who: Who, name: Name) -> dict[str, Any]:
+def show_user(people: PeopleNow, who: Who, name: Name) -> dict[str, Any]:
     """One person."""
-    return _user(platform.people.user(who, name))
+    return _user(people.user(who, name))
 
 
 @router.patch("/users/{name}", response_model=UserOut)
-def change_user(platform: Platform, who: Who, name: Name, change: UserChange) -> dict[str, Any]:
+def change_user(people: PeopleNow, who: Who, name: Name, change: UserChange) -> dict[str, Any]:
     """Lets somebody in or not; a disabled user's tokens are refused at once."""
-    return _user(
-        platform.people.set_disabled(who, name, disabled=change.disabled, reason=change.reason)
-    )
+    return _user(people.set_disabled(who, name, disabled=change.disabled, reason=change.reason))
 
 
 @router.delete("/users/{name}", status_code=204)
-def remove_user(platform: Platform, who: Who, name: Name, reason: Reason = "") -> Response:
+def remove_user(people: PeopleNow, who: Who, name: Name, reason: Reason = "") -> Response:
     """Removes a person."""
-    platform.people.remove(who, name, reason=reason)
+    people.remove(who, name, reason=reason)
     return Response(status_code=204)
 
 
 @router.put("/users/{name}/password", response_model=PasswordOut)
-def set_password(platform: Platform, who: Who, name: Name, given: PasswordIn) -> dict[str, Any]:
+def set_password(people: PeopleNow, who: Who, name: Name, given: PasswordIn) -> dict[str, Any]:
     """A new password for somebody; their logins are void."""
-    return {
-        "password": platform.people.set_password(who, name, given.password, reason=given.reason)
-    }
+    return {"password": people.set_password(who, name, given.password, reason=given.reason)}
 
 
 @router.delete("/users/{name}/sessions", status_code=204)
-def end_sessions(platform: Platform, who: Who, name: Name, reason: Reason = "") -> Response:
+def end_sessions(people: PeopleNow, who: Who, name: Name, reason: Reason = "") -> Response:
     """Ends every login of somebody; they may log in again."""
-    platform.people.end_sessions(who, name, reason=reason)
+    people.end_sessions(who, name, reason=reason)
     return Response(status_code=204)
 
 
@@ -228,10 +228,10 @@ def end_sessions(platform: Platform, who: Who, name: Name, reason: Reason = "") 
 
 
 @router.get("/api-keys", response_model=PageOf[KeyOut])
-def list_keys(platform: Platform, who: Who, paging: PagingDep) -> PageOf[dict[str, Any]]:
+def list_keys(people: PeopleNow, who: Who, paging: PagingDep) -> PageOf[dict[str, Any]]:
     """API keys without their secrets, the newest first."""
     (before,) = paging.key(int) or (None,)
-    found = platform.people.keys(
+    found = people.keys(
         who, limit=paging.limit + 1, before=int(before) if before is not None else None
     )
     shown = found[: paging.limit]
@@ -242,18 +242,18 @@ def list_keys(platform: Platform, who: Who, paging: PagingDep) -> PageOf[dict[st
 
 
 @router.post("/api-keys", status_code=201, response_model=NewKeyOut)
-def add_key(platform: Platform, who: Who, new: KeyIn) -> dict[str, Any]:
+def add_key(people: PeopleNow, who: Who, new: KeyIn) -> dict[str, Any]:
     """Makes an API key; the answer shows its secret once."""
     expires = now_ms() + new.expires_in_days * DAY_MS if new.expires_in_days else None
     wanted = NewKey(new.name, Role.of(new.role), new.tenant or who.tenant, expires)
-    issued = platform.people.add_key(who, wanted, reason=new.reason)
+    issued = people.add_key(who, wanted, reason=new.reason)
     return {**_key(issued.key), "key": issued.secret}
 
 
 @router.delete("/api-keys/{prefix}", status_code=204)
-def revoke_key(platform: Platform, who: Who, prefix: Name, reason: Reason = "") -> Response:
+def revoke_key(people: PeopleNow, who: Who, prefix: Name, reason: Reason = "") -> Response:
     """Ends a key at once."""
-    platform.people.revoke_key(who, prefix, reason=reason)
+    people.revoke_key(who, prefix, reason=reason)
     return Response(status_code=204)
 
 
@@ -261,17 +261,17 @@ def revoke_key(platform: Platform, who: Who, prefix: Name, reason: Reason = "") 
 
 
 @router.get("/tenants", response_model=PageOf[TenantOut])
-def list_tenants(platform: Platform, who: Who, paging: PagingDep) -> PageOf[dict[str, Any]]:
+def list_tenants(people: PeopleNow, who: Who, paging: PagingDep) -> PageOf[dict[str, Any]]:
     """The owners of devices, by name."""
     (after,) = paging.key(str) or ("",)
-    names = platform.people.tenants(who, limit=paging.limit + 1, after=str(after))
+    names = people.tenants(who, limit=paging.limit + 1, after=str(after))
     return paging.cut([{"name": name} for name in names], lambda item: (item["name"],))
 
 
 @router.post("/tenants", status_code=201, response_model=TenantOut)
-def add_tenant(platform: Platform, who: Who, new: TenantIn) -> dict[str, Any]:
+def add_tenant(people: PeopleNow, who: Who, new: TenantIn) -> dict[str, Any]:
     """Adds an owner of devices before its first device."""
-    platform.people.add_tenant(who, new.name, reason=new.reason)
+    people.add_tenant(who, new.name, reason=new.reason)
     return {"name": new.name}
 
 

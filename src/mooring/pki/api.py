@@ -10,18 +10,22 @@ from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from mooring.access.waiting import broker_runs
-from mooring.app import App
 from mooring.pki.bundle import DeviceBundle
+from mooring.pki.fleet.service import DeviceCertificates
 from mooring.pki.issue import DEVICE_DAYS
 from mooring.pki.ledger import CertificateRecord
 from mooring.pki.model import Reason
-from mooring.web.auth import Platform, Who
+from mooring.settings import Settings
+from mooring.web.auth import Who
 from mooring.web.fields import DeviceReference, Document, Time
+from mooring.web.services import DatabaseNow, SettingsNow, provided
 from mooring.web.watching import Watch
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/api/v1/devices/{device}/certificates", tags=["devices"])
+
+CertificatesNow = Annotated[DeviceCertificates, provided(DeviceCertificates)]
 
 IN_FORCE_SECONDS = 5.0
 CSR_MAX = 65_536
@@ -80,25 +84,30 @@ class RevokedOut(Document):
 
 @router.post("", status_code=201, response_model=IssuedOut)
 def issue_certificate(
-    platform: Platform, who: Who, device: DeviceReference, request: RequestIn
+    certificates: CertificatesNow,
+    settings: SettingsNow,
+    who: Who,
+    device: DeviceReference,
+    request: RequestIn,
 ) -> dict[str, Any]:
     """Signs a request made on the device, whose key never travels."""
-    _, bundle = platform.certificates.issue(
-        who, device, csr=request.csr.encode(), days=request.days
-    )
-    return _issued(platform, bundle)
+    _, bundle = certificates.issue(who, device, csr=request.csr.encode(), days=request.days)
+    return _issued(settings, bundle)
 
 
 @router.get("", response_model=CertificatesOut)
-def list_certificates(platform: Platform, who: Who, device: DeviceReference) -> dict[str, Any]:
+def list_certificates(
+    certificates: CertificatesNow, who: Who, device: DeviceReference
+) -> dict[str, Any]:
     """Every certificate of one device, the newest first."""
-    return {"items": [_document(one) for one in platform.certificates.list(who, device)]}
+    return {"items": [_document(one) for one in certificates.list(who, device)]}
 
 
 @router.delete("/{serial}", response_model=RevokedOut)
 async def revoke_certificate(
     *,
-    platform: Platform,
+    certificates: CertificatesNow,
+    database: DatabaseNow,
     who: Who,
     watch: Watch,
     device: DeviceReference,
@@ -106,16 +115,15 @@ async def revoke_certificate(
     reason: Reason = Reason.UNSPECIFIED,
 ) -> dict[str, Any]:
     """Revokes one for good: new connections are refused, its device's sessions end."""
-    certificates = platform.certificates
     done = await run_in_threadpool(certificates.revoke, who, device, serial=serial, reason=reason)
-    running = await run_in_threadpool(broker_runs, platform.database)
+    running = await run_in_threadpool(broker_runs, database)
     in_force = await watch.until(
         lambda: certificates.in_force(done.certificates), IN_FORCE_SECONDS if running else 0.0
     )
     return {"revoked": [_document(one) for one in done.certificates], "in_force": in_force}
 
 
-def _issued(platform: App, bundle: DeviceBundle) -> dict[str, Any]:
+def _issued(settings: Settings, bundle: DeviceBundle) -> dict[str, Any]:
     return {
         "serial": bundle.info.serial,
         "username": bundle.info.subject,
@@ -123,7 +131,7 @@ def _issued(platform: App, bundle: DeviceBundle) -> dict[str, Any]:
         "not_after": _ms(bundle.info.not_after),
         "certificate": bundle.certificate.decode("ascii"),
         "ca": bundle.trust.decode("ascii"),
-        "port": platform.settings.mqtt_mtls_port or None,
+        "port": settings.mqtt_mtls_port or None,
     }
 
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
 
 from mooring.access.actor import Role
+from mooring.devices.service import Devices
 from mooring.dialects import Channel, Identity, Kind, Router, valid_filter, valid_topic_name
 from mooring.errors import Invalid, NotFound
 from mooring.publish.document import (
@@ -30,26 +31,33 @@ from mooring.publish.document import (
 from mooring.publish.rules import Addressed, check_publish
 from mooring.publish.service import as_bytes, command_channel, note, send_command
 from mooring.publish.store import foreign_dialects, group_members, tenants_of
-from mooring.web.auth import Platform, Who
+from mooring.telemetry.service import Telemetry
+from mooring.web.auth import Who
 from mooring.web.fields import DeviceReference, Word
 from mooring.web.publisher import Publisher
+from mooring.web.services import CatalogueNow, DatabaseNow, SettingsNow, provided
 
 __all__ = ["FLEET_MAX", "router"]
 
 router = APIRouter(prefix="/api/v1/mqtt", tags=["mqtt"])
 
+DevicesNow = Annotated[Devices, provided(Devices)]
+TelemetryNow = Annotated[Telemetry, provided(Telemetry)]
+
 FLEET_MAX = 1000  # devices one fleet command may reach
 
 
 @router.get("/status", response_model=BrokerStatus)
-def mqtt_status(platform: Platform, who: Who, request: Request) -> dict[str, Any]:
+def mqtt_status(
+    telemetry: TelemetryNow, settings: SettingsNow, who: Who, request: Request
+) -> dict[str, Any]:
     """The broker, as this process sees it."""
     publisher = _publisher(request)
-    overview = platform.telemetry.overview(who)
+    overview = telemetry.overview(who)
     return {
         "connected": publisher.connected,
-        "host": platform.settings.mqtt_host,
-        "port": platform.settings.mqtt_port,
+        "host": settings.mqtt_host,
+        "port": settings.mqtt_port,
         "error": "" if publisher.connected else publisher.error,
         "devices": overview.devices,
         "devices_online": overview.online,
@@ -58,23 +66,31 @@ def mqtt_status(platform: Platform, who: Who, request: Request) -> dict[str, Any
 
 
 @router.post("/publish", status_code=202, response_model=PublishedOut)
-def publish(platform: Platform, who: Who, request: Request, message: PublishIn) -> dict[str, Any]:
+def publish(
+    *,
+    settings: SettingsNow,
+    database: DatabaseNow,
+    catalogue: CatalogueNow,
+    who: Who,
+    request: Request,
+    message: PublishIn,
+) -> dict[str, Any]:
     """Sends one message. Operators send to devices; administrators to any topic."""
-    matches = Router(platform.catalogue.all()).match_any(message.topic)
-    with platform.database.read() as connection:
+    matches = Router(catalogue.all()).match_any(message.topic)
+    with database.read() as connection:
         addressed = [Addressed(match, tenants_of(connection, match)) for match in matches]
     check_publish(who, message.topic, addressed)
     payload = as_bytes(message.payload)
-    if len(payload) > platform.settings.message_size_limit:
+    if len(payload) > settings.message_size_limit:
         raise Invalid(
             f"The payload has {len(payload)} bytes; the broker takes "
-            f"{platform.settings.message_size_limit}.",
+            f"{settings.message_size_limit}.",
             hint="Send less, or raise message_size_limit.",
             code="payload_too_large",
         )
     _publisher(request).publish(message.topic, payload, qos=message.qos, retain=message.retain)
     note(
-        platform,
+        database,
         who,
         "mqtt.publish",
         message.topic,
@@ -90,19 +106,19 @@ def publish(platform: Platform, who: Who, request: Request, message: PublishIn) 
 
 
 @router.get("/topics/structure", response_model=StructureOut)
-def structure(platform: Platform, who: Who, dialect: Word | None = None) -> dict[str, Any]:
+def structure(catalogue: CatalogueNow, who: Who, dialect: Word | None = None) -> dict[str, Any]:
     """Every channel of every dialect, or of one."""
     who.require(Role.VIEWER, who.tenant)
-    shown = (platform.catalogue.get(dialect),) if dialect else platform.catalogue.all()
+    shown = (catalogue.get(dialect),) if dialect else catalogue.all()
     return {"dialects": {one.name: list(one.channels) for one in shown}}
 
 
 @router.post("/topics/validate", response_model=ValidOut)
-def validate(platform: Platform, who: Who, given: ValidateIn) -> dict[str, Any]:
+def validate(catalogue: CatalogueNow, who: Who, given: ValidateIn) -> dict[str, Any]:
     """Whether a topic can be used, and what it means."""
     who.require(Role.VIEWER, who.tenant)
     is_topic = valid_topic_name(given.topic)
-    found = Router(platform.catalogue.all()).match_any(given.topic) if is_topic else ()
+    found = Router(catalogue.all()).match_any(given.topic) if is_topic else ()
     return {
         "topic": given.topic,
         "valid_topic": is_topic,
@@ -121,30 +137,39 @@ def validate(platform: Platform, who: Who, given: ValidateIn) -> dict[str, Any]:
 
 
 @router.get("/topics/device/{device_id}", response_model=DeviceTopicsOut)
-def topics_of_device(platform: Platform, who: Who, device_id: DeviceReference) -> dict[str, Any]:
+def topics_of_device(
+    devices: DevicesNow, catalogue: CatalogueNow, who: Who, device_id: DeviceReference
+) -> dict[str, Any]:
     """What one device publishes to and subscribes to."""
-    device = platform.devices.get(who, device_id)
-    dialect = platform.catalogue.get(device.dialect)
+    device = devices.get(who, device_id)
+    dialect = catalogue.get(device.dialect)
     return {
         "device": device.name,
         "publish": [t for c in dialect.ups() for t in c.addresses(device.identity)],
         "subscribe": [t for c in dialect.downs() for t in c.addresses(device.identity)],
-        "topics": platform.devices.topics(device),
+        "topics": devices.topics(device),
     }
 
 
 @router.post("/device/{device_id}/command", status_code=202, response_model=CommandOut)
 def command(
-    platform: Platform, who: Who, request: Request, device_id: DeviceReference, given: CommandIn
+    *,
+    devices: DevicesNow,
+    database: DatabaseNow,
+    catalogue: CatalogueNow,
+    who: Who,
+    request: Request,
+    device_id: DeviceReference,
+    given: CommandIn,
 ) -> dict[str, Any]:
     """Sends a command to one device."""
-    device = platform.devices.get(who, device_id)
+    device = devices.get(who, device_id)
     who.require(Role.OPERATOR, device.tenant)
-    channel = command_channel(platform.catalogue.get(device.dialect), given.channel)
+    channel = command_channel(catalogue.get(device.dialect), given.channel)
     number = given.command_id or _new_id()
     topic = send_command(_publisher(request), channel, device.identity, given, number=number)
     note(
-        platform,
+        database,
         who,
         "command.send",
         f"{device.reference} {given.command} ({number})",
@@ -156,7 +181,13 @@ def command(
 
 @router.post("/fleet/{group_id}/command", status_code=202, response_model=FleetOut)
 def fleet_command(
-    platform: Platform, who: Who, request: Request, group_id: Word, given: CommandIn
+    *,
+    database: DatabaseNow,
+    catalogue: CatalogueNow,
+    who: Who,
+    request: Request,
+    group_id: Word,
+    given: CommandIn,
 ) -> dict[str, Any]:
     """Sends a command to every device of a group.
 
@@ -164,14 +195,14 @@ def fleet_command(
     actor's; otherwise to each device.
     """
     who.require(Role.OPERATOR, who.tenant)
-    with platform.database.read() as connection:
+    with database.read() as connection:
         members = group_members(connection, who, group_id, limit=FLEET_MAX + 1)
         foreign = foreign_dialects(connection, who, group_id)
     _check_size(group_id, members)
     number = given.command_id or _new_id()
     plan: dict[str, tuple[Channel, Identity]] = {}
     for name, identity in members:
-        dialect = platform.catalogue.get(name)
+        dialect = catalogue.get(name)
         together = dialect.of_kind(Kind.FLEET_COMMAND) if name not in foreign else ()
         channel = together[0] if together else command_channel(dialect, given.channel)
         topic = channel.address(identity, group=group_id, name=given.command)
@@ -180,7 +211,7 @@ def fleet_command(
     for channel, identity in plan.values():
         send_command(_publisher(request), channel, identity, given, number=number, group=group_id)
     note(
-        platform,
+        database,
         who,
         "command.fleet",
         f"{group_id} {given.command} ({number}), {len(members)} devices",
@@ -196,10 +227,10 @@ def fleet_command(
 
 
 @router.get("/monitoring/metrics", response_model=MetricsOut)
-def monitoring(platform: Platform, who: Who) -> dict[str, Any]:
+def monitoring(telemetry: TelemetryNow, who: Who) -> dict[str, Any]:
     """The platform's figures, for administrators."""
     who.require(Role.ADMIN, who.tenant)
-    overview = platform.telemetry.overview(who)
+    overview = telemetry.overview(who)
     return {
         "counters": overview.counters,
         "devices": overview.devices,

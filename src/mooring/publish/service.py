@@ -7,12 +7,11 @@ from typing import Any
 
 from mooring.access import store as access
 from mooring.access.actor import Actor
-from mooring.app import App
 from mooring.dialects import Channel, Dialect, Identity, Kind, compose, valid_topic_name
 from mooring.errors import Invalid, NotFound
 from mooring.publish.document import CommandIn
 from mooring.publish.rules import check_topic
-from mooring.store.engine import now_ms
+from mooring.store.engine import Database, now_ms
 from mooring.web.publisher import Publisher
 
 __all__ = ["as_bytes", "command_channel", "note", "send_command"]
@@ -87,8 +86,8 @@ def send_command(
 
 
 def note(
-    platform: App, who: Actor, action: str, subject: str, *, tenant: str | None, reason: str
+    database: Database, who: Actor, action: str, subject: str, *, tenant: str | None, reason: str
 ) -> None:
     """Records it in the audit."""
-    with platform.database.write() as connection:
+    with database.write() as connection:
         access.record(connection, who, action, subject[:300], tenant=tenant, reason=reason)

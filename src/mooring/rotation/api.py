@@ -9,19 +9,24 @@ from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from mooring.access.actor import Actor
-from mooring.app import App
 from mooring.devices.api import DeviceOut
 from mooring.devices.api import document as device_document
+from mooring.devices.service import Devices
 from mooring.errors import NotFound
 from mooring.rotation.model import Rotation
-from mooring.web.auth import Platform, Who
+from mooring.rotation.service import Rotations
+from mooring.web.auth import Who
 from mooring.web.fields import DeviceReference, Document, Reason, Time
 from mooring.web.paging import PageOf, PagingDep
+from mooring.web.services import SettingsNow, provided
 from mooring.web.watching import Watch, Watcher
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/api/v1", tags=["credentials"])
+
+DevicesNow = Annotated[Devices, provided(Devices)]
+RotationsNow = Annotated[Rotations, provided(Rotations)]
 
 Phases = Literal[
     "prepared", "sent", "probed", "on_new", "on_old", "settled", "rolled_back", "cancelled"
@@ -83,22 +88,26 @@ def document(device: str, tenant: str, rotation: Rotation) -> dict[str, Any]:
 
 @router.post("/devices/{device}/rotate-credentials", status_code=202, response_model=RotationOut)
 def rotate_credentials(
-    platform: Platform, who: Who, device: DeviceReference, asked: RotateIn | None = None
+    devices: DevicesNow,
+    rotations: RotationsNow,
+    who: Who,
+    device: DeviceReference,
+    asked: RotateIn | None = None,
 ) -> dict[str, Any]:
     """Begins to give a device a new password; the one under way, if there is one."""
     asked = asked or RotateIn()
-    found = platform.devices.get(who, device)
-    started = platform.rotations.start(
-        who, found, reason=asked.reason, keep_old=not asked.compromised
-    )
+    found = devices.get(who, device)
+    started = rotations.start(who, found, reason=asked.reason, keep_old=not asked.compromised)
     return document(found.name, found.tenant, started.rotation)
 
 
 @router.get("/devices/{device}/rotation", response_model=RotationOut)
-def last_rotation(platform: Platform, who: Who, device: DeviceReference) -> dict[str, Any]:
+def last_rotation(
+    devices: DevicesNow, rotations: RotationsNow, who: Who, device: DeviceReference
+) -> dict[str, Any]:
     """The device's last rotation, under way or over."""
-    found = platform.devices.get(who, device)
-    rotation = platform.rotations.newest(found)
+    found = devices.get(who, device)
+    rotation = rotations.newest(found)
     if rotation is None:
         raise NotFound(f"{device} was never rotated.", code="rotation_not_found")
     return document(found.name, found.tenant, rotation)
@@ -106,14 +115,14 @@ def last_rotation(platform: Platform, who: Who, device: DeviceReference) -> dict
 
 @router.get("/rotations", response_model=PageOf[RotationOut])
 def list_rotations(
-    platform: Platform,
+    rotations: RotationsNow,
     who: Who,
     paging: PagingDep,
     active: Annotated[bool, Query(description="Only those under way.")] = False,
 ) -> PageOf[dict[str, Any]]:
     """Rotations, the newest first."""
     key = paging.key(int, str)
-    found = platform.rotations.page(
+    found = rotations.page(
         who,
         limit=paging.limit + 1,
         before=None if key is None else (int(key[0]), str(key[1])),
@@ -127,37 +136,52 @@ def list_rotations(
 
 @router.post("/devices/{device}/disable", response_model=LockedOut)
 async def disable_device(
-    platform: Platform,
+    *,
+    devices: DevicesNow,
+    settings: SettingsNow,
     who: Who,
     watch: Watch,
     device: DeviceReference,
     asked: ReasonIn | None = None,
 ) -> dict[str, Any]:
     """Locks a device out: its session ends and new ones are refused, until it is enabled."""
-    return await _set_enabled(platform, who, watch, device, asked, enabled=False)
+    return await _set_enabled(
+        devices, who, watch, device, asked, seconds=settings.accept_wait_seconds, enabled=False
+    )
 
 
 @router.post("/devices/{device}/enable", response_model=LockedOut)
 async def enable_device(
-    platform: Platform,
+    *,
+    devices: DevicesNow,
+    settings: SettingsNow,
     who: Who,
     watch: Watch,
     device: DeviceReference,
     asked: ReasonIn | None = None,
 ) -> dict[str, Any]:
     """Lets a device in again with the password it has."""
-    return await _set_enabled(platform, who, watch, device, asked, enabled=True)
+    return await _set_enabled(
+        devices, who, watch, device, asked, seconds=settings.accept_wait_seconds, enabled=True
+    )
 
 
 async def _set_enabled(
-    platform: App, who: Actor, watch: Watcher, device: str, asked: ReasonIn | None, *, enabled: bool
+    devices: Devices,
+    who: Actor,
+    watch: Watcher,
+    device: str,
+    asked: ReasonIn | None,
+    *,
+    seconds: float,
+    enabled: bool,
 ) -> dict[str, Any]:
     now, changes = await run_in_threadpool(
-        platform.devices.set_enabled,
+        devices.set_enabled,
         who,
         device,
         enabled=enabled,
         reason=asked.reason if asked else "",
     )
-    applied = await watch.applied(changes, platform.settings.accept_wait_seconds)
+    applied = await watch.applied(changes, seconds)
     return {"device": device_document(now), "applied_by_broker": applied}

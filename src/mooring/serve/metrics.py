@@ -17,7 +17,8 @@ from mooring import clock
 from mooring.access.actor import SYSTEM, Role
 from mooring.telemetry.model import ProcessInfo
 from mooring.telemetry.service import Telemetry
-from mooring.web.auth import Platform, bearer, from_this_machine, key_header, who
+from mooring.web.auth import bearer, from_this_machine, key_header, who
+from mooring.web.services import Platform, now
 
 __all__ = ["Figures", "new_registry", "router"]
 
@@ -103,7 +104,7 @@ def new_registry(telemetry: Telemetry) -> tuple[CollectorRegistry, Counter]:
 @router.get("/metrics", response_class=Response)
 def metrics(
     request: Request,
-    platform: Platform,
+    platform: Annotated[Platform, Depends(now)],
     token: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
     key: Annotated[str | None, Depends(key_header)],
 ) -> Response:

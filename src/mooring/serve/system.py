@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
 
 from mooring import __version__
 from mooring.access.actor import Role
 from mooring.access.address import bracketed
-from mooring.app import App
 from mooring.dialects import Dialect
 from mooring.dialects.asyncapi import document
 from mooring.masking import without_login
 from mooring.publish.document import ChannelOut
-from mooring.web.auth import Platform, Who
+from mooring.settings import Settings
+from mooring.telemetry.service import Telemetry
+from mooring.web.auth import Who
 from mooring.web.fields import Document, Time, Word
 from mooring.web.publisher import Publisher
+from mooring.web.services import CatalogueNow, SettingsNow, provided
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/api/v1", tags=["platform"])
+
+TelemetryNow = Annotated[Telemetry, provided(Telemetry)]
 
 
 class WorkerOut(Document):
@@ -88,11 +92,11 @@ class DialectsOut(Document):
 
 
 @router.get("/status", response_model=StatusOut)
-def status(platform: Platform, who: Who, request: Request) -> dict[str, Any]:
+def status(telemetry: TelemetryNow, who: Who, request: Request) -> dict[str, Any]:
     """What runs and how much there is."""
     publisher = request.app.state.publisher
     assert isinstance(publisher, Publisher)
-    overview = platform.telemetry.overview(who)
+    overview = telemetry.overview(who)
     return {
         "version": __version__,
         "broker_connected": publisher.connected,
@@ -109,32 +113,35 @@ def status(platform: Platform, who: Who, request: Request) -> dict[str, Any]:
 
 
 @router.get("/dialects", response_model=DialectsOut)
-def list_dialects(platform: Platform, who: Who) -> dict[str, Any]:
+def list_dialects(catalogue: CatalogueNow, who: Who) -> dict[str, Any]:
     """Every dialect with its channels."""
     who.require(Role.VIEWER, who.tenant)
-    return {"items": list(platform.catalogue.all())}
+    return {"items": list(catalogue.all())}
 
 
 @router.get("/dialects/{name}", response_model=DialectOut)
-def show_dialect(platform: Platform, who: Who, name: Word) -> Dialect:
+def show_dialect(catalogue: CatalogueNow, who: Who, name: Word) -> Dialect:
     """One dialect."""
     who.require(Role.VIEWER, who.tenant)
-    return platform.catalogue.get(name)
+    return catalogue.get(name)
 
 
 @router.get("/asyncapi.json")
 def asyncapi(
-    platform: Platform, who: Who, request: Request, dialect: Word | None = None
+    catalogue: CatalogueNow,
+    settings: SettingsNow,
+    who: Who,
+    request: Request,
+    dialect: Word | None = None,
 ) -> dict[str, Any]:
     """What devices and the platform say over MQTT, as an AsyncAPI 3 document."""
     who.require(Role.VIEWER, who.tenant)
-    described = (platform.catalogue.get(dialect),) if dialect else platform.catalogue.all()
-    return document(described, server_url=_broker_url(platform, request), version=__version__)
+    described = (catalogue.get(dialect),) if dialect else catalogue.all()
+    return document(described, server_url=_broker_url(settings, request), version=__version__)
 
 
-def _broker_url(platform: App, request: Request) -> str:
+def _broker_url(settings: Settings, request: Request) -> str:
     """Where devices reach the broker: as told, or where this request reached us."""
-    settings = platform.settings
     if settings.broker == "attached" and settings.broker_url:
         return without_login(settings.broker_url)
     host = settings.public_hosts[0] if settings.public_hosts else request.url.hostname

@@ -8,19 +8,27 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 
+from mooring.devices.service import Devices
 from mooring.store.engine import now_ms
-from mooring.telemetry.export import FileFormat
+from mooring.telemetry.export import Exports, FileFormat
 from mooring.telemetry.model import DeadLetter
 from mooring.telemetry.resolution import POINTS_MAX
-from mooring.telemetry.series import METRICS_MAX, Aggregate
+from mooring.telemetry.series import METRICS_MAX, Aggregate, Charts
+from mooring.telemetry.service import Telemetry
 from mooring.telemetry.when import LATEST_MS, parse_when
-from mooring.web.auth import Platform, Who
+from mooring.web.auth import Who
 from mooring.web.fields import DeviceReference, Document, Line, Time, Word
 from mooring.web.paging import PageOf, PagingDep
+from mooring.web.services import provided
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/api/v1", tags=["telemetry"])
+
+DevicesNow = Annotated[Devices, provided(Devices)]
+TelemetryNow = Annotated[Telemetry, provided(Telemetry)]
+ChartsNow = Annotated[Charts, provided(Charts)]
+ExportsNow = Annotated[Exports, provided(Exports)]
 
 Value = bool | int | float | str
 Order = Literal["asc", "desc"]
@@ -146,26 +154,26 @@ class StrangerOut(Document):
 
 
 @router.get("/devices/{device}/latest", response_model=LatestOut)
-def latest(platform: Platform, who: Who, device: DeviceReference) -> dict[str, Any]:
+def latest(
+    devices: DevicesNow, telemetry: TelemetryNow, who: Who, device: DeviceReference
+) -> dict[str, Any]:
     """What a device said last on each of its channels."""
-    found = platform.devices.get(who, device)
+    found = devices.get(who, device)
     return {
         "device": found.name,
         "tenant": found.tenant,
         "dialect": found.dialect,
-        "readings": platform.telemetry.latest(who, found),
+        "readings": telemetry.latest(who, found),
     }
 
 
 @router.get("/latest", response_model=PageOf[DeviceLatestOut])
 def latest_of_many(
-    platform: Platform, who: Who, paging: PagingDep, tenant: Word | None = None
+    telemetry: TelemetryNow, who: Who, paging: PagingDep, tenant: Word | None = None
 ) -> PageOf[dict[str, Any]]:
     """What many devices said last, in the order the devices were added."""
     (after,) = paging.key(int) or (0,)
-    found = platform.telemetry.latest_many(
-        who, limit=paging.limit + 1, after=int(after), tenant=tenant
-    )
+    found = telemetry.latest_many(who, limit=paging.limit + 1, after=int(after), tenant=tenant)
     items = [
         {
             "id": one.id,
@@ -187,7 +195,8 @@ def latest_of_many(
 @router.get("/devices/{device}/history", response_model=PageOf[MessageOut] | PageOf[PointOut])
 def history(
     *,
-    platform: Platform,
+    devices: DevicesNow,
+    telemetry: TelemetryNow,
     who: Who,
     device: DeviceReference,
     paging: PagingDep,
@@ -200,7 +209,7 @@ def history(
     order: Annotated[Order, Query(description="By time; the newest first is `desc`.")] = "desc",
 ) -> Any:
     """What a device said, or the values of one metric."""
-    found = platform.devices.get(who, device)
+    found = devices.get(who, device)
     now = now_ms()
     options: dict[str, Any] = {
         "start": parse_when(start, now) if start is not None else None,
@@ -211,27 +220,30 @@ def history(
         "newest_first": order == "desc",
     }
     if metric:
-        points = platform.telemetry.points(who, found, metric, **options)
+        points = telemetry.points(who, found, metric, **options)
         return paging.page([PointOut.model_validate(one) for one in points.items], points.next)
-    messages = platform.telemetry.history(who, found, **options)
+    messages = telemetry.history(who, found, **options)
     return paging.page([MessageOut.model_validate(one) for one in messages.items], messages.next)
 
 
 @router.get("/devices/{device}/metrics", response_model=MetricsOut)
-def metrics_of_device(platform: Platform, who: Who, device: DeviceReference) -> dict[str, Any]:
+def metrics_of_device(
+    devices: DevicesNow, charts: ChartsNow, who: Who, device: DeviceReference
+) -> dict[str, Any]:
     """The metrics a device has sent; a new one is here within a minute or two."""
-    found = platform.devices.get(who, device)
+    found = devices.get(who, device)
     return {
         "device": found.name,
         "tenant": found.tenant,
-        "metrics": platform.charts.metrics(who, found),
+        "metrics": charts.metrics(who, found),
     }
 
 
 @router.get("/devices/{device}/series", response_model=SeriesOut)
 def series_of_device(
     *,
-    platform: Platform,
+    devices: DevicesNow,
+    charts: ChartsNow,
     who: Who,
     device: DeviceReference,
     metric: Annotated[
@@ -264,9 +276,9 @@ def series_of_device(
     channel: Annotated[Word | None, Query(description="Only this channel's.")] = None,
 ) -> dict[str, Any]:
     """Metrics over a span: from messages where they are few, else from roll-ups; exact."""
-    found = platform.devices.get(who, device)
+    found = devices.get(who, device)
     now = now_ms()
-    chart = platform.charts.series(
+    chart = charts.series(
         who,
         found,
         metric,
@@ -297,7 +309,8 @@ def series_of_device(
 )
 def export_of_device(
     *,
-    platform: Platform,
+    devices: DevicesNow,
+    exports: ExportsNow,
     who: Who,
     device: DeviceReference,
     file_format: Annotated[
@@ -308,9 +321,9 @@ def export_of_device(
     channel: Annotated[Word | None, Query(description="Only this channel's.")] = None,
 ) -> StreamingResponse:
     """A device's messages as a file, sent while it is read."""
-    found = platform.devices.get(who, device)
+    found = devices.get(who, device)
     now = now_ms()
-    pages = platform.exports.of_device(
+    pages = exports.of_device(
         who,
         found,
         parse_when(start, now) if start is not None else 0,
@@ -319,7 +332,7 @@ def export_of_device(
     )
     kind = FileFormat(file_format)
     return StreamingResponse(
-        platform.exports.text(pages, kind),
+        exports.text(pages, kind),
         media_type="text/csv; charset=utf-8" if kind is FileFormat.CSV else "application/jsonl",
         headers={"Content-Disposition": f'attachment; filename="messages.{file_format}"'},
     )
@@ -327,29 +340,29 @@ def export_of_device(
 
 @router.get("/dead-letters", response_model=PageOf[DeadLetterOut])
 def dead_letters(
-    platform: Platform,
+    *,
+    telemetry: TelemetryNow,
+    devices: DevicesNow,
     who: Who,
     paging: PagingDep,
     reason: Annotated[Word | None, Query(description="Only with this reason.")] = None,
     device: Annotated[Line | None, Query(description="Only this device's.")] = None,
 ) -> PageOf[dict[str, Any]]:
     """Messages that were refused, the newest first."""
-    page = platform.telemetry.dead_letters(
+    page = telemetry.dead_letters(
         who,
         limit=paging.limit,
         cursor=paging.key(int),
         reason=reason,
-        device=platform.devices.get(who, device) if device else None,
+        device=devices.get(who, device) if device else None,
     )
     return paging.page([_letter(one) for one in page.items], page.next)
 
 
 @router.get("/strangers", response_model=PageOf[StrangerOut])
-def strangers(platform: Platform, who: Who, paging: PagingDep) -> Any:
+def strangers(telemetry: TelemetryNow, who: Who, paging: PagingDep) -> Any:
     """Devices that speak but were never added; who was heard last comes first."""
-    page = platform.telemetry.strangers(
-        who, limit=paging.limit, cursor=paging.key(int, str, str, str)
-    )
+    page = telemetry.strangers(who, limit=paging.limit, cursor=paging.key(int, str, str, str))
     return paging.page(page.items, page.next)
 
 

@@ -7,29 +7,37 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
 
-from mooring.app import App
+from mooring.access.throttle import Throttles
 from mooring.devices.login import device_login
 from mooring.devices.model import Device
+from mooring.dialects import Catalogue
 from mooring.errors import Forbidden
 from mooring.ingest import gap_store
 from mooring.ingest.sequences import receipt
+from mooring.store.engine import Database
+from mooring.store.tally import Tally
 from mooring.uplink.service import (
     COMMIT_SECONDS,
     Sending,
+    committed,
     not_committed,
     sending,
     split,
     without_committed,
 )
-from mooring.web.auth import Platform, address_of
+from mooring.web.auth import address_of
 from mooring.web.basic import device_logins, scheme
 from mooring.web.fields import DeviceReference, Document, Word
 from mooring.web.publisher import Publisher
+from mooring.web.services import CatalogueNow, DatabaseNow, provided
 from mooring.web.watching import Watch
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/api/v1/devices", tags=["device"])
+
+ThrottlesNow = Annotated[Throttles, provided(Throttles)]
+TallyNow = Annotated[Tally, provided(Tally)]
 
 
 class TakenOut(Document):
@@ -57,7 +65,10 @@ async def _body(request: Request) -> bytes:
 async def telemetry(
     *,
     request: Request,
-    platform: Platform,
+    database: DatabaseNow,
+    catalogue: CatalogueNow,
+    throttles: ThrottlesNow,
+    tally: TallyNow,
     watch: Watch,
     device: DeviceReference,
     logins: Annotated[list[tuple[str, str]], Depends(device_logins)],
@@ -67,27 +78,31 @@ async def telemetry(
     ] = None,
 ) -> dict[str, Any]:
     """A device's readings, one or many: `{"messages": [ … ]}`. Answered when they are stored."""
-    known = await run_in_threadpool(_device, platform, device, logins, address_of(request))
-    plan = await run_in_threadpool(_planned, platform, known, body, channel)
+    known = await run_in_threadpool(
+        lambda: _device(
+            device,
+            device_login(
+                database,
+                logins,
+                throttle=throttles.devices,
+                tally=tally,
+                origin=address_of(request),
+            ),
+        )
+    )
+    plan = await run_in_threadpool(_planned, database, catalogue, known, body, channel)
     publisher = request.app.state.publisher
     assert isinstance(publisher, Publisher)
     if plan.payloads:
         await publisher.send(plan.topic, plan.payloads, plan.qos, plan.retain)
-    done, held = await watch.committed(plan.device, plan.numbers, COMMIT_SECONDS)
+    done, held = await committed(watch, plan.device, plan.numbers, COMMIT_SECONDS)
     if not done:
         raise not_committed()
     return {"accepted": len(plan.payloads) + plan.already, "receipt": receipt(held)}
 
 
-def _device(platform: App, device: str, logins: list[tuple[str, str]], address: str) -> Device:
+def _device(device: str, known: Device) -> Device:
     """The device that asks, which is the one that is named."""
-    known = device_login(
-        platform.database,
-        logins,
-        throttle=platform.throttles.devices,
-        tally=platform.tally,
-        origin=address,
-    )
     if device not in {known.name, known.reference, known.username}:
         raise Forbidden(
             f"These are the credentials of {known.name}, not of {device}.",
@@ -97,8 +112,10 @@ def _device(platform: App, device: str, logins: list[tuple[str, str]], address: 
     return known
 
 
-def _planned(platform: App, device: Device, body: bytes, channel: str | None) -> Sending:
-    plan = sending(platform.catalogue, device, split(body), channel)
-    with platform.database.read() as connection:
+def _planned(
+    database: Database, catalogue: Catalogue, device: Device, body: bytes, channel: str | None
+) -> Sending:
+    plan = sending(catalogue, device, split(body), channel)
+    with database.read() as connection:
         known = gap_store.numbers_of(connection, device.id)
     return plan if known is None else without_committed(plan, known.numbers)

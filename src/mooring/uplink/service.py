@@ -12,13 +12,16 @@ from mooring.dialects import Catalogue
 from mooring.dialects.lenient import repair
 from mooring.dialects.model import Channel, Direction, Kind
 from mooring.errors import Invalid, NotFound, Unavailable
+from mooring.ingest import gap_store
 from mooring.ingest.plan import sequence_of
 from mooring.ingest.sequences import Numbers
+from mooring.web.watching import Watcher
 
 __all__ = [
     "COMMIT_SECONDS",
     "MESSAGES_MAX",
     "Sending",
+    "committed",
     "not_committed",
     "sending",
     "split",
@@ -155,3 +158,16 @@ def _channel(catalogue: Catalogue, device: Device, name: str | None) -> Channel:
             code="channel_not_found",
         )
     return found
+
+
+async def committed(
+    watcher: Watcher, device: int, numbers: Sequence[int], seconds: float
+) -> tuple[bool, Numbers]:
+    """Whether these numbers of a device are committed within ``seconds``, and what of it is
+    committed."""
+
+    def settled(held: Numbers | None) -> bool:
+        return all((held or Numbers()).settles(number) for number in numbers)
+
+    done, held = await watcher.answered(gap_store.numbers_of_many, device, settled, seconds)
+    return done, held or Numbers()

@@ -9,13 +9,11 @@ from fastapi import Depends, Request
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from mooring.access.actor import Actor
-from mooring.app import App
 from mooring.errors import Unauthorized
-from mooring.serve.current import Current
 from mooring.web.proxies import FORWARDED_HEADERS
+from mooring.web.services import Platform, now
 
 __all__ = [
-    "Platform",
     "Who",
     "address_of",
     "bearer",
@@ -33,15 +31,6 @@ bearer = HTTPBearer(
 key_header = APIKeyHeader(
     name="X-API-Key", auto_error=False, scheme_name="key", description="An API key (`mk_…`)."
 )
-
-
-def _platform(request: Request) -> App:
-    current = request.app.state.current
-    assert isinstance(current, Current)
-    return current.app()
-
-
-Platform = Annotated[App, Depends(_platform)]
 
 
 def address_of(request: Request) -> str:
@@ -68,7 +57,7 @@ def secret_of(request: Request) -> str:
 
 def who(
     request: Request,
-    platform: Platform,
+    platform: Annotated[Platform, Depends(now)],
     token: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
     key: Annotated[str | None, Depends(key_header)],
 ) -> Actor:
@@ -85,7 +74,7 @@ def who(
             "API key.",
             code="login_needed",
         )
-    return platform.people.authenticate(secret, origin=address_of(request))
+    return platform.authenticate(secret, address_of(request))
 
 
 Who = Annotated[Actor, Depends(who)]

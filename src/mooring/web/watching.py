@@ -1,16 +1,17 @@
 """Waiting in the event loop for what other processes do: one look for all who wait.
 
 A request that waits costs a future and no thread. While anybody waits, one task looks into the
-database every few milliseconds: one statement for all changes of the broker, one for all
-sequence numbers. While nobody waits, nothing runs.
+database every few milliseconds: one statement for all changes of the broker, one for each
+question that a domain asks. While nobody waits, nothing runs.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Annotated, Protocol
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Annotated, Any, Protocol, TypeVar
 
 import sqlalchemy as sa
 from fastapi import Depends, Request
@@ -19,17 +20,20 @@ from starlette.concurrency import run_in_threadpool
 
 from mooring.access.waiting import broker_runs
 from mooring.errors import DatabaseUnavailable
-from mooring.ingest import gap_store
-from mooring.ingest.sequences import Numbers
 from mooring.store.engine import Database
 from mooring.store.schema import outbox
 
-__all__ = ["TICK_SECONDS", "Watch", "Watcher"]
+__all__ = ["TICK_SECONDS", "Question", "Watch", "Watcher"]
 
 TICK_SECONDS = 0.02
 ASKED_AT_ONCE = 500  # numbers in one statement
 
 log = logging.getLogger(__name__)
+
+
+Answer = TypeVar("Answer")
+Question = Callable[[Connection, Sequence[int]], Mapping[int, Answer]]
+"""Reads what is known of several things at once, by their numbers; unknown ones are left out."""
 
 
 class _Wait(Protocol):
@@ -45,7 +49,7 @@ class _Seen:
 
     def __init__(self) -> None:
         self.pending: set[int] = set()
-        self.numbers: dict[int, Numbers] = {}
+        self.answers: dict[Question[Any], dict[int, Any]] = defaultdict(dict)
         self.checked: set[int] = set()
 
 
@@ -57,14 +61,20 @@ class _Changes:
         return not self.ids & seen.pending
 
 
-class _Committed:
-    def __init__(self, device: int, numbers: Sequence[int], done: asyncio.Future[bool]) -> None:
-        self.device, self.numbers, self.done = device, numbers, done
-        self.held = Numbers()
+class _Asked:
+    def __init__(
+        self,
+        question: Question[Any],
+        key: int,
+        settled: Callable[[Any], bool],
+        done: asyncio.Future[bool],
+    ) -> None:
+        self.question, self.key, self.settled, self.done = question, key, settled, done
+        self.answer: Any = None
 
     def found(self, seen: _Seen) -> bool:
-        self.held = seen.numbers.get(self.device, self.held)
-        return all(self.held.settles(number) for number in self.numbers)
+        self.answer = seen.answers[self.question].get(self.key, self.answer)
+        return self.settled(self.answer)
 
 
 class _Check:
@@ -99,13 +109,18 @@ class Watcher:
             seconds = 0.0
         return await self._wait(_Changes(changes, _future()), seconds)
 
-    async def committed(
-        self, device: int, numbers: Sequence[int], seconds: float
-    ) -> tuple[bool, Numbers]:
-        """Whether these numbers of a device are committed within ``seconds``, and what
-        of it is committed."""
-        wait = _Committed(device, numbers, _future())
-        return await self._wait(wait, seconds), wait.held
+    async def answered(
+        self,
+        question: Question[Answer],
+        key: int,
+        settled: Callable[[Answer | None], bool],
+        seconds: float,
+    ) -> tuple[bool, Answer | None]:
+        """Whether the answer about ``key`` settles it within ``seconds``, and the last answer;
+        ``None`` while nothing is known of it. One statement asks for all who wait."""
+        wait = _Asked(question, key, settled, _future())
+        done = await self._wait(wait, seconds)
+        return done, wait.answer
 
     async def until(self, check: Callable[[], bool], seconds: float) -> bool:
         """Whether a question of another kind, asked in a thread, is true within
@@ -153,12 +168,16 @@ class Watcher:
     def _see(self, waits: Sequence[_Wait]) -> _Seen:
         seen = _Seen()
         changes = {n for one in waits if isinstance(one, _Changes) for n in one.ids}
-        devices = {one.device for one in waits if isinstance(one, _Committed)}
-        if changes or devices:
+        asked: dict[Question[Any], set[int]] = defaultdict(set)
+        for one in waits:
+            if isinstance(one, _Asked):
+                asked[one.question].add(one.key)
+        if changes or asked:
             with self._database.read() as connection:
                 seen.pending = _pending(connection, changes)
-                for part in _parts(devices):
-                    seen.numbers |= gap_store.numbers_of_many(connection, part)
+                for question, keys in asked.items():
+                    for part in _parts(keys):
+                        seen.answers[question].update(question(connection, part))
         for one in waits:
             if isinstance(one, _Check) and one.check():
                 seen.checked.add(id(one))

@@ -15,6 +15,7 @@ from mooring.errors import DatabaseUnavailable
 from mooring.ingest.sequences import RANGES_MAX, Numbers, pack_ranges
 from mooring.store.engine import Database, now_ms
 from mooring.store.schema import outbox, processes, sequences
+from mooring.uplink.service import committed
 from mooring.web import watching
 from mooring.web.watching import Watcher
 
@@ -101,15 +102,15 @@ def test_many_who_wait_are_looked_for_together(
 def test_numbers_are_waited_for_by_device(database: Database) -> None:
     async def run() -> None:
         watcher = Watcher(database)
-        first = asyncio.create_task(watcher.committed(1, [1, 2], 20))
-        second = asyncio.create_task(watcher.committed(2, [1], 0.3))
+        first = asyncio.create_task(committed(watcher, 1, [1, 2], 20))
+        second = asyncio.create_task(committed(watcher, 2, [1], 0.3))
         await asyncio.to_thread(commit, database, 1, Numbers(1))
         await asyncio.sleep(0.1)
         assert not first.done()
         await asyncio.to_thread(commit, database, 1, Numbers(2))
         assert await first == (True, Numbers(2))
         assert await second == (False, Numbers())
-        assert await watcher.committed(1, [], 20) == (True, Numbers(2))
+        assert await committed(watcher, 1, [], 20) == (True, Numbers(2))
 
     asyncio.run(run())
 
@@ -121,10 +122,10 @@ def test_a_device_with_too_many_gaps_is_answered(database: Database) -> None:
 
     async def run() -> None:
         watcher = Watcher(database)
-        done, held = await watcher.committed(1, [ranges[-1][1] + 10], 20)
+        done, held = await committed(watcher, 1, [ranges[-1][1] + 10], 20)
         assert done
         assert not held.holds(ranges[-1][1] + 10)
-        done, _ = await watcher.committed(1, [ranges[0][0] + 1], 0.1)
+        done, _ = await committed(watcher, 1, [ranges[0][0] + 1], 0.1)
         assert not done, "a number that can be remembered is waited for"
 
     asyncio.run(run())
