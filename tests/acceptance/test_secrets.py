@@ -76,7 +76,8 @@ def test_no_password_is_left_anywhere(tmp_path: Path) -> None:
         platform.cli("device", "disable", first["device"])
         listed = platform.cli("audit", "list", "--json").stdout
         wait_until(
-            lambda: not platform.rows("SELECT 1 FROM outbox"), "the broker to be told of all"
+            lambda: not platform.rows("SELECT 1 FROM broker_changes"),
+            "the broker to be told of all",
         )
         time.sleep(0.5)
         assert platform.up is not None

@@ -47,7 +47,7 @@ def device_of(platform: Platform, firmware: type[Device], told: dict) -> Device:
 
 def agrees(platform: Platform, device: Device) -> bool:
     rows = platform.rows(
-        "SELECT verifier FROM credentials WHERE (SELECT count(*) FROM outbox) = 0 "
+        "SELECT verifier FROM credentials WHERE (SELECT count(*) FROM broker_changes) = 0 "
         "AND (SELECT count(*) FROM rotations WHERE finished_at IS NULL) = 0"
     )
     return device.connected and bool(rows) and verifiers.check(device.password, rows[0][0])

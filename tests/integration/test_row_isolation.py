@@ -37,12 +37,12 @@ from mooring.settings import Settings
 from mooring.store import partitions
 from mooring.store.engine import now_ms
 from mooring.store.schema import (
+    broker_changes,
     broker_events,
     channels,
     device_state,
     devices,
     messages,
-    outbox,
     rollup_queue,
     rollups,
 )
@@ -186,7 +186,7 @@ def test_a_change_that_the_broker_cannot_take(app: App, fault: Exception) -> Non
     assert len(picky.taken) == 2
     with app.database.read() as connection:
         (left,) = connection.execute(
-            sa.select(outbox.c.username, outbox.c.error, outbox.c.attempts)
+            sa.select(broker_changes.c.username, broker_changes.c.error, broker_changes.c.attempts)
         )
     assert "bad" in left.username
     assert left.error

@@ -91,7 +91,7 @@ class Platform:
 
     def waiting(self) -> list[tuple[Any, ...]]:
         """What the broker was not told of yet."""
-        return self.rows("SELECT action, username, attempts, error FROM outbox")
+        return self.rows("SELECT action, username, attempts, error FROM broker_changes")
 
     def connect(self, login: Login | None = None, **options: Any) -> MqttClient:
         """A client with a device's credentials; without one, with the platform's own."""

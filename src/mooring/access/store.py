@@ -1,4 +1,4 @@
-"""SQL of the outbox and the audit."""
+"""SQL of the broker's pending changes and of the audit log."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from mooring.access.actor import Actor, walled
 from mooring.store.engine import now_ms
-from mooring.store.schema import audit, outbox, versions
+from mooring.store.schema import audit, broker_changes, versions
 
 __all__ = [
     "Change",
@@ -31,7 +31,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Something the broker has still to be told."""
+    """A pending change: something that the broker has not applied yet."""
 
     id: int
     action: str
@@ -48,15 +48,15 @@ def enqueue(
     A later change of the same login makes earlier ones moot; they are dropped here. What a
     login may do and whether its sessions end are two matters: a kick replaces only kicks.
     """
-    kick = outbox.c.action == "kick"
+    kick = broker_changes.c.action == "kick"
     connection.execute(
-        sa.delete(outbox).where(
-            outbox.c.username == username, kick if action == "kick" else sa.not_(kick)
+        sa.delete(broker_changes).where(
+            broker_changes.c.username == username, kick if action == "kick" else sa.not_(kick)
         )
     )
     at = now_ms()
     result = connection.execute(
-        sa.insert(outbox)
+        sa.insert(broker_changes)
         .values(
             action=action,
             username=username,
@@ -64,7 +64,7 @@ def enqueue(
             created_at=at,
             next_at=at,
         )
-        .returning(outbox.c.id)
+        .returning(broker_changes.c.id)
     )
     return int(result.scalar_one())
 
@@ -72,14 +72,14 @@ def enqueue(
 def due_changes(connection: Connection, at: int, limit: int = 500) -> list[Change]:
     rows = connection.execute(
         sa.select(
-            outbox.c.id,
-            outbox.c.action,
-            outbox.c.username,
-            outbox.c.sealed_secret,
-            outbox.c.attempts,
+            broker_changes.c.id,
+            broker_changes.c.action,
+            broker_changes.c.username,
+            broker_changes.c.sealed_secret,
+            broker_changes.c.attempts,
         )
-        .where(outbox.c.next_at <= at)
-        .order_by(outbox.c.id)
+        .where(broker_changes.c.next_at <= at)
+        .order_by(broker_changes.c.id)
         .limit(limit)
     )
     return [Change(*row) for row in rows]
@@ -87,35 +87,41 @@ def due_changes(connection: Connection, at: int, limit: int = 500) -> list[Chang
 
 def existing(connection: Connection, ids: Sequence[int]) -> set[int]:
     """Which of these changes are still there: no later one has taken their place."""
-    return set(connection.execute(sa.select(outbox.c.id).where(outbox.c.id.in_(ids))).scalars())
+    return set(
+        connection.execute(
+            sa.select(broker_changes.c.id).where(broker_changes.c.id.in_(ids))
+        ).scalars()
+    )
 
 
 def settle(connection: Connection, ids: Sequence[int]) -> None:
-    """The broker has been told: the changes and their secrets are gone."""
-    connection.execute(sa.delete(outbox).where(outbox.c.id.in_(ids)))
+    """The broker has applied the changes: they and their secrets are deleted."""
+    connection.execute(sa.delete(broker_changes).where(broker_changes.c.id.in_(ids)))
 
 
 def postpone(connection: Connection, ids: Sequence[int], next_at: int, error: str) -> None:
     connection.execute(
-        sa.update(outbox)
-        .where(outbox.c.id.in_(ids))
-        .values(next_at=next_at, attempts=outbox.c.attempts + 1, error=error)
+        sa.update(broker_changes)
+        .where(broker_changes.c.id.in_(ids))
+        .values(next_at=next_at, attempts=broker_changes.c.attempts + 1, error=error)
     )
 
 
 def waiting(connection: Connection, ids: Sequence[int] | None = None) -> list[tuple[int, str]]:
     """Changes not applied yet, with the last error of each (empty: not tried)."""
-    statement = sa.select(outbox.c.id, sa.func.coalesce(outbox.c.error, "")).order_by(outbox.c.id)
+    statement = sa.select(
+        broker_changes.c.id, sa.func.coalesce(broker_changes.c.error, "")
+    ).order_by(broker_changes.c.id)
     if ids is not None:
-        statement = statement.where(outbox.c.id.in_(ids))
+        statement = statement.where(broker_changes.c.id.in_(ids))
     return [(row[0], row[1]) for row in connection.execute(statement)]
 
 
 def waiting_usernames(connection: Connection, *, action: str | None = None) -> set[str]:
     """Logins with changes not applied yet; of one kind where ``action`` is given."""
-    statement = sa.select(outbox.c.username)
+    statement = sa.select(broker_changes.c.username)
     if action is not None:
-        statement = statement.where(outbox.c.action == action)
+        statement = statement.where(broker_changes.c.action == action)
     return set(connection.execute(statement).scalars())
 
 

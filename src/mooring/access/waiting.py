@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from mooring.store.engine import Database
 from mooring.store.processes import runs
-from mooring.store.schema import outbox
+from mooring.store.schema import broker_changes
 
 __all__ = ["broker_runs", "wait_applied", "wait_for_broker"]
 
@@ -17,13 +17,13 @@ POLL_SECONDS = 0.01
 
 
 def wait_applied(database: Database, ids: Sequence[int], timeout: float) -> bool:
-    """Whether every one of these outbox changes is settled within ``timeout`` seconds.
+    """Whether every one of these pending changes is settled within ``timeout`` seconds.
 
     A change that a later one made moot counts as settled. With a timeout of 0 it looks once.
     """
     if not ids:
         return True
-    statement = sa.select(outbox.c.id).where(outbox.c.id.in_(ids)).limit(1)
+    statement = sa.select(broker_changes.c.id).where(broker_changes.c.id.in_(ids)).limit(1)
     deadline = time.monotonic() + timeout
     while True:
         with database.read() as connection:

@@ -1,6 +1,6 @@
 """What one can do with broker users. Each function is one transaction.
 
-As with devices, a change commits together with its outbox row and its audit entry, and the
+As with devices, a change commits together with its pending change and its audit entry, and the
 broker follows.
 """
 
@@ -46,7 +46,7 @@ class BrokerUsers:
         """Adds a user; generates its password unless one is given.
 
         Returns:
-            The password, shown this once, and the outbox numbers to wait for.
+            The password, shown this once, and the change numbers to wait for.
 
         Raises:
             Invalid: the name, a filter or the given password breaks a rule.
@@ -99,7 +99,7 @@ class BrokerUsers:
         return secret, [change]
 
     def delete(self, actor: Actor, username: str, *, reason: str = "") -> list[int]:
-        """Deletes a user; its sessions end. Returns the outbox numbers to wait for.
+        """Deletes a user; its sessions end. Returns the change numbers to wait for.
 
         Raises:
             NotFound: no such user.

@@ -1,6 +1,6 @@
 """Many devices in one go: all of them or none, in one transaction.
 
-The broker is not told of each: one outbox row makes it take everything over at once, which
+The broker is not told of each: one pending change makes it take everything over at once, which
 costs one restart (Dynamic Security) or one reload (password file) whatever the number.
 """
 
@@ -96,7 +96,7 @@ class Bulk:
         action: str = "device.add",
         reason: str = "",
     ) -> list[int]:
-        """Adds everything or nothing; returns the outbox numbers to wait for.
+        """Adds everything or nothing; returns the change numbers to wait for.
 
         Args:
             checked: from ``check``, with verifiers.

@@ -67,7 +67,7 @@ class Issued:
 class Claimed:
     """What a device gets for its code.
 
-    ``changes``: outbox numbers to wait for. ``again``: it had asked before.
+    ``changes``: change numbers to wait for. ``again``: it had asked before.
     """
 
     credentials: Credentials

@@ -1,6 +1,6 @@
 """What one can do with claim codes, and what a device gets for one.
 
-A claim is one transaction: the device, its credential, the broker's outbox row, the used code
+A claim is one transaction: the device, its credential, the broker's pending change, the used code
 and the audit entry are all there or none is.
 """
 

@@ -69,9 +69,10 @@ def problems_of(overview: Overview, *, broker_answers: bool) -> list[str]:
         for worker in process.workers
         if worker.rows_postponed
     ]
-    if overview.outbox_error:
-        what = "change waits" if overview.outbox_waiting == 1 else "changes wait"
-        problems.append(f"{overview.outbox_waiting} {what} for the broker: {overview.outbox_error}")
+    if overview.broker_changes_error:
+        number = overview.broker_changes_pending
+        what = "broker change is" if number == 1 else "broker changes are"
+        problems.append(f"{number} {what} pending: {overview.broker_changes_error}")
     return problems
 
 
@@ -171,7 +172,7 @@ def _print(session: Session, platform: App, overview: Overview, problems: Sequen
         ("connected to the broker", overview.connected),
         ("strangers", overview.strangers),
         ("dead letters", overview.dead_letters),
-        ("changes the broker waits for", overview.outbox_waiting),
+        ("pending broker changes", overview.broker_changes_pending),
         ("authority", _authority_words(platform)),
         *(
             (name.replace("_", " "), value)
@@ -249,8 +250,8 @@ def _document(overview: Overview, answers: bool, problems: Sequence[str]) -> dic
         "connected": overview.connected,
         "strangers": overview.strangers,
         "dead_letters": overview.dead_letters,
-        "outbox_waiting": overview.outbox_waiting,
-        "outbox_error": overview.outbox_error,
+        "broker_changes_pending": overview.broker_changes_pending,
+        "broker_changes_error": overview.broker_changes_error,
         "counters": overview.counters,
     }
 

@@ -33,7 +33,7 @@ DAY_MS = 86_400_000
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """``changes``: outbox numbers to wait for."""
+    """``changes``: change numbers to wait for."""
 
     credentials: Credentials
     changes: list[int]

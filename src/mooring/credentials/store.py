@@ -12,11 +12,11 @@ from mooring.access import verifiers
 from mooring.devices.model import Device
 from mooring.store.engine import now_ms
 from mooring.store.schema import (
+    broker_changes,
     broker_events,
     credentials,
     devices,
     former_verifiers,
-    outbox,
     rotations,
 )
 
@@ -150,10 +150,10 @@ def credential(connection: Connection, device_id: int) -> Credential | None:
 
 
 def _in_force() -> sa.ColumnElement[bool]:
-    """The broker has been told: nothing of this login waits in the outbox."""
+    """The broker has applied everything: no change of this login is pending."""
     waits = (
-        sa.select(outbox.c.id)
-        .join(devices, devices.c.username == outbox.c.username)
+        sa.select(broker_changes.c.id)
+        .join(devices, devices.c.username == broker_changes.c.username)
         .where(devices.c.id == credentials.c.device_id)
     )
     return sa.and_(

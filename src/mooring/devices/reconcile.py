@@ -1,8 +1,8 @@
 """Making the broker follow the database.
 
-A change commits together with an outbox row. ``step`` takes the rows that are due, tells the
-authority, and settles them; ``full`` compares everything. Both are idempotent: after a crash
-between any two steps the next call does the rest.
+A change commits together with a row in ``broker_changes``. ``step`` takes the rows that are
+due, applies them through the authority, and settles them; ``full`` compares everything. Both
+are idempotent: after a crash between any two steps the next call does the rest.
 """
 
 from __future__ import annotations
@@ -74,10 +74,10 @@ class _Work:
 
 
 class Reconciler:
-    """Applies outbox rows and mends differences.
+    """Applies pending changes and mends differences.
 
     Args:
-        database: where outbox and devices are.
+        database: where the pending changes and the devices are.
         devices: says what the broker is to accept.
         instance: unseals the passwords on their way.
         authority: tells the broker.
@@ -219,7 +219,7 @@ class Reconciler:
             case "replace":
                 work.replace = True
             case _:
-                raise Internal(f"The outbox holds an unknown action: {change.action}.")
+                raise Internal(f"A pending change has an unknown action: {change.action}.")
 
     async def _clear(self) -> str:
         """Clears what removed logins left; why that is not done yet, if it is not."""

@@ -1,6 +1,6 @@
 """What one can do with devices. Each function is one transaction.
 
-A change to who may connect is committed together with its outbox row and its audit entry;
+A change to who may connect is committed together with its pending change and its audit entry;
 the reconciler (``mooring.broker.reconcile``) then makes the broker follow.
 """
 
@@ -81,7 +81,7 @@ class Devices:
         """Creates a device with a generated password.
 
         Returns:
-            The credentials, shown this once, and the outbox numbers to wait for.
+            The credentials, shown this once, and the change numbers to wait for.
 
         Raises:
             Invalid: an id, MAC address or label breaks a rule, or the dialect needs a MAC.
@@ -106,13 +106,13 @@ class Devices:
     def insert(
         self, connection: Connection, new: NewDevice, password: str, *, keep_sealed: bool = False
     ) -> tuple[Device, int]:
-        """Device, credential and outbox row in the caller's transaction; who may is its matter.
+        """Device, credential and pending change in the caller's transaction; who may is its matter.
 
         Args:
             keep_sealed: the sealed password stays until it has proved itself.
 
         Returns:
-            The device and its outbox number.
+            The device and its change number.
 
         Raises:
             Invalid, NotFound: as ``add``.
@@ -149,7 +149,7 @@ class Devices:
         Doing it twice is no error, and tells the broker once more.
 
         Returns:
-            The device as it is now, and the outbox numbers to wait for.
+            The device as it is now, and the change numbers to wait for.
         """
         device = self.get(actor, reference)
         actor.require(Role.OPERATOR, device.tenant)
@@ -170,7 +170,7 @@ class Devices:
     def remove(self, actor: Actor, reference: str, *, reason: str = "") -> list[int]:
         """Deletes a device; its session ends and its login is refused from then on.
 
-        Returns the outbox numbers to wait for.
+        Returns the change numbers to wait for.
         """
         device = self.get(actor, reference)
         actor.require(Role.OPERATOR, device.tenant)

@@ -14,6 +14,7 @@ from mooring.devices.model import Device
 from mooring.doctor.seen import CertificateSeen, DeadLetterSeen, Event, EventKind
 from mooring.presence.evidence import TOO_LARGE
 from mooring.store.schema import (
+    broker_changes,
     broker_events,
     certificates,
     channels,
@@ -22,7 +23,6 @@ from mooring.store.schema import (
     device_state,
     former_verifiers,
     latest,
-    outbox,
     rotations,
 )
 
@@ -208,9 +208,9 @@ def newest_dead_letter(connection: Connection, device_id: int) -> DeadLetterSeen
 def pending(connection: Connection, username: str) -> str | None:
     """The last error of a change that the broker has not applied; empty: not tried yet."""
     row = connection.execute(
-        sa.select(sa.func.coalesce(outbox.c.error, ""))
-        .where(outbox.c.username.in_((username, "")))
-        .order_by(outbox.c.id)
+        sa.select(sa.func.coalesce(broker_changes.c.error, ""))
+        .where(broker_changes.c.username.in_((username, "")))
+        .order_by(broker_changes.c.id)
         .limit(1)
     ).first()
     return None if row is None else str(row[0])

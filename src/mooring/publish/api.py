@@ -238,7 +238,7 @@ def monitoring(telemetry: TelemetryNow, who: Who) -> dict[str, Any]:
         "devices_connected": overview.connected,
         "dead_letters": overview.dead_letters,
         "strangers": overview.strangers,
-        "outbox_waiting": overview.outbox_waiting,
+        "broker_changes_pending": overview.broker_changes_pending,
         "processes": [
             {"name": p.name, "role": p.role, "alive": p.alive, **p.detail}
             for p in overview.processes

@@ -133,5 +133,5 @@ class MetricsOut(Document):
     devices_connected: int
     dead_letters: int
     strangers: int
-    outbox_waiting: int
+    broker_changes_pending: int
     processes: list[dict[str, Any]]

@@ -156,12 +156,15 @@ BOUNDS = (
     _row("broker_events", By.SWEEP, "broker_events_max", "The oldest are deleted."),
     _row("broker_requests", By.SWEEP, "records_days", "Finished requests are deleted after a day."),
     _row(
-        "outbox", By.OWNER, "devices broker_users", "At most two pending changes for each username."
+        "broker_changes",
+        By.OWNER,
+        "devices broker_users",
+        "At most two pending changes for each username.",
     ),
     _row(
         "leftovers",
         By.OWNER,
-        "outbox",
+        "broker_changes",
         "One row for each removed login until the broker was cleared of what it left.",
     ),
     _row(

@@ -18,13 +18,13 @@ from mooring.rotation.command import answer_in
 from mooring.rotation.model import Rotation
 from mooring.rotation.rules import Answer, Phase
 from mooring.store.schema import (
+    broker_changes,
     channels,
     credentials,
     device_state,
     devices,
     latest,
     messages,
-    outbox,
     rotations,
 )
 
@@ -174,7 +174,11 @@ def standing(connection: Connection) -> list[Standing]:
             credentials.c.mark_event,
             rotations.c.used_new_at,
             rotations.c.used_old_at,
-            sa.exists(sa.select(outbox.c.id).where(outbox.c.username == devices.c.username)),
+            sa.exists(
+                sa.select(broker_changes.c.id).where(
+                    broker_changes.c.username == devices.c.username
+                )
+            ),
         )
         .join(devices, devices.c.id == rotations.c.device_id)
         .join(credentials, credentials.c.device_id == devices.c.id)

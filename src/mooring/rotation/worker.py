@@ -335,7 +335,7 @@ class RotationWorker:
                 access.enqueue(connection, "kick", standing.username)
 
     def _hold(self, standing: Standing, decision: Decision) -> None:
-        """The broker is to hold the other side: credential, outbox and rotation together."""
+        """Sets the side that the broker holds: credential, pending change, rotation together."""
         rotation = standing.rotation
         new = decision.act is Act.HOLD_NEW
         verifier = rotation.new_verifier if new else rotation.old_verifier

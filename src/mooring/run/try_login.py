@@ -19,7 +19,7 @@ from mooring.broker.connection import Connection, Endpoint
 from mooring.errors import BrokerUnavailable, InvalidSetting, NotFound
 from mooring.run.broker import service_endpoint
 from mooring.settings import Settings
-from mooring.store.schema import outbox
+from mooring.store.schema import broker_changes
 
 __all__ = ["Answer", "TlsOptions", "explain", "try_login"]
 
@@ -170,7 +170,9 @@ def _known(app: App, actor: Actor, name: str) -> tuple[str, Known]:
     account = app.devices.account(username)
     with app.database.read() as connection:
         waiting = connection.execute(
-            sa.select(sa.func.coalesce(outbox.c.error, "")).where(outbox.c.username == username)
+            sa.select(sa.func.coalesce(broker_changes.c.error, "")).where(
+                broker_changes.c.username == username
+            )
         ).scalar()
     return username, Known(
         what,

@@ -43,7 +43,11 @@ class Figures(Collector):
             ("devices_online", "Devices that say they are online.", overview.online),
             ("devices_connected", "Devices the broker says are connected.", overview.connected),
             ("strangers", "Devices that speak but are not known.", overview.strangers),
-            ("outbox_waiting", "Changes the broker has still to be told.", overview.outbox_waiting),
+            (
+                "broker_changes_pending",
+                "Pending changes of accounts on the broker.",
+                overview.broker_changes_pending,
+            ),
         ):
             yield GaugeMetricFamily(f"mooring_{name}", text, value=value)
         yield GaugeMetricFamily(

@@ -69,8 +69,8 @@ class StatusOut(Document):
     strangers: int
     dead_letters: int
     counters: dict[str, int]
-    outbox_waiting: int
-    outbox_error: str
+    broker_changes_pending: int
+    broker_changes_error: str
     processes: list[ProcessOut]
 
 
@@ -106,8 +106,8 @@ def status(telemetry: TelemetryNow, who: Who, request: Request) -> dict[str, Any
         "strangers": overview.strangers,
         "dead_letters": overview.dead_letters,
         "counters": overview.counters,
-        "outbox_waiting": overview.outbox_waiting,
-        "outbox_error": overview.outbox_error,
+        "broker_changes_pending": overview.broker_changes_pending,
+        "broker_changes_error": overview.broker_changes_error,
         "processes": overview.processes,
     }
 

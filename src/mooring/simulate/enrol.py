@@ -36,7 +36,7 @@ class Enrolled:
     """A device of the fleet.
 
     Attributes:
-        change: the outbox number to wait for, or ``None`` for one that was there.
+        change: the change number to wait for, or ``None`` for one that was there.
     """
 
     device: Device

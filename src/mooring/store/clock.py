@@ -15,11 +15,11 @@ from mooring import clock
 from mooring.clock import Anchor, Reading, Trust
 from mooring.store.engine import Database
 from mooring.store.schema import (
+    broker_changes,
     clocks,
     device_state,
     latest,
     leases,
-    outbox,
     processes,
     rotations,
     sequences,
@@ -101,7 +101,7 @@ _DATED: tuple[tuple[sa.Column[int], int], ...] = (
     (rotations.c.in_force_at, clock.TOLERANCE_MS),
     (processes.c.beat_at, clock.TOLERANCE_MS),
     (leases.c.until, clock.TOLERANCE_MS),  # held for 15 s at a time
-    (outbox.c.next_at, 3_600_000),  # postponed for minutes
+    (broker_changes.c.next_at, 3_600_000),  # postponed for minutes
 )
 
 _COLUMNS: tuple[sa.Column[Any], ...] = (

@@ -24,7 +24,7 @@ __all__ = ["Bell", "Waiting"]
 
 # Constants and one number of ours: nothing from outside gets in.
 _WAITING = (
-    "SELECT EXISTS (SELECT 1 FROM outbox WHERE next_at <= {at}),"
+    "SELECT EXISTS (SELECT 1 FROM broker_changes WHERE next_at <= {at}),"
     " EXISTS (SELECT 1 FROM broker_requests WHERE state = 'waiting')"
 )
 

@@ -182,8 +182,8 @@ class Overview:
             the last one is what is kept, counted up to ``DEAD_LETTERS_COUNTED``.
         counters: the platform's counters (``messages_stored`` …); empty for an actor of one
             tenant, like everything below.
-        outbox_waiting: changes the broker has still to be told.
-        outbox_error: the newest reason why one could not be applied; empty when none.
+        broker_changes_pending: changes that the broker has not applied yet.
+        broker_changes_error: the newest reason why one could not be applied; empty when none.
         processes: what runs.
     """
 
@@ -193,6 +193,6 @@ class Overview:
     strangers: int
     dead_letters: int
     counters: dict[str, int]
-    outbox_waiting: int
-    outbox_error: str
+    broker_changes_pending: int
+    broker_changes_error: str
     processes: list[ProcessInfo]

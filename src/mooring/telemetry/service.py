@@ -276,7 +276,7 @@ class Telemetry:
         everything = actor.tenant is None
         with self.database.read() as connection:
             devices, online, connected = store.device_counts(connection, actor)
-            waiting, error = store.outbox_state(connection) if everything else (0, "")
+            waiting, error = store.broker_changes_state(connection) if everything else (0, "")
             return Overview(
                 devices=devices,
                 online=online,
@@ -288,8 +288,8 @@ class Telemetry:
                     connection, actor, dead_letters, at_most=DEAD_LETTERS_COUNTED
                 ),
                 counters=store.counter_values(connection) if everything else {},
-                outbox_waiting=waiting,
-                outbox_error=error,
+                broker_changes_pending=waiting,
+                broker_changes_error=error,
                 processes=_processes(store.process_rows(connection)) if everything else [],
             )
 

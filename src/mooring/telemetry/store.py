@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 
 from mooring.access.actor import Actor, walled
 from mooring.store.schema import (
+    broker_changes,
     channels,
     counters,
     dead_letters,
@@ -17,13 +18,13 @@ from mooring.store.schema import (
     devices,
     latest,
     messages,
-    outbox,
     processes,
     strangers,
 )
 from mooring.telemetry.model import DeadLetter, Key, Stranger
 
 __all__ = [
+    "broker_changes_state",
     "channel_ids",
     "counter_values",
     "dead_letter_page",
@@ -31,7 +32,6 @@ __all__ = [
     "history_rows",
     "latest_of",
     "latest_page",
-    "outbox_state",
     "process_rows",
     "rows_kept",
     "state_of",
@@ -257,13 +257,15 @@ def counter_values(connection: Connection) -> dict[str, int]:
     return {row[0]: int(row[1]) for row in rows}
 
 
-def outbox_state(connection: Connection) -> tuple[int, str]:
-    """How many changes wait, and the newest error among them."""
-    waiting = connection.execute(sa.select(sa.func.count()).select_from(outbox)).scalar_one()
+def broker_changes_state(connection: Connection) -> tuple[int, str]:
+    """The number of pending changes, and the newest error among them."""
+    waiting = connection.execute(
+        sa.select(sa.func.count()).select_from(broker_changes)
+    ).scalar_one()
     error = connection.execute(
-        sa.select(outbox.c.error)
-        .where(outbox.c.error.is_not(None))
-        .order_by(outbox.c.id.desc())
+        sa.select(broker_changes.c.error)
+        .where(broker_changes.c.error.is_not(None))
+        .order_by(broker_changes.c.id.desc())
         .limit(1)
     ).scalar()
     return int(waiting), str(error or "")

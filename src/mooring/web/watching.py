@@ -21,7 +21,7 @@ from starlette.concurrency import run_in_threadpool
 from mooring.access.waiting import broker_runs
 from mooring.errors import DatabaseUnavailable
 from mooring.store.engine import Database
-from mooring.store.schema import outbox
+from mooring.store.schema import broker_changes
 
 __all__ = ["TICK_SECONDS", "Question", "Watch", "Watcher"]
 
@@ -188,7 +188,9 @@ def _pending(connection: Connection, changes: Iterable[int]) -> set[int]:
     found: set[int] = set()
     for part in _parts(changes):
         found |= set(
-            connection.execute(sa.select(outbox.c.id).where(outbox.c.id.in_(part))).scalars()
+            connection.execute(
+                sa.select(broker_changes.c.id).where(broker_changes.c.id.in_(part))
+            ).scalars()
         )
     return found
 

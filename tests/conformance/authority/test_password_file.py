@@ -99,7 +99,7 @@ def test_a_broker_that_does_not_run_is_no_success(files: PasswordFileStand) -> N
                 await files.authority.put([attempt])
         await files.process.start()
         await files.process.wait_ready()
-        await files.authority.put([lamp])  # the outbox tries again
+        await files.authority.put([lamp])  # the change is still pending, and is tried again
         assert await files.authority.compare([lamp, other]) == []
 
     files.run(body)

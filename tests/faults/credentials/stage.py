@@ -124,7 +124,7 @@ class Stage:
         assert authority is not None
         assert loop is not None
         with app.database.read() as connection:
-            if connection.exec_driver_sql("SELECT count(*) FROM outbox").scalar_one():
+            if connection.exec_driver_sql("SELECT count(*) FROM broker_changes").scalar_one():
                 return False
         asked = asyncio.run_coroutine_threadsafe(authority.compare(app.devices.accounts()), loop)
         try:

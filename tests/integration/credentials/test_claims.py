@@ -15,7 +15,7 @@ from mooring.credentials import store as passwords
 from mooring.devices.model import NewDevice
 from mooring.errors import Conflict, Forbidden, Gone, Invalid, MooringError, NotFound, TooMany
 from mooring.store.engine import now_ms
-from mooring.store.schema import audit, claim_codes, devices, outbox
+from mooring.store.schema import audit, broker_changes, claim_codes, devices
 
 MAC = "AA:BB:CC:DD:EE:01"
 
@@ -34,7 +34,7 @@ def use(platform: App, claimed: Claimed) -> None:
     """As the worker does when it has seen the login."""
     device = claimed.credentials.device.id
     with platform.database.write() as connection:
-        connection.execute(sa.delete(outbox))
+        connection.execute(sa.delete(broker_changes))
         passwords.assign_mark(connection, "m")
         passwords.mark_found(connection, "m", 1)
         passwords.prove(connection, [device], now_ms())
@@ -176,10 +176,10 @@ def test_right_codes_are_not_counted(platform: App) -> None:
 def test_a_failed_claim_leaves_nothing_behind(platform: App) -> None:
     platform.devices.add(SYSTEM, NewDevice("aabbccddee01", "mousetrap", "t1", mac=MAC))
     made = code(platform)
-    before = [count(platform, table) for table in (devices, outbox, audit)]
+    before = [count(platform, table) for table in (devices, broker_changes, audit)]
     with pytest.raises(Conflict):
         platform.claims.claim(made, MAC)
-    assert [count(platform, table) for table in (devices, outbox, audit)] == before
+    assert [count(platform, table) for table in (devices, broker_changes, audit)] == before
     assert platform.claims.page(SYSTEM)[0].state(now_ms()) == "open"
 
 

@@ -300,14 +300,14 @@ def test_overview_counts(platform: App, add_device: AddDevice) -> None:
     assert (everything.devices, everything.online, everything.connected) == (3, 2, 2)
     assert (everything.dead_letters, everything.strangers) == (2, 1)
     assert everything.counters == {"messages_stored": 17}
-    assert everything.outbox_waiting == 3
+    assert everything.broker_changes_pending == 3
     assert [(p.role, p.alive, p.detail) for p in everything.processes] == [
         ("ingest", True, {"rate": 3})
     ]
     assert abs(everything.processes[0].beat_at - now_ms()) < 60_000
     mine = platform.telemetry.overview(A)
     assert (mine.devices, mine.online, mine.dead_letters, mine.strangers) == (2, 1, 1, 0)
-    assert (mine.counters, mine.outbox_waiting, mine.processes) == ({}, 0, [])
+    assert (mine.counters, mine.broker_changes_pending, mine.processes) == ({}, 0, [])
 
 
 def test_nothing_of_another_tenants_device_is_read(platform: App, lamp: Device) -> None:

@@ -14,7 +14,7 @@ from mooring.devices.model import NewDevice
 from mooring.errors import DatabaseUnavailable
 from mooring.ingest.sequences import RANGES_MAX, Numbers, pack_ranges
 from mooring.store.engine import Database, now_ms
-from mooring.store.schema import outbox, processes, sequences
+from mooring.store.schema import broker_changes, processes, sequences
 from mooring.uplink.service import committed
 from mooring.web import watching
 from mooring.web.watching import Watcher
@@ -26,7 +26,7 @@ def database(platform: App) -> Database:
     for name in ("one", "two"):
         platform.devices.add(SYSTEM, NewDevice(name, "mooring", "t"))
     with platform.database.write() as connection:
-        connection.execute(sa.delete(outbox))
+        connection.execute(sa.delete(broker_changes))
         at = now_ms()
         connection.execute(
             sa.insert(processes).values(

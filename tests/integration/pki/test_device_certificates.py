@@ -20,7 +20,7 @@ from mooring.pki.model import Reason
 from mooring.run.sessions import client_ids
 from mooring.run.sightings import SightingReader
 from mooring.settings import Settings
-from mooring.store.schema import audit, broker_events, device_state, outbox
+from mooring.store.schema import audit, broker_changes, broker_events, device_state
 from tests.unit.pki.making import a_csr
 
 
@@ -90,7 +90,11 @@ def test_a_kick_takes_the_place_of_kicks_only(app: App) -> None:
     with app.database.write() as connection:
         for action in ("put", "kick", "put", "kick", "remove"):
             access.enqueue(connection, action, "acme/pump")
-        rows = connection.execute(sa.select(outbox.c.action).order_by(outbox.c.id)).scalars().all()
+        rows = (
+            connection.execute(sa.select(broker_changes.c.action).order_by(broker_changes.c.id))
+            .scalars()
+            .all()
+        )
     assert rows == ["kick", "remove"]
 
 

@@ -21,7 +21,7 @@ from mooring.pki.crl import read_crls
 from mooring.pki.files import PkiFiles
 from mooring.run.certificates import CertificateWatch
 from mooring.settings import Settings
-from mooring.store.schema import outbox
+from mooring.store.schema import broker_changes
 
 
 @dataclass
@@ -75,7 +75,7 @@ def _listed(app: App) -> set[str]:
 
 def kicks(app: App) -> list[str]:
     with app.database.read() as connection:
-        statement = sa.select(outbox.c.username).where(outbox.c.action == "kick")
+        statement = sa.select(broker_changes.c.username).where(broker_changes.c.action == "kick")
         return list(connection.execute(statement).scalars())
 
 

@@ -147,3 +147,21 @@ def to(database: Database, revision: str) -> None:
     with database.write() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
+
+
+def test_a_pending_change_survives_the_new_name_of_its_table(empty: Database) -> None:
+    to(empty, "0010")
+    values = "VALUES ('put', 'pump', 1, 1)"
+    with empty.write() as connection:
+        for _ in range(3):
+            connection.exec_driver_sql(
+                f"INSERT INTO outbox (action, username, created_at, next_at) {values}"
+            )
+        connection.exec_driver_sql("DELETE FROM outbox WHERE id IN (1, 3)")
+    migrate.upgrade(empty)
+    with empty.write() as connection:
+        connection.exec_driver_sql(
+            f"INSERT INTO broker_changes (action, username, created_at, next_at) {values}"
+        )
+        rows = connection.exec_driver_sql("SELECT id FROM broker_changes ORDER BY id").scalars()
+        assert list(rows) == [2, 4], "numbers are not given twice"

@@ -182,7 +182,7 @@ def test_accounts_come_over_with_their_passwords(mooring: Mooring, other: Path) 
         " JOIN credentials c ON c.device_id = d.id ORDER BY d.name",
     ) == [("ESP_1", "7", "ESP_1", VERIFIER), ("ESP_2", "7", "ESP_2", None)]
     assert rows(mooring, "SELECT username, verifier FROM broker_users") == [("bridge", VERIFIER)]
-    assert rows(mooring, "SELECT action, username FROM outbox") == [("replace", "")]
+    assert rows(mooring, "SELECT action, username FROM broker_changes") == [("replace", "")]
     assert {row[0] for row in rows(mooring, "SELECT action FROM audit")} == {
         "device.import",
         "broker_user.import",
@@ -284,7 +284,7 @@ def test_many_are_told_to_the_broker_in_one_row(mooring: Mooring, tmp_path: Path
     said = mooring(*words, code=2)  # a restart of the broker needs a yes
     assert "restarts once" in said.err
     mooring(*words, "--yes")
-    assert rows(mooring, "SELECT action, username, sealed_secret FROM outbox") == [
+    assert rows(mooring, "SELECT action, username, sealed_secret FROM broker_changes") == [
         ("replace", "", None)
     ]
     assert rows(mooring, "SELECT count(*) FROM audit WHERE action = 'device.add'") == [(100,)]

@@ -15,11 +15,11 @@ from mooring.cli.status import problems_of
 from mooring.store.engine import Database, now_ms, open_database
 from mooring.store.schema import (
     audit,
+    broker_changes,
     channels,
     dead_letters,
     latest,
     messages,
-    outbox,
     processes,
     strangers,
     versions,
@@ -178,9 +178,10 @@ def test_a_device_that_the_broker_has_accepted_is_said(
 ) -> None:
     with database.write() as connection:
         connection.execute(sa.insert(processes).values(**_process("up")))
-        # Stands for the reconciler: whatever is put into the outbox is applied at once.
+        # Stands for the reconciler: every pending change is applied immediately.
         connection.exec_driver_sql(
-            "CREATE TRIGGER applied AFTER INSERT ON outbox BEGIN DELETE FROM outbox; END"
+            "CREATE TRIGGER applied AFTER INSERT ON broker_changes "
+            "BEGIN DELETE FROM broker_changes; END"
         )
     found = mooring("device", "add", "pump", "-d", "pulse", "--json").json()
     assert found["accepted_by_broker"] is True
@@ -566,7 +567,7 @@ ALL = ("up", "ingest", "serve", "keeper")
         (
             overview(*ALL, error="no answer"),
             True,
-            ["2 changes wait for the broker: no answer"],
+            ["2 broker changes are pending: no answer"],
         ),
         (
             overview(*ALL, connected=False),
@@ -588,14 +589,14 @@ def test_status(mooring: Mooring, database: Database, monkeypatch: pytest.Monkey
         for role in ALL:
             connection.execute(sa.insert(processes).values(**_process(role, rate=1.5)))
         connection.execute(
-            sa.insert(outbox).values(
+            sa.insert(broker_changes).values(
                 action="put", username="u", created_at=1, next_at=1, error="no answer"
             )
         )
     found = mooring("status", "--json", code=1).json()
     assert found["problems"] == [
         "The broker does not answer.",
-        "1 change waits for the broker: no answer",
+        "1 broker change is pending: no answer",
     ]
     assert [p["alive"] for p in found["processes"]] == [True] * 4
     assert "rate 1.5" in mooring("status", code=1).out

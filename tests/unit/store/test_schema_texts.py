@@ -12,7 +12,7 @@ from mooring.store.schema.base import Shown, ShownText, shown
 # table.column → who sees to it that every value fits, on PostgreSQL as well.
 CHECKED = {
     "words of the program": """
-        outbox.action broker_requests.action broker_requests.state api_keys.role users.role
+        broker_changes.action broker_requests.action broker_requests.state api_keys.role users.role
         audit.action broker_events.event rotations.phase certificates.reason
         channels.kind counters.name leases.name leases.holder processes.name processes.role
         processes.host processes.detail versions.name dead_letters.reason retention.kind
@@ -29,7 +29,8 @@ CHECKED = {
     "mooring.dialects.ids.check_word and names made of such words": """
         tenants.name devices.tenant devices.name devices.scope devices.dialect devices.username
         devices.client_id devices.mac claim_codes.tenant claim_codes.dialect claim_codes.name
-        device_groups.group_name outbox.username former_verifiers.username former_verifiers.tenant
+        device_groups.group_name broker_changes.username former_verifiers.username
+        former_verifiers.tenant
         certificates.username sightings.username dead_letters.tenant users.tenant api_keys.tenant
         audit.tenant retention.tenant channels.dialect channels.name
         leftovers.name leftovers.client_id leftovers.client_ids leftovers.scope leftovers.filters

@@ -3,10 +3,10 @@
 from mooring.store.schema.access import (
     api_keys,
     audit,
+    broker_changes,
     broker_requests,
     broker_users,
     leftovers,
-    outbox,
     sessions,
     users,
 )
@@ -60,6 +60,7 @@ from mooring.store.schema.rollups import (
 __all__ = [
     "api_keys",
     "audit",
+    "broker_changes",
     "broker_events",
     "broker_requests",
     "broker_users",
@@ -88,7 +89,6 @@ __all__ = [
     "metadata",
     "metrics",
     "metrics_refused",
-    "outbox",
     "processes",
     "retention",
     "retention_progress",

@@ -1,4 +1,4 @@
-"""People, keys, other logins of the broker, and what the broker has still to be told."""
+"""People, keys, other logins of the broker, and the pending changes of the broker."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from mooring.store.schema.base import BigId, Shown, ShownText, metadata
 __all__ = [
     "api_keys",
     "audit",
+    "broker_changes",
     "broker_requests",
     "broker_users",
     "leftovers",
-    "outbox",
     "sessions",
     "users",
 ]
 
-outbox = Table(
-    "outbox",
+broker_changes = Table(
+    "broker_changes",
     metadata,
-    # What the broker still has to be told. Written in the transaction of the change itself.
+    # What the broker has not applied yet. Written in the transaction of the change itself.
     Column("id", BigId, primary_key=True, autoincrement=True),
     Column("action", String(16), nullable=False),  # put | remove | kick | replace
     Column("username", String(300), nullable=False),
@@ -43,7 +43,7 @@ outbox = Table(
     Column("error", ShownText),
     sqlite_autoincrement=True,
 )
-Index("ix_outbox_username", outbox.c.username)
+Index("ix_broker_changes_username", broker_changes.c.username)
 
 leftovers = Table(
     "leftovers",
