@@ -12,7 +12,6 @@ from mooring.access.address import told_to_devices
 from mooring.broker.access_rules import Action
 from mooring.devices.model import Credentials, Device, NewDevice
 from mooring.devices.service import Devices
-from mooring.dialects.topics import MAX_TOPIC_BYTES
 from mooring.telemetry.service import Telemetry
 from mooring.web.auth import Who
 from mooring.web.fields import DeviceReference, Document, Line, Reason, Time, Word
@@ -21,6 +20,9 @@ from mooring.web.services import SettingsNow, provided
 from mooring.web.watching import Watch
 
 __all__ = ["BrokerOut", "CredentialsOut", "DeviceOut", "HttpOut", "StateOut", "router"]
+
+QUERY_TOPIC_MAX = 4000
+"""Characters of a topic in an address, which may have 64 KiB with each byte escaped."""
 
 router = APIRouter(prefix="/api/v1/devices", tags=["devices"])
 
@@ -240,7 +242,7 @@ def device_can(
     who: Who,
     device: DeviceReference,
     action: Annotated[Literal["publish", "subscribe"], Query()],
-    topic: Annotated[str, Query(max_length=MAX_TOPIC_BYTES)],
+    topic: Annotated[str, Query(max_length=QUERY_TOPIC_MAX)],
 ) -> dict[str, Any]:
     """Whether the broker accepts a topic of a device, and which rule decides."""
     found = devices.get(who, device)

@@ -68,8 +68,12 @@ OF_B = {
     "prefix": "00000000",
     "number": "2",
     "serial": "0b0b",
+    "tenant": SECRET,
 }
-OF_A = {key: value.replace(SECRET, "alpaca") for key, value in OF_B.items()} | {"number": "1"}
+OF_A = {key: value.replace(SECRET, "alpaca") for key, value in OF_B.items()} | {
+    "number": "1",
+    "tenant": "a",
+}
 
 
 # What some routes cannot do without.
@@ -157,6 +161,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/devices/{device}/rotate-credentials": {},
     "/api/v1/devices/{device}/disable": {},
     "/api/v1/devices/{device}/enable": {},
+    "/api/v1/devices/{device}/limits": {"messages": 1},
+    "/api/v1/tenants/{tenant}/limits": {"messages": 1},
     "/api/v1/devices/{device}/certificates": {"csr": "x"},
     "/api/v1/devices": {"name": "new", "dialect": "pulse", "tenant": SECRET},
     "/api/v1/users": {"name": "new", "tenant": SECRET},
