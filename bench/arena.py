@@ -22,15 +22,15 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from mooring.access import verifiers
-from mooring.access.actor import SYSTEM
-from mooring.access.instance import write_private
 from mooring.app import App, open_app
-from mooring.broker.protocol import Rights
 from mooring.broker.users import BrokerUser
 from mooring.devices.model import NewDevice
+from mooring.identity.account import Rights
+from mooring.identity.actor import SYSTEM
 from mooring.link.protocol import Endpoint
 from mooring.run.broker import build_authority, write_config
+from mooring.secrets import verifiers
+from mooring.secrets.instance import write_private
 from mooring.settings import Settings
 from tests.support.mosquitto import Mosquitto
 from tests.support.ports import free_port

@@ -34,14 +34,14 @@ from pathlib import Path
 from typing import Any
 
 from bench.generator import connect_packet
-from mooring.access.actor import SYSTEM
-from mooring.access.waiting import wait_applied
 from mooring.app import App, open_app
 from mooring.broker.connection import Connection, Endpoint
 from mooring.bulk.model import Entry
+from mooring.changes.waiting import wait_applied
 from mooring.devices.model import Credentials, NewDevice
 from mooring.devices.reconcile import Reconciler
 from mooring.errors import BrokerUnavailable
+from mooring.identity.actor import SYSTEM
 from mooring.run.broker import build_process, service_endpoint, write_accounts, write_config
 from mooring.run.follow import Follower
 from mooring.settings import Settings

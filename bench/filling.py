@@ -16,8 +16,8 @@ import sqlalchemy as sa
 
 from bench.arena import DIALECT, TENANT, Arena
 from bench.contestants.mooring import size_of
-from mooring.access.actor import SYSTEM
 from mooring.app import App, open_app
+from mooring.identity.actor import SYSTEM
 from mooring.ingest import channels
 from mooring.rollups.service import Roller
 from mooring.store import partitions

@@ -36,11 +36,11 @@ from typing import Any
 import uvloop
 
 from bench.tables import table
-from mooring.access.verifiers import new_password
 from mooring.app import open_app
 from mooring.broker.installation import find_mosquitto, version
 from mooring.devices.model import NewDevice
 from mooring.errors import BrokerUnavailable
+from mooring.secrets.verifiers import new_password
 from mooring.settings import Settings
 from mooring.simulate.client import Client, Login
 from mooring_device import Backoff

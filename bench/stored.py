@@ -17,8 +17,8 @@ from bench.contestants.mooring import SQLITE
 from bench.figures import percentile, ratios, spreads
 from bench.filling import Filling, fill
 from bench.ingest import Round, fresh_ground, run_on
-from mooring.access.actor import SYSTEM
 from mooring.app import open_app
+from mooring.identity.actor import SYSTEM
 from mooring.run.process import collect_rarely
 from mooring.telemetry.series import Charts
 from tests.support.postgres import Postgres

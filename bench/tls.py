@@ -36,7 +36,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from bench.generator import connect_packet, payload, remaining, string
-from mooring.access import verifiers
 from mooring.broker.config import BrokerConfig, Listener, PasswordFile, Tls, render
 from mooring.broker.installation import find_mosquitto, version
 from mooring.pki.ensure import ensure
@@ -44,6 +43,7 @@ from mooring.pki.files import PkiFiles
 from mooring.pki.issue import issue_device
 from mooring.pki.keys import key_pem, make_key
 from mooring.pki.model import KeyType
+from mooring.secrets import verifiers
 from tests.support.mosquitto import Mosquitto
 from tests.support.ports import free_port
 

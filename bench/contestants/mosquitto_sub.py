@@ -13,7 +13,7 @@ from bench.contestants.model import Contestant, Ground, NotHere, Running, until_
 from bench.contestants.mooring import ended
 from bench.processes import VISIBLE
 from bench.processes import ended as has_ended
-from mooring.access.instance import write_private
+from mooring.secrets.instance import write_private
 from tests.support.programs import MissingProgram, find_program
 
 __all__ = ["MOSQUITTO_SUB"]

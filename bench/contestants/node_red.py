@@ -25,7 +25,7 @@ from bench.contestants.model import (
 )
 from bench.contestants.mooring import ended
 from bench.contestants.npm import installed, node, place
-from mooring.access.instance import write_private
+from mooring.secrets.instance import write_private
 
 __all__ = ["NODE_RED_POSTGRESQL", "NODE_RED_SQLITE"]
 

@@ -14,15 +14,15 @@ from functools import cache, cached_property
 from typing import Any, TypeVar, get_type_hints
 
 from mooring import settings as settings_module
-from mooring.access.actor import Actor
-from mooring.access.instance import Instance, open_instance
-from mooring.access.throttle import Throttles
 from mooring.broker.password_lines import CANARY_USERNAME
-from mooring.broker.protocol import Quota
 from mooring.devices.service import Devices
 from mooring.dialects import Catalogue, PayloadLimits, load_all
+from mooring.identity.account import Quota
+from mooring.identity.actor import Actor
+from mooring.identity.throttle import Throttles
 from mooring.later import later
 from mooring.link.protocol import Endpoint
+from mooring.secrets.instance import Instance, open_instance
 from mooring.settings import Settings
 from mooring.store import clock, migrate
 from mooring.store.engine import Database, open_database
@@ -32,8 +32,10 @@ with later():
     from mooring.broker import connection
     from mooring.broker import service as broker
     from mooring.bulk import service as bulk
-    from mooring.claims import service as claims
     from mooring.credentials import service as credentials
+    from mooring.credentials.claims import service as claims
+    from mooring.credentials.rotation import service as rotation
+    from mooring.devices import state
     from mooring.doctor import service as doctor
     from mooring.limits import service as limits
     from mooring.people import service as people
@@ -42,7 +44,6 @@ with later():
     from mooring.pki import store as pki_store
     from mooring.pki.fleet import service as fleet
     from mooring.retention import service as retention
-    from mooring.rotation import service as rotation
     from mooring.telemetry import export, series
     from mooring.telemetry import service as telemetry
 
@@ -86,6 +87,11 @@ class App:
     def telemetry(self) -> telemetry.Telemetry:
         """What devices said."""
         return telemetry.Telemetry(self.database, self.catalogue)
+
+    @property
+    def states(self) -> state.DeviceStates:
+        """What is known of devices' states."""
+        return state.DeviceStates(self.database)
 
     @cached_property
     def people(self) -> people.People:

@@ -20,15 +20,15 @@ from typing import Any
 import paho.mqtt.client as mqtt
 import pytest
 
-from mooring.access import store as access
-from mooring.access import verifiers
-from mooring.access.actor import SYSTEM
-from mooring.access.waiting import wait_applied
 from mooring.app import App
-from mooring.claims.model import NewClaim
-from mooring.credentials import store as passwords
+from mooring.changes import queue as change_queue
+from mooring.changes.waiting import wait_applied
+from mooring.credentials.claims.model import NewClaim
+from mooring.devices import password_store as passwords
 from mooring.devices.model import Credentials, NewDevice
 from mooring.errors import MooringError, Unavailable
+from mooring.identity.actor import SYSTEM
+from mooring.secrets import verifiers
 from mooring.store import engine
 from mooring.store.engine import now_ms
 from tests.faults.credentials.devices import Device, KeepsBoth, StoresNewest
@@ -398,7 +398,7 @@ def replace_password(app: App, username: str) -> None:
         assert held is not None
         passwords.retire(connection, known, held.verifier, until=now_ms() + 3_600_000)
         passwords.set_password(connection, known.id, verifiers.make(secret))
-        change = access.enqueue(
+        change = change_queue.enqueue(
             connection, "put", known.username, sealed_secret=app.instance.seal(secret)
         )
     assert wait_applied(app.database, [change], 20)

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from mooring.access import verifiers
+from mooring.secrets import verifiers
 from tests.faults.credentials.devices import Device, KeepsBoth, StoresNewest
 from tests.support.platform import Platform, running_platform
 from tests.support.waiting import wait_until

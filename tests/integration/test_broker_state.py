@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from mooring.access import verifiers
 from mooring.broker.config import BrokerConfig, Listener, PasswordFile, render
 from mooring.broker.connection import Endpoint, answers
 from mooring.broker.process import BrokerProcess
 from mooring.broker.state_file import SET_ASIDE_MAX
 from mooring.errors import BrokerUnavailable
+from mooring.secrets import verifiers
 from tests.support.mqtt import MqttClient
 from tests.support.ports import free_port
 

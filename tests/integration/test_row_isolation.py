@@ -12,15 +12,17 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from mooring.access.actor import SYSTEM
 from mooring.app import App, open_app
 from mooring.broker.connection import Endpoint
 from mooring.broker.log import LogKind
-from mooring.broker.protocol import Account, Applied, Rights
+from mooring.broker.protocol import Applied
+from mooring.credentials.rotation.worker import Parts, RotationWorker
 from mooring.devices import service as devices_service
 from mooring.devices.model import Device, NewDevice
 from mooring.devices.reconcile import Reconciler
 from mooring.errors import BrokerUnavailable, NotFound
+from mooring.identity.account import Account, Rights
+from mooring.identity.actor import SYSTEM
 from mooring.presence import store as presence
 from mooring.presence.evidence import Folded, parse
 from mooring.presence.observe import Connectivity, EventRow, Observations
@@ -28,7 +30,6 @@ from mooring.retention import sweep as sweeping
 from mooring.retention import tidy as tidying
 from mooring.retention.policy import Policy
 from mooring.rollups.service import Roller
-from mooring.rotation.worker import Parts, RotationWorker
 from mooring.run.authority_events import AuthorityEvents
 from mooring.run.broker_watch import BrokerWatch
 from mooring.run.certificates import CertificateWatch
@@ -127,7 +128,7 @@ def replace_dialect(app: App, name: str) -> Any:
 def test_devices_that_cannot_be_rotated_do_not_take_the_places_of_others(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mooring.rotation.worker.SCHEDULED_AT_ONCE", 2)
+    monkeypatch.setattr("mooring.credentials.rotation.worker.SCHEDULED_AT_ONCE", 2)
     each = [added(app, f"d{n}") for n in range(5)]
     from mooring.store.schema import credentials
 

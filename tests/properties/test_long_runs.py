@@ -21,7 +21,8 @@ MINUTES = float(os.environ.get("MOORING_PROPERTY_MINUTES", "10"))
 NAMED = {
     "no two accounts have one role": "tests/unit/broker/test_dynsec_file.py",
     "any set of names starts": "tests/unit/devices/test_names.py",
-    "rights and filters": "tests/unit/access/test_policy.py tests/unit/broker/test_access_rules.py",
+    "rights and filters": "tests/unit/identity/test_policy.py "
+    "tests/unit/broker/test_access_rules.py",
     "no line of the log is forged": "tests/unit/broker/test_log_forgery.py",
     "any bytes in any text": "tests/integration/store/test_outside_text.py "
     "tests/unit/store/test_schema_texts.py",

@@ -15,8 +15,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from mooring.access import verifiers
 from mooring.broker.access_rules import AccountFacts
+from mooring.secrets import verifiers
 from tests.support.mqtt import MqttClient
 
 __all__ = ["CONTROL", "EVENTS", "SERVICE", "AccountsDb", "Watch", "facts", "verifier"]

@@ -36,6 +36,7 @@ PLACES = (
     ("mooring.clock", "foundations"),
     ("mooring.errors", "foundations"),
     ("mooring.settings", "foundations"),
+    ("mooring.hosts", "foundations"),
     ("mooring.settings_file", "foundations"),
     ("mooring.later", "foundations"),
     ("mooring.running", "foundations"),
@@ -51,6 +52,7 @@ PLACES = (
     ("mooring.link", "connections"),
     ("mooring.link.*", "connections"),
     ("mooring.*.protocol", "connections"),
+    ("mooring.identity.account", "connections"),
     ("mooring.app", "composition"),
     ("mooring.__main__", "faces"),
     ("mooring.cli", "faces"),
@@ -72,10 +74,11 @@ PLACES = (
     ("mooring.*.worker", "services"),
     ("mooring.*.service", "services"),
     ("mooring.*.store", "stores"),
+    ("mooring.*.password_store", "stores"),
     *(
         (f"mooring.{domain}{rest}", "rules")
         for domain in (
-            "access",
+            "audit",
             "alerts",
             "broker",
             "bulk",
@@ -94,8 +97,9 @@ PLACES = (
             "export",
             "retention",
             "credentials",
-            "rotation",
-            "claims",
+            "identity",
+            "secrets",
+            "changes",
             "uplink",
             "rollups",
             "telemetry",
@@ -103,6 +107,70 @@ PLACES = (
         for rest in ("", ".*")
     ),
 )
+
+
+# The same for folders, from the ground up: a folder imports from its own storey and those before
+# it in this list. A folder that no storey names is a domain.
+STOREYS: dict[str, frozenset[str]] = {
+    "ground": frozenset(
+        {
+            "audit",  # who changed what
+            "changes",  # what the broker has still to apply
+            "clock",
+            "dialects",
+            "errors",
+            "handover",
+            "hosts",
+            "identity",  # who may do what: people's roles, accounts of the broker and their rights
+            "later",
+            "link",
+            "logs",
+            "masking",
+            "running",
+            "secrets",
+            "settings",
+            "settings_file",
+            "store",
+            "supervisor",
+        }
+    ),
+    "web, broker": frozenset({"broker", "web"}),
+    "domains": frozenset(),
+    "app": frozenset({"app"}),
+    "above": frozenset({"__main__", "cli", "dashboard", "run", "serve", "simulate", "worker"}),
+}
+
+
+def folder_of(name: str) -> str:
+    """``mooring.devices.store`` → ``devices``; empty for the package itself."""
+    return name.partition(".")[2].partition(".")[0]
+
+
+def storey_of(folder: str) -> str:
+    """The storey of a folder, or of a file that lies directly in the package."""
+    named = (storey for storey, folders in STOREYS.items() if folder in folders)
+    return next(named, "domains") if folder else "ground"
+
+
+def folders(edges: Mapping[str, set[str]]) -> dict[str, set[str]]:
+    """Folder → the folders that its modules import."""
+    found: dict[str, set[str]] = {}
+    for name, targets in edges.items():
+        mine = found.setdefault(folder_of(name), set())
+        mine |= {folder_of(target) for target in targets} - {folder_of(name)}
+    # The package itself says its version and is imported by everything.
+    return {folder: targets - {""} for folder, targets in found.items()}
+
+
+def climbing(edges: Mapping[str, set[str]]) -> list[str]:
+    """Imports of a folder above one's own, in words."""
+    storeys = list(STOREYS)
+    return [
+        f"{name} ({storey_of(folder_of(name))}) imports {target} ({storey_of(folder_of(target))})"
+        for name, targets in sorted(edges.items())
+        for target in sorted(targets)
+        if storeys.index(storey_of(folder_of(target))) > storeys.index(storey_of(folder_of(name)))
+    ]
 
 
 def layer_of(name: str) -> str:
@@ -212,6 +280,20 @@ def test_there_are_no_import_cycles() -> None:
     assert [" → ".join(cycle) for cycle in cycles(graph(modules(SOURCE)))] == []
 
 
+def test_folders_have_no_cycles() -> None:
+    circles = cycles(folders(graph(modules(SOURCE))))
+    assert [" → ".join(circle) for circle in circles] == []
+
+
+def test_folders_import_downwards() -> None:
+    assert climbing(graph(modules(SOURCE))) == []
+
+
+def test_each_storey_names_what_exists() -> None:
+    known = {folder_of(name) for name in modules(SOURCE)} | {"dashboard", "worker"}
+    assert {folder for named in STOREYS.values() for folder in named} <= known
+
+
 def test_files_stay_short() -> None:
     lengths = {
         module.name: module.lines
@@ -288,16 +370,39 @@ def test_a_cycle_is_found() -> None:
     assert list(cycles({"a": {"b", "c"}, "b": {"c"}, "c": set()})) == []
 
 
+def test_a_cycle_of_folders_is_found() -> None:
+    edges: dict[str, set[str]] = {
+        "mooring.a.one": {"mooring.b.one"},
+        "mooring.b.one": set(),
+        "mooring.b.two": {"mooring.a.two", "mooring.errors"},
+        "mooring.a.two": {"mooring"},
+        "mooring": set(),
+        "mooring.errors": set(),
+    }
+    assert list(cycles(edges)) == []
+    assert list(cycles(folders(edges))) == [["a", "b", "a"]]
+
+
+def test_a_folder_that_imports_from_above_is_found() -> None:
+    edges = {
+        "mooring.devices.service": {"mooring.web.auth", "mooring.people.service"},
+        "mooring.web.auth": {"mooring.devices.store"},
+    }
+    assert climbing(edges) == [
+        "mooring.web.auth (web, broker) imports mooring.devices.store (domains)"
+    ]
+
+
 def test_every_form_of_import_is_seen() -> None:
     text = (
         "import mooring.errors\nfrom mooring.store import engine\nfrom . import model\n"
-        "from ..access.policy import rights_of\ndef late():\n    from mooring import app\n"
+        "from ..identity.policy import rights_of\ndef late():\n    from mooring import app\n"
     )
     assert module(text).imports() >= {
         "mooring.errors",
         "mooring.store.engine",
         "mooring.devices.model",
-        "mooring.access.policy",
+        "mooring.identity.policy",
         "mooring.app",
     }
 

@@ -15,9 +15,9 @@ _LIMIT = re.compile(r"^((?:MAX|MOST)_\w+|[A-Z]\w*_(?:MAX|MOST)) = [\d_]+\b", re.
 # Bounds of what is printed, of our own made-up devices, and of what cannot be reached from
 # outside: no page has to tell them.
 INTERNAL = {
-    "mooring.access.policy.KNOWN_MOST",  # dialects whose rights are worked out; a cache
-    "mooring.access.verifiers.MAX_ITERATIONS",  # of a verifier somebody else made
-    "mooring.access.verifiers.MAX_SALT_BYTES",
+    "mooring.identity.policy.KNOWN_MOST",  # dialects whose rights are worked out; a cache
+    "mooring.secrets.verifiers.MAX_ITERATIONS",  # of a verifier somebody else made
+    "mooring.secrets.verifiers.MAX_SALT_BYTES",
     "mooring.broker.access_list.MAX_OWN_LEVELS",  # how the file is written, not what it may say
     "mooring.broker.dynsec.BESIDE_MOST",  # which of two ways is taken
     "mooring.broker.migrate.NAMED_MOST",

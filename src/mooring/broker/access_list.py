@@ -14,8 +14,8 @@ import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from mooring.broker.protocol import Account, Rights
 from mooring.errors import Invalid
+from mooring.identity.account import Account, Rights
 
 __all__ = ["AccessList", "factor", "parse", "render"]
 

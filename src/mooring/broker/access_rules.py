@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from mooring.access import verifiers
 from mooring.broker.topic_rules import (
     PLACEHOLDERS,
     SERVICE_LEVELS,
@@ -23,6 +22,7 @@ from mooring.broker.topic_rules import (
     within,
 )
 from mooring.errors import Invalid
+from mooring.secrets import verifiers
 
 __all__ = [
     "SERVICE_CLIENT_PREFIX",

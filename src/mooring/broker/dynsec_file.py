@@ -15,9 +15,9 @@ from typing import Any
 
 import msgspec
 
-from mooring.access import verifiers
-from mooring.broker.protocol import Account, Rights
 from mooring.errors import Invalid
+from mooring.identity.account import Account, Rights
+from mooring.secrets import verifiers
 
 __all__ = [
     "BUILT_IN_ROLES",

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from mooring.access import verifiers
 from mooring.broker.dynsec_file import MARK, acls_of, former_role_name, role_name
-from mooring.broker.protocol import Account, Difference, DifferenceKind
+from mooring.broker.protocol import Difference, DifferenceKind
+from mooring.identity.account import Account
+from mooring.secrets import verifiers
 
 __all__ = ["NOT_IN_FILE", "UNKNOWN", "Command", "Plan", "Unknown", "differences", "plan"]
 

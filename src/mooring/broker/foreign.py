@@ -12,11 +12,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mooring.access import verifiers
-from mooring.broker.protocol import Rights
 from mooring.broker.users import CONTROL
 from mooring.dialects.topics import filters_overlap, valid_filter
 from mooring.errors import Invalid
+from mooring.identity.account import Rights
+from mooring.secrets import verifiers
 
 __all__ = ["Found", "Takeover", "covers", "from_dynsec", "from_files"]
 

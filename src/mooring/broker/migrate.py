@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from mooring.broker.password_lines import CANARY_USERNAME, check_username
-from mooring.broker.protocol import Account
 from mooring.errors import Conflict, Invalid
+from mooring.identity.account import Account
 
 __all__ = ["Mode", "Obstacle", "Plan", "plan", "require"]
 

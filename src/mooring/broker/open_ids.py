@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mooring.broker.protocol import Account
+from mooring.identity.account import Account
 
 __all__ = ["foreign_id", "open_client_ids"]
 

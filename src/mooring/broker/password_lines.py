@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mooring.access import verifiers
 from mooring.errors import Invalid
+from mooring.secrets import verifiers
 
 __all__ = ["CANARY_USERNAME", "check_username", "parse", "render"]
 

@@ -16,8 +16,9 @@ from mooring.broker.connection import Endpoint
 from mooring.broker.plugin_control import PluginControl
 from mooring.broker.plugin_file import AccountsFile, FileLost, Held
 from mooring.broker.plugin_rights import filled
-from mooring.broker.protocol import NO_QUOTA, Account, Applied, Difference, DifferenceKind, Quota
+from mooring.broker.protocol import Applied, Difference, DifferenceKind
 from mooring.errors import BrokerUnavailable
+from mooring.identity.account import NO_QUOTA, Account, Quota
 
 __all__ = ["PluginAuthority"]
 

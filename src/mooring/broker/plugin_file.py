@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mooring.broker.plugin_rights import rights_of, template, values_of
-from mooring.broker.protocol import NO_QUOTA, Account, Quota, Rights
 from mooring.errors import BrokerUnavailable
+from mooring.identity.account import NO_QUOTA, Account, Quota, Rights
 from mooring.store.engine import now_ms
 
 __all__ = ["FORMAT", "AccountsFile", "FileLost", "Held"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from mooring.broker.protocol import Account, Rights
+from mooring.identity.account import Account, Rights
 
 __all__ = ["VALUES_MAX", "filled", "rights_of", "template", "values_of"]
 

@@ -13,82 +13,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from mooring.identity.account import Account
+
 __all__ = [
-    "NO_QUOTA",
-    "Account",
     "Applied",
     "Authority",
     "Difference",
     "DifferenceKind",
-    "Quota",
-    "Rights",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Rights:
-    """Topic filters an account may use; literal topics for devices.
-
-    ``publish``: may send to; ``subscribe``: may subscribe to and receive from.
-    """
-
-    publish: tuple[str, ...] = ()
-    subscribe: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Quota:
-    """What one account, or one tenant, may take of the broker; ``None``: no limit.
-
-    Attributes:
-        connections: at a time.
-        messages: published in a second.
-        bytes: of topics and payloads published in a second.
-    """
-
-    connections: int | None = None
-    messages: int | None = None
-    bytes: int | None = None
-
-
-NO_QUOTA = Quota()
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """One broker login.
-
-    Attributes:
-        username: what the device sends in CONNECT; unique on the broker.
-        verifier: ``$7$iterations$salt$hash`` (PBKDF2-SHA512, as ``mosquitto_passwd`` makes
-            it), or ``None`` for an account that may only come by certificate.
-        rights: what it may publish and subscribe to.
-        locked: it is to be refused for now. An authority that could not take the verifier
-            back later keeps the account in a state in which nobody gets in with it; another
-            deletes it.
-        client_id: the only client id this account may use; ``None``: not fixed.
-        next_verifier: a second password that is accepted as well, while the first is being
-            replaced. Only an authority with ``two_passwords`` looks at it.
-        certificates: serial numbers, as the ledger has them, of the certificates that may log
-            in as this account. The same authority alone looks at them and at what follows.
-        tenant: whose limits it shares; empty: nobody's.
-        quota: what it may take of the broker.
-        tenant_quota: what all accounts of its tenant may take together.
-        values: words of its own that appear in its topics. Accounts whose topics differ in
-            these words only share one set of rights.
-    """
-
-    username: str
-    verifier: str | None
-    rights: Rights
-    locked: bool = False
-    client_id: str | None = None
-    next_verifier: str | None = None
-    certificates: tuple[str, ...] = ()
-    tenant: str = ""
-    values: tuple[str, ...] = ()
-    quota: Quota = NO_QUOTA
-    tenant_quota: Quota = NO_QUOTA
 
 
 class DifferenceKind(StrEnum):

@@ -18,7 +18,6 @@ from typing import Any
 
 import mqtt5
 
-from mooring.access import verifiers
 from mooring.broker import access_list, dynsec_file, password_lines
 from mooring.broker.config import (
     Access,
@@ -37,9 +36,10 @@ from mooring.broker.password_file import PasswordFileAuthority
 from mooring.broker.plugin_authority import PluginAuthority
 from mooring.broker.plugin_file import AccountsFile
 from mooring.broker.process import BrokerProcess
-from mooring.broker.protocol import Account
 from mooring.dialects.topics import topic_matches
 from mooring.errors import BrokerUnavailable
+from mooring.identity.account import Account
+from mooring.secrets import verifiers
 
 __all__ = ["Proof", "Rehearsal"]
 

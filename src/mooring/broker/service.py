@@ -12,13 +12,14 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
-from mooring.access import store as access
-from mooring.access import verifiers
-from mooring.access.actor import Actor, Role
-from mooring.access.instance import Instance
+from mooring.audit import log as audit_log
 from mooring.broker import leftovers, store
 from mooring.broker.users import BrokerUser, check_new, check_password
+from mooring.changes import queue as change_queue
 from mooring.errors import Conflict, NotFound
+from mooring.identity.actor import Actor, Role
+from mooring.secrets import verifiers
+from mooring.secrets.instance import Instance
 from mooring.store.engine import Database
 from mooring.store.room import require_room
 from mooring.store.schema import broker_users, devices
@@ -72,7 +73,9 @@ class BrokerUsers:
                 )
                 store.insert_many(connection, [(user, verifiers.make(secret))])
                 change = self._put(connection, user.username, secret)
-                access.record(connection, actor, "broker_user.create", user.username, reason=reason)
+                audit_log.record(
+                    connection, actor, "broker_user.create", user.username, reason=reason
+                )
         except IntegrityError as exc:
             raise Conflict(
                 f"The broker has a user {user.username} already.",
@@ -95,7 +98,7 @@ class BrokerUsers:
             if not store.set_verifier(connection, username, verifiers.make(secret)):
                 raise _unknown(username)
             change = self._put(connection, username, secret)
-            access.record(connection, actor, "broker_user.password", username, reason=reason)
+            audit_log.record(connection, actor, "broker_user.password", username, reason=reason)
         return secret, [change]
 
     def delete(self, actor: Actor, username: str, *, reason: str = "") -> list[int]:
@@ -109,8 +112,8 @@ class BrokerUsers:
             if not store.delete(connection, username):
                 raise _unknown(username)
             leftovers.note(connection, username)
-            change = access.enqueue(connection, "remove", username)
-            access.record(connection, actor, "broker_user.delete", username, reason=reason)
+            change = change_queue.enqueue(connection, "remove", username)
+            audit_log.record(connection, actor, "broker_user.delete", username, reason=reason)
         return [change]
 
     def get(self, actor: Actor, username: str) -> BrokerUser:
@@ -129,7 +132,9 @@ class BrokerUsers:
             return store.listed(connection, limit=limit, after=after)
 
     def _put(self, connection: Connection, username: str, secret: str) -> int:
-        return access.enqueue(connection, "put", username, sealed_secret=self.instance.seal(secret))
+        return change_queue.enqueue(
+            connection, "put", username, sealed_secret=self.instance.seal(secret)
+        )
 
 
 def taken_by_device(connection: Connection, username: str) -> bool:

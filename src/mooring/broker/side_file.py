@@ -15,13 +15,13 @@ import asyncio
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from mooring.access import verifiers
 from mooring.broker import password_lines
 from mooring.broker.connection import Connection, Endpoint
 from mooring.broker.files import write_atomically
 from mooring.broker.password_lines import CANARY_USERNAME
 from mooring.broker.reload import Reload
 from mooring.errors import BrokerUnavailable, Unavailable
+from mooring.secrets import verifiers
 
 __all__ = ["SideFile"]
 

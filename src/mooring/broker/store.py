@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from mooring.access.store import bump
-from mooring.broker.protocol import Account, Rights
 from mooring.broker.users import BrokerUser
+from mooring.identity.account import Account, Rights
 from mooring.store.engine import now_ms
 from mooring.store.schema import broker_users
+from mooring.store.versions import bump
 
 __all__ = ["accounts", "delete", "find", "insert_many", "listed", "set_verifier"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mooring.broker.protocol import Rights
 from mooring.dialects.topics import filters_overlap, valid_filter
 from mooring.errors import Invalid
+from mooring.identity.account import Rights
 
 __all__ = ["CONTROL", "RESERVED_PREFIXES", "BrokerUser", "check_new", "check_password"]
 

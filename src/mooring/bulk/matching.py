@@ -12,12 +12,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from mooring.access.policy import rights_of
 from mooring.broker.foreign import Found, covers
-from mooring.broker.protocol import Rights
 from mooring.dialects.ids import check_word, normal_mac
 from mooring.dialects.model import Attribute, Dialect, Identity
 from mooring.errors import Invalid
+from mooring.identity.account import Rights
+from mooring.identity.policy import rights_of
 
 __all__ = ["SKIP", "USER", "Becomes", "match"]
 

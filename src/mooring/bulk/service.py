@@ -9,20 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from mooring.access import store as access
-from mooring.access import verifiers
-from mooring.access.actor import Actor, Role
-from mooring.access.instance import Instance
+from mooring.audit import log as audit_log
 from mooring.broker import store as broker
 from mooring.broker.users import BrokerUser
 from mooring.bulk import store
 from mooring.bulk.model import Checked, Entry, Wrong
 from mooring.bulk.store import Taken
+from mooring.changes import queue as change_queue
 from mooring.devices.model import Credentials
 from mooring.devices.reconcile import REPLACE
 from mooring.devices.service import Devices
 from mooring.dialects import Catalogue
 from mooring.errors import Conflict, MooringError
+from mooring.identity.actor import Actor, Role
+from mooring.secrets import verifiers
+from mooring.secrets.instance import Instance
+from mooring.store import versions
 from mooring.store.engine import Database
 
 __all__ = ["FEW", "Bulk"]
@@ -123,11 +125,13 @@ class Bulk:
             broker.insert_many(connection, users)
             store.record(connection, actor, action, checked, reason)
             for user, _ in users:
-                access.record(connection, actor, "broker_user.import", user.username, reason=reason)
-            access.bump(connection, "devices")
+                audit_log.record(
+                    connection, actor, "broker_user.import", user.username, reason=reason
+                )
+            versions.bump(connection, "devices")
             if not users and 0 < len(secrets) == len(checked) <= FEW:
                 return [
-                    access.enqueue(
+                    change_queue.enqueue(
                         connection,
                         "put",
                         one.device.username,
@@ -135,7 +139,7 @@ class Bulk:
                     )
                     for one in secrets
                 ]
-            return [access.enqueue(connection, REPLACE, "")] if checked or users else []
+            return [change_queue.enqueue(connection, REPLACE, "")] if checked or users else []
 
 
 def _twin(there: Taken, one: Checked) -> str:

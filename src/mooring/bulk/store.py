@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from mooring.access.actor import Actor
 from mooring.bulk.model import Checked
-from mooring.credentials.store import newest_event
+from mooring.devices.password_store import newest_event
 from mooring.devices.store import count_devices, ensure_tenant
+from mooring.identity.actor import Actor
 from mooring.store.engine import now_ms
 from mooring.store.schema import audit, broker_users, credentials, device_groups, devices
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mooring.broker.foreign import Takeover
-from mooring.broker.protocol import Account
 from mooring.broker.users import BrokerUser, check_new
 from mooring.bulk.matching import Becomes, match
 from mooring.bulk.model import Checked, Entry, Wrong
 from mooring.devices.model import NewDevice
 from mooring.dialects.model import Dialect
 from mooring.errors import Invalid
+from mooring.identity.account import Account
 
 __all__ = ["Plan", "Row", "plan"]
 

@@ -10,7 +10,7 @@ from mooring.later import later
 from mooring.settings import Settings
 
 with later():
-    from mooring.pki import hosts as pki_hosts
+    from mooring import hosts as pki_hosts
 
 __all__ = ["broker_address"]
 

@@ -10,8 +10,8 @@ from mooring.errors import Unavailable
 from mooring.later import later
 
 with later():
-    from mooring.access import waiting
     from mooring.broker import requests
+    from mooring.changes import waiting
 
 if TYPE_CHECKING:
     from mooring.app import App

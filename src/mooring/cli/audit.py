@@ -12,7 +12,7 @@ from mooring.cli.words import Limit
 from mooring.later import later
 
 with later():
-    from mooring.access import store as access_store
+    from mooring.audit import log as audit_log
 
 __all__ = ["app"]
 
@@ -30,7 +30,7 @@ def list_(
 ) -> None:
     """List changes, the newest first."""
     with session.open() as platform, platform.database.read() as connection:
-        found = access_store.audit_rows(connection, session.actor, limit=limit + 1, before=before)
+        found = audit_log.rows(connection, session.actor, limit=limit + 1, before=before)
     shown, more = found[:limit], len(found) > limit
     if session.out.as_json:
         session.out.document(

@@ -13,8 +13,8 @@ from mooring.cli.words import Limit, PasswordStdin, Yes, read_password
 from mooring.later import later
 
 with later():
-    from mooring.broker import protocol as broker_protocol
     from mooring.broker import users as broker_users
+    from mooring.identity import account
 
 if TYPE_CHECKING:
     from mooring.broker.users import BrokerUser
@@ -44,7 +44,7 @@ def create(
 ) -> None:
     """Create a login with rights to topics and print its password, this once."""
     password = read_password(from_stdin=password_stdin)
-    rights = broker_protocol.Rights(tuple(write or ()), tuple(read or ()))
+    rights = account.Rights(tuple(write or ()), tuple(read or ()))
     user = broker_users.BrokerUser(username, rights, note)
     with session.open() as platform:
         secret, changes = platform.broker_users.create(session.actor, user, password=password)

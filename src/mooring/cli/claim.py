@@ -15,13 +15,13 @@ from mooring.errors import Invalid, Unavailable
 from mooring.later import later
 
 with later():
-    from mooring.access import address as access_address
-    from mooring.claims import model as claims_model
-    from mooring.claims import qr
+    from mooring.credentials.claims import model as claims_model
+    from mooring.credentials.claims import qr
     from mooring.store import engine
+    from mooring.web import address as access_address
 
 if TYPE_CHECKING:
-    from mooring.claims.model import ClaimCode
+    from mooring.credentials.claims.model import ClaimCode
 
 __all__ = ["app"]
 

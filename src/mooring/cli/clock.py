@@ -13,7 +13,7 @@ from mooring.later import later
 
 with later():
     from mooring import clock
-    from mooring.access import store as access
+    from mooring.audit import log as audit_log
     from mooring.store import clock as stored
 
 __all__ = ["app", "document", "problem_of"]
@@ -89,7 +89,7 @@ def confirm(session: Session, *, yes: Yes = False) -> int:
         return 1
     with session.open() as platform, platform.database.write() as connection:
         anchor = stored.confirm(connection)
-        access.record(connection, session.actor, "clock.confirm", _time(anchor.wall))
+        audit_log.record(connection, session.actor, "clock.confirm", _time(anchor.wall))
     if session.out.as_json:
         session.out.document({"counted": iso(anchor.wall)})
     else:

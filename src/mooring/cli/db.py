@@ -15,7 +15,7 @@ from mooring.errors import Invalid, NotFound
 from mooring.later import later
 
 with later():
-    from mooring.access import instance
+    from mooring.secrets import instance
     from mooring.store import copy as store_copy
     from mooring.store import engine
     from mooring.store import migrate as migrations

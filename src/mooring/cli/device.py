@@ -15,19 +15,19 @@ from mooring.cli.words import Limit, Reason, Yes
 from mooring.later import later
 
 with later():
-    from mooring.access import address as access_address
-    from mooring.access import waiting
     from mooring.broker import access_rules
+    from mooring.changes import waiting
     from mooring.cli import address as cli_address
     from mooring.cli import snippets as cli_snippets
     from mooring.devices import model as devices_model
     from mooring.store import engine
+    from mooring.web import address as access_address
 
 if TYPE_CHECKING:
     from mooring.app import App
     from mooring.cli.snippets import BrokerAddress, Snippets
     from mooring.devices.model import Credentials, Device
-    from mooring.telemetry.model import DeviceState
+    from mooring.devices.state import DeviceState
 
 __all__ = ["app", "device_document"]
 
@@ -131,7 +131,7 @@ def show(session: Session, reference: Reference) -> None:
     with session.open() as platform:
         device = platform.devices.get(session.actor, reference)
         topics = platform.devices.topics(device)
-        state = platform.telemetry.state(session.actor, device)
+        state = platform.states.of(session.actor, device)
     if session.out.as_json:
         session.out.document(
             {**device_document(device), "topics": topics, "state": _state_document(state)}

@@ -9,7 +9,7 @@ from mooring.cli.words import Reason
 from mooring.later import later
 
 with later():
-    from mooring.access import waiting
+    from mooring.changes import waiting
 
 __all__ = ["device_limits"]
 

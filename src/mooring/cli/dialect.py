@@ -15,10 +15,11 @@ from mooring.later import later
 
 with later():
     from mooring import dialects
-    from mooring.access import store as access_store
+    from mooring.audit import log as audit_log
     from mooring.cli import address as cli_address
     from mooring.dialects import asyncapi as dialects_asyncapi
     from mooring.ingest import following
+    from mooring.store import versions
 
 if TYPE_CHECKING:
     from mooring.dialects import Catalogue, Channel, Dialect
@@ -131,8 +132,8 @@ def reload(session: Session) -> int:
     with session.open() as platform:
         catalogue = platform.catalogue  # read from the directory just now
         with platform.database.write() as connection:
-            access_store.bump(connection, "dialects")
-            access_store.record(
+            versions.bump(connection, "dialects")
+            audit_log.record(
                 connection, session.actor, "dialect.reload", str(platform.settings.dialects_dir)
             )
         followed = following.wait_followed(platform.database, FOLLOW_SECONDS)

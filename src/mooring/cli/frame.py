@@ -28,7 +28,7 @@ from mooring.later import later
 with later():
     from mooring import app as mooring_app
     from mooring import settings
-    from mooring.access import actor as access_actor
+    from mooring.identity import actor as access_actor
 
 if TYPE_CHECKING:
     from mooring.app import App

@@ -13,7 +13,7 @@ from mooring.cli.words import Limit, OnlyTenant, RoleOption, RoleWord
 from mooring.later import later
 
 with later():
-    from mooring.access import actor
+    from mooring.identity import actor
     from mooring.people import model as people_model
     from mooring.store import engine
 

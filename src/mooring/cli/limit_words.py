@@ -12,7 +12,7 @@ from mooring.cli.output import clean
 from mooring.errors import Invalid
 
 if TYPE_CHECKING:
-    from mooring.broker.protocol import Quota
+    from mooring.identity.account import Quota
     from mooring.limits.service import Limited
 
 __all__ = ["Bytes", "Connections", "Messages", "changed", "say", "value_of"]

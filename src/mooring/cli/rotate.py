@@ -18,12 +18,12 @@ from mooring.errors import Invalid, MooringError
 from mooring.later import later
 
 with later():
-    from mooring.access import waiting
+    from mooring.changes import waiting
 
 if TYPE_CHECKING:
     from mooring.app import App
+    from mooring.credentials.rotation.model import Rotation
     from mooring.devices.model import Device
-    from mooring.rotation.model import Rotation
 
 __all__ = ["pace_of"]
 

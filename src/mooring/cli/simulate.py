@@ -26,7 +26,7 @@ with later():
     from rich import live as rich_live
     from rich import text as rich_text
 
-    from mooring.access import store as access_store
+    from mooring.changes import queue as change_queue
     from mooring.cli import address as cli_address
     from mooring.run import children
     from mooring.simulate import client as simulate_client
@@ -193,7 +193,7 @@ def _wait_accepted(session: Session, platform: App, changes: Sequence[int]) -> N
     with session.out.progress("The broker is told", len(wanted)) as report:
         while wanted and time.monotonic() < deadline:
             with platform.database.read() as connection:
-                wanted &= {number for number, _ in access_store.waiting(connection)}
+                wanted &= {number for number, _ in change_queue.waiting(connection)}
             report(len(changes) - len(wanted))
             time.sleep(0.1 if wanted else 0)
     if wanted:

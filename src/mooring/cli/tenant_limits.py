@@ -13,7 +13,7 @@ from mooring.cli.words import Reason
 from mooring.later import later
 
 with later():
-    from mooring.access import waiting
+    from mooring.changes import waiting
 
 __all__ = ["tenant_limits"]
 

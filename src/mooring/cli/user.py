@@ -20,7 +20,7 @@ from mooring.cli.words import (
 from mooring.later import later
 
 with later():
-    from mooring.access import actor
+    from mooring.identity import actor
     from mooring.people import model as people_model
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ __all__ = [
 
 
 class RoleWord(StrEnum):
-    """``mooring.access.actor.Role``, as one writes it."""
+    """``mooring.identity.actor.Role``, as one writes it."""
 
     VIEWER = "viewer"
     OPERATOR = "operator"

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from mooring.claims.api import RETRY_SECONDS, DeviceCredentialsOut, credentials_document
+from mooring.credentials.claims.api import RETRY_SECONDS, DeviceCredentialsOut, credentials_document
 from mooring.credentials.service import Recovery
 from mooring.web.auth import address_of
 from mooring.web.basic import device_logins, scheme

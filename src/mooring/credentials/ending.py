@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from mooring.credentials import store
+from mooring.devices import password_store as store
 from mooring.devices.model import Device
 from mooring.store.engine import now_ms
 from mooring.store.schema import rotations

@@ -17,9 +17,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection as SqlConnection
 
 from mooring.broker.connection import Connection, Endpoint
-from mooring.credentials import store
 from mooring.credentials.journal import MARK, Event, Journal
-from mooring.credentials.store import Unproved
+from mooring.devices import password_store as store
+from mooring.devices.password_store import Unproved
 from mooring.errors import BrokerUnavailable
 from mooring.store.engine import Database, now_ms
 from mooring.store.schema import broker_events

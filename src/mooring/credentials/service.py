@@ -11,16 +11,18 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from mooring.access import store as access
-from mooring.access import verifiers
-from mooring.access.actor import Actor, Role
-from mooring.access.instance import Instance
-from mooring.access.throttle import Throttle
-from mooring.credentials import ending, store
+from mooring.audit import log as audit_log
+from mooring.changes import queue as change_queue
+from mooring.credentials import ending
+from mooring.devices import password_store as store
 from mooring.devices import store as devices
 from mooring.devices.model import Credentials, Device
 from mooring.devices.service import Devices
 from mooring.errors import Gone, Invalid, TooMany, Unauthorized
+from mooring.identity.actor import Actor, Role
+from mooring.identity.throttle import Throttle
+from mooring.secrets import verifiers
+from mooring.secrets.instance import Instance
 from mooring.settings import Settings
 from mooring.store.engine import Database, now_ms
 from mooring.store.schema import rotations
@@ -152,8 +154,8 @@ class Recovery:
             ending.supersede(connection, device, "fresh credentials were issued", until)
             store.retire(connection, device, held.verifier if held else None, until=until)
             store.set_password(connection, device.id, verifiers.make(password))
-            change = access.enqueue(connection, "put", device.username, sealed_secret=sealed)
-            access.record(
+            change = change_queue.enqueue(connection, "put", device.username, sealed_secret=sealed)
+            audit_log.record(
                 connection,
                 actor,
                 "credentials.issue",
@@ -187,8 +189,8 @@ class Recovery:
                 store.set_password(
                     connection, device.id, verifiers.make(password), sealed_secret=sealed
                 )
-        change = access.enqueue(connection, "put", device.username, sealed_secret=sealed)
-        access.record(
+        change = change_queue.enqueue(connection, "put", device.username, sealed_secret=sealed)
+        audit_log.record(
             connection,
             Actor(f"device:{device.username}", Role.VIEWER, device.tenant, origin),
             "recover",

@@ -8,11 +8,11 @@ from urllib.parse import quote
 from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from mooring.access.address import told_to_devices
 from mooring.broker.access_rules import Action
 from mooring.devices.model import Credentials, Device, NewDevice
 from mooring.devices.service import Devices
-from mooring.telemetry.service import Telemetry
+from mooring.devices.state import DeviceStates
+from mooring.web.address import told_to_devices
 from mooring.web.auth import Who
 from mooring.web.fields import DeviceReference, Document, Line, Reason, Time, Word
 from mooring.web.paging import PageOf, PagingDep
@@ -27,7 +27,7 @@ QUERY_TOPIC_MAX = 4000
 router = APIRouter(prefix="/api/v1/devices", tags=["devices"])
 
 DevicesNow = Annotated[Devices, provided(Devices)]
-TelemetryNow = Annotated[Telemetry, provided(Telemetry)]
+StatesNow = Annotated[DeviceStates, provided(DeviceStates)]
 
 ACCEPTANCE_SECONDS = 2.0
 
@@ -203,14 +203,14 @@ async def add_device(
 
 @router.get("/{device}", response_model=DeviceDetails)
 def show_device(
-    devices: DevicesNow, telemetry: TelemetryNow, who: Who, device: DeviceReference
+    devices: DevicesNow, states: StatesNow, who: Who, device: DeviceReference
 ) -> dict[str, Any]:
     """One device, its topics, and what was last heard of it."""
     found = devices.get(who, device)
     return {
         **document(found),
         "topics": devices.topics(found),
-        "state": telemetry.state(who, found),
+        "state": states.of(who, found),
     }
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from mooring.broker.protocol import NO_QUOTA, Quota
 from mooring.devices.model import Device
+from mooring.identity.account import NO_QUOTA, Quota
 from mooring.store.schema import device_limits, devices, tenant_limits, tenants
 
 __all__ = [

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mooring.access import verifiers
-from mooring.access.throttle import Throttle
 from mooring.devices import store
 from mooring.devices.model import Device
 from mooring.errors import TooMany, Unauthorized
+from mooring.identity.throttle import Throttle
+from mooring.secrets import verifiers
 from mooring.store.engine import Database
 from mooring.store.tally import Tally
 

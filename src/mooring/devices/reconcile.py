@@ -12,14 +12,13 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from mooring.access import store as access
-from mooring.access.instance import Instance
-from mooring.access.store import Change
 from mooring.broker import leftovers
 from mooring.broker import store as broker
 from mooring.broker.clear import clear
 from mooring.broker.connection import Endpoint
-from mooring.broker.protocol import Account, Applied, Authority, Difference, DifferenceKind
+from mooring.broker.protocol import Applied, Authority, Difference, DifferenceKind
+from mooring.changes import queue as change_queue
+from mooring.changes.queue import Change
 from mooring.devices import store
 from mooring.devices.service import Devices
 from mooring.errors import (
@@ -29,6 +28,8 @@ from mooring.errors import (
     MooringError,
     Unavailable,
 )
+from mooring.identity.account import Account
+from mooring.secrets.instance import Instance
 from mooring.store.engine import Database, now_ms
 
 __all__ = ["REPLACE", "Reconciler", "Report", "backoff_ms"]
@@ -270,17 +271,17 @@ class Reconciler:
 
     def _waiting(self) -> set[str]:
         with self._database.read() as connection:
-            return access.waiting_usernames(connection)
+            return change_queue.waiting_usernames(connection)
 
     def _due(self) -> list[Change]:
         with self._database.read() as connection:
-            return access.due_changes(connection, now_ms())
+            return change_queue.due_changes(connection, now_ms())
 
     def _settle(self, changes: Sequence[Change], applied: Applied) -> None:
         with self._database.write() as connection:
             # A newer change of the same login has taken this one's place meanwhile: its
             # secret is not the one the broker made a verifier of.
-            current = access.existing(connection, [change.id for change in changes])
+            current = change_queue.existing(connection, [change.id for change in changes])
             for change in changes:
                 verifier = applied.adopted.get(change.username)
                 if (
@@ -289,13 +290,15 @@ class Reconciler:
                     and not broker.set_verifier(connection, change.username, verifier)
                 ):
                     store.set_verifier(connection, change.username, verifier)
-            access.settle(connection, [change.id for change in changes])
+            change_queue.settle(connection, [change.id for change in changes])
 
     def _postpone(self, changes: Sequence[Change], error: str) -> None:
         at = now_ms()
         with self._database.write() as connection:
             for change in changes:
-                access.postpone(connection, [change.id], at + backoff_ms(change.attempts), error)
+                change_queue.postpone(
+                    connection, [change.id], at + backoff_ms(change.attempts), error
+                )
 
 
 def _concerns_all(exc: Exception) -> bool:

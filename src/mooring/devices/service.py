@@ -14,23 +14,25 @@ from dataclasses import dataclass, replace
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
-from mooring.access import store as access
-from mooring.access import verifiers
-from mooring.access.actor import SYSTEM, Actor, Role
-from mooring.access.instance import Instance
-from mooring.access.policy import rights_of
+from mooring.audit import log as audit_log
 from mooring.broker import leftovers
 from mooring.broker import store as broker
 from mooring.broker.access_rules import AccountFacts, Action, RightsVerdict, may
 from mooring.broker.password_lines import check_username
-from mooring.broker.protocol import NO_QUOTA, Account, Quota, Rights
 from mooring.broker.users import RESERVED_PREFIXES
-from mooring.credentials import store as passwords
+from mooring.changes import queue as change_queue
 from mooring.devices import limit_store, store
+from mooring.devices import password_store as passwords
 from mooring.devices.model import Credentials, Device, Login, NewDevice
 from mooring.dialects import Catalogue, check_text, check_word, normal_mac
 from mooring.dialects.model import Dialect, Identity
 from mooring.errors import Conflict, Invalid, NotFound
+from mooring.identity.account import NO_QUOTA, Account, Quota, Rights
+from mooring.identity.actor import SYSTEM, Actor, Role
+from mooring.identity.policy import rights_of
+from mooring.secrets import verifiers
+from mooring.secrets.instance import Instance
+from mooring.store import versions
 from mooring.store.engine import Database, now_ms
 
 __all__ = ["Devices"]
@@ -92,7 +94,7 @@ class Devices:
         password = verifiers.new_password()
         with self.refusing_twins(new), self.database.write() as connection:
             device, change = self.insert(connection, new, password)
-            access.record(
+            audit_log.record(
                 connection,
                 actor,
                 "device.add",
@@ -128,8 +130,8 @@ class Devices:
             connection, device, scope=scope, mac_key=mac_key, verifier=verifiers.make(password)
         )
         passwords.begin(connection, device.id, sealed_secret=sealed if keep_sealed else None)
-        change = access.enqueue(connection, "put", device.username, sealed_secret=sealed)
-        access.bump(connection, "devices")
+        change = change_queue.enqueue(connection, "put", device.username, sealed_secret=sealed)
+        versions.bump(connection, "devices")
         return device, change
 
     @contextmanager
@@ -155,8 +157,8 @@ class Devices:
         actor.require(Role.OPERATOR, device.tenant)
         with self.database.write() as connection:
             store.set_enabled(connection, device.id, enabled=enabled)
-            change = access.enqueue(connection, "put", device.username)
-            access.record(
+            change = change_queue.enqueue(connection, "put", device.username)
+            audit_log.record(
                 connection,
                 actor,
                 "device.enable" if enabled else "device.disable",
@@ -164,7 +166,7 @@ class Devices:
                 tenant=device.tenant,
                 reason=reason,
             )
-            access.bump(connection, "devices")
+            versions.bump(connection, "devices")
         return replace(device, enabled=enabled), [change]
 
     def remove(self, actor: Actor, reference: str, *, reason: str = "") -> list[int]:
@@ -185,8 +187,8 @@ class Devices:
                 filters=self._own_filters(device),
             )
             store.delete(connection, device)
-            change = access.enqueue(connection, "remove", device.username)
-            access.record(
+            change = change_queue.enqueue(connection, "remove", device.username)
+            audit_log.record(
                 connection,
                 actor,
                 "device.remove",
@@ -194,7 +196,7 @@ class Devices:
                 tenant=device.tenant,
                 reason=reason,
             )
-            access.bump(connection, "devices")
+            versions.bump(connection, "devices")
         return [change]
 
     # ------------------------------------------------------------------ asking

@@ -10,8 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from mooring.access.actor import Actor, walled
 from mooring.devices.model import Device, Login
+from mooring.identity.actor import Actor, walled
 from mooring.store.engine import now_ms
 from mooring.store.room import limit_reached, require_room
 from mooring.store.schema import (

@@ -7,8 +7,6 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mooring.access.actor import Actor, Role
-from mooring.access.policy import rights_of
 from mooring.broker.connection import Connection, Endpoint
 from mooring.broker.plugin_control import PluginControl
 from mooring.devices.model import Device
@@ -17,6 +15,8 @@ from mooring.doctor import store
 from mooring.doctor.seen import Event, Seen
 from mooring.doctor.why import RECENT_MS, Verdict, why
 from mooring.errors import BrokerUnavailable, NotFound
+from mooring.identity.actor import Actor, Role
+from mooring.identity.policy import rights_of
 from mooring.presence.evidence import Evidence, parse
 from mooring.settings import Settings
 from mooring.store.engine import Database, now_ms

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter
 
-from mooring.access.actor import Role
 from mooring.devices.service import Devices
+from mooring.identity.actor import Role
 from mooring.ingest import gap_store
 from mooring.ingest.gap_store import DeviceNumbers
 from mooring.ingest.sequences import Numbers, gaps

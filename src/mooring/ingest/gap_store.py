@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from mooring.access.actor import Actor, walled
+from mooring.identity.actor import Actor, walled
 from mooring.ingest.sequences import Numbers, unpack_ranges
 from mooring.store.schema import devices, sequences
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
-from mooring.broker.protocol import Quota
+from mooring.identity.account import Quota
 from mooring.limits.service import VALUE_MAX, DeviceLimits, Limited
 from mooring.web.auth import Who
 from mooring.web.fields import DeviceReference, Document, Reason, Word

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
 
-from mooring.access import store as access
-from mooring.access.actor import Actor, Role
-from mooring.broker.protocol import Quota
+from mooring.audit import log as audit_log
+from mooring.changes import queue as change_queue
 from mooring.devices import limit_store as store
 from mooring.devices.model import Device
 from mooring.devices.service import Devices
 from mooring.errors import Invalid, NotFound
+from mooring.identity.account import Quota
+from mooring.identity.actor import Actor, Role
 from mooring.settings import Settings
 from mooring.store.engine import Database
 
@@ -80,8 +81,8 @@ class DeviceLimits:
         actor.require(Role.ADMIN, device.tenant)
         with self.database.write() as connection:
             store.set_of_device(connection, device.id, own)
-            changes = [access.enqueue(connection, "put", device.username)]
-            access.record(
+            changes = [change_queue.enqueue(connection, "put", device.username)]
+            audit_log.record(
                 connection,
                 actor,
                 "device.limits",
@@ -106,8 +107,8 @@ class DeviceLimits:
             actor.require(Role.ADMIN, None)
             store.set_of_tenant(connection, name, own)
             one = store.a_device_of(connection, name)
-            changes = [] if one is None else [access.enqueue(connection, "put", one)]
-            access.record(connection, actor, "tenant.limits", name, tenant=name, reason=reason)
+            changes = [] if one is None else [change_queue.enqueue(connection, "put", one)]
+            audit_log.record(connection, actor, "tenant.limits", name, tenant=name, reason=reason)
         return self._limited(own, self.devices.tenant_quota), changes
 
     # ------------------------------------------------------------------ inside

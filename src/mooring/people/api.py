@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import Field, StringConstraints
 
-from mooring.access.actor import Actor, Role
 from mooring.errors import Forbidden
+from mooring.identity.actor import Actor, Role
 from mooring.people.model import ApiKey, NewKey, NewUser, User
 from mooring.people.passwords import MAX_CHARACTERS
 from mooring.people.service import People

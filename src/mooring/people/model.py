@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from mooring.access.actor import Actor, Role
+from mooring.identity.actor import Actor, Role
 
 __all__ = ["ApiKey", "IssuedKey", "NewKey", "NewUser", "Session", "User"]
 

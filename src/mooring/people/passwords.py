@@ -12,8 +12,8 @@ from functools import cache
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from mooring.access import verifiers
 from mooring.errors import Invalid, TooMany
+from mooring.secrets import verifiers
 
 __all__ = ["MAX_CHARACTERS", "MIN_CHARACTERS", "check_new", "generate", "hash_new", "matches"]
 

@@ -13,15 +13,15 @@ from dataclasses import dataclass, replace
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
-from mooring.access import store as access
-from mooring.access.actor import SYSTEM, Actor, Role
-from mooring.access.instance import Instance
-from mooring.access.throttle import Throttles
+from mooring.audit import log as audit_log
 from mooring.devices.store import ensure_tenant
 from mooring.dialects import check_word
 from mooring.errors import Conflict, Forbidden, Invalid, NotFound, TooMany, Unauthorized
+from mooring.identity.actor import SYSTEM, Actor, Role
+from mooring.identity.throttle import Throttles
 from mooring.people import passwords, store, tokens
 from mooring.people.model import ApiKey, IssuedKey, NewKey, NewUser, Session, User
+from mooring.secrets.instance import Instance
 from mooring.settings import Settings
 from mooring.store.engine import Database, now_ms
 from mooring.store.tally import Tally
@@ -74,7 +74,7 @@ class People:
             store.insert_session(
                 connection, found.id, claims.session, expires_at=expires, origin=address
             )
-            access.record(connection, actor, "login", found.user.name, tenant=found.user.tenant)
+            audit_log.record(connection, actor, "login", found.user.name, tenant=found.user.tenant)
         token = tokens.issue(self.instance.session_key, claims, at_ms=at, expires_ms=expires)
         return Session(actor, token, expires)
 
@@ -96,7 +96,7 @@ class People:
                 store.end_sessions(connection, actor.name)
             else:
                 store.end_session(connection, claims.session)
-            access.record(
+            audit_log.record(
                 connection,
                 actor,
                 "logout",
@@ -114,7 +114,9 @@ class People:
         user = self.user(actor, name)
         with self.database.write() as connection:
             store.end_sessions(connection, name)
-            access.record(connection, actor, "user.logout", name, tenant=user.tenant, reason=reason)
+            audit_log.record(
+                connection, actor, "user.logout", name, tenant=user.tenant, reason=reason
+            )
 
     def _verified(self, name: str, password: str, address: str) -> store.Login:
         """The login of somebody who knows their password; see ``login``."""
@@ -209,7 +211,7 @@ class People:
                 if store.any_user(connection):
                     return None
                 store.insert_user(connection, user, hashed)
-                access.record(connection, SYSTEM, "user.add", user.name, reason="the first one")
+                audit_log.record(connection, SYSTEM, "user.add", user.name, reason="the first one")
         except IntegrityError:  # another process was quicker and has shown its password
             return None
         return password
@@ -234,7 +236,7 @@ class People:
                 self._need_tenant(connection, new.tenant)
                 store.require_user_room(connection, new.tenant, self.settings.users_max_per_tenant)
                 store.insert_user(connection, user, hashed)
-                access.record(
+                audit_log.record(
                     connection, actor, "user.add", user.name, tenant=user.tenant, reason=reason
                 )
         except IntegrityError as exc:
@@ -269,7 +271,7 @@ class People:
                 self._keep_an_admin(connection, user)
             store.set_disabled(connection, name, disabled=disabled)
             store.end_sessions(connection, name)  # enabling must not revive old logins
-            access.record(
+            audit_log.record(
                 connection,
                 actor,
                 "user.disable" if disabled else "user.enable",
@@ -285,7 +287,9 @@ class People:
         with self.database.write() as connection:
             self._keep_an_admin(connection, user)
             store.delete_user(connection, name)
-            access.record(connection, actor, "user.remove", name, tenant=user.tenant, reason=reason)
+            audit_log.record(
+                connection, actor, "user.remove", name, tenant=user.tenant, reason=reason
+            )
 
     def set_password(
         self, actor: Actor, name: str, password: str | None = None, *, reason: str = ""
@@ -316,7 +320,7 @@ class People:
         with self.database.write() as connection:
             store.set_password_hash(connection, user.name, hashed)
             store.end_sessions(connection, user.name)
-            access.record(
+            audit_log.record(
                 connection, actor, "user.password", user.name, tenant=user.tenant, reason=reason
             )
 
@@ -346,7 +350,7 @@ class People:
                 connection, new.tenant, self.settings.api_keys_max_per_tenant, at
             )
             store.insert_key(connection, key, tokens.digest(secret))
-            access.record(
+            audit_log.record(
                 connection,
                 actor,
                 "key.add",
@@ -380,7 +384,7 @@ class People:
                     code="key_not_found",
                 )
             store.revoke(connection, prefix)
-            access.record(
+            audit_log.record(
                 connection,
                 actor,
                 "key.revoke",
@@ -412,7 +416,7 @@ class People:
                     hint="Choose another name.",
                     code="tenant_exists",
                 )
-            access.record(connection, actor, "tenant.add", name, tenant=name, reason=reason)
+            audit_log.record(connection, actor, "tenant.add", name, tenant=name, reason=reason)
 
     # ------------------------------------------------------------------ rules
 
@@ -421,7 +425,7 @@ class People:
 
     def _note(self, actor: Actor, action: str, subject: str, tenant: str | None) -> None:
         with self.database.write() as connection:
-            access.record(connection, actor, action, subject, tenant=tenant)
+            audit_log.record(connection, actor, action, subject, tenant=tenant)
 
     def _need_tenant(self, connection: Connection, tenant: str | None) -> None:
         if tenant is not None and not store.tenant_exists(connection, tenant):

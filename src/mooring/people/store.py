@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from mooring.access.actor import Actor, Role, walled
+from mooring.identity.actor import Actor, Role, walled
 from mooring.people.model import ApiKey, User
 from mooring.store.engine import now_ms
 from mooring.store.room import require_room

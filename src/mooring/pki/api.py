@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
-from mooring.access.waiting import broker_runs
+from mooring.changes.waiting import broker_runs
 from mooring.pki.bundle import DeviceBundle
 from mooring.pki.fleet.service import DeviceCertificates
 from mooring.pki.issue import DEVICE_DAYS

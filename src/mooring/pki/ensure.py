@@ -15,11 +15,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from mooring.hosts import LOCAL_HOSTS, machine_hosts, normalise
 from mooring.pki.authority import CertificateAuthority, cross_sign, make_ca
 from mooring.pki.crl import build_crl, crl_pem, is_by, read_crls
 from mooring.pki.describe import describe, serial_text
 from mooring.pki.files import PUBLIC, SECRET, PkiFiles, write_atomically
-from mooring.pki.hosts import LOCAL_HOSTS, machine_hosts, normalise
 from mooring.pki.issue import issue_server
 from mooring.pki.keys import PrivateKey, key_pem, make_key, same
 from mooring.pki.model import KeyType, PkiPaths, Purpose, Revocation

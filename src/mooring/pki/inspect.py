@@ -16,9 +16,9 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
+from mooring.hosts import host_matches
 from mooring.pki.crl import read_crls
 from mooring.pki.describe import describe
-from mooring.pki.hosts import host_matches
 from mooring.pki.keys import key_name, same
 from mooring.pki.model import Purpose
 from mooring.pki.problems import (

@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from mooring.errors import Invalid
+from mooring.hosts import general_names
 from mooring.pki.authority import CertificateAuthority, common_name, validity
-from mooring.pki.hosts import general_names
 from mooring.pki.keys import PublicKey, check_public_key
 
 __all__ = ["DEVICE_DAYS", "SERVER_DAYS", "issue_device", "issue_server", "read_csr"]

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 from sqlalchemy.exc import IntegrityError
 
-from mooring.access import store as access
+from mooring.changes import queue as change_queue
 from mooring.errors import Conflict
 from mooring.later import later
 from mooring.pki.ledger import CertificateRecord, Sighting
@@ -107,7 +107,7 @@ class SqlLedger:
 
     def _changed(self, connection: Connection, username: str) -> None:
         if self._to_broker:
-            access.enqueue(connection, "put", username)
+            change_queue.enqueue(connection, "put", username)
 
     def seen(self, username: str, authority: str, at: datetime) -> None:
         values = {"username": username, "authority": authority, "at": _ms(at)}

@@ -11,10 +11,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
 
-from mooring.access.actor import Role
 from mooring.devices.service import Devices
 from mooring.dialects import Channel, Identity, Kind, Router, valid_filter, valid_topic_name
 from mooring.errors import Invalid, NotFound
+from mooring.identity.actor import Role
 from mooring.publish.document import (
     BrokerStatus,
     CommandIn,

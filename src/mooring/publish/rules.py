@@ -14,10 +14,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from mooring.access.actor import Actor, Role
 from mooring.dialects import Attribute, Direction, Match, valid_topic_name
 from mooring.dialects.topics import MAX_TOPIC_LEVELS
 from mooring.errors import Forbidden, Invalid
+from mooring.identity.actor import Actor, Role
 
 __all__ = ["Addressed", "check_publish", "check_topic"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from mooring.access import store as access
-from mooring.access.actor import Actor
+from mooring.audit import log as audit_log
 from mooring.dialects import Channel, Dialect, Identity, Kind, compose, valid_topic_name
 from mooring.errors import Invalid, NotFound
+from mooring.identity.actor import Actor
 from mooring.publish.document import CommandIn
 from mooring.publish.rules import check_topic
 from mooring.store.engine import Database, now_ms
@@ -90,4 +90,4 @@ def note(
 ) -> None:
     """Records it in the audit."""
     with database.write() as connection:
-        access.record(connection, who, action, subject[:300], tenant=tenant, reason=reason)
+        audit_log.record(connection, who, action, subject[:300], tenant=tenant, reason=reason)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from mooring.access.actor import Actor, walled
 from mooring.dialects import Attribute, Identity, Match
+from mooring.identity.actor import Actor, walled
 from mooring.store.schema import device_groups, devices
 
 __all__ = ["foreign_dialects", "group_members", "tenants_of"]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
 
-from mooring.access import store as access
-from mooring.access.actor import Actor, Role
+from mooring.audit import log as audit_log
 from mooring.errors import Conflict, NotFound
+from mooring.identity.actor import Actor, Role
 from mooring.retention import store
 from mooring.retention.policy import Policy, Rule, check
 from mooring.retention.sweep import Swept, sweep
@@ -110,7 +110,7 @@ class Retention:
 
     @staticmethod
     def _record(connection: Connection, actor: Actor, action: str, rule: Rule, why: str) -> None:
-        access.record(
+        audit_log.record(
             connection,
             actor,
             action,

@@ -17,13 +17,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mooring.access import verifiers
 from mooring.broker.installation import find_mosquitto
 from mooring.broker.migrate import Mode
-from mooring.broker.protocol import Account, Rights
 from mooring.broker.rehearsal import Rehearsal
 from mooring.errors import BrokerUnavailable, MooringError
+from mooring.identity.account import Account, Rights
 from mooring.run.choice import Choice, read_choice, write_choice
+from mooring.secrets import verifiers
 from mooring.settings import Settings
 
 __all__ = ["choose", "prove"]

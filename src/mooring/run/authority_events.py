@@ -14,14 +14,14 @@ from functools import partial
 
 from mooring.app import App
 from mooring.broker.plugin_authority import PluginAuthority
-from mooring.credentials import store as passwords
+from mooring.credentials.rotation import store as rotations
+from mooring.devices import password_store as passwords
 from mooring.errors import BrokerUnavailable, DatabaseUnavailable, MooringError
 from mooring.link.mqtt import MqttLink
 from mooring.link.protocol import Subscription
 from mooring.presence import store
 from mooring.presence.evidence import EVENT_TOPIC, Evidence, Folded, Told, parse
 from mooring.presence.unknown import unknown_device
-from mooring.rotation import store as rotations
 from mooring.store.engine import now_ms
 from mooring.supervisor.rows import RowFaults
 

@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mooring.access import verifiers
 from mooring.app import App
 from mooring.broker.config import (
     LOG_TYPES,
@@ -34,15 +33,17 @@ from mooring.broker.installation import find_dynsec_plugin, find_mosquitto, vers
 from mooring.broker.password_file import PasswordFileAuthority
 from mooring.broker.plugin_authority import PluginAuthority
 from mooring.broker.process import BrokerProcess
-from mooring.broker.protocol import Account, Authority, Rights
+from mooring.broker.protocol import Authority
 from mooring.broker.reload import Reload, by_command, by_pid_file, with_valid_tls
 from mooring.broker.side_file import SideFile
 from mooring.broker.versions import has_side_file, installed
 from mooring.errors import InvalidSetting, NotFound, Unavailable
+from mooring.identity.account import Account, Rights
 from mooring.pki.model import PkiPaths
 from mooring.run.descriptors import per_listener
 from mooring.run.reloading import reload_and_wait
 from mooring.run.tls import prepare_tls
+from mooring.secrets import verifiers
 from mooring.settings import Settings
 
 __all__ = [

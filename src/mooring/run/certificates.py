@@ -15,10 +15,10 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from mooring.access import store as access
 from mooring.app import App
 from mooring.broker.connection import Endpoint
 from mooring.broker.reload import Reload, by_command
+from mooring.changes import queue as change_queue
 from mooring.clock import now_ms, utc_now
 from mooring.errors import BrokerUnavailable, DatabaseUnavailable, MooringError
 from mooring.pki.inspect import check_crl
@@ -32,6 +32,7 @@ from mooring.run.broker import BrokerFiles, service_endpoint
 from mooring.run.reloading import reload_and_wait
 from mooring.run.sessions import client_ids, take_over
 from mooring.run.sightings import SightingReader
+from mooring.store import versions
 from mooring.supervisor.rows import RowFaults
 
 __all__ = ["CertificateWatch", "watch_certificates"]
@@ -155,7 +156,7 @@ class CertificateWatch:
         """The files follow the ledger. Returns what was revoked and not enforced, and held."""
         due = time.monotonic() >= self._settle_at or self._clock_jumped()
         with self._app.database.read() as connection:
-            version = access.version(connection, "devices")
+            version = versions.version(connection, "devices")
         if due or version != self._version:
             self._revoke_orphans()
             self._held_now = self._ledger.held()
@@ -279,7 +280,7 @@ class CertificateWatch:
     def _kick(self, usernames: Iterable[str]) -> None:
         with self._app.database.write() as connection:
             for username in usernames:
-                access.enqueue(connection, "kick", username)
+                change_queue.enqueue(connection, "kick", username)
 
     def _connected(self, usernames: Iterable[str]) -> list[str]:
         with self._app.database.read() as connection:

@@ -11,8 +11,8 @@ from mooring.broker.dynsec import DynsecAuthority
 from mooring.broker.migrate import Mode, require
 from mooring.broker.password_file import PasswordFileAuthority
 from mooring.broker.plugin_authority import PluginAuthority
-from mooring.broker.protocol import Account
 from mooring.errors import Conflict, Invalid, Unavailable
+from mooring.identity.account import Account
 from mooring.run.broker import service_account, service_endpoint
 from mooring.run.migrate import planned, with_mode
 

@@ -18,10 +18,11 @@ from mooring.app import App
 from mooring.broker import requests
 from mooring.broker.plugin_authority import PluginAuthority
 from mooring.broker.process import BrokerProcess
-from mooring.broker.protocol import Account, Authority
+from mooring.broker.protocol import Authority
 from mooring.broker.requests import Request, RequestAction, RequestState
 from mooring.devices.reconcile import Reconciler, Report
 from mooring.errors import DatabaseUnavailable, MooringError
+from mooring.identity.account import Account
 from mooring.run.broker import (
     build_authority,
     reload_broker,

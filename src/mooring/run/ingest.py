@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import uvloop
 
-from mooring.access.instance import forget_former_ingest
 from mooring.app import App
 from mooring.errors import MooringError
 from mooring.ingest.service import Ingest
@@ -17,6 +16,7 @@ from mooring.link.mqtt import MqttLink
 from mooring.link.protocol import Subscription
 from mooring.run.one_ingest import only_ingest
 from mooring.run.process import collect_rarely, prepare
+from mooring.secrets.instance import forget_former_ingest
 from mooring.store.processes import Heartbeat
 from mooring.supervisor import ending
 from mooring.supervisor.state import Policy, Restart

@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 
-from mooring.access import store as access
 from mooring.app import App
 from mooring.clock import TOLERANCE_MS
 from mooring.dialects import Catalogue, load_all
@@ -25,7 +24,7 @@ from mooring.retention.sweep import Swept, sweep
 from mooring.retention.tidy import JOBS, OFTEN, Tidied, tidy
 from mooring.rollups.service import Roller
 from mooring.run.process import prepare
-from mooring.store import partitions
+from mooring.store import partitions, versions
 from mooring.store.engine import Database, now_ms, open_database
 from mooring.store.processes import Heartbeat
 from mooring.supervisor import ending
@@ -128,7 +127,7 @@ class Keeper:
 
     def _dialects_now(self) -> Catalogue:
         with self._database.read() as connection:
-            version = access.version(connection, "dialects")
+            version = versions.version(connection, "dialects")
         if version != self._dialects:
             if self._dialects >= 0:
                 self._catalogue = load_all(self._settings.dialects_dir)

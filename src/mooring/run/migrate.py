@@ -22,9 +22,9 @@ from mooring.broker.files import write_atomically
 from mooring.broker.installation import find_mosquitto
 from mooring.broker.migrate import Mode, Plan, plan, require
 from mooring.broker.process import BrokerProcess
-from mooring.broker.protocol import Account
 from mooring.broker.rehearsal import Proof, Rehearsal
 from mooring.errors import Conflict, Internal, InvalidSetting, MooringError
+from mooring.identity.account import Account
 from mooring.run.broker import (
     BrokerFiles,
     dynsec_library,

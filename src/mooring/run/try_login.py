@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
-from mooring.access import verifiers
-from mooring.access.actor import Actor
 from mooring.app import App
 from mooring.broker.connection import Connection, Endpoint
 from mooring.errors import BrokerUnavailable, InvalidSetting, NotFound
+from mooring.identity.actor import Actor
 from mooring.run.broker import service_endpoint
+from mooring.secrets import verifiers
 from mooring.settings import Settings
 from mooring.store.schema import broker_changes
 

@@ -26,10 +26,10 @@ from mooring.app import App, open_app
 from mooring.broker.plugin_authority import PluginAuthority
 from mooring.broker.ports import check_free
 from mooring.broker.process import BrokerProcess
-from mooring.broker.protocol import Account
+from mooring.credentials.rotation.worker import Parts, RotationWorker
 from mooring.errors import DatabaseUnavailable, MooringError, Unavailable
+from mooring.identity.account import Account
 from mooring.masking import without_login
-from mooring.rotation.worker import Parts, RotationWorker
 from mooring.run import panel
 from mooring.run.attend import attend
 from mooring.run.authority import choose

@@ -12,10 +12,10 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 
 from mooring import __version__
-from mooring.access import api as access_api
 from mooring.app import App
-from mooring.claims import api as claims_api
 from mooring.credentials import api as credentials_api
+from mooring.credentials.claims import api as claims_api
+from mooring.credentials.rotation import api as rotation_api
 from mooring.devices import api as devices_api
 from mooring.doctor import api as doctor_api
 from mooring.errors import DatabaseUnavailable
@@ -24,8 +24,7 @@ from mooring.limits import api as limits_api
 from mooring.people import api as people_api
 from mooring.pki import api as pki_api
 from mooring.publish import api as mqtt
-from mooring.rotation import api as rotation_api
-from mooring.serve import health, metrics, openapi, system
+from mooring.serve import audit, health, metrics, openapi, system
 from mooring.serve.certificate_metrics import CertificateFigures
 from mooring.serve.current import Current
 from mooring.store.tally import FLUSH_SECONDS
@@ -55,7 +54,7 @@ ROUTERS = (
     uplink_api.router,
     ingest_api.router,
     system.router,
-    access_api.router,
+    audit.router,
     mqtt.router,
     health.router,
     metrics.router,

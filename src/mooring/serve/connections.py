@@ -24,7 +24,7 @@ import h11
 from prometheus_client import CollectorRegistry, Counter
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from mooring.access.throttle import network_of
+from mooring.identity.throttle import network_of
 
 __all__ = [
     "BODY_SECONDS",

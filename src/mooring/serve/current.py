@@ -11,9 +11,9 @@ import threading
 import time
 from dataclasses import replace
 
-from mooring.access.store import version
 from mooring.app import App
 from mooring.dialects import load_all
+from mooring.store.versions import version
 
 __all__ = ["LOOK_SECONDS", "Current"]
 

@@ -14,7 +14,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from mooring import clock
-from mooring.access.actor import SYSTEM, Role
+from mooring.identity.actor import SYSTEM, Role
 from mooring.telemetry.model import ProcessInfo
 from mooring.telemetry.service import Telemetry
 from mooring.web.auth import bearer, from_this_machine, key_header, who

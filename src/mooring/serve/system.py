@@ -7,14 +7,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Request
 
 from mooring import __version__
-from mooring.access.actor import Role
-from mooring.access.address import bracketed
 from mooring.dialects import Dialect
 from mooring.dialects.asyncapi import document
+from mooring.identity.actor import Role
 from mooring.masking import without_login
 from mooring.publish.document import ChannelOut
 from mooring.settings import Settings
 from mooring.telemetry.service import Telemetry
+from mooring.web.address import bracketed
 from mooring.web.auth import Who
 from mooring.web.fields import Document, Time, Word
 from mooring.web.publisher import Publisher

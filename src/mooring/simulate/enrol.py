@@ -15,12 +15,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mooring.access.actor import Actor
-from mooring.access.instance import write_private
 from mooring.devices.model import Device, NewDevice
 from mooring.devices.service import Devices
 from mooring.dialects.model import Dialect
 from mooring.errors import Conflict, NotFound, TooMany
+from mooring.identity.actor import Actor
+from mooring.secrets.instance import write_private
 
 __all__ = ["LABEL", "Enrolled", "Passwords", "enrol", "made_up_mac", "own_prefix"]
 

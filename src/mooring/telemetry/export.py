@@ -16,11 +16,11 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from mooring.access.actor import Actor, Role
 from mooring.devices.model import Device
 from mooring.devices.service import Devices
 from mooring.dialects import Catalogue, Format, TimeSource, iso
 from mooring.errors import Invalid
+from mooring.identity.actor import Actor, Role
 from mooring.store.engine import Database
 from mooring.telemetry import store
 from mooring.telemetry.cells import safe_cell

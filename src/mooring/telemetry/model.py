@@ -10,7 +10,6 @@ from mooring.dialects import Scalar
 __all__ = [
     "DeadLetter",
     "DeviceLatest",
-    "DeviceState",
     "Key",
     "Overview",
     "Page",
@@ -84,24 +83,6 @@ class DeviceLatest:
     connected: bool | None
     firmware: str | None
     readings: list[Reading] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceState:
-    """What is known of a device's state; ``None`` where it never said.
-
-    ``online`` is what the device says, ``connected`` what the broker's log says.
-    """
-
-    last_seen_at: int | None = None
-    online: bool | None = None
-    online_at: int | None = None
-    firmware: str | None = None
-    metadata: dict[str, Any] = field(default_factory=dict)
-    metadata_at: int | None = None
-    connected: bool | None = None
-    connected_at: int | None = None
-    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from mooring.access.actor import Actor, Role
 from mooring.devices.model import Device
 from mooring.dialects import Catalogue, PayloadLimits, Scalar
 from mooring.errors import Invalid, NotFound
+from mooring.identity.actor import Actor, Role
 from mooring.rollups import metrics, queue
 from mooring.rollups.aggregate import add_all, summary_of
 from mooring.rollups.extract import Extractor, extractor

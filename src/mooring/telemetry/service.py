@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 from sqlalchemy.engine import Connection
 
-from mooring.access.actor import Actor, Role
 from mooring.devices.model import Device
 from mooring.dialects import Catalogue, Channel, Format, Scalar, TimeSource, readings
 from mooring.dialects.lenient import parse
 from mooring.errors import NotFound
+from mooring.identity.actor import Actor, Role
 from mooring.store.engine import Database, now_ms
 from mooring.store.processes import WORKERS, is_alive
 from mooring.store.schema import dead_letters, strangers
@@ -24,7 +24,6 @@ from mooring.telemetry.mention import mentions
 from mooring.telemetry.model import (
     DeadLetter,
     DeviceLatest,
-    DeviceState,
     Key,
     Overview,
     Page,
@@ -97,26 +96,6 @@ class Telemetry:
         said = [self._reading(dialect, row[9:]) for row in rows if row[9] is not None]
         return DeviceLatest(
             number, tenant, name, label, dialect, seen, online, connected, firmware, said
-        )
-
-    def state(self, actor: Actor, device: Device) -> DeviceState:
-        """Last seen, online, firmware, metadata, connection."""
-        actor.require(Role.VIEWER, device.tenant)
-        with self.database.read() as connection:
-            row = store.state_of(connection, device.id)
-        if row is None:
-            return DeviceState()
-        seen, online, online_at, firmware, said, said_at, connected, connected_at, address = row
-        return DeviceState(
-            seen,
-            online,
-            online_at,
-            firmware,
-            _object(said),
-            said_at,
-            connected,
-            connected_at,
-            address,
         )
 
     # ------------------------------------------------------------------ history

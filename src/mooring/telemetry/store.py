@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from mooring.access.actor import Actor, walled
+from mooring.identity.actor import Actor, walled
 from mooring.store.schema import (
     broker_changes,
     channels,
@@ -34,7 +34,6 @@ __all__ = [
     "latest_page",
     "process_rows",
     "rows_kept",
-    "state_of",
     "stranger_page",
 ]
 
@@ -142,22 +141,6 @@ def history_rows(
                 messages.c.ts >= ts, sa.or_(messages.c.ts > ts, messages.c.id > number)
             )
     return connection.execute(statement).all()
-
-
-def state_of(connection: Connection, device_id: int) -> Sequence[Any] | None:
-    return connection.execute(
-        sa.select(
-            device_state.c.last_seen_at,
-            device_state.c.online,
-            device_state.c.online_at,
-            device_state.c.firmware,
-            device_state.c.metadata,
-            device_state.c.metadata_at,
-            device_state.c.connected,
-            device_state.c.connected_at,
-            device_state.c.address,
-        ).where(device_state.c.device_id == device_id)
-    ).first()
 
 
 def dead_letter_page(

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
 
-from mooring.access.throttle import Throttles
 from mooring.devices.login import device_login
 from mooring.devices.model import Device
 from mooring.dialects import Catalogue
 from mooring.errors import Forbidden
+from mooring.identity.throttle import Throttles
 from mooring.ingest import gap_store
 from mooring.ingest.sequences import receipt
 from mooring.store.engine import Database

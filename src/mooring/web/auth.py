@@ -8,8 +8,8 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
-from mooring.access.actor import Actor
 from mooring.errors import Unauthorized
+from mooring.identity.actor import Actor
 from mooring.web.proxies import FORWARDED_HEADERS
 from mooring.web.services import Platform, now
 

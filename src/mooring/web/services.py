@@ -16,8 +16,8 @@ from typing import Annotated, Any, Protocol, TypeVar
 
 from fastapi import Depends, Request
 
-from mooring.access.actor import Actor
 from mooring.dialects import Catalogue
+from mooring.identity.actor import Actor
 from mooring.settings import Settings
 from mooring.store.engine import Database
 

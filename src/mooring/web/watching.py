@@ -18,7 +18,7 @@ from fastapi import Depends, Request
 from sqlalchemy.engine import Connection
 from starlette.concurrency import run_in_threadpool
 
-from mooring.access.waiting import broker_runs
+from mooring.changes.waiting import broker_runs
 from mooring.errors import DatabaseUnavailable
 from mooring.store.engine import Database
 from mooring.store.schema import broker_changes

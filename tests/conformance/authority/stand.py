@@ -12,7 +12,6 @@ from typing import Any
 
 import mqtt5
 
-from mooring.access import verifiers
 from mooring.broker import dynsec_file
 from mooring.broker.config import (
     Access,
@@ -31,9 +30,11 @@ from mooring.broker.plugin.build import LIBRARY_FOLDER, build, find_library
 from mooring.broker.plugin_authority import PluginAuthority
 from mooring.broker.plugin_file import AccountsFile
 from mooring.broker.process import BrokerProcess
-from mooring.broker.protocol import Account, Authority, Rights
+from mooring.broker.protocol import Authority
 from mooring.broker.reload import by_pid
 from mooring.errors import BrokerUnavailable
+from mooring.identity.account import Account, Rights
+from mooring.secrets import verifiers
 from tests.support.ports import free_port
 
 SERVICE_PASSWORD = "for-the-service"

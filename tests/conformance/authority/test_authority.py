@@ -8,12 +8,13 @@ from dataclasses import replace
 
 import pytest
 
-from mooring.access import verifiers
 from mooring.broker.access_rules import AccountFacts, Action, may
 from mooring.broker.connection import Connection, Endpoint
-from mooring.broker.protocol import Account, Difference, DifferenceKind, Rights
+from mooring.broker.protocol import Difference, DifferenceKind
 from mooring.dialects.topics import topic_matches
 from mooring.errors import BrokerUnavailable
+from mooring.identity.account import Account, Rights
+from mooring.secrets import verifiers
 from tests.conformance.authority.stand import Stand, alive, ends, publish, received
 
 

@@ -8,10 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from mooring.access import verifiers
 from mooring.broker.dynsec import DynsecAuthority
-from mooring.broker.protocol import Account, Difference, DifferenceKind, Rights
+from mooring.broker.protocol import Difference, DifferenceKind
 from mooring.errors import BrokerUnavailable
+from mooring.identity.account import Account, Rights
+from mooring.secrets import verifiers
 from tests.conformance.authority.stand import DynsecStand, alive, ends
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from mooring.access import verifiers
 from mooring.broker.config import DynamicSecurity
 from mooring.broker.dynsec import DynsecAuthority
 from mooring.broker.installation import find_dynsec_plugin
@@ -15,6 +14,7 @@ from mooring.broker.protocol import DifferenceKind
 from mooring.broker.reload import by_pid
 from mooring.broker.side_file import SideFile
 from mooring.broker.versions import has_side_file, installed
+from mooring.secrets import verifiers
 from tests.conformance.authority.stand import (
     DynsecStand,
     PasswordFileStand,

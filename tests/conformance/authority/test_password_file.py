@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from mooring.access import verifiers
 from mooring.broker.password_file import PasswordFileAuthority
-from mooring.broker.protocol import Account, Rights
 from mooring.errors import BrokerUnavailable, Invalid
+from mooring.identity.account import Account, Rights
+from mooring.secrets import verifiers
 from tests.conformance.authority.stand import PasswordFileStand, alive, publish
 
 

@@ -20,14 +20,15 @@ from mooring.app import App, open_app
 from mooring.broker.connection import Connection
 from mooring.broker.plugin_authority import PluginAuthority
 from mooring.broker.process import BrokerProcess
-from mooring.broker.protocol import Account, Applied, Authority
+from mooring.broker.protocol import Applied, Authority
+from mooring.credentials.rotation.rules import Timing
+from mooring.credentials.rotation.worker import Parts, RotationWorker
 from mooring.devices.reconcile import Reconciler
 from mooring.errors import BrokerUnavailable, MooringError
+from mooring.identity.account import Account
 from mooring.ingest.service import Ingest
 from mooring.ingest.sinks import open_sink
 from mooring.link.mqtt import MqttLink
-from mooring.rotation.rules import Timing
-from mooring.rotation.worker import Parts, RotationWorker
 from mooring.run.authority_events import AuthorityEvents
 from mooring.run.broker import (
     build_authority,

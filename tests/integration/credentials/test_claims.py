@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import sqlalchemy as sa
 
-from mooring.access import verifiers
-from mooring.access.actor import SYSTEM, Actor, Role
 from mooring.app import App
-from mooring.claims.model import Claimed, NewClaim
-from mooring.credentials import store as passwords
+from mooring.credentials.claims.model import Claimed, NewClaim
+from mooring.devices import password_store as passwords
 from mooring.devices.model import NewDevice
 from mooring.errors import Conflict, Forbidden, Gone, Invalid, MooringError, NotFound, TooMany
+from mooring.identity.actor import SYSTEM, Actor, Role
+from mooring.secrets import verifiers
 from mooring.store.engine import now_ms
 from mooring.store.schema import audit, broker_changes, claim_codes, devices
 

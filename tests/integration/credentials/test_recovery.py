@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
-from mooring.access import verifiers
-from mooring.access.actor import SYSTEM
 from mooring.app import App
-from mooring.credentials import store as passwords
+from mooring.credentials.rotation import store as rotations
+from mooring.credentials.rotation.rules import Phase
+from mooring.devices import password_store as passwords
 from mooring.devices.model import Credentials, NewDevice
 from mooring.errors import Gone, TooMany, Unauthorized
-from mooring.rotation import store as rotations
-from mooring.rotation.rules import Phase
+from mooring.identity.actor import SYSTEM
+from mooring.secrets import verifiers
 from mooring.store.engine import now_ms
 from mooring.store.schema import former_verifiers
 from mooring.web.basic import splits

@@ -8,16 +8,16 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from mooring.access import verifiers
-from mooring.access.actor import SYSTEM, Actor, Role
 from mooring.app import App
 from mooring.broker.connection import Endpoint
-from mooring.credentials import store as passwords
+from mooring.credentials.rotation.rules import Phase
+from mooring.credentials.rotation.service import Rotations
+from mooring.credentials.rotation.worker import Parts, RotationWorker
+from mooring.devices import password_store as passwords
 from mooring.devices.model import Device, NewDevice
 from mooring.errors import Conflict, Forbidden
-from mooring.rotation.rules import Phase
-from mooring.rotation.service import Rotations
-from mooring.rotation.worker import Parts, RotationWorker
+from mooring.identity.actor import SYSTEM, Actor, Role
+from mooring.secrets import verifiers
 from mooring.store.engine import now_ms
 from mooring.store.leases import Lease
 from mooring.store.schema import audit, credentials, former_verifiers, rotations

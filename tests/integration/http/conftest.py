@@ -17,9 +17,9 @@ import sqlalchemy as sa
 import uvicorn
 from argon2 import PasswordHasher
 
-from mooring.access.actor import SYSTEM, Role
 from mooring.app import App, open_app
 from mooring.devices.model import Device, NewDevice
+from mooring.identity.actor import SYSTEM, Role
 from mooring.people import passwords
 from mooring.people.model import NewKey
 from mooring.serve.app import create_app

@@ -13,9 +13,9 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from mooring.access.actor import SYSTEM
 from mooring.app import App
 from mooring.devices.model import NewDevice
+from mooring.identity.actor import SYSTEM
 from mooring.people.model import NewUser
 from mooring.serve.app import create_app
 from tests.integration.http.conftest import ClientOf

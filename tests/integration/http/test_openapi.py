@@ -23,9 +23,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from mooring.access.actor import SYSTEM, Role
 from mooring.app import open_app
 from mooring.devices.model import NewDevice
+from mooring.identity.actor import SYSTEM, Role
 from mooring.people import passwords
 from mooring.people.model import NewKey
 from mooring.settings import Settings

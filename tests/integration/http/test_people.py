@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from mooring.access.actor import SYSTEM, Actor, Role
 from mooring.app import App
 from mooring.errors import (
     Conflict,
@@ -19,6 +18,7 @@ from mooring.errors import (
     TooMany,
     Unauthorized,
 )
+from mooring.identity.actor import SYSTEM, Actor, Role
 from mooring.people import store
 from mooring.people.model import NewKey, NewUser
 from mooring.people.service import People

@@ -11,13 +11,13 @@ import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
 
-from mooring.access.actor import SYSTEM, Role
-from mooring.access.store import bump
 from mooring.app import App
 from mooring.errors import DatabaseUnavailable
+from mooring.identity.actor import SYSTEM, Role
 from mooring.people.model import NewUser
 from mooring.serve.app import create_app
 from mooring.store.schema import devices
+from mooring.store.versions import bump
 from mooring.telemetry.service import Telemetry
 from mooring.web import errors
 from mooring.web.guard import HEADERS

@@ -15,11 +15,11 @@ import pytest
 import sqlalchemy as sa
 from pydantic import ValidationError
 
-from mooring.access.actor import SYSTEM
-from mooring.access.instance import open_instance
 from mooring.app import App, open_app
 from mooring.errors import Conflict, InvalidSetting
+from mooring.identity.actor import SYSTEM
 from mooring.people.model import NewKey
+from mooring.secrets.instance import open_instance
 from mooring.serve import server as serve
 from mooring.serve.server import run
 from mooring.settings import Settings

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from mooring.access.actor import SYSTEM, Actor, Role
 from mooring.app import App
 from mooring.devices.model import Device
 from mooring.dialects import PayloadShape
 from mooring.errors import NotFound
+from mooring.identity.actor import SYSTEM, Actor, Role
 from mooring.store.engine import now_ms
 from mooring.store.processes import Heartbeat
 from mooring.telemetry import service
@@ -233,7 +233,7 @@ def test_a_metric_that_is_absent_costs_no_parsing(
 
 
 def test_state_is_what_was_said(platform: App, lamp: Device) -> None:
-    assert platform.telemetry.state(SYSTEM, lamp).online is None
+    assert platform.states.of(SYSTEM, lamp).online is None
     seen(
         platform.database,
         lamp,
@@ -247,7 +247,7 @@ def test_state_is_what_was_said(platform: App, lamp: Device) -> None:
         connected_at=T0,
         address="10.0.0.9",
     )
-    state = platform.telemetry.state(SYSTEM, lamp)
+    state = platform.states.of(SYSTEM, lamp)
     assert (state.online, state.connected, state.firmware) == (True, False, "1.2.3")
     assert state.metadata == {"rssi": -60}
     assert state.address == "10.0.0.9"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from mooring.access.actor import SYSTEM
 from mooring.app import App
 from mooring.devices.model import Credentials, NewDevice
+from mooring.identity.actor import SYSTEM
 
 READING = {"device_id": "d", "timestamp": "2026-03-01T12:00:00Z", "sensors": {"temperature": 21.5}}
 

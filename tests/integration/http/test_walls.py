@@ -14,9 +14,9 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from mooring.access.actor import SYSTEM, Actor, Role
 from mooring.app import App
-from mooring.claims.model import NewClaim
+from mooring.credentials.claims.model import NewClaim
+from mooring.identity.actor import SYSTEM, Actor, Role
 from mooring.people.model import NewKey, NewUser
 from mooring.serve.app import create_app
 from mooring.store.schema import metadata

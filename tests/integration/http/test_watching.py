@@ -7,11 +7,11 @@ import asyncio
 import pytest
 import sqlalchemy as sa
 
-from mooring.access import store as access
-from mooring.access.actor import SYSTEM
 from mooring.app import App
+from mooring.changes import queue as change_queue
 from mooring.devices.model import NewDevice
 from mooring.errors import DatabaseUnavailable
+from mooring.identity.actor import SYSTEM
 from mooring.ingest.sequences import RANGES_MAX, Numbers, pack_ranges
 from mooring.store.engine import Database, now_ms
 from mooring.store.schema import broker_changes, processes, sequences
@@ -38,12 +38,12 @@ def database(platform: App) -> Database:
 
 def pending(database: Database, username: str) -> int:
     with database.write() as connection:
-        return access.enqueue(connection, "put", username)
+        return change_queue.enqueue(connection, "put", username)
 
 
 def settle(database: Database, *ids: int) -> None:
     with database.write() as connection:
-        access.settle(connection, ids)
+        change_queue.settle(connection, ids)
 
 
 def commit(database: Database, device: int, numbers: Numbers) -> None:

@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from mooring.access.actor import SYSTEM
-from mooring.access.store import bump
 from mooring.app import App, open_app
-from mooring.broker.protocol import Rights
 from mooring.broker.users import BrokerUser
 from mooring.devices.service import NewDevice
+from mooring.identity.account import Rights
+from mooring.identity.actor import SYSTEM
 from mooring.ingest.service import Ingest
 from mooring.ingest.sinks import open_sink
 from mooring.link.mqtt import MqttLink
 from mooring.link.protocol import Endpoint
 from mooring.settings import Settings
 from mooring.store.schema import counters, dead_letters, device_state, messages
+from mooring.store.versions import bump
 from tests.support.mosquitto import Mosquitto
 from tests.support.mqtt import MqttClient
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from mooring.access import verifiers
 from mooring.broker.config import LOG_TYPES, BrokerConfig, Listener, PasswordFile, Tls, render
 from mooring.pki.bundle import DeviceBundle
 from mooring.pki.model import KeyType
 from mooring.pki.service import PkiService
+from mooring.secrets import verifiers
 from tests.support.mosquitto import Mosquitto
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from mooring.access import store as access
-from mooring.access.actor import SYSTEM, Actor, Role
 from mooring.app import App, open_app
+from mooring.changes import queue as change_queue
 from mooring.devices.model import Device, NewDevice
 from mooring.errors import Forbidden, Invalid, NotFound
+from mooring.identity.actor import SYSTEM, Actor, Role
 from mooring.pki.fleet.service import DeviceCertificates
 from mooring.pki.model import Reason
 from mooring.run.sessions import client_ids
@@ -78,18 +78,18 @@ def test_in_force_means_enforced_and_no_kick_waiting(
     done = certificates.revoke(SYSTEM, "pump").certificates
     assert certificates.in_force(done) is False
     with app.database.write() as connection:
-        kick = access.enqueue(connection, "kick", "acme/pump")
+        kick = change_queue.enqueue(connection, "kick", "acme/pump")
     certificates.ledger.enforced([r.serial for r in done], datetime.now(UTC))
     assert certificates.in_force(done) is False
     with app.database.write() as connection:
-        access.settle(connection, [kick])
+        change_queue.settle(connection, [kick])
     assert certificates.in_force(done) is True
 
 
 def test_a_kick_takes_the_place_of_kicks_only(app: App) -> None:
     with app.database.write() as connection:
         for action in ("put", "kick", "put", "kick", "remove"):
-            access.enqueue(connection, action, "acme/pump")
+            change_queue.enqueue(connection, action, "acme/pump")
         rows = (
             connection.execute(sa.select(broker_changes.c.action).order_by(broker_changes.c.id))
             .scalars()

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from mooring.access.actor import SYSTEM
 from mooring.app import App, open_app
 from mooring.broker.connection import Endpoint
 from mooring.devices.model import NewDevice
 from mooring.errors import BrokerUnavailable
+from mooring.identity.actor import SYSTEM
 from mooring.pki.crl import read_crls
 from mooring.pki.files import PkiFiles
 from mooring.run.certificates import CertificateWatch

@@ -10,9 +10,9 @@ import random
 
 import pytest
 
-from mooring.access import verifiers
 from mooring.broker.topic_rules import is_filter, is_topic, within
 from mooring.errors import Invalid
+from mooring.secrets import verifiers
 from tests.support.accounts_db import verifier
 from tests.support.plugin_stub import c_call
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from mooring.access.actor import SYSTEM, Role
 from mooring.app import App, open_app
-from mooring.broker.protocol import Rights
 from mooring.broker.users import BrokerUser
 from mooring.bulk.model import Entry
-from mooring.claims.model import NewClaim
+from mooring.credentials.claims.model import NewClaim
 from mooring.devices.model import NewDevice
 from mooring.errors import Conflict
+from mooring.identity.account import Rights
+from mooring.identity.actor import SYSTEM, Role
 from mooring.people.model import NewKey, NewUser
 from mooring.run.tls import prepare_tls
 from mooring.settings import load

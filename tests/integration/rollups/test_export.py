@@ -14,10 +14,10 @@ import pytest
 import sqlalchemy as sa
 from pyarrow.parquet import ParquetFile
 
-from mooring.access.actor import SYSTEM, Actor, Role
-from mooring.access.instance import open_instance
 from mooring.devices.service import Devices
 from mooring.errors import Invalid, NotFound
+from mooring.identity.actor import SYSTEM, Actor, Role
+from mooring.secrets.instance import open_instance
 from mooring.store.schema import devices, messages, tenants
 from mooring.telemetry import export
 from mooring.telemetry.export import Exports, FileFormat, Record

@@ -85,7 +85,7 @@ def test_messages_of_a_real_sink_become_rollups_and_are_deleted(
 
 
 def test_a_new_dialect_is_noticed(tmp_path: Path) -> None:
-    from mooring.access import store as access
+    from mooring.store import versions
 
     settings = Settings(data_dir=tmp_path)
     with open_app(settings, upgrade=True) as app:
@@ -100,7 +100,7 @@ def test_a_new_dialect_is_noticed(tmp_path: Path) -> None:
             'kind = "telemetry"\n'
         )
         with app.database.write() as connection:
-            access.bump(connection, "dialects")
+            versions.bump(connection, "dialects")
             connection.execute(
                 sa.insert(channels).values(id=2, dialect="shed", name="t", kind="telemetry")
             )

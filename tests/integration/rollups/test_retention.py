@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 import sqlalchemy as sa
 
-from mooring.access.actor import SYSTEM, Actor, Role
 from mooring.errors import Forbidden, Invalid, NotFound
+from mooring.identity.actor import SYSTEM, Actor, Role
 from mooring.retention.policy import MINUTES, ROLLUPS, Policy, Rule
 from mooring.retention.service import Retention
 from mooring.retention.sweep import Swept, sweep

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from mooring.access.actor import SYSTEM, Actor, Role
 from mooring.devices.model import Device
 from mooring.errors import Invalid, NotFound
+from mooring.identity.actor import SYSTEM, Actor, Role
 from mooring.rollups.service import Roller
 from mooring.telemetry import resolution
 from mooring.telemetry.series import Aggregate, Charts, Series

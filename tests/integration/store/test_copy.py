@@ -13,10 +13,10 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from mooring.access.actor import SYSTEM
 from mooring.app import App, open_app
 from mooring.devices.model import NewDevice
 from mooring.errors import Conflict, Internal, Invalid
+from mooring.identity.actor import SYSTEM
 from mooring.ingest.plan import Plan, State
 from mooring.ingest.sink import Committed
 from mooring.ingest.sink_postgres import PostgresSink

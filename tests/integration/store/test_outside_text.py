@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from mooring.access import store as access
-from mooring.access.actor import Actor, Role
-from mooring.access.throttle import Limits, Throttle
+from mooring.audit import log as audit_log
 from mooring.devices.login import device_login
 from mooring.errors import Invalid, Unauthorized
+from mooring.identity.actor import Actor, Role
+from mooring.identity.throttle import Limits, Throttle
 from mooring.presence import store as presence
 from mooring.presence.evidence import Denied
 from mooring.presence.observe import Connectivity, EventRow
@@ -81,7 +81,7 @@ def test_dead_letters_and_state_of_a_login_that_is_no_devices(
 def test_audit(database: Database, name: str, origin: str, subject: str, reason: str) -> None:
     actor = Actor(name, Role.ADMIN, origin=origin)
     with database.write() as connection:
-        access.record(connection, actor, "login.failed", subject, reason=reason)
+        audit_log.record(connection, actor, "login.failed", subject, reason=reason)
     stored = sa.select(audit).order_by(audit.c.id.desc()).limit(1)
     with database.read() as connection:
         found = connection.execute(stored).one()

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from mooring.access import store as access
-from mooring.store import migrate
+from mooring.changes import queue as change_queue
+from mooring.store import migrate, versions
 from mooring.store.engine import Database, open_database
 from mooring.store.watch import Bell, Waiting
 
@@ -24,10 +24,10 @@ def test_the_bell_rings_for_a_change_and_falls_silent_when_it_is_settled(
     bell = Bell(database)
     assert bell.look() == Waiting()
     with database.write() as connection:
-        number = access.enqueue(connection, "kick", "lamp")
+        number = change_queue.enqueue(connection, "kick", "lamp")
     assert bell.look() == Waiting(changes=True)
     with database.write() as connection:
-        access.settle(connection, [number])
+        change_queue.settle(connection, [number])
     assert bell.look() == Waiting()
     bell.close()
 
@@ -37,11 +37,11 @@ def test_a_postponed_change_rings_when_it_is_due_though_nobody_commits(
 ) -> None:
     bell = Bell(database)
     with database.write() as connection:
-        number = access.enqueue(connection, "kick", "lamp")
-        access.postpone(connection, [number], 2**52, "later")
+        number = change_queue.enqueue(connection, "kick", "lamp")
+        change_queue.postpone(connection, [number], 2**52, "later")
     assert bell.look() == Waiting()
     with database.write() as connection:
-        access.postpone(connection, [number], 0, "now")
+        change_queue.postpone(connection, [number], 0, "now")
     assert bell.look(whatever=True) == Waiting(changes=True)
     bell.close()
 
@@ -50,6 +50,6 @@ def test_other_peoples_commits_do_not_ring(database: Database) -> None:
     bell = Bell(database)
     bell.look()
     with database.write() as connection:
-        access.bump(connection, "devices")
+        versions.bump(connection, "devices")
     assert bell.look() == Waiting()
     bell.close()

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mooring.access import verifiers
 from mooring.broker.access_rules import (
     AccountFacts,
     Action,
@@ -23,6 +22,7 @@ from mooring.broker.access_rules import (
 )
 from mooring.broker.topic_rules import fill, is_filter, within
 from mooring.errors import Invalid
+from mooring.secrets import verifiers
 
 OLD = verifiers.make("old", salt=b"0123456789ab")
 NEW = verifiers.make("new", salt=b"0123456789ab")

@@ -18,7 +18,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from mooring.access import verifiers
 from mooring.broker import access_list, dynsec_file, password_lines
 from mooring.broker.config import (
     LOG_TYPES,
@@ -34,9 +33,10 @@ from mooring.broker.installation import find_dynsec_plugin
 from mooring.broker.log import LogEvent, LogKind, parse_line
 from mooring.broker.ports import listening_inodes
 from mooring.broker.process import BrokerProcess
-from mooring.broker.protocol import Account, Rights
 from mooring.broker.tail import LogTail
 from mooring.errors import BrokerUnavailable
+from mooring.identity.account import Account, Rights
+from mooring.secrets import verifiers
 from tests.support.ports import free_port
 
 SERVICE = Account("service", verifiers.make("secret"), Rights(("#",), ("#",)))

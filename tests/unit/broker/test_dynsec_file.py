@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mooring.access import verifiers
 from mooring.broker import dynsec_file
-from mooring.broker.protocol import Account, Rights
 from mooring.errors import Invalid
+from mooring.identity.account import Account, Rights
+from mooring.secrets import verifiers
 
 VERIFIER = verifiers.make("secret")
 SERVICE = Account("service:mooring", VERIFIER, Rights())

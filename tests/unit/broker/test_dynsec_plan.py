@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from mooring.access import verifiers
 from mooring.broker.dynsec_file import MARK, acls_of
 from mooring.broker.dynsec_plan import UNKNOWN, differences, plan
-from mooring.broker.protocol import Account, DifferenceKind, Rights
+from mooring.broker.protocol import DifferenceKind
+from mooring.identity.account import Account, Rights
+from mooring.secrets import verifiers
 
 SECRET = "the-secret"
 OURS, THEIRS = verifiers.make(SECRET), verifiers.make(SECRET)

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.access import verifiers
 from mooring.broker.foreign import Found, Takeover, covers, from_dynsec, from_files
-from mooring.broker.protocol import Rights
 from mooring.dialects.topics import topic_matches
 from mooring.errors import Invalid
+from mooring.identity.account import Rights
+from mooring.secrets import verifiers
 
 VERIFIER = verifiers.make("a password nobody knows", salt=b"0123456789ab")
 SHA512 = "$6$c2FsdA==$aGFzaA=="

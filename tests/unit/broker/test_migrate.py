@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from mooring.access import verifiers
 from mooring.broker.migrate import Mode, plan, require
 from mooring.broker.password_lines import CANARY_USERNAME
-from mooring.broker.protocol import Account, Rights
 from mooring.errors import Conflict
+from mooring.identity.account import Account, Rights
+from mooring.secrets import verifiers
 
 VERIFIER = verifiers.make("x" * 20)
 

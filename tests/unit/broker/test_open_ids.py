@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mooring.broker.open_ids import foreign_id, open_client_ids
-from mooring.broker.protocol import Account, Rights
+from mooring.identity.account import Account, Rights
 
 BOUND = Account("bound", None, Rights(), client_id="id")
 FREE = [Account(name, None, Rights()) for name in ("one", "two")]

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mooring.access import verifiers
 from mooring.broker import access_list, password_lines
 from mooring.broker.access_list import AccessList
-from mooring.broker.protocol import Account, Rights
 from mooring.errors import Invalid
+from mooring.identity.account import Account, Rights
+from mooring.secrets import verifiers
 
 VERIFIER = verifiers.make("secret")
 

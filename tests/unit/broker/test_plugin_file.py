@@ -12,13 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.access import verifiers
 from mooring.broker.access_rules import AccountFacts, Action, may
 from mooring.broker.plugin_authority import PluginAuthority
 from mooring.broker.plugin_file import CHANGES_KEPT, AccountsFile, FileLost
 from mooring.broker.plugin_rights import filled, template, values_of
-from mooring.broker.protocol import NO_QUOTA, Account, DifferenceKind, Quota, Rights
+from mooring.broker.protocol import DifferenceKind
 from mooring.errors import BrokerUnavailable
+from mooring.identity.account import NO_QUOTA, Account, Quota, Rights
+from mooring.secrets import verifiers
 
 SERVICE = Account("service:mooring", verifiers.make("x"), Rights(("#",), ("#",)))
 ONE, TWO, THREE = (verifiers.make(word) for word in ("one", "two", "three"))

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from mooring.access import verifiers
 from mooring.broker import ports
 from mooring.broker.config import BrokerConfig, Listener, PasswordFile, render
 from mooring.broker.connection import Connection, Endpoint, answers
 from mooring.broker.installation import find_dynsec_plugin, find_mosquitto, parse_version, version
 from mooring.broker.process import BrokerProcess
 from mooring.errors import BrokerUnavailable, Conflict, NotFound
+from mooring.secrets import verifiers
 from tests.support.ports import free_port
 
 

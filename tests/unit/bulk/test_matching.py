@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from mooring.broker.foreign import Found
-from mooring.broker.protocol import Rights
 from mooring.bulk.matching import Becomes, match
 from mooring.dialects import builtin
 from mooring.dialects.model import Dialect, Identity
+from mooring.identity.account import Rights
 
 DIALECTS = {dialect.name: dialect for dialect in builtin()}
 MAC = "AA:BB:CC:DD:EE:01"

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from mooring import running
-from mooring.access import verifiers
 from mooring.broker import dynsec_file, password_lines
+from mooring.secrets import verifiers
 from tests.unit.cli.conftest import Mooring
 
 PASSWORD = "a-password-nobody-chose"

@@ -16,7 +16,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mooring.access.verifiers import make
 from mooring.cli.address import broker_address
 from mooring.cli.snippets import BrokerAddress, Login, example_payload, snippets
 from mooring.dialects import PayloadLimits, builtin, compile_decoder
@@ -31,6 +30,7 @@ from mooring.dialects.model import (
     PayloadShape,
 )
 from mooring.dialects.payload import Decoded, TimeSource
+from mooring.secrets.verifiers import make
 from mooring.settings import Settings
 from tests.support.mosquitto import Mosquitto
 from tests.support.mqtt import MqttClient

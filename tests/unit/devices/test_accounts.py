@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from mooring.access import store as access
-from mooring.access.actor import SYSTEM, Actor, Role
 from mooring.app import App, open_app
 from mooring.broker.access_rules import Action, Reason
-from mooring.broker.protocol import Quota, Rights
 from mooring.broker.users import BrokerUser
-from mooring.credentials import store as passwords
+from mooring.changes import queue as change_queue
+from mooring.devices import password_store as passwords
 from mooring.devices.model import NewDevice
 from mooring.errors import Conflict, Forbidden, Invalid, NotFound
+from mooring.identity.account import Quota, Rights
+from mooring.identity.actor import SYSTEM, Actor, Role
 from mooring.settings import Settings
 from mooring.store.engine import now_ms
 from mooring.store.schema import devices
@@ -75,7 +75,7 @@ def test_limits_are_its_own_then_the_settings(tmp_path: Path) -> None:
         limited, told = app.limits.set_of_tenant(SYSTEM, "acme", Quota(0, 7, None))
         assert limited.in_force == Quota(None, 7, 100)
         with app.database.read() as connection:
-            pending = {c.id: c.username for c in access.due_changes(connection, now_ms())}
+            pending = {c.id: c.username for c in change_queue.due_changes(connection, now_ms())}
         assert pending[told[0]] in {lamp.username, fan.username}
         assert quotas(app, lamp.username) == (Quota(2), Quota(None, 7, 100))
         assert quotas(app, fan.username) == (Quota(None, 5), Quota(None, 7, 100))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.access import verifiers
-from mooring.access.policy import rights_of
 from mooring.broker import access_list, dynsec_file, password_lines
-from mooring.broker.protocol import Account, Rights
 from mooring.dialects import builtin, check_word
 from mooring.dialects.model import Identity
 from mooring.errors import Invalid
+from mooring.identity.account import Account, Rights
+from mooring.identity.policy import rights_of
+from mooring.secrets import verifiers
 
 VERIFIER = verifiers.make("secret")
 SERVICE = Account("service:mooring", VERIFIER, Rights(("#",), ("#",)))

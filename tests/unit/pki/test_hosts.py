@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mooring.errors import Invalid
-from mooring.pki.hosts import LOCAL_HOSTS, general_names, host_matches, machine_hosts, normalise
+from mooring.hosts import LOCAL_HOSTS, general_names, host_matches, machine_hosts, normalise
 
 
 @pytest.mark.parametrize(

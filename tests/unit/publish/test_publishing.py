@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mooring.access.actor import Actor, Role
 from mooring.dialects import Router, builtin
 from mooring.errors import Forbidden, Invalid
+from mooring.identity.actor import Actor, Role
 from mooring.publish.rules import Addressed, check_publish, check_topic
 
 ROUTER = Router(builtin())

@@ -94,7 +94,7 @@ def test_a_large_message_and_an_empty_topic_level(run: Run, broker: Mosquitto) -
 def test_a_wrong_password_is_a_refusal(
     run: Run, start_mosquitto: Callable[..., Mosquitto], tmp_path: Path
 ) -> None:
-    from mooring.access.verifiers import make
+    from mooring.secrets.verifiers import make
 
     passwords = tmp_path / "passwords"
     passwords.write_text(f"a:{make('right')}\n", encoding="ascii")

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from mooring.access.actor import SYSTEM
-from mooring.access.instance import open_instance
-from mooring.access.store import waiting
-from mooring.access.verifiers import check
+from mooring.changes.queue import waiting
 from mooring.devices import store
 from mooring.devices.model import NewDevice
 from mooring.devices.service import Devices
 from mooring.dialects import load_all
+from mooring.identity.actor import SYSTEM
+from mooring.secrets.instance import open_instance
+from mooring.secrets.verifiers import check
 from mooring.simulate.enrol import LABEL, Passwords, enrol, made_up_mac, own_prefix
 from mooring.simulate.figures import Figures, Latencies
 from mooring.store import migrate

@@ -10,12 +10,13 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from mooring.access import store as access
-from mooring.access.actor import Actor, Role
+from mooring.audit import log as audit_log
+from mooring.changes import queue as change_queue
 from mooring.clock import utc_now
 from mooring.devices.model import Device
 from mooring.devices.service import Devices
 from mooring.errors import DatabaseUnavailable, MooringError, NotFound
+from mooring.identity.actor import Actor, Role
 from mooring.pki.bundle import DeviceBundle
 from mooring.pki.issue import DEVICE_DAYS
 from mooring.pki.ledger import CertificateRecord
@@ -220,7 +221,7 @@ class DeviceCertificates:
 
     def _being_kicked(self) -> set[str]:
         with self.database.read() as connection:
-            return access.waiting_usernames(connection, action="kick")
+            return change_queue.waiting_usernames(connection, action="kick")
 
     def _operated(self, actor: Actor, reference: str) -> Device:
         device = self.devices.get(actor, reference)
@@ -242,4 +243,4 @@ class DeviceCertificates:
         self, actor: Actor, action: str, subject: str, tenant: str | None, reason: str
     ) -> None:
         with self.database.write() as connection:
-            access.record(connection, actor, action, subject, tenant=tenant, reason=reason)
+            audit_log.record(connection, actor, action, subject, tenant=tenant, reason=reason)

@@ -1,0 +1,119 @@
+"""SQL of the pending broker changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from mooring.store.engine import now_ms
+from mooring.store.schema import broker_changes
+
+__all__ = [
+    "Change",
+    "due_changes",
+    "enqueue",
+    "existing",
+    "postpone",
+    "settle",
+    "waiting",
+    "waiting_usernames",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A pending change: something that the broker has not applied yet."""
+
+    id: int
+    action: str
+    username: str
+    sealed_secret: bytes | None = field(repr=False)
+    attempts: int
+
+
+def enqueue(
+    connection: Connection, action: str, username: str, *, sealed_secret: bytes | None = None
+) -> int:
+    """Adds a change in the caller's transaction; returns its number.
+
+    A later change of the same login makes earlier ones moot; they are dropped here. What a
+    login may do and whether its sessions end are two matters: a kick replaces only kicks.
+    """
+    kick = broker_changes.c.action == "kick"
+    connection.execute(
+        sa.delete(broker_changes).where(
+            broker_changes.c.username == username, kick if action == "kick" else sa.not_(kick)
+        )
+    )
+    at = now_ms()
+    result = connection.execute(
+        sa.insert(broker_changes)
+        .values(
+            action=action,
+            username=username,
+            sealed_secret=sealed_secret,
+            created_at=at,
+            next_at=at,
+        )
+        .returning(broker_changes.c.id)
+    )
+    return int(result.scalar_one())
+
+
+def due_changes(connection: Connection, at: int, limit: int = 500) -> list[Change]:
+    rows = connection.execute(
+        sa.select(
+            broker_changes.c.id,
+            broker_changes.c.action,
+            broker_changes.c.username,
+            broker_changes.c.sealed_secret,
+            broker_changes.c.attempts,
+        )
+        .where(broker_changes.c.next_at <= at)
+        .order_by(broker_changes.c.id)
+        .limit(limit)
+    )
+    return [Change(*row) for row in rows]
+
+
+def existing(connection: Connection, ids: Sequence[int]) -> set[int]:
+    """Which of these changes are still there: no later one has taken their place."""
+    return set(
+        connection.execute(
+            sa.select(broker_changes.c.id).where(broker_changes.c.id.in_(ids))
+        ).scalars()
+    )
+
+
+def settle(connection: Connection, ids: Sequence[int]) -> None:
+    """The broker has applied the changes: they and their secrets are deleted."""
+    connection.execute(sa.delete(broker_changes).where(broker_changes.c.id.in_(ids)))
+
+
+def postpone(connection: Connection, ids: Sequence[int], next_at: int, error: str) -> None:
+    connection.execute(
+        sa.update(broker_changes)
+        .where(broker_changes.c.id.in_(ids))
+        .values(next_at=next_at, attempts=broker_changes.c.attempts + 1, error=error)
+    )
+
+
+def waiting(connection: Connection, ids: Sequence[int] | None = None) -> list[tuple[int, str]]:
+    """Changes not applied yet, with the last error of each (empty: not tried)."""
+    statement = sa.select(
+        broker_changes.c.id, sa.func.coalesce(broker_changes.c.error, "")
+    ).order_by(broker_changes.c.id)
+    if ids is not None:
+        statement = statement.where(broker_changes.c.id.in_(ids))
+    return [(row[0], row[1]) for row in connection.execute(statement)]
+
+
+def waiting_usernames(connection: Connection, *, action: str | None = None) -> set[str]:
+    """Logins with changes not applied yet; of one kind where ``action`` is given."""
+    statement = sa.select(broker_changes.c.username)
+    if action is not None:
+        statement = statement.where(broker_changes.c.action == action)
+    return set(connection.execute(statement).scalars())

@@ -1,0 +1,219 @@
+"""Routes of claim codes, and the one that devices ask."""
+
+from __future__ import annotations
+
+import base64
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Request, Response
+from pydantic import Field
+from starlette.concurrency import run_in_threadpool
+
+from mooring.credentials.claims import qr
+from mooring.credentials.claims.model import ClaimCode, NewClaim
+from mooring.credentials.claims.service import Claims
+from mooring.devices.api import BrokerOut, HttpOut
+from mooring.devices.model import Credentials
+from mooring.settings import Settings
+from mooring.store.engine import now_ms
+from mooring.web.address import told_to_devices
+from mooring.web.auth import Who, address_of
+from mooring.web.fields import Document, Line, Reason, Time, Word
+from mooring.web.paging import PageOf, PagingDep
+from mooring.web.services import SettingsNow, provided
+from mooring.web.watching import Watch
+
+__all__ = ["DeviceCredentialsOut", "credentials_document", "router"]
+
+router = APIRouter(prefix="/api/v1", tags=["claims"])
+
+ClaimsNow = Annotated[Claims, provided(Claims)]
+
+Number = Annotated[int, Path(ge=1, le=2**63 - 1, description="The code's number in the list.")]
+RETRY_SECONDS = 2
+
+
+class ClaimIn(Document):
+    """A device that is to come."""
+
+    dialect: Word
+    tenant: Word | None = None
+    label: Line = Field(default="", description="What people call the device.")
+    name: Word | None = Field(
+        default=None, description="Its id in topics; made from the hardware id when left out."
+    )
+    groups: tuple[Word, ...] = ()
+    expires_in: Annotated[float, Field(ge=1, le=315_360_000, description="Seconds.")] | None = None
+    reason: Reason = ""
+
+
+class ClaimOut(Document):
+    """A claim code, without the code."""
+
+    id: int
+    state: Literal["open", "claimed", "revoked", "expired"]
+    tenant: str
+    dialect: str
+    label: str
+    name: str | None
+    groups: list[str]
+    created_at: Time
+    created_by: str
+    expires_at: Time
+    revoked_at: Time | None
+    claimed_at: Time | None
+    hardware_id: str | None
+
+
+class NewClaimOut(ClaimOut):
+    """The code itself, shown this once."""
+
+    code: str
+    qr_text: str = Field(description="What is in the QR code.")
+    qr_svg: str
+    qr_png: str = Field(description="The same as PNG, in base64.")
+
+
+class DeviceClaimIn(Document):
+    """What a device sends."""
+
+    code: Annotated[str, Field(max_length=64)]
+    hardware_id: Annotated[
+        str, Field(max_length=128, description="Its MAC address, or a serial number.")
+    ]
+
+
+class DeviceCredentialsOut(Document):
+    """All a device needs to connect."""
+
+    device: str
+    tenant: str
+    dialect: str
+    label: str
+    username: str
+    password: str
+    client_id: str
+    topics: dict[str, str]
+    broker: BrokerOut
+    http: HttpOut
+    accepted_by_broker: bool = Field(
+        description="False: connect after `retry_after` seconds; asking again is harmless."
+    )
+    retry_after: int | None = None
+
+
+def _document(claim: ClaimCode) -> dict[str, Any]:
+    return {
+        "id": claim.id,
+        "state": claim.state(now_ms()),
+        "tenant": claim.tenant,
+        "dialect": claim.dialect,
+        "label": claim.label,
+        "name": claim.name,
+        "groups": list(claim.groups),
+        "created_at": claim.created_at,
+        "created_by": claim.created_by,
+        "expires_at": claim.expires_at,
+        "revoked_at": claim.revoked_at,
+        "claimed_at": claim.claimed_at,
+        "hardware_id": claim.hardware_id,
+    }
+
+
+def credentials_document(
+    settings: Settings, credentials: Credentials, accepted: bool, request: Request
+) -> dict[str, Any]:
+    """The answer to a device."""
+    device = credentials.device
+    return {
+        "device": device.name,
+        "tenant": device.tenant,
+        "dialect": device.dialect,
+        "label": device.label,
+        "username": device.username,
+        "password": credentials.password,
+        "client_id": device.client_id,
+        "topics": credentials.topics,
+        **told_to_devices(settings, asked_at=request.url.hostname),
+        "accepted_by_broker": accepted,
+        "retry_after": None if accepted else RETRY_SECONDS,
+    }
+
+
+@router.post("/claim-codes", status_code=201, response_model=NewClaimOut)
+def new_claim_code(
+    claims: ClaimsNow, settings: SettingsNow, who: Who, new: ClaimIn
+) -> dict[str, Any]:
+    """A code that lets one device in; the answer shows it once."""
+    wanted = NewClaim(
+        new.dialect,
+        new.tenant or who.tenant or "default",
+        new.label,
+        new.name,
+        tuple(new.groups),
+        new.expires_in,
+    )
+    issued = claims.new(who, wanted, reason=new.reason)
+    text = qr.content(issued.code, told_to_devices(settings)["http"]["url"])
+    return {
+        **_document(issued.claim),
+        "code": issued.code,
+        "qr_text": text,
+        "qr_svg": qr.svg(text),
+        "qr_png": base64.b64encode(qr.png(text)).decode("ascii"),
+    }
+
+
+@router.get("/claim-codes", response_model=PageOf[ClaimOut])
+def list_claim_codes(
+    claims: ClaimsNow, who: Who, paging: PagingDep, tenant: Word | None = None
+) -> PageOf[dict[str, Any]]:
+    """Claim codes, the newest first; the codes themselves are not stored."""
+    (before,) = paging.key(int) or (None,)
+    found = claims.page(
+        who,
+        limit=paging.limit + 1,
+        before=None if before is None else int(before),
+        tenant=tenant,
+    )
+    return paging.cut([_document(claim) for claim in found], lambda item: (item["id"],))
+
+
+@router.delete("/claim-codes/{number}", response_model=ClaimOut)
+def revoke_claim_code(
+    claims: ClaimsNow, who: Who, number: Number, reason: Reason = ""
+) -> dict[str, Any]:
+    """Ends a code at once; a device that has used it keeps its credentials."""
+    return _document(claims.revoke(who, number, reason=reason))
+
+
+@router.post(
+    "/claims",
+    status_code=201,
+    response_model=DeviceCredentialsOut,
+    responses={202: {"model": DeviceCredentialsOut, "description": "Good in a moment."}},
+)
+async def claim(
+    *,
+    settings: SettingsNow,
+    claims: ClaimsNow,
+    request: Request,
+    response: Response,
+    watch: Watch,
+    asked: DeviceClaimIn,
+) -> dict[str, Any]:
+    """A device's code for its credentials. The answer comes when the broker accepts them.
+
+    Asking again with the same code and hardware id gives the same ones, until they have been
+    used once.
+    """
+    claimed = await run_in_threadpool(
+        claims.claim, asked.code, asked.hardware_id, origin=address_of(request)
+    )
+    accepted = await watch.applied(claimed.changes, settings.accept_wait_seconds)
+    if not accepted:
+        response.status_code = 202
+        response.headers["Retry-After"] = str(RETRY_SECONDS)
+    return await run_in_threadpool(
+        credentials_document, settings, claimed.credentials, accepted, request
+    )

@@ -1,0 +1,187 @@
+"""Routes of rotations, and of locking a device out."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import Field
+from starlette.concurrency import run_in_threadpool
+
+from mooring.credentials.rotation.model import Rotation
+from mooring.credentials.rotation.service import Rotations
+from mooring.devices.api import DeviceOut
+from mooring.devices.api import document as device_document
+from mooring.devices.service import Devices
+from mooring.errors import NotFound
+from mooring.identity.actor import Actor
+from mooring.web.auth import Who
+from mooring.web.fields import DeviceReference, Document, Reason, Time
+from mooring.web.paging import PageOf, PagingDep
+from mooring.web.services import SettingsNow, provided
+from mooring.web.watching import Watch, Watcher
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/api/v1", tags=["credentials"])
+
+DevicesNow = Annotated[Devices, provided(Devices)]
+RotationsNow = Annotated[Rotations, provided(Rotations)]
+
+Phases = Literal[
+    "prepared", "sent", "probed", "on_new", "on_old", "settled", "rolled_back", "cancelled"
+]
+
+
+class RotateIn(Document):
+    """Why; and whether the old password may be known to others."""
+
+    reason: Reason = ""
+    compromised: bool = Field(
+        default=False, description="The old password cannot recover the device afterwards."
+    )
+
+
+class ReasonIn(Document):
+    reason: Reason = ""
+
+
+class RotationOut(Document):
+    """A new password on its way to a device. No answer holds the password."""
+
+    id: str
+    device: str
+    tenant: str
+    phase: Phases
+    over: bool
+    reason: str
+    requested_by: str
+    created_at: Time
+    finished_at: Time | None
+    sends: int = Field(description="Commands sent to the device.")
+    changes: int = Field(description="How often the broker was given the one or the other.")
+    outcome: str
+
+
+class LockedOut(Document):
+    device: DeviceOut
+    applied_by_broker: bool
+
+
+def document(device: str, tenant: str, rotation: Rotation) -> dict[str, Any]:
+    """A rotation as every answer shows it."""
+    return {
+        "id": rotation.id,
+        "device": device,
+        "tenant": tenant,
+        "phase": str(rotation.phase),
+        "over": rotation.phase.over,
+        "reason": rotation.reason,
+        "requested_by": rotation.actor,
+        "created_at": rotation.created_at,
+        "finished_at": rotation.finished_at,
+        "sends": rotation.sends,
+        "changes": rotation.flips,
+        "outcome": rotation.outcome,
+    }
+
+
+@router.post("/devices/{device}/rotate-credentials", status_code=202, response_model=RotationOut)
+def rotate_credentials(
+    devices: DevicesNow,
+    rotations: RotationsNow,
+    who: Who,
+    device: DeviceReference,
+    asked: RotateIn | None = None,
+) -> dict[str, Any]:
+    """Begins to give a device a new password; the one under way, if there is one."""
+    asked = asked or RotateIn()
+    found = devices.get(who, device)
+    started = rotations.start(who, found, reason=asked.reason, keep_old=not asked.compromised)
+    return document(found.name, found.tenant, started.rotation)
+
+
+@router.get("/devices/{device}/rotation", response_model=RotationOut)
+def last_rotation(
+    devices: DevicesNow, rotations: RotationsNow, who: Who, device: DeviceReference
+) -> dict[str, Any]:
+    """The device's last rotation, under way or over."""
+    found = devices.get(who, device)
+    rotation = rotations.newest(found)
+    if rotation is None:
+        raise NotFound(f"{device} was never rotated.", code="rotation_not_found")
+    return document(found.name, found.tenant, rotation)
+
+
+@router.get("/rotations", response_model=PageOf[RotationOut])
+def list_rotations(
+    rotations: RotationsNow,
+    who: Who,
+    paging: PagingDep,
+    active: Annotated[bool, Query(description="Only those under way.")] = False,
+) -> PageOf[dict[str, Any]]:
+    """Rotations, the newest first."""
+    key = paging.key(int, str)
+    found = rotations.page(
+        who,
+        limit=paging.limit + 1,
+        before=None if key is None else (int(key[0]), str(key[1])),
+        only_active=active,
+    )
+    return paging.cut(
+        [document(device, tenant, rotation) for tenant, device, rotation in found],
+        lambda item: (item["created_at"], item["id"]),
+    )
+
+
+@router.post("/devices/{device}/disable", response_model=LockedOut)
+async def disable_device(
+    *,
+    devices: DevicesNow,
+    settings: SettingsNow,
+    who: Who,
+    watch: Watch,
+    device: DeviceReference,
+    asked: ReasonIn | None = None,
+) -> dict[str, Any]:
+    """Locks a device out: its session ends and new ones are refused, until it is enabled."""
+    return await _set_enabled(
+        devices, who, watch, device, asked, seconds=settings.accept_wait_seconds, enabled=False
+    )
+
+
+@router.post("/devices/{device}/enable", response_model=LockedOut)
+async def enable_device(
+    *,
+    devices: DevicesNow,
+    settings: SettingsNow,
+    who: Who,
+    watch: Watch,
+    device: DeviceReference,
+    asked: ReasonIn | None = None,
+) -> dict[str, Any]:
+    """Lets a device in again with the password it has."""
+    return await _set_enabled(
+        devices, who, watch, device, asked, seconds=settings.accept_wait_seconds, enabled=True
+    )
+
+
+async def _set_enabled(
+    devices: Devices,
+    who: Actor,
+    watch: Watcher,
+    device: str,
+    asked: ReasonIn | None,
+    *,
+    seconds: float,
+    enabled: bool,
+) -> dict[str, Any]:
+    now, changes = await run_in_threadpool(
+        devices.set_enabled,
+        who,
+        device,
+        enabled=enabled,
+        reason=asked.reason if asked else "",
+    )
+    applied = await watch.applied(changes, seconds)
+    return {"device": device_document(now), "applied_by_broker": applied}
