@@ -25,6 +25,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from mooring.store.engine import Database, open_database
 from mooring.store.migrate import upgrade
@@ -37,6 +39,12 @@ from tests.support.postgres import Postgres
 if "MOORING_TEST_MOSQUITTO" in os.environ:
     _other = Path(os.environ["MOORING_TEST_MOSQUITTO"])
     os.environ["PATH"] = os.pathsep.join([str(_other.parent), os.environ["PATH"]])
+
+# How long an example takes is the machine's business, which may have other work.
+hypothesis_settings.register_profile(
+    "mooring", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+hypothesis_settings.load_profile("mooring")
 
 # Under nohup it would be ignored by each program that the tests start, too.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
