@@ -2,7 +2,7 @@
 #     make up ARGS="--http-port 9000"      make test ARGS="tests/unit -k topics"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint format types bench fuzz soak attacks audit lock build clean setup setup-test
+.PHONY: help demo up test golden lint format types bench fuzz soak attacks audit lock build clean setup setup-test
 
 bin := .venv/bin
 python_files := $(wildcard src tests bench examples device)
@@ -25,6 +25,10 @@ up: setup ## start the broker, ingest and HTTP without devices
 
 test: setup-test ## run the tests (ARGS="tests/unit -k name" for some)
 	@$(bin)/pytest $(if $(ARGS),,--numprocesses $(test_workers) --dist loadfile --no-loadscope-reorder) $(ARGS)
+
+golden: setup-test ## write the expected sentences again (tests/golden)
+	rm -f tests/golden/sentences.txt
+	MOORING_GOLDEN=write $(bin)/pytest -q $$(grep -rl check_sentences tests --include='test_*.py')
 
 lint: setup-test ## check style, formatting and wording
 	$(bin)/ruff check $(python_files)

@@ -223,7 +223,7 @@ def _proof(off: int) -> int:
 
 # ---------------------------------------------------------------------- this process
 
-# CLOCK_BOOTTIME goes on while the machine sleeps. On macOS CLOCK_MONOTONIC does.
+# CLOCK_BOOTTIME continues while the machine sleeps. On macOS CLOCK_MONOTONIC does.
 _STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 _BOOT_FILE = Path("/proc/sys/kernel/random/boot_id")
 

@@ -147,7 +147,7 @@ class Unavailable(MooringError):
 
 
 class BrokerUnavailable(Unavailable):
-    """The MQTT broker does not answer, or refuses our own account."""
+    """The MQTT broker does not answer, or rejects our own account."""
 
     code = "broker_unavailable"
 

@@ -2,7 +2,7 @@
 
 One JSON document through the child's standard input, all values, secrets as well: whatever they
 hold, nothing has to be quoted, no value has a meaning, and neither environment nor command line
-shows them. The child takes it in place of environment and file, so both have the same settings.
+shows them. The child takes it instead of environment and file, so both have the same settings.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ _OPTION = re.compile(r"([?&][^=&]*pass[^=&]*=)[^&]*", re.IGNORECASE | re.DOTALL)
 
 
 def masked(text: str) -> str:
-    """An address with its username, and a mask in place of passwords."""
+    """An address with its username, and a mask instead of passwords."""
 
     def login(found: re.Match[str]) -> str:
         user, colon, _ = found[1].partition(":")

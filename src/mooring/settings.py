@@ -213,7 +213,7 @@ class Settings(BaseModel):
     )
     watch_denials: Literal["auto", "on", "off"] = _field(
         "auto",
-        "Whether messages the broker refuses for lack of rights are noticed; it costs the broker "
+        "Whether messages the broker rejects for lack of rights are noticed; it costs the broker "
         "time, so auto does it while few messages pass.",
     )
 
@@ -276,17 +276,17 @@ class Settings(BaseModel):
     audit_failures_max: int = _field(
         100_000, "Failed logins kept in the audit; the oldest go first.", ge=1
     )
-    retention_days: int = _field(400, "Days messages are kept; 0: for ever.", ge=0, le=36_500)
+    retention_days: int = _field(400, "Days messages are kept; 0: indefinitely.", ge=0, le=36_500)
     retention_minutes_days: int = _field(
-        400, "Days one-minute roll-ups are kept; 0: for ever.", ge=0, le=36_500
+        400, "Days one-minute roll-ups are kept; 0: indefinitely.", ge=0, le=36_500
     )
     retention_rollups_days: int = _field(
-        1830, "Days hourly and daily roll-ups are kept; 0: for ever.", ge=0, le=36_500
+        1830, "Days hourly and daily roll-ups are kept; 0: indefinitely.", ge=0, le=36_500
     )
 
     # Credentials
     claim_days: int = _field(
-        7, "How long a claim code is good, unless it says otherwise.", ge=1, le=3650
+        7, "How long a claim code is valid, unless it says otherwise.", ge=1, le=3650
     )
     claim_attempts_per_minute: int = _field(
         10, "Wrong claim codes or old passwords from one address before it has to wait.", ge=1
@@ -313,7 +313,7 @@ class Settings(BaseModel):
     )
 
     # People
-    session_hours: float = _field(12.0, "How long a login token is good.", gt=0)
+    session_hours: float = _field(12.0, "How long a login token is valid.", gt=0)
     login_attempts_per_minute: int = _field(
         10,
         "Failed logins from one address, and of one account from there, before it has to wait.",
@@ -448,7 +448,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _bare(host: str) -> str:
-    """``[::1]`` as it is written without a port; refuses what no resolver takes."""
+    """``[::1]`` as it is written without a port; rejects what no resolver takes."""
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     try:
         bare.encode("idna")
@@ -563,7 +563,7 @@ def _chosen(data_dir: Path) -> str | None:
 
 
 def _check_names(env: Mapping[str, str]) -> None:
-    """Refuses a misspelt variable: it would count as not set, without a word. Others that
+    """Rejects a misspelt variable: it would count as not set, without a word. Others that
     begin like ours are left alone: Kubernetes makes some for a service of that name."""
     known = {ENV_PREFIX + name.upper() for name in Settings.model_fields}
     for given in sorted(env):

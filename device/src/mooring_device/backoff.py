@@ -22,7 +22,7 @@ class Backoff:
         cap: the longest wait.
         first: the upper end of the first window; each further window is twice as wide.
         stable: a connection that held this long starts the count again. A shorter one does
-            not: a device that is thrown out at once must not come back at once for ever.
+            not: a device that is thrown out at once must not come back at once indefinitely.
     """
 
     floor: float = 1.0
@@ -46,5 +46,5 @@ class Backoff:
 
     def after(self, attempt: int, held: float) -> int:
         """The next attempt's number, when the last connection held for ``held`` seconds
-        (0 when there was none)."""
+        (0 when none existed)."""
         return 0 if held >= self.stable else attempt + 1

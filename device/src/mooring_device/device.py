@@ -192,7 +192,7 @@ class Device:
             url: the platform's HTTP address.
             hardware_id: tells this machine from others; found out by default.
             ca_file: the CA to trust for ``url``; the system's CAs by default.
-            patience: seconds to go on trying while the platform cannot be reached.
+            patience: seconds to continue trying while the platform cannot be reached.
             store, more: as for ``Device``.
 
         Raises:

@@ -69,4 +69,4 @@ class FirmwareRefused(DeviceError):
 
 
 class Revoked(DeviceError):
-    """The platform has revoked this device. It must stop and be claimed anew."""
+    """The platform has revoked this device. It must stop and be claimed again."""

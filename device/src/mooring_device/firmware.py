@@ -1,6 +1,6 @@
 """Firmware updates: offer → download → check → the application installs → report.
 
-The offer and how far it has come are in the store, so an update goes on after a restart, and
+The offer and how far it has come are in the store, so an update continues after a restart, and
 a device that comes back from installing says how it went.
 """
 
@@ -79,7 +79,7 @@ class Updates:
         self._active: Offer | None = None  # the offer that is under way
 
     def start(self) -> None:
-        """Go on with an update that a restart interrupted."""
+        """Continue with an update that a restart interrupted."""
         kept = self._store.run(lambda tables: tables.get("firmware"))
         if kept is None or self.handler is None:
             return
@@ -119,7 +119,7 @@ class Updates:
             if known["state"] == "done" or (known["state"] == "failed" and message.retained):
                 return
         if self._busy:
-            log.warning("Another update is under way; the offer of %s is refused.", offer.version)
+            log.warning("Another update is under way; the offer of %s is rejected.", offer.version)
             self._report(offer, "failed", error="Another update is under way.", keep=False)
             return
         self._go(offer)
@@ -149,7 +149,7 @@ class Updates:
     def _update(self, offer: Offer) -> None:
         try:
             path = self._download(offer)
-            if path is None:  # the device stops; the next start goes on
+            if path is None:  # the device stops; the next start continues
                 return
             self._report(offer, "installing", percent=100)
             self._install(offer, path)
@@ -212,7 +212,7 @@ class Updates:
             if keep:
                 tables.put("firmware", dump({"offer": asdict(offer), "state": state}))
                 if state in ("done", "failed"):
-                    # With the report: a person who reads "failed" may send the offer again at once.
+                    # With the report: after "failed" the same offer may arrive again.
                     self._end(offer)
             self._outbox.queue(tables, "firmware_progress", report)
 

@@ -96,7 +96,7 @@ class Api:
         """Turn a claim code into credentials.
 
         Args:
-            patience: seconds to go on trying while the platform cannot be reached.
+            patience: seconds to continue trying while the platform cannot be reached.
 
         Raises:
             ClaimRefused: unknown, used or expired.

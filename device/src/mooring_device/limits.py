@@ -27,8 +27,8 @@ class Limits:
     Attributes:
         readings: how many it holds at most, events, alerts and replies included.
         bytes: the sum of their JSON at most; the file is about a fifth larger.
-        age_ms: how long one is kept, in milliseconds; 0: for ever.
-        reading_bytes: the JSON of one reading at most; a larger one is refused.
+        age_ms: how long one is kept, in milliseconds; 0: indefinitely.
+        reading_bytes: the JSON of one reading at most; a larger one is rejected.
         pending: readings that wait in memory to be written; at this many, ``publish`` waits.
     """
 

@@ -184,11 +184,11 @@ class Link:
             )
         if reason.value in _WRONG_LOGIN:
             raise Refused(
-                f"{peer} refused the login of {self._credentials.username!r} ({reason}).",
+                f"{peer} rejected the login of {self._credentials.username!r} ({reason}).",
                 hint="`mooring device why` on the platform says for which reason.",
             )
         if reason.is_failure:
-            raise ConnectFailed(f"{peer} refused the connection: {reason}.")
+            raise ConnectFailed(f"{peer} rejected the connection: {reason}.")
         if self._context is not None:
             self._context.remember(self._client.socket())
 

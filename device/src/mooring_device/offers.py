@@ -16,7 +16,7 @@ from mooring_device.errors import FirmwareRefused
 
 __all__ = ["MAX_BYTES", "Offer", "parse_offer"]
 
-MAX_BYTES = 1 << 30  # of one image; a larger offer is refused
+MAX_BYTES = 1 << 30  # of one image; a larger offer is rejected
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 

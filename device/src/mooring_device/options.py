@@ -33,7 +33,7 @@ class Options:
         http_batch: readings in one request.
         plain_http: send passwords to http:// on other machines, which everybody on the way
             can read; off: such an address is rejected.
-        recover_every: between two requests for fresh credentials after refusals.
+        recover_every: between two requests for fresh credentials after rejections.
         linger: at most this long, ``close`` waits for the queue to drain.
     """
 

@@ -58,7 +58,7 @@ class Release:
 
 @dataclass(frozen=True)
 class Skip:
-    """The platform knows numbers beyond ours: release, then number anew above ``beyond``."""
+    """The platform knows numbers beyond ours: release, then number again above ``beyond``."""
 
     ranges: Ranges
     beyond: int
@@ -70,7 +70,7 @@ class Answer:
 
     resend: Ranges
     lost: Ranges
-    skip_beyond: int = 0  # number anew above this, 0: no need
+    skip_beyond: int = 0  # number again above this, 0: no need
 
 
 def _pairs(value: Any) -> tuple[Range, ...]:

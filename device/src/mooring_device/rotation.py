@@ -6,13 +6,13 @@ proved itself: the broker accepted it, answered a subscription, and the connecti
 
     settled only ──offered──▶ pending, try new ──proved(new)──▶ settled: new
                                    │    ▲
-                         refused n │    │ refused n
+                         rejected n │    │ rejected n
                                    ▼    │
                               pending, try old ──proved(old, long)──▶ settled: old
 
 Each password is tried several times in a row, and one time more at every turn, because the
-platform also changes sides when it sees refusals: with a fixed rhythm on both sides they could
-miss each other for ever. The old one must hold much longer than the new one to prove itself:
+platform also changes sides when it sees rejections: with a fixed rhythm on both sides they could
+miss each other indefinitely. The old one must hold much longer than the new one to prove itself:
 the platform may be about to switch.
 """
 
@@ -32,7 +32,7 @@ __all__ = [
     "refused",
 ]
 
-TRIES = 2  # refusals of one password before the other gets its first turn
+TRIES = 2  # rejections of one password before the other gets its first turn
 MOST_TRIES = 6  # the same after many turns
 NEW_HOLDS = 5.0  # seconds a connection with the new password must hold to prove it
 OLD_HOLDS = 600.0  # the same for the old one while a new one is pending
@@ -48,7 +48,7 @@ class Passwords:
         pending: the one that was offered, while it has not proved itself.
         rotation: the platform's id of the rotation that offered it.
         try_pending: whether the next attempt uses ``pending``.
-        refusals: how often the password now in turn was refused in a row.
+        refusals: how often the password now in turn was rejected in a row.
         turns: how often they have changed places since the offer.
     """
 
@@ -89,7 +89,7 @@ def offered(state: Passwords, password: str, rotation: str | None, used: str | N
 
 
 def refused(state: Passwords) -> Passwords:
-    """The broker refused ``state.current`` as wrong."""
+    """The broker rejected ``state.current`` as wrong."""
     if state.pending is None:
         return replace(state, refusals=state.refusals + 1)
     if state.refusals + 1 < min(TRIES + state.turns, MOST_TRIES):
@@ -98,7 +98,7 @@ def refused(state: Passwords) -> Passwords:
 
 
 def lost(state: Passwords, *, had_session: bool) -> Passwords:
-    """The connection ended, or none came about, without the password being refused.
+    """The connection ended, or none came about, without the password being rejected.
 
     A session with the old password that ends before it has proved itself was probably ended
     by the platform's switch to the new one: that one has the next turn.

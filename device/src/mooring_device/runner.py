@@ -1,4 +1,4 @@
-"""The network thread: sessions with waits between them, refusals, recovery, HTTP meanwhile."""
+"""The network thread: sessions with waits between them, rejections, recovery, HTTP meanwhile."""
 
 from __future__ import annotations
 
@@ -103,9 +103,9 @@ class Runner(threading.Thread):
         except Revoked:
             raise
         except Exception as exc:
-            # A device in the field goes on trying: a full disk may be emptied, a broken
+            # A device in the field continues trying: a full disk may be emptied, a broken
             # file be replaced.
-            log.exception("The network thread of the device failed; it goes on.")
+            log.exception("The network thread of the device failed; it continues.")
             self.last_failure = str(exc)
             attempt += 1
             self._stop_asked.wait(backoff.wait(attempt, random.random()))  # noqa: S311  jitter
@@ -114,7 +114,7 @@ class Runner(threading.Thread):
     # ------------------------------------------------------------------ one attempt
 
     def _once(self) -> tuple[float, bool]:
-        """One session; how long it held, and whether the next one should follow at once."""
+        """One session; how long it held, and whether the next one should follow immediately."""
         passwords = self._vault.passwords
         try:
             held = self._session(passwords)

@@ -99,7 +99,7 @@ def dump(value: Mapping[str, Any]) -> str:
 
 
 def _check(value: Any, depth: int) -> None:
-    """What the platform would refuse is refused here, where somebody can do something."""
+    """What the platform would reject is rejected here, where somebody can do something."""
     if isinstance(value, str):
         if "\0" in value:
             raise InvalidReading("A text holds the character U+0000.")

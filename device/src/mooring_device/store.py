@@ -148,7 +148,7 @@ class Store:
         except StoreUnavailable as exc:
             opened.set_exception(exc)
             return
-        except BaseException as exc:  # the constructor must not wait for ever
+        except BaseException as exc:  # the constructor must not wait indefinitely
             opened.set_exception(exc)
             raise
         self._committed = self._tables.state()
@@ -255,7 +255,7 @@ class Store:
                 hint="Give store= a folder this user may write to.",
             ) from exc
         if tables.last_seq == 0 and self._high:
-            # The database was lost or removed: go on above every number ever given out.
+            # The database was lost or removed: continue above every number ever given out.
             tables.last_seq = self._high
         return tables
 
@@ -284,7 +284,7 @@ class Store:
     def _connect_once(self) -> Tables:
         self._db = sqlite3.connect(str(self.path), isolation_level=None, timeout=1.0)
         try:
-            # One connection only: no shared memory file, and a second process is refused.
+            # One connection only: no shared memory file, and a second process is rejected.
             self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute(f"PRAGMA synchronous={self._synchronous}")

@@ -160,7 +160,7 @@ class Tables:
         return compress(seq for pair in within for (seq,) in self._db.execute(statement, pair))
 
     def enforce(self, limits: Limits, now_ms: int) -> Drop:
-        """Bring the queue within its limits by dropping the oldest; counted for ever."""
+        """Bring the queue within its limits by dropping the oldest; counted indefinitely."""
         drop = choose_drops(self._oldest(), self.load, limits, now_ms)
         if drop.rows:
             self._db.execute("DELETE FROM readings WHERE seq <= ?", (drop.upto,))

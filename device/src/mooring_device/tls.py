@@ -72,7 +72,7 @@ def build_context(tls: Tls) -> ResumingContext:
 
 
 class Contexts:
-    """The context for a connection; made anew when one of its files has changed, so that a
+    """The context for a connection; made again when one of its files has changed, so that a
     renewed certificate counts from the next connection on."""
 
     def __init__(self) -> None:
@@ -207,7 +207,7 @@ def _fetch_validity(host: str, port: int, timeout: float = 5.0) -> tuple[float, 
 def refusal(host: str, port: int, context: ssl.SSLContext, timeout: float = 3.0) -> str:
     """OpenSSL's words for why a server ends a connection after the handshake, or "".
 
-    With TLS 1.3 a server refuses the device's certificate only then [RFC 8446 4.4.2.4]. If
+    With TLS 1.3 a server rejects the device's certificate only then [RFC 8446 4.4.2.4]. If
     we have sent something by that time, TCP throws its words away with the connection; so
     this asks again and only listens.
     """

@@ -98,7 +98,7 @@ class Vault:
     # ------------------------------------------------------------------ passwords, small facts
 
     def settle(self, passwords: Passwords) -> None:
-        """Keep the state of the passwords; durable on return. The count of refusals alone
+        """Keep the state of the passwords; durable on return. The count of rejections alone
         is not worth a write: flash wears out."""
         known = replace(self.passwords, refusals=passwords.refusals) == passwords
         self.passwords = passwords

@@ -70,7 +70,7 @@ _VERIFY = {
     "trusts {trusts}. Point MQTT_CA_CERTS at that very certificate, or give the broker one that "
     "a CA has signed (`mooring cert server`).",
     HOST_MISMATCH: "The certificate of {peer} was made for another host: the name {host} is not "
-    "in it. Connect by a name that is in it, or make the server certificate anew with this name.",
+    "in it. Connect by a name that is in it, or make the server certificate again with this name.",
     UNKNOWN_ISSUER: "The certificate of {peer} was signed by a CA that this device does not know: "
     "it trusts {trusts}. Point MQTT_CA_CERTS at the broker's CA (`mooring cert show` prints where "
     "it is), or claim the device again to get it.",
@@ -130,12 +130,12 @@ _ALERTS = (
     ),
     (
         ("ALERT_CERTIFICATE_EXPIRED",),
-        "{peer} refused this device's certificate as expired. Get a new one "
+        "{peer} rejected this device's certificate as expired. Get a new one "
         "(`mooring cert renew`), and check the clocks of both.",
     ),
     (
         ("ALERT_CERTIFICATE_REVOKED",),
-        "{peer} refused this device's certificate as revoked. The device must be given a new "
+        "{peer} rejected this device's certificate as revoked. The device must be given a new "
         "one by the platform's operator.",
     ),
     (

@@ -1,7 +1,7 @@
 """Mosquitto's access list: who may publish and read what. Pure: text and values only.
 
 A ``user`` section with ``topic`` lines says it for one account. 2.0 searches the list of
-users anew for every line, so sections cost a reload quadratic time: 12 topics each, 1,000
+users again for every line, so sections cost a reload quadratic time: 12 topics each, 1,000
 users 30 ms, 5,000 users 0.7 s, 10,000 users 2.8 s. ``pattern`` lines with ``%u`` hold for
 every account and cost next to nothing; they are used where that is exact, that is where
 *every* account has that right under its own name. ``%c`` is never written: a client may
@@ -137,7 +137,7 @@ def _topics(word: str, rights: Rights) -> list[str]:
 
 
 def _common(accounts: list[Account]) -> Rights:
-    # A wildcard in a username makes 2.0 refuse every pattern for it.
+    # A wildcard in a username makes 2.0 reject every pattern for it.
     if not accounts or any(set("+#") & set(account.username) for account in accounts):
         return Rights()
     fewest = min(accounts, key=lambda a: len(a.rights.publish) + len(a.rights.subscribe))

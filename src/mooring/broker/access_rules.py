@@ -44,7 +44,7 @@ SERVICE_CLIENT_PREFIX = "mooring-"
 
 
 class Reason(StrEnum):
-    """Why a login was refused, or a topic denied."""
+    """Why a login was rejected, or a topic denied."""
 
     NO_USERNAME = "no_username"
     UNKNOWN_USERNAME = "unknown_username"
@@ -109,7 +109,7 @@ class AccountFacts:
         username: unique on the broker.
         verifier: ``$7$…`` of the password, or ``None``.
         next_verifier: ``$7$…`` of a second accepted password during a rotation, or ``None``.
-        locked: every login and every topic is refused.
+        locked: every login and every topic is rejected.
         client_id: the only client id the account may use; ``None``: any that belongs to
             no other account.
         publish, subscribe: filters; the characters ``\\x01`` to ``\\x08`` inside a level stand

@@ -22,7 +22,7 @@ async def clear(endpoint: Endpoint, client_ids: Sequence[str], filters: Sequence
     The sessions go first: the Last Will of one may be retained.
 
     Raises:
-        BrokerUnavailable: the broker does not answer or refuses the platform's account.
+        BrokerUnavailable: the broker does not answer or rejects the platform's account.
     """
     for name in client_ids:
         # A client id has one session, and a clean start discards it [MQTT5-3.1.2-4].

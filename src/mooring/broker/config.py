@@ -100,7 +100,7 @@ class Listener:
 
     @property
     def is_socket(self) -> bool:
-        """A Unix socket: who may reach it is up to the folder it lies in."""
+        """A Unix socket: who may reach it is up to the folder it is in."""
         return self.port == 0 and self.address.startswith("/")
 
     @property

@@ -80,7 +80,7 @@ class Connection:
             keep_session: a session that the broker holds for this client id stays as it is.
 
         Raises:
-            BrokerUnavailable: nobody there, no MQTT, or our account is refused
+            BrokerUnavailable: nobody there, no MQTT, or our account is rejected
                 (``code`` is then ``broker_refused``).
         """
         where = f"the broker at {endpoint.host}:{endpoint.port}"
@@ -90,7 +90,7 @@ class Connection:
         if reason != mqtt5.ConnAckReasonCode.SUCCESS:
             await self.close()
             raise BrokerUnavailable(
-                f"{where[0].upper()}{where[1:]} refuses "
+                f"{where[0].upper()}{where[1:]} rejects "
                 f"{endpoint.username or 'an anonymous client'}: {_words(reason)}.",
                 hint="Check the account Mooring uses on the broker.",
                 code="broker_refused",
@@ -125,7 +125,7 @@ class Connection:
                     raise
         except TimeoutError as exc:
             raise BrokerUnavailable(f"{where} did not answer within {within:g} s.") from exc
-        except OSError as exc:  # refused, unreachable, and every TLS failure
+        except OSError as exc:  # rejected, unreachable, and every TLS failure
             raise BrokerUnavailable(
                 f"{where} cannot be reached: {exc}.", hint="Is the broker running?"
             ) from exc
@@ -155,7 +155,7 @@ class Connection:
         """Subscribe at QoS 0.
 
         Raises:
-            BrokerUnavailable: the connection broke or a filter was refused.
+            BrokerUnavailable: the connection broke or a filter was rejected.
         """
         packet_id = self._next_id()
         wanted = [mqtt5.TopicFilter(f, max_qos=mqtt5.QoS.AT_MOST_ONCE) for f in filters]
@@ -242,7 +242,7 @@ class Connection:
         await self._send(mqtt5.PingReqPacket().write())
 
     async def read(self) -> mqtt5.Packet:
-        """The next packet. A QoS 1 message is acknowledged at once.
+        """The next packet. A QoS 1 message is acknowledged immediately.
 
         Raises:
             BrokerUnavailable: the broker closed the connection or sent no MQTT 5.
@@ -309,7 +309,7 @@ class Connection:
 
 
 async def answers(endpoint: Endpoint, *, within: float = 5) -> bool:
-    """Whether a broker answers CONNECT there, be it with a refusal.
+    """Whether a broker answers CONNECT there, be it with a rejection.
 
     An open TCP port is not enough: Mosquitto listens before it has loaded its database.
     """

@@ -177,8 +177,8 @@ class DynsecAuthority:
         """Any commands of the plugin's API, for operators; answers in the same order.
 
         Raises:
-            BrokerUnavailable: not reached, or a command was refused; something that was not
-                found is no refusal but an ``error`` in its answer.
+            BrokerUnavailable: not reached, or a command was rejected; something that was not
+                found is no rejection but an ``error`` in its answer.
         """
         return await self._exclusively(lambda: self._request(commands))
 
@@ -355,7 +355,7 @@ class DynsecAuthority:
             error = answer.get("error")
             if error is not None and error not in tolerate:
                 raise BrokerUnavailable(
-                    f"Dynamic Security refused {answer.get('command')}: {error}.",
+                    f"Dynamic Security rejected {answer.get('command')}: {error}.",
                     code="dynsec_refused",
                 )
         return answers
@@ -379,7 +379,7 @@ class DynsecAuthority:
         return answers
 
     async def _exclusively(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Run ``work`` alone on an open connection; once more when that one had died.
+        """Run ``work`` alone on an open connection; again when that one had died.
 
         Every operation is idempotent, so repeating one of which only the answer was lost
         does no harm.

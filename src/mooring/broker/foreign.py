@@ -27,7 +27,7 @@ class Found:
 
     Attributes:
         verifier: ``$7$…``; ``None`` where the password cannot be taken over: ``notes`` say why.
-        disabled: the other broker refuses it.
+        disabled: the other broker rejects it.
         administers: it may change accounts there.
         notes: what is not taken over, as sentences.
     """

@@ -2,11 +2,11 @@
 
 Pure: a line in, an event or ``None`` out. It knows the sentences of 2.0.11, tried one by one,
 and those of 2.1, which puts ``[address:port]`` behind the client id and a colon before the
-reason. It does not relate lines to each other: in 2.0 a refused login reads
+reason. It does not relate lines to each other: in 2.0 a rejected login reads
 ``Client <unknown> disconnected, not authorised.`` and names neither client nor username, and
 only the ``New connection from …`` before it tells an address.
 
-Devices choose parts of these lines: the client id, and the topic of a refused message. So a
+Devices choose parts of these lines: the client id, and the topic of a rejected message. So a
 line counts only where it can be read in one way:
 
 - Mosquitto cuts a line at 999 bytes. A line of that length has lost its end, which is the part

@@ -72,7 +72,7 @@ def plan(accounts: Iterable[Account], to: Mode, *, service: Iterable[str]) -> Pl
 
 
 def require(found: Plan) -> None:
-    """Refuses a plan with obstacles.
+    """Rejects a plan with obstacles.
 
     Raises:
         Conflict: naming the first accounts; ``context["usernames"]`` has all.

@@ -1,6 +1,6 @@
 """Password file and access list as authority.
 
-Changes that come together become one reload: the first after a quiet time is applied at once,
+Changes that come together become one reload: the first after a quiet time is applied immediately,
 the next wait until ``debounce`` seconds have passed since. Every reload also renews the
 password of a *canary*, an account without rights; when the broker lets the canary in with its
 new password, it has read the files. So ``put`` knows that it is in force, whatever the
@@ -38,7 +38,7 @@ CONFIRM_SECONDS = 30.0
 """20,000 users and 15,000 connected clients stall a reload for 1.3 s."""
 
 FIRST_LOOK_SECONDS = 0.11
-"""2.0 looks for signals at least every 0.1 s; asking earlier only makes refusals in its log."""
+"""2.0 looks for signals at least every 0.1 s; asking earlier only makes rejections in its log."""
 
 
 @dataclass(slots=True)
@@ -131,7 +131,7 @@ class PasswordFileAuthority:
     async def kick(self, usernames: Sequence[str]) -> None:
         """See ``Authority.kick``: two reloads, with another password in between.
 
-        For that moment, 0.1 s and the time of a reload, the device's own password is refused.
+        For that moment, 0.1 s and the time of a reload, the device's own password is rejected.
         """
         await self._change({}, frozenset(usernames))
 

@@ -1,7 +1,7 @@
 """Mosquitto's password file: one ``username:$7$…`` a line. Pure: text and values only.
 
 2.0 cuts a line at its first colon and ignores lines that begin with ``#``; it drops a bad
-line and goes on, 2.1 stops. So nothing is written that it would not read back as meant.
+line and continues, 2.1 stops. So nothing is written that it would not read back as meant.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MAX_USERNAME = 65_535
 
 
 def check_username(username: str) -> None:
-    """Refuse a username that the password file or the access list cannot hold.
+    """Reject a username that the password file or the access list cannot hold.
 
     Raises:
         Invalid: the message says why.

@@ -107,7 +107,7 @@ class PluginAuthority:
         return ()
 
     async def replace(self, accounts: Sequence[Account]) -> None:
-        """See ``Authority.replace``. A lost or damaged file is made again; the broker goes on."""
+        """See ``Authority.replace``. A lost or damaged file is made again; the broker continues."""
         await self._change(lambda: self._file.replace(accounts))
 
     async def remember_sessions(self, logins: Mapping[str, tuple[str, bool]]) -> None:

@@ -18,7 +18,7 @@ CONTROL = "$CONTROL/mooring-authority/v1"
 RESPONSE = f"{CONTROL}/response"
 ANSWER_SECONDS = 10.0
 FORCE_SECONDS = 60.0
-"""For everything that one change brings with it: 1,000 sessions end in under a second."""
+"""Time limit for one change and all that it causes: 1,000 sessions end in under a second."""
 AGAIN_SECONDS = 0.002
 
 
@@ -62,7 +62,7 @@ class PluginControl:
             return await self._asked({"replay": True} if replay else {})
 
     async def about(self, username: str) -> list[bytes]:
-        """Events of a login that the plugin counts and has not sent yet: repeated refusals are
+        """Events of a login that the plugin counts and has not sent yet: repeated rejections are
         sent once a minute. They stay counted. Raises as ``in_force``."""
         async with self._lock:
             await self._asked({"about": username.encode().hex()})

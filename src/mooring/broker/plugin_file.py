@@ -337,7 +337,7 @@ class AccountsFile:
         return db
 
     def _make(self, accounts: Sequence[Account]) -> int:
-        """A whole file in place of the one that cannot be used, by renaming: an empty one, if
+        """A whole file instead of the one that cannot be used, by renaming: an empty one, if
         only for a moment, would end every session."""
         self.close()
         new = AccountsFile(self._path.with_name(f".{self._path.name}.new"), self._service)

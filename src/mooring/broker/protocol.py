@@ -3,7 +3,7 @@
 An *authority* makes the broker accept exactly the accounts it is given: Dynamic Security or
 a password file with an access list. It knows nothing of devices or databases: it takes
 ``Account`` values and makes them so. Every call is idempotent, so a crash between any two
-steps is mended by calling again.
+steps is fixed by calling again.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Applied:
 
     Attributes:
         adopted: username → verifier, where the broker made a verifier of its own from the
-            secret. The caller stores it in place of the account's, in the transaction that
+            secret. The caller stores it instead of the account's, in the transaction that
             settles the change; from then on ``compare`` sees no difference.
         needs_replace: accounts that are *not* in force: the broker takes passwords only in
             clear and the secret was not given, so only ``replace`` can bring the verifier.

@@ -2,7 +2,7 @@
 
 Passwords are not known, so the proof has two halves. The target's files are written from the
 database and read back: every verifier must come out byte for byte. Then the same files are
-written once more with one known password for everybody, a broker reads them, and every
+written again with one known password for everybody, a broker reads them, and every
 account logs in under its own name and tries all it may do, and some of what it may not.
 """
 
@@ -53,7 +53,7 @@ class Proof:
     """What the rehearsal found.
 
     Attributes:
-        accounts: how many logged in, or were refused as they should be.
+        accounts: how many logged in, or were rejected as they should be.
         publishes, subscribes: how many topics were tried.
         problems: username → what was not as it should be; empty when all is proved.
     """
@@ -227,7 +227,7 @@ class _Trials:
         except BrokerUnavailable as exc:
             if exc.slug != "broker_refused":
                 raise
-            return "it would be refused"
+            return "it would be rejected"
         async with connection:
             return await self._rights(number, account, connection, service)
 
@@ -261,7 +261,7 @@ class _Trials:
             try:
                 await connection.subscribe([topic])
             except BrokerUnavailable as exc:
-                if exc.slug != "broker_refused":  # one authority refuses, the other is silent
+                if exc.slug != "broker_refused":  # one authority rejects, the other is silent
                     raise
         expected = {_filled(topic) for topic in own}
         for topic in (*expected, *map(_filled, foreign)):

@@ -35,7 +35,7 @@ KEEP_MS = 24 * 3600 * 1000
 
 class RequestAction(StrEnum):
     COMPARE = "compare"  # what differs; changes nothing
-    SYNC = "sync"  # and mends it
+    SYNC = "sync"  # and fixes it
     RELOAD = "reload"  # the broker reads its files again
     MIGRATE = "migrate"  # to the other authority
 

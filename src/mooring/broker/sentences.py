@@ -110,7 +110,7 @@ _REASONS = frozenset(
 
 
 def _client(text: str, addressed: bool | None) -> LogEvent | None:
-    """``Client ID …``: why a session ended, or why a login was refused."""
+    """``Client ID …``: why a session ended, or why a login was rejected."""
     rest = text.removeprefix("Client ")
     for ending, kind, reason in _ENDINGS:
         if rest.endswith(ending):
@@ -151,7 +151,7 @@ def _bad_socket(text: str, addressed: bool | None) -> LogEvent | None:
     return _ended(text, client, LogKind.DISCONNECTED, reason.rstrip("."), addressed=False)
 
 
-# ---------------------------------------------------------------------- what was refused
+# ---------------------------------------------------------------------- what was rejected
 
 _TOO_MANY = re.compile(
     r"Client connection from (?P<address>\S+) denied: max_connections exceeded\."

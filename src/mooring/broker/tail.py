@@ -51,7 +51,7 @@ class LogTail:
         return lines
 
     async def follow(self, poll: float = POLL_SECONDS) -> AsyncIterator[list[str]]:
-        """Batches of lines for ever, each as soon as ``poll`` seconds let it be seen."""
+        """Batches of lines indefinitely, each as soon as ``poll`` seconds let it be seen."""
         while True:
             began = time.monotonic()
             lines = await asyncio.to_thread(self.read)

@@ -1,4 +1,4 @@
-"""Topic filters with an account's values in them, and what lies inside them. Pure."""
+"""Topic filters with an account's values in them, and what is inside them. Pure."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def fill(template: str, values: Sequence[str]) -> str | None:
 def within(  # noqa: PLR0911  # one rule, one line
     template: str, values: Sequence[str], wanted: str, *, subscribing: bool
 ) -> bool:
-    """Whether a topic, or every topic of a filter, lies inside an account's filter.
+    """Whether a topic, or every topic of a filter, is inside an account's filter.
 
     Only ``+`` and ``#`` that stand alone in a level of the *template* are wildcards; the same
     characters in a value are literal, and so a filter with a wildcard there is not inside.

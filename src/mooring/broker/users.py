@@ -38,7 +38,7 @@ class BrokerUser:
 
 
 def check_new(user: BrokerUser, *, service: Iterable[str] = ()) -> None:
-    """Refuses what no broker user can be.
+    """Rejects what no broker user can be.
 
     Args:
         service: the platform's own usernames.
@@ -95,7 +95,7 @@ def _check_filter(topic: str) -> None:
 
 
 def check_password(password: str) -> None:
-    """Refuses a given password that is too short.
+    """Rejects a given password that is too short.
 
     Raises:
         Invalid: it has fewer than ``PASSWORD_LEAST`` characters.

@@ -16,7 +16,7 @@ __all__ = ["broker_address"]
 
 
 def broker_address(settings: Settings) -> BrokerAddress:
-    """The address told to devices: the public one where there is one, else this machine's."""
+    """The address that devices use: the public one if it is set, else this machine's."""
     attached = urlsplit(settings.broker_url) if settings.broker_url else None
     if attached is not None and attached.hostname:
         host = network_host = attached.hostname
@@ -52,7 +52,7 @@ def _read(cafile: Path | None) -> str | None:
 
 
 def _own_name() -> str:
-    """This machine as others on its network reach it, as far as it knows itself."""
+    """This machine's name or address on its network, as far as it can be determined."""
     names = [host for host in pki_hosts.machine_hosts() if host not in pki_hosts.LOCAL_HOSTS]
     numbers = [host for host in names if host.replace(".", "").isdigit()]
     return next(iter(numbers or names), "localhost")

@@ -1,4 +1,4 @@
-"""Asking the running ``mooring up`` to do what only it can do, and waiting for its answer."""
+"""Requests to the running ``mooring up``, for actions that only it can perform."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ DONE_SECONDS = 300.0
 
 
 def is_up(platform: App) -> bool:
-    """Whether a ``mooring up`` works on this database."""
+    """Whether a running ``mooring up`` uses this database."""
     return any(p.alive and p.role == "up" for p in platform.telemetry.processes())
 
 
 def ask(
     platform: App, actor: str, action: RequestAction, argument: Mapping[str, Any] | None = None
 ) -> Mapping[str, Any]:
-    """Leaves a request and returns its answer.
+    """Stores a request and returns the answer.
 
     Raises:
-        Unavailable: nothing runs that could do it, it failed, or took too long.
+        Unavailable: no process handles it, it failed, or it took too long.
     """
 
     if not is_up(platform):
         raise Unavailable(
-            f"Mooring does not run on {platform.settings.data_dir}.",
-            hint="Start it with `mooring up`: it brings the broker in line at its start.",
+            f"Mooring is not running on {platform.settings.data_dir}.",
+            hint="Start it with `mooring up`, which updates the broker at startup.",
             code="not_running",
         )
     with platform.database.write() as connection:
@@ -55,7 +55,7 @@ def ask(
 
 
 def told(platform: App, changes: Sequence[int], seconds: float = 5.0) -> bool:
-    """Whether the broker has been told of these changes; waits if something runs that tells."""
+    """Whether the broker has applied these changes; waits if a running process applies them."""
     return waiting.wait_applied(platform.database, changes, seconds if is_up(platform) else 0.0)
 
 
@@ -79,7 +79,7 @@ def _wait(platform: App, number: int) -> Mapping[str, Any]:
         if time.monotonic() - begun > limit:
             raise Unavailable(
                 f"The running platform did not answer within {limit:g} s.",
-                hint="`mooring status` shows what it does.",
+                hint="Run `mooring status` to see its state.",
                 code="request_unanswered",
             )
         time.sleep(POLL_SECONDS)

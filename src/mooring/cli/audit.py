@@ -25,10 +25,10 @@ def list_(
     *,
     limit: Limit = 50,
     before: Annotated[
-        int | None, typer.Option("--before", help="Go on below the entry with this number.")
+        int | None, typer.Option("--before", help="Continue after the entry with this number.")
     ] = None,
 ) -> None:
-    """List changes, the newest first."""
+    """List changes, newest first."""
     with session.open() as platform, platform.database.read() as connection:
         found = audit_log.rows(connection, session.actor, limit=limit + 1, before=before)
     shown, more = found[:limit], len(found) > limit
@@ -54,7 +54,9 @@ def list_(
             ]
             for row in shown
         ],
-        empty="Nothing has been changed yet.",
+        empty="No changes yet.",
     )
     if more:
-        session.out.note(f"There are more: --before {shown[-1]['id']} goes on, or raise --limit.")
+        session.out.note(
+            f"More are available. --before {shown[-1]['id']} shows the next ones, or raise --limit."
+        )

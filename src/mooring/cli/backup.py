@@ -20,9 +20,9 @@ __all__ = ["app", "declare"]
 
 def backup(
     session: Session,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write (0600).")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Output file (mode 0600).")],
 ) -> None:
-    """Write database, broker files, CA, secrets and dialects into one file, while all runs."""
+    """Write database, broker files, CA, secrets and dialects to one file, while Mooring runs."""
     settings, _ = session.settings()
     with session.out.progress("copying the database, percent", 100) as progress:
         saved = run_backup.make_backup(settings, file, progress)
@@ -38,26 +38,30 @@ def backup(
             }
         )
         return
-    session.out.say(f"{saved.files} files are in {saved.file} ({saved.size} bytes).")
+    session.out.say(f"Wrote {saved.files} files to {saved.file} ({saved.size} bytes).")
     if saved.database:
         session.out.say(
-            f"The database in it was opened and checked: {saved.devices} devices, "
+            f"The database copy was opened and checked: {saved.devices} devices, "
             f"{saved.messages} messages."
         )
-    session.out.note("It holds every secret of this installation: keep it as you keep keys.")
+    session.out.note(
+        "It contains every secret of this installation. Protect it like a private key."
+    )
     if not saved.database:
-        session.out.note("The database is not in it: back it up with pg_dump.")
+        session.out.note("It does not contain the PostgreSQL database. Back that up with pg_dump.")
 
 
 def restore(
     session: Session,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `mooring backup` wrote.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A file written by `mooring backup`.")
+    ],
     *,
     yes: Yes = False,
 ) -> int | None:
-    """Put a backup in the place of what is in the data directory; nothing may run there."""
+    """Replace the contents of the data directory with a backup. Stop Mooring first."""
     settings, _ = session.settings()
-    if not session.confirm(f"Replace what is in {settings.data_dir}?", yes=yes):
+    if not session.confirm(f"Replace the contents of {settings.data_dir}?", yes=yes):
         session.out.note("Nothing was changed.")
         return 1
     restored = run_restore.restore_backup(settings, file)
@@ -72,11 +76,15 @@ def restore(
             }
         )
         return None
-    session.out.say(f"{restored.files} files of {restored.made_at} are back. Start: mooring up")
+    session.out.say(
+        f"{restored.files} files from {restored.made_at} restored. Start Mooring with `mooring up`."
+    )
     if restored.kept is not None:
-        session.out.note(f"What was there before is in {restored.kept}.")
+        session.out.note(f"The previous contents are in {restored.kept}.")
     if not restored.database:
-        session.out.note("The database was not in it: bring it back with pg_restore.")
+        session.out.note(
+            "It does not contain the PostgreSQL database. Restore that with pg_restore."
+        )
     return None
 
 

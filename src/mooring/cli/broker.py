@@ -1,4 +1,4 @@
-"""``mooring broker``: the broker itself, and whether it has what the database says."""
+"""``mooring broker``: the broker's files, accounts and log."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ KIND_WORDS = {
 
 
 class Authority(StrEnum):
-    """How the broker is told who may connect."""
+    """Authority that decides which devices the broker accepts."""
 
     PLUGIN = "plugin"
     DYNAMIC_SECURITY = "dynamic_security"
@@ -72,10 +72,10 @@ def config(
     session: Session,
     *,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write it to this file instead.")
+        Path | None, typer.Option("--output", "-o", help="Output file instead of standard output.")
     ] = None,
 ) -> None:
-    """Print mosquitto.conf as the settings make it."""
+    """Print mosquitto.conf as generated from the settings."""
     with session.open() as platform:
         files = run_broker.BrokerFiles(platform.settings)
         text = broker_config.render(
@@ -93,13 +93,13 @@ def config(
 
 @command(app, "reload")
 def reload(session: Session) -> None:
-    """Make the broker read its files again; nobody is disconnected."""
+    """Reload the broker's files. No client is disconnected."""
     with session.open() as platform:
         ask(platform, session.actor.name, broker_requests.RequestAction.RELOAD)
     if session.out.as_json:
         session.out.document({"reloaded": True})
     else:
-        session.out.say("The broker was told to read its files again.")
+        session.out.say("Reload requested.")
 
 
 CHATTER = (": Received ", ": Sending ", ": Saving in-memory database to ")
@@ -109,10 +109,10 @@ CHATTER = (": Received ", ": Sending ", ": Saving in-memory database to ")
 def logs(
     session: Session,
     *,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes.")] = False,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many lines.")] = 50,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow the log.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="Number of lines.")] = 50,
     everything: Annotated[
-        bool, typer.Option("--all", "-a", help="Also each packet, ping and saving.")
+        bool, typer.Option("--all", "-a", help="Include every packet, ping and save.")
     ] = False,
 ) -> None:
     """Print the end of the broker's log."""
@@ -120,8 +120,9 @@ def logs(
     path = run_broker.BrokerFiles(settings).log
     if not path.exists() and not follow:
         raise NotFound(
-            f"There is no broker log {path}.",
-            hint="A managed broker writes it: mooring up. Another broker logs where it is told to.",
+            f"The broker log {path} does not exist.",
+            hint="A managed broker writes it when `mooring up` runs. For another broker, see its "
+            "own log_dest.",
             code="no_broker_log",
         )
     tail = broker_tail.LogTail(path, from_start=True)
@@ -141,7 +142,7 @@ def logs(
 
 
 def _is_chatter(line: str) -> bool:
-    """What a broker says all day: nothing happened."""
+    """Routine lines that carry no information."""
     return any(words in line for words in CHATTER)
 
 
@@ -153,11 +154,11 @@ def sync(
     session: Session,
     *,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the differences and change nothing.")
+        bool, typer.Option("--dry-run", help="Print the differences without changing anything.")
     ] = False,
     yes: Yes = False,
 ) -> int:
-    """Compare the broker's accounts with the database and mend what differs."""
+    """Compare the broker's accounts with the database and fix differences."""
     with session.open() as platform:
         report = _full(platform, session, dry_run=True)
         differences = report["differences"]
@@ -169,8 +170,8 @@ def sync(
             return 1 if differences else 0
         if report["needs_restart"]:
             session.out.note(
-                f"{len(report['needs_restart'])} passwords can only be brought in by restarting "
-                "the broker once: every device is disconnected and connects again."
+                f"{len(report['needs_restart'])} passwords require one broker restart. All "
+                f"devices are disconnected and reconnect."
             )
             if not session.confirm("Restart the broker now?", yes=yes):
                 session.out.note("Nothing was changed.")
@@ -185,7 +186,7 @@ def sync(
 
 
 def _full(platform: App, session: Session, *, dry_run: bool) -> Mapping[str, Any]:
-    """The comparison, by the running platform or, where none runs, by this process."""
+    """The comparison, by the running platform if there is one, else by this process."""
     action = (
         broker_requests.RequestAction.COMPARE if dry_run else broker_requests.RequestAction.SYNC
     )
@@ -209,7 +210,7 @@ def _print_differences(session: Session, differences: Sequence[Mapping[str, str]
     session.out.table(
         ["Username", "Difference", "Detail"],
         [[d["username"], KIND_WORDS.get(d["kind"], d["kind"]), d["detail"]] for d in differences],
-        empty="The broker has exactly what the database says.",
+        empty="The broker's accounts match the database.",
     )
 
 
@@ -222,7 +223,7 @@ def test(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="[NAME]", help="A device or username; left out: the platform's own."
+            metavar="[NAME]", help="Device or username. Default: the platform's own account."
         ),
     ] = None,
     *,
@@ -230,11 +231,12 @@ def test(
         bool, typer.Option("--password-stdin", help="Read the password from standard input.")
     ] = False,
     password_env: Annotated[
-        str | None, typer.Option("--password-env", help="Take it from this variable.")
+        str | None,
+        typer.Option("--password-env", help="Environment variable that holds the password."),
     ] = None,
     tls: Annotated[bool, typer.Option("--tls", help="Connect over TLS.")] = False,
 ) -> int:
-    """Try to log in, and say in one sentence what the broker answers and why."""
+    """Try to log in, and print the broker's answer and its reason."""
     with session.open() as platform:
         password = None
         if name is not None:
@@ -264,7 +266,7 @@ def _password(session: Session, *, from_stdin: bool, variable: str | None) -> st
         if not value:
             raise Invalid(
                 f"The variable {variable} is not set.",
-                hint="Set it to the password, or leave the option out to be asked.",
+                hint="Set it to the password, or omit the option to be prompted.",
                 code="no_password_given",
             )
         return value
@@ -283,17 +285,18 @@ def migrate(
     *,
     to: Annotated[Authority, typer.Option("--to", help="The authority to move to.")],
     rehearse_only: Annotated[
-        bool, typer.Option("--rehearse-only", help="Prove every account and change nothing.")
+        bool,
+        typer.Option("--rehearse-only", help="Verify every account without changing anything."),
     ] = False,
     yes: Yes = False,
 ) -> int:
-    """Move every account to another authority; devices keep their passwords."""
+    """Move all accounts to another authority. Devices keep their passwords."""
     mode = broker_migrate.Mode(to.value)
     with session.open() as platform:
         if platform.settings.authority == mode.value and not rehearse_only:
             raise Conflict(
-                f"The broker is told by {mode.words} already.",
-                hint="`--rehearse-only` proves its accounts.",
+                f"The broker already uses {mode.words}.",
+                hint="Use `--rehearse-only` to verify its accounts.",
                 code="already_migrated",
             )
         broker_migrate.require(moving.planned(platform, mode))
@@ -310,11 +313,11 @@ def migrate(
             file = moving.settings_file(platform.settings)
             moving.write_setting(file, "auth_mode", mode.value)
             result: Mapping[str, Any] = {"at_next_start": True}
-            said = f"The next `mooring up` uses {mode.words}: {file} says so."
+            said = f"The next `mooring up` uses {mode.words}, as set in {file}."
         else:
             session.out.note(
-                "The broker restarts once: every device is disconnected and connects again with "
-                "the password it has."
+                "The broker restarts once. All devices are disconnected and reconnect with their "
+                "current passwords."
             )
             if not session.confirm(f"Move to {mode.words} now?", yes=yes):
                 session.out.note("Nothing was changed.")
@@ -325,7 +328,7 @@ def migrate(
                 broker_requests.RequestAction.MIGRATE,
                 {"to": mode.value},
             )
-            said = f"{result['accounts']} accounts are with {mode.words}. {_undone_by(mode.value)}"
+            said = f"{result['accounts']} accounts moved to {mode.words}. {_undone_by(mode.value)}"
     if session.out.as_json:
         session.out.document({"to": mode.value, **_proof_document(proof), **result})
     else:
@@ -343,9 +346,9 @@ def _rehearse(session: Session, platform: App, mode: Any) -> Proof:
 def _say_proof(session: Session, proof: Proof, words: str) -> None:
     if not session.out.as_json:
         session.out.say(
-            f"Proved with {words} on a broker of its own: {proof.accounts} accounts with the "
-            f"passwords they have, {proof.publishes} topics to publish, {proof.subscribes} to "
-            "subscribe; nothing else."
+            f"Verified with {words} on a separate broker: {proof.accounts} accounts with their "
+            f"current passwords, {proof.publishes} topics to publish, {proof.subscribes} to "
+            f"subscribe, and no other rights."
         )
 
 
@@ -369,10 +372,10 @@ def _proof_document(proof: Proof) -> dict[str, Any]:
 
 
 def _undone_by(mode: str) -> str:
-    """What would undo the move at the next start."""
+    """Environment variables that would undo the move at the next start."""
     for name in settings_module.variable_names(
         "auth_mode", settings_module.Settings.model_fields["auth_mode"]
     ):
         if os.environ.get(name, mode) != mode:
-            return f"Take {name} out of the environment: it would undo this at the next start."
+            return f"Remove {name} from the environment, or the next start undoes this."
     return ""

@@ -1,4 +1,5 @@
-"""Accounts in and out: from another broker, to another broker, for one device by hand."""
+"""Accounts: import from another broker, export to another broker, credentials file for one "
+"device."""
 
 from __future__ import annotations
 
@@ -38,31 +39,36 @@ SHOWN_MOST = 50
 def import_(
     session: Session,
     *,
-    dialect: Annotated[str, typer.Option("--dialect", "-d", help="How its devices speak.")],
+    dialect: Annotated[str, typer.Option("--dialect", "-d", help="Dialect of its devices.")],
     passwd: Annotated[
-        Path | None, typer.Option("--passwd", help="The other broker's password file.")
+        Path | None, typer.Option("--passwd", help="Password file of the other broker.")
     ] = None,
-    acl: Annotated[Path | None, typer.Option("--acl", help="Its access list.")] = None,
+    acl: Annotated[Path | None, typer.Option("--acl", help="ACL file of the other broker.")] = None,
     dynsec: Annotated[
-        Path | None, typer.Option("--dynsec", help="Or its dynamic-security.json.")
+        Path | None,
+        typer.Option(
+            "--dynsec", help="dynamic-security.json of the other broker, instead of the two files."
+        ),
     ] = None,
     tenant: Annotated[
         str | None,
-        typer.Option("--tenant", help="Whose the devices are; else as names and topics say."),
+        typer.Option(
+            "--tenant", help="Tenant that owns the devices. Default: taken from names and topics."
+        ),
     ] = None,
     map_: Annotated[
         list[str] | None,
         typer.Option(
-            "--map", help="USERNAME=DEVICE, USERNAME=user or USERNAME=-; may be repeated."
+            "--map", help="USERNAME=DEVICE, USERNAME=user or USERNAME=-. May be repeated."
         ),
     ] = None,
     show_all: Annotated[bool, typer.Option("--all", help="List every account.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what would happen and change nothing.")
+        bool, typer.Option("--dry-run", help="Print the result without changing anything.")
     ] = False,
     yes: Yes = False,
 ) -> int | None:
-    """Take over the accounts of a broker that Mooring did not set up, with their passwords."""
+    """Import the accounts and passwords of a broker that Mooring did not set up."""
     found = _read(passwd, acl, dynsec)
     with session.open() as platform:
         made = takeover.plan(
@@ -97,22 +103,30 @@ def import_(
         session.out.document({**document, "imported": True, "accepted_by_broker": applied})
         return None
     session.out.say(
-        f"{len(made.devices)} devices and {len(made.users)} broker users are taken over. "
-        + ("The broker accepts them." if applied else "The broker learns of them when it runs.")
+        f"{len(made.devices)} devices and {len(made.users)} broker users imported. "
+        + (
+            "The broker accepts them."
+            if applied
+            else "The broker applies the changes when it runs."
+        )
     )
     return None
 
 
 def export(
     session: Session,
-    directory: Annotated[Path, typer.Argument(metavar="DIRECTORY", help="Made if missing.")],
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIRECTORY", help="Folder for the files, created if missing.")
+    ],
     *,
     form: Annotated[
         str | None,
-        typer.Option("--as", help="plugin, dynamic_security or password_file; else as it is now."),
+        typer.Option(
+            "--as", help="plugin, dynamic_security or password_file. Default: the current one."
+        ),
     ] = None,
 ) -> None:
-    """Write every account in the form Mosquitto reads, for a broker that runs elsewhere."""
+    """Write all accounts as Mosquitto files, for a broker that runs elsewhere."""
     with session.open() as platform:
         files, count = run_export.export_accounts(
             platform, directory, form or platform.settings.authority
@@ -121,26 +135,31 @@ def export(
         session.out.document({"accounts": count, "files": [str(path) for path in files]})
         return
     names = " and ".join(str(path) for path in files)
-    session.out.say(f"{count} accounts and the platform's own are in {names}.")
-    session.out.note("They hold password hashes: keep them as you keep passwords.")
+    session.out.say(f"{count} accounts and the platform's own were written to {names}.")
+    session.out.note("The files contain password hashes. Protect them like passwords.")
 
 
 def credentials(
     session: Session,
     reference: Annotated[
-        str, typer.Argument(metavar="DEVICE", help="Its name, tenant:name, username or MAC.")
+        str,
+        typer.Argument(
+            metavar="DEVICE", help="Name, tenant:name, username or MAC address of the device."
+        ),
     ],
     *,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write (0600).")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Output file (mode 0600).")],
     reason: Reason = "",
     yes: Yes = False,
 ) -> int | None:
-    """Give a device a new password, written to a file to bring to it by hand."""
+    """Give a device a new password and write it to a file for manual provisioning."""
     with session.open() as platform:
         device = platform.devices.get(session.actor, reference)
         if output.exists():
-            raise Conflict(f"{output} exists.", hint="Name another file.", code="file_exists")
-        question = f"Give {clean(device.reference)} a new password? The old one is refused then."
+            raise Conflict(
+                f"{output} already exists.", hint="Choose another file name.", code="file_exists"
+            )
+        question = f"Give {clean(device.reference)} a new password? The old one will be rejected."
         if not session.confirm(question, yes=yes):
             session.out.note("Nothing was changed.")
             return 1
@@ -152,7 +171,7 @@ def credentials(
     if session.out.as_json:
         session.out.document({"file": str(output), "accepted_by_broker": applied})
     else:
-        session.out.say(f"The credentials of {clean(device.reference)} are in {output}.")
+        session.out.say(f"Wrote the credentials of {clean(device.reference)} to {output}.")
     return None
 
 
@@ -190,8 +209,8 @@ def _read(passwd: Path | None, acl: Path | None, dynsec: Path | None) -> Takeove
 
     if (passwd is None) == (dynsec is None) or (acl is not None and passwd is None):
         raise Invalid(
-            "Say which broker's files to read.",
-            hint="Either --passwd FILE (with --acl FILE), or --dynsec FILE.",
+            "No source files were given.",
+            hint="Give --passwd FILE (with --acl FILE), or --dynsec FILE.",
             code="which_files",
         )
     if dynsec is not None:
@@ -206,8 +225,8 @@ def _named(maps: Sequence[str]) -> dict[str, str]:
         username, equals, what = one.rpartition("=")
         if not equals or not username or not what:
             raise Invalid(
-                f"{one[:64]!a} maps nothing.",
-                hint="Write USERNAME=DEVICE, USERNAME=user, or USERNAME=- to leave it out.",
+                f"{one[:64]!a} is not a valid mapping.",
+                hint="Use USERNAME=DEVICE, USERNAME=user, or USERNAME=- to skip the account.",
                 code="wrong_map",
             )
         named[username] = what
@@ -228,13 +247,13 @@ def _print_plan(session: Session, made: Plan, found: Takeover, *, show_all: bool
         ],
     )
     if len(shown) > SHOWN_MOST and not show_all:
-        session.out.note(f"There are {len(shown) - SHOWN_MOST} more like these: --all lists them.")
+        session.out.note(f"{len(shown) - SHOWN_MOST} more are not shown. Use --all to list them.")
     for note in found.notes:
         session.out.note(note)
     counts = made.counts
     session.out.say(
-        f"{counts['device']} devices, {counts['user']} broker users, {counts['skipped']} left "
-        f"out; {counts['needs_password']} need a new password."
+        f"{counts['device']} devices, {counts['user']} broker users, {counts['skipped']} "
+        f"skipped; {counts['needs_password']} need a new password."
     )
 
 

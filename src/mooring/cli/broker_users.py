@@ -1,4 +1,4 @@
-"""``mooring broker users``: logins of the broker that are no devices."""
+"""``mooring broker users``: broker logins for programs other than devices."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "user_document"]
 
-app = noun("Logins of the broker that are no devices: bridges, dashboards, other programs.")
+app = noun("Broker logins for programs other than devices, such as bridges and dashboards.")
 
-Name = Annotated[str, typer.Argument(metavar="USERNAME", help="The username.")]
+Name = Annotated[str, typer.Argument(metavar="USERNAME", help="Username.")]
 
 
 @command(app, "create")
@@ -33,16 +33,16 @@ def create(
     *,
     read: Annotated[
         list[str] | None,
-        typer.Option("--read", help="A topic filter it may subscribe to; may be repeated."),
+        typer.Option("--read", help="Topic filter it may subscribe to. May be repeated."),
     ] = None,
     write: Annotated[
         list[str] | None,
-        typer.Option("--write", help="A topic filter it may publish to; may be repeated."),
+        typer.Option("--write", help="Topic filter it may publish to. May be repeated."),
     ] = None,
-    note: Annotated[str, typer.Option("--note", help="What it is for.")] = "",
+    note: Annotated[str, typer.Option("--note", help="Purpose of the login.")] = "",
     password_stdin: PasswordStdin = False,
 ) -> None:
-    """Create a login with rights to topics and print its password, this once."""
+    """Create a login with rights to topics. The password is printed only once."""
     password = read_password(from_stdin=password_stdin)
     rights = account.Rights(tuple(write or ()), tuple(read or ()))
     user = broker_users.BrokerUser(username, rights, note)
@@ -57,9 +57,9 @@ def list_(
     session: Session,
     *,
     limit: Limit = 50,
-    after: Annotated[str, typer.Option("--after", help="Go on after this name.")] = "",
+    after: Annotated[str, typer.Option("--after", help="Continue after this name.")] = "",
 ) -> None:
-    """List logins that are no devices, by name, with their rights."""
+    """List logins other than devices by name, with their rights."""
     with session.open() as platform:
         found = platform.broker_users.page(session.actor, limit=limit + 1, after=after)
     shown, more = found[:limit], len(found) > limit
@@ -87,12 +87,12 @@ def list_(
         empty="No broker users. Devices are listed by `mooring device list`.",
     )
     if more:
-        session.out.note(f"There are more: --after {clean(shown[-1].username)} goes on.")
+        session.out.note(f"More are available. --after {clean(shown[-1].username)} continues.")
 
 
 @command(app, "password")
 def password_(session: Session, username: Name, *, password_stdin: PasswordStdin = False) -> None:
-    """Give a login a new password and print it, this once; its sessions end."""
+    """Give a login a new password, printed only once. Its sessions end."""
     given = read_password(from_stdin=password_stdin)
     with session.open() as platform:
         secret, changes = platform.broker_users.set_password(
@@ -104,7 +104,7 @@ def password_(session: Session, username: Name, *, password_stdin: PasswordStdin
 
 @command(app, "delete")
 def delete(session: Session, username: Name, *, yes: Yes = False) -> int | None:
-    """Delete a login; its sessions end."""
+    """Delete a login. Its sessions end."""
     with session.open() as platform:
         platform.broker_users.get(session.actor, username)
         if not session.confirm(f"Delete the broker user {clean(username)}?", yes=yes):
@@ -115,7 +115,7 @@ def delete(session: Session, username: Name, *, yes: Yes = False) -> int | None:
     if session.out.as_json:
         session.out.document({"deleted": username, "applied_by_broker": applied})
     else:
-        session.out.say(f"{clean(username)} is deleted. {_follows(applied)}")
+        session.out.say(f"Deleted {clean(username)}. {_follows(applied)}")
     return None
 
 
@@ -145,8 +145,8 @@ def _say_password(
         return
     session.out.say(f"{clean(username)} is {verb}. {_follows(applied)}")
     if not given:
-        session.out.say(f"\n  password   {secret}\n\nIt is shown this once and stored nowhere.")
+        session.out.say(f"\n  password   {secret}\n\nIt is shown only once and is not stored.")
 
 
 def _follows(applied: bool) -> str:
-    return "The broker knows it." if applied else "The broker learns it as soon as it runs."
+    return "The broker has applied the change." if applied else "It applies when the broker runs."

@@ -44,14 +44,14 @@ DAYS = 730
 
 
 class KeyWord(StrEnum):
-    """``mooring.pki.model.KeyType``, as one writes it."""
+    """``mooring.pki.model.KeyType`` as an option value."""
 
     EC_P256 = "ec-p256"
     RSA_2048 = "rsa-2048"
 
 
 class ReasonWord(StrEnum):
-    """Why a certificate is revoked, as ``openssl`` names it."""
+    """Reason for a revocation, as ``openssl`` names it."""
 
     UNSPECIFIED = "unspecified"
     KEY_COMPROMISE = "keyCompromise"
@@ -61,23 +61,26 @@ class ReasonWord(StrEnum):
 
 
 Reference = Annotated[
-    str, typer.Argument(metavar="DEVICE", help="Its name, tenant:name, username or MAC address.")
+    str,
+    typer.Argument(
+        metavar="DEVICE", help="Name, tenant:name, username or MAC address of the device."
+    ),
 ]
-Days = Annotated[int, typer.Option("--days", min=1, help="How long it is good.")]
-Key = Annotated[KeyWord | None, typer.Option("--key-type", help="The kind of key to make.")]
+Days = Annotated[int, typer.Option("--days", min=1, help="Validity in days.")]
+Key = Annotated[KeyWord | None, typer.Option("--key-type", help="Key type.")]
 Out = Annotated[
-    Path | None, typer.Option("--out", help="The folder for the files; made when it is not there.")
+    Path | None, typer.Option("--out", help="Folder for the files, created if missing.")
 ]
 
 
 @command(app, "init")
 def init(session: Session) -> None:
-    """Make the CA and the broker's certificate, or put right what is missing or damaged."""
+    """Create the CA and the broker's certificate, or repair missing and damaged files."""
     settings, _ = session.settings()
     fresh = is_on_disk(settings) and not settings.sqlite_path.exists()
     with session.open(upgrade=fresh) as platform:
         done = platform.pki.init()
-        settled(session, platform, done, "Everything is as it should be.")
+        settled(session, platform, done, "All files are valid.")
 
 
 @command(app, "server")
@@ -85,13 +88,16 @@ def server(
     session: Session,
     *,
     new_key: Annotated[
-        bool, typer.Option("--new-key", help="Make a new key, too; devices that pin it notice.")
+        bool,
+        typer.Option(
+            "--new-key", help="Also create a new key. Devices that pin the old key will reject it."
+        ),
     ] = False,
 ) -> None:
-    """Issue the broker's certificate anew; no restart, no session ends."""
+    """Reissue the broker's certificate. No restart, no session ends."""
     with session.open() as platform:
         done = platform.pki.server(new_key=new_key)
-        settled(session, platform, done, "The broker's certificate was issued anew.")
+        settled(session, platform, done, "Reissued the broker's certificate.")
 
 
 @command(app, "device")
@@ -110,7 +116,7 @@ def device(
         typer.Option("--password-stdin", help="Read the PKCS#12 password from standard input."),
     ] = False,
 ) -> None:
-    """Make a key and a certificate for a device; the key is written once and kept nowhere."""
+    """Create a key and a certificate for a device. Mooring does not keep the key."""
     with session.open() as platform:
         known = platform.devices.get(session.actor, reference)
         target = CertificateTarget.of(out or Path(f"{known.name}-certificate"), pkcs12=pkcs12)
@@ -129,13 +135,15 @@ def device(
 @command(app, "sign")
 def sign(
     session: Session,
-    csr: Annotated[Path, typer.Argument(metavar="CSR", help="The request; - for standard input.")],
+    csr: Annotated[
+        Path, typer.Argument(metavar="CSR", help="Signing request, or - for standard input.")
+    ],
     reference: Reference,
     *,
     out: Out = None,
     days: Days = DAYS,
 ) -> None:
-    """Sign a request made on the device; its key never travels."""
+    """Sign a request created on the device. The key stays on the device."""
     request = read_request(csr)
     with session.open() as platform:
         known, bundle = platform.certificates.issue(
@@ -153,12 +161,15 @@ def renew(
     reference: Reference,
     *,
     csr: Annotated[
-        Path | None, typer.Option("--csr", help="A request with a new key; else the old one stays.")
+        Path | None,
+        typer.Option(
+            "--csr", help="Signing request with a new key. Default: keep the current key."
+        ),
     ] = None,
     out: Out = None,
     days: Days = DAYS,
 ) -> None:
-    """Issue a new certificate for the key the device has; the old one stays good."""
+    """Issue a new certificate for the device's current key. The old one stays valid."""
     request = None if csr is None else read_request(csr)
     with session.open() as platform:
         known, bundle = platform.certificates.renew(
@@ -172,22 +183,23 @@ def renew(
 def revoke(
     session: Session,
     reference: Annotated[
-        str | None, typer.Argument(metavar="DEVICE", help="All certificates of this device.")
+        str | None, typer.Argument(metavar="DEVICE", help="Revoke all certificates of this device.")
     ] = None,
     *,
     serial: Annotated[
-        str | None, typer.Option("--serial", help="Only the one with this number.")
+        str | None,
+        typer.Option("--serial", help="Revoke only the certificate with this serial number."),
     ] = None,
     reason: Annotated[
-        ReasonWord, typer.Option("--reason", help="What the revocation list says.")
+        ReasonWord, typer.Option("--reason", help="Reason given in the revocation list.")
     ] = ReasonWord.UNSPECIFIED,
     yes: Yes = False,
 ) -> int | None:
-    """Revoke certificates for good: new connections are refused, live sessions end."""
+    """Revoke certificates permanently. New connections are rejected and live sessions end."""
     with session.open() as platform:
         what = f"the certificate {serial}" if serial else f"all certificates of {reference}"
         if (serial or reference) and not session.confirm(
-            f"Revoke {clean(what)} for good?", yes=yes
+            f"Permanently revoke {clean(what)}?", yes=yes
         ):
             session.out.note("Nothing was revoked.")
             return 1
@@ -206,14 +218,14 @@ def revoke(
         return None
     count = len(done.certificates)
     session.out.say(
-        f"{count} {'certificate is' if count == 1 else 'certificates are'} revoked."
+        f"{count} {'certificate' if count == 1 else 'certificates'} revoked."
         if count
-        else "They were revoked before."
+        else "They were already revoked."
     )
     session.out.say(
-        "The broker refuses them, and the sessions have ended."
+        "The broker rejects them, and the sessions have ended."
         if in_force
-        else "In force when `mooring up` runs."
+        else "The change applies when `mooring up` runs."
     )
     return None
 
@@ -222,13 +234,16 @@ def revoke(
 def list_(
     session: Session,
     reference: Annotated[
-        str | None, typer.Argument(metavar="DEVICE", help="Only this device's.")
+        str | None, typer.Argument(metavar="DEVICE", help="List only certificates of this device.")
     ] = None,
     *,
-    live: Annotated[bool, typer.Option("--live", help="Neither revoked nor expired.")] = False,
+    live: Annotated[
+        bool,
+        typer.Option("--live", help="List only certificates that are neither revoked nor expired."),
+    ] = False,
     limit: Limit = 50,
 ) -> None:
-    """List device certificates, the newest first."""
+    """List device certificates, newest first."""
     with session.open() as platform:
         found = platform.certificates.list(session.actor, reference)
     if live:
@@ -251,7 +266,7 @@ def list_(
             ]
             for record in shown
         ],
-        empty="No device has a certificate yet. Make one: mooring cert device DEVICE",
+        empty="No device certificates yet. Create one with `mooring cert device DEVICE`.",
     )
     if len(found) > limit:
         session.out.note(f"{len(found) - limit} more: raise --limit.")
@@ -259,7 +274,7 @@ def list_(
 
 @command(app, "show")
 def show(session: Session) -> None:
-    """Show where the files lie, what they say, and lines to paste."""
+    """Show the files, their contents, and commands to paste."""
     with session.open() as platform:
         settings = platform.settings
         shown = platform.pki.show(
@@ -281,27 +296,29 @@ def show(session: Session) -> None:
     )
     session.out.say("\n".join(line for line in each if line))
     if not shown.lines.publish_certificate:
-        session.out.note("Certificates in place of passwords: set mqtt_mtls_port, such as 8884.")
+        session.out.note(
+            "To accept certificates instead of passwords, set mqtt_mtls_port, for example to 8884."
+        )
 
 
 # ---------------------------------------------------------------------- answers
 
 
 def settled(session: Session, platform: App, done: Settled, said: str) -> None:
-    """Says what changed on disk, and who tells the broker."""
+    """Prints which files changed and when the broker reads them."""
     if session.out.as_json:
         session.out.document({"server": info_document(done.server), "changed": list(done.changed)})
         return
     session.out.say(said)
     session.out.facts(
         [
-            ("written", ", ".join(done.changed) or "nothing; all of it was right"),
+            ("written", ", ".join(done.changed) or "none; all files were valid"),
             ("broker's certificate", _line(done.server)),
             ("in", platform.pki.paths.ca.parent.absolute()),
         ]
     )
     if done.changed:
-        session.out.note("`mooring up` lets the broker read them within a second or two.")
+        session.out.note("`mooring up` makes the broker read them within two seconds.")
 
 
 def _told(
@@ -329,13 +346,15 @@ def _told(
         ]
     )
     if not known.enabled:
-        session.out.note("The device is disabled: its certificate is refused until it is enabled.")
+        session.out.note(
+            "The device is disabled. Its certificate is rejected until the device is enabled."
+        )
     if not port:
-        session.out.note("The broker takes certificates on mqtt_mtls_port, which is not set.")
+        session.out.note("The broker accepts certificates on mqtt_mtls_port, which is not set.")
 
 
 def _in_force(platform: App, records: Collection[CertificateRecord]) -> bool:
-    """Whether the broker refuses them by now; waited for only where somebody can tell it."""
+    """Whether the broker rejects them now. Waits only if a running process can update it."""
     running = any(p.alive and p.role == "up" for p in platform.telemetry.processes())
     return platform.certificates.wait_in_force(records, IN_FORCE_SECONDS if running else 0.0)
 

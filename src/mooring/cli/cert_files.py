@@ -1,4 +1,4 @@
-"""Files of ``mooring cert``: requests that are read, certificates and keys that are written."""
+"""Files that ``mooring cert`` reads and writes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class CertificateTarget:
         """Makes the folder.
 
         Raises:
-            Conflict: a key lies there already; it is never overwritten.
+            Conflict: a key exists there; it is never overwritten.
             Unavailable: the folder cannot be made or written.
         """
         try:
@@ -47,7 +47,7 @@ class CertificateTarget:
             raise _unwritable(self.folder, exc) from exc
         if self.secret.exists():
             raise Conflict(
-                f"{self.secret} is there already.",
+                f"{self.secret} already exists.",
                 hint="Give another folder with --out, or move the old file away.",
                 code="key_exists",
             )
@@ -55,7 +55,7 @@ class CertificateTarget:
             raise _unwritable(self.folder, PermissionError(13, "permission denied"))
 
     def write(self, bundle: DeviceBundle, password: str | None) -> dict[str, Path]:
-        """Writes the key with mode 0600 and the rest; returns what lies where."""
+        """Writes the key with mode 0600 and the other files; returns name → path."""
         if self.pkcs12:
             _write_secret(self.secret, bundle.pkcs12(password or ""))
             return {"PKCS#12": self.secret}
@@ -66,7 +66,7 @@ class CertificateTarget:
 
 
 def write_certificate(bundle: DeviceBundle, folder: Path, stem: str) -> dict[str, Path]:
-    """Writes ``STEM.crt`` and ``ca.crt``; both are public, and replaced when they are there.
+    """Writes ``STEM.crt`` and ``ca.crt``; both are public, and existing files are replaced.
 
     Raises:
         Unavailable: the folder cannot be made or written.
@@ -82,7 +82,7 @@ def write_certificate(bundle: DeviceBundle, folder: Path, stem: str) -> dict[str
 
 
 def read_request(path: Path) -> bytes:
-    """A signing request; ``-`` is standard input.
+    """Signing request; ``-`` is standard input.
 
     Raises:
         NotFound: there is no such file.
@@ -95,8 +95,9 @@ def read_request(path: Path) -> bytes:
             return file.read(REQUEST_BYTES + 1)
     except FileNotFoundError as exc:
         raise NotFound(
-            f"There is no file {path}.",
-            hint="Give the path of the request; docs/how-to/certificates.md says how to make one.",
+            f"The file {path} does not exist.",
+            hint="Give the path of the request. docs/how-to/certificates.md shows how to create "
+            "one.",
             code="file_not_found",
         ) from exc
     except OSError as exc:
@@ -111,7 +112,7 @@ def pkcs12_password(*, from_stdin: bool) -> str:
     """From standard input, from the variable ``MOORING_PKCS12_PASSWORD``, or asked for.
 
     Raises:
-        Invalid: there is none and nobody to ask.
+        Invalid: no password was given and there is no terminal.
     """
     password = read_password(from_stdin=from_stdin) or os.environ.get(PASSWORD_VARIABLE)
     if password:
@@ -119,7 +120,7 @@ def pkcs12_password(*, from_stdin: bool) -> str:
     if not sys.stdin.isatty():
         raise Invalid(
             "A PKCS#12 bundle needs a password.",
-            hint=f"Set {PASSWORD_VARIABLE}, or give --password-stdin.",
+            hint=f"Set {PASSWORD_VARIABLE}, or use --password-stdin.",
             code="empty_password",
         )
     answer: str = typer.prompt(

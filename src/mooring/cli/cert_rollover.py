@@ -1,4 +1,4 @@
-"""``mooring cert rollover``: leaving one CA for another."""
+"""``mooring cert rollover``: replacing the CA."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["rollover"]
 
 NAMED = 20
 
-rollover = noun("Leave one CA for another, with a time in which both are trusted.")
+rollover = noun("Replace the CA, with a period in which both are trusted.")
 app.add_typer(rollover, name="rollover")
 
 
@@ -31,28 +31,28 @@ def start(
     session: Session,
     *,
     key_type: Annotated[
-        KeyWord | None, typer.Option("--key-type", help="The new CA's kind of key.")
+        KeyWord | None, typer.Option("--key-type", help="Key type of the new CA.")
     ] = None,
 ) -> None:
-    """Make a new CA; from now on both are trusted."""
+    """Create a new CA. Both are trusted from then on."""
     with session.open() as platform:
         done = platform.certificates.rollover_start(
             session.actor, None if key_type is None else pki_model.KeyType(key_type)
         )
         settled(
-            session, platform, done, "Both CAs are trusted now. Give devices the new trust.crt."
+            session, platform, done, "Both CAs are trusted now. Give the devices the new trust.crt."
         )
 
 
 @command(rollover, "status")
 def status(session: Session) -> None:
-    """Count the devices seen on the new CA, on the old one, and on neither."""
+    """Count devices seen on the new CA, on the old CA, and on neither."""
     with session.open() as platform:
         found = platform.certificates.rollover(session.actor)
     if session.out.as_json:
         session.out.document(None if found is None else _document(found))
     elif found is None:
-        session.out.say("No rollover is under way. Start one: mooring cert rollover start")
+        session.out.say("No rollover is in progress. Start one with `mooring cert rollover start`.")
     else:
         _print(session, found)
 
@@ -62,13 +62,13 @@ def finish(
     session: Session,
     *,
     force: Annotated[
-        bool, typer.Option("--force", help="Although devices will be locked out.")
+        bool, typer.Option("--force", help="Proceed even if some devices would lose access.")
     ] = False,
     yes: Yes = False,
 ) -> int | None:
-    """Trust the new CA only, and destroy the old one's key."""
+    """Trust only the new CA, and destroy the key of the old one."""
     with session.open() as platform:
-        question = "Give the old CA up for good?"
+        question = "Permanently discard the old CA?"
         if not session.confirm(question, yes=yes):
             session.out.note("Both CAs are still trusted.")
             return 1
@@ -90,11 +90,11 @@ def _print(session: Session, found: RolloverStatus) -> None:
         ]
     )
     if found.ready:
-        session.out.say("\nNobody is waited for: mooring cert rollover finish")
+        session.out.say("\nNo device is pending. Finish with `mooring cert rollover finish`.")
         return
     names = ", ".join(clean(name) for name in found.waiting[:NAMED])
     more = f" and {len(found.waiting) - NAMED} more" if len(found.waiting) > NAMED else ""
-    session.out.say(f"\nWaited for: {names}{more}")
+    session.out.say(f"\nPending devices: {names}{more}")
 
 
 def _document(found: RolloverStatus) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""``mooring claim``: codes that let one device in."""
+"""``mooring claim``: codes that let a device fetch its credentials."""
 
 from __future__ import annotations
 
@@ -25,32 +25,37 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = noun("Codes that let one device in.")
+app = noun("Claim codes, with which a device fetches its credentials.")
 
 
 @command(app, "new")
 def new(
     session: Session,
     *,
-    dialect: Annotated[str, typer.Option("--dialect", "-d", help="How the device speaks.")],
-    tenant: Annotated[str, typer.Option("--tenant", help="Whose it is.")] = "default",
-    name: Annotated[str, typer.Option("--name", help="What people call it, such as Kitchen.")] = "",
+    dialect: Annotated[str, typer.Option("--dialect", "-d", help="Dialect the device speaks.")],
+    tenant: Annotated[
+        str, typer.Option("--tenant", help="Tenant that owns the device.")
+    ] = "default",
+    name: Annotated[str, typer.Option("--name", help="Label for people, such as Kitchen.")] = "",
     device: Annotated[
         str | None,
-        typer.Option("--device", help="Its id in topics; made from its hardware id otherwise."),
+        typer.Option(
+            "--device", help="Device ID used in topics. Default: made from its hardware ID."
+        ),
     ] = None,
     group: Annotated[
-        list[str] | None, typer.Option("--group", help="A group it is in; may be repeated.")
+        list[str] | None, typer.Option("--group", help="Group of the device. May be repeated.")
     ] = None,
     expires: Annotated[
-        str | None, typer.Option("--expires", help="How long the code is good, such as 7d.")
+        str | None, typer.Option("--expires", help="Validity of the code, such as 7d.")
     ] = None,
     qr_file: Annotated[
-        Path | None, typer.Option("--qr-file", help="Also write the QR code: .png or .svg.")
+        Path | None,
+        typer.Option("--qr-file", help="Also write the QR code to this .png or .svg file."),
     ] = None,
     reason: Reason = "",
 ) -> None:
-    """Make a claim code and show it, this once, with its QR code."""
+    """Create a claim code. It is shown only once, with its QR code."""
     if qr_file is not None and qr_file.suffix.lower() not in {".png", ".svg"}:
         raise Invalid(
             f"{qr_file} is neither a .png nor an .svg file.",
@@ -74,7 +79,7 @@ def new(
     session.out.say(qr.terminal(text))
     session.out.say(
         f"Claim code: {issued.code}\n"
-        f"Good for one device until {iso(issued.claim.expires_at)}; it is shown this once.\n\n"
+        f"Valid for one device until {iso(issued.claim.expires_at)}. It is shown only once.\n\n"
         "The device sends it with its hardware id:\n\n"
         f"curl {url or 'https://HOST'}/api/v1/claims -H 'Content-Type: application/json' "
         f"""-d '{{"code": "{issued.code}", "hardware_id": "AA:BB:CC:DD:EE:FF"}}'"""
@@ -90,13 +95,13 @@ def new(
 def list_(
     session: Session,
     *,
-    tenant: Annotated[str | None, typer.Option("--tenant", help="Only this tenant's.")] = None,
+    tenant: Annotated[str | None, typer.Option("--tenant", help="Only this tenant.")] = None,
     limit: Limit = 50,
     before: Annotated[
-        int | None, typer.Option("--before", help="Go on below the code with this number.")
+        int | None, typer.Option("--before", help="Continue after the code with this number.")
     ] = None,
 ) -> None:
-    """List claim codes, the newest first; the codes themselves are not stored."""
+    """List claim codes, newest first. The codes themselves are not stored."""
     with session.open() as platform:
         found = platform.claims.page(session.actor, limit=limit + 1, before=before, tenant=tenant)
     shown, more = found[:limit], len(found) > limit
@@ -123,30 +128,30 @@ def list_(
             ]
             for claim in shown
         ],
-        empty="No claim codes yet. Make one: mooring claim new --dialect mooring",
+        empty="No claim codes yet. Create one with `mooring claim new --dialect mooring`.",
     )
     if more:
-        session.out.note(f"There are more: --before {shown[-1].id} goes on, or raise --limit.")
+        session.out.note(
+            f"More are available. --before {shown[-1].id} shows the next ones, or raise --limit."
+        )
 
 
 @command(app, "revoke")
 def revoke(
     session: Session,
     number: Annotated[
-        int, typer.Argument(metavar="NUMBER", help="As `mooring claim list` shows it.")
+        int, typer.Argument(metavar="NUMBER", help="Number of the code, from `mooring claim list`.")
     ],
     *,
     reason: Reason = "",
 ) -> None:
-    """End a claim code at once; a device that has used it keeps its credentials."""
+    """Revoke a claim code immediately. A device that has used it keeps its credentials."""
     with session.open() as platform:
         claim = platform.claims.revoke(session.actor, number, reason=reason)
     if session.out.as_json:
         session.out.document({"revoked": _document(claim)})
     else:
-        session.out.say(
-            f"Claim code number {number} ({clean(claim.label)}) is refused from now on."
-        )
+        session.out.say(f"Claim code number {number} ({clean(claim.label)}) is revoked.")
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -155,7 +160,7 @@ def _write(path: Path, content: bytes) -> None:
     except OSError as exc:
         raise Unavailable(
             f"{path} cannot be written: {exc.strerror}.",
-            hint="The code was made; `mooring claim list` shows its number, to revoke it.",
+            hint="The code was created. To revoke it, find its number with `mooring claim list`.",
         ) from exc
 
 

@@ -1,5 +1,4 @@
-"""``mooring clock``: the machine's clock, the time that Mooring counts, and what to do when
-they differ."""
+"""``mooring clock``: the machine's clock and the time that Mooring counts."""
 
 from __future__ import annotations
 
@@ -20,11 +19,11 @@ __all__ = ["app", "document", "problem_of"]
 
 LAG_NOTED_MS = 7 * 86_400_000  # deletion may stay behind by a week of downtime without a word
 
-app = noun("The machine's clock, and the time that Mooring counts.")
+app = noun("The machine's clock and the time that Mooring counts.")
 
 
 def problem_of(anchor: Anchor, reading: Reading) -> str:
-    """What is wrong with the clock, in sentences; empty when nothing is. Pure."""
+    """Problems with the clock as sentences; empty if there are none. Pure."""
     counted = now_of(anchor, reading)
     away = reading.wall - counted
     if anchor.trust is Trust.UNSET and (anchor.off or away):
@@ -48,7 +47,7 @@ def problem_of(anchor: Anchor, reading: Reading) -> str:
 
 
 def document(anchor: Anchor, reading: Reading) -> dict[str, Any]:
-    """The same facts for a program. Pure."""
+    """The same facts as a JSON document. Pure."""
     counted = now_of(anchor, reading)
     return {
         "machine": iso(reading.wall),
@@ -62,7 +61,7 @@ def document(anchor: Anchor, reading: Reading) -> dict[str, Any]:
 
 @command(app)
 def show(session: Session) -> int:
-    """Show both times; exit code 0 only when they agree."""
+    """Show both times. Exit code 0 only if they agree."""
     with session.open() as platform, platform.database.read() as connection:
         reading = clock.read()
         found = document(stored.known(connection, reading), reading)
@@ -83,9 +82,10 @@ def show(session: Session) -> int:
 
 @command(app)
 def confirm(session: Session, *, yes: Yes = False) -> int:
-    """Accept the machine's clock as right. Data that is too old by it will be deleted."""
+    """Accept the machine's clock as correct. Data past its retention period by that clock is
+    deleted."""
     said = _time(clock.read().wall)
-    if not session.confirm(f"Is it {said} now, as this machine's clock says?", yes=yes):
+    if not session.confirm(f"This machine's clock says {said}. Is that correct?", yes=yes):
         return 1
     with session.open() as platform, platform.database.write() as connection:
         anchor = stored.confirm(connection)

@@ -1,7 +1,7 @@
-"""From an exception to what a person reads on standard error, and an exit code.
+"""Turns an exception into a message on standard error and an exit code.
 
-One sentence, then what to do. No traceback unless ``--debug``; one that is not shown is kept
-in a file, and the sentence says where.
+One sentence, then what to do. A traceback is shown only with ``--debug``; otherwise it is kept in
+a file that the message names.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ USAGE = 2
 
 
 class Complaint:
-    """What went wrong, ready to be printed."""
+    """An error message, ready to print."""
 
     def __init__(
         self, message: str, hint: str, *, code: str, exit_code: int, **context: Any
@@ -56,7 +56,7 @@ class Complaint:
 
 
 def complaint_of(error: BaseException, data_dir: Path) -> Complaint:
-    """The complaint about an exception; keeps the traceback of one nobody expected."""
+    """The complaint about an exception; keeps the traceback of an unexpected one."""
     if isinstance(error, MooringError):
         return Complaint(
             error.message,
@@ -71,9 +71,10 @@ def complaint_of(error: BaseException, data_dir: Path) -> Complaint:
         return Complaint("Nothing was done.", "", code="aborted", exit_code=1)
     name = type(error).__name__
     kept = keep_traceback(error, data_dir)
-    where = f"The details are in {kept}." if kept else "Run it again with --debug for the details."
+    where = f"The details are in {kept}." if kept else "Run the command again with --debug for "
+    "details."
     return Complaint(
-        f"Something went wrong that Mooring did not expect ({name}).",
+        f"An unexpected error occurred ({name}).",
         f"{where} Please report it if it happens again.",
         code="internal",
         exit_code=1,
@@ -107,6 +108,4 @@ def _usage(error: typer.TyperException) -> Complaint:
         message += "."
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "mooring"
-    return Complaint(
-        message, f"`{path} --help` shows how it is used.", code="usage", exit_code=USAGE
-    )
+    return Complaint(message, f"See `{path} --help`.", code="usage", exit_code=USAGE)

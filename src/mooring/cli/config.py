@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "shown_value"]
 
-app = noun("Settings: flags over environment over file over defaults.")
+app = noun("Effective settings and their sources (flags, environment, file, defaults).")
 
 
 @command(app, "show")
 def show(session: Session) -> None:
-    """Print every setting with its effective value and where that came from."""
+    """Print every setting with its effective value and source."""
     settings, origins = session.settings()
     rows = [
         {
@@ -48,7 +48,7 @@ def show(session: Session) -> None:
 
 @command(app, "path")
 def path(session: Session) -> None:
-    """Print which settings file is read; it need not exist."""
+    """Print the path of the settings file. It need not exist."""
     settings, _ = session.settings()
     file = _file(settings)
     if session.out.as_json:
@@ -64,7 +64,7 @@ def path(session: Session) -> None:
 
 
 def shown_value(value: object) -> Any:
-    """A setting's value as it may be shown: secrets are masked, also inside addresses."""
+    """A setting's value for output; secrets are masked, including those in URLs."""
     if isinstance(value, pydantic.SecretStr):
         secret = value.get_secret_value()
         if "://" in secret:

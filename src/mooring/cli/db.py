@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = noun("The database: its schema, and moving to another one.")
+app = noun("The database: its schema, and moving to PostgreSQL.")
 
 _PASSWORD = re.compile(r"://[^/@]*:[^/@]+@|[?&]password=")
 
 
 @command(app, "migrate")
 def migrate(session: Session) -> None:
-    """Make the database, or bring it to the schema this version needs."""
+    """Create the database, or migrate it to the schema of this version."""
     settings, _ = session.settings()
     instance.open_instance(settings.data_dir)  # makes the directory, for its owner only
     with _database(session) as database:
@@ -53,7 +53,7 @@ def migrate(session: Session) -> None:
 
 @command(app, "status")
 def status(session: Session) -> int:
-    """Say whether migrations are pending; exit code 1 when they are."""
+    """Show pending migrations. Exit code 1 if there are any."""
     with _database(session, make=False) as database:
         now, pending = migrations.revision(database), migrations.pending(database)
     if session.out.as_json:
@@ -65,7 +65,7 @@ def status(session: Session) -> int:
         )
         return 1 if pending else 0
     if not pending:
-        session.out.say(f"The database is at revision {now}, as this version needs it.")
+        session.out.say(f"The database is at revision {now}, which is current.")
         return 0
     session.out.say(f"The database is at revision {now or 'none'}. Pending:")
     for step in pending:
@@ -86,17 +86,16 @@ def copy(
         ),
     ] = None,
 ) -> None:
-    """Move everything from SQLite to PostgreSQL; stop `mooring up` first.
-
-    A URL with a password goes into the variable MOORING_COPY_TO, or the password into
-    ~/.pgpass: what stands on a command line can be read by others.
+    """Move all data from SQLite to PostgreSQL. Stop `mooring up` first. Put a URL with a password
+    into the variable MOORING_COPY_TO, or the password into ~/.pgpass, because other users can read
+    command lines.
     """
 
     settings, _ = session.settings()
     if is_on_disk(settings) and not settings.sqlite_path.exists():
         raise NotFound(
-            f"There is no Mooring in {settings.data_dir} to copy.",
-            hint="Say where it is: --data-dir or MOORING_DATA_DIR.",
+            f"No Mooring database was found in {settings.data_dir}.",
+            hint="Set the directory with --data-dir or MOORING_DATA_DIR.",
             code="not_set_up",
         )
     with _database(session) as source:
@@ -118,8 +117,8 @@ def copy(
         right=["rows"],
     )
     session.out.note(
-        "Both databases hold the same. Now set MOORING_DATABASE_URL (or database_url in "
-        "mooring.toml) to the new one, start `mooring up`, and put mooring.db away."
+        "Both databases have the same contents. Now set MOORING_DATABASE_URL (or database_url in "
+        "mooring.toml) to the new URL, start `mooring up`, and archive mooring.db."
     )
 
 
@@ -129,8 +128,8 @@ def _target(to: str | None) -> str:
         to = os.environ.get("MOORING_COPY_TO", "")
         if not to:
             raise Invalid(
-                "It was not said where to copy to.",
-                hint="Give --to postgresql://user@host/name, or set MOORING_COPY_TO.",
+                "No target database was given.",
+                hint="Use --to postgresql://user@host/name, or set MOORING_COPY_TO.",
             )
     elif _PASSWORD.search(to):
         raise Invalid(
@@ -144,7 +143,7 @@ def _target(to: str | None) -> str:
 
 @contextmanager
 def _database(session: Session, *, make: bool = True) -> Iterator[Database]:
-    """The database; with ``make`` off an empty one stands for a file that is not there."""
+    """The database; without ``make``, a missing file is an empty database."""
     settings, _ = session.settings()
     missing = is_on_disk(settings) and not settings.sqlite_path.exists()
     url = "sqlite://" if missing and not make else settings.effective_database_url

@@ -1,4 +1,4 @@
-"""``mooring dead-letter``: messages that could not be stored, and why."""
+"""``mooring dead-letter``: messages that could not be stored."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = noun("Messages that could not be stored, and why.")
+app = noun("Messages that could not be stored, with the reason.")
 
 PREVIEW_CHARACTERS = 60
 
@@ -26,17 +26,18 @@ def list_(
     session: Session,
     *,
     device: Annotated[
-        str | None, typer.Option("--device", help="Only this device's; its name or tenant:name.")
+        str | None, typer.Option("--device", help="Only this device, as name or tenant:name.")
     ] = None,
     reason: Annotated[
-        str | None, typer.Option("--reason", help="Only for this reason, such as not_json.")
+        str | None, typer.Option("--reason", help="Only this reason, such as not_json.")
     ] = None,
     limit: Limit = 50,
     before: Annotated[
-        int | None, typer.Option("--before", help="Go on below the one with this number.")
+        int | None,
+        typer.Option("--before", help="Continue after the dead letter with this number."),
     ] = None,
 ) -> None:
-    """List dead letters, the newest first."""
+    """List dead letters, newest first."""
     with session.open() as platform:
         whose = platform.devices.get(session.actor, device) if device else None
         page = platform.telemetry.dead_letters(
@@ -71,10 +72,12 @@ def list_(
             for letter in page.items
         ],
         right=["Number", "Bytes"],
-        empty="No dead letter matches." if device or reason or before else "No dead letters.",
+        empty="No matching dead letters." if device or reason or before else "No dead letters.",
     )
     if following is not None:
-        session.out.note(f"There are more: --before {following} goes on, or raise --limit.")
+        session.out.note(
+            f"More are available. --before {following} shows the next ones, or raise --limit."
+        )
 
 
 def _preview(payload: bytes) -> str:

@@ -35,28 +35,33 @@ app = noun("Devices and their credentials.")
 device_import.declare(app)
 
 ACCEPTANCE_SECONDS = 5.0
-NO_DEVICES = "No devices yet. Add one: mooring device add NAME --dialect mooring"
+NO_DEVICES = "No devices yet. Add one with `mooring device add NAME --dialect mooring`."
 
 Reference = Annotated[
-    str, typer.Argument(metavar="DEVICE", help="Its name, tenant:name, username or MAC address.")
+    str,
+    typer.Argument(
+        metavar="DEVICE", help="Name, tenant:name, username or MAC address of the device."
+    ),
 ]
-OfTenant = Annotated[str | None, typer.Option("--tenant", help="Only this tenant's.")]
+OfTenant = Annotated[str | None, typer.Option("--tenant", help="Only this tenant.")]
 
 
 @command(app, "add")
 def add(
     session: Session,
-    name: Annotated[str, typer.Argument(help="Its id in topics.")],
+    name: Annotated[str, typer.Argument(help="Device ID used in topics.")],
     *,
-    dialect: Annotated[str, typer.Option("--dialect", "-d", help="How it speaks.")],
-    tenant: Annotated[str, typer.Option("--tenant", help="Whose it is.")] = "default",
-    mac: Annotated[str | None, typer.Option("--mac", help="Its MAC address.")] = None,
-    label: Annotated[str, typer.Option("--label", help="What people call it.")] = "",
+    dialect: Annotated[str, typer.Option("--dialect", "-d", help="Dialect the device speaks.")],
+    tenant: Annotated[
+        str, typer.Option("--tenant", help="Tenant that owns the device.")
+    ] = "default",
+    mac: Annotated[str | None, typer.Option("--mac", help="MAC address of the device.")] = None,
+    label: Annotated[str, typer.Option("--label", help="Label for people.")] = "",
     group: Annotated[
-        list[str] | None, typer.Option("--group", help="A group it is in; may be repeated.")
+        list[str] | None, typer.Option("--group", help="Group of the device. May be repeated.")
     ] = None,
 ) -> None:
-    """Create a device and print its password, this once, with lines to paste."""
+    """Add a device. The password is printed only once, with commands to paste."""
     with session.open() as platform:
         new = devices_model.NewDevice(name, dialect, tenant, label, mac, tuple(group or ()))
         credentials, changes = platform.devices.add(session.actor, new)
@@ -90,7 +95,7 @@ def list_(
     ] = None,
     limit: Limit = 50,
     after: Annotated[
-        int, typer.Option("--after", min=0, help="Go on after the device with this number.")
+        int, typer.Option("--after", min=0, help="Continue after the device with this number.")
     ] = 0,
 ) -> None:
     """List devices in the order they were added."""
@@ -119,15 +124,17 @@ def list_(
             [d.name, d.tenant, d.dialect, d.mac, d.label, ", ".join(d.groups), ago(d.created_at)]
             for d in shown
         ],
-        empty="No device matches." if narrowed else NO_DEVICES,
+        empty="No matching devices." if narrowed else NO_DEVICES,
     )
     if more:
-        session.out.note(f"There are more: --after {shown[-1].id} goes on, or raise --limit.")
+        session.out.note(
+            f"More are available. --after {shown[-1].id} shows the next ones, or raise --limit."
+        )
 
 
 @command(app, "show")
 def show(session: Session, reference: Reference) -> None:
-    """Show one device: who it is, its topics, and what was last heard of it."""
+    """Show a device with its topics and its last known state."""
     with session.open() as platform:
         device = platform.devices.get(session.actor, reference)
         topics = platform.devices.topics(device)
@@ -153,17 +160,17 @@ def show(session: Session, reference: Reference) -> None:
         ]
     )
     session.out.say()
-    session.out.table(["Kind", "Topic"], list(topics.items()), empty="It has no topics.")
+    session.out.table(["Kind", "Topic"], list(topics.items()), empty="The device has no topics.")
 
 
 @command(app, "remove")
 def remove(
     session: Session, reference: Reference, *, reason: Reason = "", yes: Yes = False
 ) -> int | None:
-    """Remove a device: its session ends, and its password is refused from then on."""
+    """Remove a device. Its session ends and its password is rejected."""
     with session.open() as platform:
         device = platform.devices.get(session.actor, reference)
-        if not session.confirm(f"Remove {clean(device.reference)} for good?", yes=yes):
+        if not session.confirm(f"Permanently remove {clean(device.reference)}?", yes=yes):
             session.out.note("Nothing was removed.")
             return 1
         changes = platform.devices.remove(session.actor, device.username, reason=reason)
@@ -171,7 +178,7 @@ def remove(
     if session.out.as_json:
         session.out.document({"removed": device_document(device), "applied_by_broker": applied})
         return None
-    session.out.say(f"{clean(device.reference)} is removed. {_follows(applied, running, 'refuse')}")
+    session.out.say(f"Removed {clean(device.reference)}. {_follows(applied, running, 'reject')}")
     return None
 
 
@@ -189,12 +196,12 @@ def topics_(session: Session, reference: Reference) -> None:
     session.out.table(
         ["Kind", "Direction", "QoS", "Topic"],
         [[kind, told[kind].direction, told[kind].qos, topic] for kind, topic in topics.items()],
-        empty="It has no topics.",
+        empty="The device has no topics.",
     )
 
 
 class Does(StrEnum):
-    """What a device does with a topic."""
+    """Access to a topic."""
 
     PUBLISH = "publish"
     SUBSCRIBE = "subscribe"
@@ -213,10 +220,10 @@ DENIALS = {
 def can(
     session: Session,
     reference: Reference,
-    action: Annotated[Does, typer.Argument(help="What it does with the topic.")],
-    topic: Annotated[str, typer.Argument(help="A topic; to subscribe, a topic filter.")],
+    action: Annotated[Does, typer.Argument(help="Access to check: publish or subscribe.")],
+    topic: Annotated[str, typer.Argument(help="Topic, or topic filter for subscribe.")],
 ) -> int:
-    """Say whether the broker accepts a topic of a device, and which rule decides."""
+    """Check whether a device may publish or subscribe to a topic, and which rule decides."""
     with session.open() as platform:
         device = platform.devices.get(session.actor, reference)
         verdict = platform.devices.may(device, access_rules.Action(action.value), topic)
@@ -243,7 +250,7 @@ def can(
 
 @command(app, "strangers")
 def strangers(session: Session, *, limit: Limit = 50) -> None:
-    """List devices that speak but were never added; their messages are dead letters."""
+    """List unknown devices: they publish but were never added. Their messages are dead letters."""
     with session.open() as platform:
         page = platform.telemetry.strangers(session.actor, limit=limit)
     if session.out.as_json:
@@ -272,12 +279,12 @@ def strangers(session: Session, *, limit: Limit = 50) -> None:
             for s in page.items
         ],
         right=["Messages"],
-        empty="No strangers: every device that speaks is known.",
+        empty="No unknown devices.",
     )
     if page.items:
-        session.out.note("To let one in: mooring device add NAME --dialect D --tenant T")
+        session.out.note("To add one: mooring device add NAME --dialect D --tenant T")
     if page.next is not None:
-        session.out.note("There are more: raise --limit.")
+        session.out.note("More are available. Raise --limit.")
 
 
 # ---------------------------------------------------------------------- what is printed
@@ -356,13 +363,13 @@ def _credentials_text(
 ) -> str:
     device = credentials.device
     parts = [
-        f"{clean(device.reference)} is added. {_follows(accepted, running, 'accept')}",
+        f"Added {clean(device.reference)}. {_follows(accepted, running, 'accept')}",
         "",
         f"  username   {clean(device.username)}",
         f"  password   {credentials.password}",
         f"  client id  {clean(device.client_id)}",
         "",
-        "The password is shown this once and is stored nowhere.",
+        "The password is shown only once and is not stored.",
     ]
     for title, text in (
         ("Send a message:", lines.publish),
@@ -380,14 +387,15 @@ def _follows(applied: bool, running: bool, verb: str) -> str:
         return f"The broker {verb}s it."
     if running:
         return (
-            f"The broker has not confirmed within {ACCEPTANCE_SECONDS:g} s that it {verb}s it; "
-            "`mooring status` shows why."
+            f"The broker did not confirm within {ACCEPTANCE_SECONDS:g} s that it {verb}s it. See "
+            f"`mooring status`."
         )
-    return f"The broker will {verb} it as soon as it runs: mooring up"
+    return f"The broker will {verb} it when it runs. Start it with `mooring up`."
 
 
 def _wait_for_broker(platform: App, changes: Sequence[int]) -> tuple[bool, bool]:
-    """Whether the broker has been told, and whether anything runs that could tell it."""
+    """Whether the broker has applied the changes, and whether a process is running that applies
+    them."""
     # `mooring up` itself is the process that tells the broker.
     running = any(p.alive and p.role == "up" for p in platform.telemetry.processes())
     applied = waiting.wait_applied(

@@ -33,29 +33,34 @@ APPLY_SECONDS = 120.0
 
 def import_(
     session: Session,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A CSV table of devices.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV file of devices.")],
     *,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Where credentials are written (0600).")
+        Path | None,
+        typer.Option("--output", "-o", help="Output file for the credentials (mode 0600)."),
     ] = None,
     dialect: Annotated[
-        str | None, typer.Option("--dialect", "-d", help="For lines that name none.")
+        str | None, typer.Option("--dialect", "-d", help="Dialect of lines that name none.")
     ] = None,
-    tenant: Annotated[str, typer.Option("--tenant", help="The same.")] = "default",
+    tenant: Annotated[
+        str, typer.Option("--tenant", help="Tenant of lines that name none.")
+    ] = "default",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check every line and add nothing.")
+        bool, typer.Option("--dry-run", help="Check every line without adding devices.")
     ] = False,
     yes: Yes = False,
 ) -> int | None:
-    """Add every device of a CSV table, or none, and write their credentials to a file."""
+    """Add all devices of a CSV file, or none, and write their credentials to a file."""
     if output is None and not dry_run:
         raise Invalid(
-            "Nothing says where the passwords are to go.",
-            hint="Give --output FILE; they are shown nowhere else.",
+            "No output file for the passwords was given.",
+            hint="Use --output FILE. They are not shown anywhere else.",
             code="no_output",
         )
     if output is not None and output.exists():
-        raise Conflict(f"{output} exists.", hint="Name a file that does not.", code="file_exists")
+        raise Conflict(
+            f"{output} already exists.", hint="Choose another file name.", code="file_exists"
+        )
     rows, wrong = sheet.parse(read_table(file), dialect=dialect, tenant=tenant)
     with session.open() as platform:
         entries = [bulk_model.Entry(row.line, row.device) for row in rows]
@@ -66,7 +71,7 @@ def import_(
             if session.out.as_json:
                 session.out.document({"devices": len(checked), "added": 0})
             else:
-                session.out.say(f"{len(checked)} devices can be added. Nothing was.")
+                session.out.say(f"{len(checked)} devices can be added. Nothing was added.")
             return None
         if len(checked) > bulk_service.FEW and not announced(
             session, platform, len(checked), yes=yes
@@ -93,8 +98,12 @@ def import_(
         )
         return None
     session.out.say(
-        f"{len(checked)} devices are added; their credentials are in {output}. "
-        + ("The broker accepts them." if applied else "The broker learns of them when it runs.")
+        f"{len(checked)} devices added. Their credentials are in {output}. "
+        + (
+            "The broker accepts them."
+            if applied
+            else "The broker applies the changes when it runs."
+        )
     )
     return None
 
@@ -105,7 +114,7 @@ def declare(app: typer.Typer) -> None:
 
 
 def read_table(file: Path) -> str:
-    """The text of a file somebody named.
+    """The text of the file.
 
     Raises:
         NotFound: it cannot be read.
@@ -124,15 +133,15 @@ def read_table(file: Path) -> str:
 
 
 def _refuse_wrong(wrong: list[Wrong], file: Path) -> None:
-    """Raises ``Invalid`` with the first lines that cannot be taken, if there are any."""
+    """Raises ``Invalid`` with the first invalid lines, if there are any."""
     if not wrong:
         return
     shown = sorted(wrong, key=lambda one: one.line)
     lines = "\n".join(str(one) for one in shown[:SHOWN_MOST])
     rest = f"\nThere are {len(wrong) - SHOWN_MOST} more." if len(wrong) > SHOWN_MOST else ""
     raise Invalid(
-        f"{len(wrong)} lines of {file} cannot be taken; nothing was added.\n{lines}{rest}",
-        hint="Correct them and try again; `--dry-run` checks without adding.",
+        f"{len(wrong)} lines of {file} are invalid. Nothing was added.\n{lines}{rest}",
+        hint="Correct them and try again. `--dry-run` checks without adding.",
         code="wrong_lines",
         lines=[{"line": one.line, "why": one.why} for one in shown],
     )
@@ -143,19 +152,19 @@ def announced(session: Session, platform: App, number: int, *, yes: bool) -> boo
         return True  # nothing restarts and nothing is reloaded
     if platform.settings.authority == "dynamic_security":
         session.out.note(
-            f"To take over {number} devices at once the broker restarts once: every device is "
-            "disconnected and connects again."
+            f"Adding {number} devices restarts the broker once. All devices are disconnected and "
+            f"reconnect."
         )
         if not session.confirm(f"Add {number} devices now?", yes=yes):
             session.out.note("Nothing was added.")
             return False
     else:
-        session.out.note(f"To take over {number} devices the broker reloads its files once.")
+        session.out.note(f"Adding {number} devices makes the broker reload its files once.")
     return True
 
 
 def wait_for_all(session: Session, platform: App, changes: list[int]) -> bool:
-    """Waits until the broker has taken everything over, where something runs that tells it."""
+    """Waits until the broker has applied all changes, if a running process applies them."""
     session.out.note("Waiting for the broker …")
     return told(platform, changes, APPLY_SECONDS)
 

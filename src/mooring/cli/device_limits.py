@@ -1,4 +1,4 @@
-"""``mooring device limits``: what a device may take of the broker."""
+"""``mooring device limits``: broker limits of one device."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def device_limits(
     bytes_: Bytes = None,
     reason: Reason = "",
 ) -> None:
-    """Show or change what a device may take of the broker."""
+    """Show or change the broker limits of a device."""
     applied = None
     with session.open() as platform:
         device, found = platform.limits.of_device(session.actor, reference)

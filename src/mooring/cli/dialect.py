@@ -1,4 +1,4 @@
-"""``mooring dialect``: how fleets speak."""
+"""``mooring dialect``: the declarations of fleets."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = noun("How fleets speak: channels, usernames and payload shapes.")
+app = noun("Dialects: channels, usernames and payload shapes of fleets.")
 
 BROKEN = 2
 FOLLOW_SECONDS = 10.0  # for ingest to be subscribed to new topics
 
-Name = Annotated[str, typer.Argument(metavar="DIALECT", help="The dialect's name.")]
+Name = Annotated[str, typer.Argument(metavar="DIALECT", help="Name of the dialect.")]
 
 
 @command(app, "list")
 def list_(session: Session) -> None:
-    """List the dialects there are, Mooring's own and yours."""
+    """List all dialects, included ones and yours."""
     catalogue = _catalogue(session)
     if session.out.as_json:
         session.out.document(
@@ -52,7 +52,7 @@ def list_(session: Session) -> None:
 
 @command(app, "show")
 def show(session: Session, name: Name) -> None:
-    """Show one dialect: its channels, username and client id."""
+    """Show a dialect with its channels, username and client ID."""
     dialect = _catalogue(session).get(name)
     if session.out.as_json:
         session.out.document(
@@ -86,7 +86,7 @@ def check(
     session: Session,
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Dialect files.")],
 ) -> int:
-    """Explain every mistake in dialect files; exit code 2 when there is one."""
+    """Report all mistakes in dialect files. Exit code 2 if there are any."""
     results: list[dict[str, Any]] = []
     for file in files:
         try:
@@ -100,7 +100,7 @@ def check(
             if not session.out.as_json:
                 size = len(dialect.channels)
                 session.out.say(
-                    f"{clean(file)} is good: the dialect {dialect.name} with "
+                    f"{clean(file)} is valid: dialect {dialect.name} with "
                     f"{size} {'channel' if size == 1 else 'channels'}."
                 )
     if session.out.as_json:
@@ -112,7 +112,8 @@ def check(
 def asyncapi(
     session: Session,
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[DIALECT]...", help="Which; all by default.")
+        list[str] | None,
+        typer.Argument(metavar="[DIALECT]...", help="Names of the dialects. Default: all."),
     ] = None,
 ) -> None:
     """Print dialects as one AsyncAPI 3 document."""
@@ -126,8 +127,8 @@ def asyncapi(
 
 @command(app, "reload")
 def reload(session: Session) -> int:
-    """Make running processes read the data directory's dialects again, and wait until ingest
-    is subscribed to their topics; exit code 2 when one of them is broken."""
+    """Reload the dialects of the data directory in running processes, and wait until ingest is
+    subscribed to their topics. Exit code 2 if a dialect is invalid."""
 
     with session.open() as platform:
         catalogue = platform.catalogue  # read from the directory just now
@@ -140,7 +141,7 @@ def reload(session: Session) -> int:
     if not followed:
         session.out.note(
             f"Ingest is not subscribed to the new topics after {FOLLOW_SECONDS:g} s. "
-            "It applies the change when it can; look at `mooring status`."
+            "It applies the change when it can. See `mooring status`."
         )
     if session.out.as_json:
         session.out.document(

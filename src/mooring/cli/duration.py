@@ -1,4 +1,4 @@
-"""Lengths of time as people write them: ``30s``, ``5m``, ``2h``, ``90d``."""
+"""Durations with a unit: ``30s``, ``5m``, ``2h``, ``90d``."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _WRITTEN = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.ASCII)
 
 
 def seconds_of(text: str) -> float:
-    """The length in seconds; a number alone is seconds.
+    """The duration in seconds; a number without a unit is seconds.
 
     Raises:
-        Invalid: it is not a length of time, or it is none.
+        Invalid: it is not a positive duration.
     """
     found = _WRITTEN.fullmatch(text.strip().lower())
     unit = _UNITS.get(found[2] or "s") if found else None
     if found is None or unit is None or float(found[1]) * unit <= 0:
         raise Invalid(
-            f"{text[:40]!a} is no length of time.",
-            hint="Write a number and a unit: 30s, 5m, 2h, 90d.",
+            f"{text[:40]!a} is not a valid duration.",
+            hint="Use a number and a unit, for example 30s, 5m, 2h or 90d.",
             code="invalid_duration",
         )
     return float(found[1]) * unit

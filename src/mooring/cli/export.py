@@ -1,4 +1,4 @@
-"""``mooring telemetry export``: messages into a file."""
+"""``mooring telemetry export``: messages to a file."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = ["declare"]
 
 
 class FormatWord(StrEnum):
-    """``mooring.telemetry.export.FileFormat``, as one writes it."""
+    """``mooring.telemetry.export.FileFormat`` as an option value."""
 
     CSV = "csv"
     JSONL = "jsonl"
@@ -40,39 +40,40 @@ def export(
     session: Session,
     reference: Annotated[
         str | None,
-        typer.Argument(metavar="DEVICE", help="Its name, tenant:name, username or MAC address."),
+        typer.Argument(
+            metavar="DEVICE", help="Name, tenant:name, username or MAC address of the device."
+        ),
     ] = None,
     *,
-    everything: Annotated[bool, typer.Option("--all", help="Of every device.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Include every device.")] = False,
     tenant: Annotated[
-        str | None, typer.Option("--tenant", help="Of every device of this tenant.")
+        str | None, typer.Option("--tenant", help="Include every device of this tenant.")
     ] = None,
     start: Annotated[
-        str | None, typer.Option("--from", help="From this time on: -1h, today, 2026-02-13T12:00Z.")
+        str | None,
+        typer.Option("--from", help="Start time (inclusive): -1h, today, 2026-02-13T12:00Z."),
     ] = None,
-    end: Annotated[str | None, typer.Option("--to", help="Up to, without, this time.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="End time (exclusive).")] = None,
     channel: Annotated[
-        str | None, typer.Option("--channel", help="Of one device: only this channel's.")
+        str | None, typer.Option("--channel", help="Only this channel. Needs one device.")
     ] = None,
     file_format: Annotated[
-        FormatWord, typer.Option("--format", help="What the file is.")
+        FormatWord, typer.Option("--format", help="File format.")
     ] = FormatWord.CSV,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="The file; left out: standard output."),
+        typer.Option("--output", "-o", help="Output file. Default: standard output."),
     ] = None,
 ) -> None:
-    """Write stored messages to a file, however many there are."""
+    """Write stored messages to a file."""
     if [reference is not None, everything, tenant is not None].count(True) != 1:
         raise Invalid(
-            "Say whose messages.",
-            hint="`mooring telemetry export DEVICE`, or --tenant NAME, or --all.",
+            "No device was selected.",
+            hint="Use `mooring telemetry export DEVICE`, --tenant NAME, or --all.",
             code="usage",
         )
     if output is None and (session.out.as_json or file_format is FormatWord.PARQUET):
-        raise Invalid(
-            "This needs a file to write to.", hint="Name it: --output FILE.", code="usage"
-        )
+        raise Invalid("This format needs an output file.", hint="Use --output FILE.", code="usage")
     now = engine.now_ms()
     span = (
         when.parse_when(start, now) if start else 0,
@@ -126,7 +127,7 @@ def _write(
 
 
 def _for_a_terminal(piece: bytes) -> bytes:
-    """The same without what could steer the terminal; a file or pipe gets what was said."""
+    """Replaces control characters on a terminal; a file or pipe gets the original."""
     lines = piece.decode().splitlines(keepends=True)
     text = "".join(clean(line.rstrip("\r\n")) + "\n" for line in lines)
     return text.encode(sys.stdout.encoding, "backslashreplace")
@@ -137,7 +138,7 @@ def _created(path: Path) -> Any:
         return path.open("wb")
     except OSError as exc:
         raise Invalid(
-            f"The file {path} cannot be written: {exc.strerror}.", hint="Name another one."
+            f"The file {path} cannot be written: {exc.strerror}.", hint="Choose another file."
         ) from exc
 
 

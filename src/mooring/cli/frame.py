@@ -1,9 +1,9 @@
-"""What every command shares: the options that go anywhere, and the session it works in.
+"""What every command shares: the common options and the session.
 
 ``command`` declares a verb. Its function takes a ``Session`` first and its own options after;
 ``--data-dir``, ``--json``, ``--debug`` and ``--no-color`` are added, so they are understood
 after the verb as well as before the noun. What the function returns is the exit code (``None``
-is 0). Nothing heavy is imported here: people script this, and pay for every import each time.
+is 0). Nothing heavy is imported here, because scripts pay for every import on each call.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ __all__ = ["GLOBAL_OPTIONS", "Globals", "Session", "command", "is_on_disk", "nou
 Verb = TypeVar("Verb", bound=Callable[..., int | None])
 
 DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Where Mooring keeps its data (.mooring).")
+    Path | None, typer.Option("--data-dir", help="Data directory. Default: .mooring")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-NoColor = Annotated[bool, typer.Option("--no-color", help="Print without colours.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")]
+NoColor = Annotated[bool, typer.Option("--no-color", help="Disable colours.")]
 
 GLOBAL_OPTIONS: dict[str, tuple[Any, Any]] = {
     "data_dir": (DataDir, None),
@@ -55,7 +55,7 @@ GLOBAL_OPTIONS: dict[str, tuple[Any, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Globals:
-    """The options that go anywhere."""
+    """The options that every command accepts."""
 
     data_dir: Path | None = None
     json: bool = False
@@ -63,7 +63,7 @@ class Globals:
     no_color: bool = False
 
     def over(self, outer: Globals) -> Globals:
-        """These where they were given, the outer ones otherwise."""
+        """These options where given, otherwise the outer ones."""
         return Globals(
             self.data_dir or outer.data_dir,
             self.json or outer.json,
@@ -73,7 +73,7 @@ class Globals:
 
 
 class Session:
-    """One run of one command: where it prints, who it is, and the platform it works on."""
+    """One run of one command: its output, its actor and the platform."""
 
     def __init__(self, options: Globals) -> None:
         self.options = options
@@ -81,7 +81,7 @@ class Session:
 
     @functools.cached_property
     def actor(self) -> access_actor.Actor:
-        """Whoever may read the data directory is its administrator."""
+        """A user who can read the data directory has administrator rights."""
         return access_actor.Actor(f"cli:{_login_name()}", access_actor.Role.ADMIN, None, "local")
 
     def flags(self, **flags: Any) -> dict[str, Any]:
@@ -98,35 +98,36 @@ class Session:
         """The platform's parts for this command.
 
         Args:
-            upgrade: make or migrate the database first.
+            upgrade: create or migrate the database first.
             flags: settings given on the command line.
 
         Raises:
-            NotFound: nothing was ever set up in the data directory.
+            NotFound: the data directory was never set up.
         """
 
         settings, _ = self.settings(**flags)
         if not upgrade and is_on_disk(settings) and not settings.sqlite_path.exists():
             raise NotFound(
-                f"There is no Mooring in {settings.data_dir} yet.",
-                hint="Run `mooring up`, or say where it is: --data-dir or MOORING_DATA_DIR.",
+                f"No Mooring installation was found in {settings.data_dir}.",
+                hint="Run `mooring up` to create one, or set the directory with --data-dir or "
+                "MOORING_DATA_DIR.",
                 code="not_set_up",
             )
         with mooring_app.open_app(settings, upgrade=upgrade) as app:
             yield app
 
     def confirm(self, question: str, *, yes: bool) -> bool:
-        """Asks before something that cannot be taken back.
+        """Asks before an action that cannot be undone.
 
         Raises:
-            Invalid: there is nobody to ask and ``--yes`` was not given.
+            Invalid: there is no terminal and ``--yes`` was not given.
         """
         if yes:
             return True
         if self.options.json or not sys.stdin.isatty():
             raise Invalid(
-                "Nothing was done, because this needs a confirmation.",
-                hint="Give --yes to go ahead without being asked.",
+                "This needs confirmation. Nothing was done.",
+                hint="Use --yes to proceed without confirmation.",
                 code="confirmation_needed",
             )
         return typer.confirm(question, err=True)
@@ -169,7 +170,7 @@ def command(app: typer.Typer, name: str | None = None, **options: Any) -> Callab
 
 
 def noun(help_text: str) -> typer.Typer:
-    """A group of verbs; alone it prints its help."""
+    """A group of verbs; without a verb it prints its help."""
     app = typer.Typer(
         help=help_text,
         rich_markup_mode=None,
@@ -188,7 +189,7 @@ def noun(help_text: str) -> typer.Typer:
 
 
 def verbs() -> typer.Typer:
-    """What holds commands that stand directly after ``mooring``."""
+    """The holder of commands that follow ``mooring`` directly."""
     return typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 
 

@@ -1,4 +1,4 @@
-"""``mooring device gaps``: sequence numbers that have not arrived."""
+"""``mooring device gaps``: missing sequence numbers."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def gaps(
     session: Session,
     reference: Annotated[
         str | None,
-        typer.Argument(metavar="[DEVICE]", help="One device; without it, all with gaps."),
+        typer.Argument(metavar="[DEVICE]", help="Device. Default: all devices with gaps."),
     ] = None,
     *,
     limit: Limit = 50,
 ) -> None:
-    """List readings that devices numbered and the platform has not got."""
+    """List numbered readings that have not arrived."""
     with session.open() as platform:
         device = platform.devices.get(session.actor, reference) if reference else None
         with platform.database.read() as connection:
@@ -45,7 +45,7 @@ def gaps(
     if session.out.as_json:
         session.out.document({"devices": [gaps_document(one) for one in found]})
         return
-    empty = "No gaps: every numbered reading has arrived."
+    empty = "No gaps. All numbered readings have arrived."
     if device is not None:
         empty = f"{device.name} has not sent a numbered reading yet."
     session.out.table(

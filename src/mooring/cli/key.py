@@ -28,15 +28,15 @@ app = noun("API keys for programs.")
 @command(app, "new")
 def new(
     session: Session,
-    name: Annotated[str, typer.Argument(help="What it is for.")],
+    name: Annotated[str, typer.Argument(help="Purpose of the login.")],
     *,
     role: RoleOption = RoleWord.VIEWER,
     tenant: OnlyTenant = None,
     expires: Annotated[
-        str | None, typer.Option("--expires", help="How long it is good, such as 90d.")
+        str | None, typer.Option("--expires", help="Validity of the key, such as 90d.")
     ] = None,
 ) -> None:
-    """Make an API key and print its secret, this once."""
+    """Create an API key. The secret is printed only once."""
     until = engine.now_ms() + int(seconds_of(expires) * 1000) if expires else None
     with session.open() as platform:
         issued = platform.people.add_key(
@@ -46,9 +46,9 @@ def new(
         session.out.document({**_document(issued.key), "secret": issued.secret})
         return
     session.out.say(
-        f"The key {clean(name)} ({issued.key.prefix}) may do what a {role} may.\n"
+        f"The key {clean(name)} ({issued.key.prefix}) has the role {role}.\n"
         f"Secret: {issued.secret}\n"
-        "It is shown this once and is stored nowhere. Send it as: Authorization: Bearer SECRET"
+        "It is shown only once and is not stored. Send it as: Authorization: Bearer SECRET"
     )
 
 
@@ -58,10 +58,10 @@ def list_(
     *,
     limit: Limit = 50,
     before: Annotated[
-        int | None, typer.Option("--before", help="Go on below the key with this number.")
+        int | None, typer.Option("--before", help="Continue after the key with this number.")
     ] = None,
 ) -> None:
-    """List keys, the newest first; secrets are not shown."""
+    """List keys, newest first. Secrets are not shown."""
     with session.open() as platform:
         found = platform.people.keys(session.actor, limit=limit + 1, before=before)
     shown, more = found[:limit], len(found) > limit
@@ -86,26 +86,28 @@ def list_(
             ]
             for _, key in shown
         ],
-        empty="No API keys yet. Make one: mooring key new NAME --role viewer",
+        empty="No API keys yet. Create one with `mooring key new NAME --role viewer`.",
     )
     if more:
-        session.out.note(f"There are more: --before {shown[-1][0]} goes on, or raise --limit.")
+        session.out.note(
+            f"More are available. --before {shown[-1][0]} shows the next ones, or raise --limit."
+        )
 
 
 @command(app, "revoke")
 def revoke(
     session: Session,
     prefix: Annotated[
-        str, typer.Argument(metavar="KEY", help="The key as `mooring key list` shows it.")
+        str, typer.Argument(metavar="KEY", help="Prefix of the key, from `mooring key list`.")
     ],
 ) -> None:
-    """End a key at once."""
+    """Revoke a key immediately."""
     with session.open() as platform:
         platform.people.revoke_key(session.actor, prefix)
     if session.out.as_json:
         session.out.document({"revoked": prefix})
     else:
-        session.out.say(f"The key {clean(prefix)} is refused from now on.")
+        session.out.say(f"The key {clean(prefix)} is revoked.")
 
 
 def _state(key: ApiKey) -> str:

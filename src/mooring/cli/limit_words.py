@@ -1,4 +1,4 @@
-"""Limits as one writes and reads them, of devices and of tenants."""
+"""Limits of devices and tenants as option values and in output."""
 
 from __future__ import annotations
 
@@ -17,25 +17,27 @@ if TYPE_CHECKING:
 
 __all__ = ["Bytes", "Connections", "Messages", "changed", "say", "value_of"]
 
-VALUE = "A number, none for no limit, or default for the setting."
+VALUE = "A number, `none` for no limit, or `default` for the setting."
 
 Connections = Annotated[
-    str | None, typer.Option("--connections", help=f"Connections at a time. {VALUE}")
+    str | None, typer.Option("--connections", help=f"Maximum connections. {VALUE}")
 ]
 Messages = Annotated[
-    str | None, typer.Option("--messages", help=f"Messages published a second. {VALUE}")
+    str | None, typer.Option("--messages", help=f"Maximum published messages per second. {VALUE}")
 ]
 Bytes = Annotated[
     str | None,
-    typer.Option("--bytes", help=f"Bytes of topics and payloads published a second. {VALUE}"),
+    typer.Option(
+        "--bytes", help=f"Maximum published bytes (topics and payloads) per second. {VALUE}"
+    ),
 ]
 
 
 def value_of(text: str) -> int | None:
-    """A limit as one writes it: ``None`` for ``default``, 0 for ``none``.
+    """A limit from its option value: ``None`` for ``default``, 0 for ``none``.
 
     Raises:
-        Invalid: it is none of these.
+        Invalid: it is not one of these.
     """
     word = text.strip().lower().replace(",", "").replace("_", "")
     if word in ("default", "none"):
@@ -43,7 +45,7 @@ def value_of(text: str) -> int | None:
     if not word.isascii() or not word.isdigit() or int(word) == 0:
         raise Invalid(
             f"{text[:40]!a} is not a valid limit.",
-            hint="Use a number, none for no limit, or default for the setting.",
+            hint="Use a number, `none` for no limit, or `default` for the setting.",
             code="invalid_limit",
         )
     return int(word)
@@ -52,7 +54,7 @@ def value_of(text: str) -> int | None:
 def changed(
     own: Quota, connections: str | None, messages: str | None, bytes_: str | None
 ) -> Quota | None:
-    """The own values with what was given; ``None``: nothing was."""
+    """The own values with the given changes; ``None`` without any."""
     given = {
         name: value_of(text)
         for name, text in (
@@ -68,7 +70,8 @@ def changed(
 def say(
     session: Session, tenant: str, device: str | None, found: Limited, applied: bool | None
 ) -> None:
-    """Prints limits. ``applied``: whether the broker has them; ``None``: nothing was changed."""
+    """Prints limits. ``applied``: whether the broker has applied them; ``None`` without a
+    change."""
     names = ("connections", "messages", "bytes")
     if session.out.as_json:
         own, in_force = (
@@ -100,6 +103,8 @@ def say(
         right=["In force"],
     )
     if not found.enforced:
-        session.out.note("The broker keeps no limits: that needs Mooring's plugin.")
+        session.out.note(
+            "The broker does not apply these limits, because they need Mooring's plugin."
+        )
     elif applied is False:
         session.out.note("The broker applies them when it runs.")

@@ -1,4 +1,4 @@
-"""The command line: nouns, verbs, and the one place where an error becomes a sentence."""
+"""The command line: nouns, verbs, and the conversion of errors to messages."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["app", "main"]
 
 
 class Root(TyperGroup):
-    """``mooring`` itself: runs a command and ends with its exit code, complaints included."""
+    """``mooring`` itself: runs a command and exits with its code."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
@@ -91,7 +91,7 @@ def mooring(
 
 
 def _data_dir(words: Sequence[str]) -> Path:
-    """Where the details of an error go, even when the words could not be understood."""
+    """Where the details of an error are written, even for an invalid command line."""
     for index, word in enumerate(words):
         if word == "--data-dir" and index + 1 < len(words):
             return Path(words[index + 1])

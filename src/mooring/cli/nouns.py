@@ -60,7 +60,7 @@ ENTRIES = (
 
 
 class Commands(MutableMapping[str, Any]):
-    """Word → its command, made when it is asked for. Typer's group takes it for a ``dict``."""
+    """Word → its command, created on first use. Typer's group takes it for a ``dict``."""
 
     def __init__(self, entries: tuple[Entry, ...]) -> None:
         self._entries = {entry.name: entry for entry in entries}

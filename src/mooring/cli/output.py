@@ -134,7 +134,7 @@ class Output:
         empty: str = "",
         right: Sequence[str] = (),
     ) -> None:
-        """A table for people, or ``empty`` (a sentence that says what to do) without rows."""
+        """A table for people, or the sentence ``empty`` if there are no rows."""
         cells = [[clean(cell) for cell in row] for row in rows]
         if not cells:
             if empty:
@@ -157,13 +157,13 @@ class Output:
     # ------------------------------------------------------------------ beside the data
 
     def note(self, text: str) -> None:
-        """What a person wants to know and a script does not."""
+        """Information for people that scripts do not need."""
         if not self.as_json:
             self._write(sys.stderr, text)
 
     @contextmanager
     def progress(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
-        """Long work: gives a function to call with what is done so far.
+        """Long work: yields a function to call with the progress so far.
 
         A bar on a terminal, otherwise a line every few seconds; nothing with ``--json``.
         """
@@ -187,7 +187,7 @@ class Output:
 
     @contextmanager
     def count(self, title: str, what: str) -> Iterator[Callable[[int], None]]:
-        """Long work whose end nobody knows: gives a function to call with how many so far.
+        """Long work of unknown length: yields a function to call with the count so far.
 
         A line that changes on a terminal, otherwise one every few seconds; nothing with
         ``--json``.

@@ -15,18 +15,18 @@ with later():
 
 __all__ = ["app"]
 
-app = noun("How long messages and roll-ups are kept.")
+app = noun("Retention of messages and roll-ups.")
 
-Whose = Annotated[str, typer.Option("--tenant", help="Only this tenant's.")]
+Whose = Annotated[str, typer.Option("--tenant", help="Only this tenant.")]
 What = Annotated[
     str,
-    typer.Option("--kind", help="A kind of message, rollup_minutes or rollups."),
+    typer.Option("--kind", help="Kind of message, rollup_minutes or rollups."),
 ]
 
 
 @command(app, "list")
 def list_(session: Session) -> None:
-    """List the terms: those of the settings, and the rules that go before them."""
+    """List retention periods: the settings, and the rules that override them."""
     with session.open() as platform:
         policy = platform.retention.policy()
         rules = platform.retention.rules(session.actor)
@@ -53,39 +53,39 @@ def list_(session: Session) -> None:
 @command(app, "set")
 def set_(
     session: Session,
-    days: Annotated[int, typer.Argument(help="How many days; 0: for ever.")],
+    days: Annotated[int, typer.Argument(help="Days to keep. 0 keeps messages indefinitely.")],
     *,
     tenant: Whose = "",
     kind: What = "",
     yes: Yes = False,
 ) -> int:
-    """Make a rule. What is older will be deleted for good."""
+    """Add a rule. Older messages are permanently deleted."""
     of = f"{tenant or 'every tenant'}, {kind or 'messages of every kind'}"
-    if days and not session.confirm(f"Delete what is older than {days} days ({of})?", yes=yes):
+    if days and not session.confirm(f"Delete messages older than {days} days ({of})?", yes=yes):
         return 1
     with session.open() as platform:
         platform.retention.set(session.actor, days=days, tenant=tenant, kind=kind)
     if session.out.as_json:
         session.out.document({"tenant": tenant, "kind": kind, "days": days})
     else:
-        session.out.say(f"Kept {_days(days)} days: {of}." if days else f"Kept for ever: {of}.")
+        session.out.say(f"Kept {_days(days)} days: {of}." if days else f"Kept indefinitely: {of}.")
     return 0
 
 
 @command(app, "unset")
 def unset(session: Session, *, tenant: Whose = "", kind: What = "") -> None:
-    """Take a rule back; what remains applies again."""
+    """Remove a rule. The other rules and the settings apply again."""
     with session.open() as platform:
         platform.retention.unset(session.actor, tenant=tenant, kind=kind)
     if session.out.as_json:
         session.out.document({"tenant": tenant, "kind": kind, "days": None})
     else:
-        session.out.say("The rule is gone.")
+        session.out.say("Removed the rule.")
 
 
 @command(app, "run")
 def run(session: Session) -> None:
-    """Delete now what is older than its term, instead of within the hour."""
+    """Delete expired messages now instead of within the hour."""
     swept = sweep.Swept()
     with session.open() as platform, session.out.count("Deleting", "rows") as report:
         for swept in platform.retention.run(session.actor):
@@ -105,4 +105,4 @@ def run(session: Session) -> None:
 
 
 def _days(days: int) -> str:
-    return str(days) if days else "for ever"
+    return str(days) if days else "indefinitely"

@@ -1,4 +1,4 @@
-"""``mooring device rotate``, ``disable`` and ``enable``: a device's password, and its lock."""
+"""``mooring device rotate``, ``disable`` and ``enable``."""
 
 from __future__ import annotations
 
@@ -36,36 +36,41 @@ PAGE = 500
 def rotate(
     session: Session,
     reference: Annotated[
-        str | None, typer.Argument(metavar="DEVICE", help="One device; or choose several below.")
+        str | None,
+        typer.Argument(metavar="DEVICE", help="Device. Use the options below to select several."),
     ] = None,
     *,
-    everyone: Annotated[bool, typer.Option("--all", help="Every device.")] = False,
-    tenant: Annotated[str | None, typer.Option("--tenant", help="This tenant's devices.")] = None,
+    everyone: Annotated[bool, typer.Option("--all", help="Select every device.")] = False,
+    tenant: Annotated[
+        str | None, typer.Option("--tenant", help="Select devices of this tenant.")
+    ] = None,
     dialect: Annotated[
-        str | None, typer.Option("--dialect", "-d", help="Devices of this dialect.")
+        str | None, typer.Option("--dialect", "-d", help="Select devices of this dialect.")
     ] = None,
     older_than: Annotated[
-        str | None, typer.Option("--older-than", help="Passwords older than this, such as 90d.")
+        str | None,
+        typer.Option(
+            "--older-than", help="Select devices with passwords older than this, such as 90d."
+        ),
     ] = None,
-    pace: Annotated[
-        str, typer.Option("--pace", help="How many devices to begin with in a time.")
-    ] = "10/s",
+    pace: Annotated[str, typer.Option("--pace", help="Rate at which rotations start.")] = "10/s",
     compromised: Annotated[
         bool,
-        typer.Option("--compromised", help="The old password must not recover the device later."),
+        typer.Option("--compromised", help="Do not let the old password recover the device later."),
     ] = False,
     wait: Annotated[
-        str, typer.Option("--wait", help="How long to wait for the end; 0s: not at all.")
+        str, typer.Option("--wait", help="How long to wait for completion. 0s does not wait.")
     ] = "60s",
     reason: Reason = "",
     yes: Yes = False,
 ) -> int | None:
-    """Give devices new passwords; each is settled when the device has used its own."""
+    """Give devices new passwords. A rotation completes when the device has used the new
+    password."""
     several = everyone or tenant is not None or dialect is not None or older_than is not None
     if several == (reference is not None):
         raise Invalid(
-            "Say which devices.",
-            hint="Name one DEVICE, or choose several with --all, --tenant, --dialect or "
+            "No devices were selected.",
+            hint="Give one DEVICE, or select several with --all, --tenant, --dialect or "
             "--older-than.",
             code="which_devices",
         )
@@ -78,7 +83,7 @@ def rotate(
                 session.actor, device, reason=reason, keep_old=not compromised
             )
             if begun.again:
-                session.out.note("A rotation is under way already; this is its state.")
+                session.out.note("A rotation is already in progress. Its state:")
             found = _follow(session, platform, [begun.rotation.id], seconds)
             return _one(session, device, found[0] if found else begun.rotation)
         if not session.confirm("Give all these devices new passwords?", yes=yes):
@@ -94,13 +99,13 @@ def rotate(
 
 @command(device_commands.app, "disable")
 def disable(session: Session, reference: device_commands.Reference, *, reason: Reason = "") -> None:
-    """Lock a device out: its session ends, and new ones are refused until it is enabled."""
+    """Disable a device. Its session ends, and it cannot connect until it is enabled."""
     _set_enabled(session, reference, reason, enabled=False)
 
 
 @command(device_commands.app, "enable")
 def enable(session: Session, reference: device_commands.Reference, *, reason: Reason = "") -> None:
-    """Let a device in again with the password it has."""
+    """Enable a device. It connects with its current password."""
     _set_enabled(session, reference, reason, enabled=True)
 
 
@@ -108,12 +113,14 @@ def pace_of(text: str) -> float:
     """``10/s``, ``100/min``, ``500/h``: how many in a second.
 
     Raises:
-        Invalid: it is not written so.
+        Invalid: it has another form.
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)/(\d*[a-z]+)", text.strip().lower(), re.ASCII)
     if found is None or float(found[1]) <= 0:
         raise Invalid(
-            f"{text[:40]!a} is no pace.", hint="Write it as 10/s or 100/min.", code="invalid_pace"
+            f"{text[:40]!a} is not a valid rate.",
+            hint="Use a number and a unit, for example 10/s or 100/min.",
+            code="invalid_pace",
         )
     each = found[2] if found[2][0].isdigit() else f"1{found[2]}"
     return float(found[1]) / seconds_of(each)
@@ -147,7 +154,7 @@ def _begin(
     reason: str,
     keep_old: bool,
 ) -> tuple[list[str], list[dict[str, str]]]:
-    """Begins one after the other; ids of rotations, and what could not be begun."""
+    """Starts one after the other; returns rotation ids and failures."""
     ids: list[str] = []
     refused: list[dict[str, str]] = []
     started = time.monotonic()
@@ -173,7 +180,7 @@ def _begin(
 
 
 def _follow(session: Session, platform: App, ids: list[str], seconds: float) -> list[Rotation]:
-    """Waits until they are over, or the time is; as they are then."""
+    """Waits until they complete or the time is over; returns their states."""
     deadline = time.monotonic() + seconds
     with session.out.progress("Settled", len(ids)) as report:
         while True:
@@ -197,8 +204,8 @@ def _one(session: Session, device: Device, rotation: Rotation) -> int:
         )
     else:
         session.out.say(
-            f"{clean(device.reference)}: {rotation.phase}. It goes on by itself; "
-            "run this again to see how far it is."
+            f"{clean(device.reference)}: {rotation.phase}. It continues in the background. Run "
+            f"this command again to see its state."
         )
     return 0 if settled or not rotation.phase.over else 1
 
@@ -206,7 +213,7 @@ def _one(session: Session, device: Device, rotation: Rotation) -> int:
 def _many(session: Session, found: list[Rotation], refused: list[dict[str, str]]) -> int:
     count: dict[str, int] = {}
     for rotation in found:
-        word = str(rotation.phase) if rotation.phase.over else "under way"
+        word = str(rotation.phase) if rotation.phase.over else "in progress"
         count[word] = count.get(word, 0) + 1
     if session.out.as_json:
         session.out.document(
@@ -216,7 +223,7 @@ def _many(session: Session, found: list[Rotation], refused: list[dict[str, str]]
         session.out.table(
             ["State", "Devices"],
             [[word, number] for word, number in sorted(count.items())],
-            empty="No device is to be rotated.",
+            empty="No devices to rotate.",
             right=["Devices"],
         )
         for one in refused[:20]:
@@ -252,6 +259,6 @@ def _set_enabled(session: Session, reference: str, reason: str, *, enabled: bool
             {"device": device_commands.device_document(device), "applied_by_broker": applied}
         )
         return
-    state, verb = ("enabled", "accept") if enabled else ("disabled", "refuse")
+    state, verb = ("enabled", "accept") if enabled else ("disabled", "reject")
     told = f"The broker {verb}s it." if applied else f"The broker will {verb} it when it runs."
     session.out.say(f"{clean(device.reference)} is {state}. {told}")

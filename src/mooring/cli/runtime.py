@@ -22,7 +22,7 @@ app = verbs()
 
 
 class AuthMode(StrEnum):
-    """How the broker is told who may connect."""
+    """Authority that decides which devices the broker accepts."""
 
     AUTO = "auto"
     PLUGIN = "plugin"
@@ -31,7 +31,7 @@ class AuthMode(StrEnum):
 
 
 class LogLevel(StrEnum):
-    """What is logged."""
+    """Log level."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -39,23 +39,22 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
-HttpHost = Annotated[
-    str | None, typer.Option("--http-host", help="Address the HTTP server listens on.")
-]
+HttpHost = Annotated[str | None, typer.Option("--http-host", help="Address of the HTTP server.")]
 HttpPort = Annotated[
     int | None, typer.Option("--http-port", min=1, max=65535, help="Port of the HTTP server.")
 ]
 MqttPort = Annotated[
-    int | None, typer.Option("--mqtt-port", min=1, max=65535, help="Port of plain MQTT, loopback.")
+    int | None,
+    typer.Option("--mqtt-port", min=1, max=65535, help="Port of plain MQTT on loopback."),
 ]
-Logging = Annotated[LogLevel | None, typer.Option("--log-level", help="What is logged.")]
+Logging = Annotated[LogLevel | None, typer.Option("--log-level", help="Log level.")]
 
 
 @command(app)
 def up(
     session: Session,
     *,
-    demo: Annotated[bool, typer.Option("--demo", help="With a small made-up fleet.")] = False,
+    demo: Annotated[bool, typer.Option("--demo", help="Run with a small simulated fleet.")] = False,
     http_host: HttpHost = None,
     http_port: HttpPort = None,
     mqtt_port: MqttPort = None,
@@ -65,7 +64,7 @@ def up(
     mqtt_mtls_port: Annotated[
         int | None,
         typer.Option(
-            "--mqtt-mtls-port", min=0, max=65535, help="Port for device certificates; 0: closed."
+            "--mqtt-mtls-port", min=0, max=65535, help="Port for device certificates. 0 closes it."
         ),
     ] = None,
     mqtt_ws_port: Annotated[
@@ -75,16 +74,19 @@ def up(
     public_host: Annotated[
         list[str] | None,
         typer.Option(
-            "--public-host", help="A name or address devices reach it by; may be repeated."
+            "--public-host", help="Host name or address that devices connect to. May be repeated."
         ),
     ] = None,
     auth_mode: Annotated[
-        AuthMode | None, typer.Option("--auth-mode", help="How the broker knows who may connect.")
+        AuthMode | None,
+        typer.Option(
+            "--auth-mode", help="Authority that decides which devices the broker accepts."
+        ),
     ] = None,
     log_level: Logging = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
 ) -> int | None:
-    """Run everything: broker, ingest, HTTP; until Ctrl-C."""
+    """Run broker, ingest, HTTP and keeper until Ctrl-C."""
     settings, _ = session.settings(
         http_host=http_host,
         http_port=http_port,
@@ -107,20 +109,20 @@ def serve(
     http_port: HttpPort = None,
     log_level: Logging = None,
 ) -> None:
-    """Run the HTTP server alone."""
+    """Run only the HTTP server."""
     with session.open(http_host=http_host, http_port=http_port, log_level=log_level) as platform:
         run_serve.main(platform)
 
 
 @command(app)
 def ingest(session: Session, *, mqtt_port: MqttPort = None, log_level: Logging = None) -> None:
-    """Run ingest alone: messages from the broker into the database."""
+    """Run only ingest, which stores messages from the broker in the database."""
     with session.open(mqtt_port=mqtt_port, log_level=log_level) as platform:
         run_ingest.main(platform)
 
 
 @command(app)
 def keeper(session: Session, *, mqtt_port: MqttPort = None, log_level: Logging = None) -> None:
-    """Run the keeper alone: it works out roll-ups and drops what is too old."""
+    """Run only the keeper, which computes roll-ups and deletes expired messages."""
     with session.open(mqtt_port=mqtt_port, log_level=log_level) as platform:
         run_keeper.main(platform)

@@ -1,4 +1,4 @@
-"""``mooring simulate``: a made-up fleet of real MQTT clients."""
+"""``mooring simulate``: a simulated fleet of real MQTT clients."""
 
 from __future__ import annotations
 
@@ -57,47 +57,55 @@ def simulate(
     session: Session,
     *,
     dialect: Annotated[
-        str | None, typer.Option("--dialect", "-d", help="How the devices speak.")
+        str | None, typer.Option("--dialect", "-d", help="Dialect the devices speak.")
     ] = None,
     demo: Annotated[
-        bool, typer.Option("--demo", help="A few devices of every dialect, at a gentle rate.")
+        bool, typer.Option("--demo", help="A few devices of every dialect, at a low rate.")
     ] = False,
     devices: Annotated[
-        int | None, typer.Option("--devices", "-n", min=1, help="How many; 10 if not said.")
+        int | None, typer.Option("--devices", "-n", min=1, help="Number of devices. Default: 10")
     ] = None,
     rate: Annotated[
         float | None,
-        typer.Option("--rate", "-r", help="Messages a second of each device; 1 if not said."),
+        typer.Option("--rate", "-r", help="Messages per second of each device. Default: 1"),
     ] = None,
     total_rate: Annotated[
-        float | None, typer.Option("--total-rate", help="Messages a second of all together.")
+        float | None,
+        typer.Option("--total-rate", help="Messages per second of all devices together."),
     ] = None,
     duration: Annotated[
-        str | None, typer.Option("--duration", help="How long, such as 30s; until Ctrl-C.")
+        str | None, typer.Option("--duration", help="Duration, such as 30s. Default: until Ctrl-C")
     ] = None,
-    tenant: Annotated[str, typer.Option("--tenant", help="Whose the devices are.")] = "default",
+    tenant: Annotated[
+        str, typer.Option("--tenant", help="Tenant that owns the devices.")
+    ] = "default",
     qos: Annotated[
         int | None,
-        typer.Option("--qos", min=0, max=2, help="For all messages, instead of the dialect's."),
+        typer.Option("--qos", min=0, max=2, help="QoS of all messages. Default: as in the dialect"),
     ] = None,
     tls: Annotated[bool, typer.Option("--tls", help="Connect over TLS.")] = False,
-    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same values.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the random values.")] = 0,
     keep: Annotated[
         bool,
         typer.Option("--keep/--no-keep", help="Keep the devices for the next run."),
     ] = True,
 ) -> int:
-    """Run made-up devices as real MQTT clients with believable values."""
+    """Run simulated devices as real MQTT clients with plausible values."""
     if (dialect is None) is not demo:
         raise Invalid(
-            "Say how the devices speak.",
-            hint="`mooring simulate --dialect mooring`, or --demo for all dialects.",
+            "No dialect was given.",
+            hint="Use `mooring simulate --dialect mooring`, or --demo for all dialects.",
             code="usage",
         )
     if rate is not None and total_rate is not None:
-        raise Invalid("--rate and --total-rate exclude each other.", hint="Give one.", code="usage")
+        raise Invalid(
+            "--rate and --total-rate cannot be combined.", hint="Use one of them.", code="usage"
+        )
     if any(given is not None and given <= 0 for given in (rate, total_rate)):
-        raise Invalid("A rate must be more than 0.", hint="0.1 is one message in ten seconds.")
+        raise Invalid(
+            "The rate must be more than 0.",
+            hint="Use a positive number; 0.1 is one message in ten seconds.",
+        )
     seconds = seconds_of(duration) if duration else None
     with (
         session.open() as platform,
@@ -128,7 +136,7 @@ def simulate(
         session.out.say(f"{figures.seconds:.0f} s: {figures.line()}")
     if not figures.welcomed:
         raise BrokerUnavailable(
-            "The broker let none of the devices in.", hint="`mooring status` shows why."
+            "The broker accepted none of the devices.", hint="See `mooring status`."
         )
     return 0
 
@@ -137,7 +145,7 @@ def simulate(
 
 
 def _need_broker(platform: App, *, tls: bool) -> None:
-    """Before anything is added: is there a broker at all?"""
+    """Checks that a broker answers before anything is added."""
     settings = platform.settings
     port = settings.mqtt_tls_port if tls else settings.mqtt_port
     try:
@@ -145,7 +153,7 @@ def _need_broker(platform: App, *, tls: bool) -> None:
     except OSError as exc:
         raise BrokerUnavailable(
             f"The broker at {settings.mqtt_host}:{port} does not answer.",
-            hint="Start it: mooring up",
+            hint="Start it with `mooring up`.",
         ) from exc
 
 
@@ -187,10 +195,10 @@ def _enrol(
 
 
 def _wait_accepted(session: Session, platform: App, changes: Sequence[int]) -> None:
-    """Until the broker knows the new devices; one that takes longer is tried until it does."""
+    """Waits until the broker accepts the new devices. Devices that take longer keep trying."""
     wanted = set(changes)
     deadline = time.monotonic() + ACCEPTANCE_SECONDS * (1 + len(changes) / 10)
-    with session.out.progress("The broker is told", len(wanted)) as report:
+    with session.out.progress("Updating the broker", len(wanted)) as report:
         while wanted and time.monotonic() < deadline:
             with platform.database.read() as connection:
                 wanted &= {number for number, _ in change_queue.waiting(connection)}
@@ -198,8 +206,8 @@ def _wait_accepted(session: Session, platform: App, changes: Sequence[int]) -> N
             time.sleep(0.1 if wanted else 0)
     if wanted:
         session.out.note(
-            f"The broker has not been told of {len(wanted)} devices yet; `mooring status` "
-            "shows why. They try until it has."
+            f"{len(wanted)} devices are not applied to the broker yet, see `mooring status`. "
+            "They keep trying."
         )
 
 
@@ -256,7 +264,7 @@ def _trust(platform: App) -> ssl.SSLContext:
     except OSError as exc:
         raise Invalid(
             f"The CA file {cafile} cannot be used: {exc.strerror or exc}.",
-            hint="`mooring up` makes it; tls_cafile names another one.",
+            hint="`mooring up` creates it. Set tls_cafile to use another one.",
         ) from exc
 
 

@@ -1,4 +1,4 @@
-"""``mooring status``: what runs, what is stored, and what is wrong."""
+"""``mooring status``: processes, stored data and problems."""
 
 from __future__ import annotations
 
@@ -40,15 +40,17 @@ CONNECT_SECONDS = 2.0
 
 
 def problems_of(overview: Overview, *, broker_answers: bool) -> list[str]:
-    """What is wrong, a sentence each; empty when all is well. Pure."""
+    """Problems, a sentence each; empty if there are none. Pure."""
     alive = [process for process in overview.processes if process.alive]
     if not alive and not broker_answers:
-        return ["Mooring does not run. Start it: mooring up"]
+        return ["Mooring is not running. Start it with `mooring up`."]
     problems = []
     if not broker_answers:
         problems.append("The broker does not answer.")
     running = {process.role for process in alive}
-    problems += [f"No process `mooring {role}` runs." for role in ROLES if role not in running]
+    problems += [
+        f"No `mooring {role}` process is running." for role in ROLES if role not in running
+    ]
     problems += [
         f"{process.name} is not connected to the broker."
         for process in alive
@@ -71,8 +73,8 @@ def problems_of(overview: Overview, *, broker_answers: bool) -> list[str]:
     ]
     if overview.broker_changes_error:
         number = overview.broker_changes_pending
-        what = "broker change is" if number == 1 else "broker changes are"
-        problems.append(f"{number} {what} pending: {overview.broker_changes_error}")
+        what = "pending broker change" if number == 1 else "pending broker changes"
+        problems.append(f"{number} {what}: {overview.broker_changes_error}")
     return problems
 
 
@@ -80,11 +82,9 @@ def problems_of(overview: Overview, *, broker_answers: bool) -> list[str]:
 def status(
     session: Session,
     *,
-    watch: Annotated[
-        bool, typer.Option("--watch", "-w", help="Print it again every two seconds.")
-    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Repeat every two seconds.")] = False,
 ) -> int:
-    """Say what runs and what is stored; exit code 0 only when all is well."""
+    """Show processes, stored data and problems. Exit code 0 only if there are no problems."""
     with session.open() as platform:
         while True:
             overview = platform.telemetry.overview(session.actor)
@@ -123,7 +123,7 @@ def _clock_problems(platform: App) -> list[str]:
 
 
 def _open(platform: App) -> list[str]:
-    """What the broker cannot prevent with these settings."""
+    """Risks that the broker cannot prevent with these settings."""
     settings = platform.settings
     said = open_ids.open_client_ids(
         settings.authority,
@@ -151,7 +151,7 @@ def _print(session: Session, platform: App, overview: Overview, problems: Sequen
             for p in overview.processes
         ],
         right=["Pid"],
-        empty="No process of Mooring has said that it runs.",
+        empty="No process of Mooring has reported.",
     )
     session.out.say()
     session.out.table(
@@ -168,8 +168,8 @@ def _print(session: Session, platform: App, overview: Overview, problems: Sequen
     session.out.say()
     counts = [
         ("devices", overview.devices),
-        ("say they are online", overview.online),
-        ("connected to the broker", overview.connected),
+        ("devices reporting online", overview.online),
+        ("devices connected", overview.connected),
         ("strangers", overview.strangers),
         ("dead letters", overview.dead_letters),
         ("pending broker changes", overview.broker_changes_pending),
@@ -187,7 +187,7 @@ def _print(session: Session, platform: App, overview: Overview, problems: Sequen
 
 
 def _authority(platform: App) -> dict[str, Any]:
-    """Which authority the broker has, and why it is not Mooring's plugin if that was meant."""
+    """The broker's authority, and why it is not Mooring's plugin if the settings ask for it."""
     choice = run_choice.read_choice(platform.settings.data_dir)
     return {
         "authority": platform.settings.authority,
@@ -202,7 +202,7 @@ def _authority_words(platform: App) -> str:
 
 
 def _state(process: ProcessInfo) -> str:
-    return "running" if process.alive else f"silent, last heard {ago(process.beat_at)}"
+    return "running" if process.alive else f"silent, last report {ago(process.beat_at)}"
 
 
 def _is_nearly_full(detail: Mapping[str, Any]) -> bool:
@@ -213,12 +213,12 @@ def _is_nearly_full(detail: Mapping[str, Any]) -> bool:
 def _full(detail: Mapping[str, Any]) -> str:
     return (
         f"The broker has {detail['connections']} of {detail['connections_most']} connections on "
-        "one port; raise max_connections, or the limit of open files."
+        "one port; Raise max_connections, or the limit on open files."
     )
 
 
 def _figures(process: ProcessInfo) -> str:
-    """``connected, devices 6, stored 1204``: words for what is so, numbers with their name."""
+    """``connected, devices 6, stored 1204``: flags as words, numbers with their name."""
     return ", ".join(
         (name if value else f"not {name}") if isinstance(value, bool) else f"{name} {value}"
         for name, value in process.detail.items()

@@ -1,4 +1,4 @@
-"""``mooring telemetry``: what devices said."""
+"""``mooring telemetry``: stored messages and their values."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = noun("What devices said.")
+app = noun("Stored messages and their values.")
 export.declare(app)
 
 PAGE = 500  # rows asked for at once
@@ -38,22 +38,24 @@ def latest(
     session: Session,
     reference: Annotated[
         str | None,
-        typer.Argument(metavar="DEVICE", help="Its name, tenant:name, username or MAC address."),
+        typer.Argument(
+            metavar="DEVICE", help="Name, tenant:name, username or MAC address of the device."
+        ),
     ] = None,
     *,
-    everything: Annotated[bool, typer.Option("--all", help="Of every device.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Include every device.")] = False,
     tenant: Annotated[
-        str | None, typer.Option("--tenant", help="With --all: only this tenant's.")
+        str | None, typer.Option("--tenant", help="With --all: only this tenant.")
     ] = None,
     limit: Annotated[
-        int, typer.Option("--limit", min=1, help="With --all: how many devices at most.")
+        int, typer.Option("--limit", min=1, help="With --all: maximum number of devices.")
     ] = 50,
 ) -> None:
     """Print the newest message of each channel of a device."""
     if (reference is None) is not everything:
         raise Invalid(
-            "Say of which device.",
-            hint="`mooring telemetry latest DEVICE`, or --all.",
+            "No device was given.",
+            hint="Use `mooring telemetry latest DEVICE`, or --all.",
             code="usage",
         )
     if reference is None:
@@ -75,7 +77,7 @@ def latest(
     session.out.table(
         ["Channel", "When", "Metric", "Value"],
         [row for reading in readings for row in _metric_rows([reading.channel], reading)],
-        empty=f"{device.reference} has not said anything yet.",
+        empty=f"{device.reference} has not sent anything yet.",
     )
 
 
@@ -96,12 +98,12 @@ def _latest_of_all(session: Session, tenant: str | None, limit: int) -> None:
             for reading in device.readings
             for row in _metric_rows([device.name, device.tenant, reading.channel], reading)
         ],
-        empty="No device has said anything yet."
+        empty="No device has sent anything yet."
         if shown
-        else "No devices yet. Add one: mooring device add NAME --dialect mooring",
+        else "No devices yet. Add one with `mooring device add NAME --dialect mooring`.",
     )
     if len(found) > limit:
-        session.out.note("There are more devices: raise --limit.")
+        session.out.note("More devices are available. Raise --limit.")
 
 
 @command(app, "history")
@@ -109,29 +111,32 @@ def history(
     session: Session,
     reference: Annotated[
         str,
-        typer.Argument(metavar="DEVICE", help="Its name, tenant:name, username or MAC address."),
+        typer.Argument(
+            metavar="DEVICE", help="Name, tenant:name, username or MAC address of the device."
+        ),
     ],
     *,
     start: Annotated[
-        str | None, typer.Option("--from", help="From this time on: -1h, today, 2026-02-13T12:00Z.")
+        str | None,
+        typer.Option("--from", help="Start time (inclusive): -1h, today, 2026-02-13T12:00Z."),
     ] = None,
-    end: Annotated[str | None, typer.Option("--to", help="Up to, without, this time.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="End time (exclusive).")] = None,
     metric: Annotated[
         str | None,
-        typer.Option("--metric", help="Only the values of this one, such as temperature."),
+        typer.Option("--metric", help="Only values of this metric, such as temperature."),
     ] = None,
     channel: Annotated[
         str | None, typer.Option("--channel", help="Only messages of this channel.")
     ] = None,
     limit: Limit = 50,
     newest: Annotated[
-        bool, typer.Option("--newest", help="The newest first, instead of the oldest.")
+        bool, typer.Option("--newest", help="Newest first instead of oldest first.")
     ] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
 ) -> None:
-    """Print stored messages, or one metric's values, in the order of their time."""
+    """Print stored messages, or the values of one metric, ordered by time."""
     if csv and session.out.as_json:
-        raise Invalid("--csv and --json exclude each other.", hint="Give one.", code="usage")
+        raise Invalid("--csv and --json cannot be combined.", hint="Use one of them.", code="usage")
     at = engine.now_ms()
     options: dict[str, Any] = {
         "start": when.parse_when(start, at) if start else None,
@@ -166,7 +171,7 @@ def history(
     else:
         _history_table(session, metric, readings, points, narrowed=bool(start or end or channel))
     if cursor is not None:
-        session.out.note(f"There are more than {limit}: raise --limit, or narrow --from and --to.")
+        session.out.note(f"More than {limit} match. Raise --limit, or narrow --from and --to.")
 
 
 # ---------------------------------------------------------------------- what is printed
@@ -213,14 +218,14 @@ def _history_table(
         session.out.table(
             ["Time", "Channel", "Payload"],
             [[iso(r.ts), r.channel, _payload_text(r.payload)] for r in readings],
-            empty="Nothing is stored of that time." if narrowed else "Nothing is stored yet.",
+            empty="Nothing is stored in that period." if narrowed else "Nothing is stored yet.",
         )
     else:
         session.out.table(
             ["Time", metric],
             [[iso(point.ts), _value_text(point.value)] for point in points],
             right=[metric],
-            empty=f"No value of {metric} is stored{' of that time' if narrowed else ' yet'}.",
+            empty=f"No value of {metric} is stored{' in that period' if narrowed else ' yet'}.",
         )
 
 
@@ -251,7 +256,7 @@ def _write_csv(metric: str | None, readings: list[Reading], points: list[Point])
 
 
 def _metric_rows(before: list[str], reading: Reading) -> list[list[str]]:
-    """A row a metric; a message without one shows its payload."""
+    """One row per metric; a message without metrics shows its payload."""
     values = {name: _value_text(value) for name, value in reading.values.items()}
     return [
         [*before, ago(reading.ts), name, value]

@@ -11,7 +11,7 @@ from mooring.cli.output import clean
 
 __all__ = ["app"]
 
-app = noun("Owners of devices; nothing crosses between them.")
+app = noun("Owners of devices, isolated from each other.")
 
 
 @command(app, "list")
@@ -25,16 +25,19 @@ def list_(session: Session) -> None:
     session.out.table(
         ["Tenant"],
         [[name] for name in names],
-        empty="No tenants yet. The first device makes one, or: mooring tenant add NAME",
+        empty="No tenants yet. Adding a device creates its tenant, or use `mooring tenant add "
+        "NAME`.",
     )
 
 
 @command(app, "add")
-def add(session: Session, name: Annotated[str, typer.Argument(help="Its name in topics.")]) -> None:
+def add(
+    session: Session, name: Annotated[str, typer.Argument(help="Tenant name used in topics.")]
+) -> None:
     """Add a tenant before its first device."""
     with session.open() as platform:
         platform.people.add_tenant(session.actor, name)
     if session.out.as_json:
         session.out.document({"tenant": name})
     else:
-        session.out.say(f"The tenant {clean(name)} is added.")
+        session.out.say(f"Added the tenant {clean(name)}.")

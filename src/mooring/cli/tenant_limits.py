@@ -1,4 +1,4 @@
-"""``mooring tenant limits``: what the devices of a tenant may take of the broker."""
+"""``mooring tenant limits``: broker limits of all devices of a tenant."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ ACCEPTANCE_SECONDS = 5.0
 @command(tenant_commands.app, "limits")
 def tenant_limits(
     session: Session,
-    name: Annotated[str, typer.Argument(metavar="TENANT", help="Its name in topics.")],
+    name: Annotated[str, typer.Argument(metavar="TENANT", help="Tenant name used in topics.")],
     *,
     connections: Connections = None,
     messages: Messages = None,
     bytes_: Bytes = None,
     reason: Reason = "",
 ) -> None:
-    """Show or change what all devices of a tenant may take of the broker together."""
+    """Show or change the broker limits of all devices of a tenant together."""
     applied = None
     with session.open() as platform:
         found = platform.limits.of_tenant(session.actor, name)

@@ -1,4 +1,4 @@
-"""``mooring user``: people who may log in."""
+"""``mooring user``: people who can log in."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = noun("People who may log in.")
+app = noun("People who can log in.")
 
-Name = Annotated[str, typer.Argument(help="The name they log in with.")]
-SHOWN_ONCE = "It is shown this once and is stored nowhere."
+Name = Annotated[str, typer.Argument(help="Login name.")]
+SHOWN_ONCE = "It is shown only once and is not stored."
 
 
 @command(app, "add")
@@ -43,7 +43,7 @@ def add(
     tenant: OnlyTenant = None,
     password_stdin: PasswordStdin = False,
 ) -> None:
-    """Add somebody; prints a generated password unless one is given."""
+    """Add a user. Prints a generated password unless one is given."""
     password = read_password(from_stdin=password_stdin)
     with session.open() as platform:
         user, generated = platform.people.add(
@@ -52,7 +52,7 @@ def add(
     if session.out.as_json:
         session.out.document({**_document(user), "password": generated})
         return
-    session.out.say(f"{clean(user.name)} is added as {role}.")
+    session.out.say(f"Added {clean(user.name)} as {role}.")
     if generated:
         session.out.say(f"Password: {generated}\n{SHOWN_ONCE}")
 
@@ -62,9 +62,9 @@ def list_(
     session: Session,
     *,
     limit: Limit = 50,
-    after: Annotated[str, typer.Option("--after", help="Go on after this name.")] = "",
+    after: Annotated[str, typer.Option("--after", help="Continue after this name.")] = "",
 ) -> None:
-    """List people by name."""
+    """List users by name."""
     with session.open() as platform:
         found = platform.people.users(session.actor, limit=limit + 1, after=after)
     shown, more = found[:limit], len(found) > limit
@@ -88,15 +88,17 @@ def list_(
             ]
             for user in shown
         ],
-        empty="No users yet. Add one: mooring user add NAME --role admin",
+        empty="No users yet. Add one with `mooring user add NAME --role admin`.",
     )
     if more:
-        session.out.note(f"There are more: --after {shown[-1].name} goes on, or raise --limit.")
+        session.out.note(
+            f"More are available. --after {shown[-1].name} shows the next ones, or raise --limit."
+        )
 
 
 @command(app, "password")
 def password(session: Session, name: Name, *, password_stdin: PasswordStdin = False) -> None:
-    """Give somebody a new password; their logins end."""
+    """Set a new password for a user. Existing logins end."""
     given = read_password(from_stdin=password_stdin)
     with session.open() as platform:
         generated = platform.people.set_password(session.actor, name, given)
@@ -110,7 +112,7 @@ def password(session: Session, name: Name, *, password_stdin: PasswordStdin = Fa
 
 @command(app, "logout")
 def logout(session: Session, name: Name) -> None:
-    """End every login of somebody; they may log in again."""
+    """End all logins of a user. The user can log in again."""
     with session.open() as platform:
         platform.people.end_sessions(session.actor, name)
     if session.out.as_json:
@@ -121,19 +123,19 @@ def logout(session: Session, name: Name) -> None:
 
 @command(app, "disable")
 def disable(session: Session, name: Name) -> None:
-    """Keep somebody out without removing them; their logins end."""
+    """Disable a user. Existing logins end."""
     _set_disabled(session, name, disabled=True)
 
 
 @command(app, "enable")
 def enable(session: Session, name: Name) -> None:
-    """Let somebody in again."""
+    """Enable a user."""
     _set_disabled(session, name, disabled=False)
 
 
 @command(app, "remove")
 def remove(session: Session, name: Name, *, yes: Yes = False) -> int | None:
-    """Remove somebody; their logins end."""
+    """Remove a user. Existing logins end."""
     with session.open() as platform:
         user = platform.people.user(session.actor, name)
         if not session.confirm(f"Remove {clean(user.name)}?", yes=yes):
@@ -143,7 +145,7 @@ def remove(session: Session, name: Name, *, yes: Yes = False) -> int | None:
     if session.out.as_json:
         session.out.document({"removed": _document(user)})
     else:
-        session.out.say(f"{clean(name)} is removed.")
+        session.out.say(f"Removed {clean(name)}.")
     return None
 
 

@@ -1,4 +1,4 @@
-"""``mooring device why``: why a device cannot connect, or why nothing arrives from it."""
+"""``mooring device why``: why a device cannot connect, or why no data arrives from it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,13 @@ def why(
         str,
         typer.Argument(
             metavar="DEVICE",
-            help="Its name, tenant:name, username or MAC address; also the username of a "
-            "device that was removed.",
+            help="Name, tenant:name, username or MAC address of the device, or the username of a "
+            "removed device.",
         ),
     ],
 ) -> int:
-    """Say why a device cannot connect, or why nothing arrives from it, with the evidence.
-
-    The exit code is 0 only when the device is well.
+    """Diagnose why a device cannot connect, or why no data arrives from it, with the evidence.
+    Exit code 0 only if the device has no problem.
     """
     with session.open() as platform:
         found = platform.diagnosis.why(session.actor, reference)

@@ -38,7 +38,7 @@ async def recover(
     device: DeviceReference,
     logins: Annotated[list[tuple[str, str]], Depends(device_logins)],
 ) -> dict[str, Any]:
-    """Working credentials for a device that the broker refuses.
+    """Working credentials for a device that the broker rejects.
 
     Its present password, one under way, or one it had lately proves who it is.
     """

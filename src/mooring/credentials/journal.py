@@ -86,7 +86,7 @@ class Journal:
         return max(self._went.get(username, 0), self._started) > event
 
     def refusals(self, after: int, address: str | None = None) -> int:
-        """Refused logins since event ``after``; only those from ``address`` where given."""
+        """Rejected logins since event ``after``; only those from ``address`` where given."""
         start = bisect_right(self._refused, after, key=lambda refused: refused[0])
         if address is None:
             return len(self._refused) - start

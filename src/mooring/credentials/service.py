@@ -139,7 +139,7 @@ class Recovery:
     def issue(self, actor: Actor, reference: str, *, reason: str = "") -> Recovered:
         """A fresh password at a person's wish, to be brought to the device by hand.
 
-        The old one is refused from then on, but proves for ``recover_days`` who the device is.
+        The old one is rejected from then on, but proves for ``recover_days`` who the device is.
 
         Raises:
             NotFound, Conflict: no such device, or several.

@@ -116,7 +116,7 @@ class CanOut(Document):
 
 
 class RemovedOut(Document):
-    """A device that is no more."""
+    """A device that no longer exists."""
 
     removed: DeviceOut
     applied_by_broker: bool
@@ -218,7 +218,7 @@ def show_device(
 async def remove_device(
     devices: DevicesNow, who: Who, watch: Watch, device: DeviceReference, reason: Reason = ""
 ) -> dict[str, Any]:
-    """Removes a device: its session ends and its password is refused from then on."""
+    """Removes a device: its session ends and its password is rejected from then on."""
     found = await run_in_threadpool(devices.get, who, device)
     changes = await run_in_threadpool(devices.remove, who, found.username, reason=reason)
     applied = await watch.applied(changes, ACCEPTANCE_SECONDS)

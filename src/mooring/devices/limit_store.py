@@ -85,7 +85,7 @@ def of_tenant(connection: Connection, name: str) -> Quota:
 
 
 def set_of_device(connection: Connection, device_id: int, quota: Quota) -> None:
-    """Puts these values in place of its own."""
+    """Puts these values instead of its own."""
     connection.execute(sa.delete(device_limits).where(device_limits.c.device_id == device_id))
     if quota != NO_QUOTA:
         connection.execute(
@@ -99,7 +99,7 @@ def set_of_device(connection: Connection, device_id: int, quota: Quota) -> None:
 
 
 def set_of_tenant(connection: Connection, name: str, quota: Quota) -> None:
-    """Puts these values in place of its own."""
+    """Puts these values instead of its own."""
     connection.execute(sa.delete(tenant_limits).where(tenant_limits.c.tenant == name))
     if quota != NO_QUOTA:
         connection.execute(

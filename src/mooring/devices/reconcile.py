@@ -49,7 +49,7 @@ def backoff_ms(attempts: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a full comparison found and whether it was mended.
+    """What a full comparison found and whether it was fixed.
 
     Attributes:
         restarted: the broker was, because only its file could bring some passwords.
@@ -75,7 +75,7 @@ class _Work:
 
 
 class Reconciler:
-    """Applies pending changes and mends differences.
+    """Applies pending changes and fixes differences.
 
     Args:
         database: where the pending changes and the devices are.
@@ -149,7 +149,7 @@ class Reconciler:
         return len(work.changes)
 
     async def full(self, *, dry_run: bool = False) -> Report:
-        """Compares every account and mends what differs.
+        """Compares every account and fixes what differs.
 
         With Dynamic Security a verifier can only be brought in by its file, beside a stopped
         broker: that restart is in the report.
@@ -182,7 +182,7 @@ class Reconciler:
                     "; it restarts" if restarted else "",
                 )
                 await self._authority.replace(await asyncio.to_thread(self._devices.accounts))
-        log.info("the broker differed in %d accounts; mended", len(differences))
+        log.info("the broker differed in %d accounts; fixed", len(differences))
         return Report(differences, True, restarted, needs_restart)
 
     # ------------------------------------------------------------------ inside

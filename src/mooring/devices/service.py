@@ -136,7 +136,7 @@ class Devices:
 
     @contextmanager
     def refusing_twins(self, new: NewDevice) -> Iterator[None]:
-        """Turns the database's refusal of a second device of a name into ``Conflict``."""
+        """Turns the database's rejection of a second device of a name into ``Conflict``."""
         try:
             yield
         except IntegrityError as exc:
@@ -147,8 +147,8 @@ class Devices:
     ) -> tuple[Device, list[int]]:
         """Locks a device out, or lets it in again with the password it has.
 
-        A live session ends at once, and new ones are refused, by password and certificate.
-        Doing it twice is no error, and tells the broker once more.
+        A live session ends immediately, and new ones are rejected, by password and certificate.
+        Doing it twice is no error, and tells the broker again.
 
         Returns:
             The device as it is now, and the change numbers to wait for.
@@ -170,7 +170,7 @@ class Devices:
         return replace(device, enabled=enabled), [change]
 
     def remove(self, actor: Actor, reference: str, *, reason: str = "") -> list[int]:
-        """Deletes a device; its session ends and its login is refused from then on.
+        """Deletes a device; its session ends and its login is rejected from then on.
 
         Returns the change numbers to wait for.
         """

@@ -1,4 +1,4 @@
-"""Reads a dialect's TOML text and explains every mistake in it at once.
+"""Reads a dialect's TOML text and explains all mistakes in it.
 
 Three passes: the text as TOML, each table's keys and values (``tables``), and then what
 only shows when everything is seen together (``rules``). Nothing is raised for a mistake, so

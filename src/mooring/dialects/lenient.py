@@ -1,4 +1,4 @@
-"""JSON with ``NaN`` or ``Infinity`` in place of a number, as C's printf writes them.
+"""JSON with ``NaN`` or ``Infinity`` instead of a number, as C's printf writes them.
 
 Such a message is not JSON. Only the strict reader having failed, each such word that stands
 where a value may stand is read as ``null``, which is no reading; the others are kept.
@@ -23,11 +23,11 @@ _decode = msgspec.json.Decoder().decode
 
 
 def repair(payload: bytes) -> tuple[bytes, int]:
-    """The payload with ``null`` in place of every such word, and how many there were."""
+    """The payload with ``null`` instead of every such word, and how many there were."""
     if len(payload) > REPAIRED_MAX or not _HINT.search(payload):
         return payload, 0
     # Escapes as two bytes that mean nothing here: then each quote begins or ends a string, and
-    # what lies outside of strings is every second part.
+    # what is outside of strings is every second part.
     plain = payload.replace(b"\\\\", b"__").replace(b'\\"', b"__")
     parts: list[bytes] = []
     words = at = 0

@@ -40,7 +40,7 @@ class Catalogue:
         hint = f"There are: {', '.join(self.names())}."
         if self.broken:
             files = ", ".join(path.name for path in self.broken)
-            hint += f" Not usable until mended: {files}."
+            hint += f" Not usable until fixed: {files}."
         raise NotFound(f"There is no dialect {name!r}.", hint=hint, code="dialect_not_found")
 
 

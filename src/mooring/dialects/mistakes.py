@@ -15,7 +15,7 @@ Place = tuple[str | int, ...]  # keys and array indices from the top of the file
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """One thing to mend.
+    """One thing to fix.
 
     Attributes:
         line: in the file, from 1; ``None`` where no line can be named.

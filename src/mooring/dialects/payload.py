@@ -299,7 +299,7 @@ def _too_deep(payload: bytes, most: int) -> bool:
     """
     brackets = payload
     if _QUOTE in payload:
-        # Without escapes every second part lies outside of strings. A pattern would look for the
+        # Without escapes every second part is outside of strings. A pattern would look for the
         # end of a string from each quote again, where none comes.
         plain = payload.replace(b"\\\\", b"").replace(b'\\"', b"")
         brackets = b"".join(plain.split(_QUOTE)[::2])

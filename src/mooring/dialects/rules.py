@@ -132,7 +132,7 @@ def _check_topic(channel: Channel, index: int, report: Report) -> None:
         report.add(place, "Topics that begin with '$' are the broker's own.")
     levels = topic.split("/")
     if len(levels) > MAX_TOPIC_LEVELS:
-        report.add(place, f"It has more than {MAX_TOPIC_LEVELS} levels, which brokers refuse.")
+        report.add(place, f"It has more than {MAX_TOPIC_LEVELS} levels, which brokers reject.")
     if "" in levels:
         report.add(place, "A level is empty.", "Remove a leading, trailing or doubled slash.")
     attributes = list(channel.placeholders.values())
@@ -207,7 +207,7 @@ def _check_payload(channel: Channel, index: int, report: Report) -> None:
     if isinstance(found, BadPayload):
         report.add(
             (*place, "example"),
-            f"The channel's own decoder refuses it ({found.reason}): {found.detail}",
+            f"The channel's own decoder rejects it ({found.reason}): {found.detail}",
         )
     elif found.not_numbers:
         report.add((*place, "example"), "It is not valid JSON: it holds NaN or Infinity.")

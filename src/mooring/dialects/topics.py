@@ -63,7 +63,7 @@ def filters_overlap(one: str, other: str) -> bool:
             return True
         if left != right and "+" not in (left, right):
             return False
-    # One ran out: the other may only go on with "#", which also covers the parent level.
+    # One ran out: the other may only continue with "#", which also covers the parent level.
     shorter = min(len(first), len(second))
     rest = first[shorter:] or second[shorter:]
     if shorter == 1 and "" in (first[0], second[0]):

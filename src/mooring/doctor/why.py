@@ -2,8 +2,8 @@
 
 The rules stand in ``RULES`` in the order in which they are asked; the first that applies
 decides. Two principles keep a verdict from being forged: what the broker says of an accepted
-session outweighs refused attempts under the same username, which anybody can make; and a
-refused attempt is always told with the address that made it.
+session outweighs rejected attempts under the same username, which anybody can make; and a
+rejected attempt is always told with the address that made it.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class Account:
         verifier: ``$7$iterations$salt$hash`` (PBKDF2-SHA512, as ``mosquitto_passwd`` makes
             it), or ``None`` for an account that may only come by certificate.
         rights: what it may publish and subscribe to.
-        locked: it is to be refused for now. An authority that could not take the verifier
+        locked: it is to be rejected for now. An authority that could not take the verifier
             back later keeps the account in a state in which nobody gets in with it; another
             deletes it.
         client_id: the only client id this account may use; ``None``: not fixed.

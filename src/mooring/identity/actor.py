@@ -1,7 +1,7 @@
 """Who is asking, and the one wall between tenants.
 
 Every service call takes an ``Actor``. ``walled`` narrows a statement to what the actor may
-see; ``require`` refuses what the role may not do. Nothing else in Mooring decides on tenants.
+see; ``require`` rejects what the role may not do. Nothing else in Mooring decides on tenants.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Actor:
         return self.tenant is None or self.tenant == tenant
 
     def require(self, role: Role, tenant: str | None = None) -> None:
-        """Refuses a lower role, and another tenant as if it did not exist.
+        """Rejects a lower role, and another tenant as if it did not exist.
 
         Args:
             role: the least role that may.

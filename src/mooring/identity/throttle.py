@@ -2,7 +2,7 @@
 
 Pure apart from a clock that can be given. Failures count, successes do not: a login that is
 right takes back its own attempt and nothing else, so an attacker's own account does not pay
-for guesses at another one. A refusal costs no database work.
+for guesses at another one. A rejection costs no database work.
 
 Limits that several addresses share (one account's, and the one for all together) apply only to
 addresses that have failed in the last minute. So nobody can use them up for others: an address

@@ -1,8 +1,8 @@
-"""Writing what can be written: a value that the database refuses costs that value alone.
+"""Writing what can be written: a value that the database rejects costs that value alone.
 
-The usual way writes a whole batch in a few statements. Only when the database refuses a value
+The usual way writes a whole batch in a few statements. Only when the database rejects a value
 there, the transaction is rolled back and written again through ``each_alone``: halves of a step
-in savepoints, until the refused item stands alone. That is at most two statements for each item
+in savepoints, until the rejected item stands alone. That is at most two statements for each item
 and one more for each halving, all within the one transaction that also holds the ledger.
 """
 
@@ -55,7 +55,7 @@ class Steps(Protocol):
 
 
 def write_isolated(plan: Plan, steps: Steps, at: int) -> Committed:
-    """Writes a plan that holds values which the database refuses, in the open transaction.
+    """Writes a plan that holds values which the database rejects, in the open transaction.
 
     Whoever calls adds the ledger and the counters and commits.
 
@@ -112,7 +112,7 @@ def write_isolated(plan: Plan, steps: Steps, at: int) -> Committed:
         again.append(_plain(letter))
 
     alone(letters, steps.dead, without_payload)
-    if again:  # what is refused even now is no value's fault: the broker keeps the batch
+    if again:  # what is rejected even now is no value's fault: the broker keeps the batch
         steps.dead(again)
     return Committed(
         stored,
@@ -136,7 +136,7 @@ def each_alone(
     *,
     savepoint: Callable[[], AbstractContextManager[object]],
 ) -> list[Answer]:
-    """Writes these items in their order, without those that are refused.
+    """Writes these items in their order, without those that are rejected.
 
     Args:
         write: writes some of them.
@@ -185,7 +185,7 @@ def _message(plan: Plan, place: int, exc: Exception) -> DeadLetter:
     return DeadLetter(
         row[3],
         "not_storable",
-        _why("The database refuses it", exc),
+        _why("The database rejects it", exc),
         route.topic,
         route.tenant,
         row[0],
@@ -200,7 +200,7 @@ def _rest(plan: Plan, device: int, at: int, what: str, exc: Exception) -> DeadLe
     return DeadLetter(
         at,
         "not_storable",
-        _why(f"The message is stored; the database refuses the {what} that follows from it", exc),
+        _why(f"The message is stored; the database rejects the {what} that follows from it", exc),
         route.topic if route else "",
         route.tenant if route else None,
         device,

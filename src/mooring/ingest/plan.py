@@ -127,7 +127,7 @@ class Plan:
     """What one transaction writes. Rows are in the order of arrival."""
 
     messages: list[MessageRow] = field(default_factory=list)
-    routes: list[Route] = field(default_factory=list)  # of each message, for what is refused
+    routes: list[Route] = field(default_factory=list)  # of each message, for what is rejected
     newest: dict[Route, tuple[MessageRow, Decoded]] = field(default_factory=dict)
     states: dict[int, State] = field(default_factory=dict)
     dead: list[DeadLetter] = field(default_factory=list)
@@ -461,7 +461,7 @@ class Planner:
         )
 
     def _unreadable(self, plan: Plan, broken: Broken, received_at: int) -> None:
-        """It is kept and acknowledged: the broker would repeat it without end."""
+        """It is kept and acknowledged: the broker would repeat it indefinitely."""
         if broken.qos:
             # Without its first byte, which is another one in a repetition.
             identity = (broken.packet_id, crc32(broken.raw[1:]))

@@ -105,7 +105,7 @@ def write_numbers(
 
     Two ingest processes that both meet a device for the first time do not lock each other
     out; one then forgets what the other has. That claims less than is committed, and the
-    device sends those readings once more.
+    device sends those readings again.
     """
     devices = sorted(devices)
     rows = cursor.execute(sql.GAPS, (_array(devices),)).fetchall()

@@ -26,7 +26,7 @@ class Committed:
         stored: rows added.
         duplicates: rows that were there already.
         numbers: device → what is committed of it now, for devices that number.
-        refused: values that the database refused; they were written as dead letters.
+        refused: values that the database rejected; they were written as dead letters.
     """
 
     stored: int
@@ -58,8 +58,8 @@ class Sink(Protocol):
     def commit(self, plan: Plan, client_id: str, batch: int, forget: int) -> Committed:
         """Writes everything in one transaction, or nothing.
 
-        A value that the database refuses costs that value alone: it becomes a dead letter in
-        the same transaction, and what was refused is in the answer.
+        A value that the database rejects costs that value alone: it becomes a dead letter in
+        the same transaction, and what was rejected is in the answer.
 
         Rows that were added get a row in ``rollup_queue``, which is all that roll-ups need.
 

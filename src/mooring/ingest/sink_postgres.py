@@ -59,7 +59,7 @@ CONNECT_SECONDS = 5
 # Waiting for another ingest's row lock, for a lost transaction, for a partition: then again.
 LOCK_WAIT = "10s"
 STATEMENT_WAIT = "120s"
-# A transaction whose client is gone must not hold its locks for ever. The first is for a client
+# A transaction whose client is gone must not hold its locks indefinitely. The first is for a client
 # that is silent between two trips, the others for one that vanished within one.
 IDLE_WAIT = "30s"
 KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_COUNT = 10, 5, 3  # seconds, seconds, times
@@ -89,7 +89,7 @@ class _Attempt:
 
 
 class PostgresSink:
-    """See ``mooring.ingest.sink.Sink``. Connects when it is first asked something, and anew
+    """See ``mooring.ingest.sink.Sink``. Connects when it is first asked something, and again
     after each lost connection.
 
     Args:
@@ -253,7 +253,7 @@ class PostgresSink:
             return attempt.committed
         rows = first_seen(cursor, plan.messages, counted) if counted else plan.messages
         if copying and counted:
-            cursor.execute("SAVEPOINT before")  # anew: what was just noted must stay
+            cursor.execute("SAVEPOINT before")  # again: what was just noted must stay
         if inserted is not None:
             stored = inserted.rowcount
             self._repeats = stored < len(rows)
@@ -283,7 +283,7 @@ class PostgresSink:
         batch: int,
         forget: int,
     ) -> Committed:
-        """The same where a value is refused."""
+        """The same where a value is rejected."""
         cursor = connection.cursor()
         cursor.execute("BEGIN")
         if cursor.execute(sql.CLAIM, (client_id, attempt.token)).rowcount == 0:

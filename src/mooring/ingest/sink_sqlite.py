@@ -29,7 +29,7 @@ __all__ = ["SqliteSink"]
 
 log = logging.getLogger(__name__)
 
-# A short wait only: ingest itself waits between tries, so that it can go on talking to the
+# A short wait only: ingest itself waits between tries, so that it can continue talking to the
 # broker while somebody else holds the database.
 LOCK_WAIT_MS = 200
 
@@ -235,7 +235,7 @@ class SqliteSink:
         )
 
     def _write_isolated(self, plan: Plan) -> Committed:
-        """Where a value is refused."""
+        """Where a value is rejected."""
         committed = write_isolated(plan, self, now_ms())
         self._count(plan, committed)
         return committed

@@ -80,7 +80,7 @@ def device_limits(limits: LimitsNow, who: Who, device: DeviceReference) -> dict[
 async def set_device_limits(
     *, limits: LimitsNow, who: Who, watch: Watch, device: DeviceReference, new: LimitsIn
 ) -> dict[str, Any]:
-    """Puts these values in place of the device's own."""
+    """Puts these values instead of the device's own."""
     known, found, changes = await run_in_threadpool(
         limits.set_of_device, who, device, _given(new), reason=new.reason
     )
@@ -98,7 +98,7 @@ def tenant_limits(limits: LimitsNow, who: Who, tenant: Word) -> dict[str, Any]:
 async def set_tenant_limits(
     *, limits: LimitsNow, who: Who, watch: Watch, tenant: Word, new: LimitsIn
 ) -> dict[str, Any]:
-    """Puts these values in place of the tenant's own; for who sees every tenant."""
+    """Puts these values instead of the tenant's own; for who sees every tenant."""
     found, changes = await run_in_threadpool(
         limits.set_of_tenant, who, tenant, _given(new), reason=new.reason
     )

@@ -67,7 +67,7 @@ class DeviceLimits:
     def set_of_device(
         self, actor: Actor, reference: str, own: Quota, *, reason: str = ""
     ) -> tuple[Device, Limited, list[int]]:
-        """Puts these values in place of the device's own.
+        """Puts these values instead of the device's own.
 
         Returns:
             The device, its limits, and the pending changes to wait for.
@@ -95,7 +95,7 @@ class DeviceLimits:
     def set_of_tenant(
         self, actor: Actor, name: str, own: Quota, *, reason: str = ""
     ) -> tuple[Limited, list[int]]:
-        """Puts these values in place of the tenant's own; only for who sees every tenant.
+        """Puts these values instead of the tenant's own; only for who sees every tenant.
 
         Raises:
             Invalid: a value is negative or too large.

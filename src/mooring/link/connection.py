@@ -223,10 +223,10 @@ class Connection(asyncio.Protocol):
         assert isinstance(answer, mqtt5.SubAckPacket)
         for wanted, code in zip(subscriptions, answer.reason_codes, strict=True):
             if int(code) >= FAILURE and not wanted.required:
-                log.warning("the broker refuses our subscription to %s", wanted.filter)
+                log.warning("the broker rejects our subscription to %s", wanted.filter)
             elif int(code) >= FAILURE:
                 raise BrokerUnavailable(
-                    f"The broker refuses our subscription to {wanted.filter}: "
+                    f"The broker rejects our subscription to {wanted.filter}: "
                     f"{code.name.lower().replace('_', ' ')}.",
                     hint="`mooring broker sync` puts the platform's own rights right.",
                 )
@@ -244,7 +244,7 @@ class Connection(asyncio.Protocol):
         code = answer.reason_code
         if int(code) >= FAILURE:
             raise BrokerUnavailable(
-                f"The broker refuses a message to {topic}: {code.name.lower().replace('_', ' ')}.",
+                f"The broker rejects a message to {topic}: {code.name.lower().replace('_', ' ')}.",
                 hint="`mooring broker sync` puts the platform's own rights right.",
             )
 
@@ -314,7 +314,7 @@ class Connection(asyncio.Protocol):
         self._ping = loop.call_later(KEEP_ALIVE_SECONDS / 2, self._schedule_ping)
 
     def _skip(self, data: bytes, at: int, exc: BaseException) -> int:
-        """Steps over a packet the codec refuses, so that one message cannot stop the stream.
+        """Steps over a packet the codec rejects, so that one message cannot stop the stream.
 
         Returns its length, 0 when not all of it is there, or -1 when the stream itself is not
         MQTT and was closed.

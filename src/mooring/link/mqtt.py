@@ -206,7 +206,7 @@ class MqttLink:
             pause = min(pause * 2, RECONNECT_MOST)
 
     def _subscribed(self, task: asyncio.Task[None]) -> None:
-        """A refused subscription means that nothing will come: say so and connect anew."""
+        """A rejected subscription means that nothing will come: say so and connect again."""
         if task.cancelled():
             return
         if task.exception() is None:
@@ -261,7 +261,7 @@ class MqttLink:
         if answer.reason_code != mqtt5.ConnAckReasonCode.SUCCESS:
             protocol.close()
             raise BrokerRefusesUs(
-                f"The broker refuses {self.endpoint.username}: "
+                f"The broker rejects {self.endpoint.username}: "
                 f"{answer.reason_code.name.lower().replace('_', ' ')}.",
                 hint="`mooring broker sync` puts the platform's own account right.",
             )

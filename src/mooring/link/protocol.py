@@ -39,7 +39,7 @@ class Subscription:
     """A topic filter and the highest QoS to deliver at.
 
     ``number`` comes back in ``subscription_ids`` of every message that this subscription
-    brings, 1 to 268,435,455; 0: none. Where it is not ``required``, the broker may refuse it.
+    brings, 1 to 268,435,455; 0: none. Where it is not ``required``, the broker may reject it.
     """
 
     filter: str
@@ -50,7 +50,7 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A PUBLISH packet the codec refused: its bytes, why, and what acknowledges it.
+    """A PUBLISH packet the codec rejected: its bytes, why, and what acknowledges it.
 
     ``topic`` shows bytes that are not UTF-8 as ``\\xff``.
     """
@@ -70,7 +70,7 @@ class Batch:
         packets: in the order of arrival.
         connection: which connection they came on; an acknowledgement for an earlier one is
             dropped, because the broker repeats those messages under the same packet ids.
-        broken: PUBLISH packets that the codec refused.
+        broken: PUBLISH packets that the codec rejected.
     """
 
     packets: list[PublishPacket]
@@ -85,7 +85,7 @@ class Link(Protocol):
         """Connects and subscribes.
 
         Raises ``BrokerUnavailable`` when that does not work within ``timeout`` seconds; the
-        link goes on trying only after a first success.
+        link continues trying only after a first success.
         """
         ...
 
@@ -102,7 +102,7 @@ class Link(Protocol):
     ) -> None:
         """Sends; for QoS 1 and 2 returns when the broker has it.
 
-        Raises ``BrokerUnavailable`` when there is no connection or the broker refuses it.
+        Raises ``BrokerUnavailable`` when there is no connection or the broker rejects it.
         """
         ...
 

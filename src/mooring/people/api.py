@@ -200,7 +200,7 @@ def show_user(people: PeopleNow, who: Who, name: Name) -> dict[str, Any]:
 
 @router.patch("/users/{name}", response_model=UserOut)
 def change_user(people: PeopleNow, who: Who, name: Name, change: UserChange) -> dict[str, Any]:
-    """Lets somebody in or not; a disabled user's tokens are refused at once."""
+    """Lets somebody in or not; a disabled user's tokens are rejected immediately."""
     return _user(people.set_disabled(who, name, disabled=change.disabled, reason=change.reason))
 
 
@@ -252,7 +252,7 @@ def add_key(people: PeopleNow, who: Who, new: KeyIn) -> dict[str, Any]:
 
 @router.delete("/api-keys/{prefix}", status_code=204)
 def revoke_key(people: PeopleNow, who: Who, prefix: Name, reason: Reason = "") -> Response:
-    """Ends a key at once."""
+    """Ends a key immediately."""
     people.revoke_key(who, prefix, reason=reason)
     return Response(status_code=204)
 

@@ -45,7 +45,7 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """A key to make; unchecked. Without ``expires_at`` it is good until revoked."""
+    """A key to make; unchecked. Without ``expires_at`` it is valid until revoked."""
 
     name: str
     role: Role = Role.VIEWER
@@ -63,7 +63,7 @@ class IssuedKey:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A login: the bearer token, and until when it is good."""
+    """A login: the bearer token, and until when it is valid."""
 
     actor: Actor
     token: str = field(repr=False)

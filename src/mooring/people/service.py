@@ -43,7 +43,7 @@ class People:
         instance: its session key signs login tokens.
         settings: how long a login is valid.
         throttles: how often a login may fail.
-        tally: counts the refusals.
+        tally: counts the rejections.
     """
 
     database: Database
@@ -260,7 +260,7 @@ class People:
             return _found(store.user_by_name(connection, actor, name), name)
 
     def set_disabled(self, actor: Actor, name: str, *, disabled: bool, reason: str = "") -> User:
-        """Lets somebody in or not; a disabled user's tokens are refused at once.
+        """Lets somebody in or not; a disabled user's tokens are rejected immediately.
 
         Raises:
             Conflict: nobody else could administer the installation then.
@@ -305,7 +305,7 @@ class People:
         return generated
 
     def change_own_password(self, actor: Actor, current: str, new: str) -> None:
-        """For everybody: a new password for who knows the old one.
+        """Changes the own password; needs the old one. Open to every role.
 
         Raises:
             Unauthorized: the current password is wrong.
@@ -369,7 +369,7 @@ class People:
             return store.key_page(connection, actor, limit=limit, before=before)
 
     def revoke_key(self, actor: Actor, prefix: str, *, reason: str = "") -> None:
-        """Ends a key at once; one that is revoked already stays so.
+        """Ends a key immediately; one that is revoked already stays so.
 
         Raises:
             NotFound: there is no such key that the actor may see.

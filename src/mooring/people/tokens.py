@@ -56,7 +56,7 @@ def issue(session_key: str, claims: Claims, *, at_ms: int, expires_ms: int) -> s
 
 
 def read(session_key: str, token: str, *, at_ms: int) -> Claims:
-    """What a token says, if it is one of ours and still good.
+    """What a token says, if it is one of ours and still valid.
 
     Raises:
         Unauthorized: it is damaged, forged, or its time is over.

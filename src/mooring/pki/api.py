@@ -76,7 +76,7 @@ class RequestIn(Document):
 
 
 class RevokedOut(Document):
-    """`in_force`: the broker refuses it and no session is left by now."""
+    """`in_force`: the broker rejects it and no session is left by now."""
 
     revoked: list[CertificateOut]
     in_force: bool
@@ -114,7 +114,7 @@ async def revoke_certificate(
     serial: Serial,
     reason: Reason = Reason.UNSPECIFIED,
 ) -> dict[str, Any]:
-    """Revokes one for good: new connections are refused, its device's sessions end."""
+    """Revokes one for good: new connections are rejected, its device's sessions end."""
     done = await run_in_threadpool(certificates.revoke, who, device, serial=serial, reason=reason)
     running = await run_in_threadpool(broker_runs, database)
     in_force = await watch.until(

@@ -29,7 +29,7 @@ def build_crl(
 
     Args:
         now: aware; the list is dated a little earlier, for a clock that steps back.
-        next_update: default: the CA's own end. OpenSSL refuses **every** client once a list
+        next_update: default: the CA's own end. OpenSSL rejects **every** client once a list
             is past this date, and ours is a file that we replace whenever it changes: a
             shorter time would add nothing but a way to lock the fleet out.
         number: grows with every list; default: microseconds since 1970.

@@ -1,7 +1,7 @@
 """Make ``DATA_DIR/pki`` what it should be: at every start, and after every change.
 
 Idempotent, and the only code that writes the derived files: a crash between any two steps is
-mended by the next call. Files that an operator brings himself lie elsewhere and are not touched.
+fixed by the next call. Files that an operator brings himself lie elsewhere and are not touched.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def ensure(
     revoked: Revoked | None = None,
     machine: Iterable[str] | None = None,
 ) -> PkiPaths:
-    """Make what is missing, renew what runs out, and say where everything lies.
+    """Make what is missing, renew what runs out, and say where everything is.
 
     Args:
         hosts: the names devices dial, beside the machine's own.

@@ -1,4 +1,4 @@
-"""The directory ``DATA_DIR/pki``: what lies where, and how it is written.
+"""The directory ``DATA_DIR/pki``: what is where, and how it is written.
 
     ca.key       the CA's key and, behind it, its certificate (0600): the truth
     ca-old.key   the same of the CA that a rollover is leaving (0600); only during a rollover

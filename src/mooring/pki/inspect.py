@@ -1,7 +1,7 @@
 """What is wrong with a certificate and its key, before a broker is asked to load them.
 
 Mosquitto answers a bad file with one line in its log; a listener that asks for certificates
-then refuses everybody until the file is right. This names the file, the fault and the way out,
+then rejects everybody until the file is right. This names the file, the fault and the way out,
 and lists everything that is wrong, not only the first.
 """
 
@@ -32,7 +32,7 @@ from mooring.pki.problems import (
 
 __all__ = ["Problem", "check_crl", "check_pair"]
 
-_MIN_RSA_BITS = 2048  # OpenSSL's security level 2, Debian's default, refuses less
+_MIN_RSA_BITS = 2048  # OpenSSL's security level 2, Debian's default, rejects less
 _MAX_LINKS = 10
 _WEAK_HASHES = (hashes.MD5, hashes.SHA1)
 
@@ -85,7 +85,7 @@ def check_crl(path: Path, trust: Path, now: datetime) -> list[Problem]:
 
     Check it before every reload: Mosquitto 2.0 that finds the file missing or damaged on SIGHUP
     says so in its log and from then on **lets revoked certificates in**; past a list's end it
-    refuses every certificate.
+    rejects every certificate.
 
     Args:
         path: PEM, one list for each CA.
@@ -103,7 +103,7 @@ def check_crl(path: Path, trust: Path, now: datetime) -> list[Problem]:
         return [*problems, not_pem(path, "revocation list", "the text is damaged")]
     for issuer, own in made_by:
         if issuer.not_valid_after_utc < now:
-            continue  # its certificates are refused for their age, whatever a list says
+            continue  # its certificates are rejected for their age, whatever a list says
         name = issuer.subject.rfc4514_string()
         ends = [crl.next_update_utc for crl in own if crl.next_update_utc is not None]
         if not own:
@@ -111,7 +111,7 @@ def check_crl(path: Path, trust: Path, now: datetime) -> list[Problem]:
                 Problem(
                     "crl_missing",
                     f"The file {path} has no revocation list of the CA {name!r}.",
-                    "Start Mooring again, or run: mooring cert init; it writes the file anew.",
+                    "Start Mooring again, or run: mooring cert init; it writes the file again.",
                 )
             )
         elif ends and max(ends) < now:

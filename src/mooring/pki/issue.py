@@ -22,7 +22,7 @@ from mooring.pki.keys import PublicKey, check_public_key
 
 __all__ = ["DEVICE_DAYS", "SERVER_DAYS", "issue_device", "issue_server", "read_csr"]
 
-#: Apple's TLS refuses more than 825 days, browsers more than 398.
+#: Apple's TLS rejects more than 825 days, browsers more than 398.
 SERVER_DAYS = 397
 DEVICE_DAYS = 730
 _MAX_COMMON_NAME = 64

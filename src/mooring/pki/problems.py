@@ -34,7 +34,7 @@ class Problem:
         code: a stable machine word (``key_mismatch``).
         message: one sentence that names the file and the fault.
         hint: what to do.
-        fatal: the broker or its clients would refuse it; ``False``: worth a warning.
+        fatal: the broker or its clients would reject it; ``False``: worth a warning.
     """
 
     code: str

@@ -1,6 +1,6 @@
 """What one can do with the PKI; every change goes to the ledger first, then to the files.
 
-A crash in between is mended by ``settle``, which is called at every start. Nothing here talks to
+A crash in between is fixed by ``settle``, which is called at every start. Nothing here talks to
 the broker: a method that returns ``changed`` files leaves it to the caller to reload it, and one
 that returns ``usernames`` leaves it to the caller to end their sessions *after* the reload.
 Call none of them inside a database transaction: the directory's lock is taken first.
@@ -63,12 +63,12 @@ class PkiService:
     """The CA of one installation.
 
     Args:
-        data_dir: where ``pki/`` lies.
+        data_dir: where ``pki/`` is.
         ledger: the database.
         hosts: the names devices dial, beside the machine's own.
         key_type: for a CA that has to be made.
         machine: the machine's own names; default: asked from the system.
-        held: certificates that are refused for now without being revoked, asked each time.
+        held: certificates that are rejected for now without being revoked, asked each time.
         clock: aware, UTC.
         serials: unused certificate numbers.
     """
@@ -120,7 +120,7 @@ class PkiService:
             return self._settle()
 
     def server(self, *, new_key: bool = False) -> Settled:
-        """Issue the broker's certificate anew; in force after a reload, without a restart.
+        """Issue the broker's certificate again; in force after a reload, without a restart.
 
         Args:
             new_key: with a new key too; otherwise devices that pin the key notice nothing.
@@ -296,10 +296,10 @@ class PkiService:
         mtls_port: int = 0,
         operators: OperatorFiles | None = None,
     ) -> Shown:
-        """Where everything lies, and command lines that work as they stand.
+        """Where everything is, and command lines that work as they stand.
 
         Args:
-            operators: the certificate the broker shows in place of ours.
+            operators: the certificate the broker shows instead of ours.
         """
         ca, old = self._authority(), self._files.old_authority()
         return Shown(
@@ -414,7 +414,7 @@ class PkiService:
         revoked: dict[str, list[Revocation]] = {}
         for record in self._ledger.list(revoked=True):
             entry = record.revocation()
-            # An expired certificate is refused anyway (RFC 5280, 3.3, lets it leave the list).
+            # An expired certificate is rejected anyway (RFC 5280, 3.3, lets it leave the list).
             if entry is not None and record.not_after >= now:
                 revoked.setdefault(record.authority, []).append(entry)
         for record in self._held():
@@ -439,13 +439,13 @@ class PkiService:
         except OSError as exc:
             raise Unavailable(
                 f"{path} cannot be read: {exc.strerror}.",
-                hint="mooring cert init makes our own files anew.",
+                hint="mooring cert init makes our own files again.",
                 code="pki_unreadable",
             ) from exc
         except ValueError as exc:
             raise Conflict(
                 f"{path} holds no certificate.",
-                hint="mooring cert init makes our own files anew.",
+                hint="mooring cert init makes our own files again.",
                 code="certificate_unusable",
             ) from exc
 

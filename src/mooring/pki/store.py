@@ -162,7 +162,7 @@ class SqlLedger:
             )
 
     def enforced(self, serials: Collection[str], at: datetime) -> None:
-        """The broker refuses them now, and no session is left from before."""
+        """The broker rejects them now, and no session is left from before."""
         each = builtins.list(serials)
         with self._database.write() as connection:
             for start in range(0, len(each), 500):

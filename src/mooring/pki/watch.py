@@ -33,7 +33,7 @@ Stamps = Mapping[Path, FileStamp | None]
 
 
 class WatchDecision(StrEnum):
-    KEEP = "keep"  # what the broker has loaded is what lies there
+    KEEP = "keep"  # what the broker has loaded is what is there
     WAIT = "wait"  # something is being replaced: look again
     RELOAD = "reload"  # all files are there, differ from what is loaded, and have come to rest
 

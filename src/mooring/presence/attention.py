@@ -1,6 +1,6 @@
 """When the broker's log names every packet: pure.
 
-Mosquitto says which messages it refused for lack of rights only at its most talkative log
+Mosquitto says which messages it rejected for lack of rights only at its most talkative log
 level, where it also writes four lines for every message it passes on. A fleet that sends
 little can have that always; at thousands of messages a second it would cost the broker half
 as much again. So it is on while little is sent, and off while much is.

@@ -266,7 +266,7 @@ class Evidence:
         if live.get(event.client, event.session) == event.session:
             live.pop(event.client, None)
         if live:
-            # Another session of the account goes on, as after the same client id came again.
+            # Another session of the account continues, as after the same client id came again.
             seen.rows.append(_row(event, str(LogKind.TAKEN_OVER), _detail(event)))
             return
         self._live.pop(user, None)

@@ -34,7 +34,7 @@ _KEPT = {
 CLIENTS_MAX = 200_000  # client ids remembered; the oldest go first
 PENDING_MAX = 10_000  # connections remembered that have not logged in; the oldest go first
 PENDING_MS = 120_000  # Mosquitto 2.0 closes one after 90 s
-CLAIM_MAX = 100  # characters of a client id that a refused login claimed
+CLAIM_MAX = 100  # characters of a client id that a rejected login claimed
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +221,7 @@ class Observer:
     # ------------------------------------------------------------------ nobody yet
 
     def _came(self, event: LogEvent, at: int) -> None:
-        """A connection that has not logged in. A refusal in 2.0 names neither it nor anybody."""
+        """A connection that has not logged in. A rejection in 2.0 names neither it nor anybody."""
         if len(self._pending) >= PENDING_MAX:
             del self._pending[next(iter(self._pending))]
         self._pending[event.address, event.port] = at

@@ -56,7 +56,7 @@ def add_events(connection: Connection, rows: Sequence[EventRow]) -> None:
 
 
 def add_denied(connection: Connection, messages: Sequence[Denied], keep: int) -> None:
-    """Messages the broker refused become dead letters: a 3.1.1 device was told they arrived.
+    """Messages the broker rejected become dead letters: a 3.1.1 device was told they arrived.
 
     Their payloads are not in the broker's log; the plugin keeps the beginning of one.
     """
@@ -88,9 +88,9 @@ def add_denied(connection: Connection, messages: Sequence[Denied], keep: int) ->
 def _why(row: EventRow) -> str:
     who = row.username or "its sender"
     if row.event != OVERSIZE:
-        return f"The broker refused it: {who} may not publish to this topic."
+        return f"The broker rejected it: {who} may not publish to this topic."
     said = "" if row.detail else " It ended the session before it had read the topic."
-    return f"The broker refused it: it is larger than message_size_limit.{said}"
+    return f"The broker rejected it: it is larger than message_size_limit.{said}"
 
 
 def count(connection: Connection, name: str, number: int) -> None:

@@ -6,7 +6,7 @@ A device's rights come from its dialect; a person's come from here:
 - who sees every tenant publishes anywhere as an administrator, and to declared channels that
   run down to devices as an operator;
 - who belongs to a tenant publishes to topics of its own devices alone, as an operator only
-  to those that run down. A topic that another tenant's device could read is refused.
+  to those that run down. A topic that another tenant's device could read is rejected.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _hangs_up(character: str) -> bool:
 
 
 def check_publish(actor: Actor, topic: str, addressed: Sequence[Addressed]) -> None:
-    """Refuses what the actor may not send.
+    """Rejects what the actor may not send.
 
     Args:
         addressed: every reading of the topic by the dialects there are.

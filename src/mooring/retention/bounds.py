@@ -1,4 +1,4 @@
-"""What keeps each table from growing without end: pure, one row a table.
+"""What keeps each table from growing indefinitely: pure, one row a table.
 
 docs/reference/limits.md shows this table, and a test compares both with the schema.
 """
@@ -16,7 +16,7 @@ class By(StrEnum):
 
     RETENTION = "retention"  # rows older than a term are deleted
     SWEEP = "sweep"  # the keeper deletes rows beyond a number, or that nothing needs any more
-    REFUSED = "refused"  # one more is refused with ``limit_reached``
+    REFUSED = "rejected"  # one more is rejected with ``limit_reached``
     OWNER = "owner"  # a fixed number of rows for each row of another table, removed with it
     FIXED = "fixed"  # as many rows as the program or the dialects have names
 

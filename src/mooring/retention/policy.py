@@ -1,6 +1,6 @@
 """Which term applies to what: pure.
 
-A term is a number of days; 0 means for ever. The most particular rule wins: one for tenant and
+A term is a number of days; 0 means indefinitely. The most particular rule wins: one for tenant and
 kind, then one for the tenant, then one for the kind, then the settings.
 """
 
@@ -30,7 +30,7 @@ class Rule:
     Attributes:
         tenant: whose; empty: every tenant's.
         kind: of what kind; empty: messages of every kind.
-        days: 0: for ever.
+        days: 0: indefinitely.
     """
 
     tenant: str
@@ -72,7 +72,7 @@ class Policy:
         return self.minutes if minutes else self.rollups
 
     def message_terms(self) -> list[int]:
-        """Every number of days that may apply to a message, the fewest first; not "for ever"."""
+        """Every finite number of days that may apply to a message, the fewest first."""
         days = {self.messages} | {r.days for r in self.rules if r.kind not in (MINUTES, ROLLUPS)}
         return sorted(days - {FOR_EVER})
 
@@ -104,6 +104,6 @@ def check(kind: str, days: int) -> None:
     if not 0 <= days <= DAYS_MAX:
         raise Invalid(
             f"{days} days is no term.",
-            hint=f"Give 1 to {DAYS_MAX} days, or 0 to keep it for ever.",
+            hint=f"Give 1 to {DAYS_MAX} days, or 0 to keep it indefinitely.",
             code="invalid_term",
         )

@@ -49,10 +49,10 @@ class Retention:
         return [r for r in self.policy().rules if not r.tenant or actor.sees(r.tenant)]
 
     def set(self, actor: Actor, *, days: int, tenant: str = "", kind: str = "") -> Rule:
-        """Makes or changes a rule. The keeper looks at everything once more after that.
+        """Makes or changes a rule. The keeper looks at everything again after that.
 
         Args:
-            days: 0: for ever.
+            days: 0: indefinitely.
             tenant: whose; empty: every tenant's.
             kind: a kind of message, ``rollup_minutes`` or ``rollups``; empty: messages of
                 every kind.

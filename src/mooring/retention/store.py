@@ -87,7 +87,7 @@ def save_progress(connection: Connection, days: int, done: int) -> None:
 
 
 def forget_progress(connection: Connection) -> None:
-    """After a change of the rules everything is looked at once more."""
+    """After a change of the rules everything is looked at again."""
     connection.execute(sa.delete(retention_progress))
 
 

@@ -14,7 +14,7 @@ from mooring.dialects import Kind, Scalar
 __all__ = ["MINUTE_MS", "NAME_MAX", "ROLLED", "TEXT_MAX", "Key", "Level", "Summary", "bucket_of"]
 
 MINUTE_MS = 60_000
-NAME_MAX = 256  # characters of a metric's name; a longer one is refused and counted
+NAME_MAX = 256  # characters of a metric's name; a longer one is rejected and counted
 TEXT_MAX = 256  # characters kept of a value that is text; the message has it whole
 
 # Whose messages are rolled up.

@@ -1,7 +1,7 @@
-"""Which metrics a device may have: as many as the limit says, the rest refused and named.
+"""Which metrics a device may have: as many as the limit says, the rest rejected and named.
 
 A name that changes with every message would otherwise make tables, indexes and the keeper's
-memory grow for ever. Names are noted before the roll-ups that use them, in a transaction of
+memory grow indefinitely. Names are noted before the roll-ups that use them, in a transaction of
 their own: a name without a value does no harm.
 """
 
@@ -49,7 +49,7 @@ class Names:
     def number(
         self, found: Mapping[tuple[int, int, int], Mapping[str, Summary]]
     ) -> tuple[dict[tuple[int, int, int], dict[int, Summary]], list[Refused]]:
-        """Puts numbers in place of names; what goes over the limit is left out.
+        """Puts numbers instead of names; what goes over the limit is left out.
 
         Args:
             found: (device, channel, minute) → metric's name → summary.

@@ -139,7 +139,7 @@ def _is_left(key: tuple[int, int, int], done: Done) -> bool:
 
 
 class _Ids:
-    """Whether a number lies in one of some spans."""
+    """Whether a number is in one of some spans."""
 
     def __init__(self, spans: Collection[Span]) -> None:
         ordered = sorted(spans, key=lambda span: span.first_id)

@@ -3,7 +3,7 @@
 A round: claim what waits (``rollup_queue``) → read those rows once, in the order they were
 stored → group them by device, channel and minute → merge the minutes into the tables, a few
 hundred at a time. Each transaction also writes how far the round is, so whatever is interrupted
-goes on where it was, and every message is counted exactly once however late, early or out of
+continues where it was, and every message is counted exactly once however late, early or out of
 order it came: merging asks neither for the rest of the minute's rows nor that they still exist.
 
 Only one roller works at a time; a second one notices at its first write (``Superseded``).
@@ -57,7 +57,7 @@ class Figures:
 
 def round_due(now: int, last_round_at: int, waiting: int, *, round_rows: int = ROUND_ROWS) -> bool:
     """Whether to begin a round: once a minute, soon after its end, so that a minute of a quiet
-    device is written once; at once when there is enough for a full one.
+    device is written once; immediately when there is enough for a full one.
 
     Args:
         now, last_round_at: epoch milliseconds.

@@ -23,7 +23,7 @@ LINES_A_MESSAGE = 4
 
 
 async def attend(follower: Follower, watch: BrokerWatch) -> None:
-    """For ever, where the setting ``watch_denials`` is ``auto`` and only the log shows denials.
+    """Runs until cancelled if ``watch_denials`` is ``auto`` and only the log shows denials.
 
     Args:
         follower: knows the settings in force and whose turn with the broker it is.
@@ -51,7 +51,7 @@ async def attend(follower: Follower, watch: BrokerWatch) -> None:
                     await asyncio.to_thread(write_config, follower.app, every_packet=wanted)
                     await reload_broker(follower.app)
                 watch.every_packet = wanted
-                log.info("refused messages are %s", "noticed" if wanted else "not noticed")
+                log.info("rejected messages are %s", "noticed" if wanted else "not noticed")
         except MooringError as exc:
             log.warning("the broker's log level was not changed: %s", exc)
 

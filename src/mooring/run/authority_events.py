@@ -85,7 +85,7 @@ class AuthorityEvents:
 
     async def _record(self, events: Sequence[Told]) -> None:
         """An event that cannot be recorded costs itself: the broker would repeat it, and all
-        that come with it, without end."""
+        that come with it, indefinitely."""
         # Folded once: told again, the events would count as repeated.
         parts = [self._evidence.fold([event]) for event in events]
         try:

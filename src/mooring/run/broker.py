@@ -151,7 +151,7 @@ def _is_loopback(address: str) -> bool:
 def broker_config(
     settings: Settings, files: BrokerFiles, tls: PkiPaths, *, every_packet: bool = False
 ) -> BrokerConfig:
-    """``mosquitto.conf`` as values; ``every_packet``: the log names each, refused ones too."""
+    """``mosquitto.conf`` as values; ``every_packet``: the log names each, rejected ones too."""
     limit = per_listener(settings)
     by_name = settings.username_is_client_id
     server = Tls(tls.server_cert.absolute(), tls.server_key.absolute())

@@ -127,12 +127,12 @@ class BrokerWatch:
                 return
 
     def _write_whole(self, seen: Observations) -> None:
-        """All in one transaction; when the database refuses a value, only what holds it is left
+        """All in one transaction; when the database rejects a value, only what holds it is left
         out, and counted."""
         try:
             self._write(seen)
         except Invalid as exc:
-            log.warning("the database refuses something in the broker's log: %s", exc)
+            log.warning("the database rejects something in the broker's log: %s", exc)
             self._write(Observations(restarted=seen.restarted, refused=seen.refused))
             for one in apart(seen):
                 try:

@@ -2,7 +2,7 @@
 
 Commands and routes change the ledger and the files; here the broker is made to follow, whoever
 changed them. Each round: revoke what belongs to devices that are gone, bring the files in line,
-check and reload what changed, then end the sessions of whom the broker refuses from now on.
+check and reload what changed, then end the sessions of whom the broker rejects from now on.
 Every step can be done again, so a crash between any two costs nothing.
 """
 
@@ -96,7 +96,7 @@ class CertificateWatch:
         return (self.faults, self._sightings.faults)
 
     async def run(self) -> None:
-        """For ever."""
+        """Runs until cancelled."""
         while True:
             try:
                 await self.step()
@@ -113,7 +113,7 @@ class CertificateWatch:
             await self._step()
 
     async def before_lock_outs(self) -> None:
-        """Returns when the broker refuses the certificates of every device that is locked out
+        """Returns when the broker rejects the certificates of every device that is locked out
         or gone, so that whoever is kicked next cannot come back with one.
 
         Not to be called by the holder of the lock that ``watch_certificates`` was given.
@@ -128,9 +128,9 @@ class CertificateWatch:
                         return
                 await asyncio.sleep(SECOND_LOOK_SECONDS)
         except MooringError as exc:
-            self._say("lock outs", f"certificates are not refused yet: {exc} {exc.hint}")
+            self._say("lock outs", f"certificates are not rejected yet: {exc} {exc.hint}")
         else:
-            self._say("lock outs", "certificates are not refused yet: the files do not rest")
+            self._say("lock outs", "certificates are not rejected yet: the files do not rest")
 
     def _someone_is_let_in(self) -> bool:
         return bool(self._ledger.orphans()) or self._held != _serials(self._ledger.held())

@@ -1,6 +1,6 @@
 """Child processes that are started again when they die.
 
-``Child`` starts one Mooring command, notices its end and starts it anew, later each time it
+``Child`` starts one Mooring command, notices its end and starts it again, later each time it
 dies young. ``follow_parent`` is the other side: a child whose parent is gone ends itself, so
 that killing ``mooring up`` with -9 leaves nothing behind but the broker, which the next start
 takes over.

@@ -70,13 +70,13 @@ class Follower:
         self.turn = asyncio.Lock()
         """Held by whoever does something to the broker."""
         self.before_lock_outs: Callable[[], Awaitable[None]] | None = None
-        """Awaited before the broker is told of changes: certificates are refused first."""
+        """Awaited before the broker is told of changes: certificates are rejected first."""
         self._restart = broker.restart if broker is not None else None
         self._next_compare = 0.0  # monotonic
         self._begun = False
         self._asking: asyncio.Future[list[Account]] | None = None
         self.faults = RowFaults("the step", passing=(MooringError,), policy=STEPS)
-        """Steps of ``follow`` that failed in a way nobody expected: the others go on."""
+        """Steps of ``follow`` that failed in a way nobody expected: the others continue."""
         self.authority: Authority = build_authority(app, restart=self._restart, written=written)
 
     @property
@@ -89,7 +89,7 @@ class Follower:
         self._next_compare = 0.0
 
     async def follow(self) -> None:
-        """For ever: changes as they are committed, requests, and everything now and then."""
+        """Runs until cancelled: new changes, requests, and a periodic comparison of everything."""
         pause = self.app.settings.broker_compare_seconds
         bell = Bell(self.app.database)
         dialects = await asyncio.to_thread(Current, self.app, look_seconds=DIALECT_LOOK_SECONDS)
@@ -145,7 +145,7 @@ class Follower:
             await self._reconciler().step()
 
     async def keep(self, broker: BrokerProcess) -> None:
-        """For ever: a broker that died is started again, with the accounts of the database.
+        """Runs until cancelled: restarts a broker that died, with the accounts of the database.
 
         Its files may be gone or damaged, and that may be why it died.
         """
@@ -211,7 +211,7 @@ class Follower:
 
     def _forget_requests(self) -> None:
         with self.app.database.write() as connection:
-            requests.drop_open(connection, "The platform was started anew before it was done.")
+            requests.drop_open(connection, "The platform was started again before it was done.")
 
     async def _requests(self) -> None:
         while (request := await asyncio.to_thread(self._next_request)) is not None:

@@ -101,7 +101,7 @@ class Keeper:
 
     def turn(self, now: int) -> bool:
         """One piece of each kind of work; whether there is more to do at once. One that fails
-        waits, and the others go on."""
+        waits, and the others continue."""
         if now < self._turned_at - TOLERANCE_MS:
             # The time went back: nothing may wait until it is reached again.
             self._sweep_at = self._ahead_at = self._checkpoint_at = 0

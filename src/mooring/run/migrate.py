@@ -50,7 +50,7 @@ def planned(app: App, to: Mode) -> Plan:
 
 
 async def rehearse(app: App, to: Mode, told: Callable[[int], None]) -> Proof:
-    """Proves every account against the target on a spare port, while everything goes on.
+    """Proves every account against the target on a spare port, while everything continues.
 
     Raises:
         Conflict: an account cannot move.

@@ -1,7 +1,7 @@
 """One ingest for one session on the broker.
 
 The session has one client id, and a second login with it would end the first: both would
-connect in turns without end. On one machine a locked file decides, which the kernel releases
+connect in turns indefinitely. On one machine a locked file decides, which the kernel releases
 when its holder dies; between machines a lease in the database.
 """
 

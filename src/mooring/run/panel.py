@@ -1,4 +1,4 @@
-"""What ``mooring up`` says: one line while it starts, then where everything is."""
+"""The output of ``mooring up``: one line while it starts, then the addresses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Speaker"]
 
 
 class Speaker:
-    """Prints for a person; short lines that also read well in a log file.
+    """Prints short lines that also read well in a log file.
 
     Args:
         quiet: say nothing.
@@ -39,8 +39,8 @@ class Speaker:
         self._say(f"  starting {what} …")
 
     def set_aside(self, moved: Path) -> None:
-        self._say(f"  The broker's state was damaged; it is set aside as {moved}.")
-        self._say("  Messages and sessions that only the broker held are lost.")
+        self._say(f"  The broker's state file was damaged and has been renamed to {moved}.")
+        self._say("  Messages and sessions that only the broker had are lost.")
 
     def ready(self, app: App, first_password: str | None, *, demo: bool) -> None:
         settings = app.settings
@@ -49,7 +49,7 @@ class Speaker:
         scheme = "ws" if _is_loopback(settings.mqtt_ws_host) else "wss"
         database = "PostgreSQL" if not app.database.is_sqlite else str(settings.sqlite_path)
         rows = [
-            ("HTTP, what it offers", f"http://{http}:{settings.http_port}/api/v1/docs"),
+            ("HTTP API", f"http://{http}:{settings.http_port}/api/v1/docs"),
             ("MQTT, TLS", f"mqtts://{public}:{settings.mqtt_tls_port}"),
             ("MQTT, this machine only", f"mqtt://127.0.0.1:{settings.mqtt_port}"),
             ("MQTT over WebSocket", f"{scheme}://{websocket}:{settings.mqtt_ws_port}"),
@@ -65,7 +65,7 @@ class Speaker:
             self._say(f"  {name:<{width}}  {value}")
         if first_password is not None:
             self._say()
-            self._say("  First administrator, shown this once:")
+            self._say("  First administrator, shown only once:")
             self._say("    user      admin")
             self._say(f"    password  {first_password}")
         self._say()

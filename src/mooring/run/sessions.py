@@ -1,4 +1,4 @@
-"""Ending the sessions of somebody whose certificate is refused from now on.
+"""Ending the sessions of somebody whose certificate is rejected from now on.
 
 A live session survives a revocation list. Dynamic Security can end it by its username. With a
 password file nothing can: the broker does not look at certificate logins when it reloads. But a
@@ -55,9 +55,9 @@ async def take_over(endpoint: Endpoint, names: Iterable[str]) -> None:
     """Connects once with each client id and leaves; what the session had queued is gone.
 
     Raises:
-        BrokerUnavailable: the broker does not answer or refuses the platform's account.
+        BrokerUnavailable: the broker does not answer or rejects the platform's account.
     """
     for name in names:
         connection = await Connection.open(endpoint, client_id=name)
         await connection.close()
-        log.info("the session of the client %r was ended: its certificate is refused", name)
+        log.info("the session of the client %r was ended: its certificate is rejected", name)

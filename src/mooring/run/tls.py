@@ -18,7 +18,7 @@ def prepare_tls(app: App) -> PkiPaths:
     """Brings every file in line with settings and ledger.
 
     The revocation lists are made from the ledger, so what was revoked while nothing ran is
-    refused from the first connection on.
+    rejected from the first connection on.
 
     Raises:
         Conflict: the operator's own files cannot be used; each reason is in the message.

@@ -1,6 +1,6 @@
-"""Logging in as somebody, to say what the broker answers and why.
+"""Tries a login, to report the broker's answer and its reason.
 
-The broker says no in one way whatever the reason; the database knows which it is.
+The broker rejects all logins in the same way; the database knows the reason.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["Answer", "TlsOptions", "explain", "try_login"]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the broker said. ``reason`` is a stable word, ``message`` one sentence."""
+    """The broker's answer. ``reason`` is a stable word, ``message`` one sentence."""
 
     username: str
     host: str
@@ -38,15 +38,15 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the database says of one login.
+    """The state of one login in the database.
 
     Attributes:
         what: ``device``, ``broker user`` or ``account``, for the sentence.
-        exists: there is one.
-        enabled: it is to be let in.
+        exists: the login exists.
+        enabled: the broker should accept it.
         verifier: of its password, if it has one.
-        client_id: the only one it may use, if there is one.
-        waiting: the broker has not been told of a change; with the last error, if any.
+        client_id: the only client id it may use, if it is bound to one.
+        waiting: a change is pending; with the last error, if any.
     """
 
     what: str = "account"
@@ -59,7 +59,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class TlsOptions:
-    """How to connect over TLS: the settings' port, checked against the CA told to devices."""
+    """How to connect over TLS: the settings' port, verified with the CA that devices use."""
 
     settings: Settings
 
@@ -85,7 +85,7 @@ def try_login(
         name: a device, a username, or ``None`` for the platform's own account.
 
     Raises:
-        BrokerUnavailable: nobody answers there.
+        BrokerUnavailable: no broker answers there.
     """
     endpoint = service_endpoint(app)
     known = Known("platform's account", True)
@@ -101,7 +101,7 @@ def try_login(
         client_id = f"try-{secrets.token_hex(8)}"
     accepted = asyncio.run(_accepted(endpoint, client_id))
     reason, why = explain(known, password, accepted=accepted)
-    verb = "accepts" if accepted else "refuses"
+    verb = "accepts" if accepted else "rejects"
     host = app.settings.mqtt_host
     where = f"{host}:{endpoint.port}"
     return Answer(
@@ -115,13 +115,13 @@ def try_login(
 
 
 def explain(known: Known, password: str | None, *, accepted: bool) -> tuple[str, str]:
-    """Why the broker answered so: a stable word and the rest of the sentence. Pure."""
+    """The reason of the answer: a stable word and the second half of the sentence. Pure."""
     fits = password is None or known.verifier is None or verifiers.check(password, known.verifier)
     if accepted:
         if not known.exists or not known.enabled or not fits:
             return (
                 "broker_differs",
-                ", although the database says no: `mooring broker sync` mends that",
+                ", although the database rejects it: `mooring broker sync` fixes that",
             )
         return "accepted", ""
     waits = f" ({known.waiting})" if known.waiting else ""
@@ -129,9 +129,9 @@ def explain(known: Known, password: str | None, *, accepted: bool) -> tuple[str,
         (
             known.waiting is not None,
             "change_waiting",
-            f"because it has not been told of a change yet{waits}",
+            f"because a change is still pending{waits}",
         ),
-        (not known.exists, "unknown", "because there is no such account"),
+        (not known.exists, "unknown", "because the account does not exist"),
         (not known.enabled, "disabled", f"because the {known.what} is disabled"),
         (
             known.verifier is None and password is not None,
@@ -142,7 +142,8 @@ def explain(known: Known, password: str | None, *, accepted: bool) -> tuple[str,
         (
             True,
             "broker_differs",
-            "although the database says yes: `mooring broker sync` shows and mends what differs",
+            "although the database accepts it: `mooring broker sync` shows and fixes the "
+            "differences",
         ),
     )
     return next((word, f", {text}") for holds, word, text in reasons if holds)
@@ -160,7 +161,7 @@ async def _accepted(endpoint: Endpoint, client_id: str | None) -> bool:
 
 
 def _known(app: App, actor: Actor, name: str) -> tuple[str, Known]:
-    """The username behind a name, and what the database says of it."""
+    """The username of a name, and its state in the database."""
     try:
         device = app.devices.get(actor, name)
     except NotFound:

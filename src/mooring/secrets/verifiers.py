@@ -47,7 +47,7 @@ MAX_SALT_BYTES = 64
 
 HASH_BYTES = 64
 PASSWORD_BYTES = 18
-"""144 random bits: 24 characters, and still over 128 when some first characters are refused."""
+"""144 random bits: 24 characters, and still over 128 when some first characters are rejected."""
 
 
 @dataclass(frozen=True, slots=True)

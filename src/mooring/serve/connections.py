@@ -71,7 +71,7 @@ class Connections:
         most: connections in all.
         most_each: connections from one address (an IPv6 /64 counts as one).
         exempt: whether an address may have any number: a trusted proxy's.
-        registry: where refusals are counted.
+        registry: where rejections are counted.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Connections:
         self._each: Counts[str] = Counts()
         self._ended = Counter(
             "mooring_http_connections_ended",
-            "Connections this process ended or refused, by the limit they hit.",
+            "Connections this process ended or rejected, by the limit they hit.",
             ["limit"],
             registry=registry,
         )

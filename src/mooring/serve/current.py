@@ -1,7 +1,7 @@
 """The platform's parts with the dialects as they are now.
 
 ``mooring dialect reload`` raises a number in the database; whoever serves requests looks at
-it now and then and reads the dialects again when it has grown.
+it occasionally and reads the dialects again when it has grown.
 """
 
 from __future__ import annotations

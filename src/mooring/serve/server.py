@@ -153,7 +153,7 @@ def _close(sockets: Iterable[socket.socket]) -> None:
 
 @contextmanager
 def _signals_survived(server: uvicorn.Server) -> Iterator[None]:
-    """uvicorn raises the signal that stopped it once more when it has finished; without this
+    """uvicorn raises the signal that stopped it again when it has finished; without this
     that would end the process before it has signed off."""
 
     def finished(_number: int, _frame: FrameType | None) -> None:

@@ -31,13 +31,13 @@ _MAX_PACKET_ID = 65535
 
 
 class Refused(BrokerUnavailable):
-    """The broker answered CONNECT with a refusal; ``connack`` is its number."""
+    """The broker answered CONNECT with a rejection; ``connack`` is its number."""
 
     code = "refused"
 
     def __init__(self, connack: int) -> None:
         super().__init__(
-            f"The broker refuses the login: {REFUSALS.get(connack, f'code {connack}')}.",
+            f"The broker rejects the login: {REFUSALS.get(connack, f'code {connack}')}.",
             hint="It has not been told of the device yet, or its password has changed.",
         )
         self.connack = connack
@@ -106,7 +106,7 @@ class Client:
         """Opens the connection and sends again what was not acknowledged on the last one.
 
         Raises:
-            Refused: the broker refuses the login.
+            Refused: the broker rejects the login.
             BrokerUnavailable: it does not answer, or hangs up.
         """
         socket = await self._open()

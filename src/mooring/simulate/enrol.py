@@ -1,4 +1,4 @@
-"""Real devices for a made-up fleet: added where they are missing, used again where they are not.
+"""Real devices for a simulated fleet: added where they are missing, used again where they are not.
 
 A password is shown once, so those of simulated devices are kept in the data directory, in a
 file only its owner can read. Only devices with the label ``simulated`` are ever removed here.
@@ -28,7 +28,7 @@ LABEL = "simulated"
 FILE = "simulated.json"
 LOCK = "simulated.lock"
 RUNS_MOST = 1000  # at the same time on one data directory
-SAVE_EVERY = 25  # a device whose password was lost is removed and added anew
+SAVE_EVERY = 25  # a device whose password was lost is removed and added again
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Enrolled:
 class Passwords:
     """Username → password of simulated devices, in one file (0600).
 
-    Several runs may use it at once: each writes only what it has changed itself.
+    Several runs may use it at the same time: each writes only what it has changed itself.
     """
 
     def __init__(self, data_dir: Path) -> None:
@@ -81,7 +81,7 @@ class Passwords:
         try:
             found = json.loads((self._directory / FILE).read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
-            return {}  # without a password a device is added anew
+            return {}  # without a password a device is added again
         if not isinstance(found, dict):
             return {}
         return {str(name): word for name, word in found.items() if isinstance(word, str)}

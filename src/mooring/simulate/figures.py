@@ -1,4 +1,4 @@
-"""What a made-up fleet has done: counters, and a histogram of how long acknowledgements took."""
+"""What a simulated fleet has done: counters, and a histogram of how long acknowledgements took."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Figures:
         devices: how many there are; ``connected`` of them are, now; ``welcomed`` ever were.
         sent: messages handed to the broker, QoS 0 included.
         acknowledged: of those with QoS 1 and 2, what the broker has confirmed.
-        refused: logins and subscriptions that the broker refused.
+        refused: logins and subscriptions that the broker rejected.
         broken: connections that were lost or could not be made.
         commands: commands received; ``received`` counts every message from the platform.
         held_back: ticks without a message, because too many were unacknowledged.
@@ -80,7 +80,7 @@ class Figures:
             f"{self.connected} of {self.devices} connected",
             f"{self.sent} sent ({self.rate:.0f}/s)",
             f"{self.acknowledged} acknowledged",
-            f"{self.refused} refused",
+            f"{self.refused} rejected",
         ]
         p50, p99 = self.latencies.percentile(0.5), self.latencies.percentile(0.99)
         if p50 is not None and p99 is not None:

@@ -1,4 +1,4 @@
-"""Many made-up devices in one process, each with its own connection and pace."""
+"""Many simulated devices in one process, each with its own connection and pace."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def run_fleet(
 ) -> Figures:
     """Connects every device, lets them speak, and says goodbye at the end.
 
-    Nothing here raises for a broker that refuses or vanishes: it is counted, and tried again.
+    Nothing here raises for a broker that rejects or vanishes: it is counted, and tried again.
 
     Args:
         on_progress: called about twice a second and once at the end.

@@ -59,7 +59,7 @@ class Will:
 
 @dataclass(frozen=True, slots=True)
 class ConnAck:
-    """The broker's answer to CONNECT; 0 is welcome, 4 and 5 are refusals of the login."""
+    """The broker's answer to CONNECT; 0 is welcome, 4 and 5 are rejections of the login."""
 
     code: int
     session_present: bool
@@ -85,7 +85,7 @@ class Acknowledged:
 
 @dataclass(frozen=True, slots=True)
 class SubAck:
-    """Granted QoS for each filter; 0x80 is a refusal [MQTT-3.9.3-2]."""
+    """Granted QoS for each filter; 0x80 is a rejection [MQTT-3.9.3-2]."""
 
     packet_id: int
     codes: tuple[int, ...]

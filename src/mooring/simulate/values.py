@@ -67,7 +67,7 @@ def band_of(key: str, value: float) -> Band:
 
 
 class Leaf:
-    """One scalar of a payload and how it goes on.
+    """One scalar of a payload and how it continues.
 
     Args:
         key: its name, which tells what kind of number it is.

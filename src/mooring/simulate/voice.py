@@ -1,7 +1,7 @@
-"""What one made-up device says, and when: its messages in order, from its dialect alone.
+"""What one simulated device says, and when: its messages in order, from its dialect alone.
 
 Pure: the time is an argument and chance comes from a seed, so the same seed says the same.
-Every tick is one message. Most are the dialect's telemetry; now and then a heartbeat, an
+Every tick is one message. Most are the dialect's telemetry; occasionally a heartbeat, an
 event, an alert that is cleared again.
 """
 

@@ -26,7 +26,7 @@ from mooring.store.schema import declared_for, leases, messages, metadata, proce
 
 __all__ = ["Copied", "copy_database", "count_rows"]
 
-# Who runs and who holds which work: of no use to processes that start anew.
+# Who runs and who holds which work: of no use to processes that start again.
 PASSING = (processes, leases)
 FETCH = 5000
 
@@ -138,8 +138,8 @@ def _require_stopped(source: Connection) -> None:
     if running:
         raise Conflict(
             f"Mooring runs on this database: {', '.join(sorted(running))}.",
-            hint="Stop `mooring up` first. After a crash, wait 20 seconds. The broker may go on: "
-            "it keeps what devices send.",
+            hint="Stop `mooring up` first. After a crash, wait 20 seconds. The broker may keep "
+            "running: it queues the messages of devices.",
             code="still_running",
         )
 
@@ -193,7 +193,7 @@ def _send(
             return _summed(table, written(), report)
     except (psycopg.DataError, psycopg.IntegrityError) as exc:
         raise Internal(
-            f"PostgreSQL refuses a row of the table {table.name}: {str(exc).splitlines()[0]}.",
+            f"PostgreSQL rejects a row of the table {table.name}: {str(exc).splitlines()[0]}.",
             hint="Please report it; nothing was copied and the source is as it was.",
         ) from exc
     except psycopg.Error as exc:
@@ -233,7 +233,7 @@ def _summed(table: sa.Table, rows: Iterable[Row], report: Callable[[int], None])
 
 
 def _derive(source: Connection, target: Connection) -> None:
-    """What only PostgreSQL keeps, and where each table's numbers go on."""
+    """What only PostgreSQL keeps, and where each table's numbers continue."""
     target.exec_driver_sql(
         "INSERT INTO message_numbers (device_id, seq, fingerprint, ts)"
         " SELECT device_id, seq, fingerprint, ts FROM messages"

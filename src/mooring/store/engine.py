@@ -2,7 +2,7 @@
 
 ``Database`` hands out transactions (``read``, ``write``) as SQLAlchemy connections. SQLite has
 one writer, so ``write`` begins with BEGIN IMMEDIATE: a transaction that will write takes its
-place in the queue at once and cannot fail half-way for lack of it. On PostgreSQL an advisory
+place in the queue immediately and cannot fail half-way for lack of it. On PostgreSQL an advisory
 lock does the same, so that a rule that reads and then writes (is the name free? is this the
 last administrator?) is as safe there. Ingest's batches are not part of it: they have a
 connection and rules of their own, and run side by side.
@@ -114,7 +114,7 @@ def _translated() -> Iterator[None]:
 
 
 def sqlite_pragmas(synchronous: str = "FULL") -> list[str]:
-    """What every SQLite connection sets; WAL lets readers go on while one writes."""
+    """What every SQLite connection sets; WAL lets readers continue while one writes."""
     return [
         f"PRAGMA busy_timeout = {int(LOCK_WAIT_SECONDS * 1000)}",
         "PRAGMA journal_mode = WAL",

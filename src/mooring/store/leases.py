@@ -89,7 +89,7 @@ class Lease:
         return str(found or "")
 
     def release(self) -> None:
-        """Lets the next one have it at once."""
+        """Lets the next one have it immediately."""
         self._until = 0
         with self._database.write() as connection:
             connection.execute(

@@ -1,4 +1,4 @@
-"""Counting without a write for each count: refusals cost memory, and the database one write
+"""Counting without a write for each count: rejections cost memory, and the database one write
 every few seconds however many there were."""
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ WORKERS = (
     Entry("heartbeat", "serve", "reports that the process runs"),
     Entry("former session", "ingest", "stores what a session of an older version queued"),
     Entry("publisher", "serve", "keeps the connection on which commands are sent"),
-    Entry("tally", "serve", "writes counters of refused logins"),
+    Entry("tally", "serve", "writes counters of rejected logins"),
     Entry("heartbeat", "keeper", "reports that the process runs"),
     Entry("partitions", "keeper", "creates partitions ahead of time"),
     Entry("roll-ups", "keeper", "works out roll-ups"),

@@ -76,7 +76,7 @@ class RowFaults:
             yield
         except self._passing:
             raise
-        except Exception as exc:  # noqa: BLE001 - whatever it is, the other rows go on
+        except Exception as exc:  # noqa: BLE001 - whatever it is, the other rows continue
             self.failed(key, exc)
         else:
             self._faults.pop(key, None)

@@ -23,7 +23,7 @@ Report = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """Work that goes on until it is cancelled.
+    """Work that continues until it is cancelled.
 
     Attributes:
         name: one of the registry.

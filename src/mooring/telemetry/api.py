@@ -127,7 +127,7 @@ class MetricsOut(Document):
 
 
 class DeadLetterOut(Document):
-    """A message that was refused, and why."""
+    """A message that was rejected, and why."""
 
     id: int
     received_at: Time
@@ -348,7 +348,7 @@ def dead_letters(
     reason: Annotated[Word | None, Query(description="Only with this reason.")] = None,
     device: Annotated[Line | None, Query(description="Only this device's.")] = None,
 ) -> PageOf[dict[str, Any]]:
-    """Messages that were refused, the newest first."""
+    """Messages that were rejected, the newest first."""
     page = telemetry.dead_letters(
         who,
         limit=paging.limit,

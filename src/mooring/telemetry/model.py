@@ -123,7 +123,7 @@ class WorkerInfo:
     Attributes:
         phase: ``running``, ``waiting`` (it failed and runs again), ``done``, ``stopped``.
         failures: since the process started; ``failures_in_a_row``: 0 once it runs well again.
-        error: what the last failure said; empty if there was none.
+        error: what the last failure said; empty if none existed.
         rows_postponed: rows that failed and are tried again later.
         row_failures: failures of single rows since the process started.
         row_error: what one of them said last.

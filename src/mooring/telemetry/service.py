@@ -217,7 +217,7 @@ class Telemetry:
         reason: str | None = None,
         device: Device | None = None,
     ) -> Page[DeadLetter]:
-        """Messages that were refused, the newest first.
+        """Messages that were rejected, the newest first.
 
         Those whose tenant is not known are shown only to who sees every tenant.
         """
@@ -285,7 +285,7 @@ class Telemetry:
     # ------------------------------------------------------------------ rows to values
 
     def _channel(self, dialect: str, name: str) -> Channel | None:
-        """``None`` for one that was in the dialect when the message came, and is no more."""
+        """``None`` for one that was in the dialect when the message came, and no longer exists."""
         key = (dialect, name)
         if key not in self._channels:
             known = dialect in self.catalogue.names()

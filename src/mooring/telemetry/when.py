@@ -46,7 +46,7 @@ def parse_when(text: str, now: int) -> int:
         now: the present, in epoch milliseconds.
 
     Raises:
-        Invalid: it is none of these, or lies before 1970 or after the year 9999.
+        Invalid: it is none of these, or is before 1970 or after the year 9999.
     """
     word = text.strip().lower()
     found = _word(word, now)

@@ -36,7 +36,7 @@ BODY_MAX_BYTES = 1_048_576  # of one request
 
 log = logging.getLogger(__name__)
 
-# What the routing layer itself refuses: status → code, sentence, hint.
+# What the routing layer itself rejects: status → code, sentence, hint.
 _REFUSALS = {
     400: ("unreadable_body", "The body of the request cannot be read.", "Send JSON in UTF-8."),
     404: ("no_such_route", "There is nothing at this address.", "See /api/v1/openapi.json."),

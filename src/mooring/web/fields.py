@@ -47,7 +47,7 @@ Reason = Annotated[str, StringConstraints(max_length=500, pattern=_NO_CONTROLS)]
 
 
 def _is_json(value: Any) -> Any:
-    """Refuses what Python's reader takes and JSON has not (NaN, 1e999), and what is too deep."""
+    """Rejects what Python's reader takes and JSON has not (NaN, 1e999), and what is too deep."""
     waiting = [(value, 1)]
     while waiting:
         one, depth = waiting.pop()

@@ -1,4 +1,4 @@
-"""Around every request: its true address, size limit, refusal of NUL, security headers, the
+"""Around every request: its true address, size limit, rejection of NUL, security headers, the
 last catch. One check serves HTTP and WebSocket.
 
 A plain ASGI wrapper. It reads no body itself; it counts what passes. HEAD is answered wherever

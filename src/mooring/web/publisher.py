@@ -1,7 +1,7 @@
 """The serving process's own connection to the broker, for what people send.
 
 It lives in the event loop; endpoints run in threads and hand their messages over. It keeps
-no session: what cannot be sent now is refused, not queued, so that nobody believes a command
+no session: what cannot be sent now is rejected, not queued, so that nobody believes a command
 went out which did not.
 """
 
@@ -47,7 +47,7 @@ class Publisher:
         return self._link is not None and self._link.connected
 
     async def start(self) -> None:
-        """Begins to connect and returns at once."""
+        """Begins to connect and returns immediately."""
         self._loop = asyncio.get_running_loop()
         once = Policy(Restart.ON_FAILURE)  # the link it makes reconnects by itself
         await self.supervisor.start([Worker("publisher", self._connect, once)])

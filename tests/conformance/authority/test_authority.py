@@ -463,7 +463,7 @@ def test_a_former_name_of_the_service_lets_nobody_in(stand: Stand) -> None:
         assert await authority.usernames() == {"lamp"}
         assert await stand.refused("service:old", "anything")
         for nothing in ("", None):
-            with pytest.raises(BrokerUnavailable, match="refuses service:old"):
+            with pytest.raises(BrokerUnavailable, match="rejects service:old"):
                 await Connection.open(
                     Endpoint(port=stand.port, username="service:old", password=nothing)
                 )

@@ -89,5 +89,5 @@ def test_a_broker_that_refuses_us_is_not_waited_for(
     passwords.touch(mode=0o600)
     broker = start_mosquitto("allow_anonymous false", f"password_file {passwords}")
     ingest, _ = ingest_on(app, broker.port)
-    with pytest.raises(BrokerRefusesUs, match="refuses anybody"):
+    with pytest.raises(BrokerRefusesUs, match="rejects anybody"):
         asyncio.run(ingest.run(asyncio.Event()))

@@ -144,7 +144,7 @@ def test_every_listener_works_and_the_log_says_so(tmp_path: Path, kind: str) -> 
             meter = Endpoint(port=certificates, tls=with_certificate)
             connection = await Connection.open(meter, client_id="meter-1")
             await connection.close()
-            with pytest.raises(BrokerUnavailable, match="refuses"):
+            with pytest.raises(BrokerUnavailable, match="rejects"):
                 await Connection.open(replace(login, password="wrong"))
             reader, writer = await asyncio.open_connection("127.0.0.1", websocket)
             writer.write(

@@ -107,7 +107,7 @@ def test_our_account_is_let_in_and_a_wrong_one_is_named(box: Box) -> None:
             packets = {type(await connection.read()).__name__ for _ in range(2)}
             assert packets == {"PublishPacket", "PubAckPacket"}
         wrong = Endpoint(port=box.port, username="one", password="guess")
-        with pytest.raises(BrokerUnavailable, match="refuses one: not authorized") as caught:
+        with pytest.raises(BrokerUnavailable, match="rejects one: not authorized") as caught:
             await Connection.open(wrong)
         assert caught.value.slug == "broker_refused"
         assert "guess" not in repr(wrong) + str(caught.value)

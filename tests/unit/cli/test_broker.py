@@ -282,7 +282,8 @@ def test_many_are_told_to_the_broker_in_one_row(mooring: Mooring, tmp_path: Path
     table.write_text("name\n" + "\n".join(f"cab-{n}" for n in range(100)) + "\n")
     words = ("device", "import", table, "--dialect", "drivesafe", "-o", tmp_path / "out.csv")
     said = mooring(*words, code=2)  # a restart of the broker needs a yes
-    assert "restarts once" in said.err
+    assert "--yes" in said.err
+    assert "restarts the broker once" in said.err
     mooring(*words, "--yes")
     assert rows(mooring, "SELECT action, username, sealed_secret FROM broker_changes") == [
         ("replace", "", None)

@@ -175,7 +175,7 @@ def test_percentiles_are_right_within_a_bucket() -> None:
 
 def test_figures_for_people_and_machines() -> None:
     figures = Figures(devices=2, connected=2, welcomed=2, sent=10, seconds=2.0)
-    assert figures.line() == "2 of 2 connected, 10 sent (5/s), 0 acknowledged, 0 refused"
+    assert figures.line() == "2 of 2 connected, 10 sent (5/s), 0 acknowledged, 0 rejected"
     figures.confirmable = figures.acknowledged = 1
     figures.commands = figures.broken = 3
     figures.latencies.add(1.0)

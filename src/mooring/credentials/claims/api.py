@@ -183,7 +183,7 @@ def list_claim_codes(
 def revoke_claim_code(
     claims: ClaimsNow, who: Who, number: Number, reason: Reason = ""
 ) -> dict[str, Any]:
-    """Ends a code at once; a device that has used it keeps its credentials."""
+    """Ends a code immediately; a device that has used it keeps its credentials."""
     return _document(claims.revoke(who, number, reason=reason))
 
 

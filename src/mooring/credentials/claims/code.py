@@ -1,7 +1,7 @@
 """Claim codes: making, reading, keeping; and what a hardware id becomes. Pure.
 
 Eight characters of 32: forty random bits. That is little for a secret, so guesses are
-throttled, a code is good for days only, and what is stored of it is an HMAC under a key that
+throttled, a code is valid for days only, and what is stored of it is an HMAC under a key that
 is not in the database.
 """
 

@@ -17,7 +17,7 @@ class NewClaim:
         label: what people call the device (``Kitchen``).
         name: its id in topics; made from the hardware id when ``None``. The name of a device
             that is there already gives that one new credentials.
-        seconds: how long the code is good; the setting's time when ``None``.
+        seconds: how long the code is valid; the setting's time when ``None``.
     """
 
     dialect: str

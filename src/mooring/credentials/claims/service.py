@@ -123,7 +123,7 @@ class Claims:
             return store.page(connection, actor, limit=limit, before=before, tenant=tenant)
 
     def revoke(self, actor: Actor, number: int, *, reason: str = "") -> ClaimCode:
-        """Ends a code at once. The device that has used it keeps its credentials.
+        """Ends a code immediately. The device that has used it keeps its credentials.
 
         Raises:
             NotFound: no such claim code.
@@ -255,7 +255,7 @@ class Claims:
             )
         if not device.enabled:
             raise Conflict(f"{device.reference} is disabled.", code="device_disabled")
-        ending.supersede(connection, device, "claimed anew", self._until())
+        ending.supersede(connection, device, "claimed again", self._until())
         current = passwords.credential(connection, device.id)
         sealed = self.instance.seal(password)
         passwords.retire(
@@ -329,7 +329,7 @@ class Claims:
                 hint="Choose a shorter one.",
             )
         if wanted.seconds is not None and not 1 <= wanted.seconds <= LONGEST_SECONDS:
-            raise Invalid("A claim code is good for a second to ten years.", code="invalid_expiry")
+            raise Invalid("A claim code is valid for a second to ten years.", code="invalid_expiry")
 
 
 def _of(claim: ClaimCode) -> Actor:

@@ -144,7 +144,7 @@ async def disable_device(
     device: DeviceReference,
     asked: ReasonIn | None = None,
 ) -> dict[str, Any]:
-    """Locks a device out: its session ends and new ones are refused, until it is enabled."""
+    """Locks a device out: its session ends and new ones are rejected, until it is enabled."""
     return await _set_enabled(
         devices, who, watch, device, asked, seconds=settings.accept_wait_seconds, enabled=False
     )

@@ -63,7 +63,7 @@ def decide_by_use(facts: UseFacts, now: int, timing: Timing) -> Decision:
     if not facts.sends:
         return _unsent(facts, now, timing)
     if facts.answer is Answer.REFUSED:
-        return Decision(Act.ROLL_BACK, "the device refused it")
+        return Decision(Act.ROLL_BACK, "the device rejected it")
     # ``on_new`` and ``on_old`` come from another authority: the session was ended then.
     return (_sent if facts.phase is Phase.SENT else _probed)(facts, now, timing)
 

@@ -42,7 +42,7 @@ class Rotation:
 class Started:
     """What asking for a rotation did.
 
-    ``again``: there was one already; it was not begun anew.
+    ``again``: there was one already; it was not begun again.
     """
 
     rotation: Rotation

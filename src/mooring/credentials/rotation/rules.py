@@ -1,13 +1,13 @@
 """When a rotation takes its next step. Pure: what is known and the time in, a decision out.
 
 The broker holds one password a login, and holds the old one until there is a sign that the
-device has the new one: it says so, or it is refused with what it has. A lost command changes
+device has the new one: it says so, or it is rejected with what it has. A lost command changes
 nothing. A device that says nothing is asked by ending its session: it comes back with the
 password it has. From the sign on the broker holds the new one, and changes sides while logins
-are refused, until the device has connected:
+are rejected, until the device has connected:
 
     prepared ─device there─▶ sent ─silence─▶ probed
-        │                     │ └─────sign─────┴──▶ on_new ◀─refused─▶ on_old
+        │                     │ └─────sign─────┴──▶ on_new ◀─rejected─▶ on_old
       never came         device says no,  comes        │                  │
         │                                 with old   proved             proved
         ▼                     ▼             ▼          ▼                  ▼
@@ -17,7 +17,7 @@ Nothing here ends because of time alone once the command may have reached the de
 that was switched off for a month finds its password, whichever it has.
 
 A device that keeps two passwords tries each a few times in turn. So that two rhythms always
-meet, each side is held for twice as many refusals as the one before it.
+meet, each side is held for twice as many rejections as the one before it.
 """
 
 from __future__ import annotations
@@ -79,12 +79,12 @@ class Timing:
         sends: commands at most.
         silence: after the first command, before a device without an answer is probed. The
             commands themselves expire before.
-        gone: how long a device is away, at least, before refusals are taken for its own where
+        gone: how long a device is away, at least, before rejections are taken for its own where
             going back to the old password restarts the broker.
         hold: how long a side is held at least.
-        refusals: refused logins from the device's address that change the side at first.
+        refusals: rejected logins from the device's address that change the side at first.
         refusals_most: the same after many changes.
-        anywhere: how long a side is held at first when only refusals from other addresses
+        anywhere: how long a side is held at first when only rejections from other addresses
             are seen: the device may have moved.
         anywhere_most: the same after many changes.
         restart: as ``hold``, where going back to the old password restarts the broker.
@@ -122,7 +122,7 @@ class Facts:
         busy: whether the broker has still to be told something of this login.
         answer: its reply, if it sends one.
         proved: whether the password in force was seen to work.
-        near, far: refused logins from the device's last address, and from anywhere, since the
+        near, far: rejected logins from the device's last address, and from anywhere, since the
             command or since the side was in force.
         free: whether the broker can go back to the old password without a restart.
     """
@@ -198,15 +198,15 @@ def _probed(facts: Facts, now: int, timing: Timing) -> Decision:
 
 
 def _sign(facts: Facts, now: int, timing: Timing) -> Decision:
-    """What the device says, or that it is refused since it left after the command.
+    """What the device says, or that it is rejected since it left after the command.
 
-    The broker's log names no refused login, only its address. Where a wrong guess can be
+    The broker's log names no rejected login, only its address. Where a wrong guess can be
     taken back at no cost, little is enough.
     """
     if facts.answer is Answer.DONE:
         return Decision(Act.HOLD_NEW, "the device has stored it")
     if facts.answer is Answer.REFUSED:
-        return Decision(Act.ROLL_BACK, "the device refused it")
+        return Decision(Act.ROLL_BACK, "the device rejected it")
     if facts.connected or not facts.ended:
         return WAIT
     away = 0 if facts.away_since is None else now - facts.away_since
@@ -216,7 +216,7 @@ def _sign(facts: Facts, now: int, timing: Timing) -> Decision:
         near = facts.near > timing.refusals and away >= timing.gone
         anywhere = timing.anywhere_most
     if near or (facts.far > 0 and away >= anywhere):
-        return Decision(Act.HOLD_NEW, "the device is refused with what it has")
+        return Decision(Act.HOLD_NEW, "the device is rejected with what it has")
     return WAIT
 
 
@@ -240,5 +240,5 @@ def _held(facts: Facts, now: int, timing: Timing) -> Decision:
     refused_here = facts.near >= needed and held >= least
     if refused_here or (facts.far and held >= anywhere):
         act = Act.HOLD_OLD if on_new else Act.HOLD_NEW
-        return Decision(act, "logins are refused")
+        return Decision(act, "logins are rejected")
     return WAIT

@@ -4,7 +4,7 @@ Where the broker accepts both passwords and says which was used, ``by_use`` has 
 otherwise ``rules`` has them, and the broker's log is read.
 
 Each act is one transaction, and says so before it goes out: a row that says ``sent`` may have
-been sent. So a crash between any two steps is mended by the next ``step``, in whatever
+been sent. So a crash between any two steps is fixed by the next ``step``, in whatever
 process, and nothing is kept in memory that the database and the broker's log do not have.
 """
 
@@ -422,7 +422,7 @@ class RotationWorker:
         if sender is not None:
             await sender.close()
 
-    # ------------------------------------------------------------------ now and then
+    # ------------------------------------------------------------------ occasionally
 
     def _schedule(self) -> None:
         """Begins rotations of passwords older than ``rotate_after_days``."""

@@ -172,7 +172,7 @@ class DeviceCertificates:
     # ------------------------------------------------------------------ in force
 
     def in_force(self, records: Collection[CertificateRecord]) -> bool:
-        """Whether the broker refuses these certificates and no session is left."""
+        """Whether the broker rejects these certificates and no session is left."""
         serials = {record.serial for record in records}
         usernames = {record.username for record in records}
         return not serials & {record.serial for record in self.ledger.unenforced()} and (

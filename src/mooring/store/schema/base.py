@@ -53,7 +53,7 @@ BigId = BigInteger().with_variant(Integer(), "sqlite")
 def shown(text: str, most: int) -> str:
     """A text from outside as both engines can store it, at most ``most`` characters. Pure.
 
-    NUL (which PostgreSQL refuses) and half surrogate pairs (which no UTF-8 can hold) become
+    NUL (which PostgreSQL rejects) and half surrogate pairs (which no UTF-8 can hold) become
     U+FFFD; a shortened text ends in "…".
     """
     if "\0" in text:
@@ -69,7 +69,7 @@ def shown(text: str, most: int) -> str:
 
 class Shown(TypeDecorator[str]):
     """``String(most)`` for what people look at and nothing is decided by: a longer text is cut
-    where it enters, as PostgreSQL would refuse it and SQLite would take any length.
+    where it enters, as PostgreSQL would reject it and SQLite would take any length.
 
     Not for names by which rows are found: two cut names could be the same. Those are checked
     where they come in.

@@ -219,7 +219,7 @@ certificates = Table(
     Column("own_key", Boolean, nullable=False),  # made on the device
     Column("revoked_at", BigInteger),
     Column("reason", String(32)),
-    # Since when the broker has refused it and no session of its device is left from before.
+    # Since when the broker has rejected it and no session of its device is left from before.
     Column("enforced_at", BigInteger),
     sqlite_autoincrement=True,
 )

@@ -114,7 +114,7 @@ retention = Table(
     # How long messages and roll-ups are kept, where it is not what the settings say.
     Column("tenant", String(128), primary_key=True),  # '': every tenant
     Column("kind", String(32), primary_key=True),  # '': every kind of message
-    Column("days", Integer, nullable=False),  # 0: for ever
+    Column("days", Integer, nullable=False),  # 0: indefinitely
 )
 
 retention_progress = Table(
