@@ -124,8 +124,7 @@ def installation(mode: str) -> Iterator[App]:
 async def followed(app: App) -> AsyncIterator[Follower]:
     """Broker and follower, as ``mooring up`` has them."""
     process = build_process(app, write_config(app))
-    accounts = app.devices.accounts()
-    await write_accounts(app, accounts)
+    accounts = await write_accounts(app)
     await process.start()
     await process.wait_ready()
 

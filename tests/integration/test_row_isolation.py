@@ -17,7 +17,7 @@ from mooring.broker.connection import Endpoint
 from mooring.broker.log import LogKind
 from mooring.broker.protocol import Applied
 from mooring.credentials.rotation.worker import Parts, RotationWorker
-from mooring.devices import service as devices_service
+from mooring.devices import accounts as logins
 from mooring.devices.model import Device, NewDevice
 from mooring.devices.reconcile import Reconciler
 from mooring.errors import BrokerUnavailable, NotFound
@@ -207,14 +207,14 @@ def test_a_device_whose_rights_cannot_be_worked_out(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad, good = added(app, "bad"), added(app, "good")
-    original = devices_service.rights_of
+    original = logins._rights
 
-    def rights_of(dialect: Any, identity: Any) -> Rights:
-        if identity.device == "bad":
+    def rights(dialect: Any, device: Any) -> Rights:
+        if device.name == "bad":
             raise RuntimeError("bug")
-        return original(dialect, identity)
+        return original(dialect, device)
 
-    monkeypatch.setattr(devices_service, "rights_of", rights_of)
+    monkeypatch.setattr(logins, "_rights", rights)
     found = {one.username: one for one in app.devices.accounts()}
     assert found[good.username].rights != Rights()
     assert found[bad.username].rights == Rights()

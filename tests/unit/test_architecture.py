@@ -68,7 +68,11 @@ PLACES = (
     ("mooring.simulate", "faces"),
     ("mooring.simulate.*", "faces"),
     ("mooring.*.api", "faces"),
-    *((f"mooring.*.{name}", "services") for name in ("ending", "login", "migrate", "proof")),
+    *(
+        (f"mooring.*.{name}", "services")
+        for name in ("accounts", "ending", "login", "migrate", "proof")
+    ),
+    ("mooring.devices.accounts", "services"),
     *((f"mooring.*.{name}", "services") for name in ("reading", "reconcile", "rehearsal")),
     *((f"mooring.*.{name}", "services") for name in ("export", "series", "sweep", "takeover")),
     ("mooring.*.worker", "services"),

@@ -22,14 +22,16 @@ INTERNAL = {
     "mooring.broker.dynsec.BESIDE_MOST",  # which of two ways is taken
     "mooring.broker.migrate.NAMED_MOST",
     "mooring.broker.password_lines.MAX_USERNAME",  # MQTT's own
-    "mooring.broker.plugin_file.NAMED_MOST",  # which of two ways is taken
+    "mooring.broker.plugin_rows.NAMED_MOST",  # which of two ways is taken
     "mooring.broker.plugin_rights.VALUES_MAX",  # how rights are stored, not what they may be
     "mooring.broker.tail.MAX_LINE_BYTES",
     "mooring.cli.broker_accounts.SHOWN_MOST",
     "mooring.cli.device_import.SHOWN_MOST",
+    "mooring.devices.reconcile.REFRESH_MOST",  # which of two ways is taken
     "mooring.doctor.store.EVENTS_MOST",  # how much evidence is read for a verdict
     "mooring.doctor.why.SHOWN_MAX",
     "mooring.link.connection.QUOTA_MOST",  # further ones of ours wait
+    "mooring.run.direct.CHANGES_MOST",  # which process applies them
     "mooring.simulate.enrol.RUNS_MOST",
     "mooring.simulate.packets.MAX_REMAINING",  # MQTT's own
 }

@@ -13,6 +13,8 @@ from mooring.store.schema import audit
 
 __all__ = ["record", "rows"]
 
+_RECORD = sa.insert(audit)
+
 
 def record(
     connection: Connection,
@@ -24,17 +26,16 @@ def record(
     reason: str = "",
 ) -> None:
     """Appends to the audit in the caller's transaction. No secret may be passed."""
-    connection.execute(
-        sa.insert(audit).values(
-            at=now_ms(),
-            actor=actor.name,
-            origin=actor.origin,
-            action=action,
-            subject=subject,
-            tenant=tenant,
-            reason=reason,
-        )
-    )
+    row = {
+        "at": now_ms(),
+        "actor": actor.name,
+        "origin": actor.origin,
+        "action": action,
+        "subject": subject,
+        "tenant": tenant,
+        "reason": reason,
+    }
+    connection.execute(_RECORD, row)
 
 
 def rows(

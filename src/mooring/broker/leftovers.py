@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -21,7 +21,7 @@ from mooring.dialects.model import Attribute, Dialect, Identity
 from mooring.store.engine import now_ms
 from mooring.store.schema import broker_events, devices, leftovers
 
-__all__ = ["Leftover", "Pending", "cleared", "left", "note", "own_filters", "pending"]
+__all__ = ["Concerning", "Leftover", "Pending", "cleared", "left", "note", "own_filters", "pending"]
 
 SEEN_MAX = 1000
 """Client ids of one login that are looked at, the newest first."""
@@ -42,6 +42,47 @@ class Leftover:
     filters: tuple[str, ...]
 
 
+_PENDING = sa.select(
+    leftovers.c.username, leftovers.c.client_id, leftovers.c.scope, leftovers.c.name
+)
+_CONCERNING = _PENDING.where(
+    sa.or_(
+        leftovers.c.username.in_(sa.bindparam("usernames", expanding=True)),
+        leftovers.c.client_id.in_(sa.bindparam("client_ids", expanding=True)),
+        leftovers.c.name.in_(sa.bindparam("names", expanding=True)),
+    )
+)
+
+
+_SAME = (
+    leftovers.c.username == sa.bindparam("of"),
+    leftovers.c.client_id.is_not_distinct_from(sa.bindparam("with_id", type_=sa.String)),
+    leftovers.c.scope.is_not_distinct_from(sa.bindparam("within", type_=sa.String)),
+    leftovers.c.name.is_not_distinct_from(sa.bindparam("named", type_=sa.String)),
+)
+_THE_SAME, _DELETE_THE_SAME = sa.select(leftovers).where(*_SAME), sa.delete(leftovers).where(*_SAME)
+_NOTE = sa.insert(leftovers)
+_SEEN = (
+    sa.select(broker_events.c.client_id, sa.func.max(broker_events.c.id).label("id"))
+    .where(
+        broker_events.c.username == sa.bindparam("of"),
+        broker_events.c.event == str(LogKind.CONNECTED),
+        broker_events.c.client_id.is_not(None),
+    )
+    .group_by(broker_events.c.client_id)
+    .order_by(sa.desc("id"))
+    .limit(SEEN_MAX)
+)
+
+
+class Concerning(NamedTuple):
+    """Logins that are asked about: usernames, client ids and device names, at most 500 each."""
+
+    usernames: Sequence[str]
+    client_ids: Sequence[str] = ()
+    names: Sequence[str] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Pending:
     """What is not cleared yet: usernames, client ids, and names in their scope."""
@@ -49,6 +90,9 @@ class Pending:
     usernames: frozenset[str] = frozenset()
     client_ids: frozenset[str] = frozenset()
     names: frozenset[tuple[str, str]] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.usernames or self.client_ids or self.names)
 
     def blocks(self, username: str, client_id: str | None, scope: str, name: str) -> bool:
         """Whether a login would find what another one left."""
@@ -88,27 +132,21 @@ def note(
     """
     ids = [*([] if client_id is None else [client_id, username]), *_seen(connection, username)]
     topics = list(filters)
-    same = [
-        leftovers.c.username == username,
-        leftovers.c.client_id.is_not_distinct_from(client_id),
-        leftovers.c.scope.is_not_distinct_from(scope),
-        leftovers.c.name.is_not_distinct_from(name),
-    ]
-    for before in connection.execute(sa.select(leftovers).where(*same)).all():
+    same = {"of": username, "with_id": client_id, "within": scope, "named": name}
+    for before in connection.execute(_THE_SAME, same).all():
         ids += json.loads(before.client_ids)
         topics += json.loads(before.filters)
-    connection.execute(sa.delete(leftovers).where(*same))
-    connection.execute(
-        sa.insert(leftovers).values(
-            username=username,
-            client_id=client_id,
-            scope=scope,
-            name=name,
-            client_ids=json.dumps(list(dict.fromkeys(ids)), ensure_ascii=False),
-            filters=json.dumps(list(dict.fromkeys(topics)), ensure_ascii=False),
-            created_at=now_ms(),
-        )
-    )
+    connection.execute(_DELETE_THE_SAME, same)
+    row = {
+        "username": username,
+        "client_id": client_id,
+        "scope": scope,
+        "name": name,
+        "client_ids": json.dumps(list(dict.fromkeys(ids)), ensure_ascii=False),
+        "filters": json.dumps(list(dict.fromkeys(topics)), ensure_ascii=False),
+        "created_at": now_ms(),
+    }
+    connection.execute(_NOTE, row)
 
 
 def left(connection: Connection, limit: int = 50) -> list[Leftover]:
@@ -131,10 +169,12 @@ def left(connection: Connection, limit: int = 50) -> list[Leftover]:
     ]
 
 
-def pending(connection: Connection) -> Pending:
-    rows = connection.execute(
-        sa.select(leftovers.c.username, leftovers.c.client_id, leftovers.c.scope, leftovers.c.name)
-    ).all()
+def pending(connection: Connection, concerning: Concerning | None = None) -> Pending:
+    """What is not cleared yet: all of it, or what may block the logins given."""
+    if concerning is None:
+        rows = connection.execute(_PENDING).all()
+    else:
+        rows = connection.execute(_CONCERNING, concerning._asdict()).all()
     return Pending(
         frozenset(row.username for row in rows),
         frozenset(row.client_id for row in rows if row.client_id is not None),
@@ -148,18 +188,7 @@ def cleared(connection: Connection, ids: Sequence[int]) -> None:
 
 def _seen(connection: Connection, username: str) -> list[str]:
     """Client ids this login has connected with, unless another one did later."""
-    newest = (
-        sa.select(broker_events.c.client_id, sa.func.max(broker_events.c.id).label("id"))
-        .where(
-            broker_events.c.username == username,
-            broker_events.c.event == str(LogKind.CONNECTED),
-            broker_events.c.client_id.is_not(None),
-        )
-        .group_by(broker_events.c.client_id)
-        .order_by(sa.desc("id"))
-        .limit(SEEN_MAX)
-    )
-    return [row.client_id for row in connection.execute(newest)]
+    return [row.client_id for row in connection.execute(_SEEN, {"of": username})]
 
 
 def _others(connection: Connection, names: set[str]) -> dict[str, Any]:

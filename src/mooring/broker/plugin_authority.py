@@ -14,15 +14,12 @@ from typing import Any, TypeVar
 
 from mooring.broker.connection import Endpoint
 from mooring.broker.plugin_control import PluginControl
-from mooring.broker.plugin_file import AccountsFile, FileLost, Held
-from mooring.broker.plugin_rights import filled
-from mooring.broker.protocol import Applied, Difference, DifferenceKind
+from mooring.broker.plugin_file import AccountsFile, FileLost
+from mooring.broker.protocol import Applied, Current, Difference, DifferenceKind
 from mooring.errors import BrokerUnavailable
-from mooring.identity.account import NO_QUOTA, Account, Quota
+from mooring.identity.account import Account
 
 __all__ = ["PluginAuthority"]
-
-PAGE = 2_000
 
 log = logging.getLogger(__name__)
 
@@ -80,23 +77,23 @@ class PluginAuthority:
             return set()
 
     async def compare(self, accounts: Iterable[Account]) -> list[Difference]:
-        wanted = list(accounts)
+        """See ``Authority.compare``; the accounts are read in a thread, a page at a time."""
         try:
-            held, rights = await self._in_thread(self._file.held)
-            tenants = await self._in_thread(self._file.tenants)
+            found = await self._in_thread(lambda: self._file.compare(accounts))
         except FileLost as exc:
-            return [Difference(DifferenceKind.MISSING, a.username, str(exc)) for a in wanted]
-        found: list[Difference] = []
-        for number, account in enumerate(wanted):
-            if number % PAGE == 0:
-                await asyncio.sleep(0)
-            found += _differences(account, held.pop(account.username, None), rights)
-            if account.tenant and tenants.get(account.tenant, NO_QUOTA) != account.tenant_quota:
-                tenants[account.tenant] = account.tenant_quota  # told once
-                found.append(_limits(account.username, "limits of the tenant"))
-        return found + [
-            Difference(DifferenceKind.EXTRA, name) for name in held if name not in self._reserved
-        ]
+            # Of those that were not looked at yet; one at least says that the file is lost.
+            rest = [a.username for a in accounts] or [self._service.username]
+            return [Difference(DifferenceKind.MISSING, name, str(exc)) for name in rest]
+        return [one for one in found if one.username not in self._reserved]
+
+    async def differing(
+        self, usernames: Sequence[str], read: Callable[[Sequence[str]], Current]
+    ) -> list[Difference]:
+        """See ``SharedAuthority.differing``."""
+        try:
+            return await self._in_thread(lambda: self._file.differing(usernames, read))
+        except FileLost as exc:
+            return [Difference(DifferenceKind.MISSING, name, str(exc)) for name in usernames]
 
     def only_by_replace(
         self,
@@ -106,9 +103,43 @@ class PluginAuthority:
         """None: the file takes verifiers."""
         return ()
 
+    async def refresh(
+        self,
+        usernames: Sequence[str],
+        read: Callable[[Sequence[str]], Current],
+        *,
+        kicks: Sequence[str] = (),
+    ) -> Applied:
+        """See ``SharedAuthority.refresh``: one transaction of the file, one question."""
+        names = [name for name in usernames if name not in self._reserved]
+        current = Current()
+
+        def work() -> int:
+            nonlocal current
+            number, current = self._file.refresh(names, read, kicks)
+            return number
+
+        try:
+            await self._change(work)
+        except FileLost:
+            return Applied(needs_replace=tuple(usernames))
+        return Applied(waiting=current.waiting)
+
     async def replace(self, accounts: Sequence[Account]) -> None:
         """See ``Authority.replace``. A lost or damaged file is made again; the broker continues."""
         await self._change(lambda: self._file.replace(accounts))
+
+    async def renew(self, read: Callable[[], Iterable[Account]]) -> None:
+        """See ``SharedAuthority.renew``."""
+        await self._change(lambda: self._file.renew(read))
+
+    async def usable(self) -> bool:
+        """Whether the file can be read as it is."""
+        try:
+            await self._in_thread(self._file.number)
+        except FileLost:
+            return False
+        return True
 
     async def remember_sessions(self, logins: Mapping[str, tuple[str, bool]]) -> None:
         """See ``AccountsFile.remember_sessions``; of a lost file the next comparison says so."""
@@ -153,44 +184,3 @@ class PluginAuthority:
     async def _in_thread(self, work: Callable[[], T]) -> T:
         async with self._turn:
             return await asyncio.to_thread(work)
-
-
-def _differences(
-    account: Account, held: Held | None, rights: Mapping[int, tuple[str, str]]
-) -> list[Difference]:
-    name = account.username
-    if held is None:
-        return [Difference(DifferenceKind.MISSING, name)]
-    found = []
-    if (held.verifier, held.next_verifier) != (account.verifier, account.next_verifier):
-        found.append(Difference(DifferenceKind.STALE, name))
-    detail = _wrong_rights(account, held, rights)
-    if detail is not None:
-        found.append(Difference(DifferenceKind.WRONG_RIGHTS, name, detail))
-    return found
-
-
-def _limits(username: str, detail: str) -> Difference:
-    return Difference(DifferenceKind.WRONG_RIGHTS, username, detail)
-
-
-def _wrong_rights(
-    account: Account, held: Held, rights: Mapping[int, tuple[str, str]]
-) -> str | None:
-    """What is not as it should be; ``None``: nothing."""
-    if held.locked != account.locked:
-        return "locked at the broker" if held.locked else "not locked at the broker"
-    if held.client_id != account.client_id:
-        return "client id"
-    if held.certificates != frozenset(account.certificates):
-        return "certificates"
-    if held.tenant != account.tenant:
-        return "tenant"
-    if Quota(held.max_connections, held.max_messages, held.max_bytes) != account.quota:
-        return "limits"
-    values = held.vars.split("\n")
-    publish, subscribe = rights.get(held.rights, ("", ""))
-    same = set(filled(publish, values)) == set(account.rights.publish) and set(
-        filled(subscribe, values)
-    ) == set(account.rights.subscribe)
-    return None if same else ""

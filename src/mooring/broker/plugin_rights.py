@@ -7,19 +7,23 @@ template is never wrong, whichever levels happen to equal a value.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
-from mooring.identity.account import Account, Rights
+from mooring.identity.account import Account, Rights, SharedRights
 
-__all__ = ["VALUES_MAX", "filled", "rights_of", "template", "values_of"]
+__all__ = ["VALUES_MAX", "filled", "rights_of", "template", "texts_of", "values_of"]
 
 VALUES_MAX = 8
 _CONTROL = frozenset(map(chr, range(32)))
+_ANY_CONTROL = re.compile(r"[\x00-\x1f]")
 
 
 def values_of(account: Account) -> tuple[str, ...]:
     """The account's values by number, at most eight; an empty one stands for nothing."""
     every = (account.username, account.client_id or "", *account.values)[:VALUES_MAX]
+    if not _ANY_CONTROL.search("".join(every)):
+        return every
     return tuple("" if _CONTROL.intersection(value) else value for value in every)
 
 
@@ -40,6 +44,14 @@ def template(filters: Iterable[str], values: Sequence[str]) -> str:
         if not _CONTROL.intersection(topic)
     }
     return "\n".join(sorted(lines))
+
+
+def texts_of(account: Account, values: Sequence[str]) -> tuple[str, str]:
+    """The account's rights as two templates, for what to publish and what to subscribe to."""
+    rights = account.rights
+    if isinstance(rights, SharedRights):
+        return rights.pattern.texts
+    return template(rights.publish, values), template(rights.subscribe, values)
 
 
 def filled(text: str, values: Sequence[str]) -> list[str]:

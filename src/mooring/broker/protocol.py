@@ -8,18 +8,20 @@ steps is fixed by calling again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from mooring.identity.account import Account
 
 __all__ = [
     "Applied",
     "Authority",
+    "Current",
     "Difference",
     "DifferenceKind",
+    "SharedAuthority",
 ]
 
 
@@ -47,10 +49,25 @@ class Applied:
             settles the change; from then on ``compare`` sees no difference.
         needs_replace: accounts that are *not* in force: the broker takes passwords only in
             clear and the secret was not given, so only ``replace`` can bring the verifier.
+        waiting: username → why it could not be applied yet.
     """
 
     adopted: Mapping[str, str] = field(default_factory=dict)
     needs_replace: tuple[str, ...] = ()
+    waiting: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """Some logins as the database has them now.
+
+    Attributes:
+        accounts: those the broker is to know; the others that were asked for are to be removed.
+        waiting: username → why it cannot be said yet; what the broker has of it stays.
+    """
+
+    accounts: Sequence[Account] = ()
+    waiting: Mapping[str, str] = field(default_factory=dict)
 
 
 class Authority(Protocol):
@@ -106,4 +123,42 @@ class Authority(Protocol):
 
     async def replace(self, accounts: Sequence[Account]) -> None:
         """Make it exactly these accounts, in one step; may restart the broker."""
+        ...
+
+
+@runtime_checkable
+class SharedAuthority(Authority, Protocol):
+    """An authority that several processes may change at the same time.
+
+    What one of them has read from the database may be older than what another has written.
+    So each reads while it alone may write: the last to write has read last.
+    """
+
+    async def refresh(
+        self,
+        usernames: Sequence[str],
+        read: Callable[[Sequence[str]], Current],
+        *,
+        kicks: Sequence[str] = (),
+    ) -> Applied:
+        """Make these logins as ``read`` says, and end the sessions of ``kicks``; in force when
+        it returns.
+
+        Args:
+            read: called in a thread, as often as it takes, while nobody else may write.
+        """
+        ...
+
+    async def differing(
+        self, usernames: Sequence[str], read: Callable[[Sequence[str]], Current]
+    ) -> list[Difference]:
+        """Which of these logins differ now; changes nothing."""
+        ...
+
+    async def renew(self, read: Callable[[], Iterable[Account]]) -> None:
+        """As ``replace``, with accounts that are read while nobody else may write."""
+        ...
+
+    async def close(self) -> None:
+        """Gives file and connection back."""
         ...

@@ -17,6 +17,10 @@ from mooring.store.versions import bump
 __all__ = ["accounts", "delete", "find", "insert_many", "listed", "set_verifier"]
 
 
+_ALL = sa.select(broker_users).order_by(broker_users.c.username)
+_NAMED = _ALL.where(broker_users.c.username.in_(sa.bindparam("names", expanding=True)))
+
+
 def insert_many(connection: Connection, users: Iterable[tuple[BrokerUser, str | None]]) -> None:
     """Adds users with their verifiers.
 
@@ -40,9 +44,7 @@ def insert_many(connection: Connection, users: Iterable[tuple[BrokerUser, str | 
 
 
 def find(connection: Connection, username: str) -> BrokerUser | None:
-    row = connection.execute(
-        sa.select(broker_users).where(broker_users.c.username == username)
-    ).first()
+    row = connection.execute(_NAMED, {"names": [username]}).first()
     return None if row is None else _user(row)
 
 
@@ -59,13 +61,10 @@ def listed(connection: Connection, *, limit: int, after: str = "") -> list[Broke
 
 def accounts(connection: Connection, usernames: Sequence[str] | None = None) -> list[Account]:
     """Every broker user as the broker is to have it, or those named."""
-    statement = sa.select(broker_users).order_by(broker_users.c.username)
-    if usernames is not None:
-        statement = statement.where(broker_users.c.username.in_(usernames))
-    return [
-        Account(row.username, row.verifier, _user(row).rights)
-        for row in connection.execute(statement)
-    ]
+    rows = connection.execute(
+        _ALL if usernames is None else _NAMED, {} if usernames is None else {"names": usernames}
+    )
+    return [Account(row.username, row.verifier, _user(row).rights) for row in rows]
 
 
 def set_verifier(connection: Connection, username: str, verifier: str) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from mooring.store.engine import now_ms
+from mooring.store.engine import Noted, notes_of, now_ms
 from mooring.store.schema import broker_changes
 
 __all__ = [
@@ -16,11 +16,25 @@ __all__ = [
     "due_changes",
     "enqueue",
     "existing",
+    "make_due",
     "postpone",
     "settle",
     "waiting",
     "waiting_usernames",
 ]
+
+
+OF_ONE = ("put", "remove", "kick")
+"""Changes of one login; ``replace`` concerns all of them."""
+
+# What every change of a device needs is put together once: that costs more than running it.
+_DROP_KICKS = sa.delete(broker_changes).where(
+    broker_changes.c.username == sa.bindparam("name"), broker_changes.c.action == "kick"
+)
+_DROP_OTHERS = sa.delete(broker_changes).where(
+    broker_changes.c.username == sa.bindparam("name"), broker_changes.c.action != "kick"
+)
+_ENQUEUE = sa.insert(broker_changes).returning(broker_changes.c.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +56,20 @@ def enqueue(
     A later change of the same login makes earlier ones moot; they are dropped here. What a
     login may do and whether its sessions end are two matters: a kick replaces only kicks.
     """
-    kick = broker_changes.c.action == "kick"
-    connection.execute(
-        sa.delete(broker_changes).where(
-            broker_changes.c.username == username, kick if action == "kick" else sa.not_(kick)
-        )
-    )
-    at = now_ms()
-    result = connection.execute(
-        sa.insert(broker_changes)
-        .values(
-            action=action,
-            username=username,
-            sealed_secret=sealed_secret,
-            created_at=at,
-            next_at=at,
-        )
-        .returning(broker_changes.c.id)
-    )
-    return int(result.scalar_one())
+    connection.execute(_DROP_KICKS if action == "kick" else _DROP_OTHERS, {"name": username})
+    at, notes = now_ms(), notes_of(connection)
+    row = {
+        "action": action,
+        "username": username,
+        "sealed_secret": sealed_secret,
+        "created_at": at,
+        # The process that commits it may apply it; another one does so after that time.
+        "next_at": at + (notes.grace_ms if action in OF_ONE else 0),
+    }
+    number = int(connection.execute(_ENQUEUE, row).scalar_one())
+    if action in OF_ONE:
+        notes.changes.append(Noted(number, action, username))
+    return number
 
 
 def due_changes(connection: Connection, at: int, limit: int = 500) -> list[Change]:
@@ -77,6 +86,15 @@ def due_changes(connection: Connection, at: int, limit: int = 500) -> list[Chang
         .limit(limit)
     )
     return [Change(*row) for row in rows]
+
+
+def make_due(connection: Connection, ids: Sequence[int]) -> None:
+    """These changes, if none was tried yet, are due now."""
+    connection.execute(
+        sa.update(broker_changes)
+        .where(broker_changes.c.id.in_(ids), broker_changes.c.attempts == 0)
+        .values(next_at=now_ms())
+    )
 
 
 def existing(connection: Connection, ids: Sequence[int]) -> set[int]:

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from mooring.devices.model import Device
 from mooring.identity.account import NO_QUOTA, Quota
 from mooring.store.schema import device_limits, devices, tenant_limits, tenants
 
 __all__ = [
-    "Limits",
     "a_device_of",
     "in_force",
     "of_device",
+    "of_devices",
     "of_tenant",
-    "read",
+    "of_tenants",
     "set_of_device",
     "set_of_tenant",
     "tenant_exists",
@@ -27,25 +25,14 @@ __all__ = [
 _OF_DEVICE = (device_limits.c.connections, device_limits.c.messages, device_limits.c.bytes)
 _OF_TENANT = (tenant_limits.c.connections, tenant_limits.c.messages, tenant_limits.c.bytes)
 
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What the database says of several devices and every tenant. In these values ``None`` is
-    the installation's setting and 0 no limit."""
-
-    devices: dict[int, Quota]
-    tenants: dict[str, Quota]
-
-    def of(self, device: Device, each: Quota, all_of_tenant: Quota) -> tuple[Quota, Quota]:
-        """In force for a device and for its tenant; in these ``None`` is no limit.
-
-        Args:
-            each, all_of_tenant: the installation's settings, 0 for no limit.
-        """
-        own = self.devices.get(device.id, NO_QUOTA)
-        return in_force(own, each), in_force(
-            self.tenants.get(device.tenant, NO_QUOTA), all_of_tenant
-        )
+# What every change of a device needs is put together once: that costs more than running it.
+_DEVICES = sa.select(device_limits.c.device_id, *_OF_DEVICE)
+_NUMBERED = _DEVICES.where(device_limits.c.device_id.in_(sa.bindparam("numbers", expanding=True)))
+_SPAN = _DEVICES.where(
+    device_limits.c.device_id.between(sa.bindparam("first"), sa.bindparam("last"))
+)
+_TENANTS = sa.select(tenant_limits.c.tenant, *_OF_TENANT)
+_NAMED = _TENANTS.where(tenant_limits.c.tenant.in_(sa.bindparam("names", expanding=True)))
 
 
 def in_force(own: Quota, setting: Quota) -> Quota:
@@ -61,14 +48,27 @@ def in_force(own: Quota, setting: Quota) -> Quota:
     )
 
 
-def read(connection: Connection, numbers: Sequence[int] | None = None) -> Limits:
-    """Of all devices, or of those with these numbers."""
-    statement = sa.select(device_limits.c.device_id, *_OF_DEVICE)
-    if numbers is not None:
-        statement = statement.where(device_limits.c.device_id.in_(numbers))
-    of_devices = {number: Quota(*row) for number, *row in connection.execute(statement)}
-    of_tenants = connection.execute(sa.select(tenant_limits.c.tenant, *_OF_TENANT))
-    return Limits(of_devices, {name: Quota(*row) for name, *row in of_tenants})
+def of_devices(
+    connection: Connection,
+    numbers: Sequence[int] | None = None,
+    *,
+    span: tuple[int, int] | None = None,
+) -> dict[int, Quota]:
+    """Values of their own of devices: those with these numbers, or from one to another."""
+    if span is not None:
+        rows = connection.execute(_SPAN, {"first": span[0], "last": span[1]})
+    else:
+        rows = connection.execute(_NUMBERED, {"numbers": list(numbers or ())})
+    return {number: Quota(*row) for number, *row in rows}
+
+
+def of_tenants(connection: Connection, names: Sequence[str] | None = None) -> dict[str, Quota]:
+    """Values of their own of all tenants, or of these."""
+    if names is None:
+        rows = connection.execute(_TENANTS)
+    else:
+        rows = connection.execute(_NAMED, {"names": names})
+    return {name: Quota(*row) for name, *row in rows}
 
 
 def of_device(connection: Connection, device_id: int) -> Quota:

@@ -47,6 +47,13 @@ __all__ = [
 MARKED_AT_ONCE = 2_000
 NAMES_AT_ONCE = 500
 
+_NEWEST = sa.select(sa.func.max(broker_events.c.id))
+_BEGIN = (
+    sa.update(credentials)
+    .where(credentials.c.device_id == sa.bindparam("device"))
+    .values(sealed_secret=sa.bindparam("sealed"), since_event=sa.bindparam("newest"))
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Credential:
@@ -93,7 +100,7 @@ class Unproved:
 
 def newest_event(connection: Connection) -> int:
     """The number of the newest event of the broker's log."""
-    return int(connection.execute(sa.select(sa.func.max(broker_events.c.id))).scalar() or 0)
+    return int(connection.execute(_NEWEST).scalar() or 0)
 
 
 def set_password(
@@ -128,9 +135,8 @@ def set_password(
 def begin(connection: Connection, device_id: int, *, sealed_secret: bytes | None) -> None:
     """A device that was just added: its password has yet to prove itself."""
     connection.execute(
-        sa.update(credentials)
-        .where(credentials.c.device_id == device_id)
-        .values(sealed_secret=sealed_secret, since_event=newest_event(connection))
+        _BEGIN,
+        {"device": device_id, "sealed": sealed_secret, "newest": newest_event(connection)},
     )
 
 

@@ -16,7 +16,13 @@ from mooring.broker import leftovers
 from mooring.broker import store as broker
 from mooring.broker.clear import clear
 from mooring.broker.connection import Endpoint
-from mooring.broker.protocol import Applied, Authority, Difference, DifferenceKind
+from mooring.broker.protocol import (
+    Applied,
+    Authority,
+    Difference,
+    DifferenceKind,
+    SharedAuthority,
+)
 from mooring.changes import queue as change_queue
 from mooring.changes.queue import Change
 from mooring.devices import store
@@ -38,6 +44,8 @@ log = logging.getLogger(__name__)
 
 REPLACE = "replace"
 """The action that gives the broker all accounts at once; for many changes at a time."""
+
+REFRESH_MOST = 2_000  # differing accounts that are corrected by name; above, all are written
 
 RETRY_FIRST_MS, RETRY_MOST_MS = 200, 30_000
 
@@ -70,6 +78,7 @@ class _Work:
     puts: list[Account] = field(default_factory=list)
     removes: list[str] = field(default_factory=list)
     kicks: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)  # with a shared authority, instead of the above
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
     replace: bool = False
 
@@ -97,6 +106,7 @@ class Reconciler:
         self._devices = devices
         self._instance = instance
         self._authority = authority
+        self._shared = authority if isinstance(authority, SharedAuthority) else None
         self._endpoint = endpoint
 
     async def step(self) -> int:
@@ -123,7 +133,7 @@ class Reconciler:
             return 0
         try:
             applied = await self._apply(work)
-            await asyncio.to_thread(self._settle, work.changes, applied)
+            await self._settled(work, applied)
         except Exception as exc:  # whatever one of them holds, the others are applied
             if _concerns_all(exc):
                 await asyncio.to_thread(self._postpone, work.changes, _words(exc))
@@ -148,12 +158,28 @@ class Reconciler:
             return 0
         return len(work.changes)
 
+    async def _settled(self, work: _Work, applied: Applied) -> None:
+        later = [
+            c
+            for c in work.changes
+            if c.username in applied.waiting and c.action in ("put", "remove")
+        ]
+        for change in later:
+            error = applied.waiting[change.username]
+            await asyncio.to_thread(self._postpone, [change], error)
+            log.warning("the change of %s is postponed: %s", change.username, error)
+        done = [change for change in work.changes if change not in later]
+        if done:
+            await asyncio.to_thread(self._settle, done, applied)
+
     async def full(self, *, dry_run: bool = False) -> Report:
         """Compares every account and fixes what differs.
 
         With Dynamic Security a verifier can only be brought in by its file, beside a stopped
         broker: that restart is in the report.
         """
+        if self._shared is not None:
+            return await self._full_shared(self._shared, dry_run=dry_run)
         moving = await asyncio.to_thread(self._waiting)
         accounts = await asyncio.to_thread(self._devices.accounts)
         moving |= await asyncio.to_thread(self._waiting)
@@ -185,6 +211,28 @@ class Reconciler:
         log.info("the broker differed in %d accounts; fixed", len(differences))
         return Report(differences, True, restarted, needs_restart)
 
+    async def _full_shared(self, authority: SharedAuthority, *, dry_run: bool) -> Report:
+        """As ``full``, while other processes change accounts and without holding them all."""
+        moving = await asyncio.to_thread(self._waiting)
+        logins = self._devices.logins
+        found = await authority.compare(logins.stream())
+        moving |= await asyncio.to_thread(self._waiting)
+        names = list(dict.fromkeys(d.username for d in found if d.username not in moving))
+        if not names:
+            return Report()
+        # What was compared may be older than what the broker has: only what differs now counts.
+        differences = tuple(await authority.differing(names, logins.current))
+        if dry_run or not differences:
+            return Report(differences)
+        names = list(dict.fromkeys(d.username for d in differences))
+        applied = Applied()
+        if len(names) <= REFRESH_MOST:
+            applied = await authority.refresh(names, logins.current)
+        if len(names) > REFRESH_MOST or applied.needs_replace:
+            await authority.renew(logins.stream)
+        log.info("the broker differed in %d accounts; corrected", len(names))
+        return Report(differences, True)
+
     # ------------------------------------------------------------------ inside
 
     def _prepare(self, changes: Sequence[Change]) -> tuple[_Work, list[tuple[Change, str]]]:
@@ -203,8 +251,10 @@ class Reconciler:
 
     def _sort(self, work: _Work, change: Change) -> None:
         match change.action:
+            case "put" | "remove" if self._shared is not None:
+                work.names.append(change.username)
             case "put":
-                if self._devices.blocked(change.username):
+                if self._devices.logins.blocked(change.username):
                     raise BrokerUnavailable("The broker still holds what was there before.")
                 account = self._devices.account(change.username)
                 if account is None:
@@ -249,6 +299,8 @@ class Reconciler:
             leftovers.cleared(connection, ids)
 
     async def _apply(self, work: _Work) -> Applied:
+        if self._shared is not None:
+            return await self._apply_shared(self._shared, work)
         if work.replace:
             # Everything at once covers every other change of this round but the kicks.
             await self._authority.replace(await asyncio.to_thread(self._devices.accounts))
@@ -267,6 +319,20 @@ class Reconciler:
                     work.kicks += applied.needs_replace
         if work.kicks:
             await self._authority.kick(work.kicks)
+        return applied
+
+    async def _apply_shared(self, authority: SharedAuthority, work: _Work) -> Applied:
+        logins = self._devices.logins
+        if work.replace:
+            await authority.renew(logins.stream)
+            if not work.kicks:
+                return Applied()
+        names = [] if work.replace else work.names
+        applied = await authority.refresh(names, logins.current, kicks=work.kicks)
+        if applied.needs_replace:
+            await authority.renew(logins.stream)
+            # Of a file that was lost nobody knows what it said before.
+            await authority.kick([*work.kicks, *applied.needs_replace])
         return applied
 
     def _waiting(self) -> set[str]:

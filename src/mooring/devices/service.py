@@ -21,15 +21,15 @@ from mooring.broker.access_rules import AccountFacts, Action, RightsVerdict, may
 from mooring.broker.password_lines import check_username
 from mooring.broker.users import RESERVED_PREFIXES
 from mooring.changes import queue as change_queue
-from mooring.devices import limit_store, store
 from mooring.devices import password_store as passwords
+from mooring.devices import store
+from mooring.devices.accounts import Accounts, scope_of
 from mooring.devices.model import Credentials, Device, Login, NewDevice
 from mooring.dialects import Catalogue, check_text, check_word, normal_mac
-from mooring.dialects.model import Dialect, Identity
+from mooring.dialects.model import Identity
 from mooring.errors import Conflict, Invalid, NotFound
-from mooring.identity.account import NO_QUOTA, Account, Quota, Rights
-from mooring.identity.actor import SYSTEM, Actor, Role
-from mooring.identity.policy import rights_of
+from mooring.identity.account import NO_QUOTA, Account, Quota
+from mooring.identity.actor import Actor, Role
 from mooring.secrets import verifiers
 from mooring.secrets.instance import Instance
 from mooring.store import versions
@@ -267,52 +267,25 @@ class Devices:
         """Kind → topic, from the device's dialect."""
         return self.catalogue.get(device.dialect).topics(device.identity)
 
-    def accounts(self) -> list[Account]:
-        """Every login the broker is to accept or to keep locked, but the platform's own."""
-        with self.database.read() as connection:
-            known = store.all_devices(connection)
-            logins = store.logins(connection)
-            limits = limit_store.read(connection)
-            users = broker.accounts(connection)
-            pending = leftovers.pending(connection)
-        dialects = set(self.catalogue.names())
-        found = [self._user(user) for user in users if user.username not in pending.usernames]
-        for device in known:
-            # The platform may have taken that name later.
-            if device.dialect in dialects and device.username not in self.reserved:
-                login = logins.get(device.id, NO_LOGIN)
-                try:
-                    if not self._blocked(pending, device):
-                        found.append(self._account(device, login, limits))
-                except Exception:
-                    log.exception("the rights of %s cannot be worked out", device.username)
-                    found.append(self._without_rights(device, login, limits))
-        return found
+    @property
+    def logins(self) -> Accounts:
+        """What the broker is to accept."""
+        return Accounts(
+            self.database,
+            self.catalogue,
+            self.reserved,
+            self.username_is_client_id,
+            self.quota,
+            self.tenant_quota,
+        )
 
-    def blocked(self, username: str) -> bool:
-        """Whether a login has to wait until what another one left on the broker is cleared."""
-        with self.database.read() as connection:
-            pending = leftovers.pending(connection)
-            device = store.by_username(connection, username)
-        if device is None or device.dialect not in self.catalogue.names():
-            return username in pending.usernames
-        return self._blocked(pending, device)
+    def accounts(self) -> list[Account]:
+        """Every login at once; see ``Accounts.stream``."""
+        return list(self.logins.stream())
 
     def account(self, username: str) -> Account | None:
         """One login, or ``None`` when the broker is not to know it."""
-        with self.database.read() as connection:
-            found = [
-                d for d in store.find(connection, SYSTEM, word=username) if d.username == username
-            ]
-            numbers = [device.id for device in found]
-            logins = store.logins(connection, numbers)
-            limits = limit_store.read(connection, numbers)
-            users = broker.accounts(connection, [username])
-        if users:
-            return self._user(users[0])
-        if not found or found[0].dialect not in self.catalogue.names():
-            return None
-        return self._account(found[0], logins.get(found[0].id, NO_LOGIN), limits)
+        return self.logins.account(username)
 
     def may(self, device: Device, action: Action, topic: str) -> RightsVerdict:
         """Whether the broker accepts a topic of a device, and which filter decides."""
@@ -329,55 +302,10 @@ class Devices:
 
     # ------------------------------------------------------------------ rules
 
-    def _account(self, device: Device, login: Login, limits: limit_store.Limits) -> Account:
-        dialect = self.catalogue.get(device.dialect)
-        client_id = device.client_id if dialect.client_id_fixed else None
-        if self.username_is_client_id:
-            client_id = device.username
-        quota, of_tenant = limits.of(device, self.quota, self.tenant_quota)
-        return Account(
-            device.username,
-            login.verifier,
-            rights_of(dialect, device.identity),
-            locked=not device.enabled,
-            client_id=client_id,
-            next_verifier=login.next_verifier,
-            certificates=login.certificates,
-            tenant=device.tenant,
-            values=(device.name, device.tenant, device.mac or "", *device.groups),
-            quota=quota,
-            tenant_quota=of_tenant,
-        )
-
-    def _blocked(self, pending: leftovers.Pending, device: Device) -> bool:
-        dialect = self.catalogue.get(device.dialect)
-        return pending.blocks(
-            device.username, device.client_id, _scope(dialect, device.tenant), device.name
-        )
-
     def _own_filters(self, device: Device) -> tuple[str, ...]:
         if device.dialect not in self.catalogue.names():
             return ()
         return leftovers.own_filters(self.catalogue.get(device.dialect), device.identity)
-
-    def _without_rights(self, device: Device, login: Login, limits: limit_store.Limits) -> Account:
-        """It keeps its login and may use no topic; the others keep their rights."""
-        quota, of_tenant = limits.of(device, self.quota, self.tenant_quota)
-        return Account(
-            device.username,
-            login.verifier,
-            Rights(),
-            locked=not device.enabled,
-            client_id=device.client_id,
-            next_verifier=login.next_verifier,
-            certificates=login.certificates,
-            tenant=device.tenant,
-            quota=quota,
-            tenant_quota=of_tenant,
-        )
-
-    def _user(self, user: Account) -> Account:
-        return replace(user, client_id=user.username) if self.username_is_client_id else user
 
     def checked(self, new: NewDevice) -> tuple[Device, str, str | None]:
         """The device as it would be, the scope of its name, and its MAC as a key.
@@ -436,7 +364,7 @@ class Devices:
                 hint="Choose another name.",
                 code="invalid_id",
             )
-        return device, _scope(dialect, new.tenant), mac_key
+        return device, scope_of(dialect, new.tenant), mac_key
 
     def _taken(self, device: Device, exc: IntegrityError) -> Conflict:
         with self.database.read() as connection:
@@ -477,11 +405,6 @@ def _unavailable(name: str) -> Conflict:
         hint="Choose another name.",
         code="username_taken",
     )
-
-
-def _scope(dialect: Dialect, tenant: str) -> str:
-    """Within what a device's name must be unique: its topics tell no more apart."""
-    return f"{dialect.name}/{tenant}" if dialect.tenanted else dialect.name
 
 
 def _mac_or_none(word: str) -> str | None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -34,12 +33,12 @@ __all__ = [
     "all_devices",
     "by_number",
     "by_username",
+    "by_usernames",
     "count_devices",
     "delete",
     "ensure_tenant",
     "find",
     "insert",
-    "logins",
     "page",
     "scope",
     "set_enabled",
@@ -47,6 +46,7 @@ __all__ = [
     "tenant_names",
     "twin",
     "verifiers",
+    "with_logins",
 ]
 
 # What is derived from one device and is removed with it.
@@ -66,6 +66,87 @@ _COLUMNS = (
     devices.c.client_id,
     devices.c.enabled,
     devices.c.created_at,
+)
+
+
+# What every change needs is put together once: that costs more than running it.
+_TENANT = sa.select(tenants.c.name).where(tenants.c.name == sa.bindparam("tenant"))
+_ADDING = sa.bindparam("adding", type_=sa.BigInteger)
+_COUNT = (
+    sa.update(tenants)
+    .where(
+        tenants.c.name == sa.bindparam("tenant"),
+        tenants.c.devices + _ADDING <= sa.bindparam("most", type_=sa.BigInteger),
+    )
+    .values(devices=tenants.c.devices + _ADDING)
+)
+_INSERT = sa.insert(devices).returning(devices.c.id)
+_CREDENTIAL = sa.insert(credentials)
+
+
+_DEVICE = sa.bindparam("device", type_=sa.BigInteger)
+_DELETE_OF_ONE = [sa.delete(table).where(table.c.device_id == _DEVICE) for table in _OF_ONE]
+_DELETE_SIGHTINGS = sa.delete(sightings).where(sightings.c.username == sa.bindparam("username"))
+_DELETE = sa.delete(devices).where(devices.c.id == _DEVICE)
+_GONE = sa.bindparam("gone", type_=sa.BigInteger)
+_DISCOUNT = (
+    sa.update(tenants)
+    .where(tenants.c.name == sa.bindparam("tenant"), tenants.c.devices >= _GONE)
+    .values(devices=tenants.c.devices - _GONE)
+)
+_DELETE_STRANGER = sa.delete(strangers).where(
+    strangers.c.dialect == sa.bindparam("dialect"), strangers.c.name == sa.bindparam("name")
+)
+
+
+class _Logins:
+    """Statements that read what some devices may log in with.
+
+    Args:
+        which: condition on the devices.
+        these: makes the condition on a column with their numbers.
+    """
+
+    def __init__(
+        self,
+        which: sa.ColumnElement[bool],
+        these: Callable[[sa.ColumnElement[int]], sa.ColumnElement[bool]],
+    ) -> None:
+        self.devices = (
+            sa.select(*_COLUMNS, credentials.c.verifier)
+            .outerjoin(credentials, credentials.c.device_id == devices.c.id)
+            .where(which)
+            .order_by(devices.c.id)
+            .limit(sa.bindparam("most"))
+        )
+        self.groups = (
+            sa.select(device_groups.c.device_id, device_groups.c.group_name)
+            .where(these(device_groups.c.device_id))
+            .order_by(device_groups.c.group_name)
+        )
+        self.rotations = sa.select(
+            rotations.c.device_id, rotations.c.old_verifier, rotations.c.new_verifier
+        ).where(rotations.c.finished_at.is_(None), these(rotations.c.device_id))
+        self.certificates = (
+            # A later device of the same username does not inherit what an earlier one was given.
+            sa.select(certificates.c.device_id, certificates.c.serial)
+            .join(devices, devices.c.id == certificates.c.device_id)
+            .where(
+                certificates.c.revoked_at.is_(None),
+                devices.c.username == certificates.c.username,
+                these(certificates.c.device_id),
+            )
+            .order_by(certificates.c.id)
+        )
+
+
+_BY_NAME = _Logins(
+    devices.c.username.in_(sa.bindparam("usernames", expanding=True)),
+    lambda column: column.in_(sa.bindparam("numbers", expanding=True)),
+)
+_BY_PAGE = _Logins(
+    devices.c.id > sa.bindparam("after"),
+    lambda column: column.between(sa.bindparam("first"), sa.bindparam("last")),
 )
 
 
@@ -109,7 +190,7 @@ def ensure_tenant(connection: Connection, name: str, most: int) -> bool:
     Raises:
         Conflict: ``limit_reached``.
     """
-    exists = connection.execute(sa.select(tenants.c.name).where(tenants.c.name == name)).first()
+    exists = connection.execute(_TENANT, {"tenant": name}).first()
     if exists is None:
         require_room(connection, tenants, most, what="tenants", setting="tenants_max")
         connection.execute(sa.insert(tenants).values(name=name, created_at=now_ms()))
@@ -122,11 +203,7 @@ def count_devices(connection: Connection, tenant: str, most: int, adding: int = 
     Raises:
         Conflict: ``limit_reached``: the tenant has ``most`` devices.
     """
-    counted = connection.execute(
-        sa.update(tenants)
-        .where(tenants.c.name == tenant, tenants.c.devices + adding <= most)
-        .values(devices=tenants.c.devices + adding)
-    )
+    counted = connection.execute(_COUNT, {"tenant": tenant, "most": most, "adding": adding})
     if counted.rowcount == 0:
         raise limit_reached(f"devices of the tenant {tenant}", most, "devices_max_per_tenant")
 
@@ -149,27 +226,23 @@ def insert(  # one row, its credential and its groups
     Raises:
         sqlalchemy.exc.IntegrityError: a name, username or MAC address is taken.
     """
-    number = connection.execute(
-        sa.insert(devices)
-        .values(
-            tenant=device.tenant,
-            name=device.name,
-            scope=scope,
-            label=device.label,
-            dialect=device.dialect,
-            mac=device.mac,
-            mac_key=mac_key,
-            username=device.username,
-            client_id=device.client_id,
-            enabled=device.enabled,
-            created_at=device.created_at,
-        )
-        .returning(devices.c.id)
-    ).scalar_one()
+    row = {
+        "tenant": device.tenant,
+        "name": device.name,
+        "scope": scope,
+        "label": device.label,
+        "dialect": device.dialect,
+        "mac": device.mac,
+        "mac_key": mac_key,
+        "username": device.username,
+        "client_id": device.client_id,
+        "enabled": device.enabled,
+        "created_at": device.created_at,
+    }
+    number = connection.execute(_INSERT, row).scalar_one()
     connection.execute(
-        sa.insert(credentials).values(
-            device_id=number, verifier=verifier, created_at=device.created_at
-        )
+        _CREDENTIAL,
+        {"device_id": number, "verifier": verifier, "created_at": device.created_at},
     )
     if device.groups:
         connection.execute(
@@ -241,10 +314,14 @@ def twin(connection: Connection, device: Device, mac_key: str | None) -> Device 
 
 
 def by_username(connection: Connection, username: str) -> Device | None:
-    found = _with_groups(
-        connection, connection.execute(sa.select(*_COLUMNS).where(devices.c.username == username))
-    )
+    found = by_usernames(connection, [username])
     return found[0] if found else None
+
+
+def by_usernames(connection: Connection, usernames: Sequence[str]) -> list[Device]:
+    """The devices with these usernames, at most 500."""
+    statement = sa.select(*_COLUMNS).where(devices.c.username.in_(usernames))
+    return _with_groups(connection, connection.execute(statement))
 
 
 def page(
@@ -293,35 +370,51 @@ def verifiers(connection: Connection, usernames: Sequence[str] | None = None) ->
     return {username: verifier or "" for username, verifier in connection.execute(statement)}
 
 
-def logins(connection: Connection, numbers: Sequence[int] | None = None) -> dict[int, Login]:
-    """What devices may log in with, all of them or those with these numbers."""
-    held = sa.select(credentials.c.device_id, credentials.c.verifier)
-    under_way = sa.select(
-        rotations.c.device_id, rotations.c.old_verifier, rotations.c.new_verifier
-    ).where(rotations.c.finished_at.is_(None))
-    valid = (
-        # A later device of the same username does not inherit what an earlier one was given.
-        sa.select(certificates.c.device_id, certificates.c.serial)
-        .join(devices, devices.c.id == certificates.c.device_id)
-        .where(certificates.c.revoked_at.is_(None), devices.c.username == certificates.c.username)
-        .order_by(certificates.c.id)
-    )
-    if numbers is not None:
-        held = held.where(credentials.c.device_id.in_(numbers))
-        under_way = under_way.where(rotations.c.device_id.in_(numbers))
-        valid = valid.where(devices.c.id.in_(numbers))
-    found = {number: Login(verifier) for number, verifier in connection.execute(held)}
-    for number, old, new in connection.execute(under_way):
-        verifier = found[number].verifier if number in found else None
-        if verifier is not None:  # whichever of the two is not in force
-            found[number] = Login(verifier, old if verifier == new else new)
+def with_logins(
+    connection: Connection, usernames: Sequence[str] | None = None, *, after: int = 0, limit: int
+) -> list[tuple[Device, Login]]:
+    """Devices and what they may log in with, in the order they were added.
+
+    Args:
+        usernames: these, at most 500; ``None``: whichever come after number ``after``.
+        limit: how many at most.
+    """
+    # One statement for each kind of row, however many devices there are.
+    ask = _BY_PAGE if usernames is None else _BY_NAME
+    asked: dict[str, Any] = {"after": after} if usernames is None else {"usernames": usernames}
+    rows = [tuple(row) for row in connection.execute(ask.devices, {**asked, "most": limit})]
+    if not rows:
+        return []
+    if usernames is None:
+        these: dict[str, Any] = {"first": rows[0][0], "last": rows[-1][0]}
+    else:
+        these = {"numbers": [row[0] for row in rows]}
+    groups: dict[int, list[str]] = defaultdict(list)
+    for number, group in connection.execute(ask.groups, these):
+        groups[number].append(group)
+    rotating = {number: (old, new) for number, old, new in connection.execute(ask.rotations, these)}
     serials: dict[int, list[str]] = defaultdict(list)
-    for number, serial in connection.execute(valid):
+    for number, serial in connection.execute(ask.certificates, these):
         serials[number].append(serial)
-    for number, mine in serials.items():
-        login = found.get(number, Login(None))
-        found[number] = replace(login, certificates=tuple(mine))
-    return found
+    return [
+        (
+            _device(row[:-1], tuple(groups.get(row[0], ()))),
+            _login(row[-1], rotating.get(row[0]), serials.get(row[0], ())),
+        )
+        for row in rows
+    ]
+
+
+def _login(
+    verifier: str | None,
+    rotating: tuple[str | None, str | None] | None,
+    serials: Sequence[str],
+) -> Login:
+    other = None
+    if verifier is not None and rotating is not None:  # whichever of the two is not in force
+        old, new = rotating
+        other = old if verifier == new else new
+    return Login(verifier, other, tuple(serials))
 
 
 def set_verifier(connection: Connection, username: str, verifier: str) -> None:
@@ -338,17 +431,9 @@ def set_enabled(connection: Connection, device_id: int, *, enabled: bool) -> Non
 def delete(connection: Connection, device: Device) -> None:
     """Removes the device and what is derived from it. Its messages stay until retention
     takes them: their number is never given to another device."""
-    for table in _OF_ONE:
-        connection.execute(sa.delete(table).where(table.c.device_id == device.id))
-    connection.execute(sa.delete(sightings).where(sightings.c.username == device.username))
-    gone = connection.execute(sa.delete(devices).where(devices.c.id == device.id)).rowcount
-    connection.execute(
-        sa.update(tenants)
-        .where(tenants.c.name == device.tenant, tenants.c.devices >= gone)
-        .values(devices=tenants.c.devices - gone)
-    )
-    connection.execute(
-        sa.delete(strangers).where(
-            strangers.c.dialect == device.dialect, strangers.c.name == device.name
-        )
-    )
+    for statement in _DELETE_OF_ONE:
+        connection.execute(statement, {"device": device.id})
+    connection.execute(_DELETE_SIGHTINGS, {"username": device.username})
+    gone = connection.execute(_DELETE, {"device": device.id}).rowcount
+    connection.execute(_DISCOUNT, {"tenant": device.tenant, "gone": gone})
+    connection.execute(_DELETE_STRANGER, {"dialect": device.dialect, "name": device.name})

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 
 from mooring.dialects.model import Attribute, Channel, Dialect, Direction, Identity
 from mooring.dialects.topics import filters_overlap
-from mooring.identity.account import Rights
+from mooring.identity.account import Pattern, Rights
 
-__all__ = ["rights_of"]
+__all__ = ["pattern_of", "rights_of"]
 
 _OWNER = frozenset({Attribute.DEVICE, Attribute.MAC})
 KNOWN_MOST = 256
-_known: dict[tuple[int, bool], tuple[Dialect, str, str]] = {}  # holds the dialect: see its id
+_known: dict[tuple[int, bool], tuple[Dialect, Pattern]] = {}  # holds the dialect: see its id
+
+DEVICE, TENANT, MAC = 3, 4, 5
+"""The values of a pattern: after the username and the client id come these three."""
 
 
 def rights_of(dialect: Dialect, identity: Identity) -> Rights:
@@ -25,31 +28,34 @@ def rights_of(dialect: Dialect, identity: Identity) -> Rights:
 
     A channel that needs something the device lacks (a MAC address, a group) grants nothing.
     """
-    values = (identity.tenant, identity.device, identity.mac or "")
-    if identity.groups or any("\n" in value for value in values):
+    values = {DEVICE: identity.device, TENANT: identity.tenant, MAC: identity.mac or ""}
+    if identity.groups or any("\n" in value for value in values.values()):
         return _worked_out(dialect, identity)
-    publish, subscribe = _templates(dialect, with_mac=bool(identity.mac))
-    fill = dict(enumerate(values, 1))
-    return Rights(_filled(publish, fill), _filled(subscribe, fill))
+    pattern = pattern_of(dialect, with_mac=bool(identity.mac))
+    return Rights(_filled(pattern.publish, values), _filled(pattern.subscribe, values))
+
+
+def pattern_of(dialect: Dialect, *, with_mac: bool) -> Pattern:
+    """What devices without groups may publish and subscribe to. Worked out once, not for
+    100,000 devices."""
+    key = (id(dialect), with_mac)
+    known = _known.get(key)
+    if known is None or known[0] is not dialect:
+        mac = chr(MAC) if with_mac else None
+        rights = _worked_out(dialect, Identity(chr(TENANT), chr(DEVICE), mac))
+        texts = ("\n".join(sorted(rights.publish)), "\n".join(sorted(rights.subscribe)))
+        known = (
+            dialect,
+            Pattern("\n".join(rights.publish), "\n".join(rights.subscribe), texts),
+        )
+        if len(_known) >= KNOWN_MOST:
+            _known.clear()
+        _known[key] = known
+    return known[1]
 
 
 def _filled(template: str, values: Mapping[int, str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(template.translate(values).split("\n"))) if template else ()
-
-
-def _templates(dialect: Dialect, *, with_mac: bool) -> tuple[str, str]:
-    """What devices without groups may publish and subscribe to, a topic a line; control
-    characters stand for tenant, device and MAC address. Worked out once, not for 100,000
-    devices."""
-    key = (id(dialect), with_mac)
-    known = _known.get(key)
-    if known is None or known[0] is not dialect:
-        rights = _worked_out(dialect, Identity("\x01", "\x02", "\x03" if with_mac else None))
-        known = (dialect, "\n".join(rights.publish), "\n".join(rights.subscribe))
-        if len(_known) >= KNOWN_MOST:
-            _known.clear()
-        _known[key] = known
-    return known[1], known[2]
 
 
 def _worked_out(dialect: Dialect, identity: Identity) -> Rights:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import importlib
@@ -33,7 +34,7 @@ from mooring.broker.installation import find_dynsec_plugin, find_mosquitto, vers
 from mooring.broker.password_file import PasswordFileAuthority
 from mooring.broker.plugin_authority import PluginAuthority
 from mooring.broker.process import BrokerProcess
-from mooring.broker.protocol import Authority
+from mooring.broker.protocol import Authority, SharedAuthority
 from mooring.broker.reload import Reload, by_command, by_pid_file, with_valid_tls
 from mooring.broker.side_file import SideFile
 from mooring.broker.versions import has_side_file, installed
@@ -333,16 +334,26 @@ async def reload_broker(app: App) -> None:
         await by_pid_file(files.pid)()
 
 
-async def write_accounts(app: App, accounts: Sequence[Account]) -> None:
-    """Writes the authority's files while the broker stands still.
+async def write_accounts(app: App) -> list[Account]:
+    """Writes the authority's files while the broker is stopped.
+
+    Returns:
+        The accounts that are in them, where the authority has to know. The plugin's are read
+        and written a page at a time, and nothing holds them all.
 
     Raises:
-        MooringError: they cannot be written.
+        MooringError: they cannot be read or written.
     """
     authority = build_authority(app, running=False)
+    if isinstance(authority, SharedAuthority):
+        try:
+            await authority.renew(app.devices.logins.stream)
+        finally:
+            await authority.close()
+        return []
+    accounts = await asyncio.to_thread(app.devices.accounts)
     await authority.replace(accounts)
-    if isinstance(authority, PluginAuthority):
-        await authority.close()
+    return accounts
 
 
 def build_authority(

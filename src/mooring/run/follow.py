@@ -32,6 +32,7 @@ from mooring.run.broker import (
 from mooring.run.children import YOUNG_SECONDS, restart_pause
 from mooring.run.migrate import switch
 from mooring.serve.current import Current
+from mooring.store.versions import version
 from mooring.store.watch import Bell, Waiting
 from mooring.supervisor.rows import RowFaults
 from mooring.supervisor.state import Policy
@@ -74,7 +75,7 @@ class Follower:
         self._restart = broker.restart if broker is not None else None
         self._next_compare = 0.0  # monotonic
         self._begun = False
-        self._asking: asyncio.Future[list[Account]] | None = None
+        self._asking: asyncio.Future[None] | None = None
         self.faults = RowFaults("the step", passing=(MooringError,), policy=STEPS)
         """Steps of ``follow`` that failed in a way nobody expected: the others continue."""
         self.authority: Authority = build_authority(app, restart=self._restart, written=written)
@@ -165,11 +166,9 @@ class Follower:
         failures = 0
         while True:
             try:
-                async with self.turn:
-                    accounts = await self._accounts()
-                    async with broker.standing_still():
-                        if accounts is not None:
-                            await self._write(accounts)
+                async with self.turn, broker.standing_still():
+                    if await self._needs_accounts() and await self._database_answers():
+                        await self._write()
             except MooringError as exc:
                 log.warning("the broker cannot be started: %s", exc)
                 failures += 1
@@ -177,23 +176,36 @@ class Follower:
             else:
                 return
 
-    async def _accounts(self) -> list[Account] | None:
-        """Those of the database; ``None`` while it does not answer. Devices can send without
-        it, so the broker then has the accounts it had, and is compared afterwards."""
+    async def _needs_accounts(self) -> bool:
+        """Whether the broker's files are written before it starts: the plugin's only when they
+        are lost, since they are changed while the broker is away, too."""
+        if not isinstance(self.authority, PluginAuthority):
+            return True
+        self.compare_soon()
+        return not await self.authority.usable()
+
+    async def _database_answers(self) -> bool:
+        """Devices can send without it, so the broker then starts with the accounts it had, and
+        is compared afterwards."""
         # One question at a time: each that is not answered holds a thread.
         if self._asking is None or self._asking.done():
-            self._asking = asyncio.ensure_future(asyncio.to_thread(self.app.devices.accounts))
+            self._asking = asyncio.ensure_future(asyncio.to_thread(self._ask))
         try:
             async with asyncio.timeout(ACCOUNTS_SECONDS):
-                return await asyncio.shield(self._asking)
+                await asyncio.shield(self._asking)
         except (DatabaseUnavailable, TimeoutError) as exc:
             log.warning("the broker is started with the accounts it has: %s", exc or "no answer")
-            self._next_compare = 0.0
-            return None
+            self.compare_soon()
+            return False
+        return True
 
-    async def _write(self, accounts: list[Account]) -> None:
-        """Beside the stopped broker."""
-        await write_accounts(self.app, accounts)
+    def _ask(self) -> None:
+        with self.app.database.read() as connection:
+            version(connection, "devices")
+
+    async def _write(self) -> None:
+        """The files of the stopped broker."""
+        accounts = await write_accounts(self.app)
         await self._take(build_authority(self.app, restart=self._restart, written=accounts))
 
     async def _take(self, authority: Authority) -> None:
@@ -240,12 +252,12 @@ class Follower:
                 return await self._migrate(str(request.argument["to"]))
 
     async def _migrate(self, to: str) -> dict[str, Any]:
-        app, accounts = await switch(self.app, self._broker, to)
+        app, accounts, count = await switch(self.app, self._broker, to)
         self.app = app
         await self._take(build_authority(app, restart=self._restart, written=accounts))
         await self._moved(app)
         report = await self._reconciler().full()
-        return {"accounts": len(accounts), **report_document(report)}
+        return {"accounts": count, **report_document(report)}
 
     def _next_request(self) -> Request | None:
         with self.app.database.write() as connection:

@@ -91,11 +91,12 @@ def library_of(settings: Settings, mode: Mode) -> Path | None:
             return None
 
 
-async def switch(app: App, broker: BrokerProcess | None, to: str) -> tuple[App, list[Account]]:
+async def switch(app: App, broker: BrokerProcess | None, to: str) -> tuple[App, list[Account], int]:
     """Puts the other authority in charge, in one restart of the broker.
 
     Returns:
-        The platform with its new settings, and the accounts the broker was started with.
+        The platform with its new settings, the accounts the broker was started with (see
+        ``write_accounts``), and how many move.
 
     Raises:
         Conflict: it is in charge already, the broker runs elsewhere, or an account cannot
@@ -106,14 +107,14 @@ async def switch(app: App, broker: BrokerProcess | None, to: str) -> tuple[App, 
     _check_possible(app.settings, broker, mode)
     assert broker is not None
     target = with_mode(app, mode)
-    require(await asyncio.to_thread(planned, app, mode))
+    found = await asyncio.to_thread(planned, app, mode)
+    require(found)
     file = settings_file(app.settings)
     before = file.read_text(encoding="utf-8") if file.is_file() else None
     write_setting(file, "auth_mode", mode.value)
     try:
         async with broker.standing_still():
-            accounts = await asyncio.to_thread(app.devices.accounts)
-            await write_accounts(target, accounts)
+            accounts = await write_accounts(target)
             write_config(target)
     except MooringError:
         if before is None:
@@ -122,11 +123,10 @@ async def switch(app: App, broker: BrokerProcess | None, to: str) -> tuple[App, 
             write_atomically(file, before)
         async with broker.standing_still():
             write_config(app)
-            accounts = await asyncio.to_thread(app.devices.accounts)
-            await write_accounts(app, accounts)
+            await write_accounts(app)
         raise
     _remove_files_of(app.settings)
-    return target, accounts
+    return target, accounts, len(found.accounts)
 
 
 def _check_possible(settings: Settings, broker: BrokerProcess | None, to: Mode) -> None:

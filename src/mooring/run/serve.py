@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mooring.app import App
+from mooring.run.direct import direct_changes
 from mooring.run.process import collect_rarely, prepare
 from mooring.serve.server import run
 
@@ -13,4 +14,4 @@ def main(app: App) -> None:
     """Serves until SIGTERM or SIGINT."""
     prepare(app.settings)
     collect_rarely()
-    run(app)
+    run(app, direct_changes(app))

@@ -198,7 +198,7 @@ class Broker:
     process: BrokerProcess
     watch: BrokerWatch
     connections: ConnectionWatch
-    accounts: list[Account]  # it was started with
+    accounts: list[Account]  # it was started with, where the authority has to know
 
 
 def _detail(broker: Broker | None) -> dict[str, object]:
@@ -217,8 +217,7 @@ async def _broker(app: App, supervisor: Supervisor) -> AsyncIterator[Broker]:
     # costs the same for ten devices and ten thousand.
     await process.stop_leftover()
     check_free([*process.listens, (app.settings.http_host, app.settings.http_port)])
-    accounts = await asyncio.to_thread(app.devices.accounts)
-    await write_accounts(app, accounts)
+    accounts = await write_accounts(app)
     # The log is read from before its start: devices come back before the rest is ready.
     watch = BrokerWatch(app, process)
     guard = Guard(app.settings)

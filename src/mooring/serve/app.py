@@ -35,7 +35,7 @@ from mooring.web import errors
 from mooring.web.guard import Guard
 from mooring.web.proxies import Proxies
 from mooring.web.publisher import Publisher
-from mooring.web.watching import Watcher
+from mooring.web.watching import Direct, Watcher
 
 __all__ = ["create_app"]
 
@@ -62,11 +62,14 @@ ROUTERS = (
 )
 
 
-def create_app(platform: App) -> FastAPI:
+def create_app(platform: App, direct: Direct | None = None) -> FastAPI:
     """The application for one serving process.
 
     Its connection to the broker is made when it starts up and closed when it shuts down.
     Nothing is kept in it that another process would need.
+
+    Args:
+        direct: applies the broker's changes that this process commits.
     """
     publisher = Publisher(platform.endpoint(f"mooring-{secrets.token_hex(16)}"))
     registry, answered = metrics.new_registry(platform.telemetry)
@@ -74,6 +77,8 @@ def create_app(platform: App) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        if direct is not None:
+            direct.start()
         await publisher.start()
         await publisher.supervisor.start([Worker("tally", lambda: _flush_often(platform))])
         try:
@@ -82,6 +87,8 @@ def create_app(platform: App) -> FastAPI:
             await publisher.supervisor.stop(["tally"])
             await asyncio.to_thread(_flush, platform)
             await publisher.close()
+            if direct is not None:
+                await direct.close()
 
     api = FastAPI(
         title="Mooring",
@@ -95,7 +102,7 @@ def create_app(platform: App) -> FastAPI:
     )
     api.state.current = Current(platform)
     api.state.publisher = publisher
-    api.state.watcher = Watcher(platform.database)
+    api.state.watcher = Watcher(platform.database, direct)
     api.state.registry = registry
     api.state.readiness = health.Readiness(platform, publisher)
     errors.install(api)

@@ -26,6 +26,7 @@ from mooring.store.processes import Heartbeat
 from mooring.supervisor import ending
 from mooring.web.proxies import Proxies
 from mooring.web.publisher import Publisher
+from mooring.web.watching import Direct
 
 __all__ = ["run"]
 
@@ -35,16 +36,19 @@ KEEP_ALIVE_SECONDS = 30
 log = logging.getLogger(__name__)
 
 
-def run(app: App) -> None:
+def run(app: App, direct: Direct | None = None) -> None:
     """Serves on ``http_host``:``http_port`` until SIGTERM or SIGINT; requests that run then
     are finished, for five seconds at most.
+
+    Args:
+        direct: applies the broker's changes that this process commits.
 
     Raises:
         Conflict: the port is taken; the message names the process that has it, when known.
         InvalidSetting: nothing can listen on that address.
     """
     settings = app.settings
-    api = create_app(app)
+    api = create_app(app, direct)
     publisher = api.state.publisher
     assert isinstance(publisher, Publisher)
     listeners = _listen(settings.http_host, settings.http_port)

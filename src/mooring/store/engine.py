@@ -10,8 +10,9 @@ connection and rules of their own, and run side by side.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,9 @@ from mooring.store.faults import first_line, of_driver, translated
 
 __all__ = [
     "Database",
+    "Noted",
     "first_line",
+    "notes_of",
     "now_ms",
     "open_database",
     "parse_url",
@@ -58,12 +61,44 @@ _ALONE = sa.text(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """A pending change of the broker that a transaction wrote."""
+
+    id: int
+    action: str
+    username: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What one transaction wrote for others; see ``Database.follow_changes``.
+
+    Attributes:
+        grace_ms: how long this process has for its changes before another one applies them.
+    """
+
+    grace_ms: int = 0
+    changes: list[Noted] = field(default_factory=list)
+
+
+_NOTES = "mooring_notes"
+
+
+def notes_of(connection: Connection) -> Notes:
+    """The notes of the transaction that ``Database.write`` began on this connection."""
+    found = connection.info.get(_NOTES)
+    return found if isinstance(found, Notes) else Notes()
+
+
 class Database:
     """One engine and its transactions. ``dialect`` is ``sqlite`` or ``postgresql``."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.dialect = engine.dialect.name
+        self._grace_ms = 0
+        self._committed: Callable[[Sequence[Noted]], None] | None = None
 
     @property
     def is_sqlite(self) -> bool:
@@ -94,7 +129,26 @@ class Database:
             with connection.begin():
                 if not self.is_sqlite:
                     connection.execute(_ALONE, {"number": WRITER_LOCK, "idle": WRITER_IDLE})
-                yield connection
+                info = connection.info  # of the driver's connection, which may break
+                notes = info[_NOTES] = Notes(self._grace_ms)
+                try:
+                    yield connection
+                finally:
+                    del info[_NOTES]
+        if notes.changes and self._committed is not None:
+            self._committed(notes.changes)
+
+    def follow_changes(
+        self, committed: Callable[[Sequence[Noted]], None] | None, grace_ms: int = 0
+    ) -> None:
+        """This process applies the changes of the broker that it commits itself.
+
+        Args:
+            committed: called after each commit that wrote some, in the thread that wrote;
+                ``None``: no longer.
+            grace_ms: how much later they are due for the process that applies what is left.
+        """
+        self._committed, self._grace_ms = committed, grace_ms
 
     def close(self) -> None:
         self.engine.dispose()

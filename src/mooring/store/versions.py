@@ -9,12 +9,16 @@ from mooring.store.schema import versions
 
 __all__ = ["bump", "version"]
 
+_BUMP = (
+    sa.update(versions)
+    .where(versions.c.name == sa.bindparam("which"))
+    .values(value=versions.c.value + 1)
+)
+
 
 def bump(connection: Connection, name: str) -> None:
     """Tells caches in every process that a kind of thing has changed."""
-    updated = connection.execute(
-        sa.update(versions).where(versions.c.name == name).values(value=versions.c.value + 1)
-    )
+    updated = connection.execute(_BUMP, {"which": name})
     if updated.rowcount == 0:
         connection.execute(sa.insert(versions).values(name=name, value=1))
 

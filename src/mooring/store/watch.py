@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
@@ -22,9 +22,8 @@ from mooring.store.engine import Database, now_ms
 
 __all__ = ["Bell", "Waiting"]
 
-# Constants and one number of ours: nothing from outside gets in.
 _WAITING = (
-    "SELECT EXISTS (SELECT 1 FROM broker_changes WHERE next_at <= {at}),"
+    "SELECT (SELECT min(next_at) FROM broker_changes),"
     " EXISTS (SELECT 1 FROM broker_requests WHERE state = 'waiting')"
 )
 
@@ -44,6 +43,7 @@ class Bell:
         self._database = database
         self._connection: Connection | None = None
         self._seen = -1
+        self._due: int | None = None  # when the next change is, as of the last look
         self.pause = 0.01 if database.is_sqlite else 0.05
         self.waits = not database.is_sqlite
         """Whether a look waits for a network: then it belongs into a thread."""
@@ -52,8 +52,7 @@ class Bell:
         """What waits now.
 
         Args:
-            whatever: ask also when nobody has committed since the last look, because time
-                alone makes postponed changes due.
+            whatever: ask also when nobody has committed since the last look.
 
         Raises:
             DatabaseUnavailable: the database does not answer.
@@ -63,15 +62,18 @@ class Bell:
             if self._database.is_sqlite:
                 version = ask("PRAGMA data_version")[0]
                 if version == self._seen and not whatever:
-                    return Waiting()
+                    return Waiting(self._is_due())
                 self._seen = version
-            changes, requests = ask(_WAITING.format(at=now_ms()))
+            self._due, requests = ask(_WAITING)
         except (DBAPIError, PoolTimeout, sqlite3.Error) as exc:
             self.close()
             raise DatabaseUnavailable(
                 "The database does not say whether there is work.", hint="It is asked again."
             ) from exc
-        return Waiting(bool(changes), bool(requests))
+        return Waiting(self._is_due(), bool(requests))
+
+    def _is_due(self) -> bool:
+        return self._due is not None and self._due <= now_ms()
 
     def close(self) -> None:
         if self._connection is not None:
@@ -79,7 +81,7 @@ class Bell:
             self._connection = None
             self._seen = -1
 
-    def _open(self) -> Callable[[str], Sequence[int]]:
+    def _open(self) -> Callable[[str], Sequence[Any]]:
         """What asks for one row, outside of any transaction: inside one nothing would change."""
         if self._connection is None:
             self._connection = self._database.engine.connect()
@@ -90,4 +92,4 @@ class Bell:
             return lambda statement: connection.exec_driver_sql(statement).one()
         driver = connection.connection.driver_connection
         assert isinstance(driver, sqlite3.Connection)
-        return lambda statement: cast(Sequence[int], driver.execute(statement).fetchone())
+        return lambda statement: cast(Sequence[Any], driver.execute(statement).fetchone())

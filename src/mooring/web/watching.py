@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Protocol, TypeVar
@@ -23,7 +24,7 @@ from mooring.errors import DatabaseUnavailable
 from mooring.store.engine import Database
 from mooring.store.schema import broker_changes
 
-__all__ = ["TICK_SECONDS", "Question", "Watch", "Watcher"]
+__all__ = ["TICK_SECONDS", "Direct", "Question", "Watch", "Watcher"]
 
 TICK_SECONDS = 0.02
 ASKED_AT_ONCE = 500  # numbers in one statement
@@ -85,11 +86,24 @@ class _Check:
         return id(self) in seen.checked
 
 
+class Direct(Protocol):
+    """Applies the broker's changes that this process commits; see ``run/direct.py``."""
+
+    def start(self) -> None: ...
+
+    async def applied(self, ids: Sequence[int], seconds: float) -> bool:
+        """Whether this process has applied these changes within ``seconds``."""
+        ...
+
+    async def close(self) -> None: ...
+
+
 class Watcher:
     """Who waits in one serving process. Used from its event loop alone."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, direct: Direct | None = None) -> None:
         self._database = database
+        self._direct = direct
         self._waits: set[_Wait] = set()
         self._task: asyncio.Task[None] | None = None
         self.looks = 0  # how often the database was asked
@@ -105,6 +119,10 @@ class Watcher:
         """
         if not changes:
             return True
+        begun = time.monotonic()
+        if self._direct is not None and await self._direct.applied(changes, seconds):
+            return True
+        seconds = max(0.0, seconds - (time.monotonic() - begun))
         if not await run_in_threadpool(broker_runs, self._database):
             seconds = 0.0
         return await self._wait(_Changes(changes, _future()), seconds)

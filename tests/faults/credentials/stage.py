@@ -20,7 +20,7 @@ from mooring.app import App, open_app
 from mooring.broker.connection import Connection
 from mooring.broker.plugin_authority import PluginAuthority
 from mooring.broker.process import BrokerProcess
-from mooring.broker.protocol import Applied, Authority
+from mooring.broker.protocol import Applied, Authority, SharedAuthority
 from mooring.credentials.rotation.rules import Timing
 from mooring.credentials.rotation.worker import Parts, RotationWorker
 from mooring.devices.reconcile import Reconciler
@@ -161,7 +161,7 @@ class Stage:
         with open_app(self.settings, upgrade=True) as app:
             process = build_process(app, write_config(app))
             await process.stop_leftover()
-            await write_accounts(app, app.devices.accounts())
+            await write_accounts(app)
             watch = BrokerWatch(app, process)
             await process.start()
             await process.wait_ready()
@@ -224,7 +224,7 @@ class Stage:
             await asyncio.sleep(0.3)
             # One at a time, as in ``mooring up``: SIGHUP kills a broker that has only begun.
             async with self._turn:
-                await write_accounts(app, app.devices.accounts())
+                await write_accounts(app)
                 await process.start()
                 await process.wait_ready()
 
@@ -284,6 +284,11 @@ class _Faulty:
 
     async def kick(self, usernames: list[str]) -> None:
         await self._change(lambda: self._authority.kick(usernames))
+
+    async def refresh(self, *words: Any, **options: Any) -> Applied:
+        assert isinstance(self._authority, SharedAuthority)
+        shared = self._authority
+        return await self._change(lambda: shared.refresh(*words, **options))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._authority, name)

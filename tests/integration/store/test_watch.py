@@ -3,11 +3,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+import sqlalchemy as sa
 
 from mooring.changes import queue as change_queue
 from mooring.store import migrate, versions
-from mooring.store.engine import Database, open_database
+from mooring.store.engine import Database, Noted, now_ms, open_database
+from mooring.store.schema import broker_changes
 from mooring.store.watch import Bell, Waiting
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -44,6 +47,38 @@ def test_a_postponed_change_rings_when_it_is_due_though_nobody_commits(
         change_queue.postpone(connection, [number], 0, "now")
     assert bell.look(whatever=True) == Waiting(changes=True)
     bell.close()
+
+
+def test_a_change_rings_when_its_grace_is_over_though_nobody_commits(database: Database) -> None:
+    noted: list[Noted] = []
+    database.follow_changes(noted.extend, grace_ms=200)
+    bell = Bell(database)
+    with database.write() as connection:
+        number = change_queue.enqueue(connection, "put", "lamp")
+        assert not noted  # nothing is committed yet
+    assert noted == [Noted(number, "put", "lamp")]
+    with database.read() as connection:
+        (due,) = connection.execute(
+            sa.select(broker_changes.c.next_at - broker_changes.c.created_at)
+        ).one()
+    assert due == 200
+    assert bell.look() == Waiting()
+    wait_until(lambda: bell.look() == Waiting(changes=True), "the change to be due")
+    # Time alone made it due: there was no other commit, and ``whatever`` was not asked for.
+    bell.close()
+
+
+def test_changes_of_a_transaction_that_failed_are_nobodys(database: Database) -> None:
+    noted: list[Noted] = []
+    database.follow_changes(noted.extend, grace_ms=200)
+    with pytest.raises(ZeroDivisionError), database.write() as connection:
+        change_queue.enqueue(connection, "put", "lamp")
+        raise ZeroDivisionError
+    with database.write() as connection:
+        change_queue.enqueue(connection, "replace", "")  # of all: another process does that
+    assert noted == []
+    with database.read() as connection:
+        assert change_queue.due_changes(connection, now_ms()) != []
 
 
 def test_other_peoples_commits_do_not_ring(database: Database) -> None:

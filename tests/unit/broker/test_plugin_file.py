@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from mooring.broker.access_rules import AccountFacts, Action, may
 from mooring.broker.plugin_authority import PluginAuthority
-from mooring.broker.plugin_file import CHANGES_KEPT, AccountsFile, FileLost
+from mooring.broker.plugin_file import AccountsFile, FileLost
 from mooring.broker.plugin_rights import filled, template, values_of
+from mooring.broker.plugin_rows import CHANGES_KEPT
 from mooring.broker.protocol import DifferenceKind
 from mooring.errors import BrokerUnavailable
 from mooring.identity.account import NO_QUOTA, Account, Quota, Rights

@@ -60,6 +60,10 @@ leftovers = Table(
     Column("created_at", BigInteger, nullable=False),
     sqlite_autoincrement=True,
 )
+# A device that is added asks for each of the three; with the broker away there may be many.
+Index("ix_leftovers_username", leftovers.c.username)
+Index("ix_leftovers_client_id", leftovers.c.client_id)
+Index("ix_leftovers_name", leftovers.c.name, leftovers.c.scope)
 
 broker_users = Table(
     "broker_users",

@@ -69,6 +69,9 @@ devices = Table(
 # A login with a client id ends the session that has it, so no two devices share one.
 Index("ix_devices_client_id", devices.c.client_id, unique=True)
 
+# Most commands name a device by its name alone.
+Index("ix_devices_name", devices.c.name)
+
 device_groups = Table(
     "device_groups",
     metadata,

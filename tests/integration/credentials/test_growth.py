@@ -1,0 +1,111 @@
+"""A change of one device costs the same in a large fleet: the same statements, and no scan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from mooring.claims.model import NewClaim
+from pydantic import SecretStr
+
+from mooring.app import App, open_app
+from mooring.bulk.model import Entry
+from mooring.devices.model import NewDevice
+from mooring.identity.actor import SYSTEM
+from mooring.secrets import verifiers
+from mooring.settings import Settings
+
+SMALL, LARGE = 100, 10_000
+VERIFIER = verifiers.make("not asked for")
+
+
+class Counted:
+    """Statements of one piece of work, and on SQLite those that go through a whole table."""
+
+    def __init__(self) -> None:
+        self.statements = 0
+        self.scans: list[str] = []
+
+
+@contextmanager
+def counted(app: App) -> Iterator[Counted]:
+    found, asked = Counted(), list[tuple[str, Any]]()
+
+    def before(_c: Any, _cursor: Any, text: str, values: Any, _context: Any, many: bool) -> None:
+        found.statements += 1
+        if not many and text.startswith(("SELECT", "UPDATE", "DELETE")):
+            asked.append((text, values))
+
+    sa.event.listen(app.database.engine, "before_cursor_execute", before)
+    try:
+        yield found
+    finally:
+        sa.event.remove(app.database.engine, "before_cursor_execute", before)
+    if app.database.is_sqlite:
+        with app.database.read() as connection:
+            for text, values in asked:
+                plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values).all()
+                if any(row[3] in WHOLE for row in plan):
+                    found.scans.append(text)
+
+
+GROWING = ("devices", "credentials", "rotations", "certificates", "leftovers", "former_verifiers")
+WHOLE = {f"SCAN {table}" for table in (*GROWING, "broker_changes", "claim_codes", "broker_users")}
+
+
+def fleet(app: App, have: int, count: int) -> None:
+    """As many devices, one of which ``have`` there are already."""
+    entries = [Entry(n, NewDevice(f"bulk-{n}", "mooring")) for n in range(have, count)]
+    checked, wrong = app.bulk.check(SYSTEM, entries)
+    assert not wrong
+    app.bulk.store(SYSTEM, [replace(one, verifier=VERIFIER) for one in checked])
+
+
+def work_of(app: App, size: int) -> dict[str, Callable[[], object]]:
+    """What is done with one device, in the order in which it can be."""
+    reference = f"one-{size}"
+    logins = app.devices.logins
+    claimed: list[str] = []
+
+    def claim() -> None:
+        wanted = NewClaim("mooring", name=f"claimed-{size}")
+        code = app.claims.new(SYSTEM, wanted).code
+        claimed.append(
+            app.claims.claim(code, f"AA:BB:CC:00:00:{size % 97:02}").credentials.device.username
+        )
+
+    return {
+        "add": lambda: app.devices.add(SYSTEM, NewDevice(reference, "mooring")),
+        "read": lambda: logins.current([f"default/{reference}"]),
+        "lock": lambda: app.devices.set_enabled(SYSTEM, reference, enabled=False),
+        "unlock": lambda: app.devices.set_enabled(SYSTEM, reference, enabled=True),
+        "rotate": lambda: app.rotations.start(SYSTEM, app.devices.get(SYSTEM, reference)),
+        "claim": claim,
+        "read the claimed": lambda: logins.current(claimed),
+        "remove": lambda: app.devices.remove(SYSTEM, reference),
+        "read the removed": lambda: logins.current([f"default/{reference}"]),
+        "add it again": lambda: app.devices.add(SYSTEM, NewDevice(reference, "mooring")),
+    }
+
+
+def test_a_change_costs_its_own_size(tmp_path: Path, any_database_url: str) -> None:
+    counts: dict[int, dict[str, int]] = {}
+    sizes = (SMALL, LARGE)
+    settings = Settings(
+        data_dir=tmp_path / "data", auth_mode="plugin", database_url=SecretStr(any_database_url)
+    )
+    with open_app(settings, upgrade=True) as app:
+        for size in sizes:
+            fleet(app, sum(counts), size)
+            counts[size] = {}
+            for name, work in work_of(app, size).items():
+                with counted(app) as found:
+                    work()
+                counts[size][name] = found.statements
+                assert found.scans == [], name
+    assert counts[SMALL] == counts[LARGE]
+    assert counts[SMALL]["add"] > 0
