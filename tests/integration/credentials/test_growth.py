@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from mooring.claims.model import NewClaim
+from mooring.credentials.claim.model import NewClaim
 from pydantic import SecretStr
 
 from mooring.app import App, open_app
