@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from mooring.credentials.claim.model import NewClaim
 from pydantic import SecretStr
 
 from mooring.app import App, open_app
 from mooring.bulk.model import Entry
+from mooring.credentials.claims.model import NewClaim
 from mooring.devices.model import NewDevice
 from mooring.identity.actor import SYSTEM
 from mooring.secrets import verifiers
