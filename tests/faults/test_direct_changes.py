@@ -78,7 +78,7 @@ def test_a_change_is_in_force_when_the_call_returns(platform: Platform, web: htt
     # Nothing was left to another process, and the same name can be used again.
     assert {error for *_, error in platform.waiting()} <= {None}
     again = web.post("/api/v1/devices", json={"name": "in-force", "dialect": "mooring"}).json()
-    wait_until(lambda: not platform.waiting(), "the broker to be told")
+    wait_until(lambda: not platform.waiting(), "the pending changes")
     platform.connect(dataclasses.replace(login, password=again["password"]))
 
 

@@ -154,7 +154,7 @@ class DirectChanges:
             self._settling = asyncio.create_task(self._settle_soon())
 
     async def _settle_soon(self) -> None:
-        """Nobody waits for it: until then the rows are applied once more, which changes nothing."""
+        """Nobody waits for it: rows that are applied again change nothing."""
         while self._in_force:
             await asyncio.sleep(SETTLE_SECONDS)
             ids, self._in_force = self._in_force, []

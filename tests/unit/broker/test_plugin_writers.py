@@ -127,7 +127,7 @@ def test_only_what_differs_now_is_a_difference(tmp_path: Path) -> None:
 
 
 def test_a_client_id_moves_between_pages(tmp_path: Path) -> None:
-    """The account that gives it up comes in a later page than the one that gets it."""
+    """The account that gives it up is in a later page than the one that gets it."""
     file = opened(tmp_path / "accounts.db")
     many = [replace(LAMP, username=f"a{n:04}", client_id=f"id{n}") for n in range(600)]
     file.replace(many)
