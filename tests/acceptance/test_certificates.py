@@ -16,12 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509 import load_pem_x509_certificate
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from mooring.pki.authority import CertificateAuthority, make_ca
 from mooring.pki.files import PkiFiles
@@ -32,6 +30,7 @@ from tests.support.platform import Login, Platform, running_platform
 from tests.support.ports import free_port
 from tests.support.processes import Child
 from tests.support.waiting import wait_until
+from tests.support.whys import SITUATIONS, Whys, a_leaf, table
 from tests.unit.pki.making import a_csr, pem, serial
 
 # Each test runs the program several times, which takes seconds each on a busy machine.
@@ -127,7 +126,7 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
 
 @contextmanager
 def private_place(folder: Path) -> Iterator[Place]:
-    """Dynamic Security, and the CA that Mooring made."""
+    """As ``private``, of a test's own."""
     port = free_port()
     env = {"MOORING_MQTT_MTLS_PORT": str(port)}
     with running_platform(folder / "data", env=env) as platform:
@@ -135,9 +134,9 @@ def private_place(folder: Path) -> Iterator[Place]:
 
 
 @pytest.fixture(scope="module")
-def private(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    with private_place(tmp_path_factory.mktemp("private")) as place:
-        yield place
+def private(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """The plugin, and the CA that Mooring made."""
+    return Place(platform, tmp_path_factory.mktemp("private"), platform.ports["mqtt_mtls_port"])
 
 
 @pytest.fixture(scope="module")
@@ -385,22 +384,6 @@ def test_wrong_host_wrong_ca_and_expired(private: Place) -> None:
     assert (unrecorded.returncode == 0) is (authority != "plugin")
 
 
-def a_leaf(
-    ca: CertificateAuthority, name: str, key: ec.EllipticCurvePrivateKey, ends: datetime
-) -> x509.Certificate:
-    return (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
-        .issuer_name(ca.certificate.subject)
-        .public_key(key.public_key())
-        .serial_number(serial())
-        .not_valid_before(ca.certificate.not_valid_before_utc)
-        .not_valid_after(ends)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
-        .sign(ca.key, hashes.SHA256())
-    )
-
-
 def test_an_unknown_device_and_a_bad_request_are_named(private: Place) -> None:
     said = private.platform.cli("cert", "device", "nobody", "--json", expect=3)
     assert json.loads(said.stderr)["error"]["code"] == "device_not_found"
@@ -549,3 +532,17 @@ def roll_over(private: Place) -> None:
     wait_until(lambda: not accepted(old_trust), "the old CA to be given up")
     assert accepted(private.server_trust)
     assert not (private.platform.data_dir / "pki" / "ca-old.key").exists()
+
+
+# ------------------------------------------------------------------ why a device cannot connect
+
+# What a password file cannot know, and what is the same with every authority is tried with the
+# plugin (test_device_why.py) and with Dynamic Security (tests/attacks).
+TOLD = ("never_reached", "wrong_password", "no_password", "certificate_revoked", "tls_failed")
+
+
+@pytest.mark.parametrize("situation", TOLD)
+def test_a_password_file_says_what_it_can_of_a_device(operated: Place, situation: str) -> None:
+    whys = Whys(operated.platform, operated.folder, operated.port, operated.server_trust)
+    SITUATIONS[situation](whys, table()[situation]["password_file"])
+    whys.end()

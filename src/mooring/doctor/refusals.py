@@ -154,7 +154,7 @@ def _wrong_password(seen: Seen) -> Word:
             "The password of the device is wrong, and the right one has never been used.",
             "The password was probably copied wrongly. " + again,
         )
-    if seen.password_at is not None and seen.password_at > seen.created_at + 1000:
+    if seen.password_at is not None and seen.password_at > seen.created_at:
         return Word(
             Code.WRONG_PASSWORD_OLD,
             "The password is wrong; the device had another one before, which is given up.",

@@ -32,6 +32,7 @@ class Event:
         count: how often it happened; repetitions are counted, not stored.
         named: the broker says that it was this device. Otherwise it is known only that it came
             from the device's address, which others may share.
+        order: grows with each stored event; 0: it is not stored.
     """
 
     at: int
@@ -43,6 +44,7 @@ class Event:
     action: str = ""
     count: int = 1
     named: bool = True
+    order: int = 0
 
 
 @dataclass(frozen=True, slots=True)

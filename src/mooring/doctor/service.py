@@ -98,7 +98,7 @@ class Diagnosis:
             # nobody; the address of the device's own last session is the best there is.
             known = address or next((e.address for e in events if e.address), "")
             events += store.unnamed(connection, known, now - RECENT_MS)
-            events.sort(key=lambda event: event.at, reverse=True)
+            events.sort(key=lambda event: (event.at, event.order), reverse=True)
             return Seen(
                 now=now,
                 username=device.username,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -12,7 +13,7 @@ from sqlalchemy.engine import Connection
 from mooring.broker.log import LogKind
 from mooring.devices.model import Device
 from mooring.doctor.seen import CertificateSeen, DeadLetterSeen, Event, EventKind
-from mooring.presence.evidence import TOO_LARGE
+from mooring.presence.evidence import SAID_TOO_LARGE, TOO_LARGE
 from mooring.store.schema import (
     broker_changes,
     broker_events,
@@ -81,8 +82,10 @@ _ACTIONS = {
     str(LogKind.DENIED_SUBSCRIBE): "subscribe",
     "denied_read": "read",
 }
+_TOO_LARGE = {TOO_LARGE, *SAID_TOO_LARGE}
 _COUNTED = re.compile(r"(?P<why>.*) \((?P<count>\d+) times\)", re.DOTALL)
 _COLUMNS = (
+    broker_events.c.id,
     broker_events.c.at,
     broker_events.c.event,
     broker_events.c.client_id,
@@ -99,7 +102,7 @@ def events(connection: Connection, username: str) -> list[Event]:
         .order_by(broker_events.c.id.desc())
         .limit(EVENTS_MOST)
     )
-    return [found for row in rows if (found := event_of(*row)) is not None]
+    return _in_order(rows)
 
 
 def unnamed(connection: Connection, address: str, since: int) -> list[Event]:
@@ -119,20 +122,29 @@ def unnamed(connection: Connection, address: str, since: int) -> list[Event]:
     )
     rows = connection.execute(
         sa.select(
-            newest.c.at, newest.c.event, newest.c.client_id, newest.c.address, newest.c.detail
+            newest.c.id,
+            newest.c.at,
+            newest.c.event,
+            newest.c.client_id,
+            newest.c.address,
+            newest.c.detail,
         ).where(
             newest.c.username.is_(None),
             newest.c.at >= since,
             *([newest.c.address == address] if address else []),
         )
     )
-    found = [event_of(*row) for row in rows]
     wanted = (EventKind.REFUSED, EventKind.TLS_FAILED)
     return [
         replace(one, client_id="", address=address, named=False)
-        for one in found
-        if one is not None and one.kind in wanted
+        for one in _in_order(rows)
+        if one.kind in wanted
     ]
+
+
+def _in_order(rows: Iterable[Sequence[Any]]) -> list[Event]:
+    found = ((number, event_of(*row)) for number, *row in rows)
+    return [replace(event, order=number) for number, event in found if event is not None]
 
 
 def event_of(
@@ -149,7 +161,7 @@ def event_of(
     if why.startswith("limit_"):
         kind = EventKind.LIMITED
     elif kind in (EventKind.GONE, EventKind.TAKEN_OVER):
-        kind = EventKind.OVERSIZE if why == TOO_LARGE else kind
+        kind = EventKind.OVERSIZE if why in _TOO_LARGE else kind
         why = _ENDS.get(why, why)
     return Event(at, kind, why, client_id or "", address or "", topic, action, count)
 

@@ -212,7 +212,7 @@ def _connected(seen: Seen) -> Verdict | None:
 
 def _refused(seen: Seen) -> Verdict | None:
     newest = next((e for e in _recent(seen, EventKind.REFUSED) if e.named), None)
-    if newest is None or _session_after(seen, newest.at):
+    if newest is None or _session_after(seen, newest):
         return None
     word = refused_word(seen, newest)
     return Verdict(
@@ -255,7 +255,7 @@ def _unnamed(seen: Seen) -> Verdict | None:
     """What the broker says of an address. It is said as that, and not as the device's."""
     recent = (e for e in seen.events if not e.named and e.address and seen.now - e.at <= RECENT_MS)
     newest = next(recent, None)
-    if newest is None or _session_after(seen, newest.at):
+    if newest is None or _session_after(seen, newest):
         return None
     whose = "The broker does not say whose it was; several devices may share that address."
     if newest.kind is EventKind.TLS_FAILED:
@@ -402,10 +402,17 @@ def _dead_after(seen: Seen, at: int) -> bool:
     return seen.dead_letter is not None and seen.dead_letter.at > at
 
 
-def _session_after(seen: Seen, at: int) -> bool:
+def _session_after(seen: Seen, event: Event) -> bool:
     """Whether an accepted session began or ended after that: then it was there, or it was there
     again, and an attempt of that time is not why it is not connected now."""
-    return any(e.kind in _SESSIONS and e.at >= at for e in seen.events)
+    return any(e.kind in _SESSIONS and _later(e, event) for e in seen.events)
+
+
+def _later(one: Event, other: Event) -> bool:
+    """The broker's log has whole seconds, so its order decides what it is about."""
+    if one.order and other.order and not (one.named and other.named):
+        return one.order > other.order
+    return one.at >= other.at
 
 
 def _attempts(seen: Seen) -> tuple[Evidence, ...]:

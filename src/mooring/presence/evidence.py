@@ -22,6 +22,7 @@ __all__ = [
     "EVENT_TOPIC",
     "LOGINS_LIMITED",
     "OVERSIZE",
+    "SAID_TOO_LARGE",
     "SESSIONS_LIMITED",
     "Denied",
     "Evidence",
@@ -35,7 +36,7 @@ EVENT_TOPIC = "$mooring/authority/event"
 
 OVERSIZE = "oversize"
 OVERSIZE_MS = 60_000  # between two dead letters of one login that sends packets too large
-_SAID = frozenset({"oversize packet", "oversize payload"})
+SAID_TOO_LARGE = frozenset({"oversize packet", "oversize payload"})  # in the log
 TOO_LARGE = "25"  # MOSQ_ERR_OVERSIZE_PACKET: why a session ended
 
 NAME_MAX, TEXT_MAX = 300, 2_000  # what the columns hold
@@ -311,7 +312,7 @@ class Oversize:
     @staticmethod
     def said(row: EventRow) -> bool:
         """Whether an event of the broker's log says so."""
-        return row.event == LogKind.DISCONNECTED and row.detail in _SAID
+        return row.event == LogKind.DISCONNECTED and row.detail in SAID_TOO_LARGE
 
     def of(self, row: EventRow) -> Denied | None:
         """For a session that ended so; ``None`` where one was kept just now, or nobody knows

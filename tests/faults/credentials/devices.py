@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
 
 from mooring_device.rotation import Passwords, lost, offered, proved, refused
 
@@ -79,7 +80,7 @@ class Device:
         answer: list[bool] = []
         over = threading.Event()
         client = mqtt.Client(
-            mqtt.CallbackAPIVersion.VERSION2, client_id=self._client_id, reconnect_on_failure=False
+            CallbackAPIVersion.VERSION2, client_id=self._client_id, reconnect_on_failure=False
         )
         client.username_pw_set(self._username, password)
 
