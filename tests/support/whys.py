@@ -6,6 +6,7 @@ which the table of ``docs/reference/verdicts.md`` has for each authority of the 
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
@@ -13,7 +14,7 @@ import sqlite3
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,6 +30,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from mooring import settings
 from mooring.access.actor import SYSTEM
 from mooring.app import App, open_app
+from mooring.broker.plugin_control import PluginControl
 from mooring.doctor.why import SILENT_MS
 from mooring.pki.authority import CertificateAuthority, make_ca
 from mooring.pki.files import PkiFiles
@@ -203,9 +205,34 @@ class Whys:
 
     def on_accounts(self, statement: str, *values: object) -> None:
         """Changes the plugin's file behind the platform's back, and says so to the plugin."""
-        with closing(sqlite3.connect(self.platform.data_dir / "broker" / "accounts.db")) as db, db:
+        with closing(sqlite3.connect(self.accounts)) as db, db:
             db.execute(statement, values)
             db.execute("INSERT INTO change(username) VALUES(NULL)")
+
+    @property
+    def accounts(self) -> Path:
+        return self.platform.data_dir / "broker" / "accounts.db"
+
+    def spoil_accounts(self) -> None:
+        other = self.accounts.with_name("spoilt")
+        other.write_bytes(b"no database, " * 1000)
+        other.replace(self.accounts)
+
+    def accounts_are_whole(self) -> bool:
+        return self.accounts.exists() and self.accounts.read_bytes().startswith(b"SQLite format")
+
+    def file_state(self) -> str:
+        """What the plugin says of its file."""
+
+        async def ask() -> str:
+            with self.app() as app:
+                control = PluginControl(app.diagnosis.endpoint)
+            try:
+                return str((await control.ask())["file"])
+            finally:
+                await control.close()
+
+        return asyncio.run(ask())
 
     def broker_pid(self) -> int:
         return int((self.platform.data_dir / "broker" / "mosquitto.pid").read_text())
@@ -481,15 +508,13 @@ def limited(w: Whys, code: str) -> None:
 
 
 def accounts_unreadable(w: Whys, code: str) -> None:
-    file = w.platform.data_dir / "broker" / "accounts.db"
     lamp = w.add()
-    for turn in range(2):  # the first time it is made again within a moment, and then not so soon
-        file.with_name(f"spoilt-{turn}").write_bytes(b"no database, " * 1000)
-        file.with_name(f"spoilt-{turn}").replace(file)
-        deadline = time.monotonic() + 5
-        while time.monotonic() < deadline and w.why(lamp)["code"] != code:
-            with suppress(Refused):
-                w.platform.connect(lamp).disconnect()
+    # The first time the platform makes the file again at once, and then not for a minute.
+    w.spoil_accounts()
+    wait_until(w.accounts_are_whole, "the file to be made again")
+    w.spoil_accounts()
+    wait_until(lambda: w.file_state() != "ok", "the plugin to notice")
+    w.rejected(lamp)
     w.becomes(lamp, code)
     w.platform.cli("broker", "sync", "--yes")
     w.connect(w.add())
