@@ -3,6 +3,7 @@ wrongly, and all is well once the clock is."""
 
 from __future__ import annotations
 
+import ssl
 import time
 from contextlib import closing
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 
+from tests.support.mqtt import MqttClient
 from tests.support.platform import Login, Platform, running_platform
 from tests.support.waiting import wait_until
 from tests.support.wrong_clock import WrongClock
@@ -56,7 +58,8 @@ def noticed(platform: Platform) -> bool:
     return bool(platform.rows("SELECT 1 FROM clocks WHERE off <> 0"))
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+# What differs between the engines is in tests/integration/store/test_clock.py, on both.
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.soak)])
 def env(request: pytest.FixtureRequest) -> dict[str, str]:
     if request.param == "sqlite":
         return {}
@@ -156,3 +159,43 @@ def test_a_first_start_in_1970_and_a_clock_that_is_confirmed(tmp_path: Path) -> 
             wait_until(dated, "messages dated by the confirmed clock")
             said = platform.rows("SELECT action FROM audit WHERE action = 'clock.confirm'")
             assert len(said) == 2
+
+
+def test_a_first_start_with_a_clock_ahead(tmp_path: Path) -> None:
+    """What was dated then gets its dates right by itself, and the CA stays the same one."""
+    with closing(WrongClock(tmp_path)) as wrong:
+        wrong.step(10 * YEAR)
+        with running_platform(tmp_path / "data", env=wrong.env) as platform:
+            ca = platform.data_dir / "pki/ca.crt"
+
+            def begins() -> datetime:
+                return x509.load_pem_x509_certificate(ca.read_bytes()).not_valid_before_utc
+
+            held = x509.load_pem_x509_certificate(ca.read_bytes())
+            assert begins() > datetime.now(UTC)
+            login = platform.add("lamp", "mooring")
+            wrong.step(0)
+            wait_until(lambda: noticed(platform), "the step back to be noticed")
+            platform.cli("clock", "confirm", "--yes")
+            wait_until(lambda: begins() <= datetime.now(UTC), "the CA's dates to be right")
+            now = x509.load_pem_x509_certificate(ca.read_bytes())
+            assert (now.subject, now.public_key()) == (held.subject, held.public_key())
+
+            def accepted() -> bool:
+                """By its own name and dates, as a device checks them."""
+                tls = ssl.create_default_context(cafile=ca)
+                port = platform.ports["mqtt_tls_port"]
+                words = (login.client_id, login.username, login.password)
+                names = ("client_id", "username", "password")
+                client = MqttClient(
+                    port, host="localhost", tls=tls, **dict(zip(names, words, strict=True))
+                )
+                try:
+                    client.connect().disconnect()
+                except ssl.SSLError:
+                    return False
+                return True
+
+            wait_until(accepted, "the broker to show the certificate of now", timeout=90)
+            rows = platform.rows("SELECT created_at FROM credentials")
+            assert all(at <= time.time() * 1000 + HOUR * 1000 for (at,) in rows)

@@ -238,6 +238,13 @@ def _certificate_expired(seen: Seen) -> Verdict | None:
             tuple(Evidence(c.revoked_at, f"{c.serial} revoked.") for c in seen.certificates[:3]),
         )
     newest = max(live, key=lambda c: c.not_after)
+    if all(one.not_before > seen.now for one in live):
+        return Verdict(
+            Code.CERTIFICATE_EXPIRED,
+            "The certificate of the device is not valid yet; the clock was ahead when it was made.",
+            "Renew it: mooring cert renew DEVICE.",
+            (Evidence(newest.not_before, f"{newest.serial} becomes valid."),),
+        )
     if newest.not_after > seen.now:
         return None
     return Verdict(

@@ -28,6 +28,7 @@ __all__ = [
     "cross_sign",
     "load_ca",
     "make_ca",
+    "redated",
     "validity",
 ]
 
@@ -99,8 +100,18 @@ def make_ca(
     Raises:
         Invalid: the name or the number of days cannot be used.
     """
-    key = make_key(key_type)
-    subject = common_name(name)
+    return _self_signed(common_name(name), make_key(key_type), now=now, serial=serial, days=days)
+
+
+def redated(ca: CertificateAuthority, *, now: datetime, serial: int) -> CertificateAuthority:
+    """The same CA with other dates: name and key stay, so that what it has signed is still its
+    own, and a device that holds the former certificate still finds the signer it knows."""
+    return _self_signed(ca.certificate.subject, ca.key, now=now, serial=serial, days=CA_DAYS)
+
+
+def _self_signed(
+    subject: x509.Name, key: PrivateKey, *, now: datetime, serial: int, days: int
+) -> CertificateAuthority:
     not_before, not_after = validity(now, days, None)
     ski = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     certificate = (

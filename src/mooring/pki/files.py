@@ -7,6 +7,8 @@
     server.key   the broker's key (0600)
     server.crt   the broker's certificate; during a rollover with the cross certificate behind it
     crl.pem      a revocation list of every trusted CA
+    ca-ahead.crt the CA's certificate before its dates were put right; only until the ledger
+                 knows the new one
 
 All but the keys follow from the keys, the host names and the ledger, and ``ensure`` puts them
 right when one is missing or stale. Every file is replaced in one ``rename``.
@@ -20,6 +22,8 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from cryptography import x509
 
 from mooring.errors import Invalid, Unavailable
 from mooring.pki.authority import CertificateAuthority, load_ca
@@ -38,6 +42,7 @@ class PkiFiles:
         self.directory = data_dir / "pki"
         self.ca_key = self.directory / "ca.key"
         self.old_ca_key = self.directory / "ca-old.key"
+        self.ahead = self.directory / "ca-ahead.crt"
         self.paths = PkiPaths(
             ca=self.directory / "ca.crt",
             trust=self.directory / "trust.crt",
@@ -85,6 +90,22 @@ class PkiFiles:
 
     def write_authority(self, ca: CertificateAuthority) -> None:
         write_atomically(self.ca_key, ca.secret_pem, SECRET)
+
+    def put_dates_right(self, ca: CertificateAuthority, same: CertificateAuthority) -> None:
+        """Puts the same CA with other dates in its place; ``former`` remembers the one before."""
+        write_atomically(self.ahead, ca.certificate_pem)
+        self.write_authority(same)
+
+    def former(self) -> x509.Certificate | None:
+        """The certificate that the CA had before its dates were put right."""
+        try:
+            return x509.load_pem_x509_certificate(self.ahead.read_bytes())
+        except FileNotFoundError:
+            return None
+
+    def forget_former(self) -> None:
+        self.ahead.unlink(missing_ok=True)
+        _sync_directory(self.directory)
 
     def begin_rollover(self, new: CertificateAuthority) -> None:
         """Put the present CA aside and make *new* the one that signs."""

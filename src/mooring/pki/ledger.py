@@ -82,6 +82,11 @@ class CertificateLedger(Protocol):
         """Mark as revoked; a second time changes nothing. Unknown serials are no error."""
         ...
 
+    def same_authority(self, former: str, now: str) -> None:
+        """The CA with the fingerprint ``former`` has another certificate: what names the one
+        names the other from now on. A second time changes nothing."""
+        ...
+
     def seen(self, username: str, authority: str, at: datetime) -> None:
         """The device relies on this CA now: it said so, or it came with its certificate."""
         ...

@@ -8,17 +8,18 @@ Call none of them inside a database transaction: the directory's lock is taken f
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 
-from mooring.clock import utc_now
+from mooring.clock import FLOOR_MS, utc_now
 from mooring.errors import Conflict, Invalid, NotFound, Unavailable
-from mooring.pki.authority import CertificateAuthority, make_ca
+from mooring.pki.authority import CertificateAuthority, make_ca, redated
 from mooring.pki.bundle import DeviceBundle
 from mooring.pki.describe import describe
 from mooring.pki.ensure import ca_name, server_hosts, settle
@@ -34,6 +35,11 @@ from mooring.pki.rollover import RolloverStatus, check_finish, check_start, roll
 from mooring.pki.show import Shown, client_lines
 
 __all__ = ["PkiService", "Revoked", "Settled"]
+
+log = logging.getLogger(__name__)
+
+SET_SINCE = datetime.fromtimestamp(FLOOR_MS / 1000, UTC)
+"""A clock before this was never set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +112,16 @@ class PkiService:
         Also what every start calls: it puts right whatever is missing, stale or behind the
         ledger, and changes nothing else.
 
+        A CA that was made while the clock was ahead gets the right dates, once the time is
+        known to be before them: the same key, so that devices that hold it go on.
+
         Raises:
             Invalid: a host name cannot be used, or ``ca.key`` is broken.
             Gone: the CA has expired.
             Unavailable: the directory cannot be read or written.
         """
         with self._files.locked():
+            self._put_dates_right()
             if self._files.authority() is None:
                 now = self._clock()
                 self._files.write_authority(
@@ -345,6 +355,22 @@ class PkiService:
         ]
 
     # ------------------------------------------------------------------ inside
+
+    def _put_dates_right(self) -> None:
+        ca, now, former = self._files.authority(), self._clock(), self._files.former()
+        if ca is None:
+            return
+        begins = ca.certificate.not_valid_before_utc
+        # A clock that was never set says nothing; during a rollover the old CA is the way on.
+        if SET_SINCE <= now < begins and self._files.old_authority() is None:
+            log.warning("the CA was made with a clock ahead (%s); its dates are put right", begins)
+            former = ca.certificate
+            same, ca = ca, redated(ca, now=now, serial=self._serials())
+            self._files.put_dates_right(same, ca)
+        if former is not None:
+            # After a crash between the two this is done by the next call.
+            self._ledger.same_authority(former.fingerprint(hashes.SHA256()).hex(), ca.fingerprint)
+            self._files.forget_former()
 
     def _authority(self) -> CertificateAuthority:
         ca = self._files.authority()

@@ -109,6 +109,13 @@ class SqlLedger:
         if self._to_broker:
             change_queue.enqueue(connection, "put", username)
 
+    def same_authority(self, former: str, now: str) -> None:
+        with self._database.write() as connection:
+            for table in (certificates, sightings):
+                connection.execute(
+                    sa.update(table).where(table.c.authority == former).values(authority=now)
+                )
+
     def seen(self, username: str, authority: str, at: datetime) -> None:
         values = {"username": username, "authority": authority, "at": _ms(at)}
         insert: Any = (sqlite if self._database.is_sqlite else postgresql).insert(sightings)

@@ -16,7 +16,10 @@ from mooring.clock import Anchor, Reading, Trust
 from mooring.store.engine import Database
 from mooring.store.schema import (
     broker_changes,
+    broker_events,
+    broker_requests,
     clocks,
+    credentials,
     device_state,
     latest,
     leases,
@@ -101,6 +104,10 @@ _DATED: tuple[tuple[sa.Column[int], int], ...] = (
     (rotations.c.in_force_at, clock.TOLERANCE_MS),
     (processes.c.beat_at, clock.TOLERANCE_MS),
     (leases.c.until, clock.TOLERANCE_MS),  # held for 15 s at a time
+    (credentials.c.created_at, clock.TOLERANCE_MS),  # its age says when it is rotated
+    (credentials.c.proved_at, clock.TOLERANCE_MS),
+    (broker_requests.c.created_at, clock.TOLERANCE_MS),
+    (broker_events.c.at, clock.TOLERANCE_MS),  # else they are the newest for years
     (broker_changes.c.next_at, 3_600_000),  # postponed for minutes
 )
 

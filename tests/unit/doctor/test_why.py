@@ -114,6 +114,14 @@ CASES: dict[str, tuple[Seen, Code]] = {
         replace(IDLE, events=refused("certificate_of_another")),
         Code.CERTIFICATE_OF_ANOTHER,
     ),
+    "certificate of a clock that was ahead": (
+        replace(
+            IDLE,
+            by_certificate=True,
+            certificates=(replace(certificate(), not_before=NOW + HOUR),),
+        ),
+        Code.CERTIFICATE_EXPIRED,
+    ),
     "certificate expired": (
         replace(IDLE, by_certificate=True, certificates=(certificate(expired=True),)),
         Code.CERTIFICATE_EXPIRED,

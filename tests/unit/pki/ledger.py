@@ -39,6 +39,14 @@ class MemoryLedger:
         if record is not None and record.revoked_at is None:
             self.records[serial] = replace(record, revoked_at=at, reason=reason)
 
+    def same_authority(self, former: str, now: str) -> None:
+        for serial, record in self.records.items():
+            if record.authority == former:
+                self.records[serial] = replace(record, authority=now)
+        for name, one in self.seen_on.items():
+            if one.authority == former:
+                self.seen_on[name] = replace(one, authority=now)
+
     def seen(self, username: str, authority: str, at: datetime) -> None:
         self.seen_on[username] = Sighting(username, authority, at)
 
