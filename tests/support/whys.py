@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import secrets
 import signal
 import sqlite3
 import ssl
@@ -82,14 +83,12 @@ class Whys:
         )
         self.authority = settings.load(env=self.platform.cli.env)[0].authority
         self._left: list[MqttClient] = []
-        self._devices = 0
 
     # ------------------------------------------------------------------ devices
 
     def add(self, dialect: str = "mooring", **more: object) -> Login:
         """A new device that the broker accepts."""
-        self._devices += 1
-        name = f"why-{self._devices}"
+        name = f"why-{secrets.token_hex(4)}"
         answer = self.api.post("/devices", json={"name": name, "dialect": dialect, **more})
         assert answer.status_code in {201, 202}, answer.text
         wait_until(lambda: not self.platform.waiting(), f"the broker to accept {name}")
