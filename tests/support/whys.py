@@ -29,10 +29,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from mooring import settings
-from mooring.access.actor import SYSTEM
 from mooring.app import App, open_app
 from mooring.broker.plugin_control import PluginControl
 from mooring.doctor.why import SILENT_MS
+from mooring.identity.actor import SYSTEM
 from mooring.pki.authority import CertificateAuthority, make_ca
 from mooring.pki.files import PkiFiles
 from mooring.pki.keys import key_pem
