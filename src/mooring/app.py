@@ -7,7 +7,7 @@ dashboard) are composed where they are served.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -22,11 +22,13 @@ from mooring.identity.actor import Actor
 from mooring.identity.throttle import Throttles
 from mooring.later import later
 from mooring.link.protocol import Endpoint
+from mooring.parts import PARTS
 from mooring.secrets.instance import Instance, open_instance
 from mooring.settings import Settings
 from mooring.store import clock, migrate
 from mooring.store.engine import Database, open_database
 from mooring.store.tally import Tally
+from mooring.supervisor import registry
 
 with later():
     from mooring.broker import connection
@@ -71,7 +73,8 @@ class App:
         Raises:
             LookupError: there is none.
         """
-        found = getattr(self, _names()[kind])
+        name = _names().get(kind)
+        found = _makers()[kind](self) if name is None else getattr(self, name)
         assert isinstance(found, kind)
         return found
 
@@ -235,6 +238,12 @@ def _names() -> Mapping[type, str]:
     return found
 
 
+@cache
+def _makers() -> Mapping[type, Callable[[App], object]]:
+    """Class → how to make it, for the services that parts bring."""
+    return {kind: make for part in PARTS for kind, make in part.services().items()}
+
+
 def _service_names(settings: Settings) -> tuple[str, ...]:
     # The first colon of a line in a password file ends the name, so none can hold one.
     return (settings.broker_username, settings.broker_username.replace(":", "."))
@@ -259,6 +268,8 @@ def open_app(
     """
     if settings is None:
         settings, _ = settings_module.load(flags)
+    for part in PARTS:
+        registry.declare(part.workers)
     instance = open_instance(settings.data_dir)
     throttles, tally = Throttles(settings), Tally()
     database = open_database(settings.effective_database_url)

@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 from psycopg import sql
 
-from mooring.supervisor.registry import WORKERS
+from mooring.parts import PARTS
 from tests.support.platform import Platform, running_platform
 from tests.support.postgres import Postgres
 from tests.support.waiting import wait_until
@@ -49,7 +49,7 @@ def test_a_fault_in_each_worker_in_turn(tmp_path: Path) -> None:
                 for worker in process["workers"]
             }
 
-        expected = {(entry.role, entry.name) for entry in WORKERS}
+        expected = {(entry.role, entry.name) for part in PARTS for entry in part.workers}
 
         def all_well_again() -> bool:
             found = reported()

@@ -28,6 +28,8 @@ LAYERS = (
     "rules",  # values, decisions and single-purpose I/O of a domain
     "stores",  # SQL of a domain
     "services",  # what one can do
+    "routes",  # of a domain
+    "parts",  # what a domain brings
     "composition",  # builds the services of a process
     "faces",  # the processes, and how people and programs reach them
 )
@@ -67,7 +69,10 @@ PLACES = (
     ("mooring.run.*", "faces"),
     ("mooring.simulate", "faces"),
     ("mooring.simulate.*", "faces"),
-    ("mooring.*.api", "faces"),
+    ("mooring.*.api", "routes"),
+    ("mooring.*.part", "parts"),
+    ("mooring.parts", "parts"),
+    ("mooring.part", "foundations"),
     *(
         (f"mooring.*.{name}", "services")
         for name in ("accounts", "ending", "login", "migrate", "proof")
@@ -130,6 +135,7 @@ STOREYS: dict[str, frozenset[str]] = {
             "link",
             "logs",
             "masking",
+            "part",
             "running",
             "secrets",
             "settings",
@@ -140,7 +146,7 @@ STOREYS: dict[str, frozenset[str]] = {
     ),
     "web, broker": frozenset({"broker", "web"}),
     "domains": frozenset(),
-    "app": frozenset({"app"}),
+    "app": frozenset({"app", "parts"}),
     "above": frozenset({"__main__", "cli", "dashboard", "run", "serve", "simulate", "worker"}),
 }
 
@@ -353,7 +359,8 @@ def test_an_unknown_package_has_no_layer() -> None:
         ("mooring.devices.model", "rules"),
         ("mooring.devices.store", "stores"),
         ("mooring.devices.service", "services"),
-        ("mooring.devices.api", "faces"),
+        ("mooring.devices.api", "routes"),
+        ("mooring.devices.part", "parts"),
     ],
 )
 def test_layers(name: str, layer: str) -> None:

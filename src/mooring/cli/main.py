@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 from mooring import __version__
 from mooring.cli.complaint import complaint_of
 from mooring.cli.frame import DataDir, Debug, Globals, Json, NoColor
-from mooring.cli.nouns import ENTRIES, Commands
+from mooring.cli.nouns import NOUNS, Commands
 from mooring.cli.output import write_anything
 
 __all__ = ["app", "main"]
@@ -26,7 +26,7 @@ class Root(TyperGroup):
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
-        self.commands = Commands(ENTRIES)
+        self.commands = Commands(NOUNS)
 
     def main(
         self,

@@ -5,64 +5,45 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse
 
 from mooring import __version__
 from mooring.app import App
-from mooring.credentials import api as credentials_api
-from mooring.credentials.claims import api as claims_api
-from mooring.credentials.rotation import api as rotation_api
-from mooring.devices import api as devices_api
-from mooring.doctor import api as doctor_api
 from mooring.errors import DatabaseUnavailable
-from mooring.ingest import api as ingest_api
-from mooring.limits import api as limits_api
-from mooring.people import api as people_api
-from mooring.pki import api as pki_api
-from mooring.publish import api as mqtt
+from mooring.part import Part
+from mooring.parts import PARTS
 from mooring.serve import audit, health, metrics, openapi, system
 from mooring.serve.certificate_metrics import CertificateFigures
 from mooring.serve.current import Current
 from mooring.store.tally import FLUSH_SECONDS
+from mooring.supervisor import registry
 from mooring.supervisor.worker import Worker
-from mooring.telemetry import api as telemetry_api
-from mooring.uplink import api as uplink_api
 from mooring.web import errors
 from mooring.web.guard import Guard
 from mooring.web.proxies import Proxies
 from mooring.web.publisher import Publisher
 from mooring.web.watching import Direct, Watcher
 
-__all__ = ["create_app"]
+__all__ = ["create_app", "routers"]
 
 log = logging.getLogger(__name__)
 
-ROUTERS = (
-    people_api.router,
-    telemetry_api.router,
-    devices_api.router,
-    limits_api.router,
-    doctor_api.router,
-    pki_api.router,
-    claims_api.router,
-    rotation_api.router,
-    credentials_api.router,
-    uplink_api.router,
-    ingest_api.router,
-    system.router,
-    audit.router,
-    mqtt.router,
-    health.router,
-    metrics.router,
-    openapi.router,
-)
+OWN = (system.router, audit.router, health.router, metrics.router, openapi.router)
 
 
-def create_app(platform: App, direct: Direct | None = None) -> FastAPI:
+def routers(parts: Sequence[Part] = PARTS) -> tuple[APIRouter, ...]:
+    """Every part's routes, and the platform's own."""
+    return (*(router for part in parts for router in part.routers()), *OWN)
+
+
+def create_app(
+    platform: App, direct: Direct | None = None, *, parts: Sequence[Part] = PARTS
+) -> FastAPI:
     """The application for one serving process.
 
     Its connection to the broker is made when it starts up and closed when it shuts down.
@@ -72,19 +53,24 @@ def create_app(platform: App, direct: Direct | None = None) -> FastAPI:
         direct: applies the broker's changes that this process commits.
     """
     publisher = Publisher(platform.endpoint(f"mooring-{secrets.token_hex(16)}"))
-    registry, answered = metrics.new_registry(platform.telemetry)
-    registry.register(CertificateFigures(platform))
+    figures, answered = metrics.new_registry(platform.telemetry)
+    figures.register(CertificateFigures(platform))
+
+    workers = [
+        Worker("tally", lambda: _flush_often(platform)),
+        *_workers(parts, platform),
+    ]
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         if direct is not None:
             direct.start()
         await publisher.start()
-        await publisher.supervisor.start([Worker("tally", lambda: _flush_often(platform))])
+        await publisher.supervisor.start(workers)
         try:
             yield
         finally:
-            await publisher.supervisor.stop(["tally"])
+            await publisher.supervisor.stop([worker.name for worker in workers])
             await asyncio.to_thread(_flush, platform)
             await publisher.close()
             if direct is not None:
@@ -103,11 +89,11 @@ def create_app(platform: App, direct: Direct | None = None) -> FastAPI:
     api.state.current = Current(platform)
     api.state.publisher = publisher
     api.state.watcher = Watcher(platform.database, direct)
-    api.state.registry = registry
+    api.state.registry = figures
     api.state.readiness = health.Readiness(platform, publisher)
     errors.install(api)
     openapi.install(api)
-    for router in ROUTERS:
+    for router in routers(parts):
         api.include_router(router)
 
     @api.get(openapi.OPENAPI_PATH, include_in_schema=False)
@@ -118,6 +104,19 @@ def create_app(platform: App, direct: Direct | None = None) -> FastAPI:
     api.state.proxies = proxies
     api.add_middleware(Guard, answered=answered, proxies=proxies)
     return api
+
+
+def _workers(parts: Sequence[Part], platform: App) -> list[Worker]:
+    """The work that parts do in this process."""
+    found = []
+    for part in parts:
+        registry.declare(part.workers)
+        found += [
+            Worker(entry.name, partial(entry.run, platform))
+            for entry in part.workers
+            if entry.role == "serve" and entry.run is not None
+        ]
+    return found
 
 
 async def _flush_often(platform: App) -> None:

@@ -7,7 +7,7 @@ import re
 from fastapi import FastAPI
 
 from mooring.serve import openapi
-from mooring.serve.app import ROUTERS
+from mooring.serve.app import routers
 from tests.support.source import ROOT
 
 PAGE = ROOT / "docs" / "reference" / "rest.md"
@@ -16,7 +16,7 @@ PAGE = ROOT / "docs" / "reference" / "rest.md"
 def routes() -> set[str]:
     api = FastAPI(openapi_url=None, generate_unique_id_function=openapi.operation_id)
     openapi.install(api)
-    for router in ROUTERS:
+    for router in routers():
         api.include_router(router)
     return {
         f"{method.upper()} {path}"
@@ -36,7 +36,7 @@ def test_every_route_is_on_the_page_once() -> None:
 def test_operations_have_names_of_their_own() -> None:
     api = FastAPI(openapi_url=None, generate_unique_id_function=openapi.operation_id)
     openapi.install(api)
-    for router in ROUTERS:
+    for router in routers():
         api.include_router(router)
     operations = [one for path in api.openapi()["paths"].values() for one in path.values()]
     names = [one["operationId"] for one in operations]

@@ -6,7 +6,7 @@ from itertools import pairwise, product
 
 import pytest
 
-from mooring.supervisor.registry import WORKERS
+from mooring.parts import PARTS
 from mooring.supervisor.state import (
     TRANSITIONS,
     Event,
@@ -70,5 +70,5 @@ def test_the_wait_never_shrinks() -> None:
 
 
 def test_a_name_is_used_once_in_a_role() -> None:
-    keys = [(entry.role, entry.name) for entry in WORKERS]
+    keys = [(entry.role, entry.name) for part in PARTS for entry in part.workers]
     assert len(keys) == len(set(keys))

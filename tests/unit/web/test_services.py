@@ -12,10 +12,10 @@ from fastapi.routing import APIRoute
 from mooring.app import App, open_app
 from mooring.devices.service import Devices
 from mooring.errors import NotFound
-from mooring.serve.app import ROUTERS
+from mooring.serve.app import routers
 from mooring.store.engine import Database
 
-ROUTES = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
+ROUTES = [route for router in routers() for route in router.routes if isinstance(route, APIRoute)]
 
 
 @pytest.fixture

@@ -1,0 +1,44 @@
+"""The part credentials: what it brings to the processes."""
+
+from __future__ import annotations
+
+from mooring.later import later
+from mooring.part import Part, noun
+from mooring.supervisor.registry import Entry
+
+with later():
+    from mooring.credentials import api
+    from mooring.credentials.claims import api as claims_api
+    from mooring.credentials.rotation import api as rotation_api
+    from mooring.store import schema
+
+__all__ = ["PART"]
+
+PART = Part(
+    "credentials",
+    routers=lambda: (
+        claims_api.router,
+        rotation_api.router,
+        api.router,
+    ),
+    tables=lambda: (
+        schema.claim_codes,
+        schema.rotations,
+    ),
+    workers=(Entry("rotations", "up", "carries password rotations through"),),
+    counters=(
+        "claims_refused",
+        "claims_throttled",
+        "recoveries_refused",
+        "recoveries_throttled",
+    ),
+    settings=(
+        "claim_days",
+        "claim_attempts_per_minute",
+        "claim_attempts_all_per_minute",
+        "claim_codes_max_per_tenant",
+        "accept_wait_seconds",
+        "rotate_after_days",
+    ),
+    nouns=(noun("claim"),),
+)

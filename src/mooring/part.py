@@ -1,0 +1,77 @@
+"""A part: one domain's face to the processes.
+
+``serve``, the command line, the supervisor and the database's schema take what the parts of
+``mooring.parts`` bring, and name no domain. A part is cheap to import: what costs time is behind
+a function or a module's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mooring.supervisor.registry import Entry
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
+    from sqlalchemy import Table
+
+__all__ = ["Noun", "Part", "nothing"]
+
+
+class Noun(NamedTuple):
+    """One word after ``mooring``. The modules are named, because the command line is above the
+    domains."""
+
+    name: str
+    modules: tuple[str, ...]
+    """The first one has the ``typer.Typer`` called ``app``; the others add verbs to it."""
+
+    verb: bool = False
+    """Whether the word is a command of ``app``, not ``app`` itself."""
+
+
+def nothing() -> Sequence[Any]:
+    """For a part without tables or routers."""
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a domain brings.
+
+    Attributes:
+        name: the name of its package.
+        routers: its routes.
+        services: what one can do, made from an ``App``; those that ``App`` has as attributes are
+            not named again.
+        tables: the tables that only its own SQL writes.
+        projections: what it derives from stored messages, inside their transaction.
+        workers: its lasting work. ``serve`` starts those of the role ``serve`` that can be made
+            from an ``App``; other processes start theirs by name.
+        counters: names in the table ``counters``.
+        settings: names of its settings.
+        nouns: its words on the command line.
+    """
+
+    name: str
+    routers: Callable[[], Sequence[APIRouter]] = field(default=nothing)
+    services: Callable[[], Mapping[type, Callable[[Any], object]]] = field(default=dict)
+    tables: Callable[[], Sequence[Table]] = field(default=nothing)
+    projections: tuple[Any, ...] = ()
+    workers: tuple[Entry, ...] = ()
+    counters: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
+    nouns: tuple[Noun, ...] = ()
+
+
+def noun(name: str, *more: str, module: str = "") -> Noun:
+    """A noun of the module ``mooring.cli.NAME``, with verbs from more modules next to it."""
+    modules = (module or name.replace("-", "_"), *more)
+    return Noun(name, tuple(f"mooring.cli.{one}" for one in modules))
+
+
+def verb(name: str, module: str = "") -> Noun:
+    """A command directly after ``mooring``."""
+    return Noun(name, (f"mooring.cli.{module or name}",), verb=True)

@@ -1,0 +1,99 @@
+"""The parts of Mooring, and what belongs to the processes themselves.
+
+To add a domain, add its part to ``DOMAINS``. See docs/how-to/add-a-domain.md.
+"""
+
+from __future__ import annotations
+
+from mooring.broker.part import PART as BROKER
+from mooring.credentials.part import PART as CREDENTIALS
+from mooring.devices.part import PART as DEVICES
+from mooring.doctor.part import PART as DOCTOR
+from mooring.ingest.part import PART as INGEST
+from mooring.later import later
+from mooring.limits.part import PART as LIMITS
+from mooring.part import Part, noun, verb
+from mooring.people.part import PART as PEOPLE
+from mooring.pki.part import PART as PKI
+from mooring.presence.part import PART as PRESENCE
+from mooring.publish.part import PART as PUBLISH
+from mooring.retention.part import PART as RETENTION
+from mooring.rollups.part import PART as ROLLUPS
+from mooring.supervisor.registry import Entry
+from mooring.telemetry.part import PART as TELEMETRY
+from mooring.uplink.part import PART as UPLINK
+
+with later():
+    from mooring.store import schema
+
+__all__ = ["DOMAINS", "PARTS", "PLATFORM"]
+
+DOMAINS = (
+    DEVICES,
+    LIMITS,
+    CREDENTIALS,
+    TELEMETRY,
+    RETENTION,
+    PKI,
+    BROKER,
+    PEOPLE,
+    DOCTOR,
+    UPLINK,
+    INGEST,
+    PUBLISH,
+    PRESENCE,
+    ROLLUPS,
+)
+
+PLATFORM = Part(
+    "platform",
+    tables=lambda: (
+        schema.clocks,
+        schema.counters,
+        schema.leases,
+        schema.processes,
+        schema.versions,
+    ),
+    workers=(
+        Entry("heartbeat", "up", "reports that the process runs"),
+        Entry("log files", "up", "limits the size of log files"),
+        Entry("process ingest", "up", "starts ingest again when it ended"),
+        Entry("process serve", "up", "starts the HTTP server again when it ended"),
+        Entry("process keeper", "up", "starts the keeper again when it ended"),
+        Entry("process simulate", "up", "starts the simulated fleet of --demo again when it ended"),
+        Entry("heartbeat", "serve", "reports that the process runs"),
+        Entry("tally", "serve", "writes counters of rejected logins"),
+        Entry("heartbeat", "keeper", "reports that the process runs"),
+        Entry("partitions", "keeper", "creates partitions ahead of time"),
+        Entry("checkpoint", "keeper", "moves SQLite's log into the database file"),
+    ),
+    settings=(
+        "data_dir",
+        "database_url",
+        "http_host",
+        "http_port",
+        "http_connections_max",
+        "http_connections_max_per_address",
+        "http_url",
+        "trusted_proxies",
+        "public_hosts",
+        "log_max_bytes",
+        "log_level",
+    ),
+    nouns=(
+        noun("dialect"),
+        noun("clock"),
+        noun("config"),
+        noun("db"),
+        verb("up", "runtime"),
+        verb("serve", "runtime"),
+        verb("keeper", "runtime"),
+        verb("backup"),
+        verb("restore", "backup"),
+        verb("status"),
+        verb("simulate"),
+    ),
+)
+"""What is no domain's: the processes, the database, the dialects."""
+
+PARTS = (*DOMAINS, PLATFORM)

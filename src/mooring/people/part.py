@@ -1,0 +1,37 @@
+"""The part people: what it brings to the processes."""
+
+from __future__ import annotations
+
+from mooring.later import later
+from mooring.part import Part, noun
+
+with later():
+    from mooring.people import api
+    from mooring.store import schema
+
+__all__ = ["PART"]
+
+PART = Part(
+    "people",
+    routers=lambda: (api.router,),
+    tables=lambda: (
+        schema.users,
+        schema.sessions,
+        schema.api_keys,
+        schema.audit,
+    ),
+    counters=("logins_throttled",),
+    settings=(
+        "users_max_per_tenant",
+        "api_keys_max_per_tenant",
+        "session_hours",
+        "login_attempts_per_minute",
+        "audit_max",
+        "audit_failures_max",
+    ),
+    nouns=(
+        noun("user"),
+        noun("key"),
+        noun("audit"),
+    ),
+)

@@ -1,0 +1,31 @@
+"""The part pki: what it brings to the processes."""
+
+from __future__ import annotations
+
+from mooring.later import later
+from mooring.part import Part, noun
+from mooring.supervisor.registry import Entry
+
+with later():
+    from mooring.pki import api
+    from mooring.store import schema
+
+__all__ = ["PART"]
+
+PART = Part(
+    "pki",
+    routers=lambda: (api.router,),
+    tables=lambda: (
+        schema.certificates,
+        schema.sightings,
+    ),
+    workers=(Entry("certificates", "up", "keeps certificates, revocations and sessions in line"),),
+    settings=(
+        "certificates_max_per_device",
+        "ca_key_type",
+        "tls_certfile",
+        "tls_keyfile",
+        "tls_cafile",
+    ),
+    nouns=(noun("cert", "cert_rollover"),),
+)

@@ -1,0 +1,18 @@
+"""The part publish: what it brings to the processes."""
+
+from __future__ import annotations
+
+from mooring.later import later
+from mooring.part import Part
+from mooring.supervisor.registry import Entry
+
+with later():
+    from mooring.publish import api
+
+__all__ = ["PART"]
+
+PART = Part(
+    "publish",
+    routers=lambda: (api.router,),
+    workers=(Entry("publisher", "serve", "keeps the connection on which commands are sent"),),
+)

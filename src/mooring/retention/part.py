@@ -1,0 +1,31 @@
+"""The part retention: what it brings to the processes."""
+
+from __future__ import annotations
+
+from mooring.later import later
+from mooring.part import Part, noun
+from mooring.supervisor.registry import Entry
+
+with later():
+    from mooring.store import schema
+
+__all__ = ["PART"]
+
+PART = Part(
+    "retention",
+    tables=lambda: (
+        schema.retention,
+        schema.retention_progress,
+    ),
+    workers=(
+        Entry("retention", "keeper", "deletes what is older than its retention period"),
+        Entry("tidying", "keeper", "deletes records that nothing needs any more"),
+    ),
+    settings=(
+        "records_days",
+        "retention_days",
+        "retention_minutes_days",
+        "retention_rollups_days",
+    ),
+    nouns=(noun("retention"),),
+)
