@@ -39,6 +39,7 @@ with later():
     from mooring.credentials.rotation import service as rotation
     from mooring.devices import state
     from mooring.doctor import service as doctor
+    from mooring.downlink import service as downlink
     from mooring.limits import service as limits
     from mooring.people import service as people
     from mooring.pki import model as pki_model
@@ -161,6 +162,11 @@ class App:
     @property
     def rotations(self) -> rotation.Rotations:
         return rotation.Rotations(self.database, self.devices, self.instance, self.settings)
+
+    @property
+    def downlinks(self) -> downlink.Downlinks:
+        """Messages to devices."""
+        return downlink.Downlinks(self.database, self.instance, self.settings)
 
     @property
     def recovery(self) -> credentials.Recovery:

@@ -9,6 +9,7 @@ from mooring.broker.part import PART as BROKER
 from mooring.credentials.part import PART as CREDENTIALS
 from mooring.devices.part import PART as DEVICES
 from mooring.doctor.part import PART as DOCTOR
+from mooring.downlink.part import PART as DOWNLINK
 from mooring.ingest.part import PART as INGEST
 from mooring.later import later
 from mooring.limits.part import PART as LIMITS
@@ -38,6 +39,7 @@ DOMAINS = (
     BROKER,
     PEOPLE,
     DOCTOR,
+    DOWNLINK,
     UPLINK,
     INGEST,
     PUBLISH,
@@ -60,10 +62,12 @@ PLATFORM = Part(
         Entry("process ingest", "up", "starts ingest again when it ended"),
         Entry("process serve", "up", "starts the HTTP server again when it ended"),
         Entry("process keeper", "up", "starts the keeper again when it ended"),
+        Entry("process worker", "up", "starts the worker again when it ended"),
         Entry("process simulate", "up", "starts the simulated fleet of --demo again when it ended"),
         Entry("heartbeat", "serve", "reports that the process runs"),
         Entry("tally", "serve", "writes counters of rejected logins"),
         Entry("heartbeat", "keeper", "reports that the process runs"),
+        Entry("heartbeat", "worker", "reports that the process runs"),
         Entry("partitions", "keeper", "creates partitions ahead of time"),
         Entry("checkpoint", "keeper", "moves SQLite's log into the database file"),
     ),
@@ -88,6 +92,7 @@ PLATFORM = Part(
         verb("up", "runtime"),
         verb("serve", "runtime"),
         verb("keeper", "runtime"),
+        verb("worker", "runtime"),
         verb("backup"),
         verb("restore", "backup"),
         verb("status"),

@@ -21,11 +21,13 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import ConfigDict, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 
 from mooring import handover, running
 from mooring.errors import InvalidSetting
+from mooring.settings_downlinks import DownlinkSettings
+from mooring.settings_field import setting as _field
 from mooring.settings_file import read_toml
 
 __all__ = [
@@ -56,16 +58,7 @@ CHOICE_FILE = Path("broker", "authority.json")
 """In the data directory: which authority was chosen for it, and why."""
 
 
-def _field(default: Any, description: str, *aliases: str, **limits: Any) -> Any:
-    return Field(
-        default=default,
-        description=description,
-        json_schema_extra={"aliases": list(aliases)},
-        **limits,
-    )
-
-
-class Settings(BaseModel):
+class Settings(DownlinkSettings):
     """The effective settings of one process. Units are in the names or descriptions."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
@@ -268,7 +261,8 @@ class Settings(BaseModel):
     # How long things are kept; rules per tenant and kind go before these
     records_days: int = _field(
         400,
-        "Days that finished records are kept: claim codes, rotations, API keys, certificates.",
+        "Days that finished records are kept: claim codes, rotations, downlinks, API keys, "
+        "certificates.",
         ge=1,
         le=36_500,
     )

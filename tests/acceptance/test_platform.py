@@ -45,7 +45,10 @@ def test_a_taken_port_is_named_with_its_process(tmp_path: Path) -> None:
 def test_ctrl_c_stops_everything_and_leaves_no_orphan(tmp_path: Path) -> None:
     with running_platform(tmp_path / "data") as running:
         assert running.up is not None
-        pids = [running.up.pid, *(running.pid(role) for role in ("ingest", "serve", "keeper"))]
+        pids = [
+            running.up.pid,
+            *(running.pid(role) for role in ("ingest", "serve", "keeper", "worker")),
+        ]
         pids.append(int((tmp_path / "data" / "broker" / "mosquitto.pid").read_text()))
         assert running.stop(signal.SIGINT) == 0
         for pid in pids:
@@ -60,7 +63,7 @@ def test_a_killed_supervisor_leaves_nothing_that_the_next_start_cannot_take_over
     with running_platform(tmp_path / "data") as running:
         login = running.add("kitchen", "mooring")
         assert running.up is not None
-        children = [running.pid(role) for role in ("ingest", "serve", "keeper")]
+        children = [running.pid(role) for role in ("ingest", "serve", "keeper", "worker")]
         os.kill(running.up.pid, signal.SIGKILL)
 
         def gone(pid: int) -> bool:

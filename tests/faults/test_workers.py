@@ -68,7 +68,8 @@ def test_a_fault_in_each_worker_in_turn(tmp_path: Path) -> None:
         client = platform.connect(login)
         client.publish(login.topics["telemetry"], '{"values":{"t":1}}', qos=1)
         wait_until(lambda: platform.stored(login) == 1, "the message")
-        assert "injected into rotations" in platform.up.log()
+        worker_log = platform.data_dir / "logs" / "worker.log"
+        assert "injected into rotations" in worker_log.read_text()
         assert platform.stop(signal.SIGINT) == 0
 
 
@@ -162,10 +163,10 @@ def test_log_files_are_rotated(tmp_path: Path) -> None:
     env = {"MOORING_LOG_MAX_BYTES": "65536"}
     with running_platform(tmp_path / "data", env=env) as platform:
         logs = platform.data_dir / "logs"
-        for name in ("ingest", "serve", "keeper", "mosquitto"):
+        for name in ("ingest", "serve", "keeper", "worker", "mosquitto"):
             with (logs / f"{name}.log").open("a") as file:
                 file.write("a line that is only there to fill the file\n" * 2000)
-        for name in ("ingest", "serve", "keeper", "mosquitto"):
+        for name in ("ingest", "serve", "keeper", "worker", "mosquitto"):
             wait_until(lambda n=name: (logs / f"{n}.log.1").exists(), f"{name}.log.1")
             wait_until(lambda n=name: is_small(logs / f"{n}.log"), f"a small {name}.log")
         before = broker_pid(platform)
@@ -241,7 +242,7 @@ def test_ctrl_c_ends_a_platform_whose_database_hangs(server: Postgres, tmp_path:
     env = {"MOORING_DATABASE_URL": server.create_database()}
     with running_platform(tmp_path / "data", env=env) as platform:
         broker = broker_pid(platform)
-        roles = ("ingest", "serve", "keeper")
+        roles = ("ingest", "serve", "keeper", "worker")
         pids = [platform.pid(role) for role in roles]
         with hanging(server):
             assert platform.up is not None

@@ -1,4 +1,4 @@
-"""``mooring up`` and the processes it runs: ``serve``, ``ingest``, ``keeper``."""
+"""``mooring up`` and the processes it runs: ``serve``, ``ingest``, ``keeper``, ``worker``."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ with later():
     from mooring.run import keeper as run_keeper
     from mooring.run import serve as run_serve
     from mooring.run import up as run_up
+    from mooring.run import worker as run_worker
 
 __all__ = ["app"]
 
@@ -126,3 +127,10 @@ def keeper(session: Session, *, mqtt_port: MqttPort = None, log_level: Logging =
     """Run only the keeper, which computes roll-ups and deletes expired messages."""
     with session.open(mqtt_port=mqtt_port, log_level=log_level) as platform:
         run_keeper.main(platform)
+
+
+@command(app)
+def worker(session: Session, *, mqtt_port: MqttPort = None, log_level: Logging = None) -> None:
+    """Run a worker alone: it sends messages to devices and rotates passwords."""
+    with session.open(mqtt_port=mqtt_port, log_level=log_level) as platform:
+        run_worker.main(platform)

@@ -31,7 +31,7 @@ __all__ = ["ROLES", "app", "problems_of"]
 
 app = verbs()
 
-ROLES = ("up", "ingest", "serve", "keeper")  # one of each must run
+ROLES = ("up", "ingest", "serve", "keeper", "worker")  # one of each must run
 SHOWN = {"dead_letters"}
 NEARLY = 0.9  # of the connections of one port
 WATCH_SECONDS = 2.0
@@ -173,6 +173,7 @@ def _print(session: Session, platform: App, overview: Overview, problems: Sequen
         ("strangers", overview.strangers),
         ("dead letters", overview.dead_letters),
         ("pending broker changes", overview.broker_changes_pending),
+        ("open downlinks", overview.downlinks_open),
         ("authority", _authority_words(platform)),
         *(
             (name.replace("_", " "), value)
@@ -252,6 +253,7 @@ def _document(overview: Overview, answers: bool, problems: Sequence[str]) -> dic
         "dead_letters": overview.dead_letters,
         "broker_changes_pending": overview.broker_changes_pending,
         "broker_changes_error": overview.broker_changes_error,
+        "downlinks_open": overview.downlinks_open,
         "counters": overview.counters,
     }
 

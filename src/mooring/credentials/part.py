@@ -25,7 +25,7 @@ PART = Part(
         schema.claim_codes,
         schema.rotations,
     ),
-    workers=(Entry("rotations", "up", "carries password rotations through"),),
+    workers=(Entry("rotations", "worker", "carries password rotations through"),),
     counters=(
         "claims_refused",
         "claims_throttled",

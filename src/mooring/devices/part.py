@@ -32,7 +32,7 @@ PART = Part(
         "device_login_attempts_per_minute",
     ),
     nouns=(
-        noun("device", "rotate", "gaps", "why", "device_limits"),
+        noun("device", "rotate", "gaps", "why", "downlinks", "device_limits"),
         noun("tenant", "tenant_limits"),
     ),
 )

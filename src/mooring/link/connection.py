@@ -16,11 +16,12 @@ from mqtt5 import PublishPacket, QoS
 from mooring.errors import BrokerUnavailable
 from mooring.link.protocol import Broken, Endpoint, Subscription
 
-__all__ = ["PUBACK", "PUBREC", "Connection", "Owner"]
+__all__ = ["FAILURE", "PUBACK", "PUBREC", "Connection", "NeverSent", "Owner", "ReasonCode"]
 
 log = logging.getLogger(__name__)
 
 KEEP_ALIVE_SECONDS = 30
+ANSWER_SECONDS = 30.0
 QUOTA_MOST = 100  # our own messages under way at once; a broker may allow fewer
 # A PUBACK or PUBREC for packet n with reason "success" and no properties [MQTT-3.4.2-1].
 PUBACK = [b"\x40\x02" + n.to_bytes(2, "big") for n in range(65536)]
@@ -36,6 +37,14 @@ def _unreadable(fault: BaseException) -> bool:
     """Whether the codec cannot read a packet. On a text that is not UTF-8, such as a topic, it
     panics: that is no ``Exception``, and its class cannot be imported."""
     return isinstance(fault, ValueError) or type(fault).__name__ == "PanicException"
+
+
+ReasonCode = mqtt5.PubAckReasonCode | mqtt5.PubRecReasonCode | mqtt5.PubCompReasonCode
+"""What the broker says to a message."""
+
+
+class NeverSent(BrokerUnavailable):
+    """Nothing of the message has left this process."""
 
 
 class Owner(Protocol):
@@ -67,6 +76,7 @@ class Connection(asyncio.Protocol):
         self._packet_id = 0
         self._waiting: dict[int, asyncio.Future[object]] = {}
         self._quota = asyncio.Semaphore(QUOTA_MOST)
+        self._unheard: set[int] = set()  # QoS 2 messages that have no subscriber
         self._paused = False
         self._open = False
         self._early: list[PublishPacket] = []
@@ -235,21 +245,58 @@ class Connection(asyncio.Protocol):
         await self._request(lambda n: mqtt5.UnsubscribePacket(n, list(filters)).write())
 
     async def publish(self, topic: str, payload: bytes, qos: QoS, retain: bool) -> None:
-        def packet(number: int) -> bytes:
-            return PublishPacket(topic, payload, qos=qos, retain=retain, packet_id=number).write()
-
-        async with self._quota:
-            answer = await self._request(packet)
-        assert isinstance(answer, mqtt5.PubAckPacket | mqtt5.PubRecPacket | mqtt5.PubCompPacket)
-        code = answer.reason_code
+        code = await self.deliver(topic, payload, qos, retain)
         if int(code) >= FAILURE:
             raise BrokerUnavailable(
                 f"The broker rejects a message to {topic}: {code.name.lower().replace('_', ' ')}.",
                 hint="`mooring broker sync` puts the platform's own rights right.",
             )
 
+    async def deliver(
+        self,
+        topic: str,
+        payload: bytes,
+        qos: QoS,
+        retain: bool,
+        *,
+        expires: int | None = None,
+        properties: Sequence[tuple[str, str]] = (),
+        within: float = ANSWER_SECONDS,
+    ) -> ReasonCode:
+        """Sends a QoS 1 or 2 message; returns the broker's answer, also a refusal.
+
+        Args:
+            expires: seconds after which the broker drops what it could not hand over.
+            properties: user properties.
+
+        Raises:
+            NeverSent: the connection was gone before it was this message's turn.
+            BrokerUnavailable: there was no answer; it may have arrived.
+        """
+
+        def packet(number: int) -> bytes:
+            return PublishPacket(
+                topic,
+                payload,
+                qos=qos,
+                retain=retain,
+                packet_id=number,
+                message_expiry_interval=expires,
+                user_properties=list(properties),
+            ).write()
+
+        async with self._quota:
+            if self.lost.done() or self._transport is None or self._transport.is_closing():
+                raise NeverSent("The connection to the broker broke before it was sent.")
+            answer = await self._request(packet, within=within)
+        assert isinstance(answer, mqtt5.PubAckPacket | mqtt5.PubRecPacket | mqtt5.PubCompPacket)
+        if isinstance(answer, mqtt5.PubCompPacket) and answer.packet_id in self._unheard:
+            self._unheard.discard(answer.packet_id)
+            return mqtt5.PubRecReasonCode.NO_MATCHING_SUBSCRIBERS
+        return answer.reason_code
+
     async def _request(
-        self, packet: Callable[[int], bytes], *, within: float | None = 30
+        self, packet: Callable[[int], bytes], *, within: float | None = ANSWER_SECONDS
     ) -> object:
         number = self._next_id()
         future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
@@ -281,6 +328,8 @@ class Connection(asyncio.Protocol):
                 if int(packet.reason_code) >= FAILURE:
                     self._answer(packet.packet_id, packet)
                 else:
+                    if packet.reason_code == mqtt5.PubRecReasonCode.NO_MATCHING_SUBSCRIBERS:
+                        self._unheard.add(packet.packet_id)
                     self.send(b"\x62\x02" + packet.packet_id.to_bytes(2, "big"))
             case (
                 mqtt5.PubAckPacket()

@@ -19,7 +19,7 @@ import mqtt5
 from mqtt5 import PublishPacket, QoS
 
 from mooring.errors import BrokerRefusesUs, BrokerUnavailable
-from mooring.link.connection import PUBACK, PUBREC, Connection
+from mooring.link.connection import PUBACK, PUBREC, Connection, NeverSent, ReasonCode
 from mooring.link.protocol import Batch, Broken, Endpoint, Subscription
 
 __all__ = ["MqttLink"]
@@ -136,6 +136,41 @@ class MqttLink:
             return
         await connection.publish(topic, payload, QoS(qos), retain)
 
+    async def deliver(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int = 1,
+        retain: bool = False,
+        expires: int | None = None,
+        properties: Sequence[tuple[str, str]] = (),
+        within: float = 30.0,
+    ) -> ReasonCode:
+        """As ``publish``, with QoS 1 or 2; returns the broker's answer, also a refusal.
+
+        Args:
+            expires: seconds after which the broker drops what it could not hand over.
+            properties: user properties.
+            within: seconds to wait for the answer.
+
+        Raises:
+            NeverSent: there was no connection, or it ended before this message was sent.
+            BrokerUnavailable: there was no answer; it may have arrived.
+        """
+        connection = self._protocol
+        if connection is None:
+            raise NeverSent("There is no connection to the broker.")
+        return await connection.deliver(
+            topic,
+            payload,
+            QoS(qos),
+            retain,
+            expires=expires,
+            properties=properties,
+            within=within,
+        )
+
     def publish_many(self, messages: Sequence[tuple[str, bytes]]) -> None:
         """Sends QoS 0 messages in one write; silently nothing while not connected, because
         what goes this way (receipts, live views) is sent again by its own rules."""
@@ -176,7 +211,7 @@ class MqttLink:
 
     def _need_connection(self) -> Connection:
         if self._protocol is None:
-            raise BrokerUnavailable(
+            raise NeverSent(
                 f"There is no connection to the broker at {self.endpoint.host}:"
                 f"{self.endpoint.port}.",
                 hint="Check that it runs: `mooring status`.",

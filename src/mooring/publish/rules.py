@@ -14,12 +14,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from mooring.dialects import Attribute, Direction, Match, valid_topic_name
-from mooring.dialects.topics import MAX_TOPIC_LEVELS
-from mooring.errors import Forbidden, Invalid
+from mooring.dialects import Attribute, Direction, Match
+from mooring.dialects.sendable import check_topic
+from mooring.errors import Forbidden
 from mooring.identity.actor import Actor, Role
 
-__all__ = ["Addressed", "check_publish", "check_topic"]
+__all__ = ["Addressed", "check_publish"]
 
 
 _OWNING = {Attribute.DEVICE, Attribute.MAC, Attribute.TENANT}
@@ -31,40 +31,6 @@ class Addressed:
 
     match: Match
     tenants: Collection[str]
-
-
-def check_topic(topic: str) -> None:
-    """Raises ``Invalid`` for what is no topic name, or the broker's own."""
-    if not valid_topic_name(topic):
-        raise Invalid(
-            f"{topic[:100]!a} is not a topic to publish to.",
-            hint="A topic has no + or # and at most 65535 bytes.",
-            code="invalid_topic",
-        )
-    if topic.count("/") >= MAX_TOPIC_LEVELS or any(map(_hangs_up, topic)):
-        raise Invalid(
-            f"{topic[:100]!a} is a topic brokers hang up on.",
-            hint="Leave control characters out, and use fewer levels.",
-            code="invalid_topic",
-        )
-    if topic.startswith("$"):
-        raise Invalid(
-            f"{topic[:100]!a} is the broker's own.",
-            hint="Topics that begin with $ cannot be published to.",
-            code="invalid_topic",
-        )
-
-
-def _hangs_up(character: str) -> bool:
-    """Whether Mosquitto takes it for a malformed packet and ends the connection, which is
-    everybody's: control characters and non-characters [MQTT-1.5.4, not normative]."""
-    number = ord(character)
-    return (
-        number < 0x20
-        or 0x7F <= number <= 0x9F
-        or 0xFDD0 <= number <= 0xFDEF
-        or number & 0xFFFE == 0xFFFE
-    )
 
 
 def check_publish(actor: Actor, topic: str, addressed: Sequence[Addressed]) -> None:

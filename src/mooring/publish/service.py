@@ -7,10 +7,10 @@ from typing import Any
 
 from mooring.audit import log as audit_log
 from mooring.dialects import Channel, Dialect, Identity, Kind, compose, valid_topic_name
+from mooring.dialects.sendable import check_topic
 from mooring.errors import Invalid, NotFound
 from mooring.identity.actor import Actor
 from mooring.publish.document import CommandIn
-from mooring.publish.rules import check_topic
 from mooring.store.engine import Database, now_ms
 from mooring.web.publisher import Publisher
 

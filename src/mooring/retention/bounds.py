@@ -85,6 +85,19 @@ BOUNDS = (
         "devices",
         "At most `mooring.devices.service.GROUPS_MAX` rows for each device.",
     ),
+    _row(
+        "downlinks",
+        By.REFUSED,
+        "downlinks_max_per_device downlinks_max_per_tenant downlinks_kept_per_device",
+        "One more open downlink is rejected. Finished ones are deleted after `records_days`; of "
+        "each device at most `downlinks_kept_per_device` are kept.",
+    ),
+    _row(
+        "desired",
+        By.REFUSED,
+        "desired_max_per_device",
+        "One more document of the device is rejected.",
+    ),
     _row("device_limits", By.OWNER, "devices", "At most one row for each device."),
     _row("tenant_limits", By.OWNER, "tenants", "At most one row for each tenant."),
     _row("device_state", By.OWNER, "devices", "One row for each device."),

@@ -19,6 +19,7 @@ from mooring.store.schema import (
     device_metrics,
     device_state,
     devices,
+    downlinks,
     former_verifiers,
     latest,
     metrics,
@@ -34,6 +35,7 @@ __all__ = [
     "AUDIT_FAILURES",
     "OF_DEAD_LETTERS",
     "OF_DEVICES",
+    "OF_DOWNLINKS",
     "OF_FORMER",
     "OF_ROTATIONS",
     "Which",
@@ -89,6 +91,7 @@ def finished(before: int, now: int) -> list[Which]:
         Which(api_keys, keys.id, sa.func.coalesce(keys.revoked_at, keys.expires_at) < before),
         Which(certificates, certs.id, certs.not_after < before),
         Which(rotations, rotations.c.id, rotations.c.finished_at < before),
+        Which(downlinks, downlinks.c.id, downlinks.c.finished_at < before),
         Which(
             broker_requests,
             broker_requests.c.id,
@@ -121,6 +124,7 @@ def surplus_before(connection: Connection, which: Which, most: int) -> int | Non
 
 OF_FORMER = Which(former_verifiers, former_verifiers.c.id, sa.true())
 OF_ROTATIONS = Which(rotations, rotations.c.created_at, rotations.c.finished_at.is_not(None))
+OF_DOWNLINKS = Which(downlinks, downlinks.c.id, downlinks.c.finished_at.is_not(None))
 OF_DEAD_LETTERS = Which(dead_letters, dead_letters.c.id, sa.true())
 
 

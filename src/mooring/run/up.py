@@ -26,8 +26,7 @@ from mooring.app import App, open_app
 from mooring.broker.plugin_authority import PluginAuthority
 from mooring.broker.ports import check_free
 from mooring.broker.process import BrokerProcess
-from mooring.credentials.rotation.worker import Parts, RotationWorker
-from mooring.errors import DatabaseUnavailable, MooringError, Unavailable
+from mooring.errors import DatabaseUnavailable, Unavailable
 from mooring.identity.account import Account
 from mooring.masking import without_login
 from mooring.run import panel
@@ -37,7 +36,6 @@ from mooring.run.authority_events import AuthorityEvents
 from mooring.run.broker import (
     BrokerFiles,
     build_process,
-    service_endpoint,
     write_accounts,
     write_config,
 )
@@ -53,7 +51,6 @@ from mooring.settings import Settings
 from mooring.store.processes import Heartbeat
 from mooring.store.schema import processes
 from mooring.supervisor import ending
-from mooring.supervisor.rows import RowFaults
 from mooring.supervisor.supervisor import Supervisor
 from mooring.supervisor.worker import Worker
 
@@ -63,8 +60,7 @@ log = logging.getLogger(__name__)
 
 READY_SECONDS = 60.0
 EXIT_SECONDS = 4.0  # for what still waits for the database when everything else is stopped
-ROTATION_SECONDS = 0.25  # between two looks at rotations under way
-CHILDREN = ("ingest", "serve", "keeper")
+CHILDREN = ("ingest", "serve", "keeper", "worker")
 
 
 def main(settings: Settings, *, demo: bool = False, quiet: bool = False) -> int:
@@ -343,9 +339,6 @@ async def _by_settings(app: App, broker: Broker | None, follower: Follower) -> l
     follower.before_lock_outs = certificates.before_lock_outs
     workers = [Worker("certificates", certificates.run, rows=certificates.row_faults)]
     if broker is not None:
-        # Kept for longer than one run: what failed is remembered.
-        faults = RowFaults("the rotation of device")
-        workers.append(Worker("rotations", lambda: _rotate(app, follower, faults), rows=(faults,)))
         broker.watch.of_broker_only = app.settings.authority == "plugin"
         workers.append(_evidence(app, follower))
     return workers
@@ -361,27 +354,3 @@ def _evidence(app: App, follower: Follower) -> Worker:
 
 async def _nothing() -> None:
     await asyncio.Event().wait()
-
-
-async def _rotate(app: App, follower: Follower, faults: RowFaults) -> None:
-    """Proves passwords and carries rotations through; one process at a time does."""
-    current = app
-    worker = RotationWorker(_parts(app), service_endpoint(app), faults=faults)
-    try:
-        while True:
-            if follower.app is not current:  # dialects were reloaded
-                current = follower.app
-                worker.use(_parts(current))
-            try:
-                taken = await worker.step()
-            except MooringError as exc:
-                log.warning("rotations wait: %s", exc)
-                taken = 0
-                await asyncio.sleep(1)
-            await asyncio.sleep(0.05 if taken else ROTATION_SECONDS)
-    finally:
-        await worker.close()
-
-
-def _parts(app: App) -> Parts:
-    return Parts(app.database, app.devices, app.instance, app.rotations, app.settings)

@@ -42,13 +42,18 @@ class Instance:
     ingest_client_id: str = field(repr=False)  # whoever knows it could end ingest's session
     former_ingest_client_id: str | None = None  # its session is still to be emptied
 
-    def seal(self, secret: str) -> bytes:
-        return fernet.Fernet(self.instance_key).encrypt(secret.encode())
+    def seal(self, secret: str | bytes) -> bytes:
+        content = secret.encode() if isinstance(secret, str) else secret
+        return fernet.Fernet(self.instance_key).encrypt(content)
 
     def unseal(self, sealed: bytes) -> str:
         """Raises ``Internal`` when it was sealed with another installation's key."""
+        return self.unseal_bytes(sealed).decode()
+
+    def unseal_bytes(self, sealed: bytes) -> bytes:
+        """As ``unseal``, for content that is not text."""
         try:
-            return fernet.Fernet(self.instance_key).decrypt(sealed).decode()
+            return fernet.Fernet(self.instance_key).decrypt(sealed)
         except fernet.InvalidToken as exc:
             raise Internal(
                 "A sealed secret was made with another instance key.",

@@ -43,6 +43,7 @@ class Figures(Collector):
             ("devices_online", "Devices that say they are online.", overview.online),
             ("devices_connected", "Devices the broker says are connected.", overview.connected),
             ("strangers", "Devices that speak but are not known.", overview.strangers),
+            ("downlinks_open", "Messages to devices that are not over.", overview.downlinks_open),
             (
                 "broker_changes_pending",
                 "Pending changes of accounts on the broker.",

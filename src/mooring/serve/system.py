@@ -71,6 +71,7 @@ class StatusOut(Document):
     counters: dict[str, int]
     broker_changes_pending: int
     broker_changes_error: str
+    downlinks_open: int
     processes: list[ProcessOut]
 
 
@@ -108,6 +109,7 @@ def status(telemetry: TelemetryNow, who: Who, request: Request) -> dict[str, Any
         "counters": overview.counters,
         "broker_changes_pending": overview.broker_changes_pending,
         "broker_changes_error": overview.broker_changes_error,
+        "downlinks_open": overview.downlinks_open,
         "processes": overview.processes,
     }
 

@@ -21,6 +21,7 @@ from mooring.store.schema import (
     clocks,
     credentials,
     device_state,
+    downlinks,
     latest,
     leases,
     processes,
@@ -109,6 +110,7 @@ _DATED: tuple[tuple[sa.Column[int], int], ...] = (
     (broker_requests.c.created_at, clock.TOLERANCE_MS),
     (broker_events.c.at, clock.TOLERANCE_MS),  # else they are the newest for years
     (broker_changes.c.next_at, 3_600_000),  # postponed for minutes
+    (downlinks.c.sent_at, clock.TOLERANCE_MS),
 )
 
 _COLUMNS: tuple[sa.Column[Any], ...] = (
@@ -156,6 +158,12 @@ def _leave_no_future(connection: Connection, at: int) -> None:
     hold off what is due, or hide what comes, until that time is reached again."""
     for column, beyond in _DATED:
         connection.execute(sa.update(column.table).where(column > at + beyond).values({column: at}))
+    # What was asked for at a later time stays so; what is only tried again later does not.
+    connection.execute(
+        sa.update(downlinks)
+        .where(downlinks.c.attempts > 0, downlinks.c.next_at > at + 3_600_000)
+        .values(next_at=at)
+    )
 
 
 def _newest(connection: Connection) -> Anchor | None:

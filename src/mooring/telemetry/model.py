@@ -165,6 +165,7 @@ class Overview:
             tenant, like everything below.
         broker_changes_pending: changes that the broker has not applied yet.
         broker_changes_error: the newest reason why one could not be applied; empty when none.
+        downlinks_open: messages to devices that are not over.
         processes: what runs.
     """
 
@@ -176,4 +177,5 @@ class Overview:
     counters: dict[str, int]
     broker_changes_pending: int
     broker_changes_error: str
+    downlinks_open: int
     processes: list[ProcessInfo]

@@ -269,6 +269,7 @@ class Telemetry:
                 counters=store.counter_values(connection) if everything else {},
                 broker_changes_pending=waiting,
                 broker_changes_error=error,
+                downlinks_open=store.downlinks_open(connection) if everything else 0,
                 processes=_processes(store.process_rows(connection)) if everything else [],
             )
 

@@ -16,6 +16,7 @@ from mooring.store.schema import (
     dead_letters,
     device_state,
     devices,
+    downlinks,
     latest,
     messages,
     processes,
@@ -29,6 +30,7 @@ __all__ = [
     "counter_values",
     "dead_letter_page",
     "device_counts",
+    "downlinks_open",
     "history_rows",
     "latest_of",
     "latest_page",
@@ -238,6 +240,12 @@ def counter_values(connection: Connection) -> dict[str, int]:
         sa.select(counters.c.name, counters.c.value).order_by(counters.c.name)
     )
     return {row[0]: int(row[1]) for row in rows}
+
+
+def downlinks_open(connection: Connection) -> int:
+    """Messages to devices that are not over."""
+    statement = sa.select(sa.func.count()).where(downlinks.c.finished_at.is_(None))
+    return int(connection.execute(statement).scalar_one())
 
 
 def broker_changes_state(connection: Connection) -> tuple[int, str]:

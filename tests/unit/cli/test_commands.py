@@ -525,10 +525,10 @@ def _process(role: str, **detail: Any) -> dict[str, Any]:
 
 def overview(*roles: str, error: str = "", dead: tuple[str, ...] = (), **detail: Any) -> Overview:
     found = [ProcessInfo(role, role, 1, "here", 0, 0, role not in dead, detail) for role in roles]
-    return Overview(0, 0, 0, 0, 0, {}, 2 if error else 0, error, found)
+    return Overview(0, 0, 0, 0, 0, {}, 2 if error else 0, error, 0, found)
 
 
-ALL = ("up", "ingest", "serve", "keeper")
+ALL = ("up", "ingest", "serve", "keeper", "worker")
 
 
 @pytest.mark.parametrize(
@@ -538,7 +538,7 @@ ALL = ("up", "ingest", "serve", "keeper")
         ("nothing runs", overview(), False, 1),
         ("all dead", overview(*ALL, dead=ALL), False, 1),
         ("broker silent", overview(*ALL), False, 1),
-        ("no keeper", overview(*ALL[:3]), True, 1),
+        ("no keeper", overview(*(role for role in ALL if role != "keeper")), True, 1),
         ("dead ingest", overview(*ALL, dead=("ingest",)), True, 1),
         ("pending changes", overview(*ALL, error="no answer"), True, 1),
         ("not connected", overview(*ALL, connected=False), True, len(ALL)),
@@ -566,7 +566,7 @@ def test_status(mooring: Mooring, database: Database, monkeypatch: pytest.Monkey
     found = mooring("status", "--json", code=1).json()
     assert len(found["problems"]) == 2
     check_sentences("status: broker silent and a change", "\n".join(found["problems"]))
-    assert [p["alive"] for p in found["processes"]] == [True] * 4
+    assert [p["alive"] for p in found["processes"]] == [True] * len(ALL)
     assert "rate 1.5" in mooring("status", code=1).out
 
 
@@ -583,7 +583,7 @@ def test_status_is_well_with_a_broker(
 
 @pytest.mark.parametrize(("count", "told"), [(0, 0), (899, 0), (900, 1), (1000, 1)])
 def test_a_port_that_is_nearly_full_is_a_problem(count: int, told: int) -> None:
-    found = overview("up", "ingest", "serve", "keeper")
+    found = overview(*ALL)
     full = ProcessInfo(
         "up", "up", 1, "here", 0, 0, True, {"connections": count, "connections_most": 1000}
     )

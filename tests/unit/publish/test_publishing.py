@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from mooring.dialects import Router, builtin
+from mooring.dialects.sendable import check_topic
 from mooring.errors import Forbidden, Invalid
 from mooring.identity.actor import Actor, Role
-from mooring.publish.rules import Addressed, check_publish, check_topic
+from mooring.publish.rules import Addressed, check_publish
 
 ROUTER = Router(builtin())
 

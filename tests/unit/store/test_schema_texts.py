@@ -17,6 +17,7 @@ CHECKED = {
         channels.kind counters.name leases.name leases.holder processes.name processes.role
         processes.host processes.detail versions.name dead_letters.reason retention.kind
         clocks.trust rotations.id broker_requests.argument broker_requests.result
+        downlinks.state downlinks.until downlinks.origin downlinks.dedupe downlinks.open_key
     """,
     "made by the program": """
         users.password_hash api_keys.prefix api_keys.digest broker_users.verifier
@@ -34,9 +35,11 @@ CHECKED = {
         certificates.username sightings.username dead_letters.tenant users.tenant api_keys.tenant
         audit.tenant retention.tenant channels.dialect channels.name
         leftovers.name leftovers.client_id leftovers.client_ids leftovers.scope leftovers.filters
-        leftovers.username tenant_limits.tenant ingest_filters.filter ingest_filters.client_id
+        leftovers.username tenant_limits.tenant downlinks.tenant desired.tenant
+        ingest_filters.filter ingest_filters.client_id
     """,
     "the service that takes it": """
+        downlinks.topic desired.topic
         devices.label broker_users.username broker_users.note broker_users.publish
         broker_users.subscribe users.name api_keys.name claim_codes.label claim_codes.groups
         claim_codes.hardware_id

@@ -24,6 +24,7 @@ from mooring.store.schema.devices import (
     tenant_limits,
     tenants,
 )
+from mooring.store.schema.downlinks import desired, downlinks
 from mooring.store.schema.messages import (
     channels,
     dead_letters,
@@ -72,11 +73,13 @@ __all__ = [
     "credentials",
     "dead_letters",
     "declared_for",
+    "desired",
     "device_groups",
     "device_limits",
     "device_metrics",
     "device_state",
     "devices",
+    "downlinks",
     "former_verifiers",
     "ingest_attempts",
     "ingest_filters",

@@ -1,0 +1,91 @@
+"""Downlinks as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mooring.downlink.rules import State, Until
+
+__all__ = ["Claimed", "Downlink", "NewDownlink", "Written"]
+
+
+@dataclass(frozen=True, slots=True)
+class NewDownlink:
+    """A message to write. Times are epoch milliseconds.
+
+    Attributes:
+        topic: where it goes; checked by ``Downlinks.put``.
+        payload: its bytes; ``secret`` ones are encrypted with the instance key.
+        tenant: whose it is; empty for a topic of several tenants.
+        origin: the part that writes it, one word: "command", "rotation".
+        expires_at: after this it is not sent any more, and the broker drops its copy.
+        device_id: the device; ``None`` for a topic of several devices.
+        qos: 1 or 2; 0 counts as 1, for the platform is to know that the broker has it.
+        until: when it is done.
+        not_before: the earliest time; ``None``: now.
+        dedupe: while one with the same text is open for the device, no second one is written.
+        reason: why, for people.
+    """
+
+    topic: str
+    payload: bytes = field(repr=False)
+    tenant: str
+    origin: str
+    expires_at: int
+    device_id: int | None = None
+    qos: int = 1
+    retain: bool = False
+    secret: bool = False
+    until: Until = Until.TAKEN
+    not_before: int | None = None
+    dedupe: str | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The number of a downlink; ``again``: it was there already."""
+
+    id: int
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What the sender needs of a row it has marked; ``attempts`` counts this attempt."""
+
+    id: int
+    device_id: int | None
+    topic: str
+    payload: bytes = field(repr=False)
+    sealed: bool
+    qos: int
+    retain: bool
+    until: Until
+    attempts: int
+    losses: int
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Downlink:
+    """One row as it is shown. Times are epoch milliseconds."""
+
+    id: int
+    topic: str
+    qos: int
+    until: Until
+    state: State
+    attempts: int
+    created_at: int
+    next_at: int
+    expires_at: int
+    sent_at: int | None
+    finished_at: int | None
+    origin: str
+    reason: str
+    error: str
+
+    @property
+    def over(self) -> bool:
+        return self.finished_at is not None

@@ -1,0 +1,35 @@
+"""The part downlink: what it brings to the processes."""
+
+from __future__ import annotations
+
+from mooring.later import later
+from mooring.part import Part
+from mooring.supervisor.registry import Entry
+
+with later():
+    from mooring.downlink import api
+    from mooring.store import schema
+
+__all__ = ["PART"]
+
+PART = Part(
+    "downlink",
+    routers=lambda: (api.router,),
+    tables=lambda: (schema.downlinks, schema.desired),
+    workers=(Entry("downlinks", "worker", "sends messages to devices"),),
+    counters=(
+        "downlinks_sent",
+        "downlinks_confirmed",
+        "downlinks_unheard",
+        "downlinks_expired",
+        "downlinks_cancelled",
+        "downlinks_failed",
+    ),
+    settings=(
+        "downlinks_max_per_device",
+        "downlinks_max_per_tenant",
+        "downlinks_kept_per_device",
+        "desired_max_per_device",
+        "downlink_expiry_seconds",
+    ),
+)
