@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from functools import partial
 
 from mooring.app import App
 from mooring.credentials.rotation.worker import Parts, RotationWorker
 from mooring.downlink.worker import Sender
 from mooring.errors import MooringError
+from mooring.parts import PARTS
 from mooring.run.broker import service_endpoint
 from mooring.run.process import prepare
 from mooring.serve.current import Current
@@ -58,6 +60,12 @@ async def _run(app: App) -> int:
     if app.settings.broker == "managed":
         faults = RowFaults("the rotation of device")
         workers.append(Worker("rotations", lambda: _rotate(app, faults), rows=(faults,)))
+    workers += [
+        Worker(entry.name, partial(entry.run, app))
+        for part in PARTS
+        for entry in part.workers
+        if entry.role == "worker" and entry.run is not None
+    ]
     try:
         await supervisor.start(workers)
         await stop.wait()
