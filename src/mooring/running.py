@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mooring.errors import Conflict
+from mooring.files import write_atomically
 
 __all__ = ["announce", "exclusive", "holder", "make_private", "values"]
 
@@ -91,10 +92,7 @@ def holder(data_dir: Path) -> int | None:
 
 def announce(data_dir: Path, running_with: Mapping[str, Any]) -> None:
     """Says what the holder of the lock runs with; JSON values, no secrets."""
-    path = data_dir / VALUES
-    temporary = path.with_suffix(".new")
-    temporary.write_text(json.dumps(dict(running_with), indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_atomically(data_dir / VALUES, json.dumps(dict(running_with), indent=1) + "\n")
 
 
 def values(data_dir: Path) -> dict[str, Any]:

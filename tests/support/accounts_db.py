@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mooring.broker.access_rules import AccountFacts
+from mooring.broker.plugin_file import FORMAT, SCHEMA
 from mooring.secrets import verifiers
 from tests.support.mqtt import MqttClient
 
@@ -24,27 +25,6 @@ __all__ = ["CONTROL", "EVENTS", "SERVICE", "AccountsDb", "Watch", "facts", "veri
 CONTROL = "$CONTROL/mooring-authority/v1"
 EVENTS = "$mooring/authority/event"
 SERVICE = "mooring-service"
-
-SCHEMA = """
-BEGIN;
-CREATE TABLE account(
-  username TEXT PRIMARY KEY, verifier TEXT, next_verifier TEXT,
-  locked INTEGER NOT NULL DEFAULT 0, client_id TEXT, rights INTEGER NOT NULL,
-  vars TEXT NOT NULL DEFAULT '', tenant TEXT NOT NULL DEFAULT '',
-  service INTEGER NOT NULL DEFAULT 0, epoch INTEGER NOT NULL DEFAULT 0,
-  max_connections INTEGER, max_messages INTEGER, max_bytes INTEGER
-) WITHOUT ROWID;
-CREATE UNIQUE INDEX account_client_id ON account(client_id) WHERE client_id IS NOT NULL;
-CREATE TABLE certificate(serial TEXT PRIMARY KEY, username TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE rights(id INTEGER PRIMARY KEY, publish TEXT NOT NULL, subscribe TEXT NOT NULL,
-  UNIQUE(publish, subscribe));
-CREATE TABLE tenant(name TEXT PRIMARY KEY, max_connections INTEGER, max_messages INTEGER,
-  max_bytes INTEGER) WITHOUT ROWID;
-CREATE TABLE session(client_id TEXT PRIMARY KEY, username TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE change(seq INTEGER PRIMARY KEY AUTOINCREMENT, username TEXT);
-PRAGMA user_version = 1;
-COMMIT;
-"""
 
 
 @functools.cache
@@ -65,7 +45,9 @@ class AccountsDb:
     def __init__(self, path: Path, *, journal: str = "WAL") -> None:
         self.path = path
         self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self.db.executescript(f"PRAGMA journal_mode={journal};{SCHEMA}")
+        self.db.executescript(
+            f"PRAGMA journal_mode={journal};BEGIN;{SCHEMA}PRAGMA user_version={FORMAT};COMMIT;"
+        )
         self.put(facts(SERVICE, "service", service=True))
 
     def close(self) -> None:

@@ -39,6 +39,7 @@ PLACES = (
     ("mooring.errors", "foundations"),
     ("mooring.settings", "foundations"),
     ("mooring.hosts", "foundations"),
+    ("mooring.files", "foundations"),
     ("mooring.settings_*", "foundations"),
     ("mooring.later", "foundations"),
     ("mooring.running", "foundations"),
@@ -129,6 +130,7 @@ STOREYS: dict[str, frozenset[str]] = {
             "clock",
             "dialects",
             "errors",
+            "files",
             "handover",
             "hosts",
             "identity",  # who may do what: people's roles, accounts of the broker and their rights

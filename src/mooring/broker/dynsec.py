@@ -23,10 +23,10 @@ import mqtt5
 from mooring.broker import dynsec_file
 from mooring.broker.connection import Connection, Endpoint
 from mooring.broker.dynsec_plan import NOT_IN_FILE, UNKNOWN, Command, differences, plan
-from mooring.broker.files import write_atomically
 from mooring.broker.protocol import Applied, Difference, DifferenceKind
 from mooring.broker.side_file import SideFile
 from mooring.errors import BrokerUnavailable, Invalid
+from mooring.files import write_atomically
 from mooring.identity.account import Account
 
 __all__ = ["DynsecAuthority"]

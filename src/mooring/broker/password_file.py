@@ -19,11 +19,11 @@ from pathlib import Path
 
 from mooring.broker import access_list, password_lines
 from mooring.broker.connection import Connection, Endpoint
-from mooring.broker.files import write_atomically
 from mooring.broker.password_lines import CANARY_USERNAME
 from mooring.broker.protocol import Applied, Difference, DifferenceKind
 from mooring.broker.reload import Reload
 from mooring.errors import BrokerUnavailable, Unavailable
+from mooring.files import write_atomically
 from mooring.identity.account import Account, Rights
 from mooring.secrets import verifiers
 

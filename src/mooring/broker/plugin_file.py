@@ -40,7 +40,7 @@ from mooring.errors import BrokerUnavailable
 from mooring.identity.account import Account, Quota, Rights
 from mooring.store.engine import now_ms
 
-__all__ = ["FORMAT", "AccountsFile", "FileLost", "Held"]
+__all__ = ["FORMAT", "SCHEMA", "AccountsFile", "FileLost", "Held"]
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ SESSIONS_EACH = 20
 
 _LOGS = ("-wal", "-shm")
 
-_SCHEMA = """
+SCHEMA = """
 CREATE TABLE account(
   username TEXT PRIMARY KEY, verifier TEXT, next_verifier TEXT,
   locked INTEGER NOT NULL DEFAULT 0, client_id TEXT, rights INTEGER NOT NULL,
@@ -387,7 +387,7 @@ class AccountsFile:
         try:
             db.execute("PRAGMA journal_mode=WAL")
             db.executescript(
-                f"BEGIN;{_SCHEMA}INSERT INTO change(seq) VALUES({now_ms()});"
+                f"BEGIN;{SCHEMA}INSERT INTO change(seq) VALUES({now_ms()});"
                 f"PRAGMA user_version={FORMAT};COMMIT;"
             )
         except sqlite3.OperationalError as exc:

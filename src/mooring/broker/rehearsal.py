@@ -30,7 +30,6 @@ from mooring.broker.config import (
 )
 from mooring.broker.connection import Connection, Endpoint
 from mooring.broker.dynsec import DynsecAuthority
-from mooring.broker.files import write_atomically
 from mooring.broker.migrate import Mode
 from mooring.broker.password_file import PasswordFileAuthority
 from mooring.broker.plugin_authority import PluginAuthority
@@ -38,6 +37,7 @@ from mooring.broker.plugin_file import AccountsFile
 from mooring.broker.process import BrokerProcess
 from mooring.dialects.topics import topic_matches
 from mooring.errors import BrokerUnavailable
+from mooring.files import write_atomically
 from mooring.identity.account import Account
 from mooring.secrets import verifiers
 

@@ -17,10 +17,10 @@ from pathlib import Path
 
 from mooring.broker import password_lines
 from mooring.broker.connection import Connection, Endpoint
-from mooring.broker.files import write_atomically
 from mooring.broker.password_lines import CANARY_USERNAME
 from mooring.broker.reload import Reload
 from mooring.errors import BrokerUnavailable, Unavailable
+from mooring.files import write_atomically
 from mooring.secrets import verifiers
 
 __all__ = ["SideFile"]

@@ -24,9 +24,9 @@ from mooring.later import later
 with later():
     import asyncio
 
+    from mooring import files as text_files
     from mooring import settings as settings_module
     from mooring.broker import config as broker_config
-    from mooring.broker import files as broker_files
     from mooring.broker import migrate as broker_migrate
     from mooring.broker import requests as broker_requests
     from mooring.broker import tail as broker_tail
@@ -82,7 +82,7 @@ def config(
             run_broker.broker_config(platform.settings, files, run_tls.prepare_tls(platform))
         )
     if output is not None:
-        broker_files.write_atomically(output, text)
+        text_files.write_atomically(output, text)
     if session.out.as_json:
         session.out.document({"file": str(output or files.config), "text": text})
     elif output is not None:

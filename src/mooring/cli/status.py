@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ from mooring.later import later
 
 with later():
     from mooring import clock
+    from mooring.broker import answers as broker_answers
     from mooring.broker import open_ids
     from mooring.run import choice as run_choice
     from mooring.store import clock as stored
@@ -36,7 +36,6 @@ SHOWN = {"dead_letters"}
 NEARLY = 0.9  # of the connections of one port
 WATCH_SECONDS = 2.0
 FAILURES_SHOWN = 2  # in a row; a single one is over when it is read
-CONNECT_SECONDS = 2.0
 
 
 def problems_of(overview: Overview, *, broker_answers: bool) -> list[str]:
@@ -88,7 +87,7 @@ def status(
     with session.open() as platform:
         while True:
             overview = platform.telemetry.overview(session.actor)
-            answers = _broker_answers(platform)
+            answers = broker_answers.broker_answers(platform.settings)
             certificates = platform.certificates.health(platform.settings)
             problems = problems_of(overview, broker_answers=answers)
             problems += _clock_problems(platform)
@@ -132,15 +131,6 @@ def _open(platform: App) -> list[str]:
         username_is_client_id=settings.username_is_client_id,
     )
     return [said] if said else []
-
-
-def _broker_answers(platform: App) -> bool:
-    address = (platform.settings.mqtt_host, platform.settings.mqtt_port)
-    try:
-        with socket.create_connection(address, timeout=CONNECT_SECONDS):
-            return True
-    except OSError:
-        return False
 
 
 def _print(session: Session, platform: App, overview: Overview, problems: Sequence[str]) -> None:

@@ -18,13 +18,13 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from cryptography import x509
 
+from mooring import files
 from mooring.errors import Invalid, Unavailable
 from mooring.pki.authority import CertificateAuthority, load_ca
 from mooring.pki.model import PkiPaths
@@ -63,7 +63,7 @@ class PkiFiles:
             self.directory.mkdir(mode=0o755, parents=True, exist_ok=True)
             handle = os.open(self.directory / ".lock", os.O_RDWR | os.O_CREAT, SECRET)
         except OSError as exc:
-            raise _unwritable(self.directory, exc) from exc
+            raise _unwritable(f"{self.directory} cannot be written: {exc.strerror}.") from exc
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
@@ -105,7 +105,7 @@ class PkiFiles:
 
     def forget_former(self) -> None:
         self.ahead.unlink(missing_ok=True)
-        _sync_directory(self.directory)
+        files.sync_folder(self.directory)
 
     def begin_rollover(self, new: CertificateAuthority) -> None:
         """Put the present CA aside and make *new* the one that signs."""
@@ -115,7 +115,7 @@ class PkiFiles:
     def end_rollover(self) -> None:
         """Forget the old CA; its key is gone for good."""
         self.old_ca_key.unlink(missing_ok=True)
-        _sync_directory(self.directory)
+        files.sync_folder(self.directory)
 
     def _load(self, path: Path) -> CertificateAuthority | None:
         try:
@@ -140,35 +140,15 @@ def write_atomically(path: Path, data: bytes, mode: int = PUBLIC) -> None:
     Raises:
         Unavailable: the directory cannot be written or the disk is full.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        try:
-            os.fchmod(handle, mode)  # whatever the umask says
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        _sync_directory(path.parent)
-    except OSError as exc:
-        raise _unwritable(path, exc) from exc
+        files.write_atomically(path, data, mode=mode)
+    except Unavailable as exc:
+        raise _unwritable(exc.message) from exc
 
 
-def _sync_directory(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _unwritable(path: Path, exc: OSError) -> Unavailable:
+def _unwritable(message: str) -> Unavailable:
     return Unavailable(
-        f"{path} cannot be written: {exc.strerror}.",
+        message,
         hint="Make room, or let the user that runs Mooring own the data directory.",
         code="pki_unwritable",
     )

@@ -29,7 +29,6 @@ from mooring.broker.config import (
 )
 from mooring.broker.connection import Endpoint
 from mooring.broker.dynsec import DynsecAuthority
-from mooring.broker.files import write_atomically
 from mooring.broker.installation import find_dynsec_plugin, find_mosquitto, version
 from mooring.broker.password_file import PasswordFileAuthority
 from mooring.broker.plugin_authority import PluginAuthority
@@ -39,6 +38,7 @@ from mooring.broker.reload import Reload, by_command, by_pid_file, with_valid_tl
 from mooring.broker.side_file import SideFile
 from mooring.broker.versions import has_side_file, installed
 from mooring.errors import InvalidSetting, NotFound, Unavailable
+from mooring.files import write_atomically
 from mooring.identity.account import Account, Rights
 from mooring.pki.model import PkiPaths
 from mooring.run.descriptors import per_listener

@@ -6,8 +6,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mooring.broker.files import write_atomically
 from mooring.broker.migrate import Mode
+from mooring.files import write_atomically
 from mooring.settings import CHOICE_FILE
 
 __all__ = ["Choice", "read_choice", "write_choice"]

@@ -18,12 +18,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mooring.app import App
-from mooring.broker.files import write_atomically
 from mooring.broker.installation import find_mosquitto
 from mooring.broker.migrate import Mode, Plan, plan, require
 from mooring.broker.process import BrokerProcess
 from mooring.broker.rehearsal import Proof, Rehearsal
 from mooring.errors import Conflict, Internal, InvalidSetting, MooringError
+from mooring.files import write_atomically
 from mooring.identity.account import Account
 from mooring.run.broker import (
     BrokerFiles,

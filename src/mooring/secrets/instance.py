@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mooring.errors import Internal, InvalidSetting
+from mooring.errors import Internal, InvalidSetting, Unavailable
+from mooring.files import write_atomically
 from mooring.later import later
 from mooring.running import make_private
 
 with later():
     from cryptography import fernet
 
-__all__ = ["Instance", "forget_former_ingest", "open_instance", "write_private"]
+__all__ = ["Instance", "forget_former_ingest", "open_instance"]
 
 FILE = "secrets.json"
 KEY_BYTES = 32  # Fernet's
@@ -59,22 +59,6 @@ class Instance:
                 "A sealed secret was made with another instance key.",
                 hint="Restore secrets.json from the backup that belongs to this database.",
             ) from exc
-
-
-def write_private(path: Path, content: str | bytes) -> None:
-    """Writes a file only its owner can read, in one step: it is the old one or the new one."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content.encode() if isinstance(content, str) else content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the rename itself: a power cut must not leave a database without it
-    finally:
-        os.close(folder)
 
 
 @contextmanager
@@ -116,7 +100,7 @@ def open_instance(data_dir: Path) -> Instance:
             ingest_client_id=content["ingest_client_id"],
             former_ingest_client_id=content.get("former_ingest_client_id"),
         )
-    except (OSError, ValueError, KeyError, TypeError) as exc:
+    except (OSError, Unavailable, ValueError, KeyError, TypeError) as exc:
         raise InvalidSetting(
             f"The secrets file {path} cannot be used: {type(exc).__name__}.",
             hint="Restore it from a backup; without it sealed secrets and sessions are lost.",
@@ -157,4 +141,4 @@ def _read(path: Path) -> dict[str, str]:
 
 
 def _write(path: Path, content: dict[str, str]) -> None:
-    write_private(path, json.dumps(content, indent=1) + "\n")
+    write_atomically(path, json.dumps(content, indent=1) + "\n")

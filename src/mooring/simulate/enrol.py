@@ -19,8 +19,8 @@ from mooring.devices.model import Device, NewDevice
 from mooring.devices.service import Devices
 from mooring.dialects.model import Dialect
 from mooring.errors import Conflict, NotFound, TooMany
+from mooring.files import write_atomically
 from mooring.identity.actor import Actor
-from mooring.secrets.instance import write_private
 
 __all__ = ["LABEL", "Enrolled", "Passwords", "enrol", "made_up_mac", "own_prefix"]
 
@@ -74,7 +74,7 @@ class Passwords:
             fcntl.flock(lock, fcntl.LOCK_EX)
             merged: dict[str, str | None] = {**self._read(), **self._changed}
             known = {name: word for name, word in merged.items() if word is not None}
-            write_private(self._directory / FILE, json.dumps(known, indent=1) + "\n")
+            write_atomically(self._directory / FILE, json.dumps(known, indent=1) + "\n")
         self._known, self._changed = known, {}
 
     def _read(self) -> dict[str, str]:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from mooring.broker.files import write_atomically
 from mooring.broker.reload import by_command, by_pid, by_pid_file
 from mooring.errors import BrokerUnavailable, Unavailable
+from mooring.files import write_atomically
 
 
 def test_a_file_is_replaced_and_nothing_is_left_over(tmp_path: Path) -> None:

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from mooring.errors import Unavailable
 
-__all__ = ["write_atomically"]
+__all__ = ["sync_folder", "write_atomically"]
 
 
-def write_atomically(path: Path, text: str, *, mode: int = 0o600) -> None:
+def write_atomically(path: Path, content: str | bytes, *, mode: int = 0o600) -> None:
     """Replace ``path`` in one step; after a power cut it is the old file or the new one.
 
-    The new file has ``mode`` and the owner of the old one, so a broker that runs as another
-    user can still read it.
+    The new file has ``mode``, whatever the umask says, and the owner of the old one, so a broker
+    that runs as another user can still read it.
 
     Raises:
         Unavailable: the folder is missing or not writable, or the disk is full.
@@ -24,16 +24,17 @@ def write_atomically(path: Path, text: str, *, mode: int = 0o600) -> None:
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         try:
-            with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+            with os.fdopen(descriptor, "wb") as file:
+                os.fchmod(file.fileno(), mode)
                 _keep_owner(path, file.fileno())
-                file.write(text)
+                file.write(content.encode() if isinstance(content, str) else content)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as exc:
         raise Unavailable(f"{path} cannot be written: {exc.strerror}.") from exc
 
@@ -48,8 +49,8 @@ def _keep_owner(path: Path, descriptor: int) -> None:
         os.fchown(descriptor, old.st_uid, old.st_gid)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself durable."""
+def sync_folder(folder: Path) -> None:
+    """Makes renames and removals in the folder durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
