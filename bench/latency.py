@@ -29,6 +29,7 @@ from mooring.ingest.sink import Committed, Sink
 from mooring.ingest.sinks import open_sink
 from mooring.link.mqtt import MqttLink
 from mooring.run.ingest import SESSION_SECONDS
+from mooring.run.projections import projections_of
 from tests.support.postgres import Postgres
 
 __all__ = ["Noting", "delays", "measure"]
@@ -96,7 +97,7 @@ def delays(taken: Sequence[int], waited: Sequence[int], *, skip_us: int) -> dict
 def _one(made: Template, url: str, rate: float, seconds: float, say: Say) -> dict[str, Any]:
     store = "postgres" if url else "sqlite"
     with arena(made, database_url=url or None) as where, open_app(where.settings) as app:
-        sink = Noting(open_sink(app.settings))
+        sink = Noting(open_sink(app.settings, projections_of(app)))
         os.sync()  # what earlier runs have left to be written is not part of this one
 
         def generate() -> tuple[int, float]:
@@ -133,6 +134,7 @@ async def _run(
         link=link,
         sink=sink,
         client_id=app.ingest_client_id,
+        projections=projections_of(app),
     )
     running = asyncio.create_task(ingest.run(stop))
     await asyncio.wait({running}, timeout=START_SECONDS)

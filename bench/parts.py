@@ -28,12 +28,16 @@ from mooring.dialects import load_all
 from mooring.dialects.payload import PayloadLimits, compile_decoder
 from mooring.ingest import channels
 from mooring.ingest.ledger import Ledger
-from mooring.ingest.plan import Plan, Planner
+from mooring.ingest.plan import Plan
+from mooring.ingest.planner import Planner
+from mooring.ingest.projections import Projections
 from mooring.ingest.routing import Registry, Route, RouteTable
 from mooring.ingest.sink_sqlite import SqliteSink
 from mooring.link.connection import Connection
 from mooring.link.mqtt import MqttLink
 from mooring.link.protocol import Batch, Broken, Endpoint
+from mooring.presence.projection import DeviceState, LastSeen
+from mooring.sequences.projection import SequenceNumbers
 from mooring.store.engine import now_ms, open_database
 from mooring.store.migrate import upgrade
 
@@ -82,10 +86,15 @@ async def _measure(directory: Path, count: int, size: int, passes: int) -> dict[
         for n in range(1, 21)
     ]
     limits = PayloadLimits()
+    projections = Projections([LastSeen(), DeviceState(limits), SequenceNumbers()])
     table = RouteTable(
-        catalogue, Registry.of(fleet, catalogue), channels.numbers(database, catalogue), limits
+        catalogue,
+        Registry.of(fleet, catalogue),
+        channels.numbers(database, catalogue),
+        limits,
+        interests=projections,
     )
-    sink = SqliteSink(directory / "mooring.db")
+    sink = SqliteSink(directory / "mooring.db", projections=projections)
     best: dict[str, float] = {}
     number = 0
     try:

@@ -27,16 +27,21 @@ from mooring.dialects import load_all
 from mooring.dialects.payload import PayloadLimits
 from mooring.ingest import channels
 from mooring.ingest.ledger import Ledger
-from mooring.ingest.plan import Plan, Planner
+from mooring.ingest.plan import Plan
+from mooring.ingest.planner import Planner
+from mooring.ingest.projections import Projections
 from mooring.ingest.routing import Registry, RouteTable
 from mooring.ingest.sink import Sink
 from mooring.ingest.sink_postgres import PostgresSink
 from mooring.ingest.sink_sqlite import SqliteSink
+from mooring.presence.projection import DeviceState, LastSeen
+from mooring.sequences.projection import SequenceNumbers
 from mooring.store.engine import Database, now_ms, open_database
 from mooring.store.migrate import upgrade
 from tests.support.postgres import Postgres
 
 SIZE = 230
+PROJECTIONS = Projections([LastSeen(), DeviceState(PayloadLimits()), SequenceNumbers()])
 
 
 def routes(database: Database, directory: Path, count: int) -> tuple[RouteTable, list[str]]:
@@ -51,6 +56,7 @@ def routes(database: Database, directory: Path, count: int) -> tuple[RouteTable,
         Registry.of(fleet, catalogue),
         channels.numbers(database, catalogue),
         PayloadLimits(),
+        interests=PROJECTIONS,
     )
     return table, [f"smarthome/home/d{n}/telemetry" for n in range(1, count + 1)]
 
@@ -100,7 +106,7 @@ def on_sqlite(options: argparse.Namespace) -> dict[str, float]:
         database = open_database(f"sqlite:///{path}")
         upgrade(database)
         made = plans(database, Path(name) / "dialects", options)
-        sink = SqliteSink(path)
+        sink = SqliteSink(path, projections=PROJECTIONS)
         try:
             figures = measure(sink, made, lambda: 0.0)
         finally:
@@ -115,7 +121,7 @@ def on_postgres(server: Postgres, options: argparse.Namespace) -> dict[str, floa
     upgrade(database)
     with tempfile.TemporaryDirectory() as name:
         made = plans(database, Path(name), options)
-    sink = PostgresSink(url)
+    sink = PostgresSink(url, projections=PROJECTIONS)
     try:
         sink.versions()  # connects
         with database.read() as connection:

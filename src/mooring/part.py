@@ -37,6 +37,11 @@ def nothing() -> Sequence[Any]:
     return ()
 
 
+def no_projections(_app: Any) -> Sequence[Any]:
+    """For a part that derives nothing from messages."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """What a domain brings.
@@ -47,7 +52,9 @@ class Part:
         services: what one can do, made from an ``App``; those that ``App`` has as attributes are
             not named again.
         tables: the tables that only its own SQL writes.
-        projections: what it derives from stored messages, inside their transaction.
+        projections: what it derives from messages, inside the transaction that stores them
+            (``mooring.ingest.projection``); made from an ``App``, applied in the order of the
+            parts.
         workers: its lasting work. ``serve`` starts those of the role ``serve`` that can be made
             from an ``App``; other processes start theirs by name.
         counters: names in the table ``counters``.
@@ -59,7 +66,7 @@ class Part:
     routers: Callable[[], Sequence[APIRouter]] = field(default=nothing)
     services: Callable[[], Mapping[type, Callable[[Any], object]]] = field(default=dict)
     tables: Callable[[], Sequence[Table]] = field(default=nothing)
-    projections: tuple[Any, ...] = ()
+    projections: Callable[[Any], Sequence[Any]] = field(default=no_projections)
     workers: tuple[Entry, ...] = ()
     counters: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()

@@ -20,6 +20,7 @@ from mooring.presence.part import PART as PRESENCE
 from mooring.publish.part import PART as PUBLISH
 from mooring.retention.part import PART as RETENTION
 from mooring.rollups.part import PART as ROLLUPS
+from mooring.sequences.part import PART as SEQUENCES
 from mooring.supervisor.registry import Entry
 from mooring.telemetry.part import PART as TELEMETRY
 from mooring.uplink.part import PART as UPLINK
@@ -42,6 +43,7 @@ DOMAINS = (
     DOWNLINK,
     UPLINK,
     INGEST,
+    SEQUENCES,
     PUBLISH,
     PRESENCE,
     ROLLUPS,

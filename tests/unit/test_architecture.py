@@ -113,6 +113,7 @@ PLACES = (
             "changes",
             "uplink",
             "rollups",
+            "sequences",
             "telemetry",
         )
         for rest in ("", ".*")

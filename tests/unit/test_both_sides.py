@@ -16,9 +16,10 @@ import mooring_device.receipts
 import mooring_device.sender
 from mooring.dialects import Decoded, PayloadLimits, builtin, compile_decoder
 from mooring.dialects.model import Dialect, Kind
+from mooring.dialects.numbered import sequence_of
 from mooring.dialects.payload import MAX_INTEGER, MAX_SEQUENCE
-from mooring.ingest import sequences, service
-from mooring.ingest.plan import sequence_of
+from mooring.sequences import numbers as sequences
+from mooring.sequences import worker as gap_worker
 from mooring.settings import Settings
 from mooring.uplink.service import MESSAGES_MAX
 from mooring.web.errors import BODY_MAX_BYTES
@@ -35,7 +36,7 @@ PAIRS = {
     "sequence number": (mooring_device.receipts.MAX_SEQ, MAX_SEQUENCE),
     "sequence number in a receipt": (sequences.NUMBER_MAX, mooring_device.receipts.MAX_SEQ),
     "ranges in a receipt": (sequences.RECEIPT_RANGES, mooring_device.receipts.MAX_RANGES),
-    "ranges asked for": (service.GAP_RANGES, mooring_device.receipts.MAX_RANGES),
+    "ranges asked for": (gap_worker.GAP_RANGES, mooring_device.receipts.MAX_RANGES),
     "ranges told as lost": (mooring_device.sender.TELL, sequences.RANGES_MAX),
     "bytes of a reading": (Limits().reading_bytes, DEFAULTS["payload_max_bytes"]),
     "bytes of any reading": (

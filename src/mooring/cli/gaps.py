@@ -13,10 +13,11 @@ from mooring.cli.words import Limit
 from mooring.later import later
 
 with later():
-    from mooring.ingest import gap_store, sequences
+    from mooring.sequences import numbers as sequences
+    from mooring.sequences import store as gap_store
 
 if TYPE_CHECKING:
-    from mooring.ingest.gap_store import DeviceNumbers
+    from mooring.sequences.store import DeviceNumbers
 
 __all__ = ["gaps"]
 

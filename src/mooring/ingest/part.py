@@ -7,21 +7,18 @@ from mooring.part import Part, verb
 from mooring.supervisor.registry import Entry
 
 with later():
-    from mooring.ingest import api
     from mooring.store import schema
 
 __all__ = ["PART"]
 
 PART = Part(
     "ingest",
-    routers=lambda: (api.router,),
     tables=lambda: (
         schema.messages,
         schema.latest,
         schema.channels,
         schema.dead_letters,
         schema.message_numbers,
-        schema.sequences,
         schema.strangers,
         schema.ingest_attempts,
         schema.ingest_filters,
@@ -31,7 +28,6 @@ PART = Part(
         Entry("heartbeat", "ingest", "reports that the process runs"),
         Entry("dialects", "ingest", "follows changes of devices and dialects"),
         Entry("subscriptions", "ingest", "subscribes to the topics of changed dialects"),
-        Entry("gaps", "ingest", "asks devices for missing numbers"),
         Entry("former session", "ingest", "stores what a session of an older version queued"),
     ),
     settings=(
@@ -39,7 +35,6 @@ PART = Part(
         "ingest_in_flight",
         "ingest_batch_max",
         "ingest_linger_ms",
-        "gap_seconds",
         "payload_max_bytes",
         "payload_max_depth",
         "payload_max_metrics",

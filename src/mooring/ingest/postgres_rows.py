@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain, islice
 from typing import Any
 
 import psycopg
 
 from mooring.ingest import postgres_statements as sql
-from mooring.ingest.plan import DeadLetter, MessageRow, Plan, State, Stranger, metadata_text
-from mooring.ingest.sequences import Numbers, merge, pack_ranges, unpack_ranges
-from mooring.ingest.sink import METADATA_MAX, REPEAT_WINDOW_MS, Committed
-from mooring.store.engine import now_ms
+from mooring.ingest.plan import DeadLetter, Plan, UnknownDevice
+from mooring.ingest.rows import MessageRow
+from mooring.ingest.sink import REPEAT_WINDOW_MS, Committed
 
 __all__ = [
     "columns_of",
@@ -22,9 +21,7 @@ __all__ = [
     "write_counters",
     "write_dead",
     "write_latest",
-    "write_numbers",
-    "write_states",
-    "write_strangers",
+    "write_unknown",
 ]
 
 _TENANT_LENGTH, _NAME_LENGTH = 128, 300  # of the columns
@@ -80,61 +77,6 @@ def write_latest(cursor: psycopg.Cursor[Any], rows: Sequence[MessageRow]) -> Non
         cursor.execute(sql.LATEST, (*numbers, list(payload)))
 
 
-def write_states(cursor: psycopg.Cursor[Any], states: Sequence[tuple[int, State]]) -> None:
-    """States in the order of their devices."""
-    states = [one for one in states if one[1].heard or one[1].says]
-    if states:
-        cursor.execute(
-            sql.STATE,
-            (
-                _array(device for device, _ in states),
-                _array(state.last_seen_at for _, state in states),
-                _array(state.heard for _, state in states),
-                _array(state.online for _, state in states),
-                [state.firmware for _, state in states],
-                [metadata_text(state) for _, state in states],
-                METADATA_MAX,
-            ),
-        )
-
-
-def write_numbers(
-    cursor: psycopg.Cursor[Any], plan: Plan, devices: Collection[int]
-) -> dict[int, Numbers]:
-    """The gap ledger: read under lock, merged, written where it changed.
-
-    Two ingest processes that both meet a device for the first time do not lock each other
-    out; one then forgets what the other has. That claims less than is committed, and the
-    device sends those readings again.
-    """
-    devices = sorted(devices)
-    rows = cursor.execute(sql.GAPS, (_array(devices),)).fetchall()
-    before = {row[0]: Numbers(row[1], unpack_ranges(row[2]), row[3]) for row in rows}
-    after = {
-        device: merge(
-            before.get(device, Numbers()),
-            plan.sequences.get(device, ()),
-            plan.lost.get(device, ()),
-        )
-        for device in devices
-    }
-    changed = [device for device in devices if after[device] != before.get(device)]
-    if changed:
-        at = now_ms()
-        numbers = [after[device] for device in changed]
-        cursor.execute(
-            sql.SET_GAPS,
-            (
-                _array(changed),
-                _array(n.upto for n in numbers),
-                [pack_ranges(n.above) for n in numbers],
-                _array(n.lost for n in numbers),
-                _array(at if n.above else None for n in numbers),
-            ),
-        )
-    return after
-
-
 def write_dead(cursor: psycopg.Cursor[Any], letters: Sequence[DeadLetter], most: int) -> None:
     """Adds dead letters and removes the oldest beyond ``most``."""
     cursor.execute(
@@ -153,13 +95,13 @@ def write_dead(cursor: psycopg.Cursor[Any], letters: Sequence[DeadLetter], most:
     cursor.execute(sql.TRIM_DEAD, (most,))
 
 
-def write_strangers(cursor: psycopg.Cursor[Any], strangers: Sequence[Stranger], most: int) -> None:
+def write_unknown(cursor: psycopg.Cursor[Any], devices: Sequence[UnknownDevice], most: int) -> None:
     """Lists unknown devices, ``most`` at most."""
     # Nobody has names that long: what goes by one stays a dead letter.
-    some = [s for s in strangers if len(s.tenant) <= _TENANT_LENGTH and len(s.name) <= _NAME_LENGTH]
+    some = [s for s in devices if len(s.tenant) <= _TENANT_LENGTH and len(s.name) <= _NAME_LENGTH]
     if some:
         cursor.execute(
-            sql.STRANGERS,
+            sql.UNKNOWN,
             (
                 [s.dialect for s in some],
                 [_text(s.tenant) for s in some],
@@ -195,6 +137,6 @@ def _array(values: Iterable[int | bool | None]) -> str:
 
 
 def _text(value: str, limit: int | None = None) -> str:
-    """What a text column takes: topics come from strangers too, and a dead letter that cannot
+    """What a text column takes: topics come from unknown devices too, and a dead letter that cannot
     be stored would stop everything."""
     return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()[:limit]

@@ -7,7 +7,7 @@ process changes the same few rows, and holds them only while it commits.
 
 from __future__ import annotations
 
-from mooring.ingest.plan import AHEAD_MS
+from mooring.ingest.rows import AHEAD_MS
 
 __all__ = [
     "BLOCK",
@@ -17,16 +17,14 @@ __all__ = [
     "COUNT",
     "DEAD",
     "FORGET",
-    "GAPS",
     "INSERT",
+    "INSERT_RETURNING",
     "LATEST",
     "LEDGER",
     "NUMBERS",
     "QUEUE",
-    "SET_GAPS",
-    "STATE",
-    "STRANGERS",
     "TRIM_DEAD",
+    "UNKNOWN",
     "VERSIONS",
 ]
 
@@ -39,6 +37,7 @@ INSERT = (
     " %b::text[])"
     " ON CONFLICT DO NOTHING"
 )
+INSERT_RETURNING = f"{INSERT} RETURNING id"
 # Ids for the next rows: the sequence counts in blocks, so that no other batch's ids lie between
 # those of one batch. Roll-ups rely on it.
 BLOCK = (
@@ -60,7 +59,7 @@ CLAIM = (
 
 
 def _compared(row: str) -> str:
-    """As ``plan.is_newer`` compares: a time that is ahead counts as that of arrival."""
+    """As ``rows.is_newer`` compares: a time that is ahead counts as that of arrival."""
     return (
         f"CASE WHEN {row}.ts > {row}.received_at + {AHEAD_MS}"
         f" THEN {row}.received_at ELSE {row}.ts END"
@@ -73,30 +72,12 @@ LATEST = (
     " %s::smallint[], %b::text[]) ON CONFLICT (device_id, channel_id) DO UPDATE SET"
     " ts = excluded.ts, received_at = excluded.received_at,"
     " time_source = excluded.time_source, payload = excluded.payload"
-    # As ``plan.is_newer``.
+    # As ``rows.is_newer``.
     f" WHERE {_compared('excluded')} >= {_compared('l')}"
     " OR ((excluded.time_source <> 0 OR l.time_source <> 0)"
     " AND excluded.received_at >= l.received_at)"
 )
 # Metadata is a flat object (see ``mooring.dialects.meaning``), so || merges it whole.
-STATE = (
-    "INSERT INTO device_state AS s (device_id, last_seen_at, online, online_at, firmware,"
-    " metadata, metadata_at) SELECT device, CASE WHEN heard THEN at END, there,"
-    " CASE WHEN there IS NOT NULL THEN at END, version, about,"
-    " CASE WHEN about IS NOT NULL THEN at END"
-    " FROM unnest(%s::bigint[], %s::bigint[], %s::boolean[], %s::boolean[], %b::text[],"
-    " %b::text[]) AS given(device, at, heard, there, version, about)"
-    " ON CONFLICT (device_id) DO UPDATE SET"
-    " last_seen_at = greatest(s.last_seen_at, excluded.last_seen_at),"
-    " online_at = CASE WHEN excluded.online IS NULL OR excluded.online IS NOT DISTINCT FROM"
-    "  s.online THEN s.online_at ELSE excluded.online_at END,"
-    " online = coalesce(excluded.online, s.online),"
-    " firmware = coalesce(excluded.firmware, s.firmware),"
-    " metadata = CASE WHEN excluded.metadata IS NULL THEN s.metadata"
-    "  WHEN length(s.metadata) + length(excluded.metadata) <= %s"
-    "  THEN (s.metadata::jsonb || excluded.metadata::jsonb)::text ELSE excluded.metadata END,"
-    " metadata_at = coalesce(excluded.metadata_at, s.metadata_at)"
-)
 DEAD = (
     "INSERT INTO dead_letters (received_at, reason, detail, topic, tenant, device_id, size,"
     " payload) SELECT * FROM unnest(%s::bigint[], %b::text[], %b::text[], %b::text[],"
@@ -104,7 +85,7 @@ DEAD = (
 )
 TRIM_DEAD = "DELETE FROM dead_letters WHERE id <= (SELECT max(id) FROM dead_letters) - %s"
 # The limit counts as if they came one by one: those known already, then new ones in order.
-STRANGERS = (
+UNKNOWN = (
     "INSERT INTO strangers AS s (dialect, tenant, name, first_seen_at, last_seen_at, messages,"
     " last_topic) SELECT dialect, tenant, name, at, at, messages, topic FROM ("
     "  SELECT given.*, row_number() OVER (PARTITION BY known.name IS NULL ORDER BY place) AS nth,"
@@ -117,17 +98,6 @@ STRANGERS = (
     " ON CONFLICT (dialect, tenant, name) DO UPDATE SET"
     " last_seen_at = excluded.last_seen_at, messages = s.messages + excluded.messages,"
     " last_topic = excluded.last_topic"
-)
-GAPS = (
-    "SELECT device_id, upto, above, lost FROM sequences WHERE device_id = ANY(%s::bigint[])"
-    " ORDER BY device_id FOR UPDATE"
-)
-SET_GAPS = (
-    "INSERT INTO sequences AS s (device_id, upto, above, lost, gap_since)"
-    " SELECT * FROM unnest(%s::bigint[], %s::bigint[], %b::text[], %s::bigint[], %s::bigint[])"
-    " ON CONFLICT (device_id) DO UPDATE SET upto = excluded.upto, above = excluded.above,"
-    " lost = excluded.lost, gap_since = CASE WHEN excluded.gap_since IS NULL THEN NULL"
-    " ELSE coalesce(s.gap_since, excluded.gap_since) END"
 )
 LEDGER = (
     "INSERT INTO ingest_ledger (client_id, batch, packets) VALUES (%s, %s, %s)"

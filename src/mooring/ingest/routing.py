@@ -14,6 +14,7 @@ from types import MappingProxyType
 from xxhash import xxh3_64_intdigest
 
 from mooring.devices.model import Device
+from mooring.devices.reference import DeviceRef
 from mooring.dialects import Catalogue, Router, normal_mac
 from mooring.dialects.ids import MAX_WORD_BYTES
 from mooring.dialects.match import Match
@@ -21,6 +22,7 @@ from mooring.dialects.model import Attribute, Channel, Dialect, Kind
 from mooring.dialects.payload import Decoder, PayloadLimits, compile_decoder
 from mooring.dialects.topics import topic_matches
 from mooring.errors import Invalid
+from mooring.ingest.interest import NO_INTEREST, Interest, Interests
 
 __all__ = ["Registry", "Route", "RouteTable", "Unroutable"]
 
@@ -32,15 +34,17 @@ CACHE_LIMIT = 200_000  # topics remembered, about 0.3 kB each
 class Route:
     """Where the messages of one topic go. Compared by identity: one object per topic."""
 
+    device: DeviceRef
     device_id: int
-    tenant: str
-    name: str
     channel_id: int
     kind: Kind
     channel: Channel
     decode: Decoder
     topic: str = ""
     seed: int = 0  # for fingerprints: the channel, and the free words of the topic
+    word: str | None = None  # the free word of the topic: a command's or an alert's name
+    interest: Interest = NO_INTEREST  # what projections want of its messages
+    each: tuple[tuple[int, tuple[str, ...] | None, bool], ...] = ()  # ``interest.each``
     # Where several subscriptions match: all but the oldest. What they bring, that one brings too.
     later: frozenset[int] = NONE
 
@@ -65,9 +69,9 @@ class Unroutable:
 class Registry:
     """Devices by what topics call them. Built once, never changed."""
 
-    by_name: dict[tuple[str, str | None, str], Device] = field(default_factory=dict)
-    by_mac: dict[tuple[str, str | None, str], Device] = field(default_factory=dict)
-    by_id: dict[int, Device] = field(default_factory=dict)
+    by_name: dict[tuple[str, str | None, str], DeviceRef] = field(default_factory=dict)
+    by_mac: dict[tuple[str, str | None, str], DeviceRef] = field(default_factory=dict)
+    by_id: dict[int, DeviceRef] = field(default_factory=dict)
 
     @classmethod
     def of(cls, devices: Iterable[Device], catalogue: Catalogue) -> Registry:
@@ -75,15 +79,16 @@ class Registry:
         for device in devices:
             if device.dialect not in catalogue.names():
                 continue
-            tenanted = catalogue.get(device.dialect).tenanted
-            scope = device.tenant if tenanted else None
-            registry.by_id[device.id] = device
-            registry.by_name[device.dialect, scope, device.name] = device
+            dialect = catalogue.get(device.dialect)
+            scope = device.tenant if dialect.tenanted else None
+            known = DeviceRef.of(device, dialect)
+            registry.by_id[device.id] = known
+            registry.by_name[device.dialect, scope, device.name] = known
             if device.mac:
-                registry.by_mac[device.dialect, scope, normal_mac(device.mac)] = device
+                registry.by_mac[device.dialect, scope, normal_mac(device.mac)] = known
         return registry
 
-    def find(self, dialect: Dialect, values: Mapping[Attribute, str]) -> Device | None:
+    def find(self, dialect: Dialect, values: Mapping[Attribute, str]) -> DeviceRef | None:
         scope = values.get(Attribute.TENANT) if dialect.tenanted else None
         name = values.get(Attribute.DEVICE)
         if name is not None:
@@ -106,6 +111,7 @@ class RouteTable:
         channel_ids: (dialect, channel) → the small number that message rows carry.
         limits: what a payload may be.
         filters: our subscriptions that overlap, and the number of each.
+        interests: the projections.
     """
 
     def __init__(
@@ -115,15 +121,18 @@ class RouteTable:
         channel_ids: Mapping[tuple[str, str], int],
         limits: PayloadLimits,
         filters: Mapping[str, int] = MappingProxyType({}),
+        *,
+        interests: Interests | None = None,
     ) -> None:
+        self.projections = 0 if interests is None else len(interests)
+        self._interests = interests
         self._filters = [(one, number) for one, number in filters.items()]
         self._catalogue = catalogue
-        self._down_topics: dict[tuple[Kind, int], str | None] = {}
         self._router = Router(catalogue.all(), cache_limit=1)
         self._registry = registry
         self._channel_ids = channel_ids
         self._limits = limits
-        self._decoders: dict[tuple[str, str], Decoder] = {}
+        self._decoders: dict[tuple[str, str], tuple[Decoder, Interest]] = {}
         self._cache: dict[str, Route | Unroutable] = {}
         self.get = self._cache.get  # the hot path asks the dictionary itself
 
@@ -138,19 +147,8 @@ class RouteTable:
     def down_topic(self, kind: Kind, device_id: int) -> str | None:
         """Where a device listens for receipts or for what is asked of it again; ``None`` where
         its dialect has no such channel."""
-        key = (kind, device_id)
-        if key not in self._down_topics:
-            self._down_topics[key] = self._find_down_topic(kind, device_id)
-        return self._down_topics[key]
-
-    def _find_down_topic(self, kind: Kind, device_id: int) -> str | None:
         device = self._registry.by_id.get(device_id)
-        if device is None:
-            return None
-        for channel in self._catalogue.get(device.dialect).of_kind(kind):
-            for topic in channel.addresses(device.identity):
-                return topic
-        return None
+        return None if device is None else device.down_topic(kind)
 
     def _resolve(self, topic: str) -> Route | Unroutable:
         matching = [number for one, number in self._filters if topic_matches(one, topic)]
@@ -188,24 +186,29 @@ class RouteTable:
             (first.dialect.name, tenant, name),
         )
 
-    def _route(self, topic: str, match: Match, device: Device) -> Route:
+    def _route(self, topic: str, match: Match, device: DeviceRef) -> Route:
         key = (match.dialect.name, match.channel.name)
-        decode = self._decoders.get(key)
-        if decode is None:
+        found = self._decoders.get(key)
+        if found is None:
             decode = compile_decoder(match.channel.payload, self._limits)
-            self._decoders[key] = decode
+            wanted = self._interests
+            interest = NO_INTEREST if wanted is None else wanted.interest(match.channel)
+            found = self._decoders[key] = (decode, interest)
+        decode, interest = found
         number = self._channel_ids[key]
         words = "/".join(
             match.values[one] for one in (Attribute.GROUP, Attribute.NAME) if one in match.values
         )
         return Route(
+            device=device,
             device_id=device.id,
-            tenant=device.tenant,
-            name=device.name,
             channel_id=number,
             kind=match.channel.kind,
             channel=match.channel,
             decode=decode,
             topic=topic,
             seed=xxh3_64_intdigest(words.encode(), number) if words else number,
+            word=match.values.get(Attribute.NAME),
+            interest=interest,
+            each=interest.each,
         )

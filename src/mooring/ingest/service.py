@@ -20,25 +20,23 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-import msgspec
-
 from mooring.devices.service import Devices
 from mooring.dialects import Catalogue, load_all
 from mooring.dialects.model import Kind
 from mooring.dialects.payload import PayloadLimits
-from mooring.errors import BrokerRefusesUs, BrokerUnavailable, DatabaseUnavailable, MooringError
-from mooring.ingest import channels, filters, gap_store
+from mooring.errors import BrokerRefusesUs, BrokerUnavailable, DatabaseUnavailable
+from mooring.ingest import channels, filters
 from mooring.ingest.ledger import Ledger
 from mooring.ingest.newest import newest_payloads
 from mooring.ingest.pacing import Pace
-from mooring.ingest.plan import Plan, Planner
+from mooring.ingest.plan import Plan
+from mooring.ingest.planner import Planner
+from mooring.ingest.projections import Projections
 from mooring.ingest.routing import Registry, RouteTable
-from mooring.ingest.sequences import gaps, receipt
 from mooring.ingest.sink import Committed, Sink
 from mooring.link.protocol import Batch, Link, Subscription
 from mooring.settings import Settings
 from mooring.store.engine import Database, now_ms
-from mooring.supervisor.rows import RowFaults
 from mooring.supervisor.supervisor import Supervisor
 from mooring.supervisor.worker import Worker
 
@@ -50,9 +48,6 @@ log = logging.getLogger(__name__)
 
 RETRY_FIRST, RETRY_MOST = 0.05, 2.0
 CONNECT_SECONDS = 30.0  # how long the first connection to the broker is tried for
-GAP_AGAIN = 5  # a device is asked again after this many times the wait
-GAP_DEVICES = 200  # asked at once
-GAP_RANGES = 100  # named in one request; the lowest first
 # A server is not asked before every batch what has changed. No broker lets a new device in
 # sooner than this.
 LOOK_SECONDS = 0.01
@@ -84,6 +79,7 @@ class Ingest:
         link: where messages come from; started by ``run``.
         sink: where they go.
         client_id: of the link's session; the ledger of packet ids goes by it.
+        projections: what the sink derives from messages.
     """
 
     def __init__(
@@ -96,7 +92,9 @@ class Ingest:
         link: Link,
         sink: Sink,
         client_id: str,
+        projections: Projections,
     ) -> None:
+        self._projections = projections
         self._dialects_dir = settings.dialects_dir
         self._database = database
         self._devices = devices
@@ -105,7 +103,6 @@ class Ingest:
         self._sink_thread = ThreadPoolExecutor(1, "sink") if sink.waits else None
         self._client_id = client_id
         self._batch_max = settings.ingest_batch_max
-        self._gap_seconds = settings.gap_seconds
         self._limits = PayloadLimits(
             max_bytes=settings.payload_max_bytes,
             max_depth=settings.payload_max_depth,
@@ -114,7 +111,6 @@ class Ingest:
         self._pace = Pace(settings.ingest_linger_ms / 1000)
         self._ledger = Ledger(settings.ingest_in_flight, sink.ledger(self._client_id))
         self._catalogue = catalogue
-        self._gap_faults = RowFaults("the gaps of device")
         self._versions = (-1, -1)
         self._dialects_changed = asyncio.Event()
         self.followed = -1  # the version of the dialects whose topics are subscribed
@@ -129,6 +125,7 @@ class Ingest:
         )
         self.figures = Figures()
         self.supervisor = Supervisor("ingest")
+        self.workers: list[Worker] = []  # of others, started with its own
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop``; a batch that was taken is still committed and acknowledged."""
@@ -148,7 +145,7 @@ class Ingest:
                 [
                     Worker("dialects", self._watch),
                     Worker("subscriptions", self._keep_subscribed),
-                    Worker("gaps", self._ask_for_gaps, rows=(self._gap_faults,)),
+                    *self.workers,
                 ]
             )
             while not stop.is_set():
@@ -219,7 +216,8 @@ class Ingest:
             await self._settle(plan)
         committed = await self._commit(plan)
         self._link.acknowledge(batch)
-        self._give_receipts(committed)
+        if committed.effects:
+            self._link.publish_many(committed.effects)
         self._count(plan, batch, committed)
 
     async def _settle(self, plan: Plan) -> None:
@@ -265,50 +263,6 @@ class Ingest:
         figures.batches += 1
         figures.largest_batch = max(figures.largest_batch, len(batch.packets))
         figures.rate = self._pace.rate
-
-    # ------------------------------------------------------------------ receipts
-
-    def _give_receipts(self, committed: Committed) -> None:
-        """Tells devices that number how far everything is committed. QoS 0: a device that
-        misses one sends again, and gets the next."""
-        told = []
-        for device_id, numbers in committed.numbers.items():
-            topic = self._planner.routes.down_topic(Kind.RECEIPT, device_id)
-            if topic is not None:
-                told.append((topic, msgspec.json.encode(receipt(numbers))))
-        if told:
-            self._link.publish_many(told)
-
-    async def _ask_for_gaps(self) -> None:
-        """Asks devices for what has been missing for a while, one process at a time."""
-        while True:
-            await asyncio.sleep(self._gap_seconds / 4)
-            try:
-                await asyncio.to_thread(self._overdue, now_ms())
-            except MooringError as exc:
-                log.warning("gaps were not asked for: %s", exc)
-
-    def _overdue(self, at: int) -> None:
-        wait = int(self._gap_seconds * 1000)
-        with self._database.write() as connection:
-            # Asked and noted in one transaction: a second ingest process finds it done.
-            found = gap_store.overdue(
-                connection,
-                missing_since=at - wait,
-                asked_before=at - GAP_AGAIN * wait,
-                limit=GAP_DEVICES,
-            )
-            if not found:
-                return
-            gap_store.asked(connection, [one.device_id for one in found], at)
-        messages = []
-        for one in found:
-            with self._gap_faults.isolated(one.device_id):
-                topic = self._planner.routes.down_topic(Kind.REREQUEST, one.device_id)
-                if topic is not None:
-                    missing = gaps(one.numbers)[:GAP_RANGES]
-                    messages.append((topic, msgspec.json.encode({"missing": missing})))
-        self._loop.call_soon_threadsafe(self._link.publish_many, messages)
 
     # ------------------------------------------------------------------ changes
 
@@ -370,7 +324,18 @@ class Ingest:
     def _routes(self) -> RouteTable:
         ids = channels.numbers(self._database, self._catalogue)
         registry = Registry.of(self._devices.every(), self._catalogue)
-        return RouteTable(self._catalogue, registry, ids, self._limits, self._overlapping)
+        return RouteTable(
+            self._catalogue,
+            registry,
+            ids,
+            self._limits,
+            self._overlapping,
+            interests=self._projections,
+        )
+
+    def down_topic(self, kind: Kind, device_id: int) -> str | None:
+        """Where a device listens for a kind, by its number."""
+        return self._planner.routes.down_topic(kind, device_id)
 
     def _number_filters(self) -> None:
         self._required = filters.of_dialects(self._catalogue)

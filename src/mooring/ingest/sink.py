@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from mooring.ingest.plan import DeadLetter, Plan
-from mooring.ingest.sequences import Numbers
+from mooring.ingest.projection import Effect
 
-__all__ = ["METADATA_MAX", "REPEAT_WINDOW_MS", "Committed", "Sink", "versions_of"]
+__all__ = ["REPEAT_WINDOW_MS", "Committed", "Sink", "versions_of"]
 
 # How long a message with a number and no time of its own is recognised, since it was received.
 REPEAT_WINDOW_MS = 86_400_000
-# Characters of what a device says of itself, gathered over time. A device that makes up new
-# names begins again with its newest message.
-METADATA_MAX = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +22,13 @@ class Committed:
     Attributes:
         stored: rows added.
         duplicates: rows that were there already.
-        numbers: device → what is committed of it now, for devices that number.
-        refused: values that the database rejected; they were written as dead letters.
+        effects: what is to be published now.
+        refused: what the database rejected; it was written as dead letters.
     """
 
     stored: int
     duplicates: int
-    numbers: Mapping[int, Numbers] = field(default_factory=dict)
+    effects: Sequence[Effect] = ()
     refused: Sequence[DeadLetter] = ()
 
 
@@ -59,7 +56,8 @@ class Sink(Protocol):
         """Writes everything in one transaction, or nothing.
 
         A value that the database rejects costs that value alone: it becomes a dead letter in
-        the same transaction, and what was rejected is in the answer.
+        the same transaction, and what was rejected is in the answer. The same holds for what
+        projections derive from a message.
 
         Rows that were added get a row in ``rollup_queue``, which is all that roll-ups need.
 

@@ -19,18 +19,20 @@ import logging
 import secrets
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
 import psycopg
 from psycopg import errors
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
 
 from mooring.errors import DatabaseUnavailable, DatabaseUnusable
 from mooring.ingest import postgres_statements as sql
-from mooring.ingest.isolate import newest_of, refuses, write_isolated
+from mooring.ingest.isolate import refuses
 from mooring.ingest.ledger import pack
-from mooring.ingest.plan import DeadLetter, MessageRow, Plan, State, Stranger
+from mooring.ingest.plan import DeadLetter, Plan, UnknownDevice
 from mooring.ingest.postgres_rows import (
     columns_of,
     counted_of,
@@ -39,16 +41,17 @@ from mooring.ingest.postgres_rows import (
     write_counters,
     write_dead,
     write_latest,
-    write_numbers,
-    write_states,
-    write_strangers,
+    write_unknown,
 )
-from mooring.ingest.sequences import Numbers
+from mooring.ingest.projections import NotProjected, Prepared, Projections
+from mooring.ingest.rows import MessageRow
 from mooring.ingest.sink import Committed, versions_of
+from mooring.ingest.write_isolated import newest_of, write_isolated
 from mooring.store import partitions
 from mooring.store.engine import now_ms, parse_url, postgres_arguments
 from mooring.store.faults import Judgement, first_line, judge
 from mooring.store.partitions import Partitions, week_of
+from mooring.store.shared import shared_connection
 
 __all__ = ["PostgresSink"]
 
@@ -59,7 +62,7 @@ CONNECT_SECONDS = 5
 # Waiting for another ingest's row lock, for a lost transaction, for a partition: then again.
 LOCK_WAIT = "10s"
 STATEMENT_WAIT = "120s"
-# A transaction whose client is gone must not hold its locks indefinitely. The first is for a client
+# A transaction whose client is gone must not hold its locks for ever. The first is for a client
 # that is silent between two trips, the others for one that vanished within one.
 IDLE_WAIT = "30s"
 KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_COUNT = 10, 5, 3  # seconds, seconds, times
@@ -85,28 +88,37 @@ class _Attempt:
 
     plan: Plan
     token: int
-    committed: Committed
+    prepared: Prepared = field(default_factory=list)
+    committed: Committed = field(default=Committed(0, 0))
 
 
 class PostgresSink:
-    """See ``mooring.ingest.sink.Sink``. Connects when it is first asked something, and again
-    after each lost connection.
+    """See ``mooring.ingest.sink.Sink``. Connects when it is first asked something, and
+    again after each lost connection.
 
     Args:
         url: a SQLAlchemy or libpq URL.
         dead_letters_max: dead letters kept.
         strangers_max: unknown devices listed.
+        projections: what else follows from messages.
     """
 
     waits = True
 
     def __init__(
-        self, url: str, *, dead_letters_max: int = 1_000_000, strangers_max: int = 10_000
+        self,
+        url: str,
+        *,
+        dead_letters_max: int = 1_000_000,
+        strangers_max: int = 10_000,
+        projections: Projections | None = None,
     ) -> None:
+        self._projections = projections or Projections()
         self._arguments = postgres_arguments(parse_url(url))
         self._dead_letters_max = dead_letters_max
         self._strangers_max = strangers_max
         self._connection: psycopg.Connection | None = None
+        self._core: Connection | None = None  # over the same connection
         self._partitions = Partitions(0, frozenset())
         self._attempt: _Attempt | None = None
         self._repeats = False
@@ -127,7 +139,7 @@ class PostgresSink:
     def commit(self, plan: Plan, client_id: str, batch: int, forget: int) -> Committed:
         attempt = self._attempt
         if attempt is None or attempt.plan is not plan:
-            attempt = self._attempt = _Attempt(plan, secrets.randbits(63), Committed(0, 0))
+            attempt = self._attempt = _Attempt(plan, secrets.randbits(63))
         with self._working() as connection:
             try:
                 committed = self._write_either_way(connection, attempt, client_id, batch, forget)
@@ -141,7 +153,13 @@ class PostgresSink:
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
-            self._connection = None
+            self._connection = self._core = None
+
+    @property
+    def core(self) -> Connection:
+        """SQLAlchemy over the connection of the open transaction."""
+        assert self._core is not None, "not connected"
+        return self._core
 
     # ------------------------------------------------------------------ the connection
 
@@ -152,12 +170,13 @@ class PostgresSink:
             if self._connection is None or self._connection.closed:
                 self._connection = self._connect()
             yield self._connection
-        except psycopg.Error as exc:
+        except (psycopg.Error, DBAPIError) as exc:
             self._recover()
             found = judge(exc)
             fatal = found.judgement is Judgement.FATAL
             raise (DatabaseUnusable if fatal else DatabaseUnavailable)(
-                f"The database does not take the batch: {first_line(exc)}.", hint=found.remedy
+                f"The database does not take the batch: {first_line(_of_driver(exc))}.",
+                hint=found.remedy,
             ) from exc
         except BaseException:
             self._recover()
@@ -183,6 +202,7 @@ class PostgresSink:
             connection.execute(_SESSION, waits)
             self._partitions = Partitions.of(connection.execute(partitions.LISTED).fetchall())
             self._make(connection, partitions.ahead(now_ms()))
+            self._core = shared_connection("postgresql", connection)
         except BaseException:
             connection.close()
             raise
@@ -218,9 +238,10 @@ class PostgresSink:
         forget: int,
     ) -> Committed:
         try:
+            attempt.prepared = self._projections.prepare(attempt.plan)
             return self._write(connection, attempt, client_id, batch, forget)
         except Exception as exc:
-            if not refuses(exc):
+            if not (isinstance(exc, NotProjected) or refuses(exc)):
                 raise
             connection.rollback()
             log.warning("a batch holds a value that cannot be stored: %s", first_line(exc))
@@ -238,6 +259,7 @@ class PostgresSink:
         self._make_for(connection, plan.messages)
         spans = self._ids(connection, len(plan.messages))
         cursor = connection.cursor()
+        insert = sql.INSERT_RETURNING if plan.watched else sql.INSERT
         copying = len(plan.messages) >= COPY_FROM and not self._repeats
         counted = counted_of(plan.messages)
         inserted = None
@@ -247,31 +269,34 @@ class PostgresSink:
             if copying:
                 cursor.execute("SAVEPOINT before")
             elif plan.messages and not counted:  # nothing to wait for: in the same trip
-                inserted = connection.execute(sql.INSERT, columns_of(spans, plan.messages))
+                inserted = connection.execute(insert, columns_of(spans, plan.messages))
         if claimed.rowcount == 0:
             connection.rollback()
             return attempt.committed
         rows = first_seen(cursor, plan.messages, counted) if counted else plan.messages
         if copying and counted:
-            cursor.execute("SAVEPOINT before")  # again: what was just noted must stay
+            cursor.execute("SAVEPOINT before")  # anew: what was just noted must stay
+        new: Sequence[MessageRow] | None = None  # where it is known which were added
         if inserted is not None:
             stored = inserted.rowcount
             self._repeats = stored < len(rows)
+            new = _returned(inserted, spans, rows) if plan.watched else None
+        elif rows:
+            stored, new = self._store(cursor, spans, rows, insert, copying=copying)
         else:
-            stored = self._store(cursor, spans, rows, copying=copying) if rows else 0
-        counting = plan.sequences.keys() | plan.lost.keys()
-        numbers = write_numbers(cursor, plan, counting) if counting else {}
-        attempt.committed = Committed(stored, len(plan.messages) - stored, numbers)
+            stored, new = 0, ()
+        added = _added(plan, new) if plan.watched else ()
         with connection.pipeline():
             if stored:
                 self._queue(cursor, spans, rows)
             # Several topics may lead to one channel of a device.
             write_latest(cursor, newest_of([row for row, _ in plan.newest.values()]))
-            write_states(cursor, sorted(plan.states.items()))
+            effects = self._projections.apply(self.core, plan, attempt.prepared, added)
+            attempt.committed = Committed(stored, len(plan.messages) - stored, tuple(effects))
             if plan.dead:
                 write_dead(cursor, plan.dead, self._dead_letters_max)
-            if plan.strangers:
-                write_strangers(cursor, list(plan.strangers.values()), self._strangers_max)
+            if plan.unknown:
+                write_unknown(cursor, list(plan.unknown.values()), self._strangers_max)
             self._finish(cursor, attempt, client_id, batch, forget)
         return attempt.committed
 
@@ -289,23 +314,27 @@ class PostgresSink:
         if cursor.execute(sql.CLAIM, (client_id, attempt.token)).rowcount == 0:
             connection.rollback()
             return attempt.committed
-        attempt.committed = write_isolated(attempt.plan, _Steps(self, connection), now_ms())
+        attempt.committed = write_isolated(
+            attempt.plan, _Steps(self, connection), self._projections, now_ms()
+        )
         self._finish(cursor, attempt, client_id, batch, forget)
         return attempt.committed
 
-    def _add(self, connection: psycopg.Connection, rows: Sequence[MessageRow]) -> int:
-        """Adds some messages of a batch within its transaction; how many were new."""
+    def _add(
+        self, connection: psycopg.Connection, rows: Sequence[MessageRow]
+    ) -> Sequence[MessageRow]:
+        """Adds some messages of a batch within its transaction; those that were new."""
         self._make_for(connection, rows)
         spans = self._ids(connection, len(rows))
         cursor = connection.cursor()
         counted = counted_of(rows)
-        new = first_seen(cursor, rows, counted) if counted else rows
-        if not new:
-            return 0
-        stored = cursor.execute(sql.INSERT, columns_of(spans, new)).rowcount
-        if stored:
-            self._queue(cursor, spans, new)
-        return stored
+        some = first_seen(cursor, rows, counted) if counted else rows
+        if not some:
+            return []
+        new = _returned(cursor.execute(sql.INSERT_RETURNING, columns_of(spans, some)), spans, some)
+        if new:
+            self._queue(cursor, spans, some)
+        return new
 
     def _queue(
         self, cursor: psycopg.Cursor[Any], spans: Iterable[range], rows: Sequence[MessageRow]
@@ -356,10 +385,12 @@ class PostgresSink:
         cursor: psycopg.Cursor[Any],
         spans: Iterable[range],
         rows: Sequence[MessageRow],
+        insert: str,
         *,
         copying: bool,
-    ) -> int:
-        """Adds the messages that are not there yet, and says how many that were."""
+    ) -> tuple[int, Sequence[MessageRow] | None]:
+        """Adds the messages that are not there yet: how many that were, and, where ``insert``
+        returns ids, which."""
         if copying:
             try:
                 with cursor.copy(sql.COPY) as copy:
@@ -369,37 +400,52 @@ class PostgresSink:
             except errors.UniqueViolation:
                 cursor.execute("ROLLBACK TO before")
             else:
-                return len(rows)
-        cursor.execute(sql.INSERT, columns_of(spans, rows))
+                return len(rows), rows
+        cursor.execute(insert, columns_of(spans, rows))
         self._repeats = cursor.rowcount < len(rows)
-        return cursor.rowcount
+        returned = cursor.description is not None
+        return cursor.rowcount, _returned(cursor, spans, rows) if returned else None
+
+
+def _returned(
+    cursor: psycopg.Cursor[Any], spans: Iterable[range], rows: Sequence[MessageRow]
+) -> list[MessageRow]:
+    """Those of the rows that were added, by their ids."""
+    ids = {number for (number,) in cursor.fetchall()}
+    return [row for number, row in zip(chain(*spans), rows, strict=False) if number in ids]
+
+
+def _added(plan: Plan, new: Sequence[MessageRow] | None) -> list[int]:
+    """The places of those of ``plan.watched`` that were added."""
+    found = {id(row) for row in new or ()}
+    return [place for place in plan.watched if id(plan.messages[place]) in found]
+
+
+def _of_driver(exc: Exception) -> BaseException:
+    return exc.orig or exc if isinstance(exc, DBAPIError) else exc
 
 
 class _Steps:
-    """See ``isolate.Steps``: each in trips of its own, and without COPY."""
+    """See ``write_isolated.Steps``: each in trips of its own, and without COPY."""
 
     def __init__(self, sink: PostgresSink, connection: psycopg.Connection) -> None:
         self._sink = sink
         self._connection = connection
         self._cursor = connection.cursor()
+        self.connection = sink.core
 
     def savepoint(self) -> AbstractContextManager[object]:
         return self._connection.transaction()
 
-    def messages(self, rows: Sequence[MessageRow]) -> int:
-        return self._sink._add(self._connection, rows)
+    def messages(self, plan: Plan, places: Sequence[int]) -> tuple[int, Collection[int]]:
+        new = self._sink._add(self._connection, [plan.messages[place] for place in places])
+        return len(new), _added(plan, new) if plan.watched else ()
 
     def latest(self, rows: Sequence[MessageRow]) -> None:
         write_latest(self._cursor, rows)
 
-    def states(self, states: Sequence[tuple[int, State]]) -> None:
-        write_states(self._cursor, states)
-
-    def numbers(self, plan: Plan, devices: Collection[int]) -> dict[int, Numbers]:
-        return write_numbers(self._cursor, plan, devices)
-
     def dead(self, letters: Sequence[DeadLetter]) -> None:
         write_dead(self._cursor, letters, self._sink._dead_letters_max)
 
-    def strangers(self, strangers: Sequence[Stranger]) -> None:
-        write_strangers(self._cursor, strangers, self._sink._strangers_max)
+    def unknown(self, devices: Sequence[UnknownDevice]) -> None:
+        write_unknown(self._cursor, devices, self._sink._strangers_max)

@@ -6,30 +6,28 @@ import contextlib
 import logging
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
+from sqlalchemy.exc import DBAPIError
+
 from mooring.errors import DatabaseUnavailable, DatabaseUnusable
-from mooring.ingest.isolate import refuses, write_isolated
+from mooring.ingest.isolate import refuses
 from mooring.ingest.ledger import pack
-from mooring.ingest.plan import (
-    AHEAD_MS,
-    DeadLetter,
-    MessageRow,
-    Plan,
-    State,
-    Stranger,
-    metadata_text,
-)
-from mooring.ingest.sequences import Numbers, merge, pack_ranges, unpack_ranges
-from mooring.ingest.sink import METADATA_MAX, REPEAT_WINDOW_MS, Committed, versions_of
+from mooring.ingest.plan import DeadLetter, Plan, UnknownDevice
+from mooring.ingest.projections import NotProjected, Prepared, Projections
+from mooring.ingest.rows import AHEAD_MS, MessageRow
+from mooring.ingest.sink import REPEAT_WINDOW_MS, Committed, versions_of
+from mooring.ingest.write_isolated import write_isolated
 from mooring.store.engine import now_ms, sqlite_pragmas
 from mooring.store.faults import Judgement, first_line, judge
+from mooring.store.shared import shared_connection
 
 __all__ = ["SqliteSink"]
 
 log = logging.getLogger(__name__)
 
-# A short wait only: ingest itself waits between tries, so that it can continue talking to the
+# A short wait only: ingest itself waits between tries, so that it can go on talking to the
 # broker while somebody else holds the database.
 LOCK_WAIT_MS = 200
 
@@ -45,7 +43,7 @@ _RETIRE = (
 
 
 def _compared(row: str) -> str:
-    """As ``plan.is_newer`` compares: a time that is ahead counts as that of arrival."""
+    """As ``rows.is_newer`` compares: a time that is ahead counts as that of arrival."""
     return (
         f"CASE WHEN {row}.ts > {row}.received_at + {AHEAD_MS}"
         f" THEN {row}.received_at ELSE {row}.ts END"
@@ -57,37 +55,17 @@ _LATEST = (
     " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (device_id, channel_id) DO UPDATE SET"
     " ts = excluded.ts, received_at = excluded.received_at,"
     " time_source = excluded.time_source, payload = excluded.payload"
-    # As ``plan.is_newer``.
+    # As ``rows.is_newer``.
     f" WHERE {_compared('excluded')} >= {_compared('latest')}"
     " OR ((excluded.time_source <> 0 OR latest.time_source <> 0)"
     " AND excluded.received_at >= latest.received_at)"
-)
-_SEEN = (
-    "INSERT INTO device_state (device_id, last_seen_at) VALUES (?, ?)"
-    " ON CONFLICT (device_id) DO UPDATE SET"
-    " last_seen_at = max(coalesce(last_seen_at, 0), excluded.last_seen_at)"
-)
-_STATE = (
-    "INSERT INTO device_state (device_id, last_seen_at, online, online_at, firmware, metadata,"
-    " metadata_at) VALUES (:device, :seen, :online, CASE WHEN :online IS NULL THEN NULL ELSE :at"
-    " END, :firmware, :metadata, CASE WHEN :metadata IS NULL THEN NULL ELSE :at END)"
-    " ON CONFLICT (device_id) DO UPDATE SET"
-    " last_seen_at = CASE WHEN :seen IS NULL THEN last_seen_at"
-    "  ELSE max(coalesce(last_seen_at, 0), :seen) END,"
-    " online_at = CASE WHEN :online IS NULL OR :online IS online THEN online_at ELSE :at END,"
-    " online = coalesce(:online, online),"
-    " firmware = coalesce(:firmware, firmware),"
-    " metadata = CASE WHEN :metadata IS NULL THEN metadata"
-    "  WHEN length(metadata) + length(:metadata) <= :most"
-    "  THEN json_patch(metadata, :metadata) ELSE :metadata END,"
-    " metadata_at = CASE WHEN :metadata IS NULL THEN metadata_at ELSE :at END"
 )
 _DEAD = (
     "INSERT INTO dead_letters (received_at, reason, detail, topic, tenant, device_id, size,"
     " payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _TRIM_DEAD = "DELETE FROM dead_letters WHERE id <= (SELECT max(id) FROM dead_letters) - ?"
-_STRANGER = (
+_UNKNOWN = (
     "INSERT INTO strangers (dialect, tenant, name, first_seen_at, last_seen_at, messages,"
     " last_topic) SELECT ?, ?, ?, ?, ?, ?, ? WHERE (SELECT count(*) FROM strangers) < ? OR"
     " EXISTS (SELECT 1 FROM strangers WHERE dialect = ? AND tenant = ? AND name = ?)"
@@ -109,12 +87,7 @@ _ROLL_UP = (
     " claimed = 0"
 )
 _NUMBERS = "SELECT upto, above, lost FROM sequences WHERE device_id = ?"
-_SET_NUMBERS = (
-    "INSERT INTO sequences (device_id, upto, above, lost, gap_since) VALUES (?, ?, ?, ?, ?)"
-    " ON CONFLICT (device_id) DO UPDATE SET upto = excluded.upto, above = excluded.above,"
-    " lost = excluded.lost, gap_since = CASE WHEN excluded.gap_since IS NULL THEN NULL"
-    " ELSE coalesce(gap_since, excluded.gap_since) END"
-)
+_SET_LEDGER = "INSERT OR REPLACE INTO ingest_ledger (client_id, batch, packets) VALUES (?, ?, ?)"
 _LEDGER = "INSERT OR REPLACE INTO ingest_ledger (client_id, batch, packets) VALUES (?, ?, ?)"
 _FORGET = "DELETE FROM ingest_ledger WHERE client_id = ? AND batch <= ?"
 
@@ -126,13 +99,20 @@ class SqliteSink:
         path: the database file.
         dead_letters_max: dead letters kept.
         strangers_max: unknown devices listed.
+        projections: what else follows from messages.
     """
 
     waits = False
 
     def __init__(
-        self, path: Path, *, dead_letters_max: int = 1_000_000, strangers_max: int = 10_000
+        self,
+        path: Path,
+        *,
+        dead_letters_max: int = 1_000_000,
+        strangers_max: int = 10_000,
+        projections: Projections | None = None,
     ) -> None:
+        self._projections = projections or Projections()
         self._dead_letters_max = dead_letters_max
         self._strangers_max = strangers_max
         self._connection = sqlite3.connect(
@@ -141,6 +121,7 @@ class SqliteSink:
         for pragma in sqlite_pragmas():
             self._connection.execute(pragma)
         self._connection.execute(f"PRAGMA busy_timeout = {LOCK_WAIT_MS}")
+        self.connection = shared_connection("sqlite", self._connection)
 
     def versions(self) -> tuple[int, int]:
         try:
@@ -163,13 +144,16 @@ class SqliteSink:
     def commit(self, plan: Plan, client_id: str, batch: int, forget: int) -> Committed:
         try:
             try:
-                return self._transaction(plan, client_id, batch, forget, self._write)
+                prepared = self._projections.prepare(plan)
+                return self._transaction(
+                    plan, client_id, batch, forget, partial(self._write, prepared)
+                )
             except Exception as exc:
-                if not refuses(exc):
+                if not (isinstance(exc, NotProjected) or refuses(exc)):
                     raise
                 log.warning("a batch holds a value that cannot be stored: %s", first_line(exc))
             return self._transaction(plan, client_id, batch, forget, self._write_isolated)
-        except sqlite3.Error as exc:
+        except (sqlite3.Error, DBAPIError) as exc:
             raise _unavailable(exc) from exc
 
     def close(self) -> None:
@@ -200,17 +184,15 @@ class SqliteSink:
             raise
         return committed
 
-    def _write(self, plan: Plan) -> Committed:
-        stored = self.messages(plan.messages)
+    def _write(self, prepared: Prepared, plan: Plan) -> Committed:
+        stored, added = self.messages(plan, range(len(plan.messages)))
         self.latest([row for row, _ in plan.newest.values()])
-        self.states(list(plan.states.items()))
+        effects = self._projections.apply(self.connection, plan, prepared, added)
         if plan.dead:
             self.dead(plan.dead)
-        if plan.strangers:
-            self.strangers(list(plan.strangers.values()))
-        devices = plan.sequences.keys() | plan.lost.keys()
-        numbers = self.numbers(plan, devices) if devices else {}
-        committed = Committed(stored, len(plan.messages) - stored, numbers)
+        if plan.unknown:
+            self.unknown(list(plan.unknown.values()))
+        committed = Committed(stored, len(plan.messages) - stored, tuple(effects))
         self._count(plan, committed)
         return committed
 
@@ -236,11 +218,11 @@ class SqliteSink:
 
     def _write_isolated(self, plan: Plan) -> Committed:
         """Where a value is rejected."""
-        committed = write_isolated(plan, self, now_ms())
+        committed = write_isolated(plan, self, self._projections, now_ms())
         self._count(plan, committed)
         return committed
 
-    # -- the steps: see ``isolate.Steps``
+    # -- the steps: see ``write_isolated.Steps``
 
     @contextlib.contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -254,8 +236,10 @@ class SqliteSink:
             raise
         self._connection.execute("RELEASE one")
 
-    def messages(self, rows: Sequence[MessageRow]) -> int:
+    def messages(self, plan: Plan, places: Sequence[int]) -> tuple[int, Collection[int]]:
         connection = self._connection
+        whole = len(places) == len(plan.messages)
+        rows = plan.messages if whole else [plan.messages[place] for place in places]
         counted = [
             (row[0], row[4], row[6], row[3] - REPEAT_WINDOW_MS)
             for row in rows
@@ -263,57 +247,35 @@ class SqliteSink:
         ]
         connection.executemany(_RETIRE, counted)
         before = connection.total_changes
-        connection.executemany(_MESSAGE, rows)
+        added: list[int] = []
+        if plan.watched:
+            self._watched(plan, places, added)
+        else:
+            connection.executemany(_MESSAGE, rows)
         stored = connection.total_changes - before
         if stored:
             times = [row[2] for row in rows]
             connection.execute(_ROLL_UP, (stored - 1, min(times), max(times)))
-        return stored
+        return stored, added
+
+    def _watched(self, plan: Plan, places: Sequence[int], added: list[int]) -> None:
+        """Messages of which some are wanted by a projection, if they are new: those one by one,
+        what lies between at once, all in their order."""
+        connection, rows = self._connection, plan.messages
+        given = frozenset(places)
+        begin = places[0] if places else 0
+        for place in plan.watched:
+            if place not in given:
+                continue
+            connection.executemany(_MESSAGE, rows[begin:place])
+            if connection.execute(_MESSAGE, rows[place]).rowcount:
+                added.append(place)
+            begin = place + 1
+        if places:
+            connection.executemany(_MESSAGE, rows[begin : places[-1] + 1])
 
     def latest(self, rows: Sequence[MessageRow]) -> None:
         self._connection.executemany(_LATEST, [(r[0], r[1], r[2], r[3], r[5], r[7]) for r in rows])
-
-    def states(self, states: Sequence[tuple[int, State]]) -> None:
-        seen, said = [], []
-        for device, state in states:
-            if not state.says:
-                if state.heard:
-                    seen.append((device, state.last_seen_at))
-            else:
-                said.append(
-                    {
-                        "device": device,
-                        "at": state.last_seen_at,
-                        "seen": state.last_seen_at if state.heard else None,
-                        "online": state.online,
-                        "firmware": state.firmware,
-                        "metadata": metadata_text(state),
-                        "most": METADATA_MAX,
-                    }
-                )
-        self._connection.executemany(_SEEN, seen)
-        self._connection.executemany(_STATE, said)
-
-    def numbers(self, plan: Plan, devices: Collection[int]) -> dict[int, Numbers]:
-        told = {}
-        at = now_ms()
-        for device in devices:
-            row = self._connection.execute(_NUMBERS, (device,)).fetchone()
-            before = Numbers(row[0], unpack_ranges(row[1]), row[2]) if row else Numbers()
-            after = merge(before, plan.sequences.get(device, ()), plan.lost.get(device, ()))
-            told[device] = after
-            if after != before:
-                self._connection.execute(
-                    _SET_NUMBERS,
-                    (
-                        device,
-                        after.upto,
-                        pack_ranges(after.above),
-                        after.lost,
-                        at if after.above else None,
-                    ),
-                )
-        return told
 
     def dead(self, letters: Sequence[DeadLetter]) -> None:
         self._connection.executemany(
@@ -334,9 +296,9 @@ class SqliteSink:
         )
         self._connection.execute(_TRIM_DEAD, (self._dead_letters_max,))
 
-    def strangers(self, strangers: Sequence[Stranger]) -> None:
+    def unknown(self, devices: Sequence[UnknownDevice]) -> None:
         self._connection.executemany(
-            _STRANGER,
+            _UNKNOWN,
             [
                 (
                     s.dialect,
@@ -351,7 +313,7 @@ class SqliteSink:
                     s.tenant,
                     s.name,
                 )
-                for s in strangers
+                for s in devices
             ],
         )
 
@@ -359,6 +321,7 @@ class SqliteSink:
 def _unavailable(exc: Exception) -> DatabaseUnavailable:
     found = judge(exc)
     fatal = found.judgement is Judgement.FATAL
+    said = exc.orig or exc if isinstance(exc, DBAPIError) else exc
     return (DatabaseUnusable if fatal else DatabaseUnavailable)(
-        f"The database does not take the batch: {first_line(exc)}.", hint=found.remedy
+        f"The database does not take the batch: {first_line(said)}.", hint=found.remedy
     )

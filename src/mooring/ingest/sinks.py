@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mooring.ingest.projections import Projections
 from mooring.ingest.sink import Sink
 from mooring.ingest.sink_postgres import PostgresSink
 from mooring.ingest.sink_sqlite import SqliteSink
@@ -11,7 +12,7 @@ from mooring.store.engine import sqlite_file
 __all__ = ["open_sink"]
 
 
-def open_sink(settings: Settings) -> Sink:
+def open_sink(settings: Settings, projections: Projections) -> Sink:
     """The sink for ``database_url``, which ``open_database`` has accepted before."""
     file = sqlite_file(settings.effective_database_url)
     if file is not None:
@@ -19,9 +20,11 @@ def open_sink(settings: Settings) -> Sink:
             file,
             dead_letters_max=settings.dead_letters_max,
             strangers_max=settings.strangers_max,
+            projections=projections,
         )
     return PostgresSink(
         settings.effective_database_url,
         dead_letters_max=settings.dead_letters_max,
         strangers_max=settings.strangers_max,
+        projections=projections,
     )

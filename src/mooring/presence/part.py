@@ -7,6 +7,7 @@ from mooring.part import Part
 from mooring.supervisor.registry import Entry
 
 with later():
+    from mooring.presence import projection
     from mooring.store import schema
 
 __all__ = ["PART"]
@@ -16,6 +17,10 @@ PART = Part(
     tables=lambda: (
         schema.device_state,
         schema.broker_events,
+    ),
+    projections=lambda app: (
+        projection.LastSeen(),
+        projection.DeviceState(app.payload_limits),
     ),
     workers=(
         Entry("broker log", "up", "reads the broker's log"),

@@ -106,7 +106,7 @@ BOUNDS = (
         "sequences",
         By.OWNER,
         "devices",
-        "One row for each device, with at most `mooring.ingest.sequences.RANGES_MAX` ranges.",
+        "One row for each device, with at most `mooring.sequences.numbers.RANGES_MAX` ranges.",
     ),
     _row("sightings", By.OWNER, "devices", "One row for each username."),
     _row(

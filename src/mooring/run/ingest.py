@@ -16,7 +16,9 @@ from mooring.link.mqtt import MqttLink
 from mooring.link.protocol import Subscription
 from mooring.run.one_ingest import only_ingest
 from mooring.run.process import collect_rarely, prepare
+from mooring.run.projections import projections_of
 from mooring.secrets.instance import forget_former_ingest
+from mooring.sequences.worker import GapRequests
 from mooring.store.processes import Heartbeat
 from mooring.supervisor import ending
 from mooring.supervisor.state import Policy, Restart
@@ -42,15 +44,19 @@ async def _run(app: App) -> None:
         session_seconds=SESSION_SECONDS,
         window=settings.ingest_in_flight,
     )
+    projections = projections_of(app)
     ingest = Ingest(
         settings=settings,
         database=app.database,
         devices=app.devices,
         catalogue=app.catalogue,
         link=link,
-        sink=open_sink(settings),
+        sink=open_sink(settings, projections),
         client_id=app.ingest_client_id,
+        projections=projections,
     )
+    gaps = GapRequests(app.database, settings.gap_seconds, ingest.down_topic, link.publish_many)
+    ingest.workers.append(Worker("gaps", gaps.run, rows=(gaps.faults,)))
     heartbeat = Heartbeat(
         app.database,
         "ingest",
@@ -92,6 +98,7 @@ async def _empty_former(app: App, connected: asyncio.Event) -> None:
         return
     await connected.wait()
     await asyncio.sleep(FORMER_IDLE_SECONDS)  # until it is subscribed, too
+    projections = projections_of(app)
     ingest = Ingest(
         settings=app.settings,
         database=app.database,
@@ -102,8 +109,9 @@ async def _empty_former(app: App, connected: asyncio.Event) -> None:
             session_seconds=SESSION_SECONDS,
             window=app.settings.ingest_in_flight,
         ),
-        sink=open_sink(app.settings),
+        sink=open_sink(app.settings, projections),
         client_id=former,
+        projections=projections,
     )
     try:
         moved = await ingest.empty(FORMER_IDLE_SECONDS)

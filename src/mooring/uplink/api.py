@@ -12,8 +12,8 @@ from mooring.devices.model import Device
 from mooring.dialects import Catalogue
 from mooring.errors import Forbidden
 from mooring.identity.throttle import Throttles
-from mooring.ingest import gap_store
-from mooring.ingest.sequences import receipt
+from mooring.sequences import store as gap_store
+from mooring.sequences.numbers import receipt
 from mooring.store.engine import Database
 from mooring.store.tally import Tally
 from mooring.uplink.service import (

@@ -11,10 +11,10 @@ from mooring.devices.model import Device
 from mooring.dialects import Catalogue
 from mooring.dialects.lenient import repair
 from mooring.dialects.model import Channel, Direction, Kind
+from mooring.dialects.numbered import sequence_of
 from mooring.errors import Invalid, NotFound, Unavailable
-from mooring.ingest import gap_store
-from mooring.ingest.plan import sequence_of
-from mooring.ingest.sequences import Numbers
+from mooring.sequences import store as gap_store
+from mooring.sequences.numbers import Numbers
 from mooring.web.watching import Watcher
 
 __all__ = [

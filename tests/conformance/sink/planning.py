@@ -6,10 +6,12 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from mooring.dialects.model import Channel
+from mooring.devices.reference import DeviceRef
+from mooring.dialects.model import Channel, Identity
 from mooring.dialects.payload import Decoded, TimeSource
-from mooring.ingest.plan import DeadLetter, MessageRow, Plan, Stranger
+from mooring.ingest.plan import DeadLetter, Plan, UnknownDevice
 from mooring.ingest.routing import Route
+from mooring.ingest.rows import MessageRow
 
 NOW = 1_771_000_000_000
 DAY = 86_400_000
@@ -48,9 +50,9 @@ def plan(rows: Iterable[MessageRow] = (), *, packets: Sequence[tuple[int, int]] 
 
 def a_route(device: int, channel: int) -> Route:
     unused: Any = None
-    return Route(
-        device, "default", f"d{device}", channel, unused, unused, unused, f"own/{device}/{channel}"
-    )
+    name = f"d{device}"
+    known = DeviceRef(device, "default", name, unused, Identity("default", name))
+    return Route(known, device, channel, unused, unused, unused, f"own/{device}/{channel}")
 
 
 def dead(number: int, *, topic: str = "nobody/knows", tenant: str | None = None) -> DeadLetter:
@@ -59,15 +61,17 @@ def dead(number: int, *, topic: str = "nobody/knows", tenant: str | None = None)
     )
 
 
-def stranger(name: str, messages: int = 1, *, at: int = NOW) -> Stranger:
-    return Stranger("smarthome", "home", name, at, messages, f"smarthome/home/{name}/telemetry")
+def unknown_device(name: str, messages: int = 1, *, at: int = NOW) -> UnknownDevice:
+    return UnknownDevice(
+        "smarthome", "home", name, at, messages, f"smarthome/home/{name}/telemetry"
+    )
 
 
-def with_strangers(*strangers: Stranger) -> Plan:
+def with_unknown(*devices: UnknownDevice) -> Plan:
     """Each of them with the dead letter that it brings."""
-    made = Plan(dead=[dead(number) for number, _ in enumerate(strangers)])
-    made.strangers = {(s.dialect, s.tenant, s.name): s for s in strangers}
+    made = Plan(dead=[dead(number) for number, _ in enumerate(devices)])
+    made.unknown = {(one.dialect, one.tenant, one.name): one for one in devices}
     return made
 
 
-__all__ = ["DAY", "NOW", "Channel", "dead", "plan", "row", "stranger", "with_strangers"]
+__all__ = ["DAY", "NOW", "Channel", "dead", "plan", "row", "unknown_device", "with_unknown"]

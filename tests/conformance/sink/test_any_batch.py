@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -16,10 +17,11 @@ from mooring.devices.model import Device
 from mooring.dialects import load_all
 from mooring.dialects.payload import PayloadLimits
 from mooring.ingest.ledger import Ledger
-from mooring.ingest.plan import Planner
+from mooring.ingest.planner import Planner
+from mooring.ingest.projections import Projections
 from mooring.ingest.routing import Registry, RouteTable
-from mooring.ingest.sequences import NUMBER_MAX
 from mooring.ingest.sink import Sink
+from mooring.sequences.numbers import NUMBER_MAX
 from mooring.store.engine import Database
 from mooring.store.schema import (
     counters,
@@ -31,9 +33,12 @@ from mooring.store.schema import (
     rollup_queue,
     sequences,
 )
+from tests.conformance.sink.conftest import OpenSink
 from tests.conformance.sink.planning import NOW
+from tests.support.projecting import registered
 
 CATALOGUE = load_all(None)
+PROJECTIONS = Projections(registered())
 IDS = {
     (dialect.name, channel.name): number
     for number, (dialect, channel) in enumerate(
@@ -100,7 +105,9 @@ batches = st.lists(st.lists(message, max_size=36), min_size=1, max_size=3)
 
 def planner(ledger: Ledger) -> Planner:
     limits = PayloadLimits()
-    routes = RouteTable(CATALOGUE, Registry.of(DEVICES, CATALOGUE), IDS, limits)
+    routes = RouteTable(
+        CATALOGUE, Registry.of(DEVICES, CATALOGUE), IDS, limits, interests=PROJECTIONS
+    )
     return Planner(routes, ledger, limits)
 
 
@@ -134,7 +141,7 @@ def run(
         ledger.committed(batch, plan.packets)
         dead = len(plan.dead) + len(done.refused)
         assert done.stored + done.duplicates + dead + plan.repeated + plan.cleared == len(some)
-        assert set(done.numbers) <= {MINE, OTHER}
+        assert {effect.topic.split("/")[2] for effect in done.effects} <= {"a", "b"}
 
 
 def of_device(database: Database, device: int) -> dict[str, list[tuple[Any, ...]]]:
@@ -167,6 +174,11 @@ def total(database: Database) -> tuple[int, int]:
             connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
             for table in (messages, dead_letters)
         )
+
+
+@pytest.fixture
+def sink(open_sink: OpenSink) -> Sink:
+    return open_sink(projections=PROJECTIONS)
 
 
 @settings(

@@ -11,14 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mooring.ingest.ledger import pack
-from mooring.ingest.plan import Plan, State
-from mooring.ingest.sequences import Numbers
-from mooring.ingest.sink import METADATA_MAX, Committed, Sink
+from mooring.ingest.plan import Plan
+from mooring.ingest.sink import Committed, Sink
 from mooring.store.engine import Database
 from mooring.store.schema import (
     counters,
     dead_letters,
-    device_state,
     ingest_ledger,
     latest,
     messages,
@@ -33,8 +31,8 @@ from tests.conformance.sink.planning import (
     dead,
     plan,
     row,
-    stranger,
-    with_strangers,
+    unknown_device,
+    with_unknown,
 )
 
 WORD = (
@@ -242,91 +240,7 @@ class TestLatest:
         ]
 
 
-class TestStates:
-    COLUMNS = (
-        device_state.c.device_id,
-        device_state.c.last_seen_at,
-        device_state.c.online,
-        device_state.c.online_at,
-        device_state.c.firmware,
-        device_state.c.metadata,
-        device_state.c.metadata_at,
-    )
-
-    def state(self, database: Database, sink: Sink, *states: State) -> tuple[Any, ...]:
-        for number, state in enumerate(states):
-            sink.commit(Plan(states={1: state}), "c", number, 0)
-        (found,) = all_of(database, *self.COLUMNS)
-        return found[1:]
-
-    def test_seen(self, database: Database, sink: Sink) -> None:
-        found = self.state(database, sink, State(NOW + 5), State(NOW))
-        assert found == (NOW + 5, None, None, None, None, None)
-
-    def test_what_the_broker_had_kept_is_no_sign_of_life(
-        self, database: Database, sink: Sink
-    ) -> None:
-        old = State(NOW, online=True, firmware="1.2", heard=False)
-        assert self.state(database, sink, old) == (None, True, NOW, "1.2", None, None)
-        sink.commit(Plan(states={1: State(NOW + 1)}), "c", 2, 0)
-        newer = State(NOW + 9, online=False, heard=False)
-        found = self.state(database, sink, newer, State(NOW + 9, heard=False))
-        assert found == (NOW + 1, False, NOW + 9, "1.2", None, None)
-
-    def test_online_since(self, database: Database, sink: Sink) -> None:
-        on, off = [State(NOW + n, online=n != 2) for n in (0, 1)], State(NOW + 2, online=False)
-        assert self.state(database, sink, *on)[1:3] == (True, NOW)
-        assert self.state(database, sink, State(NOW + 1))[1:3] == (True, NOW)
-        assert self.state(database, sink, off)[1:3] == (False, NOW + 2)
-        assert self.state(database, sink, State(NOW + 3, online=True))[1:3] == (True, NOW + 3)
-
-    def test_what_is_not_said_stays(self, database: Database, sink: Sink) -> None:
-        found = self.state(
-            database, sink, State(NOW, online=True, firmware="1.2"), State(NOW + 1, firmware="1.3")
-        )
-        assert found == (NOW + 1, True, NOW, "1.3", None, None)
-        assert self.state(database, sink, State(NOW + 2)) == (NOW + 2, True, NOW, "1.3", None, None)
-
-    def test_metadata_is_merged(self, database: Database, sink: Sink) -> None:
-        found = self.state(
-            database,
-            sink,
-            State(NOW, metadata={"ip": "10.0.0.1", "rssi": -70, "ok": True, "v": 1.5}),
-            State(NOW + 1, metadata={"rssi": -60, 'ssid "x"\\': "Büro"}),
-            State(NOW + 2, firmware="1.3"),
-        )
-        assert json.loads(found[4]) == {
-            "ip": "10.0.0.1",
-            "rssi": -60,
-            "ok": True,
-            "v": 1.5,
-            'ssid "x"\\': "Büro",
-        }
-        assert found[5] == NOW + 1
-
-    def test_metadata_does_not_grow_without_end(self, database: Database, sink: Sink) -> None:
-        """A device that makes up new names with every message."""
-        states = [
-            State(NOW + n, metadata={f"{n}-{m}": "x" * 90 for m in range(256)}) for n in range(9)
-        ]
-        kept = self.state(database, sink, *states)[4]
-        assert len(kept) <= METADATA_MAX + 4096  # PostgreSQL writes spaces between
-        assert json.loads(kept).items() >= (states[-1].metadata or {}).items()
-
-    def test_many_devices(self, database: Database, sink: Sink) -> None:
-        states = {
-            n: State(NOW + n, online=(None, True, False)[n % 3], firmware=str(n) if n % 2 else None)
-            for n in range(1, 500)
-        }
-        sink.commit(Plan(states=states), "c", 1, 0)
-        found = {r[0]: r[1:5] for r in all_of(database, *self.COLUMNS)}
-        assert found == {
-            n: (s.last_seen_at, s.online, None if s.online is None else s.last_seen_at, s.firmware)
-            for n, s in states.items()
-        }
-
-
-class TestDeadLettersAndStrangers:
+class TestDeadLettersAndUnknownDevices:
     def test_kept_as_they_came(self, database: Database, sink: Sink) -> None:
         letters = [dead(1), dead(2, topic="a\0b", tenant="home"), dead(3, tenant="x" * 1000)]
         sink.commit(Plan(dead=letters), "c", 1, 0)
@@ -342,20 +256,25 @@ class TestDeadLettersAndStrangers:
         kept = [r[0] - NOW for r in all_of(database, dead_letters.c.received_at)]
         assert kept == [7, 8, 9, 10, 11]
 
-    def test_strangers_are_counted(self, database: Database, sink: Sink) -> None:
-        sink.commit(with_strangers(stranger("a", 2), stranger("b")), "c", 1, 0)
-        sink.commit(with_strangers(stranger("a", 3, at=NOW + 5)), "c", 2, 0)
+    def test_unknown_devices_are_counted(self, database: Database, sink: Sink) -> None:
+        sink.commit(with_unknown(unknown_device("a", 2), unknown_device("b")), "c", 1, 0)
+        sink.commit(with_unknown(unknown_device("a", 3, at=NOW + 5)), "c", 2, 0)
         c = strangers.c
         assert all_of(database, c.name, c.first_seen_at, c.last_seen_at, c.messages) == [
             ("a", NOW, NOW + 5, 5),
             ("b", NOW, NOW, 1),
         ]
 
-    def test_only_so_many_strangers(self, database: Database, open_sink: OpenSink) -> None:
+    def test_only_so_many_unknown_devices(self, database: Database, open_sink: OpenSink) -> None:
         sink = open_sink(strangers_max=3)
-        sink.commit(with_strangers(stranger("b"), stranger("a")), "c", 1, 0)
+        sink.commit(with_unknown(unknown_device("b"), unknown_device("a")), "c", 1, 0)
         sink.commit(
-            with_strangers(stranger("z"), stranger("c"), stranger("a"), stranger("d")), "c", 2, 0
+            with_unknown(
+                unknown_device("z"), unknown_device("c"), unknown_device("a"), unknown_device("d")
+            ),
+            "c",
+            2,
+            0,
         )
         assert all_of(database, strangers.c.name, strangers.c.messages) == [
             ("a", 2),
@@ -365,7 +284,7 @@ class TestDeadLettersAndStrangers:
 
     def test_a_name_that_no_device_can_have(self, database: Database, sink: Sink) -> None:
         """It must not stop the batch; whether it is listed is the engine's own affair."""
-        sink.commit(with_strangers(stranger("x" * 60_000), stranger("\0")), "c", 1, 0)
+        sink.commit(with_unknown(unknown_device("x" * 60_000), unknown_device("\0")), "c", 1, 0)
         assert len(all_of(database, dead_letters.c.id)) == 2
 
 
@@ -502,24 +421,11 @@ class TestRefused:
         assert (again.stored, again.duplicates, len(again.refused)) == (0, 2, 1)
         assert len(stored(database)) == 2
 
-    def test_what_follows_from_a_message_costs_no_message(
-        self, database: Database, sink: Sink
-    ) -> None:
-        """A state, a sequence number, a dead letter: each alone, and the others are written."""
+    def test_a_dead_letter_costs_no_message(self, database: Database, sink: Sink) -> None:
         made = plan([row(1), row(2)], packets=[(1, 1)])
-        made.states = {1: State(NOW, firmware="\ud800"), 2: State(NOW, firmware="1.0")}
-        made.sequences = {2**63: [1], 2: [1]}
         made.dead = [dead(1), dead(2, topic="\ud800"), dead(2**63)]
-        done = sink.commit(made, "c", 1, 0)
-        assert (done.stored, done.numbers) == (2, {2: Numbers(1)})
-        c = device_state.c
-        assert all_of(database, c.device_id, c.last_seen_at, c.firmware) == [
-            (1, NOW, None),
-            (2, NOW, "1.0"),
-        ]
-        reasons = [r[0] for r in all_of(database, dead_letters.c.reason)]
-        assert reasons.count("not_json") == 3
-        assert reasons.count("not_storable") == len(done.refused)
+        assert sink.commit(made, "c", 1, 0).stored == 2
+        assert [r[0] for r in all_of(database, dead_letters.c.reason)] == ["not_json"] * 3
         assert sink.ledger("c") == [(1, pack([(1, 1)]))]
 
     @settings(
@@ -582,31 +488,3 @@ def test_like_a_set(
                 by_number.add((device, seq, mark))
         assert sink.commit(plan(rows), "c", number, 0) == Committed(new, len(rows) - new)
     assert {(r[0], r[2] - NOW, r[6]) for r in stored(database)} == by_time
-
-
-class TestNumbers:
-    """The gap ledger: what a receipt may say."""
-
-    def test_grows_with_each_batch_and_survives_a_new_sink(self, sink: Sink) -> None:
-        first = plan([row(seq=n) for n in (1, 2, 5)])
-        first.sequences = {1: [1, 2, 5]}
-        told = sink.commit(first, "c", 1, 0).numbers
-        assert told == {1: Numbers(2, ((5, 5),))}
-        second = plan([row(seq=n) for n in (3, 4)])
-        second.sequences = {1: [4, 3], 2: [7]}
-        told = sink.commit(second, "c", 2, 0).numbers
-        assert told == {1: Numbers(5), 2: Numbers(0, ((7, 7),))}
-
-    def test_a_repetition_is_answered_again(self, sink: Sink) -> None:
-        for batch in (1, 2):
-            again = plan([])
-            again.sequences = {1: [1]}
-            assert sink.commit(again, "c", batch, 0).numbers == {1: Numbers(1)}
-
-    def test_what_a_device_gave_up_closes_the_gap(self, sink: Sink) -> None:
-        gap = plan([])
-        gap.sequences = {1: [1, 9]}
-        sink.commit(gap, "c", 1, 0)
-        lost = plan([])
-        lost.lost = {1: [(2, 8)]}
-        assert sink.commit(lost, "c", 2, 0).numbers == {1: Numbers(9, (), 7)}

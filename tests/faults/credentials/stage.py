@@ -38,6 +38,7 @@ from mooring.run.broker import (
     write_config,
 )
 from mooring.run.broker_watch import BrokerWatch
+from mooring.run.projections import projections_of
 from mooring.settings import Settings
 from tests.faults.credentials.points import Fault, Killed, Points
 from tests.support.ports import free_port
@@ -264,7 +265,8 @@ class Stage:
             devices=app.devices,
             catalogue=app.catalogue,
             link=link,
-            sink=open_sink(app.settings),
+            sink=open_sink(app.settings, projections_of(app)),
+            projections=projections_of(app),
             client_id="ingest",
         ).run(asyncio.Event())
 

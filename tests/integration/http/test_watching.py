@@ -12,7 +12,7 @@ from mooring.changes import queue as change_queue
 from mooring.devices.model import NewDevice
 from mooring.errors import DatabaseUnavailable
 from mooring.identity.actor import SYSTEM
-from mooring.ingest.sequences import RANGES_MAX, Numbers, pack_ranges
+from mooring.sequences.numbers import RANGES_MAX, Numbers, pack_ranges
 from mooring.store.engine import Database, now_ms
 from mooring.store.schema import broker_changes, processes, sequences
 from mooring.uplink.service import committed

@@ -15,6 +15,7 @@ from mooring.ingest.service import Ingest
 from mooring.ingest.sinks import open_sink
 from mooring.link.mqtt import MqttLink
 from mooring.link.protocol import Endpoint
+from mooring.run.projections import projections_of
 from mooring.settings import Settings
 from tests.conftest import StartMosquitto
 from tests.support.ports import free_port
@@ -34,7 +35,8 @@ def ingest_on(app: App, port: int) -> tuple[Ingest, MqttLink]:
         devices=app.devices,
         catalogue=app.catalogue,
         link=link,
-        sink=open_sink(app.settings),
+        sink=open_sink(app.settings, projections_of(app)),
+        projections=projections_of(app),
         client_id="ingest",
     )
     return ingest, link

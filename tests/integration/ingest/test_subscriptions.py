@@ -19,6 +19,7 @@ from mooring.ingest.service import Ingest
 from mooring.ingest.sinks import open_sink
 from mooring.link.mqtt import MqttLink
 from mooring.link.protocol import Endpoint
+from mooring.run.projections import projections_of
 from mooring.settings import Settings
 from mooring.store.schema import counters, dead_letters, device_state, messages
 from mooring.store.versions import bump
@@ -75,7 +76,8 @@ class Stand:
                 devices=app.devices,
                 catalogue=app.catalogue,
                 link=MqttLink(endpoint, session_seconds=session),
-                sink=open_sink(app.settings),
+                sink=open_sink(app.settings, projections_of(app)),
+                projections=projections_of(app),
                 client_id="ingest",
             )
             stop = asyncio.Event()

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from mooring.app import App, open_app
 from mooring.ingest.plan import Plan
+from mooring.ingest.projections import Projections
 from mooring.ingest.sinks import open_sink
 from mooring.run.keeper import SWEEP_EVERY_MS, Keeper
 from mooring.settings import Settings
@@ -38,7 +39,7 @@ def ingest(app: App, rows: list[tuple[int, dict[str, object]]]) -> None:
                     id=1, dialect="mooring", name="telemetry", kind="telemetry"
                 )
             )
-    sink = open_sink(app.settings)
+    sink = open_sink(app.settings, Projections())
     plan = Plan(
         messages=[
             (1, 1, ts, ts, None, 0, n, json.dumps({"ts": ts, "values": values}))
@@ -105,7 +106,7 @@ def test_a_new_dialect_is_noticed(tmp_path: Path) -> None:
                 sa.insert(channels).values(id=2, dialect="shed", name="t", kind="telemetry")
             )
         at = now_ms() - 1000
-        sink = open_sink(settings)
+        sink = open_sink(settings, Projections())
         sink.commit(Plan(messages=[(2, 2, at, at, None, 0, 5, '{"x": 7}')]), "test", 2, 0)
         sink.close()
         turns(keeper, now_ms() + 240_000)

@@ -17,7 +17,6 @@ from mooring.app import App, open_app
 from mooring.devices.model import NewDevice
 from mooring.errors import Conflict, Internal, Invalid
 from mooring.identity.actor import SYSTEM
-from mooring.ingest.plan import Plan, State
 from mooring.ingest.sink import Committed
 from mooring.ingest.sink_postgres import PostgresSink
 from mooring.ingest.sink_sqlite import SqliteSink
@@ -35,7 +34,7 @@ from mooring.store.schema import (
     messages,
     processes,
 )
-from tests.conformance.sink.planning import DAY, dead, plan, row, stranger, with_strangers
+from tests.conformance.sink.planning import DAY, dead, plan, row, unknown_device, with_unknown
 from tests.support.cli import Cli
 
 NOW = now_ms()
@@ -64,12 +63,18 @@ def lived_in(data_dir: Path) -> Iterator[App]:
             row(2, seq=n, source=1, fingerprint=n, ts=NOW + n, received_at=NOW) for n in range(20)
         ]
         sink.commit(plan(rows, packets=[(1, 1)]), "mooring-ingest", 1, 0)
-        letters = with_strangers(stranger("nobody"))
+        letters = with_unknown(unknown_device("nobody"))
         letters.dead.append(dead(2, topic="a\0b"))
         sink.commit(letters, "mooring-ingest", 2, 0)
-        state = State(NOW, online=True, firmware="1.2", metadata={"ip": "10.0.0.1"})
-        sink.commit(Plan(states={1: state, 2: State(NOW, online=False)}), "mooring-ingest", 3, 0)
         sink.close()
+        with app.database.write() as connection:
+            connection.execute(
+                sa.insert(device_state),
+                [
+                    {"device_id": 1, "last_seen_at": NOW, "online": True, "metadata": '{"a":1}'},
+                    {"device_id": 2, "last_seen_at": NOW, "online": False, "metadata": None},
+                ],
+            )
         yield app
 
 

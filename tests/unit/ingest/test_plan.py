@@ -13,10 +13,16 @@ from mooring.devices.model import Device
 from mooring.dialects import load_all
 from mooring.dialects.payload import PayloadLimits
 from mooring.ingest.dead_budget import BYTES_MAX, LETTERS_MAX
+from mooring.ingest.facts import Fact
 from mooring.ingest.ledger import Ledger
-from mooring.ingest.plan import Planner
+from mooring.ingest.plan import Plan
+from mooring.ingest.planner import Planner
+from mooring.ingest.projections import Projections
 from mooring.ingest.routing import CACHE_LIMIT, Registry, Route, RouteTable, Unroutable
 from mooring.link.protocol import Broken
+from mooring.presence.projection import DeviceState, LastSeen
+from mooring.presence.state import Known, advance
+from mooring.sequences.projection import SequenceNumbers
 
 NOW = 1_771_000_000_000
 CATALOGUE = load_all(None)
@@ -26,6 +32,9 @@ IDS = {
         ((d, c) for d in CATALOGUE.all() for c in d.channels), start=1
     )
 }
+
+ALL = [LastSeen(), DeviceState(PayloadLimits()), SequenceNumbers()]
+PROJECTIONS = Projections(ALL)
 
 
 def device(
@@ -45,8 +54,23 @@ DEVICES = [
 
 def planner(*, ledger: Ledger | None = None, unique: int = 1000) -> Planner:
     limits = PayloadLimits()
-    routes = RouteTable(CATALOGUE, Registry.of(DEVICES, CATALOGUE), IDS, limits)
+    registry = Registry.of(DEVICES, CATALOGUE)
+    routes = RouteTable(CATALOGUE, registry, IDS, limits, interests=PROJECTIONS)
     return Planner(routes, ledger or Ledger(100), limits, first_unique=unique)
+
+
+def facts(plan: Plan, name: str) -> list[Fact]:
+    """Those that a projection gets."""
+    return plan.facts[[one.name for one in ALL].index(name)]
+
+
+def said(plan: Plan, device_id: int) -> Known:
+    """What a batch says of a device, of which nothing was known."""
+    known = Known()
+    for one in DeviceState(PayloadLimits()).plan(facts(plan, "device state")) or ():
+        if one.device == device_id:
+            known = advance(known, one)
+    return known
 
 
 def message(
@@ -172,7 +196,8 @@ def test_a_retained_message_that_comes_again_says_nothing() -> None:
     [first] = ours.plan([message(STATUS, body)], NOW).messages
     plan = ours.plan([retained(STATUS, body)], NOW + 99_000)
     ours.settle(plan, {(first[0], first[1]): first[7]})
-    assert (plan.messages, plan.newest, plan.states, plan.repeated) == ([], {}, {}, 1)
+    assert (plan.messages, plan.newest, plan.repeated) == ([], {}, 1)
+    assert not any(plan.facts)
 
 
 def test_a_retained_message_that_is_news_is_stored_and_no_sign_of_life() -> None:
@@ -181,8 +206,8 @@ def test_a_retained_message_that_is_news_is_stored_and_no_sign_of_life() -> None
     assert plan.messages == []
     ours.settle(plan, {(3, IDS["mooring", "status"]): '{"online":true}'})
     assert len(plan.messages) == len(plan.routes) == len(plan.newest) == 1
-    state = plan.states[3]
-    assert (state.online, state.heard) == (False, False)
+    assert said(plan, 3).online is False
+    assert facts(plan, "last seen") == []
 
 
 def test_what_a_device_says_now_is_newer_than_what_the_broker_had_kept() -> None:
@@ -196,13 +221,15 @@ def test_what_a_device_says_now_is_newer_than_what_the_broker_had_kept() -> None
     )
     ours.settle(plan, {})
     assert len(plan.messages) == 2
-    assert (plan.states[3].online, plan.states[3].heard) == (True, True)
+    assert said(plan, 3).online is True
+    assert LastSeen().plan(facts(plan, "last seen")) == [(3, NOW)]
 
 
 @pytest.mark.parametrize("topic", [STATUS, "smarthome/1/ESP32_001/status"])
 def test_a_retained_message_that_is_removed_is_no_dead_letter(topic: str) -> None:
     plan = planner().plan([message(topic, b"")], NOW)
-    assert (plan.dead, plan.messages, plan.states, plan.cleared) == ([], [], {}, 1)
+    assert (plan.dead, plan.messages, plan.cleared) == ([], [], 1)
+    assert not any(plan.facts)
 
 
 def test_an_empty_reading_is_a_dead_letter() -> None:
@@ -246,7 +273,7 @@ def test_what_belongs_to_nobody_is_kept_with_its_reason(
     assert plan.messages == []
     assert [d.reason for d in plan.dead] == [reason, reason]
     if stranger is not None:
-        assert plan.strangers[stranger].messages == 2
+        assert plan.unknown[stranger].messages == 2
     assert len(plan.packets) == 2
 
 
@@ -294,7 +321,7 @@ def test_of_copies_that_two_subscriptions_bring_one_counts(
 )
 def test_a_name_that_nobody_can_have_is_no_stranger(topic: str) -> None:
     plan = planner().plan([message(topic, {"a": 1})], NOW)
-    assert plan.strangers == {}
+    assert plan.unknown == {}
     assert [(d.reason, d.tenant, d.topic) for d in plan.dead] == [("unknown_device", None, topic)]
 
 
@@ -308,7 +335,7 @@ def test_a_bad_payload_is_a_dead_letter_and_a_sign_of_life() -> None:
     [letter] = plan.dead
     assert (letter.reason, letter.device_id, letter.tenant) == ("not_json", 1, "1")
     assert letter.payload == b"{"
-    assert plan.states[1].last_seen_at == NOW
+    assert LastSeen().plan(facts(plan, "last seen")) == [(1, NOW)]
 
 
 def test_a_large_bad_payload_is_kept_in_part_and_its_size_is_known() -> None:
@@ -336,7 +363,8 @@ def test_a_numbered_message_that_cannot_be_stored_need_not_come_again() -> None:
     topic = "mooring/default/k/telemetry"
     plan = planner().plan([message(topic, b'{"seq":7,"values":{"a":1e999}}')], NOW)
     assert [d.reason for d in plan.dead] == ["number_too_large"]
-    assert plan.sequences == {3: [7]}
+    [one] = SequenceNumbers().plan(facts(plan, "sequence numbers")) or ()
+    assert (one.device.id, one.numbers) == (3, [7])
 
 
 def test_numbers_and_what_a_device_gave_up_are_gathered() -> None:
@@ -348,8 +376,8 @@ def test_numbers_and_what_a_device_gave_up_are_gathered() -> None:
         ),
     ]
     plan = planner().plan(packets, NOW)
-    assert plan.sequences == {3: [5, 6]}
-    assert plan.lost == {3: [(1, 4)]}
+    [one] = SequenceNumbers().plan(facts(plan, "sequence numbers")) or ()
+    assert (one.device.id, one.numbers, one.lost) == (3, [5, 6], [(1, 4)])
 
 
 def test_the_newest_of_a_topic_counts_whatever_the_order() -> None:
@@ -380,8 +408,8 @@ def test_a_last_will_has_no_clock_and_hides_nothing_that_came_after_it() -> None
     plan = planner().plan([offline, online], NOW)
     [(row, _)] = plan.newest.values()
     assert row[2] == NOW - 5000
-    assert plan.states[1].online is True
-    assert planner().plan([online, offline], NOW).states[1].online is False
+    assert said(plan, 1).online is True
+    assert said(planner().plan([online, offline], NOW), 1).online is False
 
 
 TRAP_STATUS = "tenant/acme/device/trap/status"
@@ -392,13 +420,12 @@ def test_presence_said_as_text_counts(will: bytes) -> None:
     """A Last Will of plain text after a status that is an object."""
     online = message(TRAP_STATUS, {"online": True}, number=1)
     assert (
-        planner().plan([online, message(TRAP_STATUS, will, number=2)], NOW).states[2].online
-        is False
+        said(planner().plan([online, message(TRAP_STATUS, will, number=2)], NOW), 2).online is False
     )
-    assert planner().plan([message(TRAP_STATUS, will)], NOW).states[2].online is False
-    assert planner().plan([message(TRAP_STATUS, b"connected")], NOW).states[2].online is True
+    assert said(planner().plan([message(TRAP_STATUS, will)], NOW), 2).online is False
+    assert said(planner().plan([message(TRAP_STATUS, b"connected")], NOW), 2).online is True
     for word in (b"rebooting", b"[true]", b'"on line"'):
-        assert planner().plan([message(TRAP_STATUS, word)], NOW).states[2].online is None
+        assert said(planner().plan([message(TRAP_STATUS, word)], NOW), 2).online is None
 
 
 def test_values_that_are_no_numbers_are_counted() -> None:
@@ -416,7 +443,7 @@ def test_of_two_topics_the_one_spoken_last_says_whether_it_is_there() -> None:
         packets = [
             message(t, gone if t == status else alive, number=n + 1) for n, t in enumerate(topics)
         ]
-        assert planner().plan(packets, NOW).states[1].online is online
+        assert said(planner().plan(packets, NOW), 1).online is online
 
 
 @pytest.mark.parametrize(
@@ -431,15 +458,15 @@ def test_of_two_topics_the_one_spoken_last_says_whether_it_is_there() -> None:
 def test_what_a_message_says_of_being_there(
     topic: str, payload: object, online: bool | None
 ) -> None:
-    assert planner().plan([message(topic, payload)], NOW).states[1].online is online
+    assert said(planner().plan([message(topic, payload)], NOW), 1).online is online
 
 
 def test_firmware_and_metadata_reach_the_state() -> None:
     body = {"sensors": {}, "metadata": {"firmwareVersion": "v2.1.0", "batteryLevel": 85}}
-    state = planner().plan([message(TELEMETRY, body)], NOW).states[1]
+    state = said(planner().plan([message(TELEMETRY, body)], NOW), 1)
     assert state.firmware == "v2.1.0"
     assert state.metadata is not None
-    assert state.metadata["batteryLevel"] == 85
+    assert json.loads(state.metadata)["batteryLevel"] == 85
 
 
 def test_a_packet_the_codec_refuses_is_a_dead_letter() -> None:

@@ -120,6 +120,11 @@ device_state = Table(
     Column("firmware", String(128)),
     Column("metadata", Text),  # JSON, the newest the device sent
     Column("metadata_at", BigInteger),
+    # The device's own time of the message that said it; NULL where it had none. A message that
+    # the device made earlier and that arrives later changes nothing.
+    Column("online_ts", BigInteger),
+    Column("firmware_ts", BigInteger),
+    Column("metadata_ts", BigInteger),
     Column("connected", Boolean),  # what the broker's log says
     Column("connected_at", BigInteger),
     Column("address", Shown(64)),
@@ -128,7 +133,7 @@ device_state = Table(
 sequences = Table(
     "sequences",
     metadata,
-    # The gap ledger: which of a device's numbers are committed (mooring.ingest.sequences).
+    # The gap ledger: which of a device's numbers are committed (mooring.sequences.numbers).
     Column("device_id", BigId, primary_key=True, autoincrement=False),
     Column("upto", BigInteger, nullable=False),
     Column("above", Text, nullable=False, server_default="[]"),  # JSON: [[first, last], …]

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from mooring.identity.actor import Actor, walled
-from mooring.ingest.sequences import Numbers, unpack_ranges
+from mooring.sequences.numbers import Numbers, unpack_ranges
 from mooring.store.schema import devices, sequences
 
 __all__ = ["DeviceNumbers", "asked", "numbers_of", "numbers_of_many", "overdue", "with_gaps"]

@@ -8,9 +8,9 @@ from fastapi import APIRouter
 
 from mooring.devices.service import Devices
 from mooring.identity.actor import Role
-from mooring.ingest import gap_store
-from mooring.ingest.gap_store import DeviceNumbers
-from mooring.ingest.sequences import Numbers, gaps
+from mooring.sequences import store as gap_store
+from mooring.sequences.numbers import Numbers, gaps
+from mooring.sequences.store import DeviceNumbers
 from mooring.web.auth import Who
 from mooring.web.fields import DeviceReference, Document, Time
 from mooring.web.paging import PageOf, PagingDep

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.ingest.sequences import (
+from mooring.sequences.numbers import (
     NUMBER_MAX,
     RANGES_MAX,
     Numbers,

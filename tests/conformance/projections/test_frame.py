@@ -1,0 +1,112 @@
+"""The frame, with a made-up projection that is registered and known to nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from mooring.ingest.facts import Standing
+from mooring.ingest.projection import Effect, Sees
+from mooring.store.engine import Database
+from mooring.store.schema import messages
+from tests.conformance.projections.conftest import OpenDesk
+from tests.conformance.projections.made_up import Bells, bells
+from tests.support.projecting import NOW, packet
+
+ALERT, READING = "mooring/acme/a/alert", "mooring/acme/a/telemetry"
+
+
+@pytest.fixture(autouse=True)
+def made_up_table(database: Database) -> Any:
+    bells.metadata.drop_all(database.engine)
+    bells.metadata.create_all(database.engine)
+    yield
+    bells.metadata.drop_all(database.engine)
+
+
+def rung(database: Database) -> list[tuple[int, str]]:
+    with database.read() as connection:
+        rows = connection.execute(sa.select(bells.c.device_id, bells.c.name).order_by(bells.c.id))
+        return [tuple(row) for row in rows]
+
+
+@pytest.mark.parametrize("others", [0, 60], ids=["few", "many"])
+def test_it_is_told_of_what_is_really_stored(
+    database: Database, open_desk: OpenDesk, others: int
+) -> None:
+    """An alert that comes again after it was cleared is not raised again."""
+    desk = open_desk(Bells())
+
+    def among(*some: Any) -> list[Any]:
+        readings = [packet(READING, {"values": {"t": n}}) for n in range(others)]
+        return [*readings[: others // 2], *some, *readings[others // 2 :]]
+
+    hot = {"ts": NOW, "seq": 1, "alert": "hot"}
+    cleared = {"ts": NOW + 1, "seq": 2, "alert": "hot"}
+    done = desk.batch(among(packet(ALERT, hot), packet(f"{ALERT}_cleared", cleared)))
+    assert done.effects == (Effect("bells/1", b"hot"),) * 2
+    again = desk.batch(among(packet(ALERT, hot)), NOW + 9)
+    assert (again.effects, again.duplicates) == ((), 1)
+    cold = {"ts": NOW + 2, "seq": 3, "alert": "cold"}
+    mixed = desk.batch(among(packet(ALERT, cold), packet(ALERT, hot), packet(ALERT, cold)))
+    assert (mixed.effects, mixed.duplicates) == ((Effect("bells/1", b"cold"),), 2)
+    assert rung(database) == [(1, "hot"), (1, "hot"), (1, "cold")]
+
+
+def test_numbers_without_a_clock_are_stored_once_too(
+    database: Database, open_desk: OpenDesk
+) -> None:
+    desk = open_desk(Bells())
+    hot = {"seq": 7, "alert": "hot"}
+    desk.batch([packet(ALERT, hot)])
+    assert desk.batch([packet(ALERT, hot)], NOW + 5000).effects == ()
+    assert rung(database) == [(1, "hot")]
+
+
+def test_messages_keep_their_order_and_numbers_without_gaps(
+    database: Database, open_desk: OpenDesk
+) -> None:
+    """Roll-ups rely on the numbers of a batch."""
+    desk = open_desk(Bells())
+    some = [
+        packet(ALERT if n % 4 == 0 else READING, {"ts": NOW + n, "seq": n, "alert": f"a{n}"})
+        for n in range(1, 60)
+    ]
+    desk.batch(some)
+    with database.read() as connection:
+        rows = connection.execute(
+            sa.select(messages.c.id, messages.c.seq).order_by(messages.c.id)
+        ).all()
+    assert [row.seq for row in rows] == list(range(1, 60))
+    assert [row.id for row in rows] == list(range(rows[0].id, rows[0].id + 59))
+
+
+def test_what_the_broker_had_kept_is_marked(open_desk: OpenDesk) -> None:
+    class Marks(Bells):
+        sees = Sees.RECEIVED
+
+    desk = open_desk(Marks())
+    live, old = packet(ALERT, {"alert": "b"}), packet(ALERT, {"alert": "a"}, retain=True)
+    [facts] = desk.plan([live, old]).facts
+    assert [(fact.name, fact.standing) for fact in facts] == [
+        ("a", Standing.RETAINED),
+        ("b", Standing.LIVE),
+    ]
+
+
+def test_a_projection_that_always_fails_stops_nothing(
+    database: Database, open_desk: OpenDesk
+) -> None:
+    class Broken(Bells):
+        name = "broken"
+
+        def apply(self, *_: Any) -> Any:
+            raise RuntimeError("no")
+
+    desk = open_desk(Bells(), Broken())
+    done = desk.batch([packet(ALERT, {"alert": "hot"}), packet(READING, {"values": {}})])
+    assert (done.stored, len(done.refused)) == (2, 1)
+    assert done.refused[0].topic == ALERT
+    assert rung(database) == [(1, "hot")]
