@@ -515,8 +515,16 @@ def accounts_unreadable(w: Whys, code: str) -> None:
     wait_until(lambda: w.file_state() != "ok", "the plugin to notice")
     w.rejected(lamp)
     w.becomes(lamp, code)
+    said = w.platform.cli("status", "--json", expect=1).json()["problems"]
+    assert any("accounts file (corrupt)" in problem for problem in said), said
     w.platform.cli("broker", "sync", "--yes")
     w.connect(w.add())
+
+    def named() -> bool:
+        told = w.platform.cli("status", "--json", expect=None).json()["problems"]
+        return any("accounts file" in problem for problem in told)
+
+    wait_until(lambda: not named(), "the trouble to be over")
 
 
 SITUATIONS: Mapping[str, Callable[[Whys, str], None]] = {

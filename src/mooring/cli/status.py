@@ -19,6 +19,7 @@ with later():
     from mooring import clock
     from mooring.broker import answers as broker_answers
     from mooring.broker import open_ids
+    from mooring.presence import store as presence
     from mooring.run import choice as run_choice
     from mooring.store import clock as stored
 
@@ -91,6 +92,7 @@ def status(
             certificates = platform.certificates.health(platform.settings)
             problems = problems_of(overview, broker_answers=answers)
             problems += _clock_problems(platform)
+            problems += _authority_problems(platform)
             problems += certificates.problems
             if watch and sys.stdout.isatty():
                 typer.echo("\x1b[H\x1b[2J", nl=False)
@@ -119,6 +121,19 @@ def _clock_problems(platform: App) -> list[str]:
         reading = clock.read()
         found = problem_of(stored.known(connection, reading), reading)
     return [found] if found else []
+
+
+def _authority_problems(platform: App) -> list[str]:
+    if platform.settings.authority != "plugin":
+        return []
+    with platform.database.read() as connection:
+        trouble = presence.newest_trouble(connection)
+    if not trouble:
+        return []
+    return [
+        f"The broker's plugin cannot use its accounts file ({trouble}). Connected devices stay "
+        "connected; unknown ones are rejected. `mooring broker sync` makes the file again."
+    ]
 
 
 def _open(platform: App) -> list[str]:
