@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mooring.broker.connection import Endpoint
-from mooring.broker.plugin_control import PluginControl
+from mooring.broker.plugin_control import DAMAGED, UNUSABLE, PluginControl
 from mooring.broker.plugin_file import AccountsFile, FileLost
 from mooring.broker.protocol import Applied, Current, Difference, DifferenceKind
 from mooring.errors import BrokerUnavailable
@@ -78,6 +78,7 @@ class PluginAuthority:
 
     async def compare(self, accounts: Iterable[Account]) -> list[Difference]:
         """See ``Authority.compare``; the accounts are read in a thread, a page at a time."""
+        await self._look()
         try:
             found = await self._in_thread(lambda: self._file.compare(accounts))
         except FileLost as exc:
@@ -127,11 +128,11 @@ class PluginAuthority:
 
     async def replace(self, accounts: Sequence[Account]) -> None:
         """See ``Authority.replace``. A lost or damaged file is made again; the broker continues."""
-        await self._change(lambda: self._file.replace(accounts))
+        await self._change_whole(lambda: self._file.replace(accounts))
 
     async def renew(self, read: Callable[[], Iterable[Account]]) -> None:
         """See ``SharedAuthority.renew``."""
-        await self._change(lambda: self._file.renew(read))
+        await self._change_whole(lambda: self._file.renew(read))
 
     async def usable(self) -> bool:
         """Whether the file can be read as it is."""
@@ -167,8 +168,37 @@ class PluginAuthority:
 
     async def _change(self, work: Callable[[], int]) -> None:
         number = await self._in_thread(work)
-        if self.control is not None:
+        if self.control is None:
+            return
+        try:
             await self.control.in_force(number)
+        except BrokerUnavailable as exc:
+            if exc.slug != UNUSABLE:
+                raise
+            why = exc.message
+            log.warning("%s", why)
+            await self._in_thread(lambda: self._file.distrust(why))
+            raise FileLost(why) from exc
+
+    async def _change_whole(self, work: Callable[[], int]) -> None:
+        """With all accounts: a file that only the broker finds damaged is made again."""
+        try:
+            await self._change(work)
+        except FileLost:
+            await self._change_if_there(work)
+
+    async def _look(self) -> None:
+        """What the broker finds damaged is lost, though it can be read here."""
+        if self.control is None:
+            return
+        try:
+            state = str((await self.control.ask()).get("file"))
+        except BrokerUnavailable as exc:
+            log.info("the plugin was not asked about its file: %s", exc)
+            return
+        if state in DAMAGED:
+            why = f"the broker's plugin cannot use it: {state}"
+            await self._in_thread(lambda: self._file.distrust(why))
 
     async def _change_if_there(self, work: Callable[[], int]) -> None:
         try:

@@ -12,7 +12,10 @@ import mqtt5
 from mooring.broker.connection import Connection, Endpoint
 from mooring.errors import BrokerUnavailable
 
-__all__ = ["CONTROL", "PluginControl"]
+__all__ = ["CONTROL", "DAMAGED", "UNUSABLE", "PluginControl"]
+
+UNUSABLE = "accounts_file_damaged"
+"""Code of the error when the plugin finds its file damaged, whatever others read in it."""
 
 CONTROL = "$CONTROL/mooring-authority/v1"
 RESPONSE = f"{CONTROL}/response"
@@ -20,6 +23,8 @@ ANSWER_SECONDS = 10.0
 FORCE_SECONDS = 60.0
 """Time limit for one change and all that it causes: 1,000 sessions end in under a second."""
 AGAIN_SECONDS = 0.002
+DAMAGED = frozenset({"corrupt", "format"})
+DAMAGED_SECONDS = 2.0  # the plugin looks again at once when the file is another one
 
 
 class PluginControl:
@@ -73,8 +78,17 @@ class PluginControl:
             await self._drop()
 
     async def _until(self, number: int) -> None:
+        damaged_since: float | None = None
         while True:
             answer = await self._asked({})
+            now = asyncio.get_running_loop().time()
+            if answer.get("file") not in DAMAGED:
+                damaged_since = None
+            elif now - (damaged_since := damaged_since or now) > DAMAGED_SECONDS:
+                raise BrokerUnavailable(
+                    f"The broker's plugin cannot use its accounts file: {answer['file']}.",
+                    code=UNUSABLE,
+                )
             if int(answer.get("seq", -1)) >= number and not answer.get("pending_kicks"):
                 self._in_force = int(answer["seq"])
                 return

@@ -93,6 +93,7 @@ class AccountsFile:
         self._service = service
         self._lock = FileLock(path.with_name(f".{path.name}.lock"), LOCK_WAIT_SECONDS)
         self._db: sqlite3.Connection | None = None
+        self._distrusted = ""  # why the file counts as lost although it can be read here
         self._identity: tuple[int, int] | None = None  # of the file that is open
         self._rights: dict[tuple[str, str], int] = {}
         self._version: int | None = None  # of the file, when the rights were read
@@ -259,6 +260,12 @@ class AccountsFile:
         with self._reading() as db:
             return newest(db)
 
+    def distrust(self, why: str) -> None:
+        """Counts the file as lost until it is made again: the broker cannot read what this side
+        can, for example after a log of another file was applied to it."""
+        self.close()
+        self._distrusted = why
+
     def close(self) -> None:
         """Closes the file; the next call opens it again."""
         if self._db is not None:
@@ -320,6 +327,8 @@ class AccountsFile:
             raise FileLost(str(exc)) from exc
 
     def _open(self) -> sqlite3.Connection:
+        if self._distrusted:
+            raise FileLost(self._distrusted)
         try:
             found = self._path.stat()
         except FileNotFoundError:
@@ -375,6 +384,7 @@ class AccountsFile:
             new.close()  # which puts its log into the file
             _unlink(self._path, *_LOGS)  # another file's log must not be taken for its own
             new._path.replace(self._path)
+            self._distrusted = ""
         except OSError as exc:
             raise BrokerUnavailable(f"{self._path} cannot be written: {exc.strerror}.") from exc
         finally:

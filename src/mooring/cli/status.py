@@ -19,7 +19,6 @@ with later():
     from mooring import clock
     from mooring.broker import answers as broker_answers
     from mooring.broker import open_ids
-    from mooring.presence import store as presence
     from mooring.run import choice as run_choice
     from mooring.store import clock as stored
 
@@ -92,7 +91,7 @@ def status(
             certificates = platform.certificates.health(platform.settings)
             problems = problems_of(overview, broker_answers=answers)
             problems += _clock_problems(platform)
-            problems += _authority_problems(platform)
+            problems += _authority_problems(platform) if answers else []
             problems += certificates.problems
             if watch and sys.stdout.isatty():
                 typer.echo("\x1b[H\x1b[2J", nl=False)
@@ -124,10 +123,7 @@ def _clock_problems(platform: App) -> list[str]:
 
 
 def _authority_problems(platform: App) -> list[str]:
-    if platform.settings.authority != "plugin":
-        return []
-    with platform.database.read() as connection:
-        trouble = presence.newest_trouble(connection)
+    trouble = platform.diagnosis.authority_trouble()
     if not trouble:
         return []
     return [

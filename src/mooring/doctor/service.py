@@ -124,6 +124,25 @@ class Diagnosis:
                 certificates=tuple(store.certificates_of(connection, device)),
             )
 
+    def authority_trouble(self) -> str:
+        """Why the broker's plugin cannot use its accounts file, in one word; empty: it can, or
+        there is no plugin, or nobody answers."""
+        if self.settings.authority != "plugin":
+            return ""
+        word = asyncio.run(self._file_state())
+        return "" if word == "ok" else word
+
+    async def _file_state(self) -> str:
+        control = PluginControl(self.endpoint)
+        try:
+            async with asyncio.timeout(ASK_SECONDS):
+                return str((await control.ask()).get("file", ""))
+        except (BrokerUnavailable, TimeoutError) as exc:
+            log.info("the broker's plugin was not asked: %s", exc)
+            return ""
+        finally:
+            await control.close()
+
     async def _ask_broker(self, username: str) -> tuple[bool, list[Event]]:
         """Whether the broker answers, and what it counts of a login and has not sent yet."""
         try:

@@ -29,14 +29,11 @@ __all__ = [
     "add_events",
     "add_unknown",
     "count",
-    "newest_trouble",
     "nobody_connected",
     "passed",
     "set_connected",
     "trim_events",
 ]
-
-TROUBLE_LOOK = 20_000  # newest events; a trouble that lasts is reported once a minute
 
 NAMES_AT_ONCE = 500  # in one question; SQLite takes 32,766 values in a statement
 
@@ -104,20 +101,6 @@ def count(connection: Connection, name: str, number: int) -> None:
             index_elements=["name"], set_={"value": counters.c.value + statement.excluded.value}
         )
     )
-
-
-def newest_trouble(connection: Connection) -> str:
-    """What the broker's plugin complains about now; empty: nothing, or it is over."""
-    newest = (
-        sa.select(broker_events.c.id, broker_events.c.event, broker_events.c.detail)
-        .order_by(broker_events.c.id.desc())
-        .limit(TROUBLE_LOOK)
-        .subquery()
-    )
-    statement = sa.select(newest.c.detail).where(newest.c.event == "trouble")
-    found = connection.execute(statement.order_by(newest.c.id.desc()).limit(1)).scalar()
-    word = str(found or "").partition(" ")[0]
-    return "" if word == "recovered" else word
 
 
 def add_unknown(

@@ -169,6 +169,53 @@ def test_the_rules_say_what_the_broker_does(stand: Stand) -> None:
     stand.run(body)
 
 
+def generated_filters(count: int) -> list[str]:
+    chance = random.Random(11)
+    words = ["m", "a", "b", "command", "+", "+", "reboot"]
+    made = []
+    while len(made) < count:
+        levels = chance.choices(words, k=chance.randint(1, 3))
+        pattern = "/".join([*levels, "#"] if chance.random() < 0.4 else levels)
+        if set(pattern) & set("+#") and pattern not in made:
+            made.append(pattern)
+    return made
+
+
+def test_the_rules_say_what_the_broker_does_with_filters(stand: Stand) -> None:
+    """A filter that the rules allow is accepted, and everything that it matches is delivered; of
+    another one at most what the device may read, however the broker answers."""
+
+    async def body() -> None:
+        rights = {"publish": ("m/a/up",), "subscribe": ("m/a/command/#", "b/+/reboot", "m/b/+")}
+        other = {"publish": ("m/c/up",), "subscribe": ("m/#",)}
+        await stand.put(stand.account("a", **rights), stand.account("c", **other))
+        facts = AccountFacts("a", **rights)
+        topics = [t for t in generated_topics(60) if not t.startswith("$")]
+        topics += ["m/a/command", "m/a/command/reboot", "m/a/command/x/y", "b/a/reboot", "m/b/up"]
+        service = await stand.connect_service()
+        allowed = 0
+        for pattern in [*generated_filters(12), "m/a/command/#", "m/a/command/+", "b/+/reboot"]:
+            device = await stand.connect("a")
+            matching = {topic for topic in topics if topic_matches(pattern, topic)}
+            readable = {t for t in matching if may(facts, Action.READ, t).allowed}
+            if may(facts, Action.SUBSCRIBE, pattern).allowed:
+                allowed += 1
+                assert readable == matching
+                await device.subscribe([pattern])
+            else:
+                await stand.try_to_subscribe(device, pattern)
+            for topic in topics:
+                await publish(service, topic)
+            got = set(await received(device))
+            await device.close()
+            if may(facts, Action.SUBSCRIBE, pattern).allowed:
+                assert got == matching, pattern
+            assert got <= readable, pattern
+        assert allowed >= 3
+
+    stand.run(body)
+
+
 def test_changed_rights_hold_for_the_living_session(stand: Stand) -> None:
     async def body() -> None:
         [lamp] = await stand.put(stand.device("lamp"))

@@ -16,6 +16,7 @@ import pytest
 
 from mooring.broker.connection import Endpoint
 from mooring.broker.plugin_authority import PluginAuthority
+from mooring.broker.plugin_control import UNUSABLE
 from mooring.errors import BrokerUnavailable
 from mooring.identity.account import Account, Rights
 from tests.support.accounts_db import verifier
@@ -231,6 +232,70 @@ def test_a_full_disk(tmp_path: Path) -> None:
         timeout=100,
     )
     assert done.stdout.strip() == "well", done.stderr
+
+
+def test_a_file_that_only_the_broker_finds_damaged(side: Side) -> None:
+    """Another file with the log of the one before: here SQLite may read it, there not."""
+    fleet = [lamp(f"n{n}") for n in range(40)]
+
+    async def spoilt(authority: PluginAuthority) -> None:
+        for one in fleet:
+            await authority.put([one])
+        client = await asyncio.to_thread(side.client, "n1")
+        log = side.path.with_name(f"{side.path.name}-wal").read_bytes()
+        assert log
+        other = side.path.with_name("other")
+        other.write_bytes(b"no database, " * 1000)
+        other.replace(side.path)
+        new = lamp("new")
+        if (await authority.put([new])).needs_replace:
+            await authority.replace([*fleet, new])
+        assert client.connected
+        assert await asyncio.to_thread(side.accepts, "new")
+        assert await asyncio.to_thread(side.accepts, "n39")
+        assert await authority.compare([*fleet, new]) == []
+        client.disconnect()
+
+    side.run(spoilt)
+
+
+class Answers:
+    """A plugin that finds its file damaged until it is made again."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.damaged = path, path.stat().st_ino
+
+    async def in_force(self, _number: int) -> None:
+        if self.path.stat().st_ino == self.damaged:
+            raise BrokerUnavailable("corrupt", code=UNUSABLE)
+
+    async def ask(self, **_more: object) -> dict[str, object]:
+        return {"file": "corrupt" if self.path.stat().st_ino == self.damaged else "ok"}
+
+    async def close(self) -> None: ...
+
+
+def test_what_the_broker_finds_damaged_is_made_again(tmp_path: Path) -> None:
+    """Though nothing differs here: by a change, by a comparison, and with all accounts."""
+
+    async def body() -> None:
+        path, fleet = tmp_path / "accounts.db", [lamp("one"), lamp("two")]
+        authority = PluginAuthority(path, SERVICE, endpoint=None)
+        await authority.replace(fleet)
+        for attempt in range(3):
+            authority.control = Answers(path)  # type: ignore[assignment]
+            match attempt:
+                case 0:
+                    assert (await authority.put([lamp("two", "new")])).needs_replace == ("two",)
+                case 1:
+                    found = await authority.compare(fleet)
+                    assert {d.username for d in found} == {"one", "two"}
+            await authority.replace(fleet)
+            assert path.stat().st_ino != authority.control.damaged  # type: ignore[union-attr]
+            assert await authority.compare(fleet) == []
+        await authority.close()
+
+    asyncio.run(body())
 
 
 def test_a_client_is_ended_while_its_packets_are_handled(side: Side) -> None:
