@@ -199,6 +199,8 @@ def _may_be(anchor: Anchor, wall: int) -> bool:
 def _follow(anchor: Anchor, reading: Reading, lag: int) -> Anchor:
     """The wall clock is believed from here on."""
     kept = _lag(anchor, reading.steady)
+    # Deletion stays behind by the greater lag, until both have been waited for.
+    until = max(anchor.lag_since + kept, reading.steady + lag)
     return replace(
         anchor,
         wall=reading.wall,
@@ -207,7 +209,7 @@ def _follow(anchor: Anchor, reading: Reading, lag: int) -> Anchor:
         off=0,
         since=reading.steady,
         lag=max(kept, lag),
-        lag_since=anchor.lag_since if kept >= lag else reading.steady,
+        lag_since=until - max(kept, lag),
     )
 
 

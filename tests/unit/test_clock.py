@@ -138,6 +138,17 @@ def test_no_restart_with_a_wrong_clock_deletes_early(
         machine.look()
 
 
+def test_an_old_downtime_does_not_cover_for_a_new_one() -> None:
+    """What a long weekend has nearly waited for is not the proof of the next start's clock."""
+    machine = Machine()
+    machine.run(2 * HOUR)
+    machine.reboot(3 * DAY)
+    machine.run(3 * DAY - HOUR, every=HOUR)
+    machine.reboot(0, wrong=2 * DAY)
+    machine.run(2 * HOUR)
+    assert machine.deletes is None or machine.deletes <= machine.true
+
+
 def test_an_unproved_downtime_is_dated_at_once_and_deleted_by_later() -> None:
     machine = Machine()
     machine.run(2 * HOUR)
