@@ -87,7 +87,7 @@ class PluginControl:
             elif now - (damaged_since := damaged_since or now) > DAMAGED_SECONDS:
                 raise BrokerUnavailable(
                     f"The broker's plugin cannot use its accounts file: {answer['file']}.",
-                    code=UNUSABLE,
+                    code="accounts_file_damaged",
                 )
             if int(answer.get("seq", -1)) >= number and not answer.get("pending_kicks"):
                 self._in_force = int(answer["seq"])
