@@ -180,3 +180,33 @@ def test_a_full_buffer_says_so_and_keeps_its_end(inner: ctypes.CDLL) -> None:
         text, out = written(inner, "text_string", b"\x01" * 10, 1000, room)
         assert len(text) < room
         assert out.full == (room < 63)
+
+
+@pytest.mark.parametrize(
+    ("request_", "username"),
+    [
+        (b'{"nonce":"1","about":"70c3bc"}', "p\u00fc".encode()),
+        (b'{"about" : "61" , "nonce":"x"}', b"a"),
+        (b'{"about":"6"}', None),
+        (b'{"about":"6g"}', None),
+        (b'{"about":"6A"}', None),
+        (b'{"about":""}', None),
+        (b'{"about":"61', None),
+        (b'{"about":61}', None),
+        (b'{"about":"' + b"61" * 31 + b'"}', b"a" * 31),
+        (b'{"about":"' + b"61" * 32 + b'"}', None),
+        (b'"about"', None),
+        (b"", None),
+        (None, None),
+    ],
+)
+def test_who_a_request_is_about(
+    inner: ctypes.CDLL, request_: bytes | None, username: bytes | None
+) -> None:
+    room = ctypes.create_string_buffer(32)
+    n = ctypes.c_size_t(len(request_ or b""))
+    found = c_call(
+        inner, "control_asks_about", ctypes.c_bool, request_, n, room, ctypes.c_size_t(32)
+    )
+    assert found is (username is not None)
+    assert username is None or room.value == username
