@@ -38,7 +38,8 @@ def make_private(directory: Path) -> None:
             directory.chmod(stat.S_IMODE(mode) & 0o700)
         except PermissionError as exc:
             raise Conflict(
-                f"Others may enter the data directory {directory}, and it belongs to another user.",
+                f"Other users can access the data directory {directory}, and it belongs to "
+                f"another user.",
                 hint=f"Run: chmod 700 {directory}",
                 code="data_dir_not_private",
             ) from exc
@@ -62,7 +63,7 @@ def exclusive(data_dir: Path) -> Iterator[None]:
             pid = file.read().strip()
             raise Conflict(
                 f"Mooring already runs on {data_dir}" + (f" as process {pid}." if pid else "."),
-                hint="Stop that one first, or choose another --data-dir.",
+                hint="Stop it first, or choose another --data-dir.",
                 code="already_running",
             ) from exc
         file.truncate(0)

@@ -64,75 +64,80 @@ class Settings(DownlinkSettings):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
     # Where things are
-    data_dir: Path = _field(Path(".mooring"), "Everything Mooring keeps on disk.")
+    data_dir: Path = _field(Path(".mooring"), "Data directory.")
     database_url: SecretStr | None = _field(
-        None, "SQLAlchemy URL; empty means SQLite in the data directory."
+        None, "SQLAlchemy URL of the database. Empty: SQLite in the data directory."
     )
 
     # What listens where
     http_host: str = _field(
-        "127.0.0.1", "Address the HTTP server listens on; :: is every one, IPv4 and IPv6."
+        "127.0.0.1", "Address of the HTTP server. :: is every address, IPv4 and IPv6."
     )
     http_port: int = _field(8080, "Port of REST, WebSocket and dashboard.", ge=1, le=65535)
     http_connections_max: int = _field(
-        1000, "Open HTTP connections; one that only waits makes room for a new one.", ge=1
+        1000, "Maximum open HTTP connections. An idle connection is closed for a new one.", ge=1
     )
     http_connections_max_per_address: int = _field(
-        100, "The same from one address; trusted proxies are exempt.", ge=1
+        100, "Maximum open HTTP connections from one address. Trusted proxies are exempt.", ge=1
     )
     trusted_proxies: tuple[str, ...] = _field(
         (),
-        "Addresses and networks of reverse proxies whose X-Forwarded-For is believed; "
-        "nobody's by default.",
+        "Addresses and networks of reverse proxies whose X-Forwarded-For is trusted. None by "
+        "default.",
     )
-    mqtt_host: str = _field("127.0.0.1", "Address on which platform and CLI reach the broker.")
-    mqtt_port: int = _field(1883, "Plain MQTT, on loopback only.", ge=1, le=65535)
+    mqtt_host: str = _field(
+        "127.0.0.1", "Address under which platform and CLI connect to the broker."
+    )
+    mqtt_port: int = _field(1883, "Port of plain MQTT, on loopback only.", ge=1, le=65535)
     mqtt_tls_host: str = _field(
         "0.0.0.0",  # noqa: S104 - TLS and passwords guard it
-        "Address the TLS listeners bind; :: is every one, IPv4 and IPv6.",
+        "Address of the TLS listeners. :: is every address, IPv4 and IPv6.",
     )
-    mqtt_tls_port: int = _field(8883, "MQTT over TLS, with passwords.", ge=1, le=65535)
+    mqtt_tls_port: int = _field(8883, "Port of MQTT over TLS, with passwords.", ge=1, le=65535)
     mqtt_mtls_port: int = _field(
-        0, "MQTT over TLS for client certificates; 0 leaves it closed.", ge=0, le=65535
+        0, "Port of MQTT over TLS for client certificates. 0 closes it.", ge=0, le=65535
     )
     mqtt_ws_port: int = _field(9001, "MQTT over WebSocket.", ge=1, le=65535)
     mqtt_ws_host: str = _field(
-        "127.0.0.1", "Address of the WebSocket listener; anything but loopback makes it TLS."
+        "127.0.0.1",
+        "Address of the WebSocket listener. It uses TLS unless the address is loopback.",
     )
     mqtt_ws_origins: tuple[str, ...] = _field(
         (),
-        "Web pages (https://host) that may open MQTT over WebSocket, with Mosquitto 2.1; empty: "
+        "Web pages (https://host) that may open MQTT over WebSocket, with Mosquitto 2.1. Empty: "
         "any page that has a device's password.",
     )
     public_hosts: tuple[str, ...] = _field(
-        (), "Names and addresses devices reach this machine by; the first is told to devices."
+        (), "Host names and addresses that devices connect to. Devices get the first one."
     )
 
     # Broker
     broker: Literal["managed", "attached"] = _field(
         "managed", "managed: `mooring up` runs Mosquitto; attached: it runs elsewhere."
     )
-    mosquitto: Path | None = _field(None, "The mosquitto program; searched for when empty.")
+    mosquitto: Path | None = _field(
+        None, "Path of the mosquitto program. Empty: searched automatically."
+    )
     dynamic_security_library: Path | None = _field(
-        None, "Its Dynamic Security library; searched for next to the program when empty."
+        None, "Path of its Dynamic Security library. Empty: searched next to the program first."
     )
     auth_mode: Literal["auto", "plugin", "dynamic_security", "password_file"] = _field(
         "auto",
-        "How the broker knows who may connect. auto: Mooring's own plugin where the broker loads "
-        "it, otherwise Dynamic Security; a data directory keeps what it has.",
+        "Authority that decides which devices the broker accepts. auto: Mooring's own plugin if "
+        "the broker loads it, otherwise Dynamic Security; a data directory keeps its authority.",
         "MQTT_AUTH_MODE",
     )
     authority_library: Path | None = _field(
-        None, "The library of Mooring's own plugin; the one that came with it when empty."
+        None, "Path of the library of Mooring's own plugin. Empty: the included one."
     )
     password_file: Path | None = _field(
-        None, "Mosquitto's password file; in the data directory by default.", "MQTT_PASSWD_FILE"
+        None, "Mosquitto's password file. Default: in the data directory.", "MQTT_PASSWD_FILE"
     )
     reload_debounce_seconds: float = _field(
-        2.0, "Password file mode: changes collected before one reload.", ge=0, le=60
+        2.0, "Password file: time in which changes are collected for one reload.", ge=0, le=60
     )
     reload_command: str | None = _field(
-        None, "Password file mode: what reloads an attached broker; empty: SIGHUP to its pid."
+        None, "Password file: command that reloads an attached broker. Empty: SIGHUP to its pid."
     )
     broker_url: str | None = _field(
         None,
@@ -148,178 +153,194 @@ class Settings(DownlinkSettings):
     )
     broker_password: SecretStr | None = _field(
         None,
-        "Its password; generated for a managed broker.",
+        "Password of that account. Generated for a managed broker.",
         "MQTT_DYNSEC_ADMIN_PASS",
         "MQTT_PASSWORD",
     )
     broker_default_role: str = _field(
-        "device", "Dynamic Security role every device has.", "MQTT_DYNSEC_DEFAULT_ROLE"
+        "device", "Dynamic Security role of every device.", "MQTT_DYNSEC_DEFAULT_ROLE"
     )
     broker_compare_seconds: float = _field(
-        300.0, "Between two comparisons of everything with the broker.", gt=0
+        300.0, "Interval between complete comparisons with the broker.", gt=0
     )
-    max_connections: int = _field(1000, "Connected clients, each listener; -1: no limit.", ge=-1)
+    max_connections: int = _field(
+        1000, "Maximum connected clients per listener. -1: no limit.", ge=-1
+    )
     broker_login_seconds: float = _field(
-        30.0, "How long a connection to the broker may take to log in.", ge=1
+        30.0, "Time in which a connection to the broker must log in.", ge=1
     )
     max_inflight_messages: int = _field(
-        100, "Unacknowledged messages to one MQTT 3.1.1 client.", ge=1, le=65535
+        100, "Maximum unacknowledged messages to one MQTT 3.1.1 client.", ge=1, le=65535
     )
     max_queued_messages: int = _field(
         1_000_000,
-        "Messages the broker holds for one absent client; ingest is one of them.",
+        "Maximum messages that the broker queues for one disconnected client, including ingest.",
         ge=1,
     )
     broker_orphan_seconds: float = _field(
-        600.0, "How long the broker runs on after `mooring up` was killed.", ge=0
+        600.0, "How long the broker keeps running after `mooring up` was killed.", ge=0
     )
-    message_size_limit: int = _field(1_048_576, "Bytes of the largest payload.", ge=1)
+    message_size_limit: int = _field(1_048_576, "Maximum payload size in bytes.", ge=1)
     device_connections_max: int = _field(
-        0, "Connections of one device at a time, with Mooring's plugin; 0: no limit.", ge=0
+        0, "Maximum connections of one device, with Mooring's plugin. 0: no limit.", ge=0
     )
     device_messages_per_second: int = _field(
-        0, "Messages that one device may publish, with the plugin; 0: no limit.", ge=0
+        0, "Maximum messages that one device may publish, with the plugin. 0: no limit.", ge=0
     )
     device_bytes_per_second: int = _field(
-        0, "Bytes of topics and payloads of one device, with the plugin; 0: no limit.", ge=0
+        0, "Maximum bytes of topics and payloads of one device, with the plugin. 0: no limit.", ge=0
     )
     tenant_connections_max: int = _field(
-        0, "Connections of all devices of one tenant, with the plugin; 0: no limit.", ge=0
+        0, "Maximum connections of all devices of one tenant, with the plugin. 0: no limit.", ge=0
     )
     tenant_messages_per_second: int = _field(
-        0, "Messages of all devices of one tenant, with the plugin; 0: no limit.", ge=0
+        0, "Maximum messages of all devices of one tenant, with the plugin. 0: no limit.", ge=0
     )
     tenant_bytes_per_second: int = _field(
-        0, "Bytes of all devices of one tenant, with the plugin; 0: no limit.", ge=0
+        0, "Maximum bytes of all devices of one tenant, with the plugin. 0: no limit.", ge=0
     )
 
     client_ids: Literal["auto", "username", "own"] = _field(
         "auto",
-        "username: the broker takes a client's username for its client id; own: a client has the "
-        "id it sends; auto: own with Mooring's plugin or an attached broker, else username.",
+        "username: the broker uses a client's username as its client id; own: the broker uses "
+        "the client id that the client sends; auto: own with Mooring's plugin or an attached "
+        "broker, else username.",
     )
     broker_session_days: int = _field(
         30,
-        "Days after which the broker drops the session of a client that does not return.",
+        "Days after which the broker deletes the session of a disconnected client.",
         ge=8,
         le=3650,
     )
     watch_denials: Literal["auto", "on", "off"] = _field(
         "auto",
-        "Whether messages the broker rejects for lack of rights are noticed; it costs the broker "
-        "time, so auto does it while few messages pass.",
+        "Whether to detect messages that the broker rejects for lack of rights. It costs the "
+        "broker time, so auto does it at low message rates only.",
     )
 
     # TLS
-    tls_certfile: Path | None = _field(None, "The operator's own server certificate, with chain.")
+    tls_certfile: Path | None = _field(None, "Your own server certificate, with chain.")
     tls_keyfile: Path | None = _field(None, "Its key.")
-    tls_cafile: Path | None = _field(None, "The CA that signed it, told to devices.")
+    tls_cafile: Path | None = _field(None, "The CA that signed it. Devices get it.")
     ca_key_type: Literal["ec-p256", "rsa-2048"] = _field("ec-p256", "Key of the private CA.")
 
     # Ingest
     ingest_client_id: str | None = _field(
-        None, "MQTT client id of ingest's session; random, in secrets.json, when empty."
+        None, "MQTT client id of ingest's session. Empty: random, stored in secrets.json."
     )
     ingest_in_flight: int = _field(
-        8000, "Messages the broker may have unacknowledged with ingest.", ge=1, le=65535
+        8000, "Maximum messages that ingest has not acknowledged to the broker.", ge=1, le=65535
     )
-    ingest_batch_max: int = _field(5000, "Messages in one transaction at most.", ge=1)
+    ingest_batch_max: int = _field(5000, "Maximum messages in one transaction.", ge=1)
     ingest_linger_ms: float = _field(
-        5.0, "How long a busy ingest waits for a fuller batch.", ge=0, le=1000
+        5.0, "How long a busy ingest waits for a larger batch.", ge=0, le=1000
     )
     gap_seconds: float = _field(
-        60.0, "How long a sequence number may be missing before the device is asked for it.", gt=0
+        60.0,
+        "How long a sequence number may be missing before it is requested from the device.",
+        gt=0,
     )
-    payload_max_bytes: int = _field(262_144, "A larger payload becomes a dead letter.", ge=1)
-    payload_max_depth: int = _field(32, "A deeper nested payload becomes a dead letter.", ge=1)
-    payload_max_metrics: int = _field(256, "Readings taken from one message.", ge=1)
-    dead_letter_max_bytes: int = _field(65_536, "Bytes of a bad payload that are kept.", ge=0)
-    dead_letters_max: int = _field(1_000_000, "Dead letters kept; the oldest go first.", ge=1)
+    payload_max_bytes: int = _field(
+        262_144,
+        "Maximum payload size. A larger payload becomes a dead letter.",
+        ge=1,
+    )
+    payload_max_depth: int = _field(
+        32, "Maximum nesting of a payload. A deeper one becomes a dead letter.", ge=1
+    )
+    payload_max_metrics: int = _field(256, "Maximum readings in one message.", ge=1)
+    dead_letter_max_bytes: int = _field(65_536, "Bytes of an invalid payload that are kept.", ge=0)
+    dead_letters_max: int = _field(
+        1_000_000, "Maximum dead letters. The oldest are deleted first.", ge=1
+    )
     dead_letters_max_per_device: int = _field(
-        1_000, "Dead letters kept of one device; its oldest go first.", ge=1
+        1_000, "Maximum dead letters of one device. Its oldest are deleted first.", ge=1
     )
     dead_letters_max_bytes: int = _field(
-        1_073_741_824, "Bytes that the payloads of all dead letters may take.", ge=1
+        1_073_741_824, "Maximum total size of the payloads of all dead letters.", ge=1
     )
-    broker_events_max: int = _field(1_000_000, "Broker log events kept; the oldest go first.", ge=1)
-    strangers_max: int = _field(10_000, "Unknown devices listed; further ones are counted.", ge=1)
+    broker_events_max: int = _field(
+        1_000_000, "Maximum broker events. The oldest are deleted first.", ge=1
+    )
+    strangers_max: int = _field(
+        10_000, "Maximum unknown devices listed. Further ones are counted.", ge=1
+    )
     metrics_max_per_device: int = _field(
-        256, "Metrics of one device that are rolled up; values of further ones are counted.", ge=1
+        256, "Maximum metrics of one device in roll-ups. Values of further ones are counted.", ge=1
     )
 
     # What people may create
     tenants_max: int = _field(10_000, "Tenants.", ge=1)
-    devices_max_per_tenant: int = _field(200_000, "Devices of one tenant.", ge=1)
-    users_max_per_tenant: int = _field(1_000, "People with a login in one tenant.", ge=1)
-    api_keys_max_per_tenant: int = _field(1_000, "Valid API keys of one tenant.", ge=1)
-    broker_users_max: int = _field(10_000, "Logins of the broker that are no devices.", ge=1)
-    claim_codes_max_per_tenant: int = _field(10_000, "Open claim codes of one tenant.", ge=1)
+    devices_max_per_tenant: int = _field(200_000, "Maximum devices of one tenant.", ge=1)
+    users_max_per_tenant: int = _field(1_000, "Maximum users of one tenant.", ge=1)
+    api_keys_max_per_tenant: int = _field(1_000, "Maximum valid API keys of one tenant.", ge=1)
+    broker_users_max: int = _field(10_000, "Maximum broker users.", ge=1)
+    claim_codes_max_per_tenant: int = _field(
+        10_000, "Maximum open claim codes of one tenant.", ge=1
+    )
     certificates_max_per_device: int = _field(
-        20, "Certificates of one device that have not expired.", ge=1
+        20, "Maximum certificates of one device that have not expired.", ge=1
     )
 
     # How long things are kept; rules per tenant and kind go before these
     records_days: int = _field(
         400,
-        "Days that finished records are kept: claim codes, rotations, downlinks, API keys, "
-        "certificates.",
+        "Days to keep finished records: claim codes, rotations, downlinks, API keys, certificates.",
         ge=1,
         le=36_500,
     )
-    audit_max: int = _field(1_000_000, "Audit entries kept; the oldest go first.", ge=1)
+    audit_max: int = _field(1_000_000, "Maximum audit entries. The oldest are deleted first.", ge=1)
     audit_failures_max: int = _field(
-        100_000, "Failed logins kept in the audit; the oldest go first.", ge=1
+        100_000, "Maximum failed logins in the audit log. The oldest are deleted first.", ge=1
     )
-    retention_days: int = _field(400, "Days messages are kept; 0: indefinitely.", ge=0, le=36_500)
+    retention_days: int = _field(400, "Days to keep messages. 0: indefinitely.", ge=0, le=36_500)
     retention_minutes_days: int = _field(
-        400, "Days one-minute roll-ups are kept; 0: indefinitely.", ge=0, le=36_500
+        400, "Days to keep one-minute roll-ups. 0: indefinitely.", ge=0, le=36_500
     )
     retention_rollups_days: int = _field(
-        1830, "Days hourly and daily roll-ups are kept; 0: indefinitely.", ge=0, le=36_500
+        1830, "Days to keep hourly and daily roll-ups. 0: indefinitely.", ge=0, le=36_500
     )
 
     # Credentials
-    claim_days: int = _field(
-        7, "How long a claim code is valid, unless it says otherwise.", ge=1, le=3650
-    )
+    claim_days: int = _field(7, "Default validity of a claim code.", ge=1, le=3650)
     claim_attempts_per_minute: int = _field(
-        10, "Wrong claim codes or old passwords from one address before it has to wait.", ge=1
+        10, "Maximum wrong claim codes or old passwords from one address.", ge=1
     )
     claim_attempts_all_per_minute: int = _field(
-        600, "The same from all addresses that have been wrong, together.", ge=1
+        600, "The same for all addresses with failures together.", ge=1
     )
     device_login_attempts_per_minute: int = _field(
-        10, "Failed HTTP logins of one device from one address before it has to wait.", ge=1
+        10, "Maximum failed HTTP logins of one device from one address.", ge=1
     )
     accept_wait_seconds: float = _field(
-        5.0, "How long a claim waits for the broker to take the new login.", ge=0, le=60
+        5.0, "How long a claim waits for the broker to accept the new login.", ge=0, le=60
     )
     rotate_after_days: int = _field(
-        0, "Passwords older than this are rotated by themselves; 0: never.", ge=0
+        0, "Age at which passwords are rotated automatically. 0: never.", ge=0
     )
     recover_days: int = _field(
-        30, "How long a password that was given up can still recover its device.", ge=0
+        30, "How long a replaced password can still recover its device.", ge=0
     )
     http_url: str | None = _field(
         None,
-        "The https:// URL under which devices reach HTTP, told to them; without it only loopback "
-        "is told.",
+        "The https:// URL of HTTP for devices. Devices get it; without it they get only a "
+        "loopback address.",
     )
 
     # People
-    session_hours: float = _field(12.0, "How long a login token is valid.", gt=0)
+    session_hours: float = _field(12.0, "Validity of a login token.", gt=0)
     login_attempts_per_minute: int = _field(
         10,
-        "Failed logins from one address, and of one account from there, before it has to wait.",
+        "Maximum failed logins from one address, and of one account from there.",
         ge=1,
     )
 
     log_max_bytes: int = _field(
         67_108_864,
-        "Bytes of one log file; then it is rotated, and one older file is kept.",
+        "Size in bytes at which a log file is rotated. One older file is kept.",
         ge=65_536,
     )
-    log_level: Literal["debug", "info", "warning", "error"] = _field("info", "What is logged.")
+    log_level: Literal["debug", "info", "warning", "error"] = _field("info", "Log level.")
 
     # ------------------------------------------------------------------ rules of single settings
 
@@ -520,8 +541,8 @@ def load(
         first = exc.errors()[0]
         name = str(first["loc"][0])
         raise InvalidSetting(
-            f"The setting {name} ({origins[name].where}) is not usable: {first['msg']}.",
-            hint=f"It means: {fields[name].description} Correct it or leave it out.",
+            f"The setting {name} ({origins[name].where}) is invalid: {first['msg']}.",
+            hint=f"It means: {fields[name].description} Correct it or remove it.",
             setting=name,
         ) from exc
     _check_account(settings, origins)
@@ -540,10 +561,10 @@ def _check_account(settings: Settings, origins: Mapping[str, Origin]) -> None:
         where = origins[name].where
         if where in variable_names(name, Settings.model_fields[name])[1:]:
             raise InvalidSetting(
-                f"The variable {where} would set the platform's own account on its broker, "
-                "which may read and write everything.",
+                f"The variable {where} would set the platform's own account on its broker, which "
+                f"has all rights.",
                 hint=f"Remove {where} from Mooring's environment, or set "
-                f"{ENV_PREFIX}{name.upper()} if that is what you want.",
+                f"{ENV_PREFIX}{name.upper()} if you intend that.",
                 setting=name,
             )
 

@@ -464,7 +464,7 @@ def test_the_operators_own_is_loaded_when_it_changes_and_only_when_it_is_right(
     wait_until(lambda: operated.platform.stored(login) == 1, "the message")
     up = operated.platform.up
     assert up is not None
-    assert "the broker keeps the certificate it has" in up.log()
+    assert "the broker keeps its current certificate" in up.log()
 
 
 def test_status_and_metrics_show_the_days_left(private: Place) -> None:

@@ -66,7 +66,7 @@ def render(access: AccessList) -> str:
     Raises:
         Invalid: a topic that does not fit on a line.
     """
-    lines = ["# Written by Mooring. Changes here are lost at the next change of an account."]
+    lines = ["# Written by Mooring. Manual changes are lost at the next change of an account."]
     lines += _topics("pattern", access.patterns)
     for username in sorted(access.users):
         lines += ["", f"user {username}", *_topics("topic", access.users[username])]
@@ -74,7 +74,7 @@ def render(access: AccessList) -> str:
     if parse(text) != AccessList(
         _sorted(access.patterns), {name: _sorted(own) for name, own in access.users.items()}
     ):  # the proof that the broker reads what was meant
-        raise Invalid("The access list would not be read back as it was written.")
+        raise Invalid("The access list would not be read back unchanged.")
     return text
 
 
@@ -110,7 +110,7 @@ def parse(text: str) -> AccessList:
             if access != "write":
                 subscribe.add(topic)
         else:
-            raise Invalid(f"Line {number} of the access list is not understood.")
+            raise Invalid(f"Line {number} of the access list cannot be parsed.")
     rights = {k: Rights(tuple(sorted(p)), tuple(sorted(s))) for k, (p, s) in sets.items()}
     patterns = rights.pop(None)
     return AccessList(patterns, {str(name): own for name, own in rights.items()})
@@ -122,7 +122,8 @@ def _access(rest: str, number: int) -> tuple[str, str]:
         return word, topic.strip()
     if space and word == "deny":
         raise Invalid(
-            f"Line {number} of the access list denies; Mooring knows only what is allowed."
+            f"Line {number} of the access list denies access; Mooring supports only rules that "
+            f"allow."
         )
     return "readwrite", rest
 

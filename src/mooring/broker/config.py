@@ -215,7 +215,8 @@ def render(config: BrokerConfig) -> str:
         _logging(config),
         *(_listener(listener, config.access) for listener in config.listeners),
     ]
-    head = "# Written by Mooring. Changes here are lost at the next start: change the settings.\n"
+    head = "# Written by Mooring. Manual changes are lost at the next start: change the settings "
+    "instead.\n"
     return head + "\n" + "\n\n".join("\n".join(section) for section in sections) + "\n"
 
 
@@ -349,17 +350,17 @@ def _check_listener(listener: Listener) -> None:
         raise InvalidSetting(f"max_connections must be at least 1, not {listener.max_connections}.")
     if listener.websockets and listener.address and not _is_ip(listener.address):
         raise InvalidSetting(  # 2.0 then opens no port and says nothing
-            f"Port {listener.port} speaks WebSocket and needs an IP address, "
+            f"Port {listener.port} uses WebSocket and needs an IP address, "
             f"not {listener.address!r}."
         )
     if listener.tls is None:
         if listener.require_certificate:
-            raise InvalidSetting(f"Port {listener.port} asks for certificates but has no TLS.")
+            raise InvalidSetting(f"Port {listener.port} requires certificates but has no TLS.")
         if not listener.on_loopback and not listener.allow_clear_text:
             raise InvalidSetting(
-                f"Port {listener.port} would speak without TLS on "
+                f"Port {listener.port} would be open without TLS on "
                 f"{listener.address or 'every interface'}.",
-                hint="Bind it to 127.0.0.1, give it a certificate, or allow clear text for it.",
+                hint="Bind it to 127.0.0.1, configure a certificate, or allow plaintext for it.",
             )
         return
     if listener.tls.minimum not in ("tlsv1.2", "tlsv1.3"):
@@ -367,7 +368,7 @@ def _check_listener(listener: Listener) -> None:
     if listener.require_certificate:
         if listener.tls.ca is None:
             raise InvalidSetting(
-                f"Port {listener.port} asks for certificates but has no CA to check them with."
+                f"Port {listener.port} requires certificates but has no CA to verify them."
             )
         if listener.websockets:  # 2.0 ignores use_identity_as_username there
             raise InvalidSetting(f"Port {listener.port}: no client certificates over WebSocket.")
@@ -375,7 +376,7 @@ def _check_listener(listener: Listener) -> None:
 
 def _check_socket(listener: Listener) -> None:
     if listener.tls is not None or listener.websockets:
-        raise InvalidSetting("A Unix socket speaks plain MQTT.")
+        raise InvalidSetting("A Unix socket supports only plain MQTT.")
     _path(Path(listener.address))
     if len(listener.address.encode()) > SOCKET_PATH_BYTES:
         raise InvalidSetting(f"The path {listener.address!r} is too long for a Unix socket.")

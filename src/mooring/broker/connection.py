@@ -92,7 +92,7 @@ class Connection:
             raise BrokerUnavailable(
                 f"{where[0].upper()}{where[1:]} rejects "
                 f"{endpoint.username or 'an anonymous client'}: {_words(reason)}.",
-                hint="Check the account Mooring uses on the broker.",
+                hint="Check the account that Mooring uses on the broker.",
                 code="broker_refused",
             )
         return self
@@ -169,8 +169,8 @@ class Connection:
         ]
         if refused:
             raise BrokerUnavailable(
-                f"{self._name} does not let Mooring subscribe to {', '.join(refused)}.",
-                hint="Check the role of the account Mooring uses on the broker.",
+                f"{self._name} does not allow Mooring to subscribe to {', '.join(refused)}.",
+                hint="Check the role of the account that Mooring uses on the broker.",
                 code="broker_refused",
             )
 
@@ -233,7 +233,7 @@ class Connection:
             ) from exc
         if int(answer.reason_code) >= 128:
             raise BrokerUnavailable(
-                f"{self._name} does not let Mooring publish there.", code="broker_refused"
+                f"{self._name} does not allow Mooring to publish there.", code="broker_refused"
             )
         return answer.reason_code != mqtt5.PubAckReasonCode.NO_MATCHING_SUBSCRIBERS
 
@@ -273,7 +273,7 @@ class Connection:
             except IndexError:  # not all of it is here yet
                 return None
             except ValueError as exc:
-                raise BrokerUnavailable(f"{self._name} does not speak MQTT 5: {exc}.") from exc
+                raise BrokerUnavailable(f"{self._name} does not support MQTT 5: {exc}.") from exc
         del self._buffer[:size]
         return packet
 

@@ -152,7 +152,7 @@ class DynsecAuthority:
         async with self._lock:
             if self._file is None:
                 raise BrokerUnavailable(
-                    "Mooring does not know where dynamic-security.json is.",
+                    "The path of dynamic-security.json is not set.",
                     hint="Set the path of the broker's Dynamic Security file.",
                 )
             text = await asyncio.to_thread(
@@ -169,7 +169,7 @@ class DynsecAuthority:
         accepted = await self.usernames()
         if accepted != {account.username for account in accounts if not account.locked}:
             raise BrokerUnavailable(
-                f"The broker came back with {len(accepted)} accounts, not {len(accounts)}.",
+                f"After the restart the broker has {len(accepted)} accounts, not {len(accounts)}.",
                 hint="Does it read the Dynamic Security file that Mooring writes?",
             )
 
@@ -286,7 +286,11 @@ class DynsecAuthority:
                 found.append(Difference(DifferenceKind.EXTRA, name, detail))
         lines = self._beside.lines() if self._beside is not None else {}
         for name in sorted(lines.keys() - known - clients.keys()):
-            found.append(Difference(DifferenceKind.EXTRA, name, "only a line beside the plugin"))
+            found.append(
+                Difference(
+                    DifferenceKind.EXTRA, name, "only a line in the additional password file"
+                )
+            )
         # A crash between deleteClient and deleteRole leaves a role that nobody holds.
         ours = {dynsec_file.role_name(name) for name in known} | set(dynsec_file.BUILT_IN_ROLES)
         held_by_somebody = ours | clients.keys()
@@ -368,7 +372,7 @@ class DynsecAuthority:
             packet = await connection.read()
             if isinstance(packet, mqtt5.PubAckPacket) and int(packet.reason_code) >= 128:
                 raise BrokerUnavailable(
-                    "The broker does not let Mooring change accounts.",
+                    "The broker does not allow Mooring to change accounts.",
                     hint=f"Its account needs the right to {dynsec_file.CONTROL_TOPICS}.",
                     code="broker_refused",
                 )
@@ -427,7 +431,7 @@ class DynsecAuthority:
                 if time.monotonic() < deadline:
                     time.sleep(TORN_PAUSE)
                     continue
-                logger.warning("%s holds no accounts: %s", self._file, exc.message)
+                logger.warning("%s contains no accounts: %s", self._file, exc.message)
                 inside = dynsec_file.passwords(b"{}")
             return lambda name: inside(name) or lines.get(name)
 

@@ -132,7 +132,7 @@ def rights_of(acls: Iterable[Mapping[str, Any]]) -> Rights:
                 f"A role has an access entry of kind {kind!r}, which Mooring cannot read."
             )
         if acl.get("allow") is not True:
-            raise Invalid(f"A role denies {topic!r}; Mooring knows only what is allowed.")
+            raise Invalid(f"A role denies {topic!r}; Mooring supports only rules that allow.")
         kinds[kind].add(topic)
     may_subscribe = kinds["subscribePattern"] | kinds["subscribeLiteral"]
     return Rights(

@@ -186,7 +186,7 @@ def differences(
     if account.locked:
         if client is None or _is_locked(client):
             return []
-        return [Difference(DifferenceKind.WRONG_RIGHTS, name, "is to be locked out")]
+        return [Difference(DifferenceKind.WRONG_RIGHTS, name, "should be locked out")]
     if client is None:
         return [Difference(DifferenceKind.MISSING, name)]
     if client.get("disabled") is True:
@@ -195,7 +195,7 @@ def differences(
     if held is not UNKNOWN and held != account.verifier:
         found.append(Difference(DifferenceKind.STALE, name, NOT_IN_FILE if held is None else ""))
     if role is None:
-        found.append(Difference(DifferenceKind.WRONG_RIGHTS, name, "no role of its own"))
+        found.append(Difference(DifferenceKind.WRONG_RIGHTS, name, "has no role"))
     elif not _own_role_only(account, client):
         found.append(Difference(DifferenceKind.WRONG_RIGHTS, name, "other roles or groups"))
     elif not _same_acls(account, role):

@@ -62,7 +62,7 @@ def from_files(passwords: str, access: str | None) -> Takeover:
     lines = _lines(passwords, notes)
     known = _Access.parse(access or "", notes)
     if access is None:
-        notes.append("There is no access list, so what each account may do is not known.")
+        notes.append("There is no access list, so the rights of the accounts are not known.")
     found = []
     for username in sorted(lines):
         verifier, note = _verifier(lines[username])
@@ -73,7 +73,7 @@ def from_files(passwords: str, access: str | None) -> Takeover:
             Found(username, verifier, rights, administers=administers, notes=(*told, *more))
         )
     notes += [
-        f"The access list has rights of {username}, who has no password."
+        f"The access list has rights of {username}, which has no password."
         for username in sorted(known.users.keys() - lines.keys())
     ]
     return Takeover(tuple(found), tuple(notes), access is not None)
@@ -100,9 +100,9 @@ def _lines(text: str, notes: list[str]) -> dict[str, str]:
 def _verifier(digest: str) -> tuple[str | None, str]:
     kind = digest.split("$")[1] if digest.count("$") >= 2 and digest.startswith("$") else ""
     if kind == "6":
-        return None, "needs a new password: its hash is salted SHA-512, which is not kept"
+        return None, "needs a new password: its hash is salted SHA-512, which cannot be kept"
     if kind != "7":
-        return None, "needs a new password: its line holds no hash that can be kept"
+        return None, "needs a new password: its line contains no usable hash"
     try:
         return str(verifiers.parse(digest)), ""
     except Invalid:
@@ -146,12 +146,12 @@ class _Access:
                 user = rest
                 self.users.setdefault(user, _Lines())
             elif word == "topic" and user is None and rest:
-                notes.append(f"{where} is for anonymous clients, which Mooring does not let in.")
+                notes.append(f"{where} is for anonymous clients, which Mooring rejects.")
             elif word in ("topic", "pattern") and rest:
                 target = self.patterns if word == "pattern" else self.users[str(user)]
                 _add(target, rest, where, notes)
             else:
-                notes.append(f"{where} is not understood.")
+                notes.append(f"{where} cannot be parsed.")
         return self
 
     def rights(self, username: str) -> tuple[Rights, list[str]]:
@@ -222,7 +222,7 @@ def from_dynsec(text: str) -> Takeover:
         except Invalid:
             verifier, told = None, ["needs a new password: its hash is damaged"]
         if client.get("clientid"):
-            told.append("was bound to a client id, which Mooring does not do")
+            told.append("was bound to a client id, which Mooring does not support")
         found.append(
             Found(
                 username,
@@ -297,7 +297,7 @@ def _granted(
         kept = []
         for topic in dict.fromkeys(topics):
             if any(filters_overlap(topic, one) for one in denied):
-                notes.append(f"loses {topic}, a part of which was denied")
+                notes.append(f"loses {topic}, which was partly denied")
             else:
                 kept.append(topic)
         return tuple(sorted(kept))

@@ -50,7 +50,9 @@ def find_mosquitto(configured: Path | None = None) -> Path:
     if configured is not None:
         if configured.is_file() and os.access(configured, os.X_OK):
             return configured
-        raise NotFound(f"There is no program {configured}.", hint="Correct the broker's path.")
+        raise NotFound(
+            f"The program {configured} does not exist.", hint="Correct the broker's path."
+        )
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), *_BINARY_FOLDERS])
     found = shutil.which("mosquitto", path=path)
     if found is None:
@@ -78,7 +80,9 @@ def find_dynsec_plugin(configured: Path | None = None, *, binary: Path | None = 
     if configured is not None:
         if configured.is_file():
             return configured
-        raise NotFound(f"There is no plugin {configured}.", hint="Correct the plugin's path.")
+        raise NotFound(
+            f"The plugin {configured} does not exist.", hint="Correct the plugin's path."
+        )
     binary = binary or find_mosquitto()
     # Also where a link to it points: Homebrew keeps each version in a folder of its own.
     for prefix in dict.fromkeys((binary.resolve().parent.parent, binary.absolute().parent.parent)):
@@ -112,7 +116,7 @@ def version(binary: Path) -> tuple[int, int, int]:
         raise Unavailable(f"{binary} cannot be run: {exc}.") from exc
     found = parse_version(result.stdout + result.stderr)
     if found is None:
-        raise Unavailable(f"{binary} does not say which version of Mosquitto it is.")
+        raise Unavailable(f"{binary} does not report a Mosquitto version.")
     return found
 
 

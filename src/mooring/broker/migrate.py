@@ -85,7 +85,7 @@ def require(found: Plan) -> None:
     raise Conflict(
         f"{len(found.obstacles)} of {len(found.accounts)} accounts cannot move to "
         f"{found.to.words}. {first}{rest}",
-        hint="Stay with the authority in force, or remove these accounts.",
+        hint="Keep the current authority, or remove these accounts.",
         code="migration_impossible",
         usernames=[o.username for o in found.obstacles],
     )
@@ -93,7 +93,7 @@ def require(found: Plan) -> None:
 
 def _obstacle(account: Account, to: Mode, reserved: set[str]) -> str:
     if account.username in reserved:
-        return f"The username {account.username!r} is the platform's own there."
+        return f"The username {account.username!r} is reserved for the platform there."
     if to is not Mode.PASSWORD_FILE:
         return ""
     try:
@@ -102,5 +102,6 @@ def _obstacle(account: Account, to: Mode, reserved: set[str]) -> str:
         return exc.message
     for topic in (*account.rights.publish, *account.rights.subscribe):
         if topic != topic.strip() or not topic.isprintable():
-            return f"The topic {topic!r} of {account.username!r} does not fit into an access list."
+            name = repr(account.username)
+            return f"The topic {topic!r} of {name} cannot be written to an access list."
     return ""

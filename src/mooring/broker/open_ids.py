@@ -44,8 +44,8 @@ def open_client_ids(
         "client_ids to username."
     )
     return (
-        f"{free} logins choose their client ids, and each can end the session of another login. "
-        + remedy
+        f"{free} logins choose their client ids, and each of them can end the session of another "
+        f"login. " + remedy
     )
 
 

@@ -21,10 +21,8 @@ PART = Part(
     ),
     workers=(
         Entry("changes", "up", "applies committed changes to the broker and compares accounts"),
-        Entry(
-            "guard", "up", "stops the broker when this process was killed and does not come back"
-        ),
-        Entry("broker", "up", "starts a broker again that ended"),
+        Entry("guard", "up", "stops the broker if this process was killed and is not restarted"),
+        Entry("broker", "up", "restarts the broker when it ended"),
         Entry("connections", "up", "counts the connections to the broker"),
     ),
     settings=(

@@ -282,7 +282,7 @@ class PasswordFileAuthority:
                     raise
                 if loop.time() >= deadline:
                     raise BrokerUnavailable(
-                        f"The broker did not take over its files within {CONFIRM_SECONDS:g} s.",
+                        f"The broker did not apply its files within {CONFIRM_SECONDS:g} s.",
                         hint="Does it read the password file that Mooring writes? See its log.",
                         code="broker_not_reloaded",
                     ) from exc

@@ -28,8 +28,9 @@ def check_username(username: str) -> None:
     """
     if ":" in username:
         raise Invalid(
-            f"The username {username!r} has a colon, which Mosquitto's password file cannot hold.",
-            hint="Use the Dynamic Security authority for this dialect.",
+            f"The username {username!r} has a colon, which Mosquitto's password file cannot "
+            f"contain.",
+            hint="Use the plugin or Dynamic Security as authority for this dialect.",
             code="username_not_for_password_file",
         )
     if (
@@ -63,7 +64,7 @@ def render(lines: Mapping[str, str], *, kept: Mapping[str, str] | None = None) -
     every = {**kept, **lines}
     text = "".join(f"{name}:{every[name]}\n" for name in sorted(every))
     if parse(text) != every:  # the proof that the broker reads what was meant
-        raise Invalid("The password file would not be read back as it was written.")
+        raise Invalid("The password file would not be read back unchanged.")
     return text
 
 

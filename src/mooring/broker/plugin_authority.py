@@ -156,7 +156,7 @@ class PluginAuthority:
             BrokerUnavailable: it does not answer.
         """
         if self.control is None:
-            raise BrokerUnavailable("The broker does not run.")
+            raise BrokerUnavailable("The broker is not running.")
         return await self.control.ask(replay=replay)
 
     async def close(self) -> None:
@@ -207,7 +207,7 @@ class PluginAuthority:
             # Whoever is live stays until the file is there again, so this is not done.
             raise BrokerUnavailable(
                 f"The broker's accounts cannot be changed: {exc}.",
-                hint="`mooring broker sync` makes the file again.",
+                hint="Run `mooring broker sync` to create the file again.",
                 code="accounts_file_unusable",
             ) from exc
 

@@ -24,7 +24,7 @@ FORCE_SECONDS = 60.0
 """Time limit for one change and all that it causes: 1,000 sessions end in under a second."""
 AGAIN_SECONDS = 0.002
 DAMAGED = frozenset({"corrupt", "format"})
-DAMAGED_SECONDS = 2.0  # the plugin looks again at once when the file is another one
+DAMAGED_SECONDS = 2.0  # the plugin looks again immediately when the file is another one
 
 
 class PluginControl:

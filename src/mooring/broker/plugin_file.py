@@ -162,7 +162,7 @@ class AccountsFile:
                 return self._replace(read())
             except FileLost as exc:
                 if self._path.exists():
-                    log.warning("%s is made again: %s", self._path, exc)
+                    log.warning("%s is created again: %s", self._path, exc)
                 return self._make(read())
 
     def remember_sessions(self, logins: Mapping[str, tuple[str, bool]]) -> None:

@@ -169,8 +169,8 @@ class BrokerProcess:
         else:
             self.set_aside = state.set_aside()
             log.warning(
-                "the broker could not start with %s, which is damaged: it is now %s, and "
-                "messages and sessions that only it held are lost",
+                "the broker could not start with %s, which is damaged: it is now %s, and the "
+                "messages and sessions that only it contained are lost",
                 state.path,
                 self.set_aside.name,
             )
@@ -218,7 +218,7 @@ class BrokerProcess:
             BrokerUnavailable: it does not run, or a TLS file is broken.
         """
         if self._child is None or not self.running:
-            raise BrokerUnavailable("Mosquitto does not run.", hint="Start it first.")
+            raise BrokerUnavailable("Mosquitto is not running.", hint="Start it first.")
         check_tls(self.config)
         self._child.send_signal(signal.SIGHUP)
 
@@ -300,7 +300,7 @@ class BrokerProcess:
             return
         except PermissionError as exc:
             raise Conflict(
-                f"{owner} from an earlier start still runs and belongs to another user.",
+                f"{owner} from an earlier start is still running and belongs to another user.",
                 hint="Stop it as that user.",
                 code="port_taken",
                 pid=owner.pid,

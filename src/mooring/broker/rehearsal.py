@@ -129,7 +129,7 @@ class Rehearsal:
         await self._write(folder, accounts)
         found = await asyncio.to_thread(self._read_back, folder)
         return {
-            account.username: "its password would not be the same"
+            account.username: "its password would differ"
             for account in accounts
             if not account.locked and found(account.username) != account.verifier
         }
@@ -217,11 +217,11 @@ class _Trials:
         client_id = account.client_id or f"rehearsal-{number}"
         if account.locked:
             locked = await _gets_in(endpoint, client_id)
-            return "it is locked and would get in" if locked else ""
+            return "it is locked but would be accepted" if locked else ""
         if number < WRONG_PASSWORDS and await _gets_in(
             replace(endpoint, password=verifiers.new_password()), client_id
         ):
-            return "it would get in with a wrong password"
+            return "it would be accepted with a wrong password"
         try:
             connection = await Connection.open(endpoint, client_id=client_id)
         except BrokerUnavailable as exc:
@@ -238,11 +238,11 @@ class _Trials:
         for topic in map(_filled, rights.publish):
             self.publishes += 1
             if not await _acknowledged(connection, topic):
-                return f"it might not publish to {topic}"
+                return f"it could not publish to {topic}"
         other = self._accounts[(number + 1) % len(self._accounts)].rights
         for topic in map(_filled, other.publish[:1]):
             if not _covered(topic, rights.publish) and await _acknowledged(connection, topic):
-                return f"it might publish to {topic}, which is another's"
+                return f"it might publish to {topic}, which belongs to another account"
         foreign = [t for t in other.subscribe[:1] if not _covered(_filled(t), rights.subscribe)]
         return await self._subscriptions(account, foreign, connection, service)
 
@@ -256,7 +256,7 @@ class _Trials:
         except BrokerUnavailable as exc:
             if exc.slug != "broker_refused":
                 raise
-            return f"it might not subscribe: {exc.message}"
+            return f"it could not subscribe: {exc.message}"
         for topic in foreign:
             try:
                 await connection.subscribe([topic])
@@ -271,7 +271,9 @@ class _Trials:
         if not expected <= got:
             return f"it would not receive {min(expected - got)}"
         strange = {topic for topic in got if not _covered(topic, own)}
-        return f"it would receive {min(strange)}, which is another's" if strange else ""
+        return (
+            f"it would receive {min(strange)}, which belongs to another account" if strange else ""
+        )
 
 
 async def _gets_in(endpoint: Endpoint, client_id: str) -> bool:

@@ -38,7 +38,7 @@ def by_pid_file(path: Path) -> Reload:
         except (OSError, UnicodeDecodeError) as exc:
             raise BrokerUnavailable(
                 f"The broker's process id cannot be read from {path}.",
-                hint="Does the broker run, with pid_file in its configuration?",
+                hint="Check that the broker runs, with pid_file in its configuration.",
             ) from exc
         pid = int(text) if text.isdigit() else None
         if pid is not None and not await asyncio.to_thread(_may_be_broker, pid, path):
@@ -133,21 +133,21 @@ def check_tls(config: Path) -> None:
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(path)
     except OSError as exc:  # also every failure of OpenSSL
         raise BrokerUnavailable(
-            f"The broker was not told to reload: one of its TLS files is broken ({exc}).",
-            hint="`mooring cert show` says which one.",
+            f"The broker was not reloaded, because one of its TLS files is invalid ({exc}).",
+            hint="Run `mooring cert show` to see which one.",
             code="tls_files_broken",
         ) from exc
 
 
 def _hang_up(pid: int | None) -> None:
     if pid is None or pid <= 1:
-        raise BrokerUnavailable("The broker does not run.", hint="Start it first.")
+        raise BrokerUnavailable("The broker is not running.", hint="Start it first.")
     try:
         os.kill(pid, signal.SIGHUP)
     except ProcessLookupError as exc:
-        raise BrokerUnavailable(f"There is no process {pid} any more.") from exc
+        raise BrokerUnavailable(f"The process {pid} no longer exists.") from exc
     except PermissionError as exc:
         raise BrokerUnavailable(
-            f"Mooring may not signal the broker (process {pid}).",
-            hint="Set a reload command that may.",
+            f"Mooring has no permission to signal the broker (process {pid}).",
+            hint="Set reload_command to a command that has the permission.",
         ) from exc

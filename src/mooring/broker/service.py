@@ -78,8 +78,8 @@ class BrokerUsers:
                 )
         except IntegrityError as exc:
             raise Conflict(
-                f"The broker has a user {user.username} already.",
-                hint="Choose another name, or delete that one first.",
+                f"The broker user {user.username} already exists.",
+                hint="Choose another name, or delete the existing user first.",
                 code="username_taken",
             ) from exc
         return secret, [change]
@@ -152,7 +152,8 @@ def _secret(password: str | None) -> str:
 
 def _unknown(username: str) -> NotFound:
     return NotFound(
-        f"The broker has no user {username}.",
-        hint="`mooring broker users list` shows them; devices are listed by `mooring device list`.",
+        f"There is no broker user {username}.",
+        hint="`mooring broker users list` shows all broker users, `mooring device list` all "
+        "devices.",
         code="broker_user_not_found",
     )

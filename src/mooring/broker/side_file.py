@@ -112,7 +112,7 @@ class SideFile:
                 if loop.time() >= deadline:
                     raise BrokerUnavailable(
                         f"The broker did not read {self._path.name} within {CONFIRM_SECONDS:g} s.",
-                        hint="Does its configuration name that password_file?",
+                        hint="Check that its configuration has this password_file.",
                         code="broker_not_reloaded",
                     ) from exc
                 pause *= 2

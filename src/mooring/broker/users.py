@@ -61,7 +61,7 @@ def check_new(user: BrokerUser, *, service: Iterable[str] = ()) -> None:
         )
     if name.startswith(RESERVED_PREFIXES) or name in set(service):
         raise Invalid(
-            f"The username {name} is the platform's own.",
+            f"The username {name} is reserved for the platform.",
             hint="Choose another one.",
             code="invalid_username",
         )
@@ -77,12 +77,12 @@ def _check_filter(topic: str) -> None:
     if not valid_filter(topic) or not topic.isprintable() or topic != topic.strip():
         raise Invalid(
             f"{topic[:64]!a} is not a topic filter.",
-            hint="+ stands for one level and # for the rest: home/+/status, home/#.",
+            hint="Use + for one level and # for all further levels: home/+/status, home/#.",
             code="invalid_filter",
         )
     if "%u" in topic or "%c" in topic:
         raise Invalid(
-            f"The filter {topic!a} holds %u or %c, which brokers replace.",
+            f"The filter {topic!a} contains %u or %c, which brokers replace.",
             hint="Write the username itself.",
             code="invalid_filter",
         )
@@ -103,6 +103,6 @@ def check_password(password: str) -> None:
     if len(password) < PASSWORD_LEAST:
         raise Invalid(
             f"The password has {len(password)} characters; {PASSWORD_LEAST} are needed.",
-            hint="Better still, leave it out and let one be generated.",
+            hint="Choose a longer one, or omit it to have one generated.",
             code="password_too_short",
         )

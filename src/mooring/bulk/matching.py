@@ -79,9 +79,9 @@ class _Matcher:
 
     def look(self, found: Found, named: str | None) -> Becomes:
         if named == SKIP:
-            return Becomes(found, skipped="left out as asked")
+            return Becomes(found, skipped="skipped by --map")
         if named is None and found.administers:
-            return Becomes(found, skipped="administers the other broker, as Mooring does now")
+            return Becomes(found, skipped="administers the other broker")
         if named == USER:
             return Becomes(found)
         said = _from_topics(found.rights, self.dialect)
@@ -106,11 +106,11 @@ class _Matcher:
         """Who it is by its username, helped by its topics; or why it is none."""
         fits = self.template.fullmatch(found.username)
         if fits is None:
-            return None, "its name is not what the dialect makes of a device's"
+            return None, "its name does not match the dialect's usernames"
         words = fits.groupdict()
         mac = words.get("mac")
         if mac is not None and _mac(mac) is None:
-            return None, "its name is no MAC address"
+            return None, "its name is not a MAC address"
         if self.tenant is not None and words.get("tenant", self.tenant) != self.tenant:
             return None, f"its name belongs to the tenant {words['tenant']}"
         device = words.get("device") or said.get(Attribute.DEVICE) or normal_mac(mac or "")
@@ -125,7 +125,7 @@ def _device(found: Found, dialect: Dialect, identity: Identity) -> Becomes:
     except Invalid as exc:
         return Becomes(found, why=exc.message)
     if dialect.needs_mac and identity.mac is None:
-        return Becomes(found, why="its MAC address is not known, which the dialect needs")
+        return Becomes(found, why="its MAC address is not known, which the dialect requires")
     granted = rights_of(dialect, identity)
     loses = [
         topic
@@ -151,7 +151,7 @@ def _is_more(rights: Rights, dialect: Dialect, identity: Identity) -> str:
         return ""
     for topic in topics:
         if topic not in everybodys and not own & set(topic.split("/")):
-            return f"it may use {topic}, which is not one device's"
+            return f"it may use {topic}, which is not a topic of one device"
     if not any(own & set(topic.split("/")) for topic in topics):
         return "none of its topics names it"
     return ""
@@ -187,7 +187,7 @@ def _from_topics(rights: Rights, dialect: Dialect) -> dict[Attribute, str]:
         counted = [
             (word, number)
             for word, number in votes.get(attribute, Counter()).most_common()
-            # A channel by MAC and one by id may look alike: an address is no name.
+            # A channel by MAC and one by id may look alike: an address is not a valid name.
             if attribute is not Attribute.DEVICE or word not in macs
         ]
         if counted:

@@ -147,15 +147,15 @@ def _twin(there: Taken, one: Checked) -> str:
     device = one.device
     mac = (one.mac_key or "", device.dialect, device.tenant)
     if device.username in there.usernames:
-        return f"The device name {device.name} cannot be used: its login is taken."
+        return f"The device name {device.name} cannot be used: its username is taken."
     if device.client_id in there.client_ids:
-        return f"The device name {device.name} cannot be used: its login is taken."
+        return f"The device name {device.name} cannot be used: its username is taken."
     if (device.tenant, device.name) in there.names:
-        return f"A device named {device.name} exists already in the tenant {device.tenant}."
+        return f"A device named {device.name} already exists in the tenant {device.tenant}."
     if (one.scope, device.name) in there.scopes:
-        return f"The device name {device.name} cannot be used: its login is taken."
+        return f"The device name {device.name} cannot be used: its username is taken."
     if one.mac_key and mac in there.macs:
-        return f"A device with the MAC address {device.mac} exists already."
+        return f"A device with the MAC address {device.mac} already exists."
     there.usernames.add(device.username)
     there.client_ids.add(device.client_id)
     there.names.add((device.tenant, device.name))

@@ -72,7 +72,7 @@ def parse(
     if not columns:
         raise Invalid(
             "The table is empty.",
-            hint=f"Its first line names the columns: {','.join(COLUMNS)}.",
+            hint=f"The first line must name the columns: {','.join(COLUMNS)}.",
             code="no_heading",
         )
     return rows, wrong
@@ -107,7 +107,8 @@ def _columns(cells: Sequence[str]) -> list[str]:
     found = [cell.strip().lower() for cell in cells]
     unknown = [name for name in found if name and name not in COLUMNS]
     if "name" not in found or unknown or len(set(found)) != len(found):
-        what = f"does not know {unknown[0]!a}" if unknown else "needs the column name, each once"
+        what = f"has the unknown column {unknown[0]!a}" if unknown else "needs the column name, "
+        "and each column once"
         raise Invalid(
             f"The heading {what}.", hint=f"The columns are {', '.join(COLUMNS)}.", code="no_heading"
         )
@@ -124,7 +125,7 @@ def _row(
     if not values.get("name"):
         return Wrong(line, "the device has no name.")
     if not speaks:
-        return Wrong(line, "it names no dialect; give one for all with --dialect.")
+        return Wrong(line, "it names no dialect. Use --dialect to set one for all lines.")
     groups = [word.strip() for word in values.get("groups", "").split(GROUP_SEPARATOR)]
     return Row(
         line,

@@ -87,7 +87,7 @@ def plan(
     unknown = set(named or ()) - {one.username for one in found.accounts}
     if unknown:
         raise Invalid(
-            f"There is no account {min(unknown)!a} to map.",
+            f"The account {min(unknown)!a} to map does not exist.",
             hint="`--dry-run --all` lists every account.",
             code="wrong_map",
         )
@@ -152,8 +152,8 @@ def _existing(becomes: Becomes, existing: Mapping[str, Account]) -> str:
     if there is None:
         return ""
     if there.verifier == becomes.found.verifier:
-        return "is here already"
-    return "is here already, with another password, which stays"
+        return "already exists"
+    return "already exists with another password, which is kept"
 
 
 def _row(becomes: Becomes, what: str, words: str, notes: tuple[str, ...]) -> Row:

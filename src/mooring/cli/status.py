@@ -128,7 +128,7 @@ def _authority_problems(platform: App) -> list[str]:
         return []
     return [
         f"The broker's plugin cannot use its accounts file ({trouble}). Connected devices stay "
-        "connected; unknown ones are rejected. `mooring broker sync` makes the file again."
+        "connected; unknown ones are rejected. Run `mooring broker sync` to create the file again."
     ]
 
 

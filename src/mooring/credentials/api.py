@@ -26,7 +26,9 @@ RecoveryNow = Annotated[Recovery, provided(Recovery)]
     "/{device}/recover",
     dependencies=[Depends(scheme)],  # for the OpenAPI document
     response_model=DeviceCredentialsOut,
-    responses={202: {"model": DeviceCredentialsOut, "description": "Good in a moment."}},
+    responses={
+        202: {"model": DeviceCredentialsOut, "description": "The broker will accept them shortly."}
+    },
 )
 async def recover(
     *,

@@ -25,7 +25,7 @@ PART = Part(
         schema.claim_codes,
         schema.rotations,
     ),
-    workers=(Entry("rotations", "worker", "carries password rotations through"),),
+    workers=(Entry("rotations", "worker", "runs password rotations"),),
     counters=(
         "claims_refused",
         "claims_throttled",

@@ -122,7 +122,7 @@ class Recovery:
         if removed:
             raise Gone("This device was removed.", code="device_removed")
         raise Unauthorized(
-            "Username or password is wrong.",
+            "The username or password is wrong.",
             hint="Claim the device again with a new code.",
             code="recovery_refused",
         )

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 PAGE = 500
 NO_LOGIN = Login(None)
-BLOCKED = "The broker still holds what was there before."
+BLOCKED = "The broker still has data of the former device."
 
 _SPECIAL = re.compile(r"[\x00-\x1f\x7f+#$/]")
 """What a value of a pattern must not hold: there it would not be what it is in a filter."""
@@ -87,7 +87,7 @@ class Accounts:
                     blocked = bool(pending) and self._blocked(pending, device)
                     account = None if blocked else self._account(device, login, quotas)
                 except Exception:
-                    log.exception("the rights of %s cannot be worked out", device.username)
+                    log.exception("the rights of %s cannot be determined", device.username)
                     account = _without_rights(device, login, quotas)
                 if account is not None:
                     yield account

@@ -54,7 +54,7 @@ def device_login(
             tally.count("device_logins_refused")
             raise Unauthorized(
                 "The broker would not accept this username and password.",
-                hint="Send the device's own credentials, as in its claim's answer.",
+                hint="Send the device's own credentials, as returned by its claim.",
                 code="device_login_refused",
             )
         attempt.succeeded()

@@ -119,7 +119,7 @@ class Reconciler:
             return 0
         uncleared = await self._clear()
         if uncleared:
-            log.warning("what removed devices left on the broker is still there: %s", uncleared)
+            log.warning("data of removed devices is still on the broker: %s", uncleared)
         work, broken = await asyncio.to_thread(self._prepare, changes)
         for change, error in broken:
             # One device that cannot be worked out must not hold up the others.
@@ -137,7 +137,7 @@ class Reconciler:
         except Exception as exc:  # whatever one of them holds, the others are applied
             if _concerns_all(exc):
                 await asyncio.to_thread(self._postpone, work.changes, _words(exc))
-                log.warning("%d changes wait for the broker: %s", len(work.changes), exc)
+                log.warning("%d pending broker changes: %s", len(work.changes), exc)
                 return 0
             if len(work.changes) > 1:
                 done = 0
@@ -255,7 +255,7 @@ class Reconciler:
                 work.names.append(change.username)
             case "put":
                 if self._devices.logins.blocked(change.username):
-                    raise BrokerUnavailable("The broker still holds what was there before.")
+                    raise BrokerUnavailable("The broker still has data of the former device.")
                 account = self._devices.account(change.username)
                 if account is None:
                     work.removes.append(change.username)

@@ -224,8 +224,8 @@ class Devices:
         if len(exact) > 1:
             names = ", ".join(f"{d.tenant}:{d.name}" for d in exact)
             raise Conflict(
-                f"{reference} is the name of several devices: {names}.",
-                hint="Say which one: tenant:name.",
+                f"{reference} matches several devices: {names}.",
+                hint="Use tenant:name.",
                 code="device_ambiguous",
             )
         return exact[0]
@@ -331,7 +331,7 @@ class Devices:
         check_text(new.label, "label")
         if new.name == PLATFORM or new.name.startswith(RESERVED_PREFIXES):
             raise Invalid(
-                f"The device name {new.name} is the platform's own.",
+                f"The device name {new.name} is reserved for the platform.",
                 hint="Choose another name.",
                 code="invalid_id",
             )
@@ -339,7 +339,7 @@ class Devices:
         if dialect.needs_mac and not new.mac:
             raise Invalid(
                 f"Devices of the dialect {dialect.name} log in with their MAC address.",
-                hint="Give it: --mac AA:BB:CC:DD:EE:FF.",
+                hint="Use --mac AA:BB:CC:DD:EE:FF.",
                 code="mac_needed",
             )
         identity = Identity(new.tenant, new.name, new.mac, new.groups)
@@ -360,7 +360,7 @@ class Devices:
             check_username(device.username)
         if device.username in self.reserved:
             raise Invalid(
-                f"The username {device.username} is the platform's own.",
+                f"The username {device.username} is reserved for the platform.",
                 hint="Choose another name.",
                 code="invalid_id",
             )
@@ -376,13 +376,13 @@ class Devices:
             return _unavailable(device.name)
         if "mac_key" in text:
             return Conflict(
-                f"A device with the MAC address {device.mac} exists already.",
-                hint="`mooring device show MAC` shows it; remove it first to add it again.",
+                f"A device with the MAC address {device.mac} already exists.",
+                hint="`mooring device show MAC` shows it. Remove it first to add it again.",
                 code="mac_taken",
             )
         if twin.name == device.name:
             return Conflict(
-                f"A device named {device.name} exists already in the tenant {device.tenant}.",
+                f"A device named {device.name} already exists in the tenant {device.tenant}.",
                 hint="Choose another name, or `mooring device show` the existing one.",
                 code="device_exists",
             )
@@ -401,7 +401,7 @@ class Devices:
 
 def _unavailable(name: str) -> Conflict:
     return Conflict(
-        f"The device name {name} cannot be used: its login is taken.",
+        f"The device name {name} cannot be used: its username is taken.",
         hint="Choose another name.",
         code="username_taken",
     )

@@ -58,7 +58,7 @@ def document(dialects: Iterable[Dialect], *, server_url: str, version: str) -> d
         version: of the API described.
 
     Raises:
-        Invalid: ``server_url`` is no address of a broker.
+        Invalid: ``server_url`` is not a valid broker address.
     """
     channels: dict[str, Any] = {}
     operations: dict[str, Any] = {}
@@ -76,7 +76,7 @@ def document(dialects: Iterable[Dialect], *, server_url: str, version: str) -> d
         "info": {
             "title": "Mooring device messages",
             "version": version,
-            "description": "What devices and the platform say to each other over MQTT.",
+            "description": "Messages between devices and the platform over MQTT.",
         },
         "defaultContentType": "application/json",
         "servers": {"broker": _server(server_url)},
@@ -106,8 +106,10 @@ def _server(url: str) -> dict[str, Any]:
     if scheme not in _PROTOCOLS or not name:
         shown = url.rpartition("@")[2]  # what stands before may be a password
         raise Invalid(
-            f"{shown!r} is no address of a broker.",
-            hint="Write it as mqtts://host:8883; known are " + ", ".join(_PROTOCOLS) + ".",
+            f"{shown!r} is not a valid broker address.",
+            hint="Use for example mqtts://host:8883. Supported schemes: "
+            + ", ".join(_PROTOCOLS)
+            + ".",
         )
     host = f"[{name}]" if ":" in name else name
     server: dict[str, Any] = {

@@ -33,7 +33,7 @@ def check(text: str, source: str) -> tuple[Dialect | None, list[Mistake]]:
     except tomllib.TOMLDecodeError as error:
         return None, [_not_toml(text, str(error))]
     except RecursionError:
-        return None, [Mistake(None, "file", "It nests too deep to be read.", "")]
+        return None, [Mistake(None, "file", "It is nested too deeply.", "")]
     report = Report(Lines(text))
     dialect = read_dialect(data, source, report)
     check_rules(dialect, report)
@@ -48,5 +48,8 @@ def _not_toml(text: str, message: str) -> Mistake:
         message = message[: found.start()]
         line = int(found[1]) if found[1] else line
     return Mistake(
-        line, "file", f"It is not valid TOML: {message}.", "Mend this first; the rest is unread."
+        line,
+        "file",
+        f"It is not valid TOML: {message}.",
+        "Fix this first. The remaining text was not checked.",
     )

@@ -41,9 +41,9 @@ def check_word(value: str, what: str) -> None:
 
     for character in _FORBIDDEN:
         if character in value:
-            raise wrong(f"holds {character!r}, which has a meaning of its own in topics")
+            raise wrong(f"holds {character!r}, which is a special character in topics")
     if value.startswith("$"):
-        raise wrong("begins with '$', which is the broker's own")
+        raise wrong("begins with '$', which is reserved for the broker")
     if value != value.strip():
         raise wrong("begins or ends with white space")
     if not value.strip("."):

@@ -52,7 +52,7 @@ def builtin() -> tuple[Dialect, ...]:
         if entry.name.endswith(".toml"):
             dialect, mistakes = check(entry.read_text(encoding="utf-8"), f"builtin:{entry.name}")
             if dialect is None:
-                raise Internal(f"The built-in dialect {entry.name} is broken: {mistakes[0]}.")
+                raise Internal(f"The built-in dialect {entry.name} is invalid: {mistakes[0]}.")
             found.append(dialect)
     return tuple(sorted(found, key=lambda dialect: dialect.name))
 
@@ -93,8 +93,8 @@ def load_all(extra_dir: Path | None = None) -> Catalogue:
                     Mistake(
                         None,
                         "name",
-                        f"The dialect {dialect.name!r} is there already ({taken}).",
-                        "Give this one another name.",
+                        f"The dialect {dialect.name!r} already exists ({taken}).",
+                        "Choose another name for this one.",
                     )
                 ],
             )
@@ -125,7 +125,7 @@ def _invalid(path: Path, mistakes: list[Mistake]) -> InvalidDialect:
     listed = "".join(f"\n  {mistake}" for mistake in mistakes)
     return InvalidDialect(
         f"The dialect file {path} has {count}.{listed}",
-        hint=f"Mend the file and look again with: mooring dialect check {path}",
+        hint=f"Fix the file and check it with: mooring dialect check {path}",
         path=str(path),
         mistakes=[
             {"line": m.line, "where": m.where, "message": m.message, "hint": m.hint}

@@ -184,7 +184,7 @@ def _json_decoder(shape: PayloadShape, limits: PayloadLimits) -> Decoder:
             if _ARRAY in payload:
                 brackets += payload.count(b"[")
             if brackets > max_depth and _too_deep(payload, max_depth):
-                return BadPayload(Reason.TOO_DEEP, f"It nests deeper than {max_depth} levels.")
+                return BadPayload(Reason.TOO_DEEP, f"It is nested deeper than {max_depth} levels.")
             body = _parse(payload)
         except (ValueError, RecursionError) as error:  # DecodeError is a ValueError
             return leniently(payload, received_ms) or _explain(payload, error)
@@ -193,7 +193,7 @@ def _json_decoder(shape: PayloadShape, limits: PayloadLimits) -> Decoder:
                 Reason.WRONG_TYPE, f"It must be a JSON object, not {_json_type(body)}."
             )
         if _BACKSLASH in payload and _NUL.search(payload):
-            return BadPayload(Reason.NUL_CHARACTER, "A text holds the character U+0000.")
+            return BadPayload(Reason.NUL_CHARACTER, "A text contains the character U+0000.")
         if (
             payload[::_EVERY].translate(_ZEROS).find(_THREE_DIGITS) >= 0
             and payload.translate(_ZEROS).find(_MANY_DIGITS) >= 0
@@ -266,7 +266,7 @@ def _text_decoder(limits: PayloadLimits, *, binary: bool) -> Decoder:
             text = None
         if text is not None and "\0" in text:
             if not binary:
-                return BadPayload(Reason.NUL_CHARACTER, "The text holds the character U+0000.")
+                return BadPayload(Reason.NUL_CHARACTER, "The text contains the character U+0000.")
             text = None
         if text is None:
             text = DATA_PREFIX + base64.b64encode(payload).decode("ascii")
@@ -279,7 +279,7 @@ def _explain(payload: bytes, error: ValueError | RecursionError) -> BadPayload:
     if not payload or payload.isspace():
         return BadPayload(Reason.EMPTY, "The payload is empty.")
     if isinstance(error, RecursionError):
-        return BadPayload(Reason.TOO_DEEP, "It nests too deep to be read.")
+        return BadPayload(Reason.TOO_DEEP, "It is nested too deeply.")
     if isinstance(error, UnicodeDecodeError):
         return BadPayload(Reason.NOT_UTF8, f"Byte {error.start} is not UTF-8.")
     if isinstance(error, msgspec.ValidationError):  # msgspec's word for "out of range"

@@ -67,7 +67,7 @@ def check_rules(dialect: Dialect, report: Report) -> None:
     if "{tenant}" in dialect.username and not re.search(r"\{(tenant|mac)\}", dialect.client_id):
         report.add(
             ("client_id",),
-            "Two tenants' devices of one name would throw each other off the broker.",
+            "Devices of two tenants with the same name would disconnect each other.",
             "Use {tenant} in it, as the username does.",
         )
     seen: dict[str, int] = {}
@@ -85,22 +85,20 @@ def _check_template(template: str, key: str, report: Report) -> None:
     known = [str(a) for a in _IN_TEMPLATES]
     for name in names:
         if name not in known:
-            report.add((key,), f"{{{name}}} is no attribute of a device.", nearest(name, known))
+            report.add((key,), f"{{{name}}} is not an attribute of a device.", nearest(name, known))
     rest = _TEMPLATE.sub("", template)
     if "{" in rest or "}" in rest:
-        report.add((key,), "A brace stands alone.", "Write attributes as {device}.")
+        report.add((key,), "A brace has no counterpart.", "Write attributes as {device}.")
     if any(ord(c) < 32 or ord(c) == 127 for c in template):
-        report.add((key,), "It holds a control character.")
+        report.add((key,), "It contains a control character.")
     if "}{" in template:
         report.add(
             (key,),
             "Two attributes touch, so two devices could get the same one.",
-            "Put a mark between them, such as ':'.",
+            "Put a character between them, such as ':'.",
         )
     if template and not {"device", "mac"} & set(names):
-        report.add(
-            (key,), "It does not tell one device from another.", "Use {device} or {mac} in it."
-        )
+        report.add((key,), "It does not distinguish devices.", "Use {device} or {mac} in it.")
 
 
 def _check_name(channel: Channel, index: int, seen: dict[str, int], report: Report) -> None:
@@ -124,12 +122,12 @@ def _check_topic(channel: Channel, index: int, report: Report) -> None:
         return
     if "+" in topic or "#" in topic:
         report.add(
-            place, "A wildcard stands in the pattern.", "Use a placeholder, such as {device}."
+            place, "The pattern contains a wildcard.", "Use a placeholder, such as {device}."
         )
     elif "\0" not in topic and not valid_topic_name(topic):
-        report.add(place, "It is no topic: not UTF-8 or longer than 65535 bytes.")
+        report.add(place, "It is not a valid topic: not UTF-8 or longer than 65535 bytes.")
     if topic.startswith("$"):
-        report.add(place, "Topics that begin with '$' are the broker's own.")
+        report.add(place, "Topics that begin with '$' are reserved for the broker.")
     levels = topic.split("/")
     if len(levels) > MAX_TOPIC_LEVELS:
         report.add(place, f"It has more than {MAX_TOPIC_LEVELS} levels, which brokers reject.")
@@ -147,7 +145,7 @@ def _check_topic(channel: Channel, index: int, report: Report) -> None:
                 "Give it a level of its own: /{device}/.",
             )
     if len(set(names)) < len(names) or len(set(attributes)) < len(attributes):
-        report.add(place, "Two placeholders stand for the same attribute.")
+        report.add(place, "Two placeholders name the same attribute.")
 
 
 def _check_direction(channel: Channel, index: int, report: Report) -> None:
@@ -156,7 +154,11 @@ def _check_direction(channel: Channel, index: int, report: Report) -> None:
     wrong = _DOWN if channel.direction is Direction.UP else _UP
     if kind in wrong:
         right = Direction.DOWN if channel.direction is Direction.UP else Direction.UP
-        report.add(place, f"The kind {kind} always runs {right}.", f'Write direction = "{right}".')
+        report.add(
+            place,
+            f"The kind {kind} always has the direction {right}.",
+            f'Write direction = "{right}".',
+        )
     if kind in _OPERATORS and not channel.operator_only:
         report.add(
             ("channels", index, "kind"),
@@ -174,14 +176,14 @@ def _check_owner(dialect: Dialect, channel: Channel, index: int, report: Report)
     if not attributes & _UNIQUE:
         report.add(
             place,
-            "It does not say which device sends.",
+            "It does not identify the sending device.",
             "Use a placeholder for device or mac, or make the channel operator_only.",
         )
     elif dialect.tenanted and Attribute.TENANT not in attributes:
         report.add(
             place,
             "It does not name the tenant, though other channels do.",
-            "Use the tenant's placeholder in every channel that runs up, or in none.",
+            "Use the tenant's placeholder in every channel that sends up, or in none.",
         )
 
 
@@ -192,7 +194,7 @@ def _check_payload(channel: Channel, index: int, report: Report) -> None:
     for path in (*shape.time, shape.sequence, shape.identifier, shape.name, shape.device):
         if path in taken:
             report.add(
-                (*place, "fixed"), f"The key {'.'.join(path or ())!r} has a meaning of its own."
+                (*place, "fixed"), f"The key {'.'.join(path or ())!r} has a reserved meaning."
             )
     if shape.format in (Format.TEXT, Format.ANY) and shape.required:
         report.add(

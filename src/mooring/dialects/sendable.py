@@ -19,12 +19,12 @@ def check_topic(topic: str) -> None:
     if topic.count("/") >= MAX_TOPIC_LEVELS or any(map(_hangs_up, topic)):
         raise Invalid(
             f"{topic[:100]!a} is a topic brokers disconnect for.",
-            hint="Leave control characters out, and use fewer levels.",
+            hint="Remove control characters, and use fewer levels.",
             code="invalid_topic",
         )
     if topic.startswith("$"):
         raise Invalid(
-            f"{topic[:100]!a} is the broker's own.",
+            f"{topic[:100]!a} is reserved for the broker.",
             hint="Topics that begin with $ cannot be published to.",
             code="invalid_topic",
         )

@@ -101,7 +101,9 @@ def _read_placeholders(table: _Table) -> dict[str, Attribute]:
     for name in table.data:
         if not _PLACEHOLDER_NAME.fullmatch(name):
             table.wrong(
-                name, f"{name!r} is no placeholder name.", "Use letters, digits and underscores."
+                name,
+                f"{name!r} is not a valid placeholder name.",
+                "Use letters, digits and underscores.",
             )
         declared[name] = table.word(name, Attribute, Attribute.NAME)
     return declared
@@ -164,12 +166,12 @@ class _Table:
     def only(self, known: tuple[str, ...]) -> None:
         for key in self.data:
             if key not in known:
-                self.wrong(key, "There is no such key.", nearest(key, known))
+                self.wrong(key, "This key does not exist.", nearest(key, known))
 
     def text(self, key: str, default: str) -> str:
         value: str = self._get(key, str, "a text", default, "")
         if "\0" in value:
-            self.wrong(key, "It holds the character U+0000.")
+            self.wrong(key, "It contains the character U+0000.")
         if default is _MISSING and key in self.data and value == "":
             self.wrong(key, "It is empty.")
         return value
@@ -179,7 +181,7 @@ class _Table:
         if value and not _NAME.fullmatch(value):
             self.wrong(
                 key,
-                f"{value!r} is no name.",
+                f"{value!r} is not a valid name.",
                 "Use at most 32 lower-case letters, digits, - and _, beginning with a letter.",
             )
         return value
@@ -264,7 +266,7 @@ class _Table:
         if not parts or ".".join(parts) != written:
             self.wrong(
                 key,
-                f"{written!r} is no path.",
+                f"{written!r} is not a valid path.",
                 "Join object keys with dots, such as 'meta.time'; a dot in a key is '\\.'.",
             )
             return ()

@@ -57,22 +57,22 @@ _REFUSED = {
     "unknown_username": Word(
         Code.UNKNOWN_USERNAME,
         "The broker does not know the username {username}.",
-        "`mooring broker sync` compares the broker with the database.",
+        "Compare the broker with the database: `mooring broker sync`.",
     ),
     "no_password": Word(
         Code.NO_PASSWORD,
         "The device sends its username without a password.",
-        "Give the device its password; `mooring device rotate` makes a new one.",
+        "Give the device its password, or create a new one with `mooring device rotate`.",
     ),
     "certificate_only": Word(
         Code.CERTIFICATE_ONLY,
         "The device logs in with a password, but it has only a certificate.",
-        "Use the listener for certificates, or make a password: mooring device rotate DEVICE.",
+        "Use the listener for certificates, or create a password: mooring device rotate DEVICE.",
     ),
     "locked": Word(
         Code.DISABLED,
-        "The broker still holds this login as disabled.",
-        "`mooring broker sync` compares the broker with the database.",
+        "This login is still disabled on the broker.",
+        "Compare the broker with the database: `mooring broker sync`.",
     ),
     "wrong_client_id": Word(
         Code.WRONG_CLIENT_ID,
@@ -82,7 +82,7 @@ _REFUSED = {
     "client_id_of_another": Word(
         Code.CLIENT_ID_OF_ANOTHER,
         "The device connects with the client ID {client_id!r}, which belongs to another login.",
-        "Give each device a client ID of its own.",
+        "Give each device its own client ID.",
     ),
     "certificate_unknown": Word(
         Code.CERTIFICATE_UNKNOWN,
@@ -96,18 +96,18 @@ _REFUSED = {
     ),
     "too_many_connections": Word(
         Code.TOO_MANY_CONNECTIONS,
-        "The device has as many connections as it may have.",
+        "The device has reached its limit of connections.",
         "Look for a second device or program with the same credentials.",
     ),
     "tenant_too_many_connections": Word(
         Code.TOO_MANY_CONNECTIONS,
-        "The tenant has as many connections as it may have.",
+        "The tenant has reached its limit of connections.",
         "Raise the limit of the tenant.",
     ),
     "accounts_unreadable": Word(
         Code.ACCOUNTS_UNREADABLE,
         "The broker could not read its accounts when the device connected.",
-        "`mooring status` says what is wrong with the accounts file.",
+        "`mooring status` shows the problem with the accounts file.",
     ),
 }
 
@@ -145,24 +145,24 @@ def _wrong_password(seen: Seen) -> Word:
     if seen.rotating:
         return Word(
             Code.WRONG_PASSWORD,
-            "The device logs in with a password that is neither its present nor its next one.",
+            "The device logs in with a password that is neither its current nor its next one.",
             again,
         )
     if seen.proved_at is None:
         return Word(
             Code.WRONG_PASSWORD_NEVER_USED,
-            "The password of the device is wrong, and the right one has never been used.",
+            "The password of the device is wrong, and the correct one has never been used.",
             "The password was probably copied wrongly. " + again,
         )
     if seen.password_at is not None and seen.password_at > seen.created_at:
         return Word(
             Code.WRONG_PASSWORD_OLD,
-            "The password is wrong; the device had another one before, which is given up.",
-            "The device may still have the former password: it can ask for the present one "
+            "The password is wrong. The device had another one before, which is no longer valid.",
+            "The device may still have the former password: it can request the current one "
             "(recover). " + again,
         )
     return Word(
         Code.WRONG_PASSWORD,
-        "The device logs in with a wrong password, though the right one worked before.",
+        "The device logs in with a wrong password, although the correct one worked before.",
         again,
     )

@@ -151,7 +151,7 @@ class Diagnosis:
                     return True, await self._counted(username)
                 await (await Connection.open(self.endpoint)).close()
         except BrokerUnavailable as exc:
-            log.info("the broker was not asked about %s: %s", username, exc)
+            log.info("the broker could not be queried about %s: %s", username, exc)
             return exc.slug == "broker_refused", []
         except TimeoutError:
             return False, []

@@ -84,7 +84,7 @@ def _broker_down(seen: Seen) -> Verdict | None:
     return Verdict(
         Code.BROKER_DOWN,
         "The broker does not answer, so no device can connect.",
-        "`mooring status` says which part is down; `mooring up` starts it.",
+        "`mooring status` shows which process is down; `mooring up` starts it.",
         _session(seen),
     )
 
@@ -96,7 +96,7 @@ def _change_pending(seen: Seen) -> Verdict | None:
     return Verdict(
         Code.CHANGE_PENDING,
         "The broker has not applied the newest change of this device yet." + error,
-        "Wait a moment; if it stays, `mooring status` says why the broker cannot be reached.",
+        "Wait a moment. If it remains, `mooring status` shows why the broker cannot be reached.",
         _session(seen) + _attempts(seen),
     )
 
@@ -107,7 +107,7 @@ def _disabled(seen: Seen) -> Verdict | None:
     return Verdict(
         Code.DISABLED,
         "The device is disabled, so the broker rejects its login.",
-        "`mooring device enable DEVICE` accepts it again with the password it has.",
+        "Enable it with `mooring device enable DEVICE`; its password stays the same.",
         _attempts(seen),
     )
 
@@ -136,7 +136,7 @@ def _limited(seen: Seen) -> Verdict | None:
         return None
     return Verdict(
         Code.LIMITED,
-        f"The broker disconnected the device for a limit: {newest.why.replace('_', ' ')}.",
+        f"The broker disconnected the device because of a limit: {newest.why.replace('_', ' ')}.",
         "Send less often or in smaller messages, or raise the limit of the device or tenant.",
         _shown([newest]),
     )
@@ -167,7 +167,7 @@ def _denied(seen: Seen) -> Verdict | None:
     return Verdict(
         Code.DENIED_TOPIC,
         f"The device may not {verb} {newest.topic}.",
-        f"The nearest topic it may use is {near}." if near else "It has no right of that kind.",
+        f"The nearest topic it may use is {near}." if near else "It has no rights of that kind.",
         _shown([newest]),
     )
 
@@ -196,7 +196,7 @@ def _connected(seen: Seen) -> Verdict | None:
     if connected_for <= min(most, RECENT_MS):
         return Verdict(
             Code.WELL,
-            "The device is connected; nothing else is expected of it yet.",
+            "The device is connected. No message is expected from it yet.",
             "",
             _session(seen),
         )
@@ -204,8 +204,8 @@ def _connected(seen: Seen) -> Verdict | None:
     return Verdict(
         Code.SILENT,
         f"The device is connected but {sent}.",
-        "Look at the device: it holds a session and publishes nothing that it may publish. "
-        f"It may publish to {', '.join(seen.publishes[:3]) or 'no topic'}.",
+        f"Check the device: it is connected but publishes to none of its topics. It may publish "
+        f"to {', '.join(seen.publishes[:3]) or 'no topic'}.",
         _session(seen),
     )
 
@@ -264,7 +264,8 @@ def _unnamed(seen: Seen) -> Verdict | None:
     newest = next(recent, None)
     if newest is None or _session_after(seen, newest):
         return None
-    whose = "The broker does not say whose it was; several devices may share that address."
+    whose = "The broker does not report which device it was. Several devices may share that "
+    "address."
     if newest.kind is EventKind.TLS_FAILED:
         return Verdict(
             Code.TLS_FAILED,
@@ -277,7 +278,7 @@ def _unnamed(seen: Seen) -> Verdict | None:
         f"The broker rejected a login from the last address of this device. {whose}",
         "Compare username, password and client ID with those of `mooring device show DEVICE`; "
         "`mooring device rotate DEVICE` makes a new password. With Mooring's plugin the broker "
-        "names each device and the reason: mooring broker migrate.",
+        "reports each device and the reason: mooring broker migrate.",
         _shown([newest]) + _session(seen),
     )
 
@@ -294,7 +295,7 @@ _TLS_HINTS = (
     (
         "alert",  # the other side ended it
         "The device rejects the certificate of the broker: give it the CA of the platform "
-        "(`mooring cert show`), and connect by a host name that the certificate has.",
+        "(`mooring cert show`), and connect to a host name that is in the certificate.",
     ),
     (
         "certificate verify failed",
@@ -303,7 +304,7 @@ _TLS_HINTS = (
     ),
     (
         "did not return a certificate",
-        "This listener takes certificates only; passwords are for the other one.",
+        "This listener accepts only certificates. Use the other one for passwords.",
     ),
 )
 _SESSIONS = (EventKind.LOGIN, EventKind.GONE, EventKind.TAKEN_OVER)
@@ -313,11 +314,15 @@ def _gone(seen: Seen) -> Verdict | None:
     if seen.last_seen_at is None and seen.connected_at is None and not _any(seen, EventKind.LOGIN):
         return None
     newest = next((e for e in seen.events if e.kind is EventKind.GONE), None)
-    reason = f" The broker says: {newest.why.replace('_', ' ')}." if newest and newest.why else ""
+    reason = (
+        f" Reason given by the broker: {newest.why.replace('_', ' ')}."
+        if newest and newest.why
+        else ""
+    )
     return Verdict(
         Code.DISCONNECTED,
         "The device is not connected, and its last session was accepted." + reason,
-        "Look at its power and network; it connects again with the credentials it has.",
+        "Check its power and network. Its current credentials are valid.",
         _session(seen) + _shown([newest] if newest else []),
     )
 
@@ -327,7 +332,8 @@ def _never(seen: Seen) -> Verdict | None:
     said = "No attempt to connect with this username has reached the broker."
     if not seen.names_rejected:
         said = (
-            "No login of this device was accepted. The broker does not say which logins it rejects."
+            "No login of this device was accepted. The broker does not report which logins it "
+            "rejects."
         )
     kinds = [
         f"{_times([e for e in others if e.kind is kind])} {words}"
@@ -456,7 +462,7 @@ _KIND_WORDS = {
     EventKind.GONE: "Session ended",
     EventKind.TAKEN_OVER: "Session ended by a new connection",
     EventKind.DENIED: "Denied",
-    EventKind.LIMITED: "Disconnected for a limit",
+    EventKind.LIMITED: "Disconnected because of a limit",
     EventKind.OVERSIZE: "Packet too large",
     EventKind.TLS_FAILED: "TLS handshake failed",
 }

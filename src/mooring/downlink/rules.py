@@ -75,7 +75,7 @@ class Event(StrEnum):
     ACCEPT_OPEN = "accept open"  # the broker has taken it; a confirmation is still to come
     HOLD = "hold"  # nobody listened, and the device is away
     DROP = "drop"  # nobody listened, and it is not to be sent again
-    RETRY = "retry"  # no answer, a refusal, or nobody listened yet
+    RETRY = "retry"  # no answer, a rejection, or nobody listened yet
     GIVE_UP = "give up"  # it can never be sent
     CONNECT = "connect"  # its device has connected
     CONFIRM = "confirm"

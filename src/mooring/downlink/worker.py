@@ -170,7 +170,7 @@ class Sender:
             log.warning("the lease of downlinks was not released: %s", exc)
 
     def _changed(self, connected: bool) -> None:
-        self._say("" if connected else "The connection to the broker broke.")
+        self._say("" if connected else "The connection to the broker was lost.")
         if self.on_state is not None:
             self.on_state()
 
@@ -316,4 +316,4 @@ def _next_at(result: _Result, at: int) -> int:
 
 def _refusal(code: int) -> str:
     name = PubAckReasonCode(code).name.lower().replace("_", " ")
-    return f"The broker refused it: {name}."
+    return f"The broker rejected it: {name}."

@@ -64,15 +64,15 @@ class Actor:
         """
         if self.role < role:
             raise Forbidden(
-                f"{self.name} is {self.role.name.lower()}; this needs {role.name.lower()}.",
+                f"{self.name} is {self.role.name.lower()}; this requires {role.name.lower()}.",
                 hint="Ask an administrator for the role or the change.",
             )
         if not self.sees(tenant):
             if tenant is None:
                 raise Forbidden(
-                    f"{self.name} belongs to the tenant {self.tenant}; this is for the whole "
-                    "installation.",
-                    hint="Use an account without a tenant.",
+                    f"{self.name} belongs to the tenant {self.tenant}; this action concerns the "
+                    f"whole installation.",
+                    hint="Use a login without a tenant.",
                 )
             raise NotFound(f"There is no tenant {tenant}.", code="tenant_not_found")
 

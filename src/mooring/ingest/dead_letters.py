@@ -72,7 +72,7 @@ class DeadLetters:
     def failed(self, plan: Plan, packet: PublishPacket, fault: Exception, received_at: int) -> None:
         """A message on which the program failed."""
         log.error("a message on %r cannot be handled", packet.topic, exc_info=fault)
-        detail = f"Mooring failed on it, which is a fault of Mooring: {type(fault).__name__}."
+        detail = f"Mooring failed to process it, which is a bug in Mooring: {type(fault).__name__}."
         self._add(
             plan,
             None,

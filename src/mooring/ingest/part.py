@@ -28,7 +28,9 @@ PART = Part(
         Entry("heartbeat", "ingest", "reports that the process runs"),
         Entry("dialects", "ingest", "follows changes of devices and dialects"),
         Entry("subscriptions", "ingest", "subscribes to the topics of changed dialects"),
-        Entry("former session", "ingest", "stores what a session of an older version queued"),
+        Entry(
+            "former session", "ingest", "stores messages queued in a session of an older version"
+        ),
     ),
     settings=(
         "ingest_client_id",

@@ -227,7 +227,7 @@ class Planner:
             plan.facts[slot].append(fact)
 
     def _unreadable(self, plan: Plan, broken: Broken, received_at: int) -> None:
-        """It is kept and acknowledged: the broker would repeat it without end."""
+        """It is kept and acknowledged: the broker would repeat it indefinitely."""
         if broken.qos:
             # Without its first byte, which is another one in a repetition.
             identity = (broken.packet_id, crc32(broken.raw[1:]))

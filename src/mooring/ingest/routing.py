@@ -173,11 +173,11 @@ class RouteTable:
         first = candidates[0]
         name = first.values.get(Attribute.DEVICE) or first.values.get(Attribute.MAC)
         if name is None:
-            return Unroutable("no_device", "The topic does not say which device sent it.")
+            return Unroutable("no_device", "The topic does not identify the sending device.")
         tenant = first.values.get(Attribute.TENANT, "default")
         if max(len(name.encode()), len(tenant.encode())) > MAX_WORD_BYTES:
             # Nobody can be called that; it is not listed as a stranger to be let in.
-            return Unroutable("unknown_device", "The topic names what no device can be called.")
+            return Unroutable("unknown_device", "The topic contains an invalid device name.")
         return Unroutable(
             "unknown_device",
             f"There is no device {name} of the dialect {first.dialect.name}"

@@ -62,7 +62,7 @@ CONNECT_SECONDS = 5
 # Waiting for another ingest's row lock, for a lost transaction, for a partition: then again.
 LOCK_WAIT = "10s"
 STATEMENT_WAIT = "120s"
-# A transaction whose client is gone must not hold its locks for ever. The first is for a client
+# A transaction whose client is gone must not hold its locks indefinitely. The first is for a client
 # that is silent between two trips, the others for one that vanished within one.
 IDLE_WAIT = "30s"
 KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_COUNT = 10, 5, 3  # seconds, seconds, times
@@ -175,7 +175,7 @@ class PostgresSink:
             found = judge(exc)
             fatal = found.judgement is Judgement.FATAL
             raise (DatabaseUnusable if fatal else DatabaseUnavailable)(
-                f"The database does not take the batch: {first_line(_of_driver(exc))}.",
+                f"The database does not accept the batch: {first_line(_of_driver(exc))}.",
                 hint=found.remedy,
             ) from exc
         except BaseException:
@@ -275,7 +275,7 @@ class PostgresSink:
             return attempt.committed
         rows = first_seen(cursor, plan.messages, counted) if counted else plan.messages
         if copying and counted:
-            cursor.execute("SAVEPOINT before")  # anew: what was just noted must stay
+            cursor.execute("SAVEPOINT before")  # again: what was just noted must stay
         new: Sequence[MessageRow] | None = None  # where it is known which were added
         if inserted is not None:
             stored = inserted.rowcount

@@ -27,7 +27,7 @@ __all__ = ["SqliteSink"]
 
 log = logging.getLogger(__name__)
 
-# A short wait only: ingest itself waits between tries, so that it can go on talking to the
+# A short wait only: ingest itself waits between tries, so that it can continue talking to the
 # broker while somebody else holds the database.
 LOCK_WAIT_MS = 200
 
@@ -260,7 +260,7 @@ class SqliteSink:
 
     def _watched(self, plan: Plan, places: Sequence[int], added: list[int]) -> None:
         """Messages of which some are wanted by a projection, if they are new: those one by one,
-        what lies between at once, all in their order."""
+        what is between at once, all in their order."""
         connection, rows = self._connection, plan.messages
         given = frozenset(places)
         begin = places[0] if places else 0
@@ -323,5 +323,5 @@ def _unavailable(exc: Exception) -> DatabaseUnavailable:
     fatal = found.judgement is Judgement.FATAL
     said = exc.orig or exc if isinstance(exc, DBAPIError) else exc
     return (DatabaseUnusable if fatal else DatabaseUnavailable)(
-        f"The database does not take the batch: {first_line(said)}.", hint=found.remedy
+        f"The database does not accept the batch: {first_line(said)}.", hint=found.remedy
     )

@@ -95,7 +95,7 @@ def write_isolated(plan: Plan, steps: Steps, projections: Projections, at: int) 
     again: list[DeadLetter] = []
 
     def without_payload(letter: DeadLetter, exc: Exception) -> None:
-        log.error("a dead letter cannot be kept as it is: %s", exc)
+        log.error("a dead letter cannot be stored unchanged: %s", exc)
         again.append(_plain(letter))
 
     alone([*plan.dead, *refused], steps.dead, without_payload)
@@ -155,7 +155,7 @@ def _plain(letter: DeadLetter) -> DeadLetter:
     return DeadLetter(
         min(max(letter.received_at, 0), MAX_SEQUENCE),
         letter.reason[:32],
-        "The payload of this dead letter could not be kept.",
+        "The payload of this dead letter could not be stored.",
         letter.topic.encode("ascii", "replace").decode().replace("\0", "?")[:1000],
         letter.tenant,
         device if device is not None and 0 < device <= MAX_SEQUENCE else None,

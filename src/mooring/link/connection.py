@@ -165,10 +165,12 @@ class Connection(asyncio.Protocol):
             self._ping.cancel()
         for future in self._waiting.values():
             if not future.done():
-                future.set_exception(BrokerUnavailable("The connection to the broker broke."))
+                future.set_exception(BrokerUnavailable("The connection to the broker was lost."))
         self._waiting.clear()
         if not self.greeting.done():
-            self.greeting.set_exception(BrokerUnavailable(f"The broker hung up: {reason}."))
+            self.greeting.set_exception(
+                BrokerUnavailable(f"The broker closed the connection: {reason}.")
+            )
         if not self.lost.done():
             self.lost.set_result(reason)
 
@@ -238,7 +240,7 @@ class Connection(asyncio.Protocol):
                 raise BrokerUnavailable(
                     f"The broker rejects our subscription to {wanted.filter}: "
                     f"{code.name.lower().replace('_', ' ')}.",
-                    hint="`mooring broker sync` puts the platform's own rights right.",
+                    hint="Run `mooring broker sync` to restore the platform's rights.",
                 )
 
     async def unsubscribe(self, filters: Sequence[str]) -> None:
@@ -249,7 +251,7 @@ class Connection(asyncio.Protocol):
         if int(code) >= FAILURE:
             raise BrokerUnavailable(
                 f"The broker rejects a message to {topic}: {code.name.lower().replace('_', ' ')}.",
-                hint="`mooring broker sync` puts the platform's own rights right.",
+                hint="Run `mooring broker sync` to restore the platform's rights.",
             )
 
     async def deliver(
@@ -263,7 +265,7 @@ class Connection(asyncio.Protocol):
         properties: Sequence[tuple[str, str]] = (),
         within: float = ANSWER_SECONDS,
     ) -> ReasonCode:
-        """Sends a QoS 1 or 2 message; returns the broker's answer, also a refusal.
+        """Sends a QoS 1 or 2 message; returns the broker's answer, also a rejection.
 
         Args:
             expires: seconds after which the broker drops what it could not hand over.
@@ -385,7 +387,9 @@ class Connection(asyncio.Protocol):
             return 0
         raw = data[at:end]
         if raw[0] >> 4 != 3:
-            log.error("the broker sent a packet of type %d we cannot read: %s", raw[0] >> 4, exc)
+            log.error(
+                "the broker sent a packet of type %d that cannot be parsed: %s", raw[0] >> 4, exc
+            )
             return end - at
         qos, number = raw[0] >> 1 & 3, 0
         after_topic = min(offset + 2 + int.from_bytes(data[offset : offset + 2], "big"), end)

@@ -147,7 +147,7 @@ class MqttLink:
         properties: Sequence[tuple[str, str]] = (),
         within: float = 30.0,
     ) -> ReasonCode:
-        """As ``publish``, with QoS 1 or 2; returns the broker's answer, also a refusal.
+        """As ``publish``, with QoS 1 or 2; returns the broker's answer, also a rejection.
 
         Args:
             expires: seconds after which the broker drops what it could not hand over.
@@ -298,7 +298,7 @@ class MqttLink:
             raise BrokerRefusesUs(
                 f"The broker rejects {self.endpoint.username}: "
                 f"{answer.reason_code.name.lower().replace('_', ' ')}.",
-                hint="`mooring broker sync` puts the platform's own account right.",
+                hint="Run `mooring broker sync` to restore the platform's account.",
             )
         self.connections += 1
         self.repeats = answer.session_present

@@ -36,7 +36,7 @@ class LoginIn(Document):
 
 class LogoutIn(Document):
     everywhere: bool = Field(
-        default=False, description="End every login of the same person, not this one alone."
+        default=False, description="End all logins of the same person instead of only this one."
     )
 
 
@@ -65,7 +65,7 @@ class UserOut(Document):
 
 
 class NewUserOut(UserOut):
-    password: str | None = Field(description="Only when it was generated; shown this once.")
+    password: str | None = Field(description="Only if it was generated. Shown only once.")
 
 
 class UserIn(Document):
@@ -91,7 +91,7 @@ class PasswordIn(Document):
 
 
 class PasswordOut(Document):
-    password: str | None = Field(description="Only when it was generated; shown this once.")
+    password: str | None = Field(description="Only if it was generated. Shown only once.")
 
 
 class OwnPasswordIn(Document):
@@ -110,7 +110,7 @@ class KeyOut(Document):
 
 
 class NewKeyOut(KeyOut):
-    key: str = Field(description="The secret; shown this once.")
+    key: str = Field(description="The secret. Shown only once.")
 
 
 class KeyIn(Document):

@@ -73,7 +73,7 @@ class _Turn:
     def __enter__(self) -> None:
         if not _turn.acquire(timeout=HASH_WAIT_SECONDS):
             raise TooMany(
-                "Too many logins at once.",
+                "Too many simultaneous logins.",
                 hint="Try again in a few seconds.",
                 code="login_busy",
                 retry_after=int(HASH_WAIT_SECONDS),

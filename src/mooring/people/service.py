@@ -166,7 +166,7 @@ class People:
             or not hmac.compare_digest(self._mark(found), claims.mark)
         ):
             raise Unauthorized(
-                "The login is no longer good.", hint="Log in again.", code="token_void"
+                "The login is no longer valid.", hint="Log in again.", code="token_void"
             )
         return _actor(found.user, origin)
 
@@ -241,7 +241,7 @@ class People:
                 )
         except IntegrityError as exc:
             raise Conflict(
-                f"There is a user {new.name} already.",
+                f"The user {new.name} already exists.",
                 hint="Choose another name.",
                 code="user_exists",
             ) from exc
@@ -339,7 +339,7 @@ class People:
         if new.expires_at is not None and new.expires_at <= at:
             raise Invalid(
                 "The key would have expired already.",
-                hint="Give a time to come, or none.",
+                hint="Give a time in the future, or none.",
                 code="key_expired_already",
             )
         prefix, secret = tokens.new_key()
@@ -412,7 +412,7 @@ class People:
         with self.database.write() as connection:
             if not ensure_tenant(connection, name, self.settings.tenants_max):
                 raise Conflict(
-                    f"There is a tenant {name} already.",
+                    f"The tenant {name} already exists.",
                     hint="Choose another name.",
                     code="tenant_exists",
                 )
@@ -431,7 +431,7 @@ class People:
         if tenant is not None and not store.tenant_exists(connection, tenant):
             raise NotFound(
                 f"There is no tenant {tenant}.",
-                hint="A tenant is there from its first device on; `mooring tenant add` adds one.",
+                hint="Adding a device creates its tenant, or use `mooring tenant add`.",
                 code="tenant_not_found",
             )
 
@@ -447,8 +447,8 @@ class People:
 
 def _refused() -> Unauthorized:
     return Unauthorized(
-        "Name or password is wrong.",
-        hint="An administrator can set a new one: `mooring user password NAME`.",
+        "The name or password is wrong.",
+        hint="An administrator can set a new password: `mooring user password NAME`.",
         code="login_failed",
     )
 

@@ -170,7 +170,9 @@ def load_ca(pem: bytes) -> CertificateAuthority:
         key = serialization.load_pem_private_key(pem, password=None)
         certificate = x509.load_pem_x509_certificate(pem)
     except (ValueError, TypeError) as exc:
-        raise _bad_ca("It does not hold an unencrypted key followed by its certificate.") from exc
+        raise _bad_ca(
+            "It does not contain an unencrypted key followed by its certificate."
+        ) from exc
     if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
         raise _bad_ca("Its key is neither EC nor RSA.")
     if not same(key.public_key(), certificate.public_key()):
@@ -183,7 +185,8 @@ def load_ca(pem: bytes) -> CertificateAuthority:
 def _bad_ca(reason: str) -> Invalid:
     return Invalid(
         f"The CA's key file cannot be used. {reason}",
-        hint="Restore ca.key from a backup; a new CA means that every device must be told of it.",
+        hint="Restore ca.key from a backup; with a new CA every device needs the new CA "
+        "certificate.",
         code="unusable_ca",
     )
 
@@ -231,9 +234,9 @@ def validity(
             )
         if now < within.not_valid_before_utc:
             raise Unavailable(
-                f"It is {now:%Y-%m-%d %H:%M} UTC by this machine's clock, before its own CA was "
-                "made.",
-                hint="Set the clock right; certificates made now would be of no use.",
+                f"This machine's clock says {now:%Y-%m-%d %H:%M} UTC, which is before its own CA "
+                f"was created.",
+                hint="Set the clock. Certificates issued now would be invalid.",
                 code="clock_behind",
             )
         begin = max(begin, within.not_valid_before_utc)

@@ -52,14 +52,15 @@ class DeviceBundle:
         """
         if self.key is None:
             raise Conflict(
-                "A PKCS#12 bundle needs the private key, and that was made on the device.",
-                hint="Pack it there: openssl pkcs12 -export -inkey device.key -in device.crt.",
+                "A PKCS#12 bundle needs the private key, which was created on the device.",
+                hint="Create the bundle there: openssl pkcs12 -export -inkey device.key -in "
+                "device.crt.",
                 code="key_not_here",
             )
         if not password:
             raise Invalid(
                 "A PKCS#12 bundle needs a password.",
-                hint="Give one, or let Mooring make one up.",
+                hint="Give one, or let Mooring generate one.",
                 code="empty_password",
             )
         return pkcs12.serialize_key_and_certificates(

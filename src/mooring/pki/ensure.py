@@ -224,7 +224,7 @@ def _load_key(path: Path) -> PrivateKey | None:
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     except (ValueError, TypeError) as exc:
-        log.warning("%s is broken and will be replaced: %s", path, exc)
+        log.warning("%s is invalid and will be replaced: %s", path, exc)
         return None
     return key if isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) else None
 
@@ -235,7 +235,7 @@ def _load_chain(path: Path) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(path.read_bytes())
     except ValueError as exc:
-        log.warning("%s is broken and will be replaced: %s", path, exc)
+        log.warning("%s is invalid and will be replaced: %s", path, exc)
         return []
 
 
@@ -245,5 +245,5 @@ def _load_crls(path: Path) -> list[x509.CertificateRevocationList]:
     try:
         return read_crls(path.read_bytes())
     except ValueError as exc:
-        log.warning("%s is broken and will be replaced: %s", path, exc)
+        log.warning("%s is invalid and will be replaced: %s", path, exc)
         return []

@@ -149,6 +149,6 @@ def write_atomically(path: Path, data: bytes, mode: int = PUBLIC) -> None:
 def _unwritable(message: str) -> Unavailable:
     return Unavailable(
         message,
-        hint="Make room, or let the user that runs Mooring own the data directory.",
+        hint="Free disk space, or make the user that runs Mooring the owner of the data directory.",
         code="pki_unwritable",
     )

@@ -69,7 +69,7 @@ def check_pair(
                 "key_mismatch",
                 f"The key in {key} does not belong to the certificate in {cert}.",
                 "Give the key that the certificate was requested with; after a renewal, "
-                "replace both files. The server's certificate must stand first in its file.",
+                "replace both files. The server's certificate must be the first in its file.",
             )
         )
     problems += _check_time(cert, chain, now)
@@ -111,7 +111,7 @@ def check_crl(path: Path, trust: Path, now: datetime) -> list[Problem]:
                 Problem(
                     "crl_missing",
                     f"The file {path} has no revocation list of the CA {name!r}.",
-                    "Start Mooring again, or run: mooring cert init; it writes the file again.",
+                    "Restart Mooring, or run `mooring cert init`, which writes the file again.",
                 )
             )
         elif ends and max(ends) < now:
@@ -120,7 +120,7 @@ def check_crl(path: Path, trust: Path, now: datetime) -> list[Problem]:
                     "crl_expired",
                     f"The revocation list of the CA {name!r} in {path} ended on "
                     f"{max(ends):%Y-%m-%d}.",
-                    "Look at this machine's clock, and run: mooring cert init.",
+                    "Check this machine's clock, and run `mooring cert init`.",
                 )
             )
     return problems
@@ -136,7 +136,7 @@ def _check_time(cert: Path, chain: Sequence[x509.Certificate], now: datetime) ->
                     "expired",
                     f"The {what} in {cert} expired on {link.not_valid_after_utc:%Y-%m-%d %H:%M} "
                     "UTC.",
-                    "Renew it; if it is new, look at this machine's clock.",
+                    "Renew it. If it is new, check this machine's clock.",
                 )
             )
         elif now < link.not_valid_before_utc:
@@ -145,7 +145,7 @@ def _check_time(cert: Path, chain: Sequence[x509.Certificate], now: datetime) ->
                     "not_yet_valid",
                     f"The {what} in {cert} is valid from {link.not_valid_before_utc:%Y-%m-%d %H:%M}"
                     f" UTC, and it is {now:%Y-%m-%d %H:%M} here.",
-                    "Set this machine's clock right, or wait until then.",
+                    "Set this machine's clock, or wait until then.",
                 )
             )
     return problems
@@ -160,7 +160,7 @@ def _check_use(cert: Path, leaf: x509.Certificate) -> list[Problem]:
             Problem(
                 "wrong_purpose",
                 f"The first certificate in {cert} is one {what}, not for a server.",
-                "Give a certificate for TLS servers, standing first in its file.",
+                "Use a certificate for TLS servers, and put it first in its file.",
             )
         )
     key = leaf.public_key()
@@ -172,7 +172,7 @@ def _check_use(cert: Path, leaf: x509.Certificate) -> list[Problem]:
                 "weak",
                 f"The certificate in {cert} is too weak for TLS today "
                 f"({key_name(key)}, {algorithm.name if algorithm else 'no hash'}).",
-                "Have one made with an EC P-256 key or RSA of 2048 bits, signed with SHA-256.",
+                "Use a certificate with an EC P-256 key or RSA of 2048 bits, signed with SHA-256.",
             )
         )
     return problems
@@ -188,7 +188,8 @@ def _check_hosts(cert: Path, leaf: x509.Certificate, hosts: Iterable[str]) -> li
         Problem(
             "wrong_host",
             f"The certificate in {cert} does not name {', '.join(missing)} (it names: {named}).",
-            "Have it made for the names that devices dial, or let devices dial a name in it.",
+            "Get a certificate for the names that devices connect to, or let devices connect to "
+            "a name in it.",
         )
     ]
 
@@ -215,7 +216,7 @@ def _check_chain(
                     "ca_expired",
                     f"The CA {issuers[0].subject.rfc4514_string()!r} that {cert} leads to expired "
                     f"on {issuers[0].not_valid_after_utc:%Y-%m-%d}.",
-                    "Have the certificate made by a CA that is valid, and give devices that one.",
+                    "Get a certificate from a valid CA, and give the devices that CA.",
                 )
             ]
         following = next((c for c in chain[1:] if c is not link and _issued(c, link)), None)
@@ -227,7 +228,7 @@ def _check_chain(
             Problem(
                 "wrong_ca",
                 f"The certificate in {cert} is signed by itself and is not among {where}.",
-                "Give devices this certificate as their CA, or have one made by a CA.",
+                "Give devices this certificate as their CA, or get one from a CA.",
             )
         ]
     return [
@@ -235,8 +236,8 @@ def _check_chain(
             "wrong_ca",
             f"The certificate in {cert} was issued by {link.issuer.rfc4514_string()!r}, which is "
             f"not among {where}.",
-            "Put the missing intermediates behind the certificate in its file "
-            "(certbot: fullchain.pem), or name the right CA file.",
+            "Append the missing intermediates to the certificate in its file (certbot: "
+            "fullchain.pem), or set the correct CA file.",
         )
     ]
 

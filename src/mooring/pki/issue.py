@@ -106,14 +106,14 @@ def read_csr(data: bytes) -> PublicKey:
     except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature) as exc:
         raise _bad_csr("It is not PKCS#10 in PEM or DER form.") from exc
     if not valid:
-        raise _bad_csr("Its signature does not fit its public key.")
+        raise _bad_csr("Its signature does not match its public key.")
     return check_public_key(key)
 
 
 def _bad_csr(reason: str) -> Invalid:
     return Invalid(
         f"The certificate signing request cannot be used. {reason}",
-        hint="Make one with: openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes "
+        hint="Create one with: openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes "
         "-keyout device.key -out device.csr -subj /CN=device",
         code="invalid_csr",
     )

@@ -57,7 +57,7 @@ def check_public_key(key: PublicKeyTypes) -> PublicKey:
         return key
     raise Invalid(
         f"A {key_name(key)} key cannot be used for a certificate here.",
-        hint="Make an EC key on P-256, or an RSA key of 2048 to 8192 bits.",
+        hint="Create an EC key on P-256, or an RSA key of 2048 to 8192 bits.",
         code="unusable_key",
     )
 

@@ -91,7 +91,7 @@ def adopt(files: OperatorFiles, directory: Path, now: datetime) -> tuple[Path, l
         data = files.key.read_bytes().rstrip() + b"\n" + files.certificate.read_bytes()
     except OSError as exc:
         raise Unavailable(
-            f"{exc.filename} cannot be read any more: {exc.strerror}.",
+            f"{exc.filename} can no longer be read: {exc.strerror}.",
             hint="Is it being replaced? Try again.",
             code="pki_unreadable",
         ) from exc

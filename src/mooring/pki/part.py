@@ -19,7 +19,9 @@ PART = Part(
         schema.certificates,
         schema.sightings,
     ),
-    workers=(Entry("certificates", "up", "keeps certificates, revocations and sessions in line"),),
+    workers=(
+        Entry("certificates", "up", "keeps certificates, revocations and sessions consistent"),
+    ),
     settings=(
         "certificates_max_per_device",
         "ca_key_type",

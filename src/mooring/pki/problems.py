@@ -55,15 +55,15 @@ def read(path: Path, what: str, problems: list[Problem]) -> bytes | None:
             Problem(
                 "missing",
                 f"The {what} file {path} does not exist.",
-                "Correct the path in the settings, or put the file there.",
+                "Correct the path in the settings, or create the file.",
             )
         )
     except PermissionError:
         problems.append(
             Problem(
                 "unreadable",
-                f"The {what} file {path} may not be read by this user.",
-                "Give the user that runs Mooring and the broker the right to read the file and "
+                f"The {what} file {path} is not readable for this user.",
+                "Give the user that runs Mooring and the broker permission to read the file and "
                 "to enter every directory above it.",
             )
         )
@@ -82,8 +82,8 @@ def not_pem(path: Path, what: str, why: str) -> Problem:
     """What to say of a file that is not what it should be."""
     return Problem(
         "not_pem",
-        f"The file {path} holds no {what} in PEM form: {why}.",
-        f"Give a text file that starts with -----BEGIN; from DER, convert it with: openssl "
+        f"The file {path} contains no {what} in PEM form: {why}.",
+        f"Use a text file that starts with -----BEGIN. Convert DER with: openssl "
         f"{'pkey' if what == 'key' else 'x509'} -inform der -in FILE -out FILE.pem.",
     )
 
@@ -94,7 +94,7 @@ def read_certificates(path: Path, what: str, problems: list[Problem]) -> list[x5
     if data is None:
         return []
     if b"CERTIFICATE-----" not in data:
-        why = "it holds a private key" if b"PRIVATE KEY-----" in data else "it has no BEGIN line"
+        why = "it contains a private key" if b"PRIVATE KEY-----" in data else "it has no BEGIN line"
         problems.append(not_pem(path, what, why))
         return []
     try:
@@ -116,14 +116,14 @@ def read_key(path: Path, problems: list[Problem]) -> PrivateKeyTypes | None:
         problems.append(
             Problem(
                 "key_open",
-                f"The key file {path} is open to every user of this machine.",
-                f"Close it: chmod o-rwx {path}.",
+                f"The key file {path} is readable for every user of this machine.",
+                f"Run: chmod o-rwx {path}.",
                 fatal=False,
             )
         )
     if b"PRIVATE KEY-----" not in data:
         why = (
-            "it holds a certificate"
+            "it contains a certificate"
             if b"CERTIFICATE-----" in data
             else "there is no private key in it"
         )
@@ -136,8 +136,8 @@ def read_key(path: Path, problems: list[Problem]) -> PrivateKeyTypes | None:
             Problem(
                 "encrypted_key",
                 f"The key in {path} is protected by a password.",
-                "The broker cannot ask for it: write a copy without one, readable by the broker "
-                "only: openssl pkey -in KEY -out KEY.plain.",
+                "The broker cannot ask for the password. Create a copy without one, readable "
+                "only for the broker: openssl pkey -in KEY -out KEY.plain.",
             )
         )
     except (ValueError, UnsupportedAlgorithm):

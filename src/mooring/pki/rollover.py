@@ -91,8 +91,8 @@ def check_start(under_way: bool) -> None:
     """Raises ``Conflict`` when a rollover is under way already."""
     if under_way:
         raise Conflict(
-            "A rollover is under way already.",
-            hint="See how far it is with: mooring cert rollover status.",
+            "A rollover is already in progress.",
+            hint="See its state with `mooring cert rollover status`.",
             code="rollover_under_way",
         )
 
@@ -109,8 +109,8 @@ def check_finish(status: RolloverStatus | None, *, force: bool) -> RolloverStatu
     """
     if status is None:
         raise Conflict(
-            "No rollover is under way.",
-            hint="Start one with: mooring cert rollover start.",
+            "No rollover is in progress.",
+            hint="Start one with `mooring cert rollover start`.",
             code="no_rollover",
         )
     if status.waiting and not force:
@@ -118,7 +118,7 @@ def check_finish(status: RolloverStatus | None, *, force: bool) -> RolloverStatu
         raise Conflict(
             f"{len(status.waiting)} of {status.fleet} devices have not been seen on the new CA: "
             f"{names}.",
-            hint="Give them the new CA and new certificates first, or finish with --force and "
+            hint="Give them the new CA and new certificates first, or use --force to finish and "
             "lock them out.",
             code="rollover_not_ready",
             waiting=list(status.waiting),

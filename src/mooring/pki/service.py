@@ -113,7 +113,7 @@ class PkiService:
         ledger, and changes nothing else.
 
         A CA that was made while the clock was ahead gets the right dates, once the time is
-        known to be before them: the same key, so that devices that hold it go on.
+        known to be before them: the same key, so that devices that hold it continue.
 
         Raises:
             Invalid: a host name cannot be used, or ``ca.key`` is broken.
@@ -189,7 +189,7 @@ class PkiService:
         if not records:
             raise NotFound(
                 f"{username} has no certificate that could be renewed.",
-                hint=f"Make one with: mooring cert device {username}.",
+                hint=f"Create one with `mooring cert device {username}`.",
                 code="certificate_not_found",
             )
         key = x509.load_pem_x509_certificate(records[0].pem.encode()).public_key()
@@ -377,7 +377,7 @@ class PkiService:
         if ca is None:
             raise NotFound(
                 "There is no CA yet.",
-                hint="Make it with: mooring cert init (mooring up does it too).",
+                hint="Create it with `mooring cert init` or by starting `mooring up`.",
                 code="no_ca",
             )
         return ca
@@ -418,8 +418,8 @@ class PkiService:
     def _find(self, serial: str | None, username: str | None) -> Sequence[CertificateRecord]:
         if (serial is None) == (username is None):
             raise Invalid(
-                "Name either a certificate by its serial number or a device by its username.",
-                hint="See both with: mooring cert list.",
+                "Give either the serial number of a certificate or the username of a device.",
+                hint="`mooring cert list` shows both.",
                 code="which_certificate",
             )
         if serial is None:
@@ -430,7 +430,7 @@ class PkiService:
         if not found:
             raise NotFound(
                 f"There is no certificate {f'number {serial}' if serial else f'of {username}'}.",
-                hint="See those there are with: mooring cert list.",
+                hint="`mooring cert list` shows all certificates.",
                 code="certificate_not_found",
             )
         return found
@@ -465,13 +465,13 @@ class PkiService:
         except OSError as exc:
             raise Unavailable(
                 f"{path} cannot be read: {exc.strerror}.",
-                hint="mooring cert init makes our own files again.",
+                hint="Run `mooring cert init` to recreate the files.",
                 code="pki_unreadable",
             ) from exc
         except ValueError as exc:
             raise Conflict(
                 f"{path} holds no certificate.",
-                hint="mooring cert init makes our own files again.",
+                hint="Run `mooring cert init` to recreate the files.",
                 code="certificate_unusable",
             ) from exc
 
@@ -483,6 +483,6 @@ def _canonical(serial: str) -> str:
     except ValueError as exc:
         raise Invalid(
             f"{serial[:60]!r} is not a serial number.",
-            hint="Give it in hexadecimal, as mooring cert list and openssl print it.",
+            hint="Use hexadecimal, as printed by `mooring cert list` and openssl.",
             code="invalid_serial",
         ) from exc

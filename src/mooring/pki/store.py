@@ -70,8 +70,8 @@ class SqlLedger:
                 self._changed(connection, record.username)
         except IntegrityError as exc:
             raise Conflict(
-                f"There is a certificate number {record.serial} already.",
-                hint="Try again: the next one gets another number.",
+                f"A certificate with the number {record.serial} already exists.",
+                hint="Try again. The next one gets another number.",
                 code="serial_taken",
             ) from exc
 

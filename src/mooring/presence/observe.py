@@ -156,7 +156,7 @@ class Observer:
             return
         detail = event.reason or event.topic or ""
         if kind is LogKind.REFUSED and event.client_id is not None:
-            detail += f"; it called itself {event.client_id[:CLAIM_MAX]!a}"
+            detail += f"; its client id was {event.client_id[:CLAIM_MAX]!a}"
         if kind in {LogKind.RUNNING, LogKind.STOPPING} or (
             not detail and kind not in {LogKind.CONNECTED, LogKind.DISCONNECTED}
         ):

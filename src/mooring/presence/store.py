@@ -89,7 +89,7 @@ def _why(row: EventRow) -> str:
     who = row.username or "its sender"
     if row.event != OVERSIZE:
         return f"The broker rejected it: {who} may not publish to this topic."
-    said = "" if row.detail else " It ended the session before it had read the topic."
+    said = "" if row.detail else " It ended the session before it read the topic."
     return f"The broker rejected it: it is larger than message_size_limit.{said}"
 
 

@@ -83,7 +83,7 @@ def publish(
     payload = as_bytes(message.payload)
     if len(payload) > settings.message_size_limit:
         raise Invalid(
-            f"The payload has {len(payload)} bytes; the broker takes "
+            f"The payload has {len(payload)} bytes; the broker accepts "
             f"{settings.message_size_limit}.",
             hint="Send less, or raise message_size_limit.",
             code="payload_too_large",
@@ -262,8 +262,8 @@ def _new_id() -> str:
 def _check_size(group: str, members: Sequence[object]) -> None:
     if not members:
         raise NotFound(
-            f"There is no device in the group {group}.",
-            hint="`mooring device add NAME --group GROUP` puts a device into a group.",
+            f"The group {group} has no devices.",
+            hint="Add a device to it with `mooring device add NAME --group GROUP`.",
             code="group_not_found",
         )
     if len(members) > FLEET_MAX:

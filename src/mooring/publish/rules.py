@@ -53,7 +53,7 @@ def check_publish(actor: Actor, topic: str, addressed: Sequence[Addressed]) -> N
         )
     if actor.role < Role.ADMIN and not _runs_down(addressed):
         raise Forbidden(
-            f"{topic[:100]!a} is not a channel to devices.",
+            f"{topic[:100]!a} is not a topic that devices receive.",
             hint="An administrator can publish to any topic.",
             code="topic_not_down",
         )

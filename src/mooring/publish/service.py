@@ -28,7 +28,7 @@ def as_bytes(payload: Any) -> bytes:
         return text.encode()
     except UnicodeEncodeError as exc:
         raise Invalid(
-            "The payload holds half a surrogate pair, which is no text.",
+            "The payload contains half a surrogate pair, which is not valid text.",
             hint="Send valid Unicode.",
             code="invalid_payload",
         ) from exc
@@ -61,8 +61,8 @@ def send_command(
     if topic is None or not valid_topic_name(topic) or "/" in given.command:
         raise Invalid(
             f"{identity.device} cannot be sent {given.command[:100]!a} on {channel.name}.",
-            hint="A command's name is one word without / + #; a device needs what its dialect's "
-            "topics name.",
+            hint="The name of a command must be one word without / + #, and the device must have "
+            "every attribute in its dialect's topics.",
             code="invalid_command",
         )
     try:

@@ -18,8 +18,8 @@ PART = Part(
         schema.retention_progress,
     ),
     workers=(
-        Entry("retention", "keeper", "deletes what is older than its retention period"),
-        Entry("tidying", "keeper", "deletes records that nothing needs any more"),
+        Entry("retention", "keeper", "deletes data older than its retention period"),
+        Entry("tidying", "keeper", "deletes records that are no longer needed"),
     ),
     settings=(
         "records_days",

@@ -103,7 +103,7 @@ def check(kind: str, days: int) -> None:
         )
     if not 0 <= days <= DAYS_MAX:
         raise Invalid(
-            f"{days} days is no term.",
+            f"{days} days is not a valid retention period.",
             hint=f"Give 1 to {DAYS_MAX} days, or 0 to keep it indefinitely.",
             code="invalid_term",
         )

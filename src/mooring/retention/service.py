@@ -79,8 +79,8 @@ class Retention:
         with self.database.write() as connection:
             if not store.remove_rule(connection, tenant, kind):
                 raise NotFound(
-                    "There is no such rule.",
-                    hint="`mooring retention list` shows them.",
+                    "This rule does not exist.",
+                    hint="`mooring retention list` shows all rules.",
                     code="rule_not_found",
                 )
             store.forget_progress(connection)
@@ -97,7 +97,8 @@ class Retention:
         if at is None:
             raise Conflict(
                 "Nothing is deleted, because this machine's clock may be wrong.",
-                hint="`mooring clock show` says more. If it is right, run `mooring clock confirm`.",
+                hint="See `mooring clock show`. If the clock is correct, run `mooring clock "
+                "confirm`.",
                 code="clock_in_doubt",
             )
         yield from sweep(self.database, self.policy(), at)

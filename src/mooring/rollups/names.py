@@ -123,8 +123,8 @@ class Names:
         if refused.device not in self._warned and len(self._warned) < REMEMBERED:
             self._warned.add(refused.device)
             log.warning(
-                "device number %d has more than %d metrics; no roll-up is kept of the rest,"
-                " for instance %s",
+                "device number %d has more than %d metrics; further ones are not rolled up, for "
+                "example %s",
                 refused.device,
                 self._limit,
                 ascii(refused.example[:64]),

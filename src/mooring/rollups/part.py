@@ -22,6 +22,6 @@ PART = Part(
         schema.rollup_queue,
         schema.rollup_state,
     ),
-    workers=(Entry("roll-ups", "keeper", "works out roll-ups"),),
+    workers=(Entry("roll-ups", "keeper", "computes roll-ups"),),
     settings=("metrics_max_per_device",),
 )

@@ -134,8 +134,8 @@ def inspect(source: Path, room: int) -> Manifest:
             total += member.size
             if total > room or len(sums) >= FILES_MAX:
                 raise Invalid(
-                    f"{source} holds more than fits: over {room:,} bytes or {FILES_MAX:,} files.",
-                    hint="Make room on the disk of the data directory.",
+                    f"{source} contains too much data: over {room:,} bytes or {FILES_MAX:,} files.",
+                    hint="Free space on the disk of the data directory.",
                     code="bad_backup",
                 )
             if member.name == MANIFEST:
@@ -172,7 +172,7 @@ def _reading(source: Path) -> Iterator[Iterator[tuple[tarfile.TarInfo, IO[bytes]
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as exc:
         raise Invalid(
             f"{source} is not a backup, or is damaged: {exc}.",
-            hint="Use a file that `mooring backup` wrote.",
+            hint="Use a file written by `mooring backup`.",
             code="bad_backup",
         ) from exc
 
@@ -182,7 +182,7 @@ def _members(archive: tarfile.TarFile) -> Iterator[tuple[tarfile.TarInfo, IO[byt
         name = PurePosixPath(member.name)
         if not member.isfile() or name.is_absolute() or ".." in name.parts:
             raise Invalid(
-                f"The backup holds {member.name!a}, which does not belong in one.",
+                f"The backup contains {member.name!a}, which is not part of a backup.",
                 code="bad_backup",
             )
         file = archive.extractfile(member)

@@ -88,7 +88,7 @@ def prove(settings: Settings) -> None:
         shutil.rmtree(folder, ignore_errors=True)
     if proof.problems:
         name, why = next(iter(proof.problems.items()))
-        raise BrokerUnavailable(f"In the trial {name} was not treated as it should be: {why}.")
+        raise BrokerUnavailable(f"In the trial {name} got the wrong result: {why}.")
 
 
 async def _within(rehearsal: Rehearsal, accounts: list[Account]) -> Any:

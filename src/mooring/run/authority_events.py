@@ -121,7 +121,7 @@ class AuthorityEvents:
             try:
                 await asyncio.to_thread(work)
             except DatabaseUnavailable as exc:
-                log.warning("the broker's evidence waits for the database: %s", exc)
+                log.warning("the broker's evidence is not stored yet: %s", exc)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 5.0)
             else:

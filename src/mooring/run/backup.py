@@ -66,7 +66,9 @@ def make_backup(settings: Settings, target: Path, told: Progress = lambda _perce
     if os.path.lexists(target):
         raise _exists(target)
     if not settings.data_dir.is_dir():
-        raise NotFound(f"There is no Mooring in {settings.data_dir}.", code="not_set_up")
+        raise NotFound(
+            f"No Mooring installation was found in {settings.data_dir}.", code="not_set_up"
+        )
     part: Path | None = None
     try:
         # A name nobody can guess, made by this process alone: the folder may be shared.

@@ -135,7 +135,7 @@ def _own_folder(path: Path) -> None:
     found = path.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
         raise Unavailable(
-            f"{path} does not belong to Mooring alone.",
+            f"{path} does not belong exclusively to Mooring.",
             hint="Remove it, or use a data directory with a shorter path.",
         )
 
@@ -254,7 +254,7 @@ def plugin_library(settings: Settings) -> Path:
     try:
         build = importlib.import_module("mooring.broker.plugin.build")
     except ModuleNotFoundError as exc:
-        raise _no_plugin("This build has none.") from exc
+        raise _no_plugin("This build does not contain it.") from exc
     folder = settings.broker_dir.absolute() / "lib"
     found: Path = build.find_library(folder) or build.build(folder)
     return found
@@ -307,7 +307,7 @@ def build_process(app: App, config: BrokerConfig) -> BrokerProcess:
     if app.settings.mqtt_ws_origins and version(binary) < ORIGINS_SINCE:
         raise InvalidSetting(
             "mqtt_ws_origins needs Mosquitto 2.1.",
-            hint="Leave the setting out, or set mosquitto to a newer one.",
+            hint="Remove the setting, or set mosquitto to a newer version.",
             setting="mqtt_ws_origins",
         )
     return BrokerProcess(

@@ -112,7 +112,7 @@ class BrokerWatch:
             try:
                 await asyncio.to_thread(self._write_whole, seen)
             except DatabaseUnavailable as exc:
-                log.warning("the broker's log waits for the database: %s", exc)
+                log.warning("the broker's log is not stored yet: %s", exc)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 5.0)
             except Exception as exc:  # noqa: BLE001 - what cannot be stored costs its own row

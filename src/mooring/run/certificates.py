@@ -101,7 +101,7 @@ class CertificateWatch:
             try:
                 await self.step()
             except MooringError as exc:
-                self._say("step", f"the certificates are not looked after: {exc} {exc.hint}")
+                self._say("step", f"the certificates are not maintained: {exc} {exc.hint}")
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 self._say("step", "")
@@ -130,7 +130,9 @@ class CertificateWatch:
         except MooringError as exc:
             self._say("lock outs", f"certificates are not rejected yet: {exc} {exc.hint}")
         else:
-            self._say("lock outs", "certificates are not rejected yet: the files do not rest")
+            self._say(
+                "lock outs", "certificates are not rejected yet: the files are still changing"
+            )
 
     def _someone_is_let_in(self) -> bool:
         return bool(self._ledger.orphans()) or self._held != _serials(self._ledger.held())
@@ -178,7 +180,7 @@ class CertificateWatch:
                 continue
             with self.faults.isolated(record.serial):
                 log.info(
-                    "%s is gone: its certificate %s is revoked", record.username, record.serial
+                    "%s was removed: its certificate %s is revoked", record.username, record.serial
                 )
                 self._pki.revoke(serial=record.serial, reason=Reason.CESSATION_OF_OPERATION)
 
@@ -204,7 +206,7 @@ class CertificateWatch:
         problems = [p for p in await asyncio.to_thread(self._check) if p.fatal]
         if problems:
             told = " ".join(f"{p.message} {p.hint}" for p in problems)
-            self._say("check", f"the broker keeps the certificates it has: {told}")
+            self._say("check", f"the broker keeps its current certificates: {told}")
             return False
         self._say("check", "")
         if self._reload is None:
@@ -241,7 +243,7 @@ class CertificateWatch:
             adopt(self._operators, self._pki.paths.ca.parent, utc_now())
         except MooringError as exc:
             self._refused = current
-            self._say("operator", f"the broker keeps the certificate it has: {exc} {exc.hint}")
+            self._say("operator", f"the broker keeps its current certificate: {exc} {exc.hint}")
             return
         log.info("the certificate %s was replaced", self._operators.certificate)
         self._sources, self._refused, self._adopted = current, None, True

@@ -42,8 +42,8 @@ def export_accounts(app: App, directory: Path, form: str) -> tuple[list[Path], i
         mode = Mode(form)
     except ValueError as exc:
         raise Invalid(
-            f"There is no form {form[:64]!a}.",
-            hint=f"It is {' or '.join(Mode)}.",
+            f"{form[:64]!a} is not a valid form.",
+            hint=f"Use {' or '.join(Mode)}.",
             code="unknown_form",
         ) from exc
     target = with_mode(app, mode)
@@ -52,7 +52,7 @@ def export_accounts(app: App, directory: Path, form: str) -> tuple[list[Path], i
     files = [directory / name for name in NAMES[mode]]
     for path in files:
         if path.exists():
-            raise Conflict(f"{path} exists.", hint="Name another directory.", code="file_exists")
+            raise Conflict(f"{path} exists.", hint="Choose another directory.", code="file_exists")
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as exc:

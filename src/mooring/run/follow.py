@@ -42,7 +42,7 @@ __all__ = ["Follower", "report_document"]
 log = logging.getLogger(__name__)
 
 DIALECT_LOOK_SECONDS = 0.2
-FAULT = {"message": "Mooring failed in a way it did not expect.", "hint": "See its output."}
+FAULT = {"message": "An unexpected error occurred in Mooring.", "hint": "See its output."}
 ACCOUNTS_SECONDS = 5.0  # a broker that died does not wait longer for the database
 STEPS = Policy(first=1.0, most=60.0)
 LOOK_AGAIN_SECONDS = 0.5  # postponed changes become due without a commit
@@ -194,7 +194,7 @@ class Follower:
             async with asyncio.timeout(ACCOUNTS_SECONDS):
                 await asyncio.shield(self._asking)
         except (DatabaseUnavailable, TimeoutError) as exc:
-            log.warning("the broker is started with the accounts it has: %s", exc or "no answer")
+            log.warning("the broker is started with its current accounts: %s", exc or "no answer")
             self.compare_soon()
             return False
         return True
@@ -223,7 +223,7 @@ class Follower:
 
     def _forget_requests(self) -> None:
         with self.app.database.write() as connection:
-            requests.drop_open(connection, "The platform was started again before it was done.")
+            requests.drop_open(connection, "The platform was restarted before it was done.")
 
     async def _requests(self) -> None:
         while (request := await asyncio.to_thread(self._next_request)) is not None:

@@ -35,7 +35,10 @@ def main(words: list[str]) -> None:
         if broker(pid_file, config) != orphan:
             return  # it ended, or another `mooring up` has started its own
     if orphan is not None:
-        say(log, f"mooring up is gone since {seconds:g} s; the broker {orphan} is stopped")
+        say(
+            log,
+            f"mooring up has not been running for {seconds:g} s; the broker {orphan} is stopped",
+        )
         os.kill(orphan, signal.SIGTERM)
 
 

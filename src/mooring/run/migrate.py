@@ -131,9 +131,7 @@ async def switch(app: App, broker: BrokerProcess | None, to: str) -> tuple[App, 
 
 def _check_possible(settings: Settings, broker: BrokerProcess | None, to: Mode) -> None:
     if settings.authority == to.value:
-        raise Conflict(
-            f"The broker is told by {to.words} already.", hint="", code="already_migrated"
-        )
+        raise Conflict(f"The broker already uses {to.words}.", hint="", code="already_migrated")
     if broker is None:
         raise Conflict(
             "The broker runs elsewhere; Mooring cannot change its configuration.",
@@ -187,6 +185,6 @@ def write_setting(path: Path, name: str, value: str) -> None:
     if tomllib.loads(text) != wanted:
         raise Internal(
             f"The setting {name} could not be written into {path}.",
-            hint=f"Write it there yourself: {line}",
+            hint=f"Add the line to the file: {line}",
         )
     write_atomically(path, text)

@@ -69,7 +69,7 @@ async def only_ingest(app: App, stop: asyncio.Event) -> AsyncIterator[None]:
             try:
                 await asyncio.to_thread(lease.release)
             except DatabaseUnavailable as exc:
-                log.warning("the lease of ingest ends by itself: %s", exc)
+                log.warning("the lease of ingest will expire: %s", exc)
     finally:
         os.close(descriptor)
 
@@ -100,7 +100,7 @@ def _read(path: Path) -> str:
 
 def _runs(who: str) -> Conflict:
     return Conflict(
-        f"Ingest runs already, as {who}.",
-        hint="`mooring up` runs one itself. Stop the other one first.",
+        f"Ingest is already running, as {who}.",
+        hint="`mooring up` includes ingest. Stop the other one first.",
         code="ingest_running",
     )

@@ -48,7 +48,7 @@ def restore_backup(settings: Settings, source: Path) -> Restored:
         Unavailable: the data directory cannot be written.
     """
     if not source.is_file():
-        raise NotFound(f"There is no file {source}.", code="no_file")
+        raise NotFound(f"The file {source} does not exist.", code="no_file")
     with running.exclusive(settings.data_dir):
         try:
             manifest = form.inspect(source, shutil.disk_usage(settings.data_dir).free)
@@ -62,7 +62,7 @@ def restore_backup(settings: Settings, source: Path) -> Restored:
         except OSError as exc:
             raise Unavailable(
                 f"{settings.data_dir} cannot be written: {exc}.",
-                hint=f"What was there is in it or in its {KEPT_PREFIX}… folder.",
+                hint=f"The previous contents are in it or in its {KEPT_PREFIX}… folder.",
             ) from exc
     return Restored(
         len(manifest.files),

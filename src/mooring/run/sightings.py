@@ -48,7 +48,7 @@ class SightingReader:
         self._mark = 0
         self._next = 0.0
         self._rollover: str | None = None
-        self.faults = RowFaults("what the device says of its CA:")
+        self.faults = RowFaults("CA reported by the device:")
 
     def read(self) -> int:
         """Records sightings; returns how many devices have said something usable."""

@@ -274,7 +274,7 @@ async def _until_ready(app: App, child: Child) -> None:
         await asyncio.sleep(0.05)
     words = child.last_words()
     raise Unavailable(
-        f"{child.name} did not get ready" + (f"; its last words: {words}" if words else "."),
+        f"{child.name} did not become ready" + (f"; its last output: {words}" if words else "."),
         hint=f"See {app.settings.logs_dir / (child.name + '.log')}.",
     )
 
@@ -287,7 +287,7 @@ def _is_ready(app: App, child: Child) -> bool:
         with app.database.read() as connection:
             detail = connection.execute(statement).scalar()
     except DatabaseUnavailable as exc:
-        log.warning("%s is waited for: %s", child.name, exc)
+        log.warning("waiting for %s: %s", child.name, exc)
         return False
     return detail is not None and json.loads(detail).get("connected", True) is True
 

@@ -73,9 +73,9 @@ def make(password: str, *, iterations: int = DEFAULT_ITERATIONS, salt: bytes | N
             broker would read the password only up to there), or numbers out of range.
     """
     if not password:
-        raise Invalid("The password is empty.", hint="Give a password or let Mooring make one.")
+        raise Invalid("The password is empty.", hint="Give a password or let Mooring generate one.")
     if "\0" in password:
-        raise Invalid("The password holds a NUL character, which MQTT brokers cut off.")
+        raise Invalid("The password contains a NUL character, at which MQTT brokers cut it off.")
     if salt is None:
         salt = secrets.token_bytes(SALT_BYTES)
     elif len(salt) != SALT_BYTES:
@@ -114,7 +114,7 @@ def parse(verifier: str) -> Verifier:
             f"The verifier is of kind ${kind}$, not $7$ (PBKDF2-SHA512)."
             if kind and kind != "7" and kind.isalnum()
             else "The verifier does not have the form $7$iterations$salt$hash.",
-            hint="Make it with mosquitto_passwd 2.0 or let Mooring make one.",
+            hint="Create it with mosquitto_passwd 2.0 or let Mooring create it.",
         )
     if not fields[2].isascii() or not fields[2].isdigit() or len(fields[2]) > 9:
         raise Invalid("The verifier's number of iterations is not a number.")
@@ -161,7 +161,9 @@ def from_dynsec(client: Mapping[str, object]) -> str | None:
     if password is None and salt is None:
         return None
     if not isinstance(password, str) or not isinstance(salt, str):
-        raise Invalid("A Dynamic Security client has half a password: hash and salt go together.")
+        raise Invalid(
+            "A Dynamic Security client has an incomplete password. It needs hash and salt."
+        )
     if not isinstance(iterations, int | float) or isinstance(iterations, bool):
         raise Invalid("A Dynamic Security client's number of iterations is not a number.")
     return str(_checked(int(iterations), salt, password))

@@ -17,6 +17,6 @@ PART = Part(
     routers=lambda: (api.router,),
     tables=lambda: (schema.sequences,),
     projections=lambda app: (projection.SequenceNumbers(),),
-    workers=(Entry("gaps", "ingest", "asks devices for missing numbers"),),
+    workers=(Entry("gaps", "ingest", "requests missing numbers from devices"),),
     settings=("gap_seconds",),
 )

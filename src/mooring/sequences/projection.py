@@ -45,11 +45,11 @@ class SequenceNumbers:
     """Merges the numbers of a batch, and answers each device that numbers with a receipt.
 
     What a device repeats is answered again, and so is what became a dead letter: it is kept, and
-    sending it once more would not make it valid.
+    sending it again would not make it valid.
 
     Two ingest processes that both meet a device for the first time do not lock each other out;
     one then forgets what the other has. That claims less than is committed, and the device sends
-    those readings once more.
+    those readings again.
     """
 
     name = "sequence numbers"

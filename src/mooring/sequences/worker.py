@@ -60,7 +60,7 @@ class GapRequests:
             try:
                 messages = await asyncio.to_thread(self.overdue, now_ms())
             except MooringError as exc:
-                log.warning("gaps were not asked for: %s", exc)
+                log.warning("gaps were not requested: %s", exc)
             else:
                 if messages:
                     self._publish(messages)

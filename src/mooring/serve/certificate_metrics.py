@@ -35,14 +35,14 @@ class CertificateFigures(Collector):
         found = self._health()
         yield GaugeMetricFamily(
             "mooring_certificate_problems",
-            "Things that are wrong with certificates now; `mooring status` names them.",
+            "Current problems with certificates; `mooring status` lists them.",
             value=len(found.problems),
         )
         if found.report is None:
             return
         left = GaugeMetricFamily(
             "mooring_certificate_days_left",
-            "Whole days until a certificate of the platform ends; negative when it has.",
+            "Whole days until a certificate of the platform expires; negative after that.",
             labels=["certificate"],
         )
         for each in found.report.platform:
@@ -50,7 +50,7 @@ class CertificateFigures(Collector):
         yield left
         devices = GaugeMetricFamily(
             "mooring_device_certificates",
-            "Devices with a certificate, by how near its end is.",
+            "Devices with a certificate, by time until it expires.",
             labels=["level"],
         )
         for level, count in found.report.devices.items():

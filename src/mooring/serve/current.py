@@ -72,7 +72,7 @@ class Current:
 def _reloaded(platform: App) -> App:
     catalogue = load_all(platform.settings.dialects_dir)
     for path in catalogue.broken:
-        log.warning("the dialect file %s is broken: `mooring dialect check %s`", path, path)
+        log.warning("the dialect file %s is invalid: `mooring dialect check %s`", path, path)
     return replace(
         platform,
         catalogue=catalogue,

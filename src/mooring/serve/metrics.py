@@ -40,9 +40,9 @@ class Figures(Collector):
             yield CounterMetricFamily(f"mooring_{word}", f"Counter {name}.", value=value)
         for name, text, value in (
             ("devices", "Devices.", overview.devices),
-            ("devices_online", "Devices that say they are online.", overview.online),
-            ("devices_connected", "Devices the broker says are connected.", overview.connected),
-            ("strangers", "Devices that speak but are not known.", overview.strangers),
+            ("devices_online", "Devices reporting online.", overview.online),
+            ("devices_connected", "Devices connected to the broker.", overview.connected),
+            ("strangers", "Unknown devices.", overview.strangers),
             ("downlinks_open", "Messages to devices that are not over.", overview.downlinks_open),
             (
                 "broker_changes_pending",
@@ -53,12 +53,12 @@ class Figures(Collector):
             yield GaugeMetricFamily(f"mooring_{name}", text, value=value)
         yield GaugeMetricFamily(
             "mooring_clock_off_seconds",
-            "How far this machine's clock is ahead of the time that Mooring counts.",
+            "Deviation of this machine's clock from the time that Mooring counts.",
             value=round((clock.read().wall - clock.now_ms()) / 1000),
         )
         alive = GaugeMetricFamily(
             "mooring_process_up",
-            "1 for a process that said lately it lives.",
+            "1 for a process that reported recently.",
             labels=["name", "role"],
         )
         for process in overview.processes:
@@ -79,7 +79,7 @@ def _of_workers(processes: Sequence[ProcessInfo]) -> Iterator[Metric]:
         "mooring_worker_row_failures", "Failures of single rows in a worker.", labels=labels
     )
     postponed = GaugeMetricFamily(
-        "mooring_worker_rows_postponed", "Rows that failed and are tried again.", labels=labels
+        "mooring_worker_rows_postponed", "Rows that failed and will be retried.", labels=labels
     )
     for process in processes:
         for worker in process.workers if process.alive else ():
@@ -98,7 +98,7 @@ def new_registry(telemetry: Telemetry) -> tuple[CollectorRegistry, Counter]:
     GCCollector(registry=registry)
     answered = Counter(
         "mooring_http_requests",
-        "Requests this process answered.",
+        "Requests answered by this process.",
         ["method", "status"],
         registry=registry,
     )

@@ -21,7 +21,7 @@ __all__ = ["Client", "Login", "Refused"]
 ANSWER_SECONDS = 20.0
 KEEP_ALIVE_SECONDS = 60
 REFUSALS = {
-    1: "it does not speak MQTT 3.1.1",
+    1: "it does not support MQTT 3.1.1",
     2: "the client id is not allowed",
     3: "it is not available",
     4: "username or password is malformed",
@@ -38,7 +38,7 @@ class Refused(BrokerUnavailable):
     def __init__(self, connack: int) -> None:
         super().__init__(
             f"The broker rejects the login: {REFUSALS.get(connack, f'code {connack}')}.",
-            hint="It has not been told of the device yet, or its password has changed.",
+            hint="It has not applied the device yet, or the password has changed.",
         )
         self.connack = connack
 
@@ -215,7 +215,9 @@ class Client:
             self._packet_id = self._packet_id % _MAX_PACKET_ID + 1
             if self._packet_id not in self._sent:
                 return self._packet_id
-        raise BrokerUnavailable("65535 messages wait for the broker.", hint="Send fewer.")
+        raise BrokerUnavailable(
+            "65535 messages are not acknowledged by the broker.", hint="Send fewer."
+        )
 
     def _packet(self, socket: _Socket, packet: Packet) -> None:
         match packet:
@@ -275,7 +277,7 @@ class _Socket(asyncio.Protocol):
             self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._ended(str(exc) if exc else "the broker hung up")
+        self._ended(str(exc) if exc else "the broker closed the connection")
 
     def send(self, data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
@@ -288,7 +290,7 @@ class _Socket(asyncio.Protocol):
     async def answer(self, number: int) -> Packet:
         """The broker's answer to what was sent under a number; 0 is CONNECT."""
         if self.lost.done():
-            raise BrokerUnavailable(f"The connection broke: {self.lost.result()}.")
+            raise BrokerUnavailable(f"The connection was lost: {self.lost.result()}.")
         future: asyncio.Future[Packet] = asyncio.get_running_loop().create_future()
         self._answers[number] = future
         try:
@@ -321,6 +323,6 @@ class _Socket(asyncio.Protocol):
             self._timer.cancel()
         for future in self._answers.values():
             if not future.done():
-                future.set_exception(BrokerUnavailable(f"The connection broke: {why}."))
+                future.set_exception(BrokerUnavailable(f"The connection was lost: {why}."))
         if not self.lost.done():
             self.lost.set_result(why)

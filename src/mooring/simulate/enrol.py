@@ -112,7 +112,7 @@ def _first_free(descriptor: int) -> str:
         except OSError:
             continue  # another run's
         return "sim" if number == 0 else f"sim{number + 1}"
-    raise TooMany(f"{RUNS_MOST} simulations run already.", hint="End some of them.")
+    raise TooMany(f"{RUNS_MOST} simulations are already running.", hint="Stop some of them.")
 
 
 def enrol(

@@ -88,7 +88,7 @@ class Figures:
         if self.commands:
             parts.append(f"{self.commands} commands received")
         if self.broken:
-            parts.append(f"{self.broken} connections broke")
+            parts.append(f"{self.broken} connections lost")
         return ", ".join(parts)
 
     def document(self) -> dict[str, Any]:

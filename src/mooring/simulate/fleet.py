@@ -187,7 +187,7 @@ class _Device:
     async def _sleep(self, seconds: float) -> None:
         """Until the next tick. Raises ``BrokerUnavailable`` when the connection breaks."""
         if not self._client.connected:
-            raise BrokerUnavailable("The connection to the broker broke.")
+            raise BrokerUnavailable("The connection to the broker was lost.")
         loop = asyncio.get_running_loop()
         self._tick = tick = loop.create_future()
         timer = loop.call_later(seconds, _wake, tick)
@@ -198,7 +198,7 @@ class _Device:
 
     def _lost(self, why: str) -> None:
         if self._tick is not None and not self._tick.done():
-            self._tick.set_exception(BrokerUnavailable(f"The connection broke: {why}."))
+            self._tick.set_exception(BrokerUnavailable(f"The connection was lost: {why}."))
 
     def _send(self, message: Message) -> None:
         started = time.perf_counter()

@@ -209,7 +209,7 @@ def _frame(data: bytes, at: int) -> tuple[int, int] | None:
             return (position + 1, end) if end <= len(data) else None
         shift += 7
     if len(data) - at > 4:  # four length bytes, and each said that another follows
-        raise NotMqtt("The broker sent a packet whose length cannot be read.")
+        raise NotMqtt("The broker sent a packet with an invalid length.")
     return None
 
 
@@ -232,8 +232,8 @@ def _read(first: int, body: bytes) -> Packet:
             case 13:
                 return Pong()
     except (IndexError, UnicodeDecodeError) as exc:
-        raise NotMqtt(f"The broker sent a broken packet of type {kind}.") from exc
-    raise NotMqtt(f"The broker sent a packet of type {kind}, which no client gets.")
+        raise NotMqtt(f"The broker sent an invalid packet of type {kind}.") from exc
+    raise NotMqtt(f"The broker sent a packet of type {kind}, which a client must not receive.")
 
 
 def _read_publish(first: int, body: bytes) -> Publish:

@@ -63,7 +63,9 @@ def copy_database(
     _require_sqlite(source)
     if target.is_sqlite:
         raise Invalid(
-            "A copy goes to PostgreSQL.", hint="Name a postgresql:// URL.", code="copy_target"
+            "The target of a copy must be PostgreSQL.",
+            hint="Use a postgresql:// URL.",
+            code="copy_target",
         )
     migrate.upgrade(target)
     with source.write() as reading, target.write() as writing:
@@ -80,9 +82,9 @@ def copy_database(
             done += back.rows
             if sent != back:
                 raise Internal(
-                    f"The table {table.name} was not copied as it is: {sent.rows} rows were "
+                    f"The table {table.name} was not copied exactly: {sent.rows} rows were "
                     f"sent and {back.rows} are there, or differ. Nothing was kept.",
-                    hint="Please report it; the source is as it was.",
+                    hint="Please report it. The source is unchanged.",
                 )
             copied.append(sent)
         _derive(reading, writing)
@@ -122,7 +124,7 @@ def _tables() -> list[sa.Table]:
 def _require_sqlite(source: Database) -> None:
     if not source.is_sqlite:
         raise Invalid(
-            "A copy comes from SQLite, and this installation is on PostgreSQL already.",
+            "The source of a copy must be SQLite, and this installation already uses PostgreSQL.",
             hint="For PostgreSQL to PostgreSQL use pg_dump and pg_restore.",
             code="copy_source",
         )
@@ -154,7 +156,7 @@ def _require_empty(target: Connection) -> None:
     if full:
         raise Conflict(
             f"The target is not empty: there are rows in {', '.join(sorted(full))}.",
-            hint="Name a new, empty database.",
+            hint="Use a new, empty database.",
             code="target_not_empty",
         )
 
@@ -194,12 +196,12 @@ def _send(
     except (psycopg.DataError, psycopg.IntegrityError) as exc:
         raise Internal(
             f"PostgreSQL rejects a row of the table {table.name}: {str(exc).splitlines()[0]}.",
-            hint="Please report it; nothing was copied and the source is as it was.",
+            hint="Please report it. Nothing was copied, and the source is unchanged.",
         ) from exc
     except psycopg.Error as exc:
         raise DatabaseUnavailable(
-            f"The target does not take the table {table.name}: {str(exc).splitlines()[0]}.",
-            hint="Nothing was copied; look whether it runs and has space, then try again.",
+            f"The target does not accept the table {table.name}: {str(exc).splitlines()[0]}.",
+            hint="Nothing was copied. Check that it runs and has disk space, then try again.",
         ) from exc
 
 

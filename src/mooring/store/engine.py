@@ -199,7 +199,7 @@ def parse_url(url: str) -> sa.URL:
         parsed = parsed.set(drivername="postgresql+psycopg")
     if parsed.get_backend_name() not in {"sqlite", "postgresql"}:
         raise InvalidSetting(
-            f"Mooring does not speak to {parsed.get_backend_name()}.",
+            f"Mooring does not support {parsed.get_backend_name()}.",
             hint="Use SQLite (leave database_url out) or a postgresql:// URL.",
         )
     if parsed.get_backend_name() == "postgresql":

@@ -56,7 +56,7 @@ class Fault:
     remedy: str = ""
 
 
-_AGAIN = "Check that the database runs, has space on its disk and is not locked; then try again."
+_AGAIN = "Check that the database runs, has disk space and is not locked, then try again."
 _RETRY = Fault(Judgement.RETRY, _AGAIN)
 _REFUSE = Fault(Judgement.REFUSE)
 _OURS = Fault(Judgement.OURS)
@@ -88,8 +88,8 @@ POSTGRESQL: dict[str, Fault] = {
     "25": _RETRY,  # invalid transaction state; 25P03: it was idle for too long
     "25006": Fault(
         Judgement.RETRY,
-        "The server accepts no changes now. During a failover this ends by itself; otherwise "
-        "name the primary server in database_url, or turn default_transaction_read_only off.",
+        "The server accepts no changes now. This is normal during a failover. Otherwise set "
+        "database_url to the primary server, or turn default_transaction_read_only off.",
     ),
     "26": _RETRY,  # invalid SQL statement name: a pooler gave us another session
     "27": _OURS,  # triggered data change violation
@@ -173,7 +173,7 @@ SQLITE: dict[int, Fault] = {
     sqlite3.SQLITE_MISMATCH: _REFUSE,
     sqlite3.SQLITE_MISUSE: _OURS,
     sqlite3.SQLITE_NOLFS: Fault(
-        Judgement.FATAL, "The disk holds no large files. Move the data directory."
+        Judgement.FATAL, "The file system does not support large files. Move the data directory."
     ),
     sqlite3.SQLITE_AUTH: _NO_RIGHTS,
     sqlite3.SQLITE_FORMAT: _DAMAGED,
@@ -266,17 +266,17 @@ def translated(fault: BaseException) -> MooringError:
     said = first_line(fault.orig or fault if isinstance(fault, DBAPIError) else fault)
     match found.judgement:
         case Judgement.RETRY:
-            return DatabaseUnavailable(f"The database does not work: {said}.", hint=found.remedy)
+            return DatabaseUnavailable(f"The database is not working: {said}.", hint=found.remedy)
         case Judgement.FATAL:
             return DatabaseUnusable(f"The database cannot be used: {said}.", hint=found.remedy)
         case Judgement.REFUSE:
             return Invalid(
                 f"The database cannot store a value: {said}.",
-                hint="Leave out control characters, and shorten what is very long.",
+                hint="Remove control characters, and shorten long values.",
                 code="value_not_storable",
             )
         case Judgement.OURS:
-            return Internal(f"A statement for the database is wrong: {said}.")
+            return Internal(f"A database statement is invalid: {said}.")
 
 
 def first_line(fault: BaseException) -> str:

@@ -58,7 +58,7 @@ class Lookout:
         except (DBAPIError, PoolTimeout, sqlite3.Error) as exc:
             self.close()
             raise DatabaseUnavailable(
-                "The database does not say whether there is work.", hint="It is asked again."
+                "The database cannot be queried for new work.", hint="It will be queried again."
             ) from exc
         return row
 

@@ -132,12 +132,13 @@ def _check_server(connection: sa.Connection) -> None:
         raise InvalidSetting(
             f"The PostgreSQL server has the version {number // 10_000}; Mooring needs "
             f"{OLDEST_POSTGRESQL} or newer.",
-            hint="Upgrade the server, or name another one in database_url.",
+            hint="Upgrade the server, or set database_url to another one.",
         )
     encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
     if encoding != "UTF8":
         raise InvalidSetting(
-            f"The database stores text as {encoding}, which cannot hold all that devices send.",
+            f"The database stores text as {encoding}, which cannot represent all messages of "
+            f"devices.",
             hint="Create it anew: CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0.",
         )
 
@@ -147,6 +148,6 @@ def require_current(database: Database) -> None:
     if pending(database):
         raise Conflict(
             "The database has an older schema than this version needs.",
-            hint="Run `mooring db migrate`, or start with `mooring up`, which does it.",
+            hint="Run `mooring db migrate`, or start `mooring up`, which migrates it.",
             code="database_too_old",
         )

@@ -49,7 +49,7 @@ def exit_within(seconds: float, code: int) -> None:
 
     def end() -> None:
         time.sleep(seconds)
-        log.warning("something did not answer; this process ends without it")
+        log.warning("something did not answer; this process ends without waiting for it")
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
                 stream.flush()

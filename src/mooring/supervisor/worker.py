@@ -54,7 +54,9 @@ class Record:
 
     def __post_init__(self) -> None:
         if self.name not in names(self.role):
-            raise ValueError(f"{self.name!r} is no worker of `mooring {self.role}`: registry.py.")
+            raise ValueError(
+                f"{self.name!r} is not a worker of `mooring {self.role}`: see registry.py."
+            )
 
     def begin(self) -> None:
         self._advance(Event.BEGIN)

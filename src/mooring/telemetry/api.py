@@ -200,13 +200,13 @@ def history(
     who: Who,
     device: DeviceReference,
     paging: PagingDep,
-    start: Annotated[When, Query(alias="from", description="Not before this.")] = None,
+    start: Annotated[When, Query(alias="from", description="Start time (inclusive).")] = None,
     end: Annotated[When, Query(alias="to", description="Before this.")] = None,
     metric: Annotated[
-        Line, Query(description="Only this metric's values: `temperature`, `gps.lat`.")
+        Line, Query(description="Only values of this metric: `temperature`, `gps.lat`.")
     ] = "",
-    channel: Annotated[Word | None, Query(description="Only this channel's.")] = None,
-    order: Annotated[Order, Query(description="By time; the newest first is `desc`.")] = "desc",
+    channel: Annotated[Word | None, Query(description="Only this channel.")] = None,
+    order: Annotated[Order, Query(description="Order by time; `desc` is newest first.")] = "desc",
 ) -> Any:
     """What a device said, or the values of one metric."""
     found = devices.get(who, device)
@@ -251,29 +251,31 @@ def series_of_device(
         Query(
             min_length=1,
             max_length=METRICS_MAX,
-            description="`temperature`, `gps.lat`; may be repeated.",
+            description="For example `temperature`, `gps.lat`. May be repeated.",
         ),
     ],
-    start: Annotated[str, Query(alias="from", max_length=64, description="Not before this.")],
+    start: Annotated[
+        str, Query(alias="from", max_length=64, description="Start time (inclusive).")
+    ],
     end: Annotated[str, Query(alias="to", max_length=64, description="Before this.")] = "now",
     points: Annotated[
-        int, Query(ge=2, le=POINTS_MAX, description="At most so many, for each metric.")
+        int, Query(ge=2, le=POINTS_MAX, description="Maximum number of points for each metric.")
     ] = 1000,
     step: Annotated[
         float | None,
-        Query(gt=0, le=31_536_000, description="The length of a step in seconds, instead."),
+        Query(gt=0, le=31_536_000, description="Length of a step in seconds, instead of `points`."),
     ] = None,
     aggregate: Annotated[
         Aggregate | None,
         Query(
-            description="What becomes of the values within a step. Left out, few messages come "
-            "as they are, and more as averages."
+            description="Aggregation of the values within a step. Default: unchanged values if "
+            "there are few messages, otherwise averages."
         ),
     ] = None,
     lttb: Annotated[
-        bool, Query(description="Leave out points, so that the curve keeps its shape.")
+        bool, Query(description="Thin out points while keeping the shape of the curve.")
     ] = False,
-    channel: Annotated[Word | None, Query(description="Only this channel's.")] = None,
+    channel: Annotated[Word | None, Query(description="Only this channel.")] = None,
 ) -> dict[str, Any]:
     """Metrics over a span: from messages where they are few, else from roll-ups; exact."""
     found = devices.get(who, device)
@@ -314,11 +316,11 @@ def export_of_device(
     who: Who,
     device: DeviceReference,
     file_format: Annotated[
-        Literal["csv", "jsonl"], Query(alias="format", description="What the file is.")
+        Literal["csv", "jsonl"], Query(alias="format", description="File format.")
     ] = "csv",
-    start: Annotated[When, Query(alias="from", description="Not before this.")] = None,
+    start: Annotated[When, Query(alias="from", description="Start time (inclusive).")] = None,
     end: Annotated[When, Query(alias="to", description="Before this.")] = None,
-    channel: Annotated[Word | None, Query(description="Only this channel's.")] = None,
+    channel: Annotated[Word | None, Query(description="Only this channel.")] = None,
 ) -> StreamingResponse:
     """A device's messages as a file, sent while it is read."""
     found = devices.get(who, device)
@@ -345,8 +347,8 @@ def dead_letters(
     devices: DevicesNow,
     who: Who,
     paging: PagingDep,
-    reason: Annotated[Word | None, Query(description="Only with this reason.")] = None,
-    device: Annotated[Line | None, Query(description="Only this device's.")] = None,
+    reason: Annotated[Word | None, Query(description="Only this reason.")] = None,
+    device: Annotated[Line | None, Query(description="Only this device.")] = None,
 ) -> PageOf[dict[str, Any]]:
     """Messages that were rejected, the newest first."""
     page = telemetry.dead_letters(

@@ -51,7 +51,7 @@ _SOURCES = {
 
 
 class FileFormat(StrEnum):
-    """What the file is."""
+    """File format."""
 
     CSV = "csv"
     JSONL = "jsonl"

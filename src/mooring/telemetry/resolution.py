@@ -83,7 +83,7 @@ def _for_step(span_ms: int, rows: int, step_ms: int) -> Resolution:
     if step_ms <= 0 or _count(span_ms, step_ms) > POINTS_MAX:
         raise Invalid(
             f"A step of {step_ms / 1000:g} s gives more than {POINTS_MAX} points.",
-            hint="Ask for a longer step or a shorter span.",
+            hint="Use a longer step or a shorter span.",
             code="too_many_points",
         )
     level = _level_for(step_ms)
@@ -92,14 +92,14 @@ def _for_step(span_ms: int, rows: int, step_ms: int) -> Resolution:
             raise Invalid(
                 f"A step of {step_ms / 1000:g} s needs the messages themselves, and the span"
                 f" holds more than {ROWS_MAX} of them.",
-                hint="Ask for whole minutes or a shorter span.",
+                hint="Use whole minutes or a shorter span.",
                 code="too_many_rows",
             )
         return Resolution(None, step_ms)
     if span_ms > level.span_ms * (ROWS_MAX - 1):
         raise Invalid(
             f"A step of {step_ms / 1000:g} s over this span reads more than {ROWS_MAX} rows.",
-            hint="Ask for whole hours or days, or a shorter span.",
+            hint="Use whole hours or days, or a shorter span.",
             code="too_many_rows",
         )
     return Resolution(level, step_ms)

@@ -209,7 +209,7 @@ class Charts:
 def _check(names: Sequence[str], start: int, end: int, points: int) -> None:
     if not 1 <= len(names) <= METRICS_MAX:
         raise Invalid(
-            f"{len(names)} metrics were asked for; one question takes 1 to {METRICS_MAX}.",
+            f"{len(names)} metrics were requested; one request accepts 1 to {METRICS_MAX}.",
             hint="Name fewer.",
             code="too_many_metrics",
         )
@@ -221,8 +221,8 @@ def _check(names: Sequence[str], start: int, end: int, points: int) -> None:
         )
     if not 2 <= points <= POINTS_MAX:
         raise Invalid(
-            f"{points} points were asked for; it goes from 2 to {POINTS_MAX}.",
-            hint="Ask for as many as the chart is wide in pixels.",
+            f"{points} points were requested; use 2 to {POINTS_MAX}.",
+            hint="Request as many as the width of the chart in pixels.",
             code="too_many_points",
         )
 

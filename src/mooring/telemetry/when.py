@@ -57,7 +57,7 @@ def parse_when(text: str, now: int) -> int:
     if found is None or not 0 <= found <= LATEST_MS:
         raise Invalid(
             f"{text[:64]!a} is not a time.",
-            hint="Write for example -1h, 15m ago, today, 2026-02-13, 2026-02-13T12:00:00Z or "
+            hint="Use for example -1h, 15m ago, today, 2026-02-13, 2026-02-13T12:00:00Z or "
             "epoch seconds.",
             code="invalid_time",
         )

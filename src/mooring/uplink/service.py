@@ -61,7 +61,7 @@ def split(body: bytes) -> list[bytes]:
         ) from exc
     if len(messages) > MESSAGES_MAX:
         raise Invalid(
-            f"There are {len(messages)} messages; {MESSAGES_MAX} are allowed at once.",
+            f"There are {len(messages)} messages; {MESSAGES_MAX} are allowed in one request.",
             hint="Send them in several requests.",
             code="too_many_messages",
         )
@@ -133,8 +133,8 @@ def sending(
 def not_committed() -> Unavailable:
     """The broker has the messages, and they are not committed in time: to be sent again."""
     return Unavailable(
-        f"The readings are not committed after {COMMIT_SECONDS:g} s.",
-        hint="Send them again later; what is stored meanwhile is stored once.",
+        f"The readings were not committed within {COMMIT_SECONDS:g} s.",
+        hint="Send them again later. Readings that were stored meanwhile are not duplicated.",
         code="not_committed",
     )
 

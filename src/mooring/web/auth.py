@@ -69,7 +69,7 @@ def who(
     secret = token.credentials if token is not None else key
     if not secret:
         raise Unauthorized(
-            "This needs a login.",
+            "This request needs a login.",
             hint="Send `Authorization: Bearer TOKEN` with a token of POST /api/v1/login or an "
             "API key.",
             code="login_needed",

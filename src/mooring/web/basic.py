@@ -44,8 +44,8 @@ def device_logins(request: Request) -> list[tuple[str, str]]:
     found = splits(pair) if kind.lower() == "basic" and "\0" not in pair else []
     if not found:
         raise Unauthorized(
-            "A device sends its username and password here (HTTP Basic).",
-            hint="They are the ones it uses for MQTT.",
+            "Send the device's username and password (HTTP Basic).",
+            hint="They are the same as for MQTT.",
             code="device_login_needed",
         )
     return found

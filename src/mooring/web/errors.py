@@ -39,11 +39,11 @@ log = logging.getLogger(__name__)
 # What the routing layer itself rejects: status → code, sentence, hint.
 _REFUSALS = {
     400: ("unreadable_body", "The body of the request cannot be read.", "Send JSON in UTF-8."),
-    404: ("no_such_route", "There is nothing at this address.", "See /api/v1/openapi.json."),
+    404: ("no_such_route", "This address does not exist.", "See /api/v1/openapi.json."),
     405: (
         "method_not_allowed",
-        "This address does not take that method.",
-        "The Allow header names those it takes.",
+        "This address does not support that method.",
+        "The Allow header lists the supported methods.",
     ),
     413: ("body_too_large", f"The request has more than {BODY_MAX_BYTES} bytes.", "Send less."),
 }
@@ -57,8 +57,8 @@ class Problem(BaseModel):
     status: int
     detail: str = Field(description="One sentence for people.")
     code: str = Field(description="A stable word for programs; docs/reference/errors.md.")
-    hint: str = Field(description="What to do about it; may be empty.")
-    instance: str = Field(description="The path that was asked for.")
+    hint: str = Field(description="What to do; may be empty.")
+    instance: str = Field(description="The path of the request.")
     context: dict[str, Any] = Field(default_factory=dict, description="Facts for programs.")
 
 
@@ -115,8 +115,8 @@ def unexpected(error: Exception, path: str, number: str) -> JSONResponse:
     log.error("request failed, incident %s, %s", number, path, exc_info=error)
     return answer_for(
         Internal(
-            "Something went wrong that Mooring did not expect.",
-            hint="The log has the details under the incident number; please report it.",
+            "An unexpected error occurred.",
+            hint="The log contains the details under the incident number. Please report it.",
             incident=number,
         ),
         path,
@@ -173,7 +173,7 @@ def _explain(found: Sequence[Any]) -> Invalid:
     more = f", and {len(found) - 1} more" if len(found) > 1 else ""
     return Invalid(
         f"The request is not valid: {first['where']}: {first['message']}{more}.",
-        hint="/api/v1/openapi.json says what is taken.",
+        hint="See /api/v1/openapi.json for the accepted values.",
         code="invalid_request",
         errors=wrong,
     )

@@ -50,8 +50,8 @@ def decode(cursor: str, *types: type[int] | type[str]) -> Key:
     ):
         return tuple(found)
     raise Invalid(
-        "The cursor is not one of this list.",
-        hint="Give the cursor of the page before as it was, or none to begin.",
+        "The cursor does not belong to this list.",
+        hint="Pass the cursor of the previous page unchanged, or none for the first page.",
         code="invalid_cursor",
     )
 
@@ -68,8 +68,8 @@ class PageOf(BaseModel, Generic[T]):
     """A piece of a longer list."""
 
     items: list[T]
-    next: str | None = Field(description="The link to the next page; null at the end.")
-    next_cursor: str | None = Field(description="The cursor of the next page; null at the end.")
+    next: str | None = Field(description="Link to the next page; null on the last page.")
+    next_cursor: str | None = Field(description="Cursor of the next page; null on the last page.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def _paging(
     request: Request,
     limit: Annotated[int, Query(ge=1, le=LIMIT_MAX, description="Items.")] = LIMIT_DEFAULT,
     cursor: Annotated[
-        str | None, Query(max_length=2000, description="`next_cursor` of the page before.")
+        str | None, Query(max_length=2000, description="`next_cursor` of the previous page.")
     ] = None,
 ) -> Paging:
     return Paging(request, limit, cursor)

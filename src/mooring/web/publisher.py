@@ -121,7 +121,7 @@ class Publisher:
                 return
 
     def _changed(self, connected: bool) -> None:
-        self.error = "" if connected else "The connection to the broker broke."
+        self.error = "" if connected else "The connection to the broker was lost."
 
 
 def _slow() -> BrokerUnavailable:

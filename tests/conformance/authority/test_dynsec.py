@@ -58,7 +58,7 @@ def test_without_its_file_everything_but_passwords_is_compared(dynsec: DynsecSta
             wider = replace(lamp, rights=Rights(("x",), ()))
             assert [d.kind for d in await remote.compare([wider])] == [DifferenceKind.WRONG_RIGHTS]
             assert not (await remote.put([wider])).needs_replace
-            with pytest.raises(BrokerUnavailable, match="does not know where"):
+            with pytest.raises(BrokerUnavailable, match="is not set"):
                 await remote.replace([lamp])
         finally:
             await remote.close()

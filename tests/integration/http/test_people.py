@@ -94,7 +94,7 @@ def test_a_wrong_login_does_not_tell_what_was_wrong(
     with pytest.raises(Unauthorized) as caught:
         people.login(name, password)
     assert caught.value.slug == "login_failed"
-    assert caught.value.message == "Name or password is wrong."
+    assert caught.value.message == "The name or password is wrong."
 
 
 def test_logins_are_throttled_by_address_even_with_the_right_password(

@@ -26,8 +26,8 @@ def account(username: str, *topics: str) -> Account:
         (account("device:acme:pump"), Mode.DYNAMIC_SECURITY, ""),
         (account("#kitchen"), Mode.PASSWORD_FILE, "'#kitchen'"),
         (account("kitchen", "m/x "), Mode.PASSWORD_FILE, "topic"),
-        (account(CANARY_USERNAME), Mode.PASSWORD_FILE, "platform's own"),
-        (account("service.mooring"), Mode.PASSWORD_FILE, "platform's own"),
+        (account(CANARY_USERNAME), Mode.PASSWORD_FILE, "reserved for the platform"),
+        (account("service.mooring"), Mode.PASSWORD_FILE, "reserved for the platform"),
     ],
 )
 def test_obstacles(one: Account, to: Mode, word: str) -> None:

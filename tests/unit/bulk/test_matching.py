@@ -55,10 +55,14 @@ def test_a_device_is_known_by_name_and_topics(
 @pytest.mark.parametrize(
     ("dialect", "account", "why"),
     [
-        ("smarthome", found("bridge", "#"), "not one device's"),
-        ("smarthome", found("bridge", "smarthome/+/bridge/#", "smarthome/#"), "not one device's"),
-        ("pulse", found("grafana", "#"), "its name is not"),
-        ("mousetrap", found("trap-1"), "no MAC"),
+        ("smarthome", found("bridge", "#"), "not a topic of one device"),
+        (
+            "smarthome",
+            found("bridge", "smarthome/+/bridge/#", "smarthome/#"),
+            "not a topic of one device",
+        ),
+        ("pulse", found("grafana", "#"), "its name does not match"),
+        ("mousetrap", found("trap-1"), "not a MAC"),
         ("smarthome", found("a/b"), "holds '/'"),
     ],
 )

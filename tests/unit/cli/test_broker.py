@@ -170,7 +170,7 @@ def test_a_dry_run_changes_nothing(mooring: Mooring, other: Path) -> None:
         *("--dialect", "smarthome", "--dry-run"),
     ).out
     assert "new one needed" in table
-    assert "not one device's" in table
+    assert "not a topic of one device" in table
 
 
 def test_accounts_come_over_with_their_passwords(mooring: Mooring, other: Path) -> None:

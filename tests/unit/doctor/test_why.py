@@ -245,7 +245,7 @@ def test_what_the_broker_says_of_nobody_is_not_said_of_the_device() -> None:
     """Rejected logins and handshakes without a name: of others behind the same address, too."""
     for kind in (EventKind.REFUSED, EventKind.TLS_FAILED):
         found = why(replace(IDLE, events=(event(kind, "x", address="10.0.0.9", named=False),)))
-        assert "does not say whose" in found.summary
+        assert "does not report which" in found.summary
         nowhere = replace(IDLE, proved_at=None, events=(event(kind, "x", named=False),))
         for names in (True, False):
             told = why(replace(nowhere, names_rejected=names))
@@ -269,7 +269,10 @@ def found_events(kind: EventKind) -> tuple[Event, ...]:
     [
         ("error:0A000418:SSL routines::tlsv1 alert unknown ca", "CA of the platform"),
         ("error:0A000086:SSL routines::certificate verify failed", "Issue one"),
-        ("error:0A0000C7:SSL routines::peer did not return a certificate", "certificates only"),
+        (
+            "error:0A0000C7:SSL routines::peer did not return a certificate",
+            "accepts only certificates",
+        ),
         ("error:0A00010B:SSL routines::wrong version number", "TLS version"),
     ],
 )

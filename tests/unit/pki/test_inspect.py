@@ -223,7 +223,7 @@ def test_a_file_that_this_user_may_not_read(pair: Pair) -> None:
         if os.getuid() == 0:
             os.seteuid(0)
     assert [problem.code for problem in problems] == ["unreadable"]
-    assert "may not be read by this user" in problems[0].message
+    assert "is not readable for this user" in problems[0].message
 
 
 @given(st.binary(max_size=400), st.sampled_from(["cert", "key", "ca"]))

@@ -167,7 +167,7 @@ def test_nobody_is_counted_twice_or_forgotten(
 
 def test_rollover_states() -> None:
     check_start(False)
-    with pytest.raises(Conflict, match="under way already"):
+    with pytest.raises(Conflict, match="already in progress"):
         check_start(True)
     with pytest.raises(Conflict, match="No rollover"):
         check_finish(None, force=True)

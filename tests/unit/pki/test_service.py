@@ -96,7 +96,7 @@ def test_a_key_made_on_the_device_stays_there(pki: PkiService, ledger: MemoryLed
     assert set(bundle.pem_files()) == {"device.crt", "ca.crt"}
     assert bundle.info.subject == "device:acme:1"
     assert ledger.list()[0].own_key
-    with pytest.raises(Conflict, match="made on the device"):
+    with pytest.raises(Conflict, match="created on the device"):
         bundle.pkcs12("x")
 
 

@@ -180,7 +180,7 @@ def test_figures_for_people_and_machines() -> None:
     figures.commands = figures.broken = 3
     figures.latencies.add(1.0)
     assert "p50 1.0 ms, p99 1.0 ms" in figures.line()
-    assert figures.line().endswith("3 commands received, 3 connections broke")
+    assert figures.line().endswith("3 commands received, 3 connections lost")
     document = figures.document()
     assert document["rate"] == 5.0
     assert 0.95 < document["latency_p50_ms"] < 1.06

@@ -29,7 +29,7 @@ router = APIRouter(prefix="/api/v1", tags=["claims"])
 
 ClaimsNow = Annotated[Claims, provided(Claims)]
 
-Number = Annotated[int, Path(ge=1, le=2**63 - 1, description="The code's number in the list.")]
+Number = Annotated[int, Path(ge=1, le=2**63 - 1, description="Number of the code in the list.")]
 RETRY_SECONDS = 2
 
 
@@ -38,9 +38,9 @@ class ClaimIn(Document):
 
     dialect: Word
     tenant: Word | None = None
-    label: Line = Field(default="", description="What people call the device.")
+    label: Line = Field(default="", description="Label of the device.")
     name: Word | None = Field(
-        default=None, description="Its id in topics; made from the hardware id when left out."
+        default=None, description="Device ID used in topics. Default: made from the hardware id."
     )
     groups: tuple[Word, ...] = ()
     expires_in: Annotated[float, Field(ge=1, le=315_360_000, description="Seconds.")] | None = None
@@ -69,9 +69,9 @@ class NewClaimOut(ClaimOut):
     """The code itself, shown this once."""
 
     code: str
-    qr_text: str = Field(description="What is in the QR code.")
+    qr_text: str = Field(description="Content of the QR code.")
     qr_svg: str
-    qr_png: str = Field(description="The same as PNG, in base64.")
+    qr_png: str = Field(description="QR code as PNG, in base64.")
 
 
 class DeviceClaimIn(Document):
@@ -79,7 +79,7 @@ class DeviceClaimIn(Document):
 
     code: Annotated[str, Field(max_length=64)]
     hardware_id: Annotated[
-        str, Field(max_length=128, description="Its MAC address, or a serial number.")
+        str, Field(max_length=128, description="MAC address or serial number of the device.")
     ]
 
 
@@ -97,7 +97,7 @@ class DeviceCredentialsOut(Document):
     broker: BrokerOut
     http: HttpOut
     accepted_by_broker: bool = Field(
-        description="False: connect after `retry_after` seconds; asking again is harmless."
+        description="False: connect after `retry_after` seconds. Repeating the request is safe."
     )
     retry_after: int | None = None
 
@@ -191,7 +191,9 @@ def revoke_claim_code(
     "/claims",
     status_code=201,
     response_model=DeviceCredentialsOut,
-    responses={202: {"model": DeviceCredentialsOut, "description": "Good in a moment."}},
+    responses={
+        202: {"model": DeviceCredentialsOut, "description": "The broker will accept them shortly."}
+    },
 )
 async def claim(
     *,

@@ -135,7 +135,7 @@ class Claims:
             if claim is None:
                 raise NotFound(
                     f"There is no claim code number {number}.",
-                    hint="`mooring claim list` shows their numbers.",
+                    hint="`mooring claim list` shows all numbers.",
                     code="claim_not_found",
                 )
             store.revoke(connection, number, at)
@@ -188,19 +188,19 @@ class Claims:
         if claim is None:
             raise NotFound(
                 "This claim code is not valid.",
-                hint="Check it, or ask for a new one: `mooring claim new`.",
+                hint="Check it, or create a new one with `mooring claim new`.",
                 code="claim_refused",
             )
         if claim.revoked_at is not None:
             raise Gone("This claim code has been revoked.", code="claim_revoked")
         if now_ms() >= claim.expires_at:
             raise Gone(
-                "This claim code has expired.", hint="Ask for a new one.", code="claim_expired"
+                "This claim code has expired.", hint="Create a new one.", code="claim_expired"
             )
         if claim.claimed_at is not None and claim.hardware_id != hardware:
             raise Forbidden(
                 "Another device has used this claim code.",
-                hint="Ask for a new one.",
+                hint="Create a new one.",
                 code="claim_taken",
             )
         return claim
@@ -249,8 +249,8 @@ class Claims:
     ) -> tuple[Device, int]:
         if device.mac is not None and codes.hardware_key(device.mac) != hardware:
             raise Conflict(
-                f"{device.reference} is another device: its MAC address differs.",
-                hint="Make a code with another --device name, or remove the old device first.",
+                f"{device.reference} is another device with a different MAC address.",
+                hint="Create a code with another --device name, or remove the old device first.",
                 code="hardware_differs",
             )
         if not device.enabled:
@@ -278,8 +278,8 @@ class Claims:
         held = passwords.credential(connection, device.id)
         if held is None or held.sealed_secret is None or held.proved_at is not None:
             raise Conflict(
-                "This device has used its credentials already.",
-                hint="It has them; if they are lost, ask for a new claim code.",
+                "This device has already used its credentials.",
+                hint="If the device has lost them, create a new claim code.",
                 code="claim_used",
             )
         change = change_queue.enqueue(
@@ -329,7 +329,9 @@ class Claims:
                 hint="Choose a shorter one.",
             )
         if wanted.seconds is not None and not 1 <= wanted.seconds <= LONGEST_SECONDS:
-            raise Invalid("A claim code is valid for a second to ten years.", code="invalid_expiry")
+            raise Invalid(
+                "A claim code must be valid for one second to ten years.", code="invalid_expiry"
+            )
 
 
 def _of(claim: ClaimCode) -> Actor:

@@ -59,7 +59,7 @@ class RotationOut(Document):
     created_at: Time
     finished_at: Time | None
     sends: int = Field(description="Commands sent to the device.")
-    changes: int = Field(description="How often the broker was given the one or the other.")
+    changes: int = Field(description="How often the broker was switched between the two passwords.")
     outcome: str
 
 
@@ -109,7 +109,9 @@ def last_rotation(
     found = devices.get(who, device)
     rotation = rotations.newest(found)
     if rotation is None:
-        raise NotFound(f"{device} was never rotated.", code="rotation_not_found")
+        raise NotFound(
+            f"The credentials of {device} were never rotated.", code="rotation_not_found"
+        )
     return document(found.name, found.tenant, rotation)
 
 
@@ -118,7 +120,7 @@ def list_rotations(
     rotations: RotationsNow,
     who: Who,
     paging: PagingDep,
-    active: Annotated[bool, Query(description="Only those under way.")] = False,
+    active: Annotated[bool, Query(description="Only those in progress.")] = False,
 ) -> PageOf[dict[str, Any]]:
     """Rotations, the newest first."""
     key = paging.key(int, str)

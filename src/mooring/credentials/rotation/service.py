@@ -60,11 +60,11 @@ class Rotations:
             with self.database.write() as connection:
                 current = passwords.credential(connection, device.id)
                 if current is None:
-                    raise NotFound(f"There is no device {device.reference} any more.")
+                    raise NotFound(f"The device {device.reference} no longer exists.")
                 if current.verifier is None:
                     raise Conflict(
-                        f"{device.reference} has no password; it comes by certificate.",
-                        hint="`mooring cert renew` renews certificates.",
+                        f"{device.reference} has no password; it logs in with a certificate.",
+                        hint="Renew its certificate with `mooring cert renew`.",
                         code="certificate_only",
                     )
                 under_way = store.active(connection, device.id)
@@ -108,7 +108,8 @@ class Rotations:
                 under_way = store.active(connection, device.id)
             if under_way is None:
                 raise Conflict(
-                    f"{device.reference} was changed at the same moment.", hint="Try again."
+                    f"{device.reference} was changed at the same time.",
+                    hint="Try again.",
                 ) from exc
             return Started(under_way, again=True)
         return Started(rotation)
@@ -165,7 +166,7 @@ class Rotations:
         if not device.enabled:
             raise Conflict(
                 f"{device.reference} is disabled.",
-                hint="Enable it first: mooring device enable.",
+                hint="Enable it first with `mooring device enable`.",
                 code="device_disabled",
             )
         if not self.devices.catalogue.get(device.dialect).of_kind(Kind.COMMAND):
@@ -176,7 +177,7 @@ class Rotations:
             )
         if self.settings.broker != "managed":
             raise Conflict(
-                "A rotation needs the log of a broker that Mooring runs.",
-                hint="It shows which password a device has used. Use a claim code instead.",
+                "A rotation needs a broker that `mooring up` runs.",
+                hint="Its log shows which password a device has used. Use a claim code instead.",
                 code="rotation_needs_log",
             )

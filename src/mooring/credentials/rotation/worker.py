@@ -126,7 +126,7 @@ class RotationWorker:
                 try:
                     taken += await self._advance(standing)
                 except BrokerUnavailable as exc:
-                    log.warning("a rotation waits for the broker: %s", exc)
+                    log.warning("a rotation is pending for the broker: %s", exc)
         if time.monotonic() >= self._next_schedule:
             self._next_schedule = time.monotonic() + SCHEDULE_SECONDS
             with self._faults.isolated("schedule"):

@@ -207,7 +207,7 @@ class DeviceCertificates:
             return Health(None, () if exc.slug == "no_ca" else (f"{exc} {exc.hint}",), ())
         # What has expired says so already, in one sentence and with what to do.
         said = [p for p in wrong if p.fatal and not (operators is None and p.code == "expired")]
-        kept = " The broker keeps the certificate it has." if operators is not None else ""
+        kept = " The broker keeps its current certificate." if operators is not None else ""
         return Health(
             found,
             (*complaints(found), *(f"{p.message}{kept} {p.hint}" for p in said)),
@@ -232,7 +232,7 @@ class DeviceCertificates:
         if self.pki.find(serial).username != username:
             raise NotFound(
                 f"There is no certificate number {serial} of {username}.",
-                hint="See those there are with: mooring cert list.",
+                hint="`mooring cert list` shows all certificates.",
                 code="certificate_not_found",
             )
 
