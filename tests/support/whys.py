@@ -215,6 +215,8 @@ class Whys:
     def spoil_accounts(self) -> None:
         other = self.accounts.with_name("spoilt")
         other.write_bytes(b"no database, " * 1000)
+        for log in ("-wal", "-shm"):  # with them SQLite may read what was there before
+            self.accounts.with_name(self.accounts.name + log).unlink(missing_ok=True)
         other.replace(self.accounts)
 
     def accounts_are_whole(self) -> bool:
