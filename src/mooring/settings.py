@@ -85,9 +85,7 @@ class Settings(DownlinkSettings):
         "Addresses and networks of reverse proxies whose X-Forwarded-For is trusted. None by "
         "default.",
     )
-    mqtt_host: str = _field(
-        "127.0.0.1", "Address under which platform and CLI connect to the broker."
-    )
+    mqtt_host: str = _field("127.0.0.1", "Address of the broker for platform and CLI.")
     mqtt_port: int = _field(1883, "Port of plain MQTT, on loopback only.", ge=1, le=65535)
     mqtt_tls_host: str = _field(
         "0.0.0.0",  # noqa: S104 - TLS and passwords guard it
@@ -100,7 +98,7 @@ class Settings(DownlinkSettings):
     mqtt_ws_port: int = _field(9001, "MQTT over WebSocket.", ge=1, le=65535)
     mqtt_ws_host: str = _field(
         "127.0.0.1",
-        "Address of the WebSocket listener. It uses TLS unless the address is loopback.",
+        "Address of the WebSocket listener. It uses TLS unless on loopback.",
     )
     mqtt_ws_origins: tuple[str, ...] = _field(
         (),
@@ -115,9 +113,7 @@ class Settings(DownlinkSettings):
     broker: Literal["managed", "attached"] = _field(
         "managed", "managed: `mooring up` runs Mosquitto; attached: it runs elsewhere."
     )
-    mosquitto: Path | None = _field(
-        None, "Path of the mosquitto program. Empty: searched automatically."
-    )
+    mosquitto: Path | None = _field(None, "The mosquitto program. Empty: found automatically.")
     dynamic_security_library: Path | None = _field(
         None, "Path of its Dynamic Security library. Empty: searched next to the program first."
     )
@@ -163,9 +159,7 @@ class Settings(DownlinkSettings):
     broker_compare_seconds: float = _field(
         300.0, "Interval between complete comparisons with the broker.", gt=0
     )
-    max_connections: int = _field(
-        1000, "Maximum connected clients per listener. -1: no limit.", ge=-1
-    )
+    max_connections: int = _field(1000, "Maximum clients per listener. -1: no limit.", ge=-1)
     broker_login_seconds: float = _field(
         30.0, "Time in which a connection to the broker must log in.", ge=1
     )
@@ -236,22 +230,18 @@ class Settings(DownlinkSettings):
         5.0, "How long a busy ingest waits for a larger batch.", ge=0, le=1000
     )
     gap_seconds: float = _field(
-        60.0,
-        "How long a sequence number may be missing before it is requested from the device.",
-        gt=0,
+        60.0, "Time after which a missing sequence number is requested from the device.", gt=0
     )
     payload_max_bytes: int = _field(
-        262_144,
-        "Maximum payload size. A larger payload becomes a dead letter.",
-        ge=1,
+        262_144, "Maximum size. A larger payload becomes a dead letter.", ge=1
     )
     payload_max_depth: int = _field(
-        32, "Maximum nesting of a payload. A deeper one becomes a dead letter.", ge=1
+        32, "Maximum nesting. A deeper payload becomes a dead letter.", ge=1
     )
     payload_max_metrics: int = _field(256, "Maximum readings in one message.", ge=1)
     dead_letter_max_bytes: int = _field(65_536, "Bytes of an invalid payload that are kept.", ge=0)
     dead_letters_max: int = _field(
-        1_000_000, "Maximum dead letters. The oldest are deleted first.", ge=1
+        1_000_000, "Dead letters kept. The oldest are deleted first.", ge=1
     )
     dead_letters_max_per_device: int = _field(
         1_000, "Maximum dead letters of one device. Its oldest are deleted first.", ge=1
@@ -260,11 +250,9 @@ class Settings(DownlinkSettings):
         1_073_741_824, "Maximum total size of the payloads of all dead letters.", ge=1
     )
     broker_events_max: int = _field(
-        1_000_000, "Maximum broker events. The oldest are deleted first.", ge=1
+        1_000_000, "Broker events kept. The oldest are deleted first.", ge=1
     )
-    strangers_max: int = _field(
-        10_000, "Maximum unknown devices listed. Further ones are counted.", ge=1
-    )
+    strangers_max: int = _field(10_000, "Unknown devices listed. Further ones are counted.", ge=1)
     metrics_max_per_device: int = _field(
         256, "Maximum metrics of one device in roll-ups. Values of further ones are counted.", ge=1
     )
@@ -275,9 +263,7 @@ class Settings(DownlinkSettings):
     users_max_per_tenant: int = _field(1_000, "Maximum users of one tenant.", ge=1)
     api_keys_max_per_tenant: int = _field(1_000, "Maximum valid API keys of one tenant.", ge=1)
     broker_users_max: int = _field(10_000, "Maximum broker users.", ge=1)
-    claim_codes_max_per_tenant: int = _field(
-        10_000, "Maximum open claim codes of one tenant.", ge=1
-    )
+    claim_codes_max_per_tenant: int = _field(10_000, "Open claim codes of one tenant.", ge=1)
     certificates_max_per_device: int = _field(
         20, "Maximum certificates of one device that have not expired.", ge=1
     )
@@ -330,9 +316,7 @@ class Settings(DownlinkSettings):
     # People
     session_hours: float = _field(12.0, "Validity of a login token.", gt=0)
     login_attempts_per_minute: int = _field(
-        10,
-        "Maximum failed logins from one address, and of one account from there.",
-        ge=1,
+        10, "Maximum failed logins from one address, and of one account from there.", ge=1
     )
 
     log_max_bytes: int = _field(
