@@ -120,20 +120,30 @@ class Downlinks:
         assert changed is not None
         return changed[2]
 
-    def withdraw(self, numbers: Sequence[int], error: str) -> bool:
-        """Ends those that were never sent; ``False`` if any may have gone out already."""
+    def answered(self, numbers: Sequence[int]) -> bool:
+        """Whether the broker has taken all of these at least once, or they are over."""
+        with self.database.read() as connection:
+            return not store.unanswered(connection, numbers)
+
+    def withdraw(self, actor: Actor, numbers: Sequence[int], subject: str) -> bool:
+        """Ends those that were never sent; ``False`` if any may have gone out already.
+
+        Args:
+            subject: what they were, for the audit.
+        """
         at = now_ms()
         with self.database.write() as connection:
-            ended = store.change(
-                connection,
-                Event.CANCEL,
-                at,
-                downlinks.c.id.in_(numbers),
-                downlinks.c.state == State.WAITING.value,
-                downlinks.c.attempts == 0,
-                error=error,
-            )
-        return len(ended) == len(set(numbers))
+            ended = store.withdraw(connection, numbers, at)
+            if ended:
+                audit_log.record(
+                    connection,
+                    actor,
+                    "downlink.withdraw",
+                    f"{subject}: {ended} of {len(numbers)}"[:300],
+                    tenant=actor.tenant,
+                    reason="not sent in time",
+                )
+        return ended == len(numbers)
 
     def _check_room(self, connection: Connection, new: NewDownlink) -> None:
         per_device = self.settings.downlinks_max_per_device

@@ -28,13 +28,14 @@ __all__ = [
     "of_device",
     "one",
     "open_numbers",
-    "states",
     "tenants_with_work",
+    "unanswered",
     "unclaim",
     "wake",
     "wake_all",
     "with_held",
     "with_key",
+    "withdraw",
     "work_question",
 ]
 
@@ -132,10 +133,18 @@ def of_device(
     return [_shown(row) for row in rows]
 
 
-def states(connection: Connection, numbers: Sequence[int]) -> dict[int, State]:
-    """The states of several; those that are gone are left out."""
-    rows = connection.execute(sa.select(_d.id, _d.state).where(_d.id.in_(numbers)))
-    return {number: State(state) for number, state in rows}
+def unanswered(connection: Connection, numbers: Sequence[int]) -> int:
+    """How many of these are open and were never taken by the broker."""
+    return sum(
+        int(
+            connection.execute(
+                sa.select(sa.func.count()).where(
+                    _d.id.in_(part), _d.finished_at.is_(None), _d.answered_at.is_(None)
+                )
+            ).scalar_one()
+        )
+        for part in _parts(numbers)
+    )
 
 
 def open_numbers(connection: Connection, most: int, **owner: int | str) -> int:
@@ -239,6 +248,7 @@ def finish_attempts(
     *,
     next_at: Mapping[int, int] | None = None,
     lost: bool = False,
+    taken: bool = False,
     error: str | None = None,
 ) -> int:
     """Records what became of attempts: pairs of number and ``attempts`` of the row. A row that
@@ -247,6 +257,7 @@ def finish_attempts(
     Args:
         next_at: for ``Event.RETRY``: when each is tried again.
         lost: they got no answer.
+        taken: the broker has taken them.
     """
     state = TRANSITIONS[State.SENDING, event]
     changed = 0
@@ -255,6 +266,8 @@ def finish_attempts(
         if next_at is not None and number in next_at:
             values["next_at"] = next_at[number]
         values["losses"] = _d.losses + 1 if lost else 0
+        if taken:
+            values["answered_at"] = at
         changed += connection.execute(
             sa.update(downlinks)
             .where(_d.id == number, _d.state == State.SENDING.value, _d.attempts == attempt)
@@ -286,6 +299,15 @@ def change(
         _count(connection, target, len(found))
         changed += found
     return changed
+
+
+def withdraw(connection: Connection, numbers: Sequence[int], at: int) -> int:
+    """Cancels those of these that were never sent; how many."""
+    never = (_d.state == State.WAITING.value, _d.attempts == 0)
+    return sum(
+        len(change(connection, Event.CANCEL, at, _d.id.in_(part), *never))
+        for part in _parts(numbers)
+    )
 
 
 def expire(connection: Connection, at: int, limit: int) -> int:

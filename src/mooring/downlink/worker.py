@@ -34,6 +34,7 @@ __all__ = ["LEASE", "Sender"]
 log = logging.getLogger(__name__)
 
 LEASE = "downlinks"
+UNHEARD = "No client is subscribed to its topic."
 BATCH = 256  # messages between two looks at the database, of all tenants together
 EXPIRED_AT_ONCE = 1_000
 EVENTS_AT_ONCE = 5_000
@@ -248,10 +249,8 @@ class Sender:
             return _Result(row, None, str(exc) or type(exc).__name__, broken=True)
         if code >= FAILURE:
             return _Result(row, Answer(acknowledged=True, refused=True), _refusal(code))
-        return _Result(
-            row,
-            Answer(acknowledged=True, heard=code != PubAckReasonCode.NO_MATCHING_SUBSCRIBERS),
-        )
+        heard = code != PubAckReasonCode.NO_MATCHING_SUBSCRIBERS
+        return _Result(row, Answer(acknowledged=True, heard=heard), "" if heard else UNHEARD)
 
     async def _deliver(self, row: Claimed, payload: bytes) -> int:
         """The broker's reason code for one message; see ``MqttLink.deliver``."""
@@ -279,12 +278,14 @@ class Sender:
                 if one.answer is not None and not one.answer.heard and one.row.device_id is not None
             ]
             connected = store.connected_now(connection, unheard)
-        events: dict[tuple[Event, bool, str], list[_Result]] = defaultdict(list)
+        kinds: dict[tuple[Event, bool, bool, str], list[_Result]] = defaultdict(list)
         for one in results:
-            lost = one.answer is not None and not one.answer.acknowledged
-            events[_event_of(one, connected), lost, one.error].append(one)
+            answer = one.answer
+            lost = answer is not None and not answer.acknowledged
+            taken = answer is not None and answer.acknowledged and not answer.refused
+            kinds[_event_of(one, connected), lost, taken, one.error].append(one)
         with self._database.write() as connection:
-            for (event, lost, error), some in events.items():
+            for (event, lost, taken, error), some in kinds.items():
                 store.finish_attempts(
                     connection,
                     event,
@@ -292,6 +293,7 @@ class Sender:
                     at,
                     next_at={one.row.id: _next_at(one, at) for one in some},
                     lost=lost,
+                    taken=taken,
                     error=error or None,
                 )
 

@@ -6,13 +6,24 @@ They work for devices of every dialect. ``device_id`` is anything a device goes 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
 
+from mooring.devices.model import Device
 from mooring.devices.service import Devices
-from mooring.dialects import Channel, Identity, Kind, Router, valid_filter, valid_topic_name
+from mooring.dialects import (
+    Catalogue,
+    Channel,
+    Identity,
+    Kind,
+    Router,
+    valid_filter,
+    valid_topic_name,
+)
+from mooring.downlink.service import Downlinks
 from mooring.errors import Invalid, NotFound
 from mooring.identity.actor import Role
 from mooring.publish.document import (
@@ -29,19 +40,28 @@ from mooring.publish.document import (
     ValidOut,
 )
 from mooring.publish.rules import Addressed, check_publish
-from mooring.publish.service import as_bytes, command_channel, note, send_command
+from mooring.publish.service import (
+    Addressee,
+    as_bytes,
+    command_channel,
+    note,
+    sent,
+    write_command,
+)
 from mooring.publish.store import foreign_dialects, group_members, tenants_of
 from mooring.telemetry.service import Telemetry
 from mooring.web.auth import Who
 from mooring.web.fields import DeviceReference, Word
 from mooring.web.publisher import Publisher
 from mooring.web.services import CatalogueNow, DatabaseNow, SettingsNow, provided
+from mooring.web.watching import Watch
 
 __all__ = ["FLEET_MAX", "router"]
 
 router = APIRouter(prefix="/api/v1/mqtt", tags=["mqtt"])
 
 DevicesNow = Annotated[Devices, provided(Devices)]
+DownlinksNow = Annotated[Downlinks, provided(Downlinks)]
 TelemetryNow = Annotated[Telemetry, provided(Telemetry)]
 
 FLEET_MAX = 1000  # devices one fleet command may reach
@@ -89,14 +109,15 @@ def publish(
             code="payload_too_large",
         )
     _publisher(request).publish(message.topic, payload, qos=message.qos, retain=message.retain)
-    note(
-        database,
-        who,
-        "mqtt.publish",
-        message.topic,
-        tenant=who.tenant,
-        reason=message.reason,
-    )
+    with database.write() as connection:
+        note(
+            connection,
+            who,
+            "mqtt.publish",
+            message.topic,
+            tenant=who.tenant,
+            reason=message.reason,
+        )
     return {
         "topic": message.topic,
         "qos": message.qos,
@@ -152,39 +173,51 @@ def topics_of_device(
 
 
 @router.post("/device/{device_id}/command", status_code=202, response_model=CommandOut)
-def command(
+async def command(
     *,
     devices: DevicesNow,
-    database: DatabaseNow,
+    downlinks: DownlinksNow,
     catalogue: CatalogueNow,
     who: Who,
+    watch: Watch,
     request: Request,
     device_id: DeviceReference,
     given: CommandIn,
 ) -> dict[str, Any]:
     """Sends a command to one device."""
-    device = devices.get(who, device_id)
-    who.require(Role.OPERATOR, device.tenant)
-    channel = command_channel(catalogue.get(device.dialect), given.channel)
+    publisher = _publisher(request)
     number = given.command_id or _new_id()
-    topic = send_command(_publisher(request), channel, device.identity, given, number=number)
-    note(
-        database,
-        who,
-        "command.send",
-        f"{device.reference} {given.command} ({number})",
-        tenant=device.tenant,
-        reason=given.reason,
-    )
-    return {"command_id": number, "device": device.name, "topic": topic, "qos": channel.qos}
+
+    def write() -> tuple[int, str, Device, int]:
+        device = devices.get(who, device_id)
+        who.require(Role.OPERATOR, device.tenant)
+        channel = command_channel(catalogue.get(device.dialect), given.channel)
+        to = Addressee(device.identity, device.tenant, device.id)
+        with downlinks.database.write() as connection:
+            written, topic = write_command(downlinks, connection, channel, given, to, number=number)
+            publisher.require_connection()
+            note(
+                connection,
+                who,
+                "command.send",
+                f"{device.reference} {given.command} ({number})",
+                tenant=device.tenant,
+                reason=given.reason,
+            )
+        return written, topic, device, channel.qos
+
+    written, topic, device, qos = await run_in_threadpool(write)
+    await sent(watch, downlinks, [written], who, f"{device.reference} ({number})")
+    return {"command_id": number, "device": device.name, "topic": topic, "qos": qos}
 
 
 @router.post("/fleet/{group_id}/command", status_code=202, response_model=FleetOut)
-def fleet_command(
+async def fleet_command(
     *,
-    database: DatabaseNow,
+    downlinks: DownlinksNow,
     catalogue: CatalogueNow,
     who: Who,
+    watch: Watch,
     request: Request,
     group_id: Word,
     given: CommandIn,
@@ -195,35 +228,34 @@ def fleet_command(
     actor's; otherwise to each device.
     """
     who.require(Role.OPERATOR, who.tenant)
-    with database.read() as connection:
-        members = group_members(connection, who, group_id, limit=FLEET_MAX + 1)
-        foreign = foreign_dialects(connection, who, group_id)
-    _check_size(group_id, members)
+    publisher = _publisher(request)
     number = given.command_id or _new_id()
-    plan: dict[str, tuple[Channel, Identity]] = {}
-    for name, identity in members:
-        dialect = catalogue.get(name)
-        together = dialect.of_kind(Kind.FLEET_COMMAND) if name not in foreign else ()
-        channel = together[0] if together else command_channel(dialect, given.channel)
-        topic = channel.address(identity, group=group_id, name=given.command)
-        if topic is not None:
-            plan.setdefault(topic, (channel, identity))
-    for channel, identity in plan.values():
-        send_command(_publisher(request), channel, identity, given, number=number, group=group_id)
-    note(
-        database,
-        who,
-        "command.fleet",
-        f"{group_id} {given.command} ({number}), {len(members)} devices",
-        tenant=who.tenant,
-        reason=given.reason,
-    )
-    return {
-        "command_id": number,
-        "group": group_id,
-        "devices": len(members),
-        "topics": list(plan),
-    }
+
+    def write() -> tuple[list[int], list[str], int]:
+        with downlinks.database.read() as connection:
+            members = group_members(connection, who, group_id, limit=FLEET_MAX + 1)
+            foreign = foreign_dialects(connection, who, group_id)
+        _check_size(group_id, members)
+        plan = _plan(catalogue, members, foreign, given, group=group_id, tenant=who.tenant or "")
+        with downlinks.database.write() as connection:
+            written = [
+                write_command(downlinks, connection, channel, given, to, number=number)[0]
+                for channel, to in plan.values()
+            ]
+            publisher.require_connection()
+            note(
+                connection,
+                who,
+                "command.fleet",
+                f"{group_id} {given.command} ({number}), {len(members)} devices",
+                tenant=who.tenant,
+                reason=given.reason,
+            )
+        return written, list(plan), len(members)
+
+    written, topics, count = await run_in_threadpool(write)
+    await sent(watch, downlinks, written, who, f"{group_id} ({number})")
+    return {"command_id": number, "group": group_id, "devices": count, "topics": topics}
 
 
 @router.get("/monitoring/metrics", response_model=MetricsOut)
@@ -253,6 +285,37 @@ def _publisher(request: Request) -> Publisher:
     publisher = request.app.state.publisher
     assert isinstance(publisher, Publisher)
     return publisher
+
+
+def _plan(
+    catalogue: Catalogue,
+    members: Sequence[tuple[int, str, Identity]],
+    foreign: Collection[str],
+    given: CommandIn,
+    *,
+    group: str,
+    tenant: str,
+) -> dict[str, tuple[Channel, Addressee]]:
+    """Topic → the channel and who hears it there.
+
+    Args:
+        foreign: dialects of devices in the group that the actor does not see.
+        tenant: of the actor; empty when it sees all.
+    """
+    plan: dict[str, tuple[Channel, Addressee]] = {}
+    for device_id, name, identity in members:
+        dialect = catalogue.get(name)
+        together = dialect.of_kind(Kind.FLEET_COMMAND) if name not in foreign else ()
+        channel = together[0] if together else command_channel(dialect, given.channel)
+        topic = channel.address(identity, group=group, name=given.command)
+        if topic is None:
+            continue
+        if together:
+            to = Addressee(identity, tenant, group=group)
+        else:
+            to = Addressee(identity, identity.tenant, device_id, group)
+        plan.setdefault(topic, (channel, to))
+    return plan
 
 
 def _new_id() -> str:

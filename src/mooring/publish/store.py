@@ -40,17 +40,23 @@ def tenants_of(connection: Connection, match: Match) -> set[str]:
 
 def group_members(
     connection: Connection, actor: Actor, group: str, *, limit: int
-) -> list[tuple[str, Identity]]:
-    """Dialect and identity of the group's enabled devices that the actor sees."""
+) -> list[tuple[int, str, Identity]]:
+    """Number, dialect and identity of the group's enabled devices that the actor sees."""
     statement = (
-        sa.select(devices.c.dialect, devices.c.tenant, devices.c.name, devices.c.mac)
+        sa.select(
+            devices.c.id,
+            devices.c.dialect,
+            devices.c.tenant,
+            devices.c.name,
+            devices.c.mac,
+        )
         .join_from(devices, device_groups, device_groups.c.device_id == devices.c.id)
         .where(device_groups.c.group_name == group, devices.c.enabled)
         .order_by(devices.c.id)
         .limit(limit)
     )
     rows = connection.execute(walled(statement, devices.c.tenant, actor))
-    return [(row[0], Identity(row[1], row[2], row[3], (group,))) for row in rows]
+    return [(row[0], row[1], Identity(row[2], row[3], row[4], (group,))) for row in rows]
 
 
 def foreign_dialects(connection: Connection, actor: Actor, group: str) -> set[str]:

@@ -57,6 +57,11 @@ class Publisher:
         if self._link is not None:
             await self._link.close()
 
+    def require_connection(self) -> None:
+        """Raises ``BrokerUnavailable`` while there is no connection."""
+        if not self.connected:
+            raise self._not_sent()
+
     def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> None:
         """Sends from a thread; for QoS 1 and 2 returns when the broker has it.
 

@@ -137,10 +137,10 @@ def test_withdrawn_only_if_it_was_never_sent(platform: App, device: Add, put: Pu
         connection.execute(
             sa.update(downlinks).where(downlinks.c.id == tried).values(state="sending", attempts=1)
         )
-    assert not platform.downlinks.withdraw([fresh, tried], "too slow")
+    assert not platform.downlinks.withdraw(SYSTEM, [fresh, tried], "x")
     assert states(platform) == ["cancelled", "sending"]
     other = put(lamp)
-    assert platform.downlinks.withdraw([other], "too slow")
+    assert platform.downlinks.withdraw(SYSTEM, [other], "x")
 
 
 def test_a_crowded_tenant_does_not_delay_another(platform: App, device: Add) -> None:

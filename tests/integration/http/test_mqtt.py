@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,13 @@ import sqlalchemy as sa
 
 from mooring.app import App
 from mooring.dialects import parse_time
+from mooring.downlink.worker import Sender
+from mooring.identity.actor import SYSTEM
 from mooring.publish import api as routes
+from mooring.publish import service
 from mooring.settings import Settings
 from mooring.store.engine import now_ms
+from mooring.store.leases import Lease
 from mooring.store.schema import audit
 from tests.integration.http.conftest import ClientOf
 from tests.integration.http.rows import AddDevice, tally
@@ -40,6 +46,21 @@ def settings(tmp_path: Path, any_database_url: str, broker: Mosquitto) -> Settin
         mqtt_port=broker.port,
         client_ids="own",
     )
+
+
+@pytest.fixture(autouse=True)
+def worker(platform: App) -> Iterator[None]:
+    """Stands for ``mooring worker``: what the serving process writes is sent from elsewhere."""
+    endpoint = platform.endpoint("mooring-test-worker")
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(Sender(platform.database, platform.instance, endpoint).run())
+    task.add_done_callback(lambda _: loop.stop())
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield
+    loop.call_soon_threadsafe(task.cancel)
+    thread.join(20)
+    loop.close()
 
 
 def connected(client: httpx.Client) -> bool:
@@ -272,3 +293,37 @@ def test_starting_before_the_broker_is_no_fault(
     assert nobody.get("/readyz").json()["reasons"] == ["broker: not connected"]
     broker.start()
     wait_until(lambda: nobody.get("/readyz").status_code == 200, "readiness")
+
+
+def test_a_command_that_no_worker_sends_is_withdrawn(
+    platform: App, admin: httpx.Client, add_device: AddDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "SENT_SECONDS", 0.2)
+    monkeypatch.setattr(Lease, "held", lambda _self, **_options: False)
+    add_device("s1", dialect="iotflow")
+    answer = admin.post(f"{BASE}/device/s1/command", json={"command": "x"})
+    assert (answer.status_code, answer.json()["code"]) == (503, "broker_unavailable")
+    (downlink,) = admin.get("/api/v1/devices/s1/downlinks").json()["items"]
+    assert (downlink["state"], downlink["attempts"]) == ("cancelled", 0)
+    assert platform.telemetry.overview(SYSTEM).downlinks_open == 0
+
+
+def test_what_is_on_its_way_is_shown_and_can_be_cancelled(
+    admin: httpx.Client, client_of: ClientOf, add_device: AddDevice
+) -> None:
+    """Nobody listens, and the device is away: the command waits for it."""
+    add_device("s1", tenant="a", dialect="mooring")
+    add_device("other", tenant="b", dialect="mooring")
+    sent = {"command": "restart", "reason": "it hangs"}
+    assert admin.post(f"{BASE}/device/s1/command", json=sent).status_code == 202
+    (downlink,) = admin.get("/api/v1/devices/s1/downlinks").json()["items"]
+    assert (downlink["state"], downlink["attempts"], downlink["over"]) == ("held", 1, False)
+    assert (downlink["origin"], downlink["reason"]) == ("command", "it hangs")
+    assert downlink["error"] == "No client is subscribed to its topic."
+    path = f"/api/v1/devices/s1/downlinks/{downlink['id']}"
+    assert client_of("operator", tenant="b").delete(path).status_code == 404
+    assert client_of("viewer").delete(path).status_code == 403
+    cancelled = client_of("operator", tenant="a").delete(path, params={"reason": "wrong one"})
+    assert (cancelled.status_code, cancelled.json()["state"]) == (200, "cancelled")
+    assert admin.delete(path).json()["code"] == "downlink_over"
+    assert admin.delete("/api/v1/devices/s1/downlinks/999").json()["code"] == "downlink_not_found"

@@ -42,6 +42,7 @@ downlinks = Table(
     Column("next_at", BigInteger, nullable=False),  # not sent before
     Column("expires_at", BigInteger, nullable=False),
     Column("sent_at", BigInteger),  # the last attempt
+    Column("answered_at", BigInteger),  # when the broker last took it
     Column("finished_at", BigInteger),
     Column("origin", String(32), nullable=False),  # the part that wrote it
     Column("dedupe", String(128)),

@@ -33,6 +33,7 @@ def upgrade() -> None:
         sa.Column("next_at", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.Column("sent_at", sa.BigInteger()),
+        sa.Column("answered_at", sa.BigInteger()),
         sa.Column("finished_at", sa.BigInteger()),
         sa.Column("origin", sa.String(32), nullable=False),
         sa.Column("dedupe", sa.String(128)),
