@@ -86,7 +86,9 @@ def test_a_rotation_whose_dialect_is_gone(app: App) -> None:
     with app.database.write() as connection:
         connection.execute(sa.update(devices).where(devices.c.id == lost.id).values(dialect="gone"))
     faults = quick()
-    parts = Parts(app.database, app.devices, app.instance, app.rotations, app.settings)
+    parts = Parts(
+        app.database, app.devices, app.instance, app.rotations, app.downlinks, app.settings
+    )
     worker = RotationWorker(parts, NOWHERE, faults=faults)
     tidied: list[str] = []
     worker._schedule = lambda: tidied.append("schedule")  # type: ignore[method-assign]
@@ -143,7 +145,14 @@ def test_devices_that_cannot_be_rotated_do_not_take_the_places_of_others(
                 raise RuntimeError("bug")
             started.append(device.id)
 
-    parts = Parts(app.database, app.devices, app.instance, Refusing(), settings)  # type: ignore[arg-type]
+    parts = Parts(
+        app.database,
+        app.devices,
+        app.instance,
+        Refusing(),  # type: ignore[arg-type]
+        app.downlinks,
+        settings,
+    )
     faults = quick()
     worker = RotationWorker(parts, NOWHERE, faults=faults)
     for _ in range(3):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from mooring.downlink.rules import State, Until
 
-__all__ = ["Claimed", "Downlink", "NewDownlink", "Written"]
+__all__ = ["Claimed", "Delivery", "Downlink", "NewDownlink", "Written"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,14 @@ class Claimed:
     expires_at: int
 
 
+class Delivery(StrEnum):
+    """What is known of whether a message has left."""
+
+    PENDING = "pending"
+    DONE = "done"  # the broker has it, or may have it
+    NONE = "none"  # it surely has not reached the device, and will not
+
+
 @dataclass(frozen=True, slots=True)
 class Downlink:
     """One row as it is shown. Times are epoch milliseconds."""
@@ -85,6 +94,14 @@ class Downlink:
     origin: str
     reason: str
     error: str
+
+    @property
+    def delivery(self) -> Delivery:
+        """Whether it has left."""
+        if not self.over:
+            return Delivery.PENDING
+        never = self.state is State.UNHEARD or self.attempts == 0
+        return Delivery.NONE if never else Delivery.DONE
 
     @property
     def over(self) -> bool:

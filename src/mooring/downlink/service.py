@@ -82,6 +82,17 @@ class Downlinks:
         """The device has it, in the caller's transaction; whether it was still open."""
         return bool(store.change(connection, Event.CONFIRM, now_ms(), downlinks.c.id == number))
 
+    def drop(self, connection: Connection, device_id: int, dedupe: str) -> None:
+        """Cancels the open one with this ``dedupe``, if there is one, in the caller's
+        transaction."""
+        key = f"{device_id}:{dedupe}"
+        store.change(connection, Event.CANCEL, now_ms(), downlinks.c.open_key == key)
+
+    def newest(self, device_id: int, dedupe: str) -> Downlink | None:
+        """The newest of a device with this ``dedupe``, open or over."""
+        with self.database.read() as connection:
+            return store.newest(connection, device_id, dedupe)
+
     def of_device(
         self, actor: Actor, device: Device, *, limit: int = 50, before: int | None = None
     ) -> list[Downlink]:

@@ -105,4 +105,6 @@ async def _rotate(app: App, faults: RowFaults) -> None:
 
 
 def _parts(app: App) -> Parts:
-    return Parts(app.database, app.devices, app.instance, app.rotations, app.settings)
+    return Parts(
+        app.database, app.devices, app.instance, app.rotations, app.downlinks, app.settings
+    )

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from mooring.app import App, open_app
-from mooring.broker.connection import Connection
 from mooring.broker.plugin_authority import PluginAuthority
 from mooring.broker.process import BrokerProcess
 from mooring.broker.protocol import Applied, Authority, SharedAuthority
 from mooring.credentials.rotation.rules import Timing
 from mooring.credentials.rotation.worker import Parts, RotationWorker
 from mooring.devices.reconcile import Reconciler
+from mooring.downlink.worker import Sender
 from mooring.errors import BrokerUnavailable, MooringError
 from mooring.identity.account import Account
 from mooring.ingest.service import Ingest
@@ -176,6 +176,7 @@ class Stage:
                     self._keep(app, process),
                     watch.run(),
                     self._rotate(app),
+                    self._send(app),
                     self._ingest(app),
                     self._die.wait(),
                     *self._evidence(app),
@@ -231,7 +232,9 @@ class Stage:
 
     async def _rotate(self, app: App) -> None:
         worker = RotationWorker(
-            Parts(app.database, app.devices, app.instance, app.rotations, app.settings),
+            Parts(
+                app.database, app.devices, app.instance, app.rotations, app.downlinks, app.settings
+            ),
             service_endpoint(app),
             TIMING,
             lease_ms=500,
@@ -241,13 +244,25 @@ class Stage:
         _after(worker, "_hold", lambda: hit("switched"))
         _before(worker, "_in_force", lambda: hit("in force"))
         _before(worker, "_finish", lambda: hit("proved"))
-        connected = worker._connected
-
-        async def faulty(rotation: Any) -> Any:
-            return _FaultySender(await connected(rotation), self.points)
-
-        worker._connected = faulty  # type: ignore[method-assign]
         await _again(worker.step)
+
+    async def _send(self, app: App) -> None:
+        sender = Sender(app.database, app.instance, app.endpoint("sender"), lease_ms=500)
+        deliver = sender._deliver
+
+        async def faulty(row: Any, payload: bytes) -> int:
+            if self.points.lost(Fault.MESSAGE):
+                return 0
+            code = await deliver(row, payload)
+            await asyncio.to_thread(self.points.hit, "published")
+            return code
+
+        sender._deliver = faulty  # type: ignore[method-assign]
+        try:
+            await _again(sender.step)
+        finally:  # the socket ends with its process; the lease stays until it is over
+            if sender.link is not None:
+                await sender.link.close()
 
     async def _ingest(self, app: App) -> None:
         """Started again when it ends, as its supervisor does."""
@@ -304,21 +319,6 @@ class _Faulty:
         if self._points.lost(Fault.ANSWER):
             raise BrokerUnavailable("The answer was lost.")
         return answer
-
-
-class _FaultySender:
-    """A connection whose messages and acknowledgements can get lost."""
-
-    def __init__(self, connection: Connection, points: Points) -> None:
-        self._connection = connection
-        self._points = points
-
-    async def deliver(self, topic: str, payload: bytes, *, expires: int) -> bool:
-        if self._points.lost(Fault.MESSAGE):
-            return True
-        taken = await self._connection.deliver(topic, payload, expires=expires)
-        await asyncio.to_thread(self._points.hit, "published")
-        return taken
 
 
 async def _again(step: Callable[[], Coroutine[Any, Any, object]]) -> None:

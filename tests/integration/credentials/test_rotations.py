@@ -43,6 +43,7 @@ def worker(platform: App, **settings: object) -> RotationWorker:
         platform.devices,
         platform.instance,
         Rotations(platform.database, platform.devices, platform.instance, changed),
+        platform.downlinks,
         changed,
     )
     return RotationWorker(parts, Endpoint(port=1, username="service", password="x"))

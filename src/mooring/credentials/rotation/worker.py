@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from sqlalchemy.engine import Connection as SqlConnection
 
 from mooring.audit import log as audit_log
-from mooring.broker.connection import Connection, Endpoint
+from mooring.broker.connection import Endpoint
 from mooring.changes import queue as change_queue
 from mooring.credentials.proof import Proofs
 from mooring.credentials.rotation import store
@@ -33,6 +33,9 @@ from mooring.devices import store as devices
 from mooring.devices.model import Device
 from mooring.devices.service import Devices
 from mooring.dialects import Kind
+from mooring.downlink.model import Delivery, NewDownlink
+from mooring.downlink.rules import Until
+from mooring.downlink.service import Downlinks
 from mooring.errors import BrokerUnavailable, DatabaseUnavailable, MooringError
 from mooring.identity.actor import SYSTEM, Actor, Role
 from mooring.secrets import verifiers
@@ -63,6 +66,7 @@ class Parts:
     devices: Devices
     instance: Instance
     rotations: Rotations
+    downlinks: Downlinks
     settings: Settings
 
 
@@ -88,11 +92,9 @@ class RotationWorker:
     ) -> None:
         self._parts = parts
         self._database = parts.database
-        self._endpoint = endpoint
         self._timing = timing or Timing()
         self._lease = Lease(parts.database, "rotation", lease_ms=lease_ms)
         self._proofs = Proofs(parts.database, endpoint, store.oldest_sent_event)
-        self._sender: Connection | None = None
         self._next_schedule = 0.0
         self._by_use = parts.settings.authority == "plugin"
         self._scheduled = 0  # the last device that was looked at
@@ -138,7 +140,6 @@ class RotationWorker:
     async def close(self) -> None:
         """Gives the work to the next process; a database that does not answer gives it when the
         lease is over."""
-        await self._drop_sender()
         try:
             await asyncio.to_thread(self._lease.release)
         except DatabaseUnavailable as exc:
@@ -148,9 +149,17 @@ class RotationWorker:
 
     async def _advance(self, standing: Standing) -> int:
         rotation = standing.rotation
+        delivery = await asyncio.to_thread(self._delivery, rotation)
+        if delivery is Delivery.NONE:  # nobody listens there: the device was never told
+            await asyncio.to_thread(self._not_sent, rotation)
+            return 1
         if self._by_use:
             decision = await asyncio.to_thread(self._decide_by_use, standing)
+            if delivery is Delivery.PENDING and decision.act is not Act.SETTLE:
+                return 0
             return await self._act(standing, decision)
+        if delivery is Delivery.PENDING:
+            return 0
         if (
             rotation.phase in {Phase.ON_NEW, Phase.ON_OLD}
             and rotation.in_force_at is None
@@ -166,7 +175,7 @@ class RotationWorker:
             case Act.WAIT:
                 return 0
             case Act.SEND:
-                await self._send(standing)
+                await asyncio.to_thread(self._about_to_send, standing.rotation)
             case Act.PROBE:
                 await asyncio.to_thread(self._probe, standing)
             case Act.HOLD_NEW | Act.HOLD_OLD:
@@ -249,42 +258,16 @@ class RotationWorker:
 
     # ------------------------------------------------------------------ acts
 
-    async def _send(self, standing: Standing) -> None:
-        rotation = standing.rotation
-        prepared = await asyncio.to_thread(self._about_to_send, rotation)
-        if prepared is None:
-            return
-        topic, payload = prepared
-        # It expires well before the device is probed: who connects after that never gets it.
-        silence = self._timing.silence
-        over = (rotation.first_sent_at or now_ms()) + silence - min(EXPIRED_MS, silence // 3)
-        expires = max(1, (over - now_ms()) // 1000)
-        sender = await self._connected(rotation)
-        try:
-            taken = await sender.deliver(topic, payload, expires=expires)
-        except BrokerUnavailable:
-            await self._drop_sender()  # it may have gone out: the row says so, and stays so
-            raise
-        if not taken:  # nobody listens there: the device was never told
-            await asyncio.to_thread(self._not_sent, rotation)
-
-    async def _connected(self, rotation: Rotation) -> Connection:
-        if self._sender is None:
-            try:
-                self._sender = await Connection.open(self._endpoint, keep_alive=0)
-            except BrokerUnavailable:
-                await asyncio.to_thread(self._not_sent, rotation)
-                raise
-        return self._sender
-
-    def _about_to_send(self, rotation: Rotation) -> tuple[str, bytes] | None:
+    def _about_to_send(self, rotation: Rotation) -> None:
+        """The command as a downlink that is sent once, in one transaction with the rotation: a
+        row that says ``sent`` may have been sent."""
         at = now_ms()
         if rotation.sealed_secret is None:
-            return None
+            return
         with self._database.write() as connection:
             device = self._device(connection, rotation)
             if device is None:
-                return None
+                return
             message = command_for(
                 self._parts.devices.catalogue.get(device.dialect),
                 device.identity,
@@ -294,20 +277,47 @@ class RotationWorker:
             )
             if message is None:
                 store.finish(connection, rotation, Phase.CANCELLED, "it has no command topic", at)
-                return None
+                return
+            first = rotation.first_sent_at or at
             changed = store.change(
                 connection,
                 rotation,
                 was=rotation.phase,
                 phase=Phase.SENT,
                 sends=rotation.sends + 1,
-                first_sent_at=rotation.first_sent_at or at,
+                first_sent_at=first,
                 last_sent_at=at,
                 sent_event=rotation.sent_event
                 if rotation.sent_event is not None
                 else passwords.newest_event(connection),
             )
-        return message if changed else None
+            if not changed:
+                return
+            topic, payload = message
+            # It expires well before the device is probed: who connects after that never gets it.
+            silence = self._timing.silence
+            new = NewDownlink(
+                topic=topic,
+                payload=payload,
+                tenant=device.tenant,
+                origin="rotation",
+                expires_at=max(at + 1000, first + silence - min(EXPIRED_MS, silence // 3)),
+                device_id=device.id,
+                secret=True,
+                until=Until.ONCE,
+                dedupe=_key(rotation, at),
+                reason=rotation.reason,
+            )
+            self._parts.downlinks.put(connection, new)
+
+    def _delivery(self, rotation: Rotation) -> Delivery:
+        """What has become of the newest command."""
+        if rotation.phase is not Phase.SENT or rotation.last_sent_at is None:
+            return Delivery.DONE
+        found = self._parts.downlinks.newest(
+            rotation.device_id, _key(rotation, rotation.last_sent_at)
+        )
+        return Delivery.DONE if found is None else found.delivery
 
     def _not_sent(self, rotation: Rotation) -> None:
         """This time it surely was not; what was sent before may have arrived."""
@@ -316,8 +326,8 @@ class RotationWorker:
                 connection,
                 rotation,
                 was=Phase.SENT,
-                sends=rotation.sends,
-                first_sent_at=rotation.first_sent_at,
+                sends=rotation.sends - 1,
+                first_sent_at=rotation.first_sent_at if rotation.sends > 1 else None,
                 last_sent_at=now_ms(),
             )
 
@@ -383,6 +393,10 @@ class RotationWorker:
             if device is None or not store.finish(connection, rotation, phase, decision.why, at):
                 return
             given_up = rotation.old_verifier if phase is Phase.SETTLED else rotation.new_verifier
+            if rotation.last_sent_at is not None:
+                self._parts.downlinks.drop(
+                    connection, rotation.device_id, _key(rotation, rotation.last_sent_at)
+                )
             if self._by_use:
                 self._one_password(connection, standing, phase)
             if phase is not Phase.CANCELLED and (rotation.keep_old or phase is Phase.ROLLED_BACK):
@@ -414,13 +428,6 @@ class RotationWorker:
             use = passwords.Use(standing.username, verifiers.salt_of(kept), used_at)
             passwords.prove_used(connection, [use])
         change_queue.enqueue(connection, "put", standing.username)
-
-    # ------------------------------------------------------------------ the way out
-
-    async def _drop_sender(self) -> None:
-        sender, self._sender = self._sender, None
-        if sender is not None:
-            await sender.close()
 
     # ------------------------------------------------------------------ occasionally
 
@@ -461,3 +468,8 @@ class RotationWorker:
                 return
             passwords.forget_former(connection, at)
             passwords.seal_forgotten(connection, at - self._parts.settings.claim_days * DAY_MS)
+
+
+def _key(rotation: Rotation, at: int) -> str:
+    """Names the downlink of the command that was written at this time."""
+    return f"rotation:{rotation.id}:{at}"
