@@ -20,18 +20,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import SecretStr
-
 from mooring.app import App, open_app
 from mooring.broker.users import BrokerUser
 from mooring.devices.model import NewDevice
+from mooring.files import write_atomically
 from mooring.identity.account import Rights
 from mooring.identity.actor import SYSTEM
 from mooring.link.protocol import Endpoint
 from mooring.run.broker import build_authority, write_config
 from mooring.secrets import verifiers
-from mooring.secrets.instance import write_private
 from mooring.settings import Settings
+from mooring.settings.field import Secret
 from tests.support.mosquitto import Mosquitto
 from tests.support.ports import free_port
 
@@ -151,8 +150,8 @@ def arena(of: Template, *, database_url: str | None = None) -> Iterator[Arena]:
             asyncio.run(build_authority(app, running=False).replace(accounts))
             endpoint = app.endpoint("bench")
         every, few = Path(name) / "logins.json", Path(name) / "few.json"
-        write_private(every, json.dumps(logins))
-        write_private(few, json.dumps([{**one, "topics": one["topics"][:1]} for one in logins]))
+        write_atomically(every, json.dumps(logins))
+        write_atomically(few, json.dumps([{**one, "topics": one["topics"][:1]} for one in logins]))
         with Mosquitto(
             Path(name) / "broker",
             config=(settings.broker_dir / "mosquitto.conf").absolute(),
@@ -163,7 +162,7 @@ def arena(of: Template, *, database_url: str | None = None) -> Iterator[Arena]:
 
 def _settings(directory: Path, database_url: str | None = None) -> Settings:
     given: dict[str, Any] = {name: free_port() for name in _PORTS}
-    url = None if database_url is None else SecretStr(database_url)
+    url = None if database_url is None else Secret(database_url)
     # The contestants log in with the platform's account, each with a client id of its own.
     return Settings(
         data_dir=directory, database_url=url, max_connections=-1, client_ids="own", **given

@@ -13,7 +13,7 @@ from bench.contestants.model import Contestant, Ground, NotHere, Running, until_
 from bench.contestants.mooring import ended
 from bench.processes import VISIBLE
 from bench.processes import ended as has_ended
-from mooring.secrets.instance import write_private
+from mooring.files import write_atomically
 from tests.support.programs import MissingProgram, find_program
 
 __all__ = ["MOSQUITTO_SUB"]
@@ -27,7 +27,7 @@ def _mosquitto_sub(ground: Ground) -> Iterator[Running]:
     # Options in a file of the user's: a password in the arguments is seen by everybody.
     options = arena.directory / "options"
     options.mkdir()
-    write_private(
+    write_atomically(
         options / "mosquitto_sub",
         f"-u {shlex.quote(login.username)}\n-P {shlex.quote(login.password)}\n",
     )

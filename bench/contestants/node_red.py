@@ -25,7 +25,7 @@ from bench.contestants.model import (
 )
 from bench.contestants.mooring import ended
 from bench.contestants.npm import installed, node, place
-from mooring.secrets.instance import write_private
+from mooring.files import write_atomically
 
 __all__ = ["NODE_RED_POSTGRESQL", "NODE_RED_SQLITE"]
 
@@ -123,7 +123,7 @@ def _node_red(ground: Ground, flow: list[dict[str, Any]], database: str = "") ->
     (directory / "settings.js").write_text(_SETTINGS)
     (directory / "flows.json").write_text(json.dumps(flow))
     known = {"broker": {"user": login.username, "password": login.password}}
-    write_private(directory / "flows_cred.json", json.dumps(known))
+    write_atomically(directory / "flows_cred.json", json.dumps(known))
     packages = place("node-red") / "node_modules"
     path = directory / "log"
     environment = {"BENCH_DATABASE": database, "BENCH_PG": str(packages / "pg")}

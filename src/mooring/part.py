@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from fastapi import APIRouter
     from sqlalchemy import Table
 
+    from mooring.settings.field import Declared
+
 __all__ = ["Noun", "Part", "nothing"]
 
 
@@ -58,7 +60,7 @@ class Part:
         workers: its lasting work. ``serve`` starts those of the role ``serve`` that can be made
             from an ``App``; other processes start theirs by name.
         counters: names in the table ``counters``.
-        settings: names of its settings.
+        settings: the class that declares its settings; ``Settings`` inherits from it.
         nouns: its words on the command line.
     """
 
@@ -69,7 +71,7 @@ class Part:
     projections: Callable[[Any], Sequence[Any]] = field(default=no_projections)
     workers: tuple[Entry, ...] = ()
     counters: tuple[str, ...] = ()
-    settings: tuple[str, ...] = ()
+    settings: Callable[[], type[Declared]] | None = None
     nouns: tuple[Noun, ...] = ()
 
 

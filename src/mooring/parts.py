@@ -26,6 +26,7 @@ from mooring.telemetry.part import PART as TELEMETRY
 from mooring.uplink.part import PART as UPLINK
 
 with later():
+    from mooring.settings import platform as settings
     from mooring.store import schema
 
 __all__ = ["DOMAINS", "PARTS", "PLATFORM"]
@@ -73,19 +74,7 @@ PLATFORM = Part(
         Entry("partitions", "keeper", "creates partitions ahead of time"),
         Entry("checkpoint", "keeper", "moves SQLite's log into the database file"),
     ),
-    settings=(
-        "data_dir",
-        "database_url",
-        "http_host",
-        "http_port",
-        "http_connections_max",
-        "http_connections_max_per_address",
-        "http_url",
-        "trusted_proxies",
-        "public_hosts",
-        "log_max_bytes",
-        "log_level",
-    ),
+    settings=lambda: settings.PlatformSettings,
     nouns=(
         noun("dialect"),
         noun("clock"),

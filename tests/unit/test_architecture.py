@@ -40,7 +40,7 @@ PLACES = (
     ("mooring.settings", "foundations"),
     ("mooring.hosts", "foundations"),
     ("mooring.files", "foundations"),
-    ("mooring.settings_*", "foundations"),
+    ("mooring.settings.*", "foundations"),
     ("mooring.later", "foundations"),
     ("mooring.running", "foundations"),
     ("mooring.logs", "foundations"),
@@ -143,9 +143,6 @@ STOREYS: dict[str, frozenset[str]] = {
             "running",
             "secrets",
             "settings",
-            "settings_downlinks",
-            "settings_field",
-            "settings_file",
             "store",
             "supervisor",
         }

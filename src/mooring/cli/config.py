@@ -11,9 +11,8 @@ from mooring.later import later
 from mooring.masking import MASK, masked
 
 with later():
-    import pydantic
-
     from mooring import settings as settings_module
+    from mooring.settings import field as settings_field
 
 if TYPE_CHECKING:
     from mooring.settings import Settings
@@ -65,7 +64,7 @@ def path(session: Session) -> None:
 
 def shown_value(value: object) -> Any:
     """A setting's value for output; secrets are masked, including those in URLs."""
-    if isinstance(value, pydantic.SecretStr):
+    if isinstance(value, settings_field.Secret):
         secret = value.get_secret_value()
         if "://" in secret:
             return masked(secret)

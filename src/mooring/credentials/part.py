@@ -10,6 +10,7 @@ with later():
     from mooring.credentials import api
     from mooring.credentials.claims import api as claims_api
     from mooring.credentials.rotation import api as rotation_api
+    from mooring.settings import credentials as settings
     from mooring.store import schema
 
 __all__ = ["PART"]
@@ -32,13 +33,6 @@ PART = Part(
         "recoveries_refused",
         "recoveries_throttled",
     ),
-    settings=(
-        "claim_days",
-        "claim_attempts_per_minute",
-        "claim_attempts_all_per_minute",
-        "claim_codes_max_per_tenant",
-        "accept_wait_seconds",
-        "rotate_after_days",
-    ),
+    settings=lambda: settings.CredentialSettings,
     nouns=(noun("claim"),),
 )

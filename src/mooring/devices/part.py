@@ -7,6 +7,7 @@ from mooring.part import Part, noun
 
 with later():
     from mooring.devices import api
+    from mooring.settings import devices as settings
     from mooring.store import schema
 
 __all__ = ["PART"]
@@ -25,12 +26,7 @@ PART = Part(
         "device_logins_refused",
         "device_logins_throttled",
     ),
-    settings=(
-        "tenants_max",
-        "devices_max_per_tenant",
-        "recover_days",
-        "device_login_attempts_per_minute",
-    ),
+    settings=lambda: settings.DeviceSettings,
     nouns=(
         noun("device", "rotate", "gaps", "why", "downlinks", "device_limits"),
         noun("tenant", "tenant_limits"),

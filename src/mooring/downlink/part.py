@@ -8,6 +8,7 @@ from mooring.supervisor.registry import Entry
 
 with later():
     from mooring.downlink import api
+    from mooring.settings import downlinks as settings
     from mooring.store import schema
 
 __all__ = ["PART"]
@@ -25,11 +26,5 @@ PART = Part(
         "downlinks_cancelled",
         "downlinks_failed",
     ),
-    settings=(
-        "downlinks_max_per_device",
-        "downlinks_max_per_tenant",
-        "downlinks_kept_per_device",
-        "desired_max_per_device",
-        "downlink_expiry_seconds",
-    ),
+    settings=lambda: settings.DownlinkSettings,
 )

@@ -7,6 +7,7 @@ from mooring.part import Part, verb
 from mooring.supervisor.registry import Entry
 
 with later():
+    from mooring.settings import ingest as settings
     from mooring.store import schema
 
 __all__ = ["PART"]
@@ -32,19 +33,6 @@ PART = Part(
             "former session", "ingest", "stores messages queued in a session of an older version"
         ),
     ),
-    settings=(
-        "ingest_client_id",
-        "ingest_in_flight",
-        "ingest_batch_max",
-        "ingest_linger_ms",
-        "payload_max_bytes",
-        "payload_max_depth",
-        "payload_max_metrics",
-        "dead_letter_max_bytes",
-        "dead_letters_max",
-        "dead_letters_max_per_device",
-        "dead_letters_max_bytes",
-        "strangers_max",
-    ),
+    settings=lambda: settings.IngestSettings,
     nouns=(verb("ingest", "runtime"),),
 )

@@ -7,6 +7,7 @@ from mooring.part import Part
 
 with later():
     from mooring.limits import api
+    from mooring.settings import limits as settings
     from mooring.store import schema
 
 __all__ = ["PART"]
@@ -18,12 +19,5 @@ PART = Part(
         schema.device_limits,
         schema.tenant_limits,
     ),
-    settings=(
-        "device_connections_max",
-        "device_messages_per_second",
-        "device_bytes_per_second",
-        "tenant_connections_max",
-        "tenant_messages_per_second",
-        "tenant_bytes_per_second",
-    ),
+    settings=lambda: settings.LimitSettings,
 )

@@ -7,6 +7,7 @@ from mooring.part import Part, noun
 
 with later():
     from mooring.people import api
+    from mooring.settings import people as settings
     from mooring.store import schema
 
 __all__ = ["PART"]
@@ -21,14 +22,7 @@ PART = Part(
         schema.audit,
     ),
     counters=("logins_throttled",),
-    settings=(
-        "users_max_per_tenant",
-        "api_keys_max_per_tenant",
-        "session_hours",
-        "login_attempts_per_minute",
-        "audit_max",
-        "audit_failures_max",
-    ),
+    settings=lambda: settings.PeopleSettings,
     nouns=(
         noun("user"),
         noun("key"),

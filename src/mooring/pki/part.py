@@ -8,6 +8,7 @@ from mooring.supervisor.registry import Entry
 
 with later():
     from mooring.pki import api
+    from mooring.settings import pki as settings
     from mooring.store import schema
 
 __all__ = ["PART"]
@@ -22,12 +23,6 @@ PART = Part(
     workers=(
         Entry("certificates", "up", "keeps certificates, revocations and sessions consistent"),
     ),
-    settings=(
-        "certificates_max_per_device",
-        "ca_key_type",
-        "tls_certfile",
-        "tls_keyfile",
-        "tls_cafile",
-    ),
+    settings=lambda: settings.PkiSettings,
     nouns=(noun("cert", "cert_rollover"),),
 )

@@ -8,6 +8,7 @@ from mooring.supervisor.registry import Entry
 
 with later():
     from mooring.presence import projection
+    from mooring.settings import presence as settings
     from mooring.store import schema
 
 __all__ = ["PART"]
@@ -27,8 +28,5 @@ PART = Part(
         Entry("evidence", "up", "records what the authority plugin reports"),
         Entry("attention", "up", "switches the broker's packet log on and off"),
     ),
-    settings=(
-        "broker_events_max",
-        "watch_denials",
-    ),
+    settings=lambda: settings.PresenceSettings,
 )

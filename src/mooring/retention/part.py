@@ -7,6 +7,7 @@ from mooring.part import Part, noun
 from mooring.supervisor.registry import Entry
 
 with later():
+    from mooring.settings import retention as settings
     from mooring.store import schema
 
 __all__ = ["PART"]
@@ -21,11 +22,6 @@ PART = Part(
         Entry("retention", "keeper", "deletes data older than its retention period"),
         Entry("tidying", "keeper", "deletes records that are no longer needed"),
     ),
-    settings=(
-        "records_days",
-        "retention_days",
-        "retention_minutes_days",
-        "retention_rollups_days",
-    ),
+    settings=lambda: settings.RetentionSettings,
     nouns=(noun("retention"),),
 )

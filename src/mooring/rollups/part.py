@@ -7,6 +7,7 @@ from mooring.part import Part
 from mooring.supervisor.registry import Entry
 
 with later():
+    from mooring.settings import rollups as settings
     from mooring.store import schema
 
 __all__ = ["PART"]
@@ -23,5 +24,5 @@ PART = Part(
         schema.rollup_state,
     ),
     workers=(Entry("roll-ups", "keeper", "computes roll-ups"),),
-    settings=("metrics_max_per_device",),
+    settings=lambda: settings.RollupSettings,
 )

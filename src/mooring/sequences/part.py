@@ -8,6 +8,7 @@ from mooring.supervisor.registry import Entry
 
 with later():
     from mooring.sequences import api, projection
+    from mooring.settings import sequences as settings
     from mooring.store import schema
 
 __all__ = ["PART"]
@@ -18,5 +19,5 @@ PART = Part(
     tables=lambda: (schema.sequences,),
     projections=lambda app: (projection.SequenceNumbers(),),
     workers=(Entry("gaps", "ingest", "requests missing numbers from devices"),),
-    settings=("gap_seconds",),
+    settings=lambda: settings.SequenceSettings,
 )

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from pydantic import SecretStr
 
 from mooring.app import App, open_app
 from mooring.bulk.model import Entry
@@ -18,6 +17,7 @@ from mooring.devices.model import NewDevice
 from mooring.identity.actor import SYSTEM
 from mooring.secrets import verifiers
 from mooring.settings import Settings
+from mooring.settings.field import Secret
 
 SMALL, LARGE = 100, 10_000
 VERIFIER = verifiers.make("not asked for")
@@ -96,7 +96,7 @@ def test_a_change_costs_its_own_size(tmp_path: Path, any_database_url: str) -> N
     counts: dict[int, dict[str, int]] = {}
     sizes = (SMALL, LARGE)
     settings = Settings(
-        data_dir=tmp_path / "data", auth_mode="plugin", database_url=SecretStr(any_database_url)
+        data_dir=tmp_path / "data", auth_mode="plugin", database_url=Secret(any_database_url)
     )
     with open_app(settings, upgrade=True) as app:
         for size in sizes:

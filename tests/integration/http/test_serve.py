@@ -13,7 +13,6 @@ from pathlib import Path
 import httpx
 import pytest
 import sqlalchemy as sa
-from pydantic import ValidationError
 
 from mooring.app import App, open_app
 from mooring.errors import Conflict, InvalidSetting
@@ -23,6 +22,7 @@ from mooring.secrets.instance import open_instance
 from mooring.serve import server as serve
 from mooring.serve.server import run
 from mooring.settings import Settings
+from mooring.settings.field import InvalidValue
 from mooring.store.schema import processes
 from tests.support.mosquitto import Mosquitto
 from tests.support.ports import free_port
@@ -192,5 +192,5 @@ def test_one_family() -> None:
 
 @pytest.mark.parametrize("host", ["a..b", "x" * 64, "[" + "y" * 80 + "]"])
 def test_a_host_that_no_resolver_takes_is_a_wrong_setting(host: str) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(InvalidValue):
         Settings(http_host=host)

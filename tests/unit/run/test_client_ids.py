@@ -25,9 +25,7 @@ def listeners(settings: Settings) -> dict[int, bool]:
 @pytest.mark.parametrize("mode", ["password_file", "dynamic_security"])
 def test_a_login_has_one_client_id_everywhere(tmp_path: Path, mode: str) -> None:
     """Dynamic Security binds a login to an id, and lets every unbound login use that id, too."""
-    settings = Settings.model_validate(
-        {"data_dir": tmp_path, "auth_mode": mode, "mqtt_mtls_port": 8885}
-    )
+    settings = Settings(data_dir=tmp_path, auth_mode=mode, mqtt_mtls_port=8885)
     assert listeners(settings) == {1883: True, 8883: True, 9001: True, 8885: True, 0: False}
     own = settings.model_copy(update={"client_ids": "own"})
     assert listeners(own) == {1883: False, 8883: False, 9001: False, 8885: True}

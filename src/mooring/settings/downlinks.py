@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel
-
-from mooring.settings_field import setting
+from mooring.settings.field import Declared, setting
 
 __all__ = ["DownlinkSettings"]
 
 
-class DownlinkSettings(BaseModel):
+class DownlinkSettings(Declared):
     """How many are kept, and for how long."""
 
     downlinks_max_per_device: int = setting(

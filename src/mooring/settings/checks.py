@@ -1,0 +1,64 @@
+"""Rules of single settings. Each gives the value back as it shall be."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+from urllib.parse import urlsplit
+
+__all__ = ["all_bare", "bare", "is_loopback", "networks", "origins", "safe_url"]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's own, which no network carries."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower().rstrip(".") == "localhost"
+
+
+def bare(host: str) -> str:
+    """``[::1]`` as it is written without a port; rejects what no resolver takes."""
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    try:
+        bare.encode("idna")
+    except UnicodeError as exc:
+        raise ValueError(f"{host[:80]!a} is neither a host name nor an address") from exc
+    return bare
+
+
+def all_bare(given: tuple[str, ...]) -> tuple[str, ...]:
+    """Host names and addresses, each as ``bare`` has it."""
+    return tuple(bare(one) for one in given)
+
+
+def safe_url(given: str | None) -> str | None:
+    """An https:// URL, or http:// on this machine, without the slash at its end."""
+    if not given:
+        return None
+    parts = urlsplit(given)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{given[:100]!a} is not an https:// URL")
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise ValueError(
+            "devices send passwords there, and http:// does not encrypt them; use https://"
+        )
+    return given.rstrip("/")
+
+
+def origins(given: tuple[str, ...]) -> tuple[str, ...]:
+    """Origins of web pages."""
+    for one in given:
+        parts = urlsplit(one)
+        if f"{parts.scheme}://{parts.netloc}" != one or not one.isprintable() or " " in one:
+            raise ValueError(f"{one[:80]!a} is not an origin such as https://iot.example.org")
+    return given
+
+
+def networks(given: tuple[str, ...]) -> tuple[str, ...]:
+    """Addresses and networks."""
+    for one in given:
+        try:
+            ip_network(one, strict=False)
+        except ValueError as exc:
+            raise ValueError(f"{one[:64]!a} is neither an address nor a network") from exc
+    return given

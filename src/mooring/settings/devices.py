@@ -1,0 +1,20 @@
+"""Settings of devices and tenants."""
+
+from __future__ import annotations
+
+from mooring.settings.field import Declared, setting
+
+__all__ = ["DeviceSettings"]
+
+
+class DeviceSettings(Declared):
+    """Units are in the names or descriptions."""
+
+    tenants_max: int = setting(10_000, "Tenants.", ge=1)
+    devices_max_per_tenant: int = setting(200_000, "Maximum devices of one tenant.", ge=1)
+    recover_days: int = setting(
+        30, "How long a replaced password can still recover its device.", ge=0
+    )
+    device_login_attempts_per_minute: int = setting(
+        10, "Maximum failed HTTP logins of one device from one address.", ge=1
+    )

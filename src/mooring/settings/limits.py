@@ -1,0 +1,30 @@
+"""What devices and tenants may take of the broker."""
+
+from __future__ import annotations
+
+from mooring.settings.field import Declared, setting
+
+__all__ = ["LimitSettings"]
+
+
+class LimitSettings(Declared):
+    """Units are in the names or descriptions."""
+
+    device_connections_max: int = setting(
+        0, "Maximum connections of one device, with Mooring's plugin. 0: no limit.", ge=0
+    )
+    device_messages_per_second: int = setting(
+        0, "Maximum messages that one device may publish, with the plugin. 0: no limit.", ge=0
+    )
+    device_bytes_per_second: int = setting(
+        0, "Maximum bytes of topics and payloads of one device, with the plugin. 0: no limit.", ge=0
+    )
+    tenant_connections_max: int = setting(
+        0, "Maximum connections of all devices of one tenant, with the plugin. 0: no limit.", ge=0
+    )
+    tenant_messages_per_second: int = setting(
+        0, "Maximum messages of all devices of one tenant, with the plugin. 0: no limit.", ge=0
+    )
+    tenant_bytes_per_second: int = setting(
+        0, "Maximum bytes of all devices of one tenant, with the plugin. 0: no limit.", ge=0
+    )

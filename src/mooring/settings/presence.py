@@ -1,0 +1,22 @@
+"""Settings of what is observed of connections."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from mooring.settings.field import Declared, setting
+
+__all__ = ["PresenceSettings"]
+
+
+class PresenceSettings(Declared):
+    """Units are in the names or descriptions."""
+
+    broker_events_max: int = setting(
+        1_000_000, "Broker events kept. The oldest are deleted first.", ge=1
+    )
+    watch_denials: Literal["auto", "on", "off"] = setting(
+        "auto",
+        "Whether to detect messages that the broker rejects for lack of rights. It costs the "
+        "broker time, so auto does it at low message rates only.",
+    )
