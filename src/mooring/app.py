@@ -40,6 +40,7 @@ with later():
     from mooring.devices import state
     from mooring.doctor import service as doctor
     from mooring.downlink import service as downlink
+    from mooring.downlink.desired import service as desired
     from mooring.limits import service as limits
     from mooring.people import service as people
     from mooring.pki import model as pki_model
@@ -167,6 +168,11 @@ class App:
     def downlinks(self) -> downlink.Downlinks:
         """Messages to devices."""
         return downlink.Downlinks(self.database, self.instance, self.settings)
+
+    @property
+    def desired(self) -> desired.Desired:
+        """Retained documents of devices."""
+        return desired.Desired(self.settings)
 
     @property
     def recovery(self) -> credentials.Recovery:

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import secrets
 import ssl
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -24,7 +24,6 @@ __all__ = ["Connection", "Endpoint", "answers"]
 
 KEEP_ALIVE_SECONDS = 60
 READ_BYTES = 1 << 20
-DELIVER_SECONDS = 10.0
 NEVER = 0xFFFF_FFFF  # a session expiry interval [MQTT5-3.1.2.11.2]
 
 
@@ -191,51 +190,25 @@ class Connection:
         Raises:
             BrokerUnavailable: the connection broke.
         """
+        found = self.retained_messages(filters)
+        return list(dict.fromkeys([packet.topic async for packet in found]))
+
+    async def retained_messages(self, filters: Sequence[str]) -> AsyncIterator[mqtt5.PublishPacket]:
+        """The retained messages that these filters match; they are subscribed then.
+
+        Raises:
+            BrokerUnavailable: the connection broke.
+        """
         wanted = [mqtt5.TopicFilter(f, max_qos=mqtt5.QoS.AT_MOST_ONCE) for f in filters]
         await self._send(mqtt5.SubscribePacket(self._next_id(), wanted).write())
         await self.ping()
-        topics: dict[str, None] = {}
         while True:
             # Some brokers send them before SUBACK, and all before the answer to the ping.
             packet = await self.read()
             if isinstance(packet, mqtt5.PublishPacket) and packet.retain:
-                topics[packet.topic] = None
+                yield packet
             if isinstance(packet, mqtt5.PingRespPacket):
-                return list(topics)
-
-    async def deliver(self, topic: str, payload: bytes, *, expires: int) -> bool:
-        """Send at QoS 1 and wait for the acknowledgement; whether anybody is subscribed there.
-
-        Args:
-            expires: seconds after which the broker drops what it could not hand over.
-
-        Raises:
-            BrokerUnavailable: the connection broke, or we may not publish there.
-        """
-        packet_id = self._next_id()
-        packet = mqtt5.PublishPacket(
-            topic,
-            payload,
-            qos=mqtt5.QoS.AT_LEAST_ONCE,
-            packet_id=packet_id,
-            message_expiry_interval=expires,
-        )
-        await self._send(packet.write())
-        try:
-            async with asyncio.timeout(DELIVER_SECONDS):
-                while True:
-                    answer = await self.read()
-                    if isinstance(answer, mqtt5.PubAckPacket) and answer.packet_id == packet_id:
-                        break
-        except TimeoutError as exc:
-            raise BrokerUnavailable(
-                f"{self._name} did not acknowledge within {DELIVER_SECONDS:g} s."
-            ) from exc
-        if int(answer.reason_code) >= 128:
-            raise BrokerUnavailable(
-                f"{self._name} does not allow Mooring to publish there.", code="broker_refused"
-            )
-        return answer.reason_code != mqtt5.PubAckReasonCode.NO_MATCHING_SUBSCRIBERS
+                return
 
     async def ping(self) -> None:
         """Ask the broker for a sign of life; ``read`` returns the answer."""

@@ -17,7 +17,10 @@ PART = Part(
     "downlink",
     routers=lambda: (api.router,),
     tables=lambda: (schema.downlinks, schema.desired),
-    workers=(Entry("downlinks", "worker", "sends messages to devices"),),
+    workers=(
+        Entry("downlinks", "worker", "sends messages and documents to devices"),
+        Entry("dialects", "worker", "follows changes of dialects"),
+    ),
     counters=(
         "downlinks_sent",
         "downlinks_confirmed",
@@ -25,6 +28,8 @@ PART = Part(
         "downlinks_expired",
         "downlinks_cancelled",
         "downlinks_failed",
+        "desired_published",
+        "desired_cleared",
     ),
     settings=lambda: settings.DownlinkSettings,
 )

@@ -54,7 +54,8 @@ _WOKEN = [state.value for state, event in TRANSITIONS if event is Event.CONNECT]
 
 _WORK = (
     "SELECT EXISTS (SELECT 1 FROM downlinks WHERE state = 'waiting' AND next_at <= {at})"
-    " OR EXISTS (SELECT 1 FROM downlinks WHERE finished_at IS NULL AND expires_at <= {at}),"
+    " OR EXISTS (SELECT 1 FROM downlinks WHERE finished_at IS NULL AND expires_at <= {at})"
+    " OR EXISTS (SELECT 1 FROM desired WHERE pending),"
     " EXISTS (SELECT 1 FROM downlinks WHERE state IN ('held', 'unconfirmed')),"
     " (SELECT max(id) FROM broker_events)"
 )

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from mqtt5 import PubAckReasonCode
 
 from mooring.downlink import store
+from mooring.downlink.desired.worker import DesiredKeeper
 from mooring.downlink.model import Claimed
 from mooring.downlink.rules import Answer, Event, answered, pause_ms
 from mooring.errors import BrokerUnavailable, MooringError
@@ -60,6 +61,7 @@ class Sender:
 
     Args:
         endpoint: the platform's own account, with a client id that nobody else uses.
+        desired: keeps retained documents, on the same connection.
         lease_ms: how long the work of a killed sender waits for the next one.
     """
 
@@ -69,11 +71,13 @@ class Sender:
         instance: Instance,
         endpoint: Endpoint,
         *,
+        desired: DesiredKeeper | None = None,
         lease_ms: int = LEASE_MS,
     ) -> None:
         self._database = database
         self._instance = instance
         self._endpoint = endpoint
+        self._desired = desired
         self._lease = Lease(database, LEASE, lease_ms=lease_ms)
         self.on_state: Callable[[], None] | None = None
         """Called when the connection, or who holds the lease, has changed."""
@@ -139,8 +143,19 @@ class Sender:
         if await self.connected():
             changed += await self._send(alone=False)
             changed += await self._send(alone=True)
+            changed += await self._keep_documents()
         self._begun = True
         return changed
+
+    async def _keep_documents(self) -> int:
+        link = self.link
+        if self._desired is None or link is None:
+            return 0
+        try:
+            return await self._desired.step(link)
+        except BrokerUnavailable as exc:
+            self._say(str(exc))
+            return 0
 
     async def connected(self) -> bool:
         """Whether the broker is there; connects if it has to."""
@@ -172,6 +187,8 @@ class Sender:
 
     def _changed(self, connected: bool) -> None:
         self._say("" if connected else "The connection to the broker was lost.")
+        if connected and self._desired is not None:
+            self._desired.compare_soon()  # it may have come up empty
         if self.on_state is not None:
             self.on_state()
 
@@ -249,7 +266,7 @@ class Sender:
             return _Result(row, None, str(exc) or type(exc).__name__, broken=True)
         if code >= FAILURE:
             return _Result(row, Answer(acknowledged=True, refused=True), _refusal(code))
-        heard = code != PubAckReasonCode.NO_MATCHING_SUBSCRIBERS
+        heard = code != int(PubAckReasonCode.NO_MATCHING_SUBSCRIBERS)
         return _Result(row, Answer(acknowledged=True, heard=heard), "" if heard else UNHEARD)
 
     async def _deliver(self, row: Claimed, payload: bytes) -> int:

@@ -13,12 +13,14 @@ from functools import partial
 
 from mooring.app import App
 from mooring.credentials.rotation.worker import Parts, RotationWorker
+from mooring.dialects import Catalogue
+from mooring.downlink.desired.worker import DesiredKeeper
 from mooring.downlink.worker import Sender
 from mooring.errors import MooringError
 from mooring.parts import PARTS
 from mooring.run.broker import service_endpoint
 from mooring.run.process import prepare
-from mooring.serve.current import Current
+from mooring.serve.current import LOOK_SECONDS, Current
 from mooring.store.processes import Heartbeat
 from mooring.supervisor import ending
 from mooring.supervisor.rows import RowFaults
@@ -48,18 +50,29 @@ async def _run(app: App) -> int:
     for number in ending.stopping_signals():
         loop.add_signal_handler(number, stop.set)
     supervisor = Supervisor("worker")
+    current = await asyncio.to_thread(Current, app)
+    documents = DesiredKeeper(
+        app.database,
+        service_endpoint(app),
+        lambda: _retained_filters(current.held.catalogue),
+        compare_seconds=app.settings.broker_compare_seconds,
+    )
     sender = Sender(
         app.database,
         app.instance,
         app.endpoint(f"mooring-{secrets.token_hex(16)}"),
+        desired=documents,
     )
     heartbeat = Heartbeat(app.database, "worker", lambda: _detail(sender), supervisor.report)
     sender.on_state = heartbeat.nudge
     heartbeat.start()
-    workers = [Worker("downlinks", sender.run)]
+    workers = [
+        Worker("downlinks", sender.run, rows=(documents.faults,)),
+        Worker("dialects", lambda: _follow_dialects(current)),
+    ]
     if app.settings.broker == "managed":
         faults = RowFaults("the rotation of device")
-        workers.append(Worker("rotations", lambda: _rotate(app, faults), rows=(faults,)))
+        workers.append(Worker("rotations", lambda: _rotate(current, faults), rows=(faults,)))
     workers += [
         Worker(entry.name, partial(entry.run, app))
         for part in PARTS
@@ -82,21 +95,36 @@ def _detail(sender: Sender) -> dict[str, object]:
     return {"connected": sender.link is not None, "downlinks_sent": sender.sent}
 
 
-async def _rotate(app: App, faults: RowFaults) -> None:
+async def _follow_dialects(current: Current) -> None:
+    """Until cancelled: dialects that are reloaded are used from then on."""
+    while True:
+        await asyncio.to_thread(current.app)
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+def _retained_filters(catalogue: Catalogue) -> list[str]:
+    """Where the documents of dialects are."""
+    return [
+        channel.filter
+        for dialect in catalogue.all()
+        for channel in dialect.downs()
+        if channel.retain
+    ]
+
+
+async def _rotate(current: Current, faults: RowFaults) -> None:
     """Proves passwords and carries rotations through."""
-    current = await asyncio.to_thread(Current, app)
-    worker = RotationWorker(_parts(app), service_endpoint(app), faults=faults)
-    held = app
+    held = current.held
+    worker = RotationWorker(_parts(held), service_endpoint(held), faults=faults)
     try:
         while True:
             try:
-                now = await asyncio.to_thread(current.app) if current.due else current.held
-                if now is not held:  # dialects were reloaded
-                    held = now
-                    worker.use(_parts(now))
+                if current.held is not held:  # dialects were reloaded
+                    held = current.held
+                    worker.use(_parts(held))
                 taken = await worker.step()
             except MooringError as exc:
-                log.warning("rotations are delayed: %s", exc)
+                log.warning("rotations wait: %s", exc)
                 taken = 0
                 await asyncio.sleep(1)
             await asyncio.sleep(0.05 if taken else ROTATION_SECONDS)

@@ -1,0 +1,1 @@
+"""Retained documents that the database owns and the broker is to have."""

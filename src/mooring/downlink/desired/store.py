@@ -1,0 +1,178 @@
+"""SQL of desired documents. The caller decides on transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from mooring.store.schema import counters, desired, devices
+from mooring.store.tally import add_to_counter
+
+__all__ = [
+    "Document",
+    "any_pending",
+    "count",
+    "drop",
+    "ever_used",
+    "mark",
+    "pages",
+    "pending",
+    "put",
+    "refuse",
+    "release_removed",
+    "settle",
+    "topics_of_device",
+]
+
+AT_ONCE = 500
+
+_c = desired.c
+
+
+class Document(NamedTuple):
+    """One row; without a payload it is to be cleared."""
+
+    topic: str
+    payload: bytes | None
+    version: int
+    qos: int
+
+
+def count(connection: Connection, device_id: int, besides: str, most: int) -> int:
+    """Documents of a device on other topics; counts to ``most``."""
+    some = (
+        sa.select(sa.literal(1))
+        .where(_c.device_id == device_id, _c.payload.is_not(None), _c.topic != besides)
+        .limit(most)
+        .subquery()
+    )
+    return int(connection.execute(sa.select(sa.func.count()).select_from(some)).scalar_one())
+
+
+def put(connection: Connection, values: dict[str, object]) -> bool:
+    """Writes a document; ``False`` when a newer version, or the same one, is there."""
+    topic, version = values["topic"], values["version"]
+    there = connection.execute(
+        sa.select(_c.version, _c.payload.is_(None)).where(_c.topic == topic)
+    ).first()
+    if there is None:
+        connection.execute(sa.insert(desired).values(values))
+        return True
+    newer = _c.version < version
+    # A document that was dropped may come back with any version.
+    condition = sa.or_(newer, _c.payload.is_(None))
+    changed = connection.execute(
+        sa.update(desired).where(_c.topic == topic, condition).values(values)
+    )
+    return bool(changed.rowcount)
+
+
+def drop(connection: Connection, topics: Sequence[str], at: int) -> int:
+    """The broker is to clear these."""
+    dropped = 0
+    for part in _parts(topics):
+        dropped += connection.execute(
+            sa.update(desired)
+            .where(_c.topic.in_(part), _c.payload.is_not(None))
+            .values(payload=None, pending=True, updated_at=at, error=None)
+        ).rowcount
+    return dropped
+
+
+def release_removed(connection: Connection, at: int) -> int:
+    """Documents of devices that are gone are to be cleared."""
+    gone = ~sa.exists().where(devices.c.id == _c.device_id)
+    return connection.execute(
+        sa.update(desired)
+        .where(_c.device_id.is_not(None), _c.payload.is_not(None), gone)
+        .values(payload=None, pending=True, updated_at=at, error=None)
+    ).rowcount
+
+
+def topics_of_device(connection: Connection, device_id: int) -> list[str]:
+    return list(
+        connection.execute(
+            sa.select(_c.topic).where(_c.device_id == device_id).order_by(_c.topic)
+        ).scalars()
+    )
+
+
+def ever_used(connection: Connection) -> bool:
+    """Whether there is a document, or was one that a broker may still hold."""
+    some = sa.exists(sa.select(sa.literal(1)).select_from(desired))
+    published = sa.exists().where(counters.c.name == "desired_published")
+    return bool(connection.execute(sa.select(sa.or_(some, published))).scalar())
+
+
+def any_pending(connection: Connection) -> bool:
+    return bool(connection.execute(sa.select(sa.exists().where(_c.pending))).scalar())
+
+
+def pending(connection: Connection, after: str, limit: int) -> list[Document]:
+    """Documents the broker has not confirmed, in the order of their topics behind ``after``."""
+    rows = connection.execute(
+        sa.select(_c.topic, _c.payload, _c.version, _c.qos)
+        .where(_c.pending, _c.topic > after)
+        .order_by(_c.topic)
+        .limit(limit)
+    )
+    return [_document(row) for row in rows]
+
+
+def pages(connection: Connection) -> Iterator[list[Document]]:
+    """All of them, a page at a time."""
+    after = ""
+    while True:
+        rows = connection.execute(
+            sa.select(_c.topic, _c.payload, _c.version, _c.qos)
+            .where(_c.topic > after)
+            .order_by(_c.topic)
+            .limit(AT_ONCE)
+        ).all()
+        if not rows:
+            return
+        yield [_document(row) for row in rows]
+        after = rows[-1].topic
+
+
+def mark(connection: Connection, topics: Sequence[str]) -> None:
+    """These are to be published again."""
+    for part in _parts(topics):
+        connection.execute(sa.update(desired).where(_c.topic.in_(part)).values(pending=True))
+
+
+def settle(connection: Connection, documents: Sequence[Document]) -> None:
+    """The broker has these versions; what is cleared is forgotten. A row that has changed
+    meanwhile stays pending."""
+    done = {"desired_published": 0, "desired_cleared": 0}
+    for one in documents:
+        mine = sa.and_(_c.topic == one.topic, _c.version == one.version)
+        if one.payload is None:
+            gone = connection.execute(sa.delete(desired).where(mine, _c.payload.is_(None)))
+            done["desired_cleared"] += gone.rowcount
+        else:
+            settled = connection.execute(
+                sa.update(desired)
+                .where(mine, _c.payload.is_not(None))
+                .values(pending=False, error=None)
+            )
+            done["desired_published"] += settled.rowcount
+    for name, number in done.items():
+        if number:
+            add_to_counter(connection, name, number)
+
+
+def refuse(connection: Connection, topic: str, error: str) -> None:
+    connection.execute(sa.update(desired).where(_c.topic == topic).values(error=error))
+
+
+def _document(row: Sequence[Any]) -> Document:
+    topic, payload, version, qos = row
+    return Document(topic, None if payload is None else bytes(payload), version, qos)
+
+
+def _parts(topics: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (topics[at : at + AT_ONCE] for at in range(0, len(topics), AT_ONCE))
