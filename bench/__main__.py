@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import ingest, latency, memory, parts, results, stored
+from bench import growth, ingest, latency, memory, parts, results, stored
 from bench.contestants import ALL
 from bench.report import report
 
@@ -50,12 +50,17 @@ def _parts(_options: Options) -> dict[str, Any]:
     return {"steps": parts.measure()}
 
 
+def _growth(options: Options) -> dict[str, Any]:
+    return growth.measure(devices=options.devices, changes=options.changes, say=say)
+
+
 PARTS = {
     "ingest": _ingest,
     "latency": _latency,
     "stored": _stored,
     "memory": _memory,
     "parts": _parts,
+    "growth": _growth,
 }
 
 
@@ -102,6 +107,11 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--store", choices=["sqlite", "postgres"], default="sqlite")
 
     commands.add_parser("parts", help="ingest's steps, one by one")
+
+    one = commands.add_parser("growth", help="one more device among many")
+    one.add_argument("--devices", type=int, default=100_000)
+    one.add_argument("--changes", type=int, default=20)
+
     commands.add_parser("show", help="the tables of the last figures")
     commands.add_parser("reference", help="make the last figures the reference, in the docs too")
     return made

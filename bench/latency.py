@@ -129,7 +129,6 @@ async def _run(
     ingest = Ingest(
         settings=settings,
         database=app.database,
-        devices=app.devices,
         catalogue=app.catalogue,
         link=link,
         sink=sink,

@@ -23,6 +23,7 @@ from mqtt5 import PublishPacket, QoS
 from xxhash import xxh3_64_intdigest
 
 from bench.generator import payload
+from mooring.devices.index import DeviceIndex
 from mooring.devices.model import Device
 from mooring.dialects import load_all
 from mooring.dialects.payload import PayloadLimits, compile_decoder
@@ -31,7 +32,7 @@ from mooring.ingest.ledger import Ledger
 from mooring.ingest.plan import Plan
 from mooring.ingest.planner import Planner
 from mooring.ingest.projections import Projections
-from mooring.ingest.routing import Registry, Route, RouteTable
+from mooring.ingest.routing import Route, RouteTable
 from mooring.ingest.sink_sqlite import SqliteSink
 from mooring.link.connection import Connection
 from mooring.link.mqtt import MqttLink
@@ -89,7 +90,7 @@ async def _measure(directory: Path, count: int, size: int, passes: int) -> dict[
     projections = Projections([LastSeen(), DeviceState(limits), SequenceNumbers()])
     table = RouteTable(
         catalogue,
-        Registry.of(fleet, catalogue),
+        DeviceIndex.of(fleet, catalogue),
         channels.numbers(database, catalogue),
         limits,
         interests=projections,

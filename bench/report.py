@@ -21,6 +21,7 @@ def report(document: Document) -> str:
         ("stored", _stored),
         ("memory", _memory),
         ("parts", _parts),
+        ("growth", _growth),
     ]
     found = [_aims(document)]
     for name, show in parts:
@@ -305,4 +306,18 @@ def _parts(document: Document) -> Iterator[str]:
     yield table(
         ["step", "µs a message"],
         [[step, number(cost)] for step, cost in document["steps"].items()],
+    )
+
+
+def _growth(document: Document) -> Iterator[str]:
+    pause = document["pause_ms"]
+    yield f"### One more device among {document['devices']:,}\n"
+    yield table(
+        ["", "figure"],
+        [
+            ["longest pause of ingest, ms", number(pause["longest"])],
+            ["median pause, ms", number(pause["median"])],
+            ["topics resolved again", str(document["topics_resolved_again"])],
+            ["reading every device at the start, s", number(document["read_all_seconds"])],
+        ],
     )

@@ -22,6 +22,7 @@ from typing import Any
 from mqtt5 import PublishPacket, QoS
 
 from bench.generator import payload
+from mooring.devices.index import DeviceIndex
 from mooring.devices.model import Device
 from mooring.dialects import load_all
 from mooring.dialects.payload import PayloadLimits
@@ -30,7 +31,7 @@ from mooring.ingest.ledger import Ledger
 from mooring.ingest.plan import Plan
 from mooring.ingest.planner import Planner
 from mooring.ingest.projections import Projections
-from mooring.ingest.routing import Registry, RouteTable
+from mooring.ingest.routing import RouteTable
 from mooring.ingest.sink import Sink
 from mooring.ingest.sink_postgres import PostgresSink
 from mooring.ingest.sink_sqlite import SqliteSink
@@ -53,7 +54,7 @@ def routes(database: Database, directory: Path, count: int) -> tuple[RouteTable,
     ]
     table = RouteTable(
         catalogue,
-        Registry.of(fleet, catalogue),
+        DeviceIndex.of(fleet, catalogue),
         channels.numbers(database, catalogue),
         PayloadLimits(),
         interests=PROJECTIONS,

@@ -31,7 +31,7 @@ from mooring.store.schema import (
     rollup_queue,
     strangers,
 )
-from tests.conformance.sink.planning import DAY, plan, row, stranger, with_strangers
+from tests.conformance.sink.planning import DAY, plan, row, unknown_device, with_unknown
 from tests.support.postgres import Postgres
 from tests.support.tcp import Wire
 
@@ -61,14 +61,14 @@ def sink(database: Database, postgres_server: Postgres, wire: Wire) -> Iterator[
 
 
 def a_plan(many: int) -> Plan:
-    """Messages with a time, with a number, and with neither; a dead letter with a stranger."""
+    """Messages with a time, with a number, with neither; a dead letter of an unknown device."""
     now = now_ms()
     made = plan(
         [row(n, ts=now, source=n % 2, seq=n if n % 4 == 1 else None) for n in range(many)],
         packets=[(n + 1, n) for n in range(many)],
     )
-    extra = with_strangers(stranger("nobody", 2))
-    made.dead, made.strangers = extra.dead, extra.strangers
+    extra = with_unknown(unknown_device("nobody", 2))
+    made.dead, made.unknown = extra.dead, extra.unknown
     return made
 
 

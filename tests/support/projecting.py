@@ -10,6 +10,7 @@ from typing import Any
 
 from mqtt5 import PublishPacket, QoS
 
+from mooring.devices.index import DeviceIndex
 from mooring.devices.model import Device
 from mooring.dialects import load_all
 from mooring.dialects.payload import PayloadLimits
@@ -18,7 +19,7 @@ from mooring.ingest.plan import Plan
 from mooring.ingest.planner import Planner
 from mooring.ingest.projection import Projection
 from mooring.ingest.projections import Projections
-from mooring.ingest.routing import Registry, RouteTable
+from mooring.ingest.routing import RouteTable
 from mooring.ingest.sink import Sink
 from mooring.ingest.sink_postgres import PostgresSink
 from mooring.ingest.sink_sqlite import SqliteSink
@@ -67,7 +68,7 @@ class Desk:
         limits = PayloadLimits()
         routes = RouteTable(
             CATALOGUE,
-            Registry.of(DEVICES, CATALOGUE),
+            DeviceIndex.of(DEVICES, CATALOGUE),
             CHANNEL_IDS,
             limits,
             interests=self.projections,

@@ -84,6 +84,7 @@ PLACES = (
     ("mooring.*.worker", "services"),
     ("mooring.*.service", "services"),
     ("mooring.*.store", "stores"),
+    ("mooring.devices.following", "stores"),
     ("mooring.*.password_store", "stores"),
     *(
         (f"mooring.{domain}{rest}", "rules")

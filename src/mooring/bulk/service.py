@@ -16,6 +16,7 @@ from mooring.bulk import store
 from mooring.bulk.model import Checked, Entry, Wrong
 from mooring.bulk.store import Taken
 from mooring.changes import queue as change_queue
+from mooring.devices import changes
 from mooring.devices.model import Credentials
 from mooring.devices.reconcile import REPLACE
 from mooring.devices.service import Devices
@@ -24,7 +25,6 @@ from mooring.errors import Conflict, MooringError
 from mooring.identity.actor import Actor, Role
 from mooring.secrets import verifiers
 from mooring.secrets.instance import Instance
-from mooring.store import versions
 from mooring.store.engine import Database
 
 __all__ = ["FEW", "Bulk"]
@@ -116,7 +116,7 @@ class Bulk:
                 why = _twin(there, one)
                 if why:
                     raise Conflict(why, hint="Nothing was added. Try again.", code="device_exists")
-            store.insert(
+            numbers = store.insert(
                 connection,
                 checked,
                 tenants_max=self.devices.tenants_max,
@@ -128,7 +128,8 @@ class Bulk:
                 audit_log.record(
                     connection, actor, "broker_user.import", user.username, reason=reason
                 )
-            versions.bump(connection, "devices")
+            if numbers:
+                changes.note(connection, numbers[0], numbers[-1])
             if not users and 0 < len(secrets) == len(checked) <= FEW:
                 return [
                     change_queue.enqueue(

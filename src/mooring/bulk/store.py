@@ -56,13 +56,15 @@ def taken(connection: Connection) -> Taken:
 
 def insert(
     connection: Connection, every: Sequence[Checked], *, tenants_max: int, devices_max: int
-) -> None:
-    """Adds tenants, devices, credentials and groups in the caller's transaction.
+) -> list[int]:
+    """Adds tenants, devices, credentials and groups in the caller's transaction; the numbers of
+    the devices, the lowest first.
 
     Raises:
         Conflict: ``limit_reached``: too many tenants, or devices of one.
     """
     event = newest_event(connection)
+    added: list[int] = []
     for tenant, adding in Counter(one.device.tenant for one in every).items():
         ensure_tenant(connection, tenant, tenants_max)
         count_devices(connection, tenant, devices_max, adding)
@@ -70,6 +72,7 @@ def insert(
         part = every[start : start + AT_ONCE]
         connection.execute(sa.insert(devices), [_row(one) for one in part])
         numbers = _numbers(connection, [one.device.username for one in part])
+        added += numbers.values()
         connection.execute(
             sa.insert(credentials),
             [
@@ -89,6 +92,7 @@ def insert(
         ]
         if groups:
             connection.execute(sa.insert(device_groups), groups)
+    return sorted(added)
 
 
 def record(

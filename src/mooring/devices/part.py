@@ -18,6 +18,7 @@ PART = Part(
     tables=lambda: (
         schema.tenants,
         schema.devices,
+        schema.device_changes,
         schema.device_groups,
         schema.credentials,
         schema.former_verifiers,

@@ -21,8 +21,8 @@ from mooring.broker.access_rules import AccountFacts, Action, RightsVerdict, may
 from mooring.broker.password_lines import check_username
 from mooring.broker.users import RESERVED_PREFIXES
 from mooring.changes import queue as change_queue
+from mooring.devices import changes, store
 from mooring.devices import password_store as passwords
-from mooring.devices import store
 from mooring.devices.accounts import Accounts, scope_of
 from mooring.devices.model import Credentials, Device, Login, NewDevice
 from mooring.dialects import Catalogue, check_text, check_word, normal_mac
@@ -32,7 +32,6 @@ from mooring.identity.account import NO_QUOTA, Account, Quota
 from mooring.identity.actor import Actor, Role
 from mooring.secrets import verifiers
 from mooring.secrets.instance import Instance
-from mooring.store import versions
 from mooring.store.engine import Database, now_ms
 
 __all__ = ["Devices"]
@@ -131,7 +130,7 @@ class Devices:
         )
         passwords.begin(connection, device.id, sealed_secret=sealed if keep_sealed else None)
         change = change_queue.enqueue(connection, "put", device.username, sealed_secret=sealed)
-        versions.bump(connection, "devices")
+        changes.note(connection, device.id)
         return device, change
 
     @contextmanager
@@ -166,7 +165,7 @@ class Devices:
                 tenant=device.tenant,
                 reason=reason,
             )
-            versions.bump(connection, "devices")
+            changes.note(connection, device.id)
         return replace(device, enabled=enabled), [change]
 
     def remove(self, actor: Actor, reference: str, *, reason: str = "") -> list[int]:
@@ -196,7 +195,7 @@ class Devices:
                 tenant=device.tenant,
                 reason=reason,
             )
-            versions.bump(connection, "devices")
+            changes.note(connection, device.id)
         return [change]
 
     # ------------------------------------------------------------------ asking

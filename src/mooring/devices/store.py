@@ -43,6 +43,7 @@ __all__ = [
     "scope",
     "set_enabled",
     "set_verifier",
+    "span",
     "tenant_names",
     "twin",
     "verifiers",
@@ -356,6 +357,16 @@ def page(
 def all_devices(connection: Connection) -> list[Device]:
     """Every device of every tenant: for ingest's registry and the reconciler."""
     return _with_groups(connection, connection.execute(sa.select(*_COLUMNS).order_by(devices.c.id)))
+
+
+def span(connection: Connection, first: int, last: int | None, *, limit: int) -> list[Device]:
+    """Devices from one number to another (``None``: to the end), the lowest first."""
+    statement = sa.select(*_COLUMNS).where(devices.c.id >= first)
+    if last is not None:
+        statement = statement.where(devices.c.id <= last)
+    return _with_groups(
+        connection, connection.execute(statement.order_by(devices.c.id).limit(limit))
+    )
 
 
 def verifiers(connection: Connection, usernames: Sequence[str] | None = None) -> dict[str, str]:

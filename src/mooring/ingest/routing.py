@@ -1,30 +1,28 @@
 """From a topic to the device and channel it belongs to, remembered per topic.
 
-``Registry`` knows the devices, ``RouteTable`` joins it with the router over the dialects. Both
-are rebuilt when a device or dialect changes (a version number in the database says so), so
-neither needs to forget single entries.
+``RouteTable`` joins the index of devices with the router over the dialects. A changed device
+costs its own topics; only when dialects change it is made again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from xxhash import xxh3_64_intdigest
 
-from mooring.devices.model import Device
+from mooring.devices.index import DeviceIndex
 from mooring.devices.reference import DeviceRef
-from mooring.dialects import Catalogue, Router, normal_mac
+from mooring.dialects import Catalogue, Router
 from mooring.dialects.ids import MAX_WORD_BYTES
 from mooring.dialects.match import Match
-from mooring.dialects.model import Attribute, Channel, Dialect, Kind
+from mooring.dialects.model import Attribute, Channel, Kind
 from mooring.dialects.payload import Decoder, PayloadLimits, compile_decoder
 from mooring.dialects.topics import topic_matches
-from mooring.errors import Invalid
 from mooring.ingest.interest import NO_INTEREST, Interest, Interests
 
-__all__ = ["Registry", "Route", "RouteTable", "Unroutable"]
+__all__ = ["Route", "RouteTable", "Unroutable"]
 
 NONE: frozenset[int] = frozenset()
 CACHE_LIMIT = 200_000  # topics remembered, about 0.3 kB each
@@ -65,49 +63,13 @@ class Unroutable:
     ours: bool = False  # a topic on which the platform speaks
 
 
-@dataclass(slots=True)
-class Registry:
-    """Devices by what topics call them. Built once, never changed."""
-
-    by_name: dict[tuple[str, str | None, str], DeviceRef] = field(default_factory=dict)
-    by_mac: dict[tuple[str, str | None, str], DeviceRef] = field(default_factory=dict)
-    by_id: dict[int, DeviceRef] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, devices: Iterable[Device], catalogue: Catalogue) -> Registry:
-        registry = cls()
-        for device in devices:
-            if device.dialect not in catalogue.names():
-                continue
-            dialect = catalogue.get(device.dialect)
-            scope = device.tenant if dialect.tenanted else None
-            known = DeviceRef.of(device, dialect)
-            registry.by_id[device.id] = known
-            registry.by_name[device.dialect, scope, device.name] = known
-            if device.mac:
-                registry.by_mac[device.dialect, scope, normal_mac(device.mac)] = known
-        return registry
-
-    def find(self, dialect: Dialect, values: Mapping[Attribute, str]) -> DeviceRef | None:
-        scope = values.get(Attribute.TENANT) if dialect.tenanted else None
-        name = values.get(Attribute.DEVICE)
-        if name is not None:
-            return self.by_name.get((dialect.name, scope, name))
-        mac = values.get(Attribute.MAC)
-        if mac is None:
-            return None
-        try:
-            return self.by_mac.get((dialect.name, scope, normal_mac(mac)))
-        except Invalid:
-            return None
-
-
 class RouteTable:
     """Topic → ``Route`` or ``Unroutable``.
 
     Args:
         catalogue: the dialects, in the order in which candidates are tried.
-        registry: the devices.
+        devices: those that are known. What is remembered of a topic is forgotten when a device
+            that it may name changes.
         channel_ids: (dialect, channel) → the small number that message rows carry.
         limits: what a payload may be.
         filters: our subscriptions that overlap, and the number of each.
@@ -117,7 +79,7 @@ class RouteTable:
     def __init__(
         self,
         catalogue: Catalogue,
-        registry: Registry,
+        devices: DeviceIndex,
         channel_ids: Mapping[tuple[str, str], int],
         limits: PayloadLimits,
         filters: Mapping[str, int] = MappingProxyType({}),
@@ -129,7 +91,9 @@ class RouteTable:
         self._filters = [(one, number) for one, number in filters.items()]
         self._catalogue = catalogue
         self._router = Router(catalogue.all(), cache_limit=1)
-        self._registry = registry
+        self._devices = devices
+        devices.on_change = self.forget
+        self._topics: dict[str, set[str]] = {}  # word of a device → topics that hold it
         self._channel_ids = channel_ids
         self._limits = limits
         self._decoders: dict[tuple[str, str], tuple[Decoder, Interest]] = {}
@@ -141,13 +105,21 @@ class RouteTable:
         found = self._resolve(topic)
         if len(self._cache) >= CACHE_LIMIT:
             self._cache.clear()
+            self._topics.clear()
         self._cache[topic] = found
         return found
+
+    def forget(self, words: Iterable[str]) -> None:
+        """Topics that may name a device by one of these words are resolved again when they are
+        used next."""
+        for word in words:
+            for topic in self._topics.pop(word, ()):
+                self._cache.pop(topic, None)
 
     def down_topic(self, kind: Kind, device_id: int) -> str | None:
         """Where a device listens for receipts or for what is asked of it again; ``None`` where
         its dialect has no such channel."""
-        device = self._registry.by_id.get(device_id)
+        device = self._devices.by_id(device_id)
         return None if device is None else device.down_topic(kind)
 
     def _resolve(self, topic: str) -> Route | Unroutable:
@@ -160,7 +132,11 @@ class RouteTable:
     def _find_reader(self, topic: str) -> Route | Unroutable:
         candidates = self._router.match(topic)
         for match in candidates:
-            device = self._registry.find(match.dialect, match.values)
+            word = self._devices.word(match.values)
+            if word is not None:
+                self._topics.setdefault(word, set()).add(topic)
+        for match in candidates:
+            device = self._devices.find(match.dialect, match.values)
             if device is not None:
                 return self._route(topic, match, device)
         if not candidates:

@@ -20,8 +20,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from mooring.devices.service import Devices
-from mooring.dialects import Catalogue, load_all
+from mooring.devices.following import follow
+from mooring.devices.index import DeviceIndex
+from mooring.dialects import Catalogue
+from mooring.dialects.live import LiveCatalogue
 from mooring.dialects.model import Kind
 from mooring.dialects.payload import PayloadLimits
 from mooring.errors import BrokerRefusesUs, BrokerUnavailable, DatabaseUnavailable
@@ -32,7 +34,7 @@ from mooring.ingest.pacing import Pace
 from mooring.ingest.plan import Plan
 from mooring.ingest.planner import Planner
 from mooring.ingest.projections import Projections
-from mooring.ingest.routing import Registry, RouteTable
+from mooring.ingest.routing import RouteTable
 from mooring.ingest.sink import Committed, Sink
 from mooring.link.protocol import Batch, Link, Subscription
 from mooring.settings import Settings
@@ -43,6 +45,7 @@ from mooring.supervisor.worker import Worker
 __all__ = ["Figures", "Ingest"]
 
 Answer = TypeVar("Answer")
+_DONE = object()
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +77,6 @@ class Ingest:
     Args:
         settings: limits and pace.
         database: where versions of channels are kept.
-        devices: whose messages these are.
         catalogue: the dialects, until they change.
         link: where messages come from; started by ``run``.
         sink: where they go.
@@ -87,7 +89,6 @@ class Ingest:
         *,
         settings: Settings,
         database: Database,
-        devices: Devices,
         catalogue: Catalogue,
         link: Link,
         sink: Sink,
@@ -95,9 +96,7 @@ class Ingest:
         projections: Projections,
     ) -> None:
         self._projections = projections
-        self._dialects_dir = settings.dialects_dir
         self._database = database
-        self._devices = devices
         self._link = link
         self._sink = sink
         self._sink_thread = ThreadPoolExecutor(1, "sink") if sink.waits else None
@@ -110,7 +109,11 @@ class Ingest:
         )
         self._pace = Pace(settings.ingest_linger_ms / 1000)
         self._ledger = Ledger(settings.ingest_in_flight, sink.ledger(self._client_id))
+        # Its number is read together with others: see ``Sink.versions``.
+        self._dialects = LiveCatalogue(settings.dialects_dir, lambda: self._versions[1], catalogue)
         self._catalogue = catalogue
+        self._index = DeviceIndex(catalogue)
+        self._following = asyncio.Lock()
         self._versions = (-1, -1)
         self._dialects_changed = asyncio.Event()
         self.followed = -1  # the version of the dialects whose topics are subscribed
@@ -274,7 +277,8 @@ class Ingest:
                 await self._follow_changes()
 
     async def _follow_changes(self) -> None:
-        """Rebuilds routes and subscriptions when a device or a dialect has changed."""
+        """Follows devices and dialects, so that both are known before a message that came after
+        their change is looked at."""
         now = time.monotonic()
         if self._sink.waits and now < self._looked_at + LOOK_SECONDS:
             return
@@ -282,23 +286,34 @@ class Ingest:
         pause = RETRY_FIRST
         while True:
             try:
-                versions = await self._ask(self._sink.versions)
-                if versions == self._versions:
+                async with self._following:
+                    versions = await self._ask(self._sink.versions)
+                    if versions != self._versions:
+                        await self._follow(versions)
                     return
-                if versions[1] != self._versions[1] and self._versions[1] >= 0:
-                    self._catalogue = load_all(self._dialects_dir)
-                if versions[1] != self._versions[1]:
-                    self._number_filters()
-                self._planner.routes = self._routes()
             except DatabaseUnavailable as exc:
                 log.warning("%s", exc)
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, RETRY_MOST)
-            else:
-                break
-        if versions[1] != self._versions[1]:
-            self._dialects_changed.set()
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, RETRY_MOST)
+
+    async def _follow(self, versions: tuple[int, int]) -> None:
+        """Makes devices and topics those of these versions. A changed device costs its own
+        topics; all are resolved again only where dialects or overlapping subscriptions changed."""
+        new_dialects = versions[1] != self._versions[1]
+        if new_dialects:
+            before, overlapping = self._catalogue, self._overlapping
+            self._catalogue = await self._ask(partial(self._dialects.at, versions[1]))
+            await self._ask(self._number_filters)
+            if (self._catalogue.dialects, self._overlapping) != (before.dialects, overlapping):
+                self._index.use(self._catalogue)
+                self._planner.routes = await self._ask(self._routes)
+        # Between steps the link is served.
+        steps = follow(self._index, self._database)
+        while await self._ask(partial(next, steps, _DONE)) is not _DONE:  # noqa: ASYNC110
+            await asyncio.sleep(0)
         self._versions = versions
+        if new_dialects:
+            self._dialects_changed.set()
 
     async def _keep_subscribed(self) -> None:
         """Beside the main flow: the broker's answer comes behind messages that wait for it."""
@@ -322,12 +337,10 @@ class Ingest:
         self.on_followed()
 
     def _routes(self) -> RouteTable:
-        ids = channels.numbers(self._database, self._catalogue)
-        registry = Registry.of(self._devices.every(), self._catalogue)
         return RouteTable(
             self._catalogue,
-            registry,
-            ids,
+            self._index,
+            channels.numbers(self._database, self._catalogue),
             self._limits,
             self._overlapping,
             interests=self._projections,

@@ -98,6 +98,12 @@ BOUNDS = (
         "desired_max_per_device",
         "One more document of the device is rejected.",
     ),
+    _row(
+        "device_changes",
+        By.SWEEP,
+        "",
+        "The newest `mooring.devices.changes.CHANGES_KEPT`; each change deletes an older one.",
+    ),
     _row("device_limits", By.OWNER, "devices", "At most one row for each device."),
     _row("tenant_limits", By.OWNER, "tenants", "At most one row for each tenant."),
     _row("device_state", By.OWNER, "devices", "One row for each device."),

@@ -48,7 +48,6 @@ async def _run(app: App) -> None:
     ingest = Ingest(
         settings=settings,
         database=app.database,
-        devices=app.devices,
         catalogue=app.catalogue,
         link=link,
         sink=open_sink(settings, projections),
@@ -102,7 +101,6 @@ async def _empty_former(app: App, connected: asyncio.Event) -> None:
     ingest = Ingest(
         settings=app.settings,
         database=app.database,
-        devices=app.devices,
         catalogue=app.catalogue,
         link=_Former(
             app.endpoint(former),

@@ -16,7 +16,7 @@ from types import FrameType
 
 from mooring.app import App
 from mooring.clock import TOLERANCE_MS
-from mooring.dialects import Catalogue, load_all
+from mooring.dialects.live import LiveCatalogue
 from mooring.retention import sweep as sweeping
 from mooring.retention import tidy as tidying
 from mooring.retention.service import Retention
@@ -66,11 +66,12 @@ class Keeper:
         settings = app.settings
         self._settings = settings
         self._database = database
-        self._catalogue = app.catalogue
-        self._dialects = -1
+        self._dialects = LiveCatalogue(
+            app.settings.dialects_dir, self._dialects_version, app.catalogue, look_seconds=0
+        )
         self.roller = Roller(
             database,
-            self._dialects_now,
+            self._dialects.get,
             limits=app.payload_limits,
             metrics_max=settings.metrics_max_per_device,
         )
@@ -125,14 +126,9 @@ class Keeper:
 
     # ------------------------------------------------------------------ inside
 
-    def _dialects_now(self) -> Catalogue:
+    def _dialects_version(self) -> int:
         with self._database.read() as connection:
-            version = versions.version(connection, "dialects")
-        if version != self._dialects:
-            if self._dialects >= 0:
-                self._catalogue = load_all(self._settings.dialects_dir)
-            self._dialects = version
-        return self._catalogue
+            return versions.version(connection, "dialects")
 
     def _look_ahead(self, now: int) -> bool:
         if now >= self._ahead_at:

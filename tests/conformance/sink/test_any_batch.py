@@ -13,13 +13,14 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from mqtt5 import PublishPacket, QoS
 
+from mooring.devices.index import DeviceIndex
 from mooring.devices.model import Device
 from mooring.dialects import load_all
 from mooring.dialects.payload import PayloadLimits
 from mooring.ingest.ledger import Ledger
 from mooring.ingest.planner import Planner
 from mooring.ingest.projections import Projections
-from mooring.ingest.routing import Registry, RouteTable
+from mooring.ingest.routing import RouteTable
 from mooring.ingest.sink import Sink
 from mooring.sequences.numbers import NUMBER_MAX
 from mooring.store.engine import Database
@@ -106,7 +107,7 @@ batches = st.lists(st.lists(message, max_size=36), min_size=1, max_size=3)
 def planner(ledger: Ledger) -> Planner:
     limits = PayloadLimits()
     routes = RouteTable(
-        CATALOGUE, Registry.of(DEVICES, CATALOGUE), IDS, limits, interests=PROJECTIONS
+        CATALOGUE, DeviceIndex.of(DEVICES, CATALOGUE), IDS, limits, interests=PROJECTIONS
     )
     return Planner(routes, ledger, limits)
 

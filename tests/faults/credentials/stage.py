@@ -277,7 +277,6 @@ class Stage:
         await Ingest(
             settings=app.settings,
             database=app.database,
-            devices=app.devices,
             catalogue=app.catalogue,
             link=link,
             sink=open_sink(app.settings, projections_of(app)),

@@ -32,7 +32,6 @@ def ingest_on(app: App, port: int) -> tuple[Ingest, MqttLink]:
     ingest = Ingest(
         settings=app.settings,
         database=app.database,
-        devices=app.devices,
         catalogue=app.catalogue,
         link=link,
         sink=open_sink(app.settings, projections_of(app)),

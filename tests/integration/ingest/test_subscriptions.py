@@ -73,7 +73,6 @@ class Stand:
             ingest = Ingest(
                 settings=app.settings,
                 database=app.database,
-                devices=app.devices,
                 catalogue=app.catalogue,
                 link=MqttLink(endpoint, session_seconds=session),
                 sink=open_sink(app.settings, projections_of(app)),

@@ -9,6 +9,7 @@ from zlib import crc32
 import pytest
 from mqtt5 import PublishPacket, QoS
 
+from mooring.devices.index import DeviceIndex
 from mooring.devices.model import Device
 from mooring.dialects import load_all
 from mooring.dialects.payload import PayloadLimits
@@ -18,7 +19,7 @@ from mooring.ingest.ledger import Ledger
 from mooring.ingest.plan import Plan
 from mooring.ingest.planner import Planner
 from mooring.ingest.projections import Projections
-from mooring.ingest.routing import CACHE_LIMIT, Registry, Route, RouteTable, Unroutable
+from mooring.ingest.routing import CACHE_LIMIT, Route, RouteTable, Unroutable
 from mooring.link.protocol import Broken
 from mooring.presence.projection import DeviceState, LastSeen
 from mooring.presence.state import Known, advance
@@ -54,7 +55,7 @@ DEVICES = [
 
 def planner(*, ledger: Ledger | None = None, unique: int = 1000) -> Planner:
     limits = PayloadLimits()
-    registry = Registry.of(DEVICES, CATALOGUE)
+    registry = DeviceIndex.of(DEVICES, CATALOGUE)
     routes = RouteTable(CATALOGUE, registry, IDS, limits, interests=PROJECTIONS)
     return Planner(routes, ledger or Ledger(100), limits, first_unique=unique)
 
@@ -170,7 +171,7 @@ def test_free_words_of_the_topic_tell_messages_apart(tmp_path: Path) -> None:
     catalogue = load_all(tmp_path)
     routes = RouteTable(
         catalogue,
-        Registry.of([device(9, "box", "sensors")], catalogue),
+        DeviceIndex.of([device(9, "box", "sensors")], catalogue),
         {("sensors", "telemetry"): 1},
         PayloadLimits(),
     )
@@ -306,7 +307,7 @@ def test_of_copies_that_two_subscriptions_bring_one_counts(
 ) -> None:
     limits = PayloadLimits()
     filters = {"smarthome/+/+/telemetry": 1, "+/+/+/telemetry": 2, "+/+/+/other": 3}
-    routes = RouteTable(CATALOGUE, Registry.of(DEVICES, CATALOGUE), IDS, limits, filters)
+    routes = RouteTable(CATALOGUE, DeviceIndex.of(DEVICES, CATALOGUE), IDS, limits, filters)
     packet = PublishPacket(
         TELEMETRY, b"{}", qos=QoS.AT_LEAST_ONCE, packet_id=1, subscription_ids=brought_by
     )
@@ -340,7 +341,7 @@ def test_a_bad_payload_is_a_dead_letter_and_a_sign_of_life() -> None:
 
 def test_a_large_bad_payload_is_kept_in_part_and_its_size_is_known() -> None:
     limits = PayloadLimits()
-    routes = RouteTable(CATALOGUE, Registry.of(DEVICES, CATALOGUE), IDS, limits)
+    routes = RouteTable(CATALOGUE, DeviceIndex.of(DEVICES, CATALOGUE), IDS, limits)
     small = Planner(routes, Ledger(10), limits, keep_bytes=10)
     [letter] = small.plan([message(TELEMETRY, b"x" * 500_000)], NOW).dead
     assert (letter.size, len(letter.payload)) == (500_000, 10)

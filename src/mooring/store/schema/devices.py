@@ -23,6 +23,7 @@ __all__ = [
     "certificates",
     "claim_codes",
     "credentials",
+    "device_changes",
     "device_groups",
     "device_limits",
     "devices",
@@ -71,6 +72,15 @@ Index("ix_devices_client_id", devices.c.client_id, unique=True)
 
 # Most commands name a device by its name alone.
 Index("ix_devices_name", devices.c.name)
+
+device_changes = Table(
+    "device_changes",
+    metadata,
+    # Each change of devices, by its version: which numbers it concerns (mooring.devices.changes).
+    Column("version", BigInteger, primary_key=True, autoincrement=False),
+    Column("first_id", BigInteger, nullable=False),
+    Column("last_id", BigInteger, nullable=False),
+)
 
 device_groups = Table(
     "device_groups",

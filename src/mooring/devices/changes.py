@@ -1,0 +1,70 @@
+"""Which devices have changed since a version: what an index of all devices follows.
+
+Each change of devices gets the next version, and one row that says which numbers it concerns.
+Devices that are added together have numbers that follow on one another, so one row is enough for
+any number of them. Only the newest changes are kept: whoever is further behind reads every device.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from mooring.store import versions
+from mooring.store.schema import device_changes
+
+__all__ = ["CHANGES_KEPT", "Changed", "changed_since", "newest", "note"]
+
+CHANGES_KEPT = 10_000  # an index that is further behind reads every device
+
+_ADD = sa.insert(device_changes)
+_TRIM = sa.delete(device_changes).where(device_changes.c.version <= sa.bindparam("upto"))
+_SINCE = (
+    sa.select(device_changes.c.version, device_changes.c.first_id, device_changes.c.last_id)
+    .where(device_changes.c.version > sa.bindparam("version"))
+    .order_by(device_changes.c.version)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What has changed.
+
+    Attributes:
+        version: the newest one.
+        spans: first and last number of devices that were added, changed or removed; ``None``
+            where it is not known any more.
+    """
+
+    version: int
+    spans: tuple[tuple[int, int | None], ...] | None
+
+
+def note(connection: Connection, first: int, last: int | None = None) -> None:
+    """Notes in the caller's transaction that a device, or all numbers up to ``last``, were
+    added, changed or removed."""
+    versions.bump(connection, "devices")
+    # The row of the version is locked until the commit: versions are committed in their order.
+    version = newest(connection)
+    connection.execute(
+        _ADD, {"version": version, "first_id": first, "last_id": first if last is None else last}
+    )
+    connection.execute(_TRIM, {"upto": version - CHANGES_KEPT})
+
+
+def newest(connection: Connection) -> int:
+    """The version of devices."""
+    return versions.version(connection, "devices")
+
+
+def changed_since(connection: Connection, version: int) -> Changed:
+    """What has changed since a version; -1: nothing is known."""
+    now = newest(connection)
+    found = connection.execute(_SINCE, {"version": version}).all()
+    # One that was committed meanwhile comes again with the next question.
+    kept = [row for row in found if row.version <= now]
+    if version < 0 or len(kept) != now - version:
+        return Changed(now, None)
+    return Changed(now, tuple((row.first_id, row.last_id) for row in kept))
