@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from mooring.cli.output import Output
+from mooring.cli.quick import Group
+from mooring.cli.quick import Verb as QuickVerb
 from mooring.errors import Invalid, NotFound
 from mooring.later import later
 
@@ -163,7 +165,7 @@ def command(app: typer.Typer, name: str | None = None, **options: Any) -> Callab
         )
         run.__signature__ = signature  # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
-        app.command(name, **options)(run)
+        app.command(name, cls=QuickVerb, **options)(run)
         return verb
 
     return declare
@@ -172,6 +174,7 @@ def command(app: typer.Typer, name: str | None = None, **options: Any) -> Callab
 def noun(help_text: str) -> typer.Typer:
     """A group of verbs; without a verb it prints its help."""
     app = typer.Typer(
+        cls=Group,
         help=help_text,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,

@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from mooring import __version__
 from mooring.cli.complaint import complaint_of
 from mooring.cli.frame import DataDir, Debug, Globals, Json, NoColor
 from mooring.cli.nouns import NOUNS, Commands
 from mooring.cli.output import write_anything
+from mooring.cli.quick import Group
 
 __all__ = ["app", "main"]
 
 
-class Root(TyperGroup):
+class Root(Group):
     """``mooring`` itself: runs a command and exits with its code."""
 
     def __init__(self, **attributes: Any) -> None:
