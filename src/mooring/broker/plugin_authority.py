@@ -134,6 +134,13 @@ class PluginAuthority:
         """See ``SharedAuthority.renew``."""
         await self._change_whole(lambda: self._file.renew(read))
 
+    async def stamp(self) -> tuple[object, ...] | None:
+        """See ``SharedAuthority.stamp``."""
+        try:
+            return await self._in_thread(self._file.stamp)
+        except FileLost:
+            return None
+
     async def usable(self) -> bool:
         """Whether the file can be read as it is."""
         try:

@@ -266,6 +266,13 @@ class AccountsFile:
         self.close()
         self._distrusted = why
 
+    def stamp(self) -> tuple[object, ...]:
+        """Equal as long as nothing has written the file, by hand or otherwise, but for what
+        this object wrote that changed no account."""
+        with self._reading() as db:
+            version = db.execute("PRAGMA data_version").fetchone()[0]
+            return self._identity, id(db), version, newest(db)
+
     def close(self) -> None:
         """Closes the file; the next call opens it again."""
         if self._db is not None:

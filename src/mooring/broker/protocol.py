@@ -159,6 +159,10 @@ class SharedAuthority(Authority, Protocol):
         """As ``replace``, with accounts that are read while nobody else may write."""
         ...
 
+    async def stamp(self) -> tuple[object, ...] | None:
+        """Equal to an earlier one: no account has changed since; ``None``: not known."""
+        ...
+
     async def close(self) -> None:
         """Gives file and connection back."""
         ...

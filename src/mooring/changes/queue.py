@@ -10,8 +10,10 @@ from sqlalchemy.engine import Connection
 
 from mooring.store.engine import Noted, notes_of, now_ms
 from mooring.store.schema import broker_changes
+from mooring.store.versions import bump
 
 __all__ = [
+    "ACCOUNTS",
     "Change",
     "due_changes",
     "enqueue",
@@ -23,6 +25,9 @@ __all__ = [
     "waiting_usernames",
 ]
 
+
+ACCOUNTS = "accounts"
+"""The version that grows with each change of what the broker is to accept."""
 
 OF_ONE = ("put", "remove", "kick")
 """Changes of one login; ``replace`` concerns all of them."""
@@ -67,6 +72,7 @@ def enqueue(
         "next_at": at + (notes.grace_ms if action in OF_ONE else 0),
     }
     number = int(connection.execute(_ENQUEUE, row).scalar_one())
+    bump(connection, ACCOUNTS)
     if action in OF_ONE:
         notes.changes.append(Noted(number, action, username))
     return number

@@ -18,8 +18,9 @@ from mooring.app import App
 from mooring.broker import requests
 from mooring.broker.plugin_authority import PluginAuthority
 from mooring.broker.process import BrokerProcess
-from mooring.broker.protocol import Authority
+from mooring.broker.protocol import Authority, SharedAuthority
 from mooring.broker.requests import Request, RequestAction, RequestState
+from mooring.changes.queue import ACCOUNTS
 from mooring.devices.reconcile import Reconciler, Report
 from mooring.errors import DatabaseUnavailable, MooringError
 from mooring.identity.account import Account
@@ -44,6 +45,8 @@ log = logging.getLogger(__name__)
 DIALECT_LOOK_SECONDS = 0.2
 FAULT = {"message": "An unexpected error occurred in Mooring.", "hint": "See its output."}
 ACCOUNTS_SECONDS = 5.0  # a broker that died does not wait longer for the database
+COMPARE_ANYWAY_SECONDS = 86_400.0  # also when nothing says that anything has changed
+WHAT_ACCOUNTS_ARE_MADE_OF = (ACCOUNTS, "broker_users", "devices", "dialects")
 STEPS = Policy(first=1.0, most=60.0)
 LOOK_AGAIN_SECONDS = 0.5  # postponed changes become due without a commit
 
@@ -74,6 +77,8 @@ class Follower:
         """Awaited before the broker is told of changes: certificates are rejected first."""
         self._restart = broker.restart if broker is not None else None
         self._next_compare = 0.0  # monotonic
+        self._equal: tuple[object, ...] | None = None  # of database and broker, when they agreed
+        self._equal_until = 0.0  # monotonic: then everything is read again
         self._begun = False
         self._asking: asyncio.Future[None] | None = None
         self.faults = RowFaults("the step", passing=(MooringError,), policy=STEPS)
@@ -88,6 +93,7 @@ class Follower:
     def compare_soon(self) -> None:
         """Everything is compared in the next round."""
         self._next_compare = 0.0
+        self._equal = None
 
     async def follow(self) -> None:
         """Runs until cancelled: new changes, requests, and a periodic comparison of everything."""
@@ -115,8 +121,7 @@ class Follower:
                         await self._requests()
                 if now >= self._next_compare and not self.faults.postponed("comparison"):
                     async with self._step("comparison"):
-                        async with self.turn:
-                            await self._reconciler().full()
+                        await self._compare()
                         self._next_compare = time.monotonic() + pause
             except MooringError as exc:
                 log.warning("the broker does not follow the database: %s", exc)
@@ -128,6 +133,29 @@ class Follower:
         with self.faults.isolated(name):
             yield
 
+    async def _compare(self) -> None:
+        """Compares everything, unless neither side has changed since they were equal."""
+        stamp = await self._stamp()
+        if stamp is not None and stamp == self._equal and time.monotonic() < self._equal_until:
+            return
+        self._equal = None
+        async with self.turn:
+            report = await self._reconciler().full()
+        if stamp is not None and not report.differences:
+            self._equal = stamp
+            self._equal_until = time.monotonic() + COMPARE_ANYWAY_SECONDS
+
+    async def _stamp(self) -> tuple[object, ...] | None:
+        if not isinstance(self.authority, SharedAuthority):
+            return None
+        versions = await asyncio.to_thread(self._versions)
+        file = await self.authority.stamp()
+        return None if file is None else (versions, file)
+
+    def _versions(self) -> tuple[int, ...]:
+        with self.app.database.read() as connection:
+            return tuple(version(connection, name) for name in WHAT_ACCOUNTS_ARE_MADE_OF)
+
     async def _dialects(self, dialects: Current) -> None:
         current = await asyncio.to_thread(dialects.app) if dialects.due else dialects.held
         if current.catalogue is not self.app.catalogue:
@@ -137,7 +165,7 @@ class Follower:
                 catalogue=current.catalogue,
                 devices=current.devices,
             )
-            self._next_compare = time.monotonic()
+            self.compare_soon()
 
     async def _changes(self) -> None:
         if self.before_lock_outs is not None:
