@@ -194,9 +194,13 @@ async def add_device(
         new.mac,
         tuple(new.groups),
     )
-    credentials, changes = await run_in_threadpool(devices.add, who, wanted, reason=new.reason)
+
+    def add() -> tuple[Credentials, list[int], dict[str, Any]]:
+        made, pending = devices.add(who, wanted, reason=new.reason)
+        return made, pending, told_to_devices(settings, asked_at=request.url.hostname)
+
+    credentials, changes, told = await run_in_threadpool(add)
     response.headers["Location"] = f"{router.prefix}/{quote(credentials.device.reference)}"
-    told = await run_in_threadpool(told_to_devices, settings, asked_at=request.url.hostname)
     accepted = await watch.applied(changes, ACCEPTANCE_SECONDS)
     return _credentials(credentials, accepted, told)
 
@@ -219,8 +223,12 @@ async def remove_device(
     devices: DevicesNow, who: Who, watch: Watch, device: DeviceReference, reason: Reason = ""
 ) -> dict[str, Any]:
     """Removes a device: its session ends and its password is rejected from then on."""
-    found = await run_in_threadpool(devices.get, who, device)
-    changes = await run_in_threadpool(devices.remove, who, found.username, reason=reason)
+
+    def remove() -> tuple[Device, list[int]]:
+        found = devices.get(who, device)
+        return found, devices.remove(who, found.username, reason=reason)
+
+    found, changes = await run_in_threadpool(remove)
     applied = await watch.applied(changes, ACCEPTANCE_SECONDS)
     return {"removed": document(found), "applied_by_broker": applied}
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Protocol, TypeVar
 
 from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
 
 from mooring.dialects import Catalogue
 from mooring.identity.actor import Actor
@@ -49,15 +50,26 @@ class Platform(Protocol):
 class Current(Protocol):
     """Hands out the platform as it is now; safe from any thread."""
 
+    @property
+    def held(self) -> Platform:
+        """As it was at the last look; asks the database nothing."""
+        ...
+
+    @property
+    def due(self) -> bool:
+        """Whether ``app`` would look."""
+        ...
+
     def app(self) -> Platform:
         """Raises ``DatabaseUnavailable`` when that cannot be found out."""
         ...
 
 
-def now(request: Request) -> Platform:
-    """The platform at the time of the request; once for each request, in a thread."""
+async def now(request: Request) -> Platform:
+    """The platform at the time of the request; once for each request. A thread costs more than
+    most requests, so it is used only when the database is asked."""
     current: Current = request.app.state.current
-    return current.app()
+    return await run_in_threadpool(current.app) if current.due else current.held
 
 
 def provided(kind: type[Any]) -> Any:

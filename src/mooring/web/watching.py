@@ -222,7 +222,7 @@ def _future() -> asyncio.Future[bool]:
     return asyncio.get_running_loop().create_future()
 
 
-def _watcher(request: Request) -> Watcher:
+async def _watcher(request: Request) -> Watcher:
     watcher = request.app.state.watcher
     assert isinstance(watcher, Watcher)
     return watcher
