@@ -19,6 +19,8 @@ INTERNAL = {
     "mooring.secrets.verifiers.MAX_ITERATIONS",  # of a verifier somebody else made
     "mooring.secrets.verifiers.MAX_SALT_BYTES",
     "mooring.broker.access_list.MAX_OWN_LEVELS",  # how the file is written, not what it may say
+    "mooring.broker.access_list.PATTERNS_MOST",
+    "mooring.broker.access_list.SHAPES_MOST",
     "mooring.broker.dynsec.BESIDE_MOST",  # which of two ways is taken
     "mooring.broker.migrate.NAMED_MOST",
     "mooring.broker.password_lines.MAX_USERNAME",  # MQTT's own

@@ -24,7 +24,7 @@ from mooring.broker.protocol import Applied, Difference, DifferenceKind
 from mooring.broker.reload import Reload
 from mooring.errors import BrokerUnavailable, Unavailable
 from mooring.files import write_atomically
-from mooring.identity.account import Account, Rights
+from mooring.identity.account import Account
 from mooring.secrets import verifiers
 
 __all__ = ["CANARY_USERNAME", "PasswordFileAuthority"]
@@ -156,16 +156,17 @@ class PasswordFileAuthority:
             await self._ensure_in_force()
             held = await asyncio.to_thread(self._load)
         found = []
-        for account in accounts:
-            if account.locked:  # what is there of it is one too many
-                continue
+        wanted = [account for account in accounts if not account.locked]
+        # A pattern may open topics that are nobody's; that is no difference.
+        granted = await asyncio.to_thread(access_list.factor, wanted)
+        for account in wanted:  # what is there of a locked one is one too many
             there = held.pop(account.username, None)
             if there is None:
                 found.append(Difference(DifferenceKind.MISSING, account.username))
                 continue
             if there.verifier != account.verifier:
                 found.append(Difference(DifferenceKind.STALE, account.username))
-            if _sorted(there.rights) != _sorted(account.rights):
+            if there.rights != granted.rights(account.username):
                 found.append(
                     Difference(DifferenceKind.WRONG_RIGHTS, account.username, "other topics")
                 )
@@ -321,7 +322,7 @@ class PasswordFileAuthority:
         own = {a.username: a.rights for a in (self._service, *kept)}
         own |= dict.fromkeys(self._former, self._service.rights)
         access = access_list.render(
-            access_list.AccessList(factored.patterns, {**factored.users, **own})
+            access_list.AccessList(factored.patterns, {**factored.users, **own}, factored.denied)
         )
         # The list first: an account without rights does no harm, rights without account
         # neither; both are complete before the broker is told.
@@ -337,15 +338,11 @@ def _as_canary(endpoint: Endpoint, secret: str) -> Endpoint:
 def _differ(held: Mapping[str, Account], wanted: Mapping[str, Account]) -> bool:
     if held.keys() != wanted.keys():
         return True
+    granted = access_list.factor(wanted.values())
     return any(
-        held[name].verifier != account.verifier
-        or _sorted(held[name].rights) != _sorted(account.rights)
+        held[name].verifier != account.verifier or held[name].rights != granted.rights(name)
         for name, account in wanted.items()
     )
-
-
-def _sorted(rights: Rights) -> Rights:
-    return Rights(tuple(sorted(set(rights.publish))), tuple(sorted(set(rights.subscribe))))
 
 
 def _text(path: Path) -> str:

@@ -10,7 +10,7 @@ from mooring.broker.password_file import PasswordFileAuthority
 from mooring.errors import BrokerUnavailable, Invalid
 from mooring.identity.account import Account, Rights
 from mooring.secrets import verifiers
-from tests.conformance.authority.stand import PasswordFileStand, alive, publish
+from tests.conformance.authority.stand import PasswordFileStand, alive, publish, received
 
 
 def authority(stand: PasswordFileStand, **options: object) -> PasswordFileAuthority:
@@ -38,6 +38,34 @@ def test_nothing_to_change_costs_no_reload(files: PasswordFileStand) -> None:
         await files.authority.put(accounts)
         await files.authority.remove(["nobody"])
         assert files.files.reloads == before
+
+    files.run(body)
+
+
+def test_patterns_span_levels_and_are_denied_to_others(files: PasswordFileStand) -> None:
+    """As the list is written: ``%u`` stands for ``home/lamp``, and who lacks a right is denied."""
+
+    async def body() -> None:
+        many = [files.device(f"home/lamp{n}") for n in range(3)]
+        other = files.account("home/other", publish=("elsewhere",))
+        flat = files.account("flat", publish=("flat/up",))
+        accounts = await files.put(*many, other, flat)
+        text = files.acl.read_text()
+        assert "pattern write m/%u/up" in text
+        assert "topic deny m/home/other/up" in text
+        lamp = await files.connect("home/lamp1")
+        assert await publish(lamp, "m/home/lamp1/up")
+        assert not await publish(lamp, "m/home/lamp2/up")
+        denied = await files.connect("home/other")
+        assert await publish(denied, "elsewhere")
+        assert not await publish(denied, "m/home/other/up")
+        watched = await files.connect_service()
+        await watched.subscribe(["m/#"])
+        nobody = await files.connect("flat")
+        assert await publish(nobody, "flat/up")
+        assert not await publish(nobody, "m/home/lamp1/up")
+        assert await files.authority.compare(accounts) == []
+        assert await received(watched) == []
 
     files.run(body)
 
@@ -147,7 +175,12 @@ def test_one_pattern_serves_all_where_that_is_exact(files: PasswordFileStand) ->
         assert await publish(one, "m/d1/up")
         assert not await publish(one, "m/d2/up")
         await files.put(files.account("odd", publish=("elsewhere",)))
-        assert "pattern" not in files.acl.read_text()
+        text = files.acl.read_text()
+        assert "pattern write m/%u/up" in text
+        assert "user d1" not in text
+        odd = await files.connect("odd")
+        assert await publish(odd, "elsewhere")
+        assert not await publish(odd, "m/odd/up")
         assert await alive(session)
         assert await publish(one, "m/d1/up")
         assert not await publish(one, "m/d2/up")

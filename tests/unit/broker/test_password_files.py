@@ -8,8 +8,12 @@ from hypothesis import strategies as st
 
 from mooring.broker import access_list, password_lines
 from mooring.broker.access_list import AccessList
+from mooring.dialects import load_all
+from mooring.dialects.model import Identity
+from mooring.dialects.topics import filters_overlap
 from mooring.errors import Invalid
 from mooring.identity.account import Account, Rights
+from mooring.identity.policy import rights_of
 from mooring.secrets import verifiers
 
 VERIFIER = verifiers.make("secret")
@@ -71,6 +75,68 @@ def test_what_one_lacks_is_no_pattern() -> None:
     assert set(found.users) == {"a", "x"}
 
 
+def of_dialect(dialect: str, name: str) -> Account:
+    """An account as the platform makes it."""
+    found = load_all().get(dialect)
+    identity = Identity("default", name, None)
+    return Account(found.username_of(identity), VERIFIER, rights_of(found, identity))
+
+
+def lines_of(accounts: list[Account]) -> list[str]:
+    return access_list.render(access_list.factor(accounts)).splitlines()[1:]
+
+
+@pytest.mark.parametrize("other", ["mooring", "iotflow", "pulse", "smarthome"])
+@pytest.mark.parametrize("fleet", ["drivesafe", "mooring", "smarthome", "iotflow"])
+def test_one_device_of_another_dialect_costs_its_own_lines(fleet: str, other: str) -> None:
+    if fleet == other:
+        return
+    many = [of_dialect(fleet, f"d{number}") for number in range(1_000)]
+    alone = len(lines_of(many))
+    assert alone < 30, "a fleet is a few patterns"
+    stranger = of_dialect(other, "stranger")
+    mine = len(stranger.rights.publish) + len(stranger.rights.subscribe)
+    # Its section: what it may do, and what it must not do although all others may.
+    assert len(lines_of([*many, stranger])) <= alone + 2 + mine + alone
+
+
+def test_two_fleets_are_patterns_without_sections() -> None:
+    cars = [of_dialect("drivesafe", f"car{number}") for number in range(300)]
+    lamps = [of_dialect("mooring", f"lamp{number}") for number in range(300)]
+    lines = lines_of([*cars, *lamps])
+    assert [line for line in lines if line.startswith("user ")] == []
+    assert "pattern write device/data/%u" in lines
+    assert "pattern write mooring/%u/telemetry" in lines
+
+
+def test_what_a_pattern_opens_is_denied_where_others_would_publish() -> None:
+    """Otherwise the other account could speak as a device that does not exist."""
+    plain = [device(name) for name in "abc"]
+    other = Account("x", VERIFIER, Rights(("elsewhere",), ()))
+    found = access_list.factor([*plain, other])
+    assert found.patterns == Rights(("m/%u/up",), ("m/%u/down",))
+    assert found.denied == {"x": ("m/x/up",)}
+    assert found.rights("x") == Rights(("elsewhere",), ("m/x/down",))  # nobody publishes there
+    text = access_list.render(found)
+    assert text.splitlines()[-3:] == ["user x", "topic write elsewhere", "topic deny m/x/up"]
+    assert access_list.parse(text) == found
+
+
+def test_a_name_with_a_wildcard_keeps_the_others_patterns() -> None:
+    odd = Account("a+", VERIFIER, Rights(("m/a+/up",), ()))
+    found = access_list.factor([device("a"), device("b"), odd])
+    assert found.patterns == Rights(("m/%u/up",), ("m/%u/down",))
+    assert (found.users, found.rights("a+")) == ({"a+": odd.rights}, odd.rights)
+
+
+def test_an_account_with_every_topic_keeps_the_others_patterns() -> None:
+    bridge = Account("bridge", VERIFIER, Rights(("m/#", "m/bridge/up"), ("#",)))
+    found = access_list.factor([device("a"), device("b"), bridge])
+    assert found.patterns == Rights(("m/%u/up",), ("m/%u/down",))
+    assert found.denied == {}
+    assert found.rights("bridge") == bridge.rights
+
+
 def test_the_topic_of_another_is_no_pattern() -> None:
     """Every account may write m/a/up, but only one of them because it is called a."""
     accounts = [Account(name, VERIFIER, Rights(("m/a/up",), ())) for name in "ab"]
@@ -82,7 +148,7 @@ def test_an_account_without_password_is_named_all_the_same() -> None:
     assert access_list.factor([meter, device("a")]).users == {"meter": Rights()}
 
 
-NAMES = st.sampled_from(["a", "b", "m", "up", "%u", "a+", "x y"])
+NAMES = st.sampled_from(["a", "b", "m", "up", "%u", "a+", "x y", "a/b", "m/a"])
 LEVELS = st.one_of(NAMES, st.sampled_from(["+", "#", "down"]))
 FILTERS = st.lists(LEVELS, min_size=1, max_size=4).map("/".join)
 RIGHTS = st.builds(
@@ -115,10 +181,16 @@ def test_factoring_grants_exactly_the_same(accounts: list[Account], shared: list
         for a in accounts
     ]
     read = access_list.parse(access_list.render(access_list.factor(accounts)))
+    used = {topic for one in accounts for topic in (*one.rights.publish, *one.rights.subscribe)}
     for account in accounts:
-        assert read.rights(account.username) == Rights(
-            tuple(sorted(account.rights.publish)), tuple(sorted(account.rights.subscribe))
-        )
+        found = read.rights(account.username)
+        for granted, wanted in (
+            (found.publish, account.rights.publish),
+            (found.subscribe, account.rights.subscribe),
+        ):
+            assert set(granted) >= set(wanted)
+            for topic in set(granted) - set(wanted):  # nobody's
+                assert not any(filters_overlap(topic, one) for one in used)
 
 
 @pytest.mark.parametrize(
