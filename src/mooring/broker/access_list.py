@@ -3,8 +3,9 @@
 A ``user`` section with ``topic`` lines says it for one account. 2.0 searches the list of
 users again for every line, so sections cost a reload quadratic time: 12 topics each, 1,000
 users 30 ms, 5,000 users 0.7 s, 10,000 users 2.8 s. ``pattern`` lines with ``%u`` hold for
-every account and cost next to nothing. ``%u`` may span levels: ``x/%u/#`` holds for the
-username ``a/b`` (tried with 2.0.11). ``%c`` is never written: a client may choose its client id.
+every account and cost next to nothing. With 2.0 ``%u`` may span levels: ``x/%u/#`` holds for
+the username ``a/b``; with 2.1 it does not (both tried). ``%c`` is never written: a client may
+choose its client id.
 
 A pattern is written where most accounts have that right under their own names. An account
 that lacks it keeps to its own rights in one of two ways:
@@ -68,17 +69,21 @@ class AccessList:
         )
 
 
-def factor(accounts: Iterable[Account]) -> AccessList:
+def factor(accounts: Iterable[Account], *, spanning: bool = False) -> AccessList:
     """A short list: patterns for what most have, sections for the rest.
 
     An account gets no right that it lacks, but for topics that are nobody's. One without a
     password keeps a section even if that is empty: nothing else in the two files would name it.
+
+    Args:
+        spanning: whether the broker fills patterns with usernames that have a slash. If it is not
+            known, say no: such accounts then have sections of their own, whatever it does.
     """
     every = list(accounts)
-    patterns, denied = _common(every)
+    patterns, denied = _common(every, spanning=spanning)
     users = {}
     for account in every:
-        rest = _rest(account, patterns)
+        rest = _rest(account, patterns, spanning=spanning)
         if rest != Rights() or account.verifier is None or account.username in denied:
             users[account.username] = rest
     return AccessList(patterns, users, {name: tuple(sorted(d)) for name, d in denied.items()})
@@ -187,12 +192,14 @@ def _topics(word: str, rights: Rights) -> list[str]:
 # ---------------------------------------------------------------------- which patterns
 
 
-def _common(accounts: Sequence[Account]) -> tuple[Rights, dict[str, set[str]]]:
+def _common(accounts: Sequence[Account], *, spanning: bool) -> tuple[Rights, dict[str, set[str]]]:
     """The patterns, and what each of them must not open for an account."""
     # A wildcard in a username makes the broker reject every pattern for it.
     plain = [account for account in accounts if not _WILDCARDS & set(account.username)]
     counts: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
     for account in plain:
+        if "/" in account.username and not spanning:
+            continue
         for kind, topics in enumerate((account.rights.publish, account.rights.subscribe)):
             counts[kind].update(_templates(topics, account.username))
     used = _Used(accounts)
@@ -339,9 +346,9 @@ def _replaced(levels: Sequence[str], places: Sequence[int], size: int) -> Iterat
             place += 1
 
 
-def _rest(account: Account, patterns: Rights) -> Rights:
+def _rest(account: Account, patterns: Rights, *, spanning: bool) -> Rights:
     """What the section of an account has to say besides the patterns."""
-    if _WILDCARDS & set(account.username):
+    if _WILDCARDS & set(account.username) or ("/" in account.username and not spanning):
         return _sorted(account.rights)
     filled = _fill(patterns, account.username)
     return Rights(

@@ -156,8 +156,8 @@ class _Access:
 
     def rights(self, username: str) -> tuple[Rights, list[str]]:
         own = self.users.get(username, _Lines())
-        # The broker fills no pattern with a name that would be a wildcard itself. One with a
-        # slash spans levels (tried with 2.0.11).
+        # The broker fills no pattern with a name that would be a wildcard itself. With 2.0 one
+        # with a slash spans levels; 2.1 fills no pattern with it.
         filled = _Lines() if set("+#") & set(username) else self.patterns.filled(username)
         return _granted(
             [*own.publish, *filled.publish],

@@ -68,6 +68,8 @@ class PasswordFileAuthority:
         written: what the files hold and the broker has read, where the caller knows that:
             it wrote them itself and then started the broker.
 
+        spanning: whether the broker fills patterns with usernames that have a slash.
+
     Raises:
         Invalid: the service's username does not fit into a password file.
     """
@@ -86,6 +88,7 @@ class PasswordFileAuthority:
         keep: Iterable[str] = (),
         written: Iterable[Account] | None = None,
         former: Iterable[str] = (),
+        spanning: bool = False,
     ) -> None:
         password_lines.check_username(service.username)
         self._passwords = passwords
@@ -97,6 +100,7 @@ class PasswordFileAuthority:
         self._keep = frozenset(keep) - {service.username, CANARY_USERNAME}
         self._former = frozenset(former) - {service.username}
         self._ours = frozenset({service.username, CANARY_USERNAME}) | self._former
+        self._spanning = spanning
         self._waiting: list[_Change] = []
         self._hurry = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
@@ -158,7 +162,7 @@ class PasswordFileAuthority:
         found = []
         wanted = [account for account in accounts if not account.locked]
         # A pattern may open topics that are nobody's; that is no difference.
-        granted = await asyncio.to_thread(access_list.factor, wanted)
+        granted = await asyncio.to_thread(self._factor, wanted)
         for account in wanted:  # what is there of a locked one is one too many
             there = held.pop(account.username, None)
             if there is None:
@@ -247,7 +251,7 @@ class PasswordFileAuthority:
             await self._write(
                 wanted | {name: replace(wanted[name], verifier=nobody) for name in kicked}
             )
-        if kicked or not self._in_force or _differ(held, wanted):
+        if kicked or not self._in_force or self._differ(held, wanted):
             await self._write(wanted)
 
     async def _ensure_in_force(self) -> None:
@@ -292,6 +296,18 @@ class PasswordFileAuthority:
             await connection.close()
             return
 
+    def _factor(self, accounts: Iterable[Account]) -> access_list.AccessList:
+        return access_list.factor(accounts, spanning=self._spanning)
+
+    def _differ(self, held: Mapping[str, Account], wanted: Mapping[str, Account]) -> bool:
+        if held.keys() != wanted.keys():
+            return True
+        granted = self._factor(wanted.values())
+        return any(
+            held[name].verifier != account.verifier or held[name].rights != granted.rights(name)
+            for name, account in wanted.items()
+        )
+
     def _load(self) -> dict[str, Account]:
         """The devices' accounts as the files have them."""
         lines, access = self._read()
@@ -317,7 +333,7 @@ class PasswordFileAuthority:
         passwords = password_lines.render(
             lines, kept={a.username: a.verifier for a in kept if a.verifier is not None}
         )
-        factored = access_list.factor(accounts.values())
+        factored = self._factor(accounts.values())
         # Patterns hold for these, too, but for nothing that is anybody else's.
         own = {a.username: a.rights for a in (self._service, *kept)}
         own |= dict.fromkeys(self._former, self._service.rights)
@@ -333,16 +349,6 @@ class PasswordFileAuthority:
 def _as_canary(endpoint: Endpoint, secret: str) -> Endpoint:
     """The same broker, as the canary."""
     return replace(endpoint, username=CANARY_USERNAME, password=secret)
-
-
-def _differ(held: Mapping[str, Account], wanted: Mapping[str, Account]) -> bool:
-    if held.keys() != wanted.keys():
-        return True
-    granted = access_list.factor(wanted.values())
-    return any(
-        held[name].verifier != account.verifier or held[name].rights != granted.rights(name)
-        for name, account in wanted.items()
-    )
 
 
 def _text(path: Path) -> str:

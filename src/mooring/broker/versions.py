@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mooring.broker.installation import version
 
-__all__ = ["DIFFERENCES", "Difference", "has_side_file", "installed"]
+__all__ = ["DIFFERENCES", "Difference", "has_side_file", "installed", "patterns_span_levels"]
 
 Version = tuple[int, int, int]
 
@@ -77,6 +77,12 @@ DIFFERENCES = (
         "A message that two subscriptions match may come twice; ingest stores it once.",
     ),
     Difference(
+        "`%u` in patterns of the access list",
+        "a username may span levels",
+        "one level: no pattern holds for a username with a slash",
+        "Writes patterns for such names with 2.0 only.",
+    ),
+    Difference(
         "`max_connections` after a reload",
         "no longer in force",
         "in force",
@@ -87,6 +93,11 @@ DIFFERENCES = (
 
 def has_side_file(found: Version) -> bool:
     """Whether Dynamic Security leaves a client without a password to the password file."""
+    return found < (2, 1, 0)
+
+
+def patterns_span_levels(found: Version) -> bool:
+    """Whether ``%u`` in the access list stands for a username with a slash."""
     return found < (2, 1, 0)
 
 

@@ -36,7 +36,7 @@ from mooring.broker.process import BrokerProcess
 from mooring.broker.protocol import Authority, SharedAuthority
 from mooring.broker.reload import Reload, by_command, by_pid_file, with_valid_tls
 from mooring.broker.side_file import SideFile
-from mooring.broker.versions import has_side_file, installed
+from mooring.broker.versions import has_side_file, installed, patterns_span_levels
 from mooring.errors import InvalidSetting, NotFound, Unavailable
 from mooring.files import write_atomically
 from mooring.identity.account import Account, Rights
@@ -408,6 +408,8 @@ def build_authority(
         reload=reload,
         endpoint=service_endpoint(app) if running else None,
         debounce=settings.reload_debounce_seconds,
+        spanning=settings.broker == "managed"
+        and patterns_span_levels(installed(find_mosquitto(settings.mosquitto))),
         written=written,
         former=app.service_names,
     )

@@ -24,7 +24,7 @@ from mooring.broker.config import (
 )
 from mooring.broker.connection import Connection, Endpoint
 from mooring.broker.dynsec import DynsecAuthority
-from mooring.broker.installation import find_dynsec_plugin
+from mooring.broker.installation import find_dynsec_plugin, find_mosquitto
 from mooring.broker.password_file import PasswordFileAuthority
 from mooring.broker.plugin.build import LIBRARY_FOLDER, build, find_library
 from mooring.broker.plugin_authority import PluginAuthority
@@ -32,6 +32,7 @@ from mooring.broker.plugin_file import AccountsFile
 from mooring.broker.process import BrokerProcess
 from mooring.broker.protocol import Authority
 from mooring.broker.reload import by_pid
+from mooring.broker.versions import installed, patterns_span_levels
 from mooring.errors import BrokerUnavailable
 from mooring.identity.account import Account, Rights
 from mooring.secrets import verifiers
@@ -195,6 +196,7 @@ class PasswordFileStand(Stand):
             reload=self.reload,
             endpoint=self.endpoint,
             debounce=0.05,
+            spanning=patterns_span_levels(installed(find_mosquitto())),
         )
 
     def with_former(self, name: str) -> Authority:

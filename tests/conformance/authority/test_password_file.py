@@ -6,7 +6,9 @@ import asyncio
 
 import pytest
 
+from mooring.broker.installation import find_mosquitto
 from mooring.broker.password_file import PasswordFileAuthority
+from mooring.broker.versions import installed, patterns_span_levels
 from mooring.errors import BrokerUnavailable, Invalid
 from mooring.identity.account import Account, Rights
 from mooring.secrets import verifiers
@@ -43,16 +45,18 @@ def test_nothing_to_change_costs_no_reload(files: PasswordFileStand) -> None:
 
 
 def test_patterns_span_levels_and_are_denied_to_others(files: PasswordFileStand) -> None:
-    """As the list is written: ``%u`` stands for ``home/lamp``, and who lacks a right is denied."""
+    """With 2.0 ``%u`` stands for ``home/lamp1``; an account that lacks a right is denied it."""
 
     async def body() -> None:
         many = [files.device(f"home/lamp{n}") for n in range(3)]
         other = files.account("home/other", publish=("elsewhere",))
         flat = files.account("flat", publish=("flat/up",))
         accounts = await files.put(*many, other, flat)
+        spanning = patterns_span_levels(installed(find_mosquitto()))
         text = files.acl.read_text()
-        assert "pattern write m/%u/up" in text
-        assert "topic deny m/home/other/up" in text
+        assert ("pattern write m/%u/up" in text) is spanning
+        assert ("user home/lamp1" in text) is not spanning
+        assert ("topic deny m/home/other/up" in text) is spanning
         lamp = await files.connect("home/lamp1")
         assert await publish(lamp, "m/home/lamp1/up")
         assert not await publish(lamp, "m/home/lamp2/up")
