@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,13 +12,16 @@ from typing import Any
 import sqlalchemy as sa
 
 from mooring.app import App, open_app
+from mooring.broker.connection import Endpoint
 from mooring.bulk.model import Entry
 from mooring.credentials.claims.model import NewClaim
+from mooring.credentials.rotation.worker import Parts, RotationWorker
 from mooring.devices.model import NewDevice
 from mooring.identity.actor import SYSTEM
 from mooring.secrets import verifiers
 from mooring.settings import Settings
 from mooring.settings.field import Secret
+from mooring.store.schema import rotations
 
 SMALL, LARGE = 100, 10_000
 VERIFIER = verifiers.make("not asked for")
@@ -109,3 +113,45 @@ def test_a_change_costs_its_own_size(tmp_path: Path, any_database_url: str) -> N
                 assert found.scans == [], name
     assert counts[SMALL] == counts[LARGE]
     assert counts[SMALL]["add"] > 0
+
+
+def test_rotations_of_offline_devices_are_not_asked_for_one_by_one(
+    tmp_path: Path, any_database_url: str
+) -> None:
+    settings = Settings(
+        data_dir=tmp_path / "data", auth_mode="plugin", database_url=Secret(any_database_url)
+    )
+    counts: dict[int, int] = {}
+    with open_app(settings, upgrade=True) as app:
+        parts = Parts(
+            app.database,
+            app.devices,
+            app.instance,
+            app.rotations,
+            app.downlinks,
+            app.settings,
+        )
+        worker = RotationWorker(parts, Endpoint(port=1, username="service", password="x"))
+        for have, size in ((0, 1), (1, 200)):
+            fleet(app, have, size)
+            for number in range(have, size):
+                device = app.devices.get(SYSTEM, f"bulk-{number}")
+                app.rotations.start(SYSTEM, device)
+            asyncio.run(worker.step())  # the first looks at all of them
+            with counted(app) as found:
+                asyncio.run(worker.step())
+            counts[size] = found.statements
+            # A device that has used its new password is settled all the same.
+            (rotation,) = app.rotations.by_ids([rotation_of(app, "bulk-0")])
+            assert not rotation.phase.over
+        assert counts[1] == counts[200]
+        with app.database.write() as connection:
+            connection.execute(sa.update(rotations).values(used_new_at=1))
+        assert asyncio.run(worker.step()) == 200
+        asyncio.run(worker.close())
+
+
+def rotation_of(app: App, name: str) -> str:
+    rotation = app.rotations.newest(app.devices.get(SYSTEM, name))
+    assert rotation is not None
+    return rotation.id

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from mooring.credentials.rotation.command import answer_in
 from mooring.credentials.rotation.model import Rotation
-from mooring.credentials.rotation.rules import Answer, Phase
+from mooring.credentials.rotation.rules import Answer, Phase, Timing
 from mooring.devices.password_store import NAMES_AT_ONCE, Use
 from mooring.dialects import Channel
 from mooring.identity.actor import Actor, walled
@@ -160,8 +160,28 @@ def page(
     return [(row[0], row[1], _rotation(row[2:])) for row in rows]
 
 
-def standing(connection: Connection) -> list[Standing]:
-    """Every rotation under way."""
+def _may_act(at: int, timing: Timing) -> sa.ColumnElement[bool]:
+    """Where both passwords are accepted: what may take a step now, see ``by_use``. One that waits
+    for a device that is offline may not."""
+    there = device_state.c.connected.is_(True)
+    last = rotations.c.last_sent_at
+    return sa.or_(
+        rotations.c.used_new_at.is_not(None),
+        rotations.c.phase == Phase.SENT,
+        sa.and_(rotations.c.sends == 0, rotations.c.created_at <= at - timing.wait),
+        sa.and_(rotations.c.sends == 0, there, sa.or_(last.is_(None), last <= at - timing.resend)),
+        sa.and_(rotations.c.sends > 0, there),
+        sa.and_(rotations.c.sends > 0, rotations.c.used_old_at > last),
+    )
+
+
+def standing(connection: Connection, *, acting: tuple[int, Timing] | None = None) -> list[Standing]:
+    """Every rotation under way.
+
+    Args:
+        acting: only those that may take a step at that time; where the broker accepts both
+            passwords.
+    """
     rows = connection.execute(
         sa.select(
             *_COLUMNS,
@@ -183,7 +203,7 @@ def standing(connection: Connection) -> list[Standing]:
         .join(devices, devices.c.id == rotations.c.device_id)
         .join(credentials, credentials.c.device_id == devices.c.id)
         .outerjoin(device_state, device_state.c.device_id == devices.c.id)
-        .where(rotations.c.finished_at.is_(None))
+        .where(rotations.c.finished_at.is_(None), *([] if acting is None else [_may_act(*acting)]))
         .order_by(rotations.c.created_at)
     )
     return [

@@ -54,6 +54,7 @@ DAY_MS = 86_400_000
 LOG_SECOND_MS = 1_000  # the log has whole seconds
 EXPIRED_MS = 5_000
 SCHEDULE_SECONDS = 60.0
+ALL_SECONDS = 30.0
 SCHEDULED_AT_ONCE = 20  # begun in one go; the rest has its turn the next time
 RETRY_MS = 7 * DAY_MS  # before a scheduled rotation is tried again with the same device
 
@@ -96,6 +97,7 @@ class RotationWorker:
         self._lease = Lease(parts.database, "rotation", lease_ms=lease_ms)
         self._proofs = Proofs(parts.database, endpoint, store.oldest_sent_event)
         self._next_schedule = 0.0
+        self._next_all = 0.0
         self._by_use = parts.settings.authority == "plugin"
         self._scheduled = 0  # the last device that was looked at
         self._faults = faults or RowFaults("the rotation of device")
@@ -185,8 +187,15 @@ class RotationWorker:
         return 1
 
     def _standing(self) -> list[Standing]:
+        """Those that may take a step, and now and then all of them: what an offline device
+        answered earlier may be stored late."""
+        acting = None
+        if self._by_use and time.monotonic() < self._next_all:
+            acting = (now_ms(), self._timing)
+        else:
+            self._next_all = time.monotonic() + ALL_SECONDS
         with self._database.read() as connection:
-            return store.standing(connection)
+            return store.standing(connection, acting=acting)
 
     def _decide_by_use(self, standing: Standing) -> Decision:
         rotation = standing.rotation
