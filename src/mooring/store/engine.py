@@ -138,6 +138,17 @@ class Database:
         if notes.changes and self._committed is not None:
             self._committed(notes.changes)
 
+    @contextmanager
+    def apart(self) -> Iterator[Connection]:
+        """A transaction that no other writer waits for: on PostgreSQL without their lock. For
+        maintenance of what no rule of a domain reads and then writes. Raises as ``write``."""
+        if self.is_sqlite:
+            with self.write() as connection:
+                yield connection
+        else:
+            with _translated(), self.engine.begin() as connection:
+                yield connection
+
     def follow_changes(
         self, committed: Callable[[Sequence[Noted]], None] | None, grace_ms: int = 0
     ) -> None:

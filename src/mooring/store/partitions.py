@@ -19,7 +19,8 @@ SQLite has none of this: the functions say so by doing nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -58,6 +59,11 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WEEK_NAME = re.compile(r"messages_(\d{4})_(\d\d)_(\d\d)")
 _BOUND = re.compile(r"TO \('?(-?\d+)'?\)")
 
+NUMBERS_AT_ONCE = 10_000
+_NUMBERS_BEFORE = sa.text(
+    "DELETE FROM message_numbers WHERE ctid = ANY (ARRAY("
+    "SELECT ctid FROM message_numbers WHERE ts < :end LIMIT :most))"
+)
 _ANY_BEFORE = "SELECT 1 FROM messages_before LIMIT 1"
 # Names and bounds of what is attached.
 LISTED = (
@@ -149,7 +155,7 @@ def create_ahead(database: Database, now: int | None = None) -> list[str]:
     """
     if database.is_sqlite:
         return []
-    with database.write() as connection:
+    with database.apart() as connection:
         return create(connection, ahead(now_ms() if now is None else now))
 
 
@@ -171,32 +177,48 @@ def drop_before(database: Database, cutoff_ms: int) -> list[str]:
         cutoff_ms: messages before this epoch time are not wanted any more.
 
     Raises:
-        DatabaseUnavailable: also when readers held a partition for too long; nothing was
-            dropped then, and the next try may.
+        DatabaseUnavailable: also when readers held a partition for too long; it and later
+            ones are there then, and the next try may drop them.
     """
     if database.is_sqlite:
         return []
     gone = []
-    with database.write() as connection:
+    with database.read() as connection:
+        there = listed(connection)
+    # Dropping a partition keeps everybody from ``messages`` until its transaction ends, so each
+    # is one, with nothing else in it, and no writer of other tables waits for it.
+    for week in sorted(there.weeks):
+        if week + WEEK_MS <= cutoff_ms:
+            with _alone(database) as connection:
+                connection.exec_driver_sql(f"DROP TABLE IF EXISTS {name_of(week)}")
+            gone.append(name_of(week))
+    if there.floor <= cutoff_ms:
+        with _alone(database) as connection:
+            if connection.exec_driver_sql(_ANY_BEFORE).first() is not None:
+                connection.exec_driver_sql(f"TRUNCATE {BEFORE}")
+                gone.append(BEFORE)
+        _forget_numbers(database, week_of(cutoff_ms))
+    return gone
+
+
+@contextmanager
+def _alone(database: Database) -> Iterator[Connection]:
+    """One transaction that changes partitions; a second one waits for it."""
+    with database.apart() as connection:
         unhurried(connection)
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_WAIT}'")
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK_NUMBER})")
-        there = listed(connection)
-        for week in sorted(there.weeks):
-            if week + WEEK_MS <= cutoff_ms:
-                connection.exec_driver_sql(f"DROP TABLE {name_of(week)}")
-                gone.append(name_of(week))
-        if there.floor <= cutoff_ms:
-            some = connection.exec_driver_sql(_ANY_BEFORE).first()
-            if some is not None:
-                connection.exec_driver_sql(f"TRUNCATE {BEFORE}")
-                gone.append(BEFORE)
-            # Dropping fires no trigger: what the trigger of migration 0002 does, done here.
-            connection.execute(
-                sa.text("DELETE FROM message_numbers WHERE ts < :end"),
-                {"end": week_of(cutoff_ms)},
-            )
-    return gone
+        yield connection
+
+
+def _forget_numbers(database: Database, end: int) -> None:
+    """Dropping fires no trigger: what the trigger of migration 0002 does, done here, when the
+    messages are gone. What a killed process leaves, the next call finds."""
+    while True:
+        with database.apart() as connection:
+            some = connection.execute(_NUMBERS_BEFORE, {"end": end, "most": NUMBERS_AT_ONCE})
+        if some.rowcount < NUMBERS_AT_ONCE:
+            return
 
 
 def lay_floor(connection: Connection, floor_ms: int) -> None:

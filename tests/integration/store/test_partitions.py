@@ -112,6 +112,29 @@ def test_dropped(database: Database) -> None:
     }
 
 
+def test_weeks_are_dropped_while_others_write(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No writer of other tables waits for it, and it waits for none."""
+    monday = week_of(NOW)
+    monkeypatch.setattr(partitions, "NUMBERS_AT_ONCE", 1)
+    with database.write() as writer:
+        writer.execute(sa.text("SELECT 1"))
+        made = partitions.create_ahead(database, NOW)
+    store(database, monday - 1, monday)
+    with database.write() as connection:
+        connection.execute(
+            sa.insert(message_numbers),
+            [{"device_id": 1, "seq": n, "fingerprint": n, "ts": monday - n} for n in (1, 2, 3)],
+        )
+    with database.write() as writer:
+        writer.execute(sa.text("SELECT 1"))
+        gone = partitions.drop_before(database, monday + WEEK_MS)
+    assert gone == [made[0], BEFORE]
+    with database.read() as connection:
+        assert connection.execute(sa.select(message_numbers.c.ts)).all() == []
+
+
 def test_numbers_go_with_their_messages(database: Database) -> None:
     monday = week_of(NOW)
     partitions.create_ahead(database, NOW)
