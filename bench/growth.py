@@ -24,6 +24,7 @@ from mooring.ingest.service import Ingest
 from mooring.ingest.sinks import open_sink
 from mooring.link.mqtt import MqttLink
 from mooring.link.protocol import Endpoint
+from mooring.run.process import collect_rarely
 from mooring.run.projections import projections_of
 from mooring.settings import Settings
 
@@ -40,6 +41,7 @@ def measure(*, devices: int, changes: int, say: Callable[[str], None]) -> dict[s
         with open_app(settings, upgrade=True) as app:
             say(f"adding {devices} devices")
             fill(app, devices)
+            collect_rarely()  # as the process does
             return asyncio.run(_measure(app, devices, changes, say))
 
 
@@ -77,12 +79,13 @@ async def _measure(
     topics = [f"smarthome/home/d{n}/telemetry" for n in range(1, devices + 1)]
     for topic in topics:
         routes.find(topic)
-    pauses, again = [], 0
+    pauses, cpu, again = [], [], 0
     for number in range(changes):
         app.devices.add(SYSTEM, NewDevice(f"new{number}", "smarthome", "home"))
-        started = time.perf_counter()
+        used, started = time.process_time(), time.perf_counter()
         await ingest._follow_changes()
         pauses.append((time.perf_counter() - started) * 1000)
+        cpu.append((time.process_time() - used) * 1000)
         routes = ingest._planner.routes
         again += sum(1 for topic in topics if routes.get(topic) is None)
     return {
@@ -91,6 +94,10 @@ async def _measure(
         "pause_ms": {
             "median": round(statistics.median(pauses), 2),
             "longest": round(max(pauses), 2),
+        },
+        "cpu_ms": {
+            "median": round(statistics.median(cpu), 2),
+            "most": round(max(cpu), 2),
         },
         "topics_resolved_again": again,
     }

@@ -317,6 +317,7 @@ def _growth(document: Document) -> Iterator[str]:
         [
             ["longest pause of ingest, ms", number(pause["longest"])],
             ["median pause, ms", number(pause["median"])],
+            ["most CPU for one device, ms", number(document["cpu_ms"]["most"])],
             ["topics resolved again", str(document["topics_resolved_again"])],
             ["reading every device at the start, s", number(document["read_all_seconds"])],
         ],

@@ -13,7 +13,7 @@ from mooring.store.engine import Database
 
 __all__ = ["AT_ONCE", "follow"]
 
-AT_ONCE = 200  # devices read in one step, about 5 ms
+AT_ONCE = 500  # devices read in one step, about 7 ms; `store.span` reads their groups alone
 
 
 def follow(index: DeviceIndex, database: Database) -> Iterator[None]:

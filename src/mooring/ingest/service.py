@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import time
 from collections.abc import Callable
@@ -307,10 +308,13 @@ class Ingest:
             if (self._catalogue.dialects, self._overlapping) != (before.dialects, overlapping):
                 self._index.use(self._catalogue)
                 self._planner.routes = await self._ask(self._routes)
+        first = self._index.version < 0
         # Between steps the link is served.
         steps = follow(self._index, self._database)
         while await self._ask(partial(next, steps, _DONE)) is not _DONE:  # noqa: ASYNC110
             await asyncio.sleep(0)
+        if first:
+            gc.freeze()  # Python's collector would look at every device again, for 50 ms
         self._versions = versions
         if new_dialects:
             self._dialects_changed.set()
