@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from mooring.errors import DatabaseUnavailable
-from mooring.ingest import sink_postgres
+from mooring.ingest import postgres_connection
 from mooring.ingest.ledger import pack
 from mooring.ingest.plan import Plan
 from mooring.ingest.sink import Committed
@@ -151,8 +151,8 @@ class TestBrokenConnection:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """Our old transaction lives on at the server, holding its locks, until it is ended."""
-        monkeypatch.setattr(sink_postgres, "IDLE_WAIT", "2s")
-        monkeypatch.setattr(sink_postgres, "LOCK_WAIT", "300ms")
+        monkeypatch.setattr(postgres_connection, "IDLE_WAIT", "2s")
+        monkeypatch.setattr(postgres_connection, "LOCK_WAIT", "300ms")
         sink.close()
         sink.versions()
         made = a_plan(many)

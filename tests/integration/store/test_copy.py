@@ -250,5 +250,7 @@ class TestCommand:
 
     def test_nothing_to_copy(self, tmp_path: Path, database_url: str) -> None:
         empty = Cli(tmp_path / "none")
-        assert "no Mooring" in empty("db", "copy", "--to", "postgresql://h/d", expect=3).stderr
+        assert (
+            "Mooring database" in empty("db", "copy", "--to", "postgresql://h/d", expect=3).stderr
+        )
         assert not os.path.exists(tmp_path / "none" / "mooring.db")  # noqa: PTH110
