@@ -133,7 +133,7 @@ class Postgres:
             "unix_socket_directories": str(directory),
             "fsync": "on",
             "shared_buffers": "32MB",
-            "max_connections": "60",
+            "max_connections": "200",
             "timezone": "UTC",
         }
         words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
