@@ -99,7 +99,7 @@ POSTGRESQL = Contestant(
 )
 WITH_KEEPER = Contestant(
     "sqlite+keeper",
-    "Mooring, SQLite, roll-ups made beside it",
+    "Mooring, SQLite, roll-ups in parallel",
     30_000,
     lambda ground: _mooring(ground, "keeper"),
 )

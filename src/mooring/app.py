@@ -73,7 +73,7 @@ class App:
         """The part of that class.
 
         Raises:
-            LookupError: there is none.
+            LookupError: none exists.
         """
         name = _names().get(kind)
         found = _makers()[kind](self) if name is None else getattr(self, name)
@@ -90,7 +90,7 @@ class App:
 
     @cached_property
     def telemetry(self) -> telemetry.Telemetry:
-        """What devices said."""
+        """What devices sent."""
         return telemetry.Telemetry(self.database, self.catalogue)
 
     @property
@@ -117,7 +117,7 @@ class App:
 
     @property
     def broker_users(self) -> broker.BrokerUsers:
-        """Logins of the broker that are no devices."""
+        """Logins of the broker that are not devices."""
         return broker.BrokerUsers(
             self.database, self.instance, self.service_names, self.settings.broker_users_max
         )

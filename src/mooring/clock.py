@@ -9,7 +9,7 @@ that very moment, and nothing is deleted (``deletion_ms``).
 A step is followed once it has lasted as long as it is wide (a clock set back: at most a day),
 or once a person confirms it (``confirm``). Where nothing was counted before, in the first
 hour of a boot, any time from the newest known one to ``DOWNTIME_MS`` after it is accepted,
-because only the wall clock knows how long the machine was off; deletion then stays behind by
+because only the wall clock knows how long the machine was off; deletion then is late by
 as much, for as long.
 
 The rules are pure: anchors and readings in, anchors out. One anchor a boot is kept in the
@@ -55,7 +55,7 @@ FLOOR_MS = 1_767_225_600_000  # 2026-01-01, before Mooring existed: a clock befo
 class Trust(StrEnum):
     """How well the time of a boot is known."""
 
-    UNSET = "unset"  # the clock was never set: whatever comes after the floor is better
+    UNSET = "unset"  # the clock was never set: any time after the floor is better
     SETTLING = "settling"  # a new boot: how long the machine was off is not proved yet
     SETTLED = "settled"
 
@@ -81,7 +81,7 @@ class Anchor:
         floor: the newest time known before this boot.
         off: by how much the wall clock was away from the counted time; 0: it agreed.
         since: the monotonic time since when ``off`` is what it is.
-        lag: by how much deletion stays behind, because a step was accepted unproved.
+        lag: by how much deletion is late, because a step was accepted unproved.
         lag_since: the monotonic time when that began.
     """
 
@@ -153,7 +153,7 @@ def judge(anchor: Anchor | None, newest: Anchor | None, reading: Reading) -> Anc
         anchor,
         wall=line,
         steady=reading.steady,
-        # The first deviation is kept while it stands: many small steps are not one that stood.
+        # The first deviation is kept while it lasts: many small steps are not one lasting step.
         off=anchor.off if stands else off,
         since=since,
         lag=lag,
@@ -161,7 +161,7 @@ def judge(anchor: Anchor | None, newest: Anchor | None, reading: Reading) -> Anc
 
 
 def confirm(reading: Reading) -> Anchor:
-    """The anchor after a person has said that the wall clock is right."""
+    """The anchor after a person has confirmed the wall clock."""
     wall, steady = reading.wall, reading.steady
     return Anchor(reading.boot, wall, steady, Trust.SETTLED, wall, 0, steady, 0, steady)
 
@@ -199,7 +199,7 @@ def _may_be(anchor: Anchor, wall: int) -> bool:
 def _follow(anchor: Anchor, reading: Reading, lag: int) -> Anchor:
     """The wall clock is believed from here on."""
     kept = _lag(anchor, reading.steady)
-    # Deletion stays behind by the greater lag, until both have been waited for.
+    # Deletion is late by the greater lag, until both have been waited for.
     until = max(anchor.lag_since + kept, reading.steady + lag)
     return replace(
         anchor,
@@ -214,12 +214,12 @@ def _follow(anchor: Anchor, reading: Reading, lag: int) -> Anchor:
 
 
 def _lag(anchor: Anchor, steady: int) -> int:
-    """What is left of the time by which deletion stays behind: all of it, or nothing."""
+    """What is left of the time by which deletion is late: all of it, or nothing."""
     return 0 if steady - anchor.lag_since >= anchor.lag else anchor.lag
 
 
 def _proof(off: int) -> int:
-    """How long a step has to stand before it is followed."""
+    """How long a step must last before it is followed."""
     return off if off > 0 else min(-off, BACK_MS)
 
 

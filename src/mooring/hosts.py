@@ -26,7 +26,7 @@ _PROBES = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
 
 
 def normalise(host: str) -> str:
-    """A host as it stands in a certificate: an IP address or a lower-case DNS name.
+    """A host as it is in a certificate: an IP address or a lower-case DNS name.
 
     ``[::1]`` loses its brackets, international names become their ``xn--`` form, and a
     leading ``*.`` is allowed.
@@ -101,7 +101,7 @@ def machine_hosts() -> tuple[str, ...]:
     found = list(LOCAL_HOSTS)
     name = socket.gethostname()
     candidates = [name]
-    with suppress(OSError, UnicodeError):  # a label that is empty or too long is no DNS name
+    with suppress(OSError, UnicodeError):  # a label that is empty or too long is not a DNS name
         candidates.append(socket.getfqdn())
     if "." not in name:
         candidates.append(f"{name}.local")  # what mDNS answers to on a home or workshop network
@@ -110,7 +110,7 @@ def machine_hosts() -> tuple[str, ...]:
         try:
             found.append(normalise(candidate))
         except Invalid:
-            continue  # a machine may carry a name that no certificate can hold; it is no DNS name
+            continue  # a machine name that is not a DNS name, which no certificate can hold
     return tuple(dict.fromkeys(found))
 
 

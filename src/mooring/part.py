@@ -51,7 +51,7 @@ class Part:
     Attributes:
         name: the name of its package.
         routers: its routes.
-        services: what one can do, made from an ``App``; those that ``App`` has as attributes are
+        services: operations, made from an ``App``; those that ``App`` has as attributes are
             not named again.
         tables: the tables that only its own SQL writes.
         projections: what it derives from messages, inside the transaction that stores them

@@ -90,6 +90,6 @@ PLATFORM = Part(
         verb("simulate"),
     ),
 )
-"""What is no domain's: the processes, the database, the dialects."""
+"""What is not a domain's: the processes, the database, the dialects."""
 
 PARTS = (*DOMAINS, PLATFORM)

@@ -1,8 +1,7 @@
 """One ``mooring up`` for one data directory, and what it runs with.
 
-While it runs, the values it was started with (ports given as flags, say) lie beside the lock,
-so that every other command on the same data directory finds broker and HTTP without being
-told again.
+While it runs, the values it was started with (ports given as flags, say) lie next to the lock,
+so that every other command on the same data directory finds broker and HTTP automatically.
 """
 
 from __future__ import annotations

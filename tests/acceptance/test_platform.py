@@ -129,7 +129,7 @@ def test_a_device_nobody_added_is_listed_and_its_messages_are_kept(platform: Pla
     client.publish("smarthome/77/ghost/telemetry", '{"sensors":{"temperature":1}}', qos=1)
 
     def strangers() -> list[str]:
-        found = platform.cli("device", "strangers", "--json").json()
+        found = platform.cli("device", "unknown", "--json").json()
         return [one["device"] for one in found["strangers"]]
 
     wait_until(lambda: "ghost" in strangers(), "the stranger")

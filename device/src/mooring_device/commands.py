@@ -49,7 +49,7 @@ def parse_order(topic: str, payload: bytes, *, named_by_topic: bool) -> Order:
     """Read a command in any dialect.
 
     Raises:
-        ValueError: it has no name, or is no JSON object.
+        ValueError: it has no name, or is not JSON object.
     """
     body: Any = json.loads(payload) if payload.strip() else {}
     if not isinstance(body, dict):
@@ -146,7 +146,7 @@ class Commands:
             result = handler(args) if takes_arguments(handler) else handler()
             dump({"result": result})
         except InvalidReading:
-            return {"ok": False, "error": "The command ran; its result is no JSON."}
+            return {"ok": False, "error": "The command ran; its result is not JSON."}
         except Exception as exc:
             log.exception("The command %s failed.", command.name)
             words = exc.message if isinstance(exc, DeviceError) else f"{type(exc).__name__}: {exc}"

@@ -1,7 +1,7 @@
 """Settings from the platform: applied when they change, kept, and reported.
 
 The broker keeps the last settings (retained) and sends them at every connect; the handler
-hears only of a change. The last settings that were applied are in the store, so a device
+is called only for a change. The last settings that were applied are in the store, so a device
 that starts without a network runs with them.
 """
 

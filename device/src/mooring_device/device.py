@@ -211,11 +211,11 @@ class Device:
             claimed = api.claim(code, hardware_id or own_hardware_id(), patience=patience)
             vault.claimed(claimed, code)
         kept = vault.credentials
-        if kept is None:  # claimed_with says that they are there
+        if kept is None:  # claimed_with checks that they exist
             raise InvalidSetting("The store has no credentials.")
         return cls(kept, store=folder, **more)
 
-    # ------------------------------------------------------------------ what one can do
+    # ------------------------------------------------------------------ operations
 
     def publish(
         self,
@@ -340,7 +340,7 @@ class Device:
         return True
 
     def start(self) -> Device:
-        """Connect, and stay connected, in threads of the SDK. Returns at once."""
+        """Connect, and stay connected, in threads of the SDK. Returns immediately."""
         if not self._started:
             self._started = True
             self._commands.recover()
@@ -367,13 +367,13 @@ class Device:
 
     def close(self) -> None:
         """Send what can be sent within ``options.linger``, say goodbye, and stop. What is left
-        stays in the store for the next start. Calling it twice is no error."""
+        stays in the store for the next start. Calling it twice is not an error."""
         if self._closed:
             return
         self._closed = True
         if self._started:
             if not self._runner.done.is_set():
-                with contextlib.suppress(StoreUnavailable):  # was told when it happened
+                with contextlib.suppress(StoreUnavailable):  # was reported when it happened
                     self.wait_drained(self.options.linger)
             self._updates.close(timeout=5.0)
         self._worker.close(timeout=5.0)

@@ -2,7 +2,7 @@
 
     DeviceError              one sentence, and a hint that says what to do
     ├── InvalidSetting       an environment variable, credential or argument that cannot be used
-    ├── InvalidReading       values that are no JSON, too large, or for a channel that is not there
+    ├── InvalidReading       values that are not JSON, too large, or for an unknown channel
     ├── StoreUnavailable     the store cannot be opened or written (in use, disk full, no right)
     ├── ConnectFailed        broker or platform cannot be reached, or TLS failed; ``retry`` is true
     ├── ClaimRefused         the platform did not accept the claim code

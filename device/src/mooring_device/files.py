@@ -1,4 +1,4 @@
-"""Small files that survive a power cut: written beside, synced, then renamed."""
+"""Small files that survive a power cut: written under another name, synced, then renamed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Readings over HTTP, while there is no MQTT and the device was told to."""
+"""Readings over HTTP, while there is no MQTT and the options ask for it."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 Pure: sizes and ages in, a number of rows to drop out. The policy is *drop oldest*: the newest
 readings are the ones a person waits for, and every drop is counted and can be asked for.
 
-Age is told by the clock, and a small computer without a battery starts in 1970 and jumps to
+Age is determined by the clock, and a small computer without a battery starts in 1970 and jumps to
 the present when it has found the time. So an age counts only between two times that can be
 true; otherwise an hour's readings would be thrown away as fifty years old.
 """

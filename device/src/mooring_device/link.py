@@ -146,7 +146,7 @@ class Link:
         client.on_subscribe = self._on_subscribe
         client.on_log = self._on_log
 
-    # ------------------------------------------------------------------ the way of a link
+    # ------------------------------------------------------------------ the path of a link
 
     def open(self) -> None:
         """Connect and log in.

@@ -62,7 +62,7 @@ class Outbox:
             name: fills the ``+`` of a topic that has one.
 
         Raises:
-            InvalidReading: no such channel, no JSON, too large, a name that is no topic level.
+            InvalidReading: no such channel, no JSON, too large, a name that is not a topic level.
         """
         self.topic(channel, name)
         if not isinstance(values, Mapping):

@@ -1,4 +1,4 @@
-"""What the device says about itself: birth, heartbeat, goodbye, and the Last Will."""
+"""What the device reports about itself: birth, heartbeat, goodbye, and the Last Will."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Which password to try: rotation in two steps, so that no crash strands a device.
 
 Pure: a state and an event in, a new state out; the shell writes every state to disk before
-it acts on it. A new password is stored beside the old one. Both are kept until one has
+it acts on it. A new password is stored in addition to the old one. Both are kept until one has
 proved itself: the broker accepted it, answered a subscription, and the connection held.
 
     settled only ──offered──▶ pending, try new ──proved(new)──▶ settled: new
@@ -77,7 +77,7 @@ def offered(state: Passwords, password: str, rotation: str | None, used: str | N
     """The platform offered ``password`` over a connection that logged in with ``used``.
 
     The order itself proves ``used``: it came through the broker, to this device. So of two
-    passwords in flight only that one is kept beside the new one.
+    passwords in flight only that one is kept in addition to the new one.
     """
     if password in (state.pending, state.settled) and rotation == state.rotation:
         return state  # the same order again

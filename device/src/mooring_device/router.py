@@ -107,5 +107,5 @@ class Router:
         self._vault.settle(after)
         self._commands.take(order, message, done={"ok": True})
         if after.try_pending and after != before:
-            log.info("A new password was stored beside the old one; reconnecting with it.")
+            log.info("A new password was stored in addition to the old one; reconnecting with it.")
             self._reconnect()

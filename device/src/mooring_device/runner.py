@@ -141,7 +141,7 @@ class Runner(threading.Thread):
         tls = credentials.tls
         if tls is not None and tls.insecure:
             log.warning(
-                "MQTT_TLS_INSECURE is set: whoever answers as %s is believed, and gets this "
+                "MQTT_TLS_INSECURE is set: anyone who answers as %s is believed, and gets this "
                 "device's password. Only for a bench.",
                 credentials.host,
             )

@@ -127,7 +127,7 @@ class Sender:
     def batch(self, now: float, most: int, *, urgent: bool = True) -> list[Held]:
         """The next messages in order, at most ``most``, noted as sent.
 
-        ``urgent``: also messages that are no telemetry.
+        ``urgent``: also messages that are not telemetry.
         """
         # Repeats come first and need no room: they have theirs already.
         repeats = self._repeats(now, most)

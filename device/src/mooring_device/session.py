@@ -30,7 +30,7 @@ class Session:
         connected: told when the device is in service (logged in and subscribed), and when it
             is not any more.
         proved: called once, when login, subscription and ``holds`` seconds have passed.
-        stopping: asked at every turn; then the device says goodbye.
+        stopping: asked at every turn; then the device publishes its goodbye.
         leaving: asked at every turn; then the session ends and the next one begins.
     """
 

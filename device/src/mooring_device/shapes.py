@@ -30,7 +30,7 @@ class Shape:
         time: the key of the device's time.
         iso: the time as ISO 8601 text; otherwise epoch milliseconds.
         seq: the key of the sequence number, or "" for firmware that does not count.
-        values: the key of the object with the readings; "": they stand beside the time.
+        values: the key of the object with the readings; "": they are next to the time.
     """
 
     time: str = "ts"
@@ -79,7 +79,7 @@ SHAPES = {
 
 
 def shape_of(dialect: str) -> Shape:
-    """The shape of a dialect; one that is not known gets ``ts`` and ``seq`` beside the values."""
+    """The shape of a dialect; one that is not known gets ``ts`` and ``seq`` next to the values."""
     return SHAPES.get(dialect, Shape())
 
 

@@ -31,7 +31,7 @@ log = logging.getLogger("mooring_device")
 T = TypeVar("T")
 Job = Callable[[Tables], Any]
 
-RESERVE = 10_000  # numbers noted beside the database, so that its loss repeats none
+RESERVE = 10_000  # numbers noted in addition to the database, so that its loss repeats none
 
 
 def _now_ms() -> int:
@@ -42,7 +42,7 @@ class Store:
     """The queue of one device. Safe to use from any thread.
 
     Args:
-        path: the database file; made when it is not there.
+        path: the database file; made when it does not exist.
         limits: what it may hold.
         synchronous: ``FULL`` syncs every commit; ``NORMAL`` may lose the last ones in a
             power cut, but not when only the process dies.
@@ -114,7 +114,7 @@ class Store:
         self.run(lambda tables: None)
 
     def close(self) -> None:
-        """Write what is waiting, then close the file. Calling it twice is no error."""
+        """Write what is waiting, then close the file. Calling it twice is not an error."""
         with self._ready:
             self._closing = True
             self._ready.notify_all()
@@ -171,7 +171,7 @@ class Store:
         before = self._tables.state()
         try:
             results = self._transact(batch)
-        except Exception as exc:  # noqa: BLE001  rolled back, then told to whoever waits
+        except Exception as exc:  # noqa: BLE001  rolled back, then reported to the callers
             self._tables.back_to(before)
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")

@@ -108,7 +108,7 @@ def _load_trust(context: ssl.SSLContext, tls: Tls) -> None:
         else:
             context.load_default_certs()
     except FileNotFoundError as exc:
-        raise InvalidSetting(f"The CA file {tls.ca_file} (MQTT_CA_CERTS) is not there.") from exc
+        raise InvalidSetting(f"The CA file {tls.ca_file} (MQTT_CA_CERTS) does not exist.") from exc
     except (ssl.SSLError, OSError, ValueError) as exc:
         raise InvalidSetting(
             f"No CA certificate can be read: {tls.trusts} is not a PEM file of certificates.",

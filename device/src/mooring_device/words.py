@@ -24,7 +24,7 @@ WRONG_PURPOSE, HOST_MISMATCH = 26, 62
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known beside the exception. Times are epoch seconds.
+    """Facts in addition to the exception. Times are epoch seconds.
 
     Attributes:
         host, port: what the device connected to.
@@ -78,8 +78,8 @@ _VERIFY = {
     "server certificate on the platform.",
     WRONG_PURPOSE: "The certificate of {peer} is not one for servers. Give the broker a server "
     "certificate, not a device's or the CA's own.",
-    INVALID_CA: "The certificate of {peer} was signed by a certificate that is no CA. Check that "
-    "MQTT_CA_CERTS and the broker's certfile are not mixed up.",
+    INVALID_CA: "The certificate of {peer} was signed by a certificate that is not a CA. Check "
+    "that MQTT_CA_CERTS and the broker's certfile are not mixed up.",
 }
 _CLOCK = (
     "This device's clock is wrong: it shows {clock}, so the certificate of {peer} seems not to be "

@@ -77,7 +77,8 @@ def factor(accounts: Iterable[Account], *, spanning: bool = False) -> AccessList
 
     Args:
         spanning: whether the broker fills patterns with usernames that have a slash. If it is not
-            known, say no: such accounts then have sections of their own, whatever it does.
+            known, pass ``False``: such accounts then have sections of their own, regardless of the
+            broker.
     """
     every = list(accounts)
     patterns, denied = _common(every, spanning=spanning)

@@ -112,7 +112,7 @@ class AccountFacts:
         locked: every login and every topic is rejected.
         client_id: the only client id the account may use; ``None``: any that belongs to
             no other account.
-        publish, subscribe: filters; the characters ``\\x01`` to ``\\x08`` inside a level stand
+        publish, subscribe: filters; the characters ``\\x01`` to ``\\x08`` inside a level are
             for the account's value of that number.
         values: the account's values, number 1 first. A missing or empty value matches no topic.
         tenant: the name under which connections of several accounts are counted; may be empty.
@@ -200,7 +200,7 @@ def login(
     """Whether the broker accepts a CONNECT.
 
     Args:
-        account: the account that ``username_of(credential)`` names; ``None``: there is none.
+        account: the account that ``username_of(credential)`` names; ``None``: none exists.
         credential: what the client shows.
         client_id: as in CONNECT, or the one that the broker assigned.
         situation: what else is known; by default an unused client id and no connections.

@@ -2,7 +2,7 @@
 
 Pure: it takes values and returns text; it does not look at files or ports, and does not know
 which Mosquitto will read it. Everything it writes is accepted by 2.0.11; what 2.1 sees
-differently is said beside the line.
+differently is noted at the line.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ class Limits:
         max_queued_bytes: the same in bytes of payload; 0: no limit.
         message_size_limit: largest payload in bytes. The packet around it may have
             ``PACKET_OVERHEAD`` more. The broker announces the sum to MQTT 5 clients, which then
-            send nothing larger, and disconnects whoever does: its log says so, while what
+            send nothing larger, and disconnects anyone who does: its log says so, while what
             Mosquitto's own ``message_size_limit`` drops is acknowledged and leaves no trace.
     """
 
@@ -179,7 +179,7 @@ class BrokerConfig:
         log: the log file; ``None``: standard error.
         pid_file: where the broker writes its process id; ``None``: nowhere.
         autosave_seconds: how often queues and retained messages are saved. A broker that is
-            killed (not stopped) loses at most what came in since.
+            killed (not stopped) loses at most what arrived since.
         session_days: after so long without its client a session ends, with all it queued.
         run_as_root: adds ``user root``; only right when the broker is started by root, and
             then needed for it to read files that are root's own.

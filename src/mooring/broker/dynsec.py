@@ -67,7 +67,7 @@ class DynsecAuthority:
         keep: usernames of others, never reported, changed or removed.
         former: names the service had with another authority. Nobody can log in with them, but
             a session the broker keeps for one is still given messages until we come back.
-        beside: the password file the broker reads beside the plugin; with it a verifier comes
+        beside: the password file the broker reads next to the plugin; with it a verifier comes
             into force without its password and without a restart.
     """
 
@@ -128,7 +128,8 @@ class DynsecAuthority:
     def only_by_replace(
         self, accounts: Iterable[Account], found: Iterable[Difference]
     ) -> tuple[str, ...]:
-        """See ``Authority.only_by_replace``: many, or names a line beside cannot hold.
+        """See ``Authority.only_by_replace``: many, or names that the additional file cannot
+        contain.
 
         What only the file has lost is not among them: the plugin writes that again.
         """
@@ -178,7 +179,7 @@ class DynsecAuthority:
 
         Raises:
             BrokerUnavailable: not reached, or a command was rejected; something that was not
-                found is no rejection but an ``error`` in its answer.
+                found is not a rejection but an ``error`` in its answer.
         """
         return await self._exclusively(lambda: self._request(commands))
 
@@ -196,7 +197,7 @@ class DynsecAuthority:
             held = await self._held()
         looked = bool(blind)
         adopt: list[str] = []
-        inside: set[str] = set()  # got a password in the plugin: a line beside is void
+        inside: set[str] = set()  # got a password in the plugin, so an additional line is void
         unknown: list[Account] = []
         for account in accounts:
             name = account.username
@@ -220,7 +221,7 @@ class DynsecAuthority:
         return Applied(adopted, tuple(await self._put_beside(unknown)))
 
     async def _put_beside(self, accounts: Sequence[Account]) -> list[str]:
-        """Verifiers into the file beside the plugin, their clients without a password.
+        """Verifiers into the file next to the plugin, their clients without a password.
 
         The lines come first and do nothing while the plugin has a password; so a crash in
         between leaves a client as it was. Returns who cannot be helped this way.

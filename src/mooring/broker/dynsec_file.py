@@ -70,7 +70,7 @@ BUILT_IN_ROLES = frozenset(_BUILT_IN)
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """Clients that are not Mooring's, with the roles and groups they need, as they stand."""
+    """Clients that are not Mooring's, with the roles and groups they need, as they are."""
 
     clients: tuple[Mapping[str, Any], ...] = ()
     roles: tuple[Mapping[str, Any], ...] = ()
@@ -119,7 +119,7 @@ def acls_of(rights: Rights) -> list[dict[str, Any]]:
 def rights_of(acls: Iterable[Mapping[str, Any]]) -> Rights:
     """The rights an access list grants; the reverse of ``acls_of``, in sorted order.
 
-    What a device may receive but not subscribe to, or the other way round, is no right.
+    What a device may receive but not subscribe to, or the other way round, is not a right.
 
     Raises:
         Invalid: an entry that denies, or of a kind that rights cannot express.
@@ -262,7 +262,7 @@ def passwords(text: bytes) -> Callable[[str], str | None]:
 
 
 def foreign(text: str, usernames: Iterable[str]) -> Foreign:
-    """The named clients as they stand, with the roles and groups they refer to.
+    """The named clients as they are, with the roles and groups they refer to.
 
     Raises:
         Invalid: no such file.

@@ -59,8 +59,8 @@ def plan(
 
     Args:
         account: as it shall be.
-        client: ``getClient``'s answer, ``None`` if there is none.
-        role: ``getRole``'s answer, ``None`` if there is none.
+        client: ``getClient``'s answer, ``None`` if it does not exist.
+        role: ``getRole``'s answer, ``None`` if it does not exist.
         held: the verifier the plugin has for it, as far as it can be known.
         secret: the password in clear, if it is still known.
     """
@@ -93,7 +93,7 @@ def plan(
 
 
 def _lock(account: Account, client: Mapping[str, Any] | None) -> list[Command]:
-    """Nobody comes in, whoever comes by certificate may do nothing, and every session ends.
+    """No login is accepted, a login by certificate has no rights, and every session ends.
 
     The client stays with its password: no command could give it back.
     """

@@ -56,7 +56,7 @@ def from_files(passwords: str, access: str | None) -> Takeover:
     """Accounts of a password file with its access list.
 
     Args:
-        access: ``None`` where there is none: rights are not known then.
+        access: ``None`` where none exists: rights are not known then.
     """
     notes: list[str] = []
     lines = _lines(passwords, notes)
@@ -271,7 +271,7 @@ def _from_acls(
         subscribe += everything
     receive = allow.get("publishClientReceive", [])
     if defaults.get("publishClientReceive") is not True:
-        # Both are needed: what may be subscribed to but never arrives is no right.
+        # Both are needed: what may be subscribed to but never arrives is not a right.
         subscribe = [topic for topic in subscribe if any(covers(r, topic) for r in receive)]
     not_read = [
         *deny.get("subscribePattern", []),

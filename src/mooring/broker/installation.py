@@ -45,7 +45,7 @@ def find_mosquitto(configured: Path | None = None) -> Path:
     """The ``mosquitto`` binary: as configured, on the PATH, or in the usual places.
 
     Raises:
-        NotFound: there is none, or the configured one cannot be run.
+        NotFound: none exists, or the configured one cannot be run.
     """
     if configured is not None:
         if configured.is_file() and os.access(configured, os.X_OK):
@@ -121,6 +121,6 @@ def version(binary: Path) -> tuple[int, int, int]:
 
 
 def parse_version(text: str) -> tuple[int, int, int] | None:
-    """The numbers in ``mosquitto version 2.0.11``, wherever they stand in ``text``."""
+    """The numbers in ``mosquitto version 2.0.11``, wherever they are in ``text``."""
     match = re.search(r"mosquitto version (\d+)\.(\d+)\.(\d+)", text)
     return (int(match[1]), int(match[2]), int(match[3])) if match else None

@@ -1,7 +1,7 @@
-"""What a removed login leaves on the broker, and until when it stands in the way.
+"""What a removed login leaves on the broker, and until when it is in the way.
 
 A broker keeps sessions with what they queued, and retained messages, by client id and topic.
-Whoever gets that id or topic next would get them. So they are written down in the transaction
+Anyone who gets that id or topic next would get them. So they are written down in the transaction
 that removes the login, cleared by the process that follows the database, and no login of that
 name is accepted before that.
 """

@@ -13,7 +13,7 @@ line counts only where it can be read in one way:
   that no device chooses, and is ``UNCLEAR``.
 - The client id reaches to the *last* place where a sentence of the broker's can begin, and the
   broker's endings are a closed list in which none is the end of another.
-- Where two texts of a device stand in one line, the words between them may stand there once.
+- Where two texts of a device are in one line, the words between them may be there once.
 - Lines that begin with a text of a device (``log_type subscribe``) are not read at all.
 """
 
@@ -84,4 +84,4 @@ def _time(stamp: str) -> datetime | None:
         time = datetime.fromisoformat(stamp)
     except (ValueError, OverflowError, OSError):
         return None
-    return time if time.tzinfo else None  # a local time of a zone we do not know is no moment
+    return time if time.tzinfo else None  # a local time of a zone we do not know is not a moment

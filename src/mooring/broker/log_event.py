@@ -14,7 +14,7 @@ class LogKind(StrEnum):
     RUNNING = "running"
     STOPPING = "stopping"
     RELOADED = "reloaded"  # it reads its files again; in force for what comes after
-    CONNECTION = "connection"  # TCP only: nobody has said who it is
+    CONNECTION = "connection"  # TCP only: nobody has reported who it is
     CONNECTED = "connected"
     DISCONNECTED = "disconnected"
     TAKEN_OVER = "taken_over"  # the same client id came again; the old session ends

@@ -1,7 +1,7 @@
 """Whether a fleet can move to another authority. Pure: accounts in, obstacles out.
 
 All authorities hold the same hash, so the move needs no password: the target's files are
-written from the database. What can stand in the way is a name or a topic that the target
+written from the database. What can be in the way is a name or a topic that the target
 cannot hold.
 """
 

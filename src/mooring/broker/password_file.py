@@ -7,7 +7,7 @@ new password, it has read the files. So ``put`` knows that it is in force, whate
 broker's version and wherever its log is.
 
 On SIGHUP 2.0 ends the sessions of clients whose line is gone or whose password no longer
-fits, and of nobody else (tried with 2.0.11; a new salt for the same password is no change).
+fits, and of nobody else (tried with 2.0.11; a new salt for the same password is not a change).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = ["CANARY_USERNAME", "PasswordFileAuthority"]
 DEBOUNCE_SECONDS = 2.0
 
 GATHER_SECONDS = 0.02
-"""How long the first change waits for others that come at the same moment."""
+"""How long the first change waits for others at the same moment."""
 
 CONFIRM_SECONDS = 30.0
 """20,000 users and 15,000 connected clients stall a reload for 1.3 s."""
@@ -59,7 +59,7 @@ class PasswordFileAuthority:
         service: Mooring's own account, written with the others.
         reload: tells the broker to read them again; ``None`` while no broker runs.
         endpoint: where the broker answers; with ``None`` nothing proves that a reload is
-            through, so changes count as in force once the broker was told.
+            through, so changes count as in force once the broker was notified.
         debounce: seconds between two reloads, at least.
         keep: usernames of others, never reported, changed or removed.
         former: names the service had with another authority. They have no password, so nobody
@@ -107,7 +107,7 @@ class PasswordFileAuthority:
         self._files = asyncio.Lock()
         self._next = 0.0
         # Files that somebody emptied must not take everybody's account away with the next
-        # change: changes are made to what we wrote last, whatever is there now.
+        # change: changes are made to what we wrote last, not to the current content.
         self._written = (
             {a.username: a for a in written if not a.locked} if written is not None else None
         )
@@ -129,7 +129,7 @@ class PasswordFileAuthority:
         return Applied()
 
     async def remove(self, usernames: Sequence[str]) -> None:
-        """See ``Authority.remove``: the reload ends the sessions of whoever is gone."""
+        """See ``Authority.remove``: the reload ends the sessions of removed accounts."""
         await self._change(dict.fromkeys(usernames))
 
     async def kick(self, usernames: Sequence[str]) -> None:
@@ -161,9 +161,9 @@ class PasswordFileAuthority:
             held = await asyncio.to_thread(self._load)
         found = []
         wanted = [account for account in accounts if not account.locked]
-        # A pattern may open topics that are nobody's; that is no difference.
+        # A pattern may open topics that belong to no account; that is not a difference.
         granted = await asyncio.to_thread(self._factor, wanted)
-        for account in wanted:  # what is there of a locked one is one too many
+        for account in wanted:  # an existing line of a locked one must go
             there = held.pop(account.username, None)
             if there is None:
                 found.append(Difference(DifferenceKind.MISSING, account.username))
@@ -341,7 +341,7 @@ class PasswordFileAuthority:
             access_list.AccessList(factored.patterns, {**factored.users, **own}, factored.denied)
         )
         # The list first: an account without rights does no harm, rights without account
-        # neither; both are complete before the broker is told.
+        # neither; both are complete before the broker is notified.
         write_atomically(self._access, access)
         write_atomically(self._passwords, passwords)
 

@@ -211,7 +211,7 @@ class PluginAuthority:
         try:
             await self._change(work)
         except FileLost as exc:
-            # Whoever is live stays until the file is there again, so this is not done.
+            # Live sessions stay until the file exists again, so this is not done.
             raise BrokerUnavailable(
                 f"The broker's accounts cannot be changed: {exc}.",
                 hint="Run `mooring broker sync` to create the file again.",

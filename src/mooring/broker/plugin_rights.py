@@ -30,8 +30,8 @@ def values_of(account: Account) -> tuple[str, ...]:
 def template(filters: Iterable[str], values: Sequence[str]) -> str:
     """The filters with values replaced by their numbers, sorted, one a line.
 
-    A filter with a control character is left out: it could not be told from a template. Of a
-    value, wildcards and ``$`` are ordinary characters to the plugin, so a level with one is
+    A filter with a control character is left out: it would look like a template. In a value,
+    wildcards and ``$`` are ordinary characters to the plugin, so a level with one is
     never replaced.
     """
     numbers: dict[str, str] = {}

@@ -49,7 +49,7 @@ class BrokerProcess:
         ready: where to ask whether it answers, normally the loopback listener.
         listens: every ``(address, port)`` in the configuration, checked before the start.
         binary: the program; searched for unless given.
-        output: where standard output and error go; beside the configuration unless given.
+        output: where standard output and error go; next to the configuration unless given.
         state: the file of queues and sessions, which a power cut may leave damaged.
     """
 
@@ -203,7 +203,7 @@ class BrokerProcess:
         )
 
     def last_words(self) -> str:
-        """The errors it wrote to its standard error, as one line; empty if there are none."""
+        """The errors it wrote to its standard error, as one line; empty if none exist."""
         try:
             text = self.output.read_text(errors="replace")
         except FileNotFoundError:
@@ -241,7 +241,7 @@ class BrokerProcess:
         return child.returncode
 
     async def wait(self) -> int:
-        """Wait for its end, whoever causes it; the exit code, negative for a signal.
+        """Wait until it ends; the exit code, negative for a signal.
 
         Raises:
             BrokerUnavailable: it was never started.

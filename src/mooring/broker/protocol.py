@@ -94,7 +94,7 @@ class Authority(Protocol):
         ...
 
     async def remove(self, usernames: Sequence[str]) -> None:
-        """Delete accounts and end their live sessions; unknown names are no error."""
+        """Delete accounts and end their live sessions; unknown names are not an error."""
         ...
 
     async def kick(self, usernames: Sequence[str]) -> None:
@@ -103,7 +103,7 @@ class Authority(Protocol):
 
     async def usernames(self) -> set[str]:
         """Every login the broker would accept now, but for Mooring's own account and those it
-        was told to leave alone."""
+        is configured to ignore."""
         ...
 
     async def compare(self, accounts: Iterable[Account]) -> list[Difference]:

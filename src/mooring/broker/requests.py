@@ -129,7 +129,7 @@ def withdraw(connection: Connection, number: int) -> bool:
 
 
 def drop_open(connection: Connection, why: str) -> None:
-    """What an earlier process left undone fails: whoever asked may ask again."""
+    """Requests that an earlier process left undone fail and can be repeated."""
     connection.execute(
         sa.update(broker_requests)
         .where(broker_requests.c.state.in_([RequestState.WAITING, RequestState.RUNNING]))

@@ -70,7 +70,7 @@ def _connected(text: str, _addressed: bool | None) -> LogEvent:
 
 _ADDRESS = re.compile(r"(?P<client>.*) \[(?P<address>[^\s\[\]]*):(?P<port>\d+)\]")
 
-# None is the end of another one: what stands at the end of a line was written by the broker.
+# None is the end of another one: what is at the end of a line was written by the broker.
 _ENDINGS = (
     (" already connected, closing old connection.", LogKind.TAKEN_OVER, "session taken over"),
     (" disconnected, session taken over.", LogKind.TAKEN_OVER, "session taken over"),

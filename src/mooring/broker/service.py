@@ -1,4 +1,4 @@
-"""What one can do with broker users. Each function is one transaction.
+"""Operations on broker users. Each function is one transaction.
 
 As with devices, a change commits together with its pending change and its audit entry, and the
 broker follows.

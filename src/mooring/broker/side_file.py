@@ -1,4 +1,4 @@
-"""A small password file beside Dynamic Security, for verifiers whose password nobody knows.
+"""A small password file next to Dynamic Security, for verifiers whose password nobody knows.
 
 The plugin's API takes passwords in clear only. But a client without a password is not its
 business: it passes the login on, and Mosquitto then asks the password file (tried with
@@ -30,7 +30,7 @@ FIRST_LOOK_SECONDS = 0.11  # 2.0 looks for signals at least every 0.1 s
 
 
 class SideFile:
-    """Username → verifier in a password file that the broker reads beside the plugin.
+    """Username → verifier in a password file that the broker reads next to the plugin.
 
     Args:
         path: the file named by ``password_file`` in the broker's configuration.

@@ -1,4 +1,4 @@
-"""SQL of broker users: logins that are no devices."""
+"""SQL of broker users: logins that are not devices."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ __all__ = ["LogTail"]
 POLL_SECONDS = 0.5
 READ_BYTES = 1 << 20
 MAX_LINE_BYTES = 1 << 16
-"""A longer line is no sentence of a broker's; it is cut so that memory stays bounded."""
+"""A longer line is not a sentence of a broker's; it is cut so that memory stays bounded."""
 
 
 class LogTail:

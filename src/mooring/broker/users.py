@@ -1,4 +1,4 @@
-"""Broker users: logins that are no devices, with rights given as topic filters."""
+"""Broker users: logins that are not devices, with rights given as topic filters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mooring.identity.account import Rights
 __all__ = ["CONTROL", "RESERVED_PREFIXES", "BrokerUser", "check_new", "check_password"]
 
 CONTROL = "$CONTROL/#"
-"""Who may write there changes accounts behind the database's back."""
+"""Write access to it allows changing accounts without the database."""
 
 RESERVED_PREFIXES = ("mooring.", "mooring-", "service:mooring", "service.mooring")
 """Names that begin so are the platform's own: its logins and its client ids."""

@@ -37,7 +37,7 @@ class Becomes:
     Attributes:
         identity: of the device it is; ``None`` when it is none.
         skipped: why it is left out; empty when it is not.
-        why: why it is no device, where it might have been one.
+        why: why it is not a device, where it might have been one.
         loses: topics it might use before and a device of the dialect may not.
     """
 

@@ -30,7 +30,7 @@ from mooring.store.engine import Database
 __all__ = ["FEW", "Bulk"]
 
 FEW = 20
-"""Up to so many devices are told to the broker one by one, which disconnects nobody."""
+"""Up to this many devices are sent to the broker one by one, which disconnects no client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class Bulk:
         Args:
             checked: from ``check``, with verifiers.
             users: broker users to add in the same transaction.
-            secrets: the new passwords, where they are known: a few are told to the broker
+            secrets: the new passwords, where they are known: a few are sent to the broker
                 one by one, which needs them.
 
         Raises:
@@ -144,7 +144,7 @@ class Bulk:
 
 
 def _twin(there: Taken, one: Checked) -> str:
-    """Why it cannot be added beside what is there; it is there itself afterwards."""
+    """Why it cannot be added next to what is there; it is there itself afterwards."""
     device = one.device
     mac = (one.mac_key or "", device.dialect, device.tenant)
     if device.username in there.usernames:

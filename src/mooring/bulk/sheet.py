@@ -27,7 +27,7 @@ GROUP_SEPARATOR = ";"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One device and the line it stands on."""
+    """One device and the line it is on."""
 
     line: int
     device: NewDevice
@@ -79,7 +79,7 @@ def parse(
 
 
 def render(credentials: Iterable[Credentials]) -> str:
-    """The table to hand to whoever flashes the devices. It holds passwords."""
+    """The table for the person who flashes the devices. It holds passwords."""
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(CREDENTIAL_COLUMNS)

@@ -23,7 +23,7 @@ AT_ONCE = 1000  # rows a statement
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What exists already: nothing of it may be there twice."""
+    """What exists already: none of it may be there twice."""
 
     usernames: set[str]
     client_ids: set[str]

@@ -82,7 +82,7 @@ def plan(
         service: the platform's own usernames.
 
     Raises:
-        Invalid: ``named`` has a username that is not there.
+        Invalid: ``named`` has a username that does not exist.
     """
     unknown = set(named or ()) - {one.username for one in found.accounts}
     if unknown:

@@ -1,4 +1,4 @@
-"""Waiting, briefly, until the broker has been told of a change."""
+"""Waiting, briefly, until the broker has been notified of a change."""
 
 from __future__ import annotations
 

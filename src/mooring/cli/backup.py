@@ -22,7 +22,8 @@ def backup(
     session: Session,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Output file (mode 0600).")],
 ) -> None:
-    """Write database, broker files, CA, secrets and dialects to one file, while Mooring runs."""
+    """Back up the installation to one file. It contains the database, broker files, CA, secrets "
+    "and dialects, and can be written while Mooring runs."""
     settings, _ = session.settings()
     with session.out.progress("copying the database, percent", 100) as progress:
         saved = run_backup.make_backup(settings, file, progress)

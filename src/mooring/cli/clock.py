@@ -17,13 +17,13 @@ with later():
 
 __all__ = ["app", "document", "problem_of"]
 
-LAG_NOTED_MS = 7 * 86_400_000  # deletion may stay behind by a week of downtime without a word
+LAG_NOTED_MS = 7 * 86_400_000  # deletion may be late by a week of downtime without a word
 
 app = noun("The machine's clock and the time that Mooring counts.")
 
 
 def problem_of(anchor: Anchor, reading: Reading) -> str:
-    """Problems with the clock as sentences; empty if there are none. Pure."""
+    """Problems with the clock as sentences; empty if none exist. Pure."""
     counted = now_of(anchor, reading)
     away = reading.wall - counted
     if anchor.trust is Trust.UNSET and (anchor.off or away):

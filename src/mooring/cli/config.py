@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "shown_value"]
 
-app = noun("Effective settings and their sources (flags, environment, file, defaults).")
+app = noun("Effective settings and their sources.")
 
 
 @command(app, "show")

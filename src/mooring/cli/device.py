@@ -248,8 +248,9 @@ def can(
     return 0 if verdict.allowed else 1
 
 
-@command(app, "strangers")
-def strangers(session: Session, *, limit: Limit = 50) -> None:
+@command(app, "unknown")
+@command(app, "strangers", hidden=True)  # the former name
+def unknown_devices(session: Session, *, limit: Limit = 50) -> None:
     """List unknown devices: they publish but were never added. Their messages are dead letters."""
     with session.open() as platform:
         page = platform.telemetry.strangers(session.actor, limit=limit)

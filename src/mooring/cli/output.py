@@ -68,7 +68,7 @@ def iso(time_ms: int | None) -> str | None:
 
 
 def ago(time_ms: int | None, now_ms: int | None = None) -> str:
-    """``3 s ago``: a time for people; ``never`` when there is none."""
+    """``3 s ago``: a time for people; ``never`` when none exists."""
     if time_ms is None:
         return "never"
     if now_ms is None:
@@ -154,7 +154,7 @@ class Output:
         """Text that is this command's result; without one, an empty line."""
         self._write(sys.stdout, text)
 
-    # ------------------------------------------------------------------ beside the data
+    # ------------------------------------------------------------------ next to the data
 
     def note(self, text: str) -> None:
         """Information for people that scripts do not need."""

@@ -15,7 +15,7 @@ __all__ = ["Group", "Verb"]
 
 
 class _Quick:
-    """Stands where Typer keeps the conversion of one parameter, until it is needed."""
+    """Placeholder for Typer's conversion of one parameter, until it is needed."""
 
     def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
         several = param.multiple or param.nargs == -1

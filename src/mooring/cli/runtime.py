@@ -117,20 +117,20 @@ def serve(
 
 @command(app)
 def ingest(session: Session, *, mqtt_port: MqttPort = None, log_level: Logging = None) -> None:
-    """Run only ingest, which stores messages from the broker in the database."""
+    """Run only ingest. It stores messages from the broker in the database."""
     with session.open(mqtt_port=mqtt_port, log_level=log_level) as platform:
         run_ingest.main(platform)
 
 
 @command(app)
 def keeper(session: Session, *, mqtt_port: MqttPort = None, log_level: Logging = None) -> None:
-    """Run only the keeper, which computes roll-ups and deletes expired messages."""
+    """Run only the keeper. It computes roll-ups and deletes expired messages."""
     with session.open(mqtt_port=mqtt_port, log_level=log_level) as platform:
         run_keeper.main(platform)
 
 
 @command(app)
 def worker(session: Session, *, mqtt_port: MqttPort = None, log_level: Logging = None) -> None:
-    """Run a worker alone: it sends messages to devices and rotates passwords."""
+    """Run only a worker. It sends messages to devices and rotates passwords."""
     with session.open(mqtt_port=mqtt_port, log_level=log_level) as platform:
         run_worker.main(platform)

@@ -90,7 +90,7 @@ def simulate(
         typer.Option("--keep/--no-keep", help="Keep the devices for the next run."),
     ] = True,
 ) -> int:
-    """Run simulated devices as real MQTT clients with plausible values."""
+    """Run simulated devices. They are real MQTT clients that send plausible values."""
     if (dialect is None) is not demo:
         raise Invalid(
             "No dialect was given.",

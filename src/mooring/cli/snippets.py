@@ -54,7 +54,7 @@ class BrokerAddress:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """What a device says in CONNECT."""
+    """What a device reports in CONNECT."""
 
     client_id: str
     username: str

@@ -39,7 +39,7 @@ FAILURES_SHOWN = 2  # in a row; a single one is over when it is read
 
 
 def problems_of(overview: Overview, *, broker_answers: bool) -> list[str]:
-    """Problems, a sentence each; empty if there are none. Pure."""
+    """Problems, a sentence each; empty if none exist. Pure."""
     alive = [process for process in overview.processes if process.alive]
     if not alive and not broker_answers:
         return ["Mooring is not running. Start it with `mooring up`."]
@@ -171,7 +171,7 @@ def _print(session: Session, platform: App, overview: Overview, problems: Sequen
         ("devices", overview.devices),
         ("devices reporting online", overview.online),
         ("devices connected", overview.connected),
-        ("strangers", overview.strangers),
+        ("unknown devices", overview.strangers),
         ("dead letters", overview.dead_letters),
         ("pending broker changes", overview.broker_changes_pending),
         ("open downlinks", overview.downlinks_open),

@@ -40,9 +40,10 @@ async def recover(
     device: DeviceReference,
     logins: Annotated[list[tuple[str, str]], Depends(device_logins)],
 ) -> dict[str, Any]:
-    """Working credentials for a device that the broker rejects.
+    """Returns valid credentials for a device that the broker rejects.
 
-    Its present password, one under way, or one it had lately proves who it is.
+    The device authenticates with its current password, one of a rotation in progress, or a recent
+    one.
     """
     recovered = await run_in_threadpool(
         recovery.recover, device, logins, origin=address_of(request)

@@ -14,7 +14,7 @@ __all__ = ["supersede"]
 
 
 def supersede(connection: Connection, device: Device, why: str, until: int) -> None:
-    """Whatever is under way is over; both its passwords are kept as former ones.
+    """Ends a rotation in progress; both its passwords are kept as former ones.
 
     The credential itself is the caller's matter.
     """

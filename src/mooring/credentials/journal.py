@@ -1,8 +1,8 @@
-"""Who is in session, as the broker's log tells it. Pure: events in, answers out.
+"""Current sessions, from the broker's log. Pure: events in, answers out.
 
 The log is the one clock that counts here: an event is before or after another by its number,
 never by a time. A *mark* is a connection of our own with a name made up for it. Everything
-the broker did before it stands before it in the log.
+the broker did before it is before it in the log.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ class DeviceOut(Document):
 
 
 class BrokerOut(Document):
-    """Where the broker is. `ca_pem` is null when any system trusts its certificate."""
+    """Address of the broker. `ca_pem` is null if every system trusts its certificate."""
 
     host: str
     port: int
@@ -59,13 +59,14 @@ class BrokerOut(Document):
 
 
 class HttpOut(Document):
-    """Where this platform is; null where `http_url` is not set and it is not this machine."""
+    """HTTP address of the platform; null if `http_url` is not set and the request is not from "
+    "this machine."""
 
     url: str | None
 
 
 class CredentialsOut(DeviceOut):
-    """A new device with its password, which is shown this once, and where it connects."""
+    """A new device with its password, which is shown only once, and its connection data."""
 
     password: str
     topics: dict[str, str]
@@ -75,7 +76,7 @@ class CredentialsOut(DeviceOut):
 
 
 class StateOut(Document):
-    """What is known of a device's state; null where it never said."""
+    """The known state of a device; null if it never reported it."""
 
     last_seen_at: Time | None
     online: bool | None
@@ -104,7 +105,7 @@ class TopicsOut(Document):
 
 
 class CanOut(Document):
-    """Whether the broker accepts a topic: the filter that allows it, or why it is rejected."""
+    """Whether a device may use a topic: the filter that allows it, or the reason why not."""
 
     device: str
     tenant: str
@@ -161,7 +162,7 @@ def list_devices(
     dialect: Word | None = None,
     search: Annotated[Line, Query(description="Part of a name, label or MAC address.")] = "",
 ) -> PageOf[dict[str, Any]]:
-    """Devices in the order they were added."""
+    """Lists devices in the order in which they were added."""
     (after,) = paging.key(int) or (0,)
     found = devices.page(
         who,
@@ -185,7 +186,7 @@ async def add_device(
     request: Request,
     response: Response,
 ) -> dict[str, Any]:
-    """Creates a device; the answer shows its password once."""
+    """Adds a device. The answer shows its password only once."""
     wanted = NewDevice(
         new.name,
         new.dialect,
@@ -209,7 +210,7 @@ async def add_device(
 def show_device(
     devices: DevicesNow, states: StatesNow, who: Who, device: DeviceReference
 ) -> dict[str, Any]:
-    """One device, its topics, and what was last heard of it."""
+    """Returns a device with its topics and its last known state."""
     found = devices.get(who, device)
     return {
         **document(found),
@@ -222,7 +223,7 @@ def show_device(
 async def remove_device(
     devices: DevicesNow, who: Who, watch: Watch, device: DeviceReference, reason: Reason = ""
 ) -> dict[str, Any]:
-    """Removes a device: its session ends and its password is rejected from then on."""
+    """Removes a device. Its session ends and its password is rejected."""
 
     def remove() -> tuple[Device, list[int]]:
         found = devices.get(who, device)
@@ -235,7 +236,7 @@ async def remove_device(
 
 @router.get("/{device}/topics", response_model=TopicsOut)
 def device_topics(devices: DevicesNow, who: Who, device: DeviceReference) -> dict[str, Any]:
-    """Where one device publishes and what it subscribes to."""
+    """Lists the topics that a device publishes and subscribes to."""
     found = devices.get(who, device)
     return {
         "device": found.name,
@@ -252,7 +253,7 @@ def device_can(
     action: Annotated[Literal["publish", "subscribe"], Query()],
     topic: Annotated[str, Query(max_length=QUERY_TOPIC_MAX)],
 ) -> dict[str, Any]:
-    """Whether the broker accepts a topic of a device, and which rule decides."""
+    """Checks whether a device may use a topic, and which rule decides."""
     found = devices.get(who, device)
     verdict = devices.may(found, Action(action), topic)
     return {

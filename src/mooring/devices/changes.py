@@ -2,7 +2,8 @@
 
 Each change of devices gets the next version, and one row that says which numbers it concerns.
 Devices that are added together have numbers that follow on one another, so one row is enough for
-any number of them. Only the newest changes are kept: whoever is further behind reads every device.
+any number of them. Only the newest changes are kept: an index with an older version reads every
+device.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class DeviceIndex:
         self.version = -1  # up to which it follows the database
         self.on_change = on_change
         self._dialects = {dialect.name: dialect for dialect in catalogue.all()}
-        self._devices: dict[int, Device] = {}  # also those of dialects that are not there
+        self._devices: dict[int, Device] = {}  # also those of unknown dialects
         self._refs: dict[int, DeviceRef] = {}
         self._by_word: dict[Key, DeviceRef] = {}
 

@@ -324,7 +324,7 @@ def retire(
 
 def bury(connection: Connection, device: Device, *, until: int) -> None:
     """The device is about to be removed: every password it may have is kept as a verifier, so
-    that it can be told. Its rotation under way goes with it."""
+    that it can be notified. Its rotation under way goes with it."""
     known = sa.select(credentials.c.verifier).where(credentials.c.device_id == device.id)
     moving = sa.select(rotations.c.old_verifier, rotations.c.new_verifier).where(
         rotations.c.device_id == device.id, rotations.c.finished_at.is_(None)

@@ -175,7 +175,7 @@ class Reconciler:
     async def full(self, *, dry_run: bool = False) -> Report:
         """Compares every account and fixes what differs.
 
-        With Dynamic Security a verifier can only be brought in by its file, beside a stopped
+        With Dynamic Security a verifier can only be brought in by its file, next to a stopped
         broker: that restart is in the report.
         """
         if self._shared is not None:
@@ -184,7 +184,7 @@ class Reconciler:
         accounts = await asyncio.to_thread(self._devices.accounts)
         moving |= await asyncio.to_thread(self._waiting)
         differences = tuple(
-            # A change on its way is no difference: ``step`` brings it, with its secret.
+            # A pending change is not a difference: ``step`` applies it, with its secret.
             d
             for d in await self._authority.compare(accounts)
             if d.username not in moving

@@ -1,4 +1,4 @@
-"""What one can do with devices. Each function is one transaction.
+"""Operations on devices. Each function is one transaction.
 
 A change to who may connect is committed together with its pending change and its audit entry;
 the reconciler (``mooring.broker.reconcile``) then makes the broker follow.
@@ -58,7 +58,7 @@ class Devices:
         username_is_client_id: the broker takes a client's username for its client id.
         quota, tenant_quota: what a device, and all devices of a tenant, may take of the broker
             where nothing else is said of them; 0: no limit.
-        recover_days: how long a removed device's password is told that it was removed.
+        recover_days: how long a removed device gets the answer that it was removed.
         tenants_max, devices_max: how many tenants, and devices of one tenant, there may be.
     """
 
@@ -107,7 +107,8 @@ class Devices:
     def insert(
         self, connection: Connection, new: NewDevice, password: str, *, keep_sealed: bool = False
     ) -> tuple[Device, int]:
-        """Device, credential and pending change in the caller's transaction; who may is its matter.
+        """Device, credential and pending change in the caller's transaction. The caller checks
+        permissions.
 
         Args:
             keep_sealed: the sealed password stays until it has proved itself.
@@ -144,10 +145,10 @@ class Devices:
     def set_enabled(
         self, actor: Actor, reference: str, *, enabled: bool, reason: str = ""
     ) -> tuple[Device, list[int]]:
-        """Locks a device out, or lets it in again with the password it has.
+        """Locks a device out, or accepts it again with the password it has.
 
         A live session ends immediately, and new ones are rejected, by password and certificate.
-        Doing it twice is no error, and tells the broker again.
+        Doing it twice is not an error, and tells the broker again.
 
         Returns:
             The device as it is now, and the change numbers to wait for.

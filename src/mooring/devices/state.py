@@ -20,7 +20,7 @@ __all__ = ["DeviceState", "DeviceStates"]
 class DeviceState:
     """What is known of a device's state; ``None`` where it never said.
 
-    ``online`` is what the device says, ``connected`` what the broker's log says.
+    ``online`` is what the device reports, ``connected`` what the broker's log says.
     """
 
     last_seen_at: int | None = None

@@ -104,7 +104,7 @@ def _server(url: str) -> dict[str, Any]:
     except ValueError:  # a port past 65535, half an IPv6 address
         scheme, name, port = "", None, None
     if scheme not in _PROTOCOLS or not name:
-        shown = url.rpartition("@")[2]  # what stands before may be a password
+        shown = url.rpartition("@")[2]  # what is before may be a password
         raise Invalid(
             f"{shown!r} is not a valid broker address.",
             hint="Use for example mqtts://host:8883. Supported schemes: "

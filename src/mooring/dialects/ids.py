@@ -26,7 +26,7 @@ _MAC = re.compile(
 
 
 def check_word(value: str, what: str) -> None:
-    """Raise ``Invalid`` unless ``value`` can stand as one level of a topic.
+    """Raise ``Invalid`` unless ``value`` can be one level of a topic.
 
     Args:
         value: the id or name to look at.

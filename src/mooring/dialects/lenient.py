@@ -1,7 +1,7 @@
 """JSON with ``NaN`` or ``Infinity`` instead of a number, as C's printf writes them.
 
-Such a message is not JSON. Only the strict reader having failed, each such word that stands
-where a value may stand is read as ``null``, which is no reading; the others are kept.
+Such a message is not JSON. Only the strict reader having failed, each such word that is
+where a value may be is read as ``null``, which is not a reading; the others are kept.
 """
 
 from __future__ import annotations

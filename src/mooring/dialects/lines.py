@@ -1,4 +1,4 @@
-"""Where in a TOML text a key stands, so that a mistake can name its line.
+"""Where in a TOML text a key is, so that a mistake can name its line.
 
 ``tomllib`` gives no positions. This reads just enough of TOML's line structure to find
 tables and keys; it is only used for messages, on text that ``tomllib`` has accepted. Keys

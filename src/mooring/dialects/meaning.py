@@ -42,7 +42,8 @@ def readings(
 ) -> dict[str, Scalar]:
     """Metric name → value: nested keys joined with ``.``, array items by their index.
 
-    ``null`` is no reading. At most ``limits.max_metrics`` are taken; ``on_drop`` is told how
+    ``null`` is not a reading. At most ``limits.max_metrics`` are taken; ``on_drop`` is called with
+    how
     many were left out.
     """
     return _take(shape, body, shape.values, limits or PayloadLimits(), on_drop)
@@ -55,7 +56,7 @@ def metadata(
     *,
     on_drop: Callable[[int], object] | None = None,
 ) -> dict[str, Scalar]:
-    """What the device says of itself (signal, battery, memory), flattened like readings."""
+    """What the device reports of itself (signal, battery, memory), flattened like readings."""
     if shape.metadata is None:
         return {}
     return _take(shape, body, shape.metadata, limits or PayloadLimits(), on_drop)
@@ -71,7 +72,7 @@ def firmware(shape: PayloadShape, body: object) -> str | None:
 
 
 def online(shape: PayloadShape, body: object) -> bool | None:
-    """Whether the device says it is there; ``None`` when it says neither."""
+    """Whether the device reports it is there; ``None`` when it says neither."""
     for path in shape.online:
         found = online_word(look_up(body, path))
         if found is not None:
@@ -90,7 +91,7 @@ def online_word(value: object) -> bool | None:
 
 
 def online_text(text: str) -> bool | None:
-    """The same for a payload that is no object: ``offline``, ``"offline"``, ``true``, ``0``."""
+    """The same for a payload that is not an object: ``offline``, ``"offline"``, ``true``, ``0``."""
     return online_word(text.strip().strip('"'))
 
 
@@ -202,14 +203,14 @@ def _take(
 
 
 # A shape belongs to a channel of a loaded dialect and lives as long as that. Found by identity:
-# hashing a shape costs more than what is remembered here. The shape is kept beside the answer,
+# hashing a shape costs more than what is remembered here. The shape is kept next to the answer,
 # so that no other one gets its identity.
 _SKIPS: dict[tuple[int, Path], tuple[PayloadShape, frozenset[Path]]] = {}
 _SKIPS_MAX = 10_000
 
 
 def _other_meanings(shape: PayloadShape, root: Path) -> frozenset[Path]:
-    """The paths below ``root`` that are no reading, because they mean something else."""
+    """The paths below ``root`` that are not readings, because they mean something else."""
     known = _SKIPS.get((id(shape), root))
     if known is None:
         if len(_SKIPS) >= _SKIPS_MAX:

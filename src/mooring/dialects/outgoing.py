@@ -26,7 +26,7 @@ def compose(
     """A JSON payload for a channel that runs down.
 
     ``values`` (parameters, settings) go where the shape's ``values`` says; with an empty
-    path they stand beside the other keys, which win over values of the same name. Each
+    path they are next to the other keys, which win over values of the same name. Each
     other argument is written where the shape has a place for it and is left out otherwise.
 
     Args:

@@ -45,7 +45,7 @@ __all__ = [
 
 MAX_INTEGER = 2**63 - 1  # what a database column and most JSON readers can hold
 MAX_SEQUENCE = 2**53 - 1  # what every JSON reader holds exactly; the device SDK counts as far
-DATA_PREFIX = "data:;base64,"  # before bytes that are no text (format ``any``)
+DATA_PREFIX = "data:;base64,"  # before bytes that are not text (format ``any``)
 
 
 class Reason(StrEnum):
@@ -93,8 +93,8 @@ class Decoded(msgspec.Struct, frozen=True, gc=False):
     """A payload that can be stored.
 
     Attributes:
-        text: the payload as it is kept, byte for byte what the device sent; for bytes that
-            are no text, ``data:;base64,…``.
+        text: the payload as it is kept, byte for byte what the device sent; for bytes that are not
+        text, ``data:;base64,…``.
         time_ms: the time that counts, epoch milliseconds.
         time_source: whose time that is.
         seq: the device's sequence number, if it gave a whole number from 0 to
@@ -151,7 +151,7 @@ def compile_decoder(shape: PayloadShape, limits: PayloadLimits) -> Decoder:
 
 
 def look_up(body: object, path: Path) -> Any:
-    """What stands at ``path``, or ``None`` where there is nothing."""
+    """What is at ``path``, or ``None`` where there is nothing."""
     for key in path:
         if not isinstance(body, dict):
             return None
@@ -225,7 +225,7 @@ def _json_decoder(shape: PayloadShape, limits: PayloadLimits) -> Decoder:
         return Decoded(text, time_ms, source, seq, body)
 
     def leniently(payload: bytes, received_ms: int) -> Decoded | BadPayload | None:
-        """With ``NaN`` and the like left out; ``None`` where there is none."""
+        """With ``NaN`` and the like left out; ``None`` where none exists."""
         repaired, words = repair(payload)
         if not words:
             return None

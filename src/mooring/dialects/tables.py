@@ -153,7 +153,7 @@ def _read_shape(own: _Table, shared: _Table) -> PayloadShape:
 
 
 class _Table:
-    """One TOML table, the place it stands, and readers that report what does not fit."""
+    """One TOML table, the place it is, and readers that report what does not fit."""
 
     def __init__(self, data: Mapping[str, Any], place: Place, report: Report) -> None:
         self.data = data

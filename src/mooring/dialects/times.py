@@ -1,8 +1,8 @@
-"""What a device says the time is, as milliseconds since 1970.
+"""The time that a device reports, as milliseconds since 1970.
 
 Firmware sends ISO 8601 text, epoch seconds, milliseconds, microseconds or nanoseconds, any
 of these as a string, or the milliseconds since it was switched on. A number is taken for
-the unit in which it falls near the present; what fits no unit is no time.
+the unit in which it falls near the present; what fits no unit is not a time.
 """
 
 from __future__ import annotations

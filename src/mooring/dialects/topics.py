@@ -29,7 +29,7 @@ def topic_matches(topic_filter: str, topic: str) -> bool:
         if wanted == "#":
             return True  # the parent level and everything below it [MQTT-4.7.1-2]
         if position == len(levels):
-            # "sport/#" covers "sport": only "#" may stand one level past the end
+            # "sport/#" covers "sport": only "#" may be one level past the end
             return False
         if wanted not in ("+", levels[position]):
             return False

@@ -19,14 +19,14 @@ DiagnosisNow = Annotated[Diagnosis, provided(Diagnosis)]
 
 
 class EvidenceOut(Document):
-    """One fact behind a verdict."""
+    """One piece of evidence for a verdict."""
 
     at: Time | None
     text: str
 
 
 class WhyOut(Document):
-    """Why a device cannot connect, or why nothing arrives from it. `code` is stable."""
+    """Why a device cannot connect, or why no data arrives from it. `code` is stable."""
 
     username: str
     device: str | None
@@ -55,6 +55,6 @@ def document(found: Diagnosed) -> dict[str, Any]:
 
 @router.get("/{device}/why", response_model=WhyOut)
 def device_why(diagnosis: DiagnosisNow, who: Who, device: DeviceReference) -> dict[str, Any]:
-    """Why a device cannot connect, or why nothing arrives from it: a verdict, the evidence
-    behind it, and what to do next."""
+    """Diagnoses why a device cannot connect, or why no data arrives from it: a verdict, its "
+    "evidence, and what to do next."""
     return document(diagnosis.why(who, device))

@@ -86,7 +86,7 @@ class Seen:
             error, empty when it was not tried yet.
         broker_answers: the broker runs and answers.
         names_rejected: the broker names the logins that it rejects; otherwise no rejected
-            login can be told from another one.
+            login can be distinguished from another one.
         connected, connected_at, address: of its session, by the broker's own word.
         last_seen_at: when it last said anything that was stored.
         last_stored: topic and time of its newest stored message of any kind.

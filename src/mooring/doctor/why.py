@@ -1,6 +1,6 @@
 """Why a device cannot connect, or why nothing arrives from it: one verdict. Pure.
 
-The rules stand in ``RULES`` in the order in which they are asked; the first that applies
+The rules are in ``RULES`` in the order in which they are asked; the first that applies
 decides. Two principles keep a verdict from being forged: what the broker says of an accepted
 session outweighs rejected attempts under the same username, which anybody can make; and a
 rejected attempt is always told with the address that made it.

@@ -37,7 +37,7 @@ States = Literal[
 
 
 class DownlinkOut(Document):
-    """A message to a device. No answer holds its payload."""
+    """A message to a device. No answer contains its payload."""
 
     id: int
     topic: str
@@ -85,7 +85,7 @@ def list_downlinks(
     device: DeviceReference,
     paging: PagingDep,
 ) -> PageOf[dict[str, Any]]:
-    """What is on its way to the device, and what lately was; the newest first."""
+    """Lists pending and recent downlinks of a device, newest first."""
     found = devices.get(who, device)
     key = paging.key(int)
     rows = downlinks.of_device(
@@ -104,6 +104,6 @@ def cancel_downlink(
     number: Annotated[int, Path(ge=1, le=2**63 - 1)],
     reason: Reason = "",
 ) -> dict[str, Any]:
-    """Cancels a downlink that is not over. With `attempts` it may have arrived already."""
+    """Cancels an open downlink. If it has `attempts`, it may already have arrived."""
     found = devices.get(who, device)
     return document(downlinks.cancel(who, found, number, reason=reason))

@@ -1,4 +1,4 @@
-"""What one can do with downlinks: write one in one's own transaction, look, confirm, cancel."""
+"""Operations on downlinks: write one in one's own transaction, look, confirm, cancel."""
 
 from __future__ import annotations
 

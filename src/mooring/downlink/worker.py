@@ -1,4 +1,4 @@
-"""Sends downlinks: one process at a time, whoever holds the lease.
+"""Sends downlinks: one process at a time, the one that holds the lease.
 
 A batch is two transactions around what goes out: one marks its rows as being sent, the other
 records the broker's answers. Killed anywhere, the next sender finds either waiting rows or rows

@@ -1,4 +1,4 @@
-"""Who is asking, and the one wall between tenants.
+"""The actor of a request, and the separation of tenants.
 
 Every service call takes an ``Actor``. ``walled`` narrows a statement to what the actor may
 see; ``require`` rejects what the role may not do. Nothing else in Mooring decides on tenants.

@@ -21,7 +21,7 @@ DEVICE, TENANT, MAC = 3, 4, 5
 def rights_of(dialect: Dialect, identity: Identity) -> Rights:
     """What one device may do.
 
-    It may publish to its literal topics; a filter stands only where a level is a free word. It
+    It may publish to its literal topics; a filter is used only where a level is a free word. It
     may subscribe to everything below its own prefix, where every topic of the dialect belongs
     to the device: firmware subscribes to ``…/command/#`` as well as to one command. Elsewhere
     it may subscribe to its literal topics.

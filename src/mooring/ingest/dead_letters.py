@@ -131,7 +131,7 @@ class DeadLetters:
         self, plan: Plan, packet: PublishPacket, why: Unroutable, received_at: int
     ) -> bool:
         """Whether a message on a topic of no dialect becomes a dead letter. Only a login that is
-        no device can send it, and such a login may use the broker for purposes of its own: one
+        not a device can send it, and such a login may use the broker for purposes of its own: one
         a topic and minute is kept, all are counted."""
         if why.ours:  # it came through a broad filter: a command, or our own word
             plan.passed += 1

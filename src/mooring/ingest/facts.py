@@ -21,7 +21,7 @@ class Standing(Enum):
     """How a message came."""
 
     LIVE = auto()  # the device has just said it
-    RETAINED = auto()  # the broker had kept it: it may be old, and is no sign of life
+    RETAINED = auto()  # the broker had kept it: it may be old, and is not a sign of life
     UNREADABLE = auto()  # it became a dead letter; only device, time and number are known
 
 
@@ -77,7 +77,7 @@ class Fact(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def fingerprint(self) -> int:
-        """Equal for what the device repeats, where that can be told."""
+        """Equal for what the device repeats, where that can be determined."""
         return self.row[6]
 
     @property

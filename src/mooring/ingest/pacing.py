@@ -1,6 +1,6 @@
 """How long a busy ingest waits for a fuller batch.
 
-A batch is what arrived while the last one was committed. When little comes in, waiting only
+A batch is what arrived while the last one was committed. When few messages arrive, waiting only
 adds delay; when much does, a few milliseconds make batches fuller and every message cheaper.
 """
 

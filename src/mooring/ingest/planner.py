@@ -104,7 +104,7 @@ class Planner:
                 timed = decoded.time_source is device_time
                 source = 0 if timed else TIME_SOURCES[decoded.time_source]
                 if seq is None:
-                    # Nothing says that it is the same as an equal one: both are meant.
+                    # Nothing shows that it is the same as an equal one: both are meant.
                     unique = (unique + 1) & 0x7FFF_FFFF_FFFF_FFFF
                     mark = unique
                 elif timed:
@@ -163,10 +163,10 @@ class Planner:
             self._note(plan, Fact(row, route, decoded, Standing.RETAINED), len(plan.messages))
             plan.messages.append(row)
             plan.routes.append(route)
-            if route not in plan.newest:  # else the device itself has said something since
+            if route not in plan.newest:  # else the device itself has reported something since
                 plan.newest[route] = (row, decoded)
         plan.retained.clear()
-        # What the devices themselves have said in this batch is newer.
+        # What the devices themselves have reported in this batch is newer.
         plan.facts = [[*kept, *said] for kept, said in zip(plan.facts, live, strict=True)]
 
     # ------------------------------------------------------------------ inside

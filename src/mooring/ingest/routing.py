@@ -152,7 +152,7 @@ class RouteTable:
             return Unroutable("no_device", "The topic does not identify the sending device.")
         tenant = first.values.get(Attribute.TENANT, "default")
         if max(len(name.encode()), len(tenant.encode())) > MAX_WORD_BYTES:
-            # Nobody can be called that; it is not listed as a stranger to be let in.
+            # Nobody can be called that; it is not listed as an unknown device.
             return Unroutable("unknown_device", "The topic contains an invalid device name.")
         return Unroutable(
             "unknown_device",

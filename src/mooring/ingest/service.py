@@ -320,7 +320,7 @@ class Ingest:
             self._dialects_changed.set()
 
     async def _keep_subscribed(self) -> None:
-        """Beside the main flow: the broker's answer comes behind messages that wait for it."""
+        """Next to the main flow: the broker's answer comes after messages pending for it."""
         while True:
             await self._dialects_changed.wait()
             self._dialects_changed.clear()

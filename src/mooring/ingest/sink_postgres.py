@@ -333,7 +333,7 @@ class PostgresSink:
             self._make(connection, (r[2] for r in rows))
 
     def _ids(self, connection: psycopg.Connection, count: int) -> list[range]:
-        """Ids for so many rows, in few spans without a gap: mostly in one."""
+        """Ids for this many rows, in few spans without a gap: mostly in one."""
         spans = []
         while count:
             if not self._free:
@@ -353,7 +353,7 @@ class PostgresSink:
         *,
         copying: bool,
     ) -> tuple[int, Sequence[MessageRow] | None]:
-        """Adds the messages that are not there yet: how many that were, and, where ``insert``
+        """Adds the messages that do not exist yet: how many that were, and, where ``insert``
         returns ids, which."""
         if copying:
             try:

@@ -35,7 +35,7 @@ _MESSAGE = (
     "INSERT OR IGNORE INTO messages (device_id, channel_id, ts, received_at, seq, time_source,"
     " fingerprint, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
-# What is older than that is no repetition any more: it gives up its fingerprint.
+# What is older than that is not a repetition any more: it gives up its fingerprint.
 _RETIRE = (
     "UPDATE messages SET fingerprint = id WHERE device_id = ? AND seq = ? AND fingerprint = ?"
     " AND time_source <> 0 AND seq IS NOT NULL AND received_at < ?"

@@ -43,7 +43,7 @@ class Steps(Protocol):
         ...
 
     def messages(self, plan: Plan, places: Sequence[int]) -> tuple[int, Collection[int]]:
-        """Adds those messages that are not there yet and queues them for roll-ups; how many, and
+        """Adds those messages that do not exist yet and queues them for roll-ups; how many, and
         which of ``plan.watched``."""
         ...
 
@@ -99,7 +99,7 @@ def write_isolated(plan: Plan, steps: Steps, projections: Projections, at: int) 
         again.append(_plain(letter))
 
     alone([*plan.dead, *refused], steps.dead, without_payload)
-    if again:  # what is rejected even now is no value's fault: the broker keeps the batch
+    if again:  # what is rejected even now is not a value's fault: the broker keeps the batch
         steps.dead(again)
     return Committed(stored, len(rows) - stored, tuple(effects), tuple(refused))
 

@@ -27,7 +27,8 @@ Value = Annotated[int, Field(ge=0, le=VALUE_MAX)] | None
 
 
 class QuotaOut(Document):
-    """Connections at a time; messages, and bytes of topics and payloads, published a second."""
+    """Maximum connections, and maximum published messages and bytes (topics and payloads) per "
+    "second."""
 
     connections: int | None
     messages: int | None
@@ -35,7 +36,7 @@ class QuotaOut(Document):
 
 
 class LimitsIn(Document):
-    """Its own values: null for the setting, 0 for no limit. What is left out is null."""
+    """Own values: null for the setting, 0 for no limit. Omitted values are null."""
 
     connections: Value = None
     messages: Value = None
@@ -44,8 +45,8 @@ class LimitsIn(Document):
 
 
 class LimitsOut(Document):
-    """`own`: null is the setting, 0 no limit. `in_force`: null is no limit. `enforced`: whether
-    the broker keeps limits, which Mooring's plugin does."""
+    """`own`: null is the setting, 0 no limit. `in_force`: null is no limit. `enforced`: whether "
+    "the broker enforces limits, which needs Mooring's plugin."""
 
     tenant: str
     device: str | None
@@ -71,7 +72,7 @@ def document(tenant: str, device: str | None, found: Limited) -> dict[str, Any]:
 
 @router.get("/devices/{device}/limits", response_model=LimitsOut)
 def device_limits(limits: LimitsNow, who: Who, device: DeviceReference) -> dict[str, Any]:
-    """What a device may take of the broker."""
+    """Returns the broker limits of a device."""
     known, found = limits.of_device(who, device)
     return document(known.tenant, known.name, found)
 
@@ -80,7 +81,7 @@ def device_limits(limits: LimitsNow, who: Who, device: DeviceReference) -> dict[
 async def set_device_limits(
     *, limits: LimitsNow, who: Who, watch: Watch, device: DeviceReference, new: LimitsIn
 ) -> dict[str, Any]:
-    """Puts these values instead of the device's own."""
+    """Replaces the device's own limits."""
     known, found, changes = await run_in_threadpool(
         limits.set_of_device, who, device, _given(new), reason=new.reason
     )
@@ -90,7 +91,7 @@ async def set_device_limits(
 
 @router.get("/tenants/{tenant}/limits", response_model=LimitsOut)
 def tenant_limits(limits: LimitsNow, who: Who, tenant: Word) -> dict[str, Any]:
-    """What all devices of a tenant may take of the broker together."""
+    """Returns the broker limits of all devices of a tenant together."""
     return document(tenant, None, limits.of_tenant(who, tenant))
 
 
@@ -98,7 +99,7 @@ def tenant_limits(limits: LimitsNow, who: Who, tenant: Word) -> dict[str, Any]:
 async def set_tenant_limits(
     *, limits: LimitsNow, who: Who, watch: Watch, tenant: Word, new: LimitsIn
 ) -> dict[str, Any]:
-    """Puts these values instead of the tenant's own; for who sees every tenant."""
+    """Replaces the tenant's own limits. Needs a login without a tenant."""
     found, changes = await run_in_threadpool(
         limits.set_of_tenant, who, tenant, _given(new), reason=new.reason
     )

@@ -34,8 +34,8 @@ FAILURE = 0x80
 
 
 def _unreadable(fault: BaseException) -> bool:
-    """Whether the codec cannot read a packet. On a text that is not UTF-8, such as a topic, it
-    panics: that is no ``Exception``, and its class cannot be imported."""
+    """Whether the codec cannot read a packet. On a text that is not UTF-8, such as a topic, it "
+    "panics: that is not an ``Exception``, and its class cannot be imported."""
     return isinstance(fault, ValueError) or type(fault).__name__ == "PanicException"
 
 
@@ -208,7 +208,7 @@ class Connection(asyncio.Protocol):
                 packets[-1].append(one)
             else:
                 packets.append([one])
-        # Sent one behind the other; a resumed session's SUBACKs come behind its messages.
+        # Sent one after the other; a resumed session's SUBACKs come after its messages.
         answers = [asyncio.create_task(self._subscribe(some)) for some in packets]
         try:
             await asyncio.gather(*answers)

@@ -310,7 +310,7 @@ class MqttLink:
         self._set_connected(protocol)
         protocol.opened(answer.receive_max)
         if self._subscriptions:
-            # Not awaited: in a resumed session the SUBACK comes behind every message that
+            # Not awaited: in a resumed session the SUBACK comes after every message that
             # waited, and Mosquitto 2.0 sends those without regard to our window.
             self._subscribing = asyncio.create_task(
                 protocol.subscribe(list(self._subscriptions.values()))

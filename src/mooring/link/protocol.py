@@ -1,6 +1,6 @@
 """What ingest and the services ask of a connection to a broker.
 
-A link hands over messages in batches and acknowledges a batch when it is told to: after the
+A link hands over messages in batches and acknowledges a batch when it is asked to: after the
 commit. It reconnects by itself; a message that was handed over and not acknowledged comes
 again from the broker, marked as a repetition.
 """

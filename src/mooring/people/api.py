@@ -41,7 +41,7 @@ class LogoutIn(Document):
 
 
 class ActorOut(Document):
-    """Who is asking."""
+    """The actor of the request."""
 
     name: str
     role: RoleWord
@@ -69,7 +69,7 @@ class NewUserOut(UserOut):
 
 
 class UserIn(Document):
-    """Somebody to add; without a password one is generated."""
+    """A user to add. Without a password one is generated."""
 
     name: Name
     role: RoleWord = "viewer"
@@ -84,7 +84,7 @@ class UserChange(Document):
 
 
 class PasswordIn(Document):
-    """A new password; without one it is generated."""
+    """A new password. Without one it is generated."""
 
     password: Password | None = None
     reason: Reason = ""
@@ -135,7 +135,7 @@ class TenantIn(Document):
 
 @router.post("/login", response_model=SessionOut)
 def login(people: PeopleNow, request: Request, given: LoginIn) -> dict[str, Any]:
-    """A token for somebody who knows their password."""
+    """Returns a token for a name and password."""
     session = people.login(given.name, given.password, address=address_of(request))
     return {
         **_actor(session.actor),
@@ -149,7 +149,7 @@ def login(people: PeopleNow, request: Request, given: LoginIn) -> dict[str, Any]
 def logout(
     people: PeopleNow, who: Who, request: Request, asked: LogoutIn | None = None
 ) -> Response:
-    """Ends the login whose token is sent, or every login of its owner."""
+    """Ends the login of the token, or all logins of its owner."""
     everywhere = asked.everywhere if asked is not None else False
     people.logout(who, secret_of(request), everywhere=everywhere)
     return Response(status_code=204)
@@ -157,13 +157,13 @@ def logout(
 
 @router.get("/me", response_model=ActorOut)
 def me(who: Who) -> dict[str, Any]:
-    """Who the token or key belongs to, and what it may do."""
+    """Returns the owner of the token or key, and its role."""
     return _actor(who)
 
 
 @router.put("/me/password", status_code=204)
 def change_own_password(people: PeopleNow, who: Who, given: OwnPasswordIn) -> Response:
-    """A new password for oneself; every login made before is void."""
+    """Changes the own password. All existing logins end."""
     if who.name.startswith("key:"):
         raise Forbidden(
             "An API key has no password.", hint="Log in as a person.", code="not_a_person"
@@ -177,7 +177,7 @@ def change_own_password(people: PeopleNow, who: Who, given: OwnPasswordIn) -> Re
 
 @router.get("/users", response_model=PageOf[UserOut])
 def list_users(people: PeopleNow, who: Who, paging: PagingDep) -> PageOf[dict[str, Any]]:
-    """People by name."""
+    """Lists users by name."""
     (after,) = paging.key(str) or ("",)
     found = people.users(who, limit=paging.limit + 1, after=str(after))
     return paging.cut([_user(user) for user in found], lambda item: (item["name"],))
@@ -185,7 +185,7 @@ def list_users(people: PeopleNow, who: Who, paging: PagingDep) -> PageOf[dict[st
 
 @router.post("/users", status_code=201, response_model=NewUserOut)
 def add_user(people: PeopleNow, who: Who, new: UserIn, response: Response) -> dict[str, Any]:
-    """Adds a person."""
+    """Adds a user."""
     wanted = NewUser(new.name, Role.of(new.role), new.tenant or who.tenant, new.password)
     user, generated = people.add(who, wanted, reason=new.reason)
     response.headers["Location"] = f"{router.prefix}/users/{user.name}"
@@ -194,32 +194,32 @@ def add_user(people: PeopleNow, who: Who, new: UserIn, response: Response) -> di
 
 @router.get("/users/{name}", response_model=UserOut)
 def show_user(people: PeopleNow, who: Who, name: Name) -> dict[str, Any]:
-    """One person."""
+    """Returns a user."""
     return _user(people.user(who, name))
 
 
 @router.patch("/users/{name}", response_model=UserOut)
 def change_user(people: PeopleNow, who: Who, name: Name, change: UserChange) -> dict[str, Any]:
-    """Lets somebody in or not; a disabled user's tokens are rejected immediately."""
+    """Enables or disables a user. Tokens of a disabled user are rejected immediately."""
     return _user(people.set_disabled(who, name, disabled=change.disabled, reason=change.reason))
 
 
 @router.delete("/users/{name}", status_code=204)
 def remove_user(people: PeopleNow, who: Who, name: Name, reason: Reason = "") -> Response:
-    """Removes a person."""
+    """Removes a user."""
     people.remove(who, name, reason=reason)
     return Response(status_code=204)
 
 
 @router.put("/users/{name}/password", response_model=PasswordOut)
 def set_password(people: PeopleNow, who: Who, name: Name, given: PasswordIn) -> dict[str, Any]:
-    """A new password for somebody; their logins are void."""
+    """Sets a new password for a user. Existing logins end."""
     return {"password": people.set_password(who, name, given.password, reason=given.reason)}
 
 
 @router.delete("/users/{name}/sessions", status_code=204)
 def end_sessions(people: PeopleNow, who: Who, name: Name, reason: Reason = "") -> Response:
-    """Ends every login of somebody; they may log in again."""
+    """Ends all logins of a user. The user can log in again."""
     people.end_sessions(who, name, reason=reason)
     return Response(status_code=204)
 
@@ -229,7 +229,7 @@ def end_sessions(people: PeopleNow, who: Who, name: Name, reason: Reason = "") -
 
 @router.get("/api-keys", response_model=PageOf[KeyOut])
 def list_keys(people: PeopleNow, who: Who, paging: PagingDep) -> PageOf[dict[str, Any]]:
-    """API keys without their secrets, the newest first."""
+    """Lists API keys without their secrets, newest first."""
     (before,) = paging.key(int) or (None,)
     found = people.keys(
         who, limit=paging.limit + 1, before=int(before) if before is not None else None
@@ -243,7 +243,7 @@ def list_keys(people: PeopleNow, who: Who, paging: PagingDep) -> PageOf[dict[str
 
 @router.post("/api-keys", status_code=201, response_model=NewKeyOut)
 def add_key(people: PeopleNow, who: Who, new: KeyIn) -> dict[str, Any]:
-    """Makes an API key; the answer shows its secret once."""
+    """Creates an API key. The answer shows its secret only once."""
     expires = now_ms() + new.expires_in_days * DAY_MS if new.expires_in_days else None
     wanted = NewKey(new.name, Role.of(new.role), new.tenant or who.tenant, expires)
     issued = people.add_key(who, wanted, reason=new.reason)
@@ -252,7 +252,7 @@ def add_key(people: PeopleNow, who: Who, new: KeyIn) -> dict[str, Any]:
 
 @router.delete("/api-keys/{prefix}", status_code=204)
 def revoke_key(people: PeopleNow, who: Who, prefix: Name, reason: Reason = "") -> Response:
-    """Ends a key immediately."""
+    """Revokes a key immediately."""
     people.revoke_key(who, prefix, reason=reason)
     return Response(status_code=204)
 
@@ -262,7 +262,7 @@ def revoke_key(people: PeopleNow, who: Who, prefix: Name, reason: Reason = "") -
 
 @router.get("/tenants", response_model=PageOf[TenantOut])
 def list_tenants(people: PeopleNow, who: Who, paging: PagingDep) -> PageOf[dict[str, Any]]:
-    """The owners of devices, by name."""
+    """Lists tenants by name."""
     (after,) = paging.key(str) or ("",)
     names = people.tenants(who, limit=paging.limit + 1, after=str(after))
     return paging.cut([{"name": name} for name in names], lambda item: (item["name"],))
@@ -270,7 +270,7 @@ def list_tenants(people: PeopleNow, who: Who, paging: PagingDep) -> PageOf[dict[
 
 @router.post("/tenants", status_code=201, response_model=TenantOut)
 def add_tenant(people: PeopleNow, who: Who, new: TenantIn) -> dict[str, Any]:
-    """Adds an owner of devices before its first device."""
+    """Adds a tenant. Adding a device also creates its tenant."""
     people.add_tenant(who, new.name, reason=new.reason)
     return {"name": new.name}
 

@@ -1,7 +1,7 @@
 """People's passwords: Argon2id, and rules for new ones.
 
 A hash takes 64 MiB and tens of milliseconds, so only a few run at once: a flood of logins
-waits or is turned away, and cannot take the memory of the machine.
+waits or is rejected, and cannot take the memory of the machine.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What one can do with people and API keys, and who is behind a token or key.
+"""Operations on people and API keys, and the owner of a token or key.
 
 Each change is one transaction with its audit entry. Passwords and keys are given back once,
 to be shown to a person; only their hashes are stored.
@@ -150,7 +150,7 @@ class People:
         )
 
     def authenticate(self, secret: str, *, origin: str = "local") -> Actor:
-        """Who is behind a login token or an API key.
+        """The owner of a login token or an API key.
 
         Raises:
             Unauthorized: nobody, or not any more.
@@ -260,7 +260,7 @@ class People:
             return _found(store.user_by_name(connection, actor, name), name)
 
     def set_disabled(self, actor: Actor, name: str, *, disabled: bool, reason: str = "") -> User:
-        """Lets somebody in or not; a disabled user's tokens are rejected immediately.
+        """Enables or disables a user; a disabled user's tokens are rejected immediately.
 
         Raises:
             Conflict: nobody else could administer the installation then.

@@ -3,5 +3,5 @@
 model · hosts · authority · issue · crl · bundle   pure: values and a clock in, PEM out
 inspect · expiry · rollover · watch                pure rules (``inspect`` reads its files)
 files · ensure                                     the directory ``DATA_DIR/pki``
-ledger · service                                   what one can do; the ledger is a database
+ledger · service                                   operations; the ledger is a database
 """

@@ -37,7 +37,7 @@ Serial = Annotated[
 
 
 class CertificateOut(Document):
-    """A certificate that was issued; times in UTC."""
+    """An issued certificate. Times are UTC."""
 
     serial: str
     username: str
@@ -57,7 +57,7 @@ class CertificatesOut(Document):
 
 
 class IssuedOut(Document):
-    """A new certificate: itself, and whom the device shall trust; both PEM, no secret."""
+    """A new certificate, and the CAs that the device must trust, both as PEM, without secrets."""
 
     serial: str
     username: str
@@ -69,14 +69,14 @@ class IssuedOut(Document):
 
 
 class RequestIn(Document):
-    """A request made on the device; of its content only the public key is used."""
+    """A signing request created on the device. Only its public key is used."""
 
     csr: Annotated[str, Field(min_length=1, max_length=CSR_MAX)]
     days: Annotated[int, Field(ge=1, le=DAYS_MAX)] = DEVICE_DAYS
 
 
 class RevokedOut(Document):
-    """`in_force`: the broker rejects it and no session is left by now."""
+    """`in_force`: the broker already rejects it, and no session is left."""
 
     revoked: list[CertificateOut]
     in_force: bool
@@ -90,7 +90,7 @@ def issue_certificate(
     device: DeviceReference,
     request: RequestIn,
 ) -> dict[str, Any]:
-    """Signs a request made on the device, whose key never travels."""
+    """Signs a request created on the device. The key stays on the device."""
     _, bundle = certificates.issue(who, device, csr=request.csr.encode(), days=request.days)
     return _issued(settings, bundle)
 
@@ -99,7 +99,7 @@ def issue_certificate(
 def list_certificates(
     certificates: CertificatesNow, who: Who, device: DeviceReference
 ) -> dict[str, Any]:
-    """Every certificate of one device, the newest first."""
+    """Lists the certificates of a device, newest first."""
     return {"items": [_document(one) for one in certificates.list(who, device)]}
 
 
@@ -114,7 +114,8 @@ async def revoke_certificate(
     serial: Serial,
     reason: Reason = Reason.UNSPECIFIED,
 ) -> dict[str, Any]:
-    """Revokes one for good: new connections are rejected, its device's sessions end."""
+    """Permanently revokes a certificate. New connections are rejected, and the sessions of its "
+    "device end."""
     done = await run_in_threadpool(certificates.revoke, who, device, serial=serial, reason=reason)
     running = await run_in_threadpool(broker_runs, database)
     in_force = await watch.until(

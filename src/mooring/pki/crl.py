@@ -47,7 +47,7 @@ def build_crl(
             line = line.add_extension(x509.CRLReason(_FLAGS[entry.reason]), critical=False)
         lines.append(line.build())
     return (
-        # Given at once: adding them one by one copies the list each time.
+        # Passed as a whole: adding them one by one copies the list each time.
         x509.CertificateRevocationListBuilder(revoked_certificates=lines)
         .issuer_name(ca.certificate.subject)
         .last_update(min(now, end) - BACKDATE)

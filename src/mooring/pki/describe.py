@@ -33,7 +33,7 @@ def serial_text(serial: int) -> str:
 
 
 def subject_name(name: x509.Name) -> str:
-    """The common name in a subject or issuer; empty when there is none."""
+    """The common name in a subject or issuer; empty when none exists."""
     attributes = name.get_attributes_for_oid(NameOID.COMMON_NAME)
     return str(attributes[0].value) if attributes else ""
 

@@ -47,7 +47,7 @@ def ensure(
     """Make what is missing, renew what runs out, and say where everything is.
 
     Args:
-        hosts: the names devices dial, beside the machine's own.
+        hosts: the names devices dial, in addition to the machine's own.
         key_type: for a CA that has to be made; the server's key follows its CA.
         revoked: what the ledger says; without it the lists on disk stay as they are.
         machine: the machine's own names; default: asked from the system.
@@ -142,7 +142,7 @@ def _settle_server(
     cert_path, key_path = files.paths.server_cert, files.paths.server_key
     key = None if new_key else _load_key(key_path)
     chain = _load_chain(cert_path)
-    # An expired CA cannot vouch for anything; the new one has to stand alone then.
+    # An expired CA cannot vouch for anything; the new one has to be alone then.
     bridged = old is not None and old.certificate.not_valid_after_utc > now
     leaf = chain[0] if chain else None
     if key is None or leaf is None or renew or not _leaf_is_good(leaf, key, ca, hosts, now):
@@ -218,7 +218,7 @@ def _key_type_of(ca: CertificateAuthority) -> KeyType:
 
 
 def _load_key(path: Path) -> PrivateKey | None:
-    """The server's key, or ``None`` when there is none that can be used."""
+    """The server's key, or ``None`` when none exists that can be used."""
     if not path.exists():
         return None
     try:

@@ -113,7 +113,7 @@ class PkiFiles:
         self.write_authority(new)
 
     def end_rollover(self) -> None:
-        """Forget the old CA; its key is gone for good."""
+        """Forget the old CA; its key is gone permanently."""
         self.old_ca_key.unlink(missing_ok=True)
         files.sync_folder(self.directory)
 
@@ -135,7 +135,7 @@ class PkiFiles:
 
 
 def write_atomically(path: Path, data: bytes, mode: int = PUBLIC) -> None:
-    """Replace *path* in one step; whoever reads it sees the old file or the new one, whole.
+    """Replace *path* in one step; a reader sees either the old file or the new one completely.
 
     Raises:
         Unavailable: the directory cannot be written or the disk is full.

@@ -79,7 +79,7 @@ class CertificateLedger(Protocol):
         ...
 
     def revoke(self, serial: str, at: datetime, reason: Reason) -> None:
-        """Mark as revoked; a second time changes nothing. Unknown serials are no error."""
+        """Mark as revoked; a second time changes nothing. Unknown serials are not an error."""
         ...
 
     def same_authority(self, former: str, now: str) -> None:

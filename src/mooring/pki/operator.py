@@ -1,7 +1,7 @@
 """A server certificate that the operator brings, by path: checked, then copied.
 
 The broker reads the copy, never the operator's files. So a wrong file changes nothing however
-often the broker is told to reload, and certificate and key change in one step: the copy holds
+often the broker is asked to reload, and certificate and key change in one step: the copy holds
 both, and one ``rename`` replaces it.
 """
 

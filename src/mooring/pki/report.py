@@ -1,4 +1,4 @@
-"""How the certificates of an installation stand: what ends when. Pure."""
+"""The state of the certificates of an installation: which ends when. Pure."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Report:
 
     Attributes:
         platform: the CA, the CA a rollover is leaving, and what the broker shows.
-        devices: how many devices' newest certificates stand at each level.
+        devices: how many devices' newest certificates are at each level.
         soon: the devices that are not ``ok``, nearest end first, ``NAMED`` at most.
     """
 
@@ -55,7 +55,7 @@ class Report:
 def report(
     platform: Mapping[str, CertificateInfo], records: Iterable[CertificateRecord], now: datetime
 ) -> Report:
-    """Where everything stands.
+    """Where everything is.
 
     Args:
         platform: name → certificate, of ``ca``, ``old_ca`` and ``server`` those there are.

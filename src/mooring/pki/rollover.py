@@ -3,7 +3,8 @@
 Pure. While a rollover is under way both CAs are trusted: the broker takes device certificates of
 either, and shows a certificate of the new CA together with a cross certificate by the old one, so
 devices that know only the old CA still accept it. Device certificates are issued by the new CA
-from the first moment. ``finish`` gives the old CA up; whoever still relies on it is then out.
+from the first moment. ``finish`` gives the old CA up; devices that still rely on it are then
+locked out.
 """
 
 from __future__ import annotations

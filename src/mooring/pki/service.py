@@ -1,4 +1,4 @@
-"""What one can do with the PKI; every change goes to the ledger first, then to the files.
+"""Operations on the PKI; every change goes to the ledger first, then to the files.
 
 A crash in between is fixed by ``settle``, which is called at every start. Nothing here talks to
 the broker: a method that returns ``changed`` files leaves it to the caller to reload it, and one
@@ -71,7 +71,7 @@ class PkiService:
     Args:
         data_dir: where ``pki/`` is.
         ledger: the database.
-        hosts: the names devices dial, beside the machine's own.
+        hosts: the names devices dial, in addition to the machine's own.
         key_type: for a CA that has to be made.
         machine: the machine's own names; default: asked from the system.
         held: certificates that are rejected for now without being revoked, asked each time.
@@ -109,7 +109,7 @@ class PkiService:
     def init(self) -> Settled:
         """Make the CA, the broker's certificate and an empty revocation list, once.
 
-        Also what every start calls: it puts right whatever is missing, stale or behind the
+        Also what every start calls: it repairs everything that is missing, stale or older than the
         ledger, and changes nothing else.
 
         A CA that was made while the clock was ahead gets the right dates, once the time is
@@ -204,7 +204,7 @@ class PkiService:
     ) -> Revoked:
         """Revoke one certificate, or all of a device.
 
-        Doing it again is no error and puts the files right again.
+        Doing it again is not an error and puts the files right again.
 
         Raises:
             Invalid: neither or both of *serial* and *username*, or a serial that is not hex.
@@ -224,8 +224,8 @@ class PkiService:
         """One certificate by its serial, however a tool writes it.
 
         Raises:
-            Invalid: the text is no serial number.
-            NotFound: there is none by that number.
+            Invalid: the text is not a serial number.
+            NotFound: none exists by that number.
         """
         return self._find(serial, None)[0]
 
@@ -306,7 +306,7 @@ class PkiService:
         mtls_port: int = 0,
         operators: OperatorFiles | None = None,
     ) -> Shown:
-        """Where everything is, and command lines that work as they stand.
+        """Where everything is, and command lines that work as they are.
 
         Args:
             operators: the certificate the broker shows instead of ours.

@@ -1,4 +1,4 @@
-"""What ``mooring cert show`` prints: paths, and command lines that work as they stand."""
+"""What ``mooring cert show`` prints: paths, and command lines that work as they are."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def client_lines(cafile: Path | None, *, host: str, port: int, mtls_port: int = 
 
     Args:
         cafile: whom to trust; ``None``: the public CAs the machine knows.
-        mtls_port: the listener for certificates; 0: there is none.
+        mtls_port: the listener for certificates; 0: none exists.
     """
     trust = ["--tls-use-os-certs"] if cafile is None else ["--cafile", str(cafile)]
     publish = ["-t", "TOPIC", "-q", "1", "-m", "MESSAGE"]

@@ -28,7 +28,7 @@ class FileStamp:
     inode: int
 
 
-#: ``None``: the file is not there or cannot be looked at.
+#: ``None``: the file does not exist or cannot be looked at.
 Stamps = Mapping[Path, FileStamp | None]
 
 

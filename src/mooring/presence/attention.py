@@ -17,7 +17,7 @@ class Attention:
     Args:
         off_above: messages a second from which on it is switched off at once.
         on_below: and below which it is switched on again, after a while.
-        calm_seconds: that while; the broker is not to be told every few seconds.
+        calm_seconds: that while; the broker must not be reloaded every few seconds.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """Which connections to the broker are one too many. Pure.
 
-Two rules: a connection has to log in within some time, and a listener has at most so many.
+Two rules: a connection has to log in within some time, and a listener has at most this many.
 Mosquitto 2.0 knows the first only as 90 s, and forgets the second at its first reload; for
 WebSocket it never counted.
 """
@@ -55,7 +55,7 @@ class Crowd:
             if peer not in known and now - since >= self._login_seconds
         ]
         left = [peer for peer in peers if peer not in set(silent)]
-        # Who has not logged in goes before who has; among equals the newest.
+        # Peers that have not logged in go first; among equals the newest.
         left.sort(key=lambda peer: (peer in known, -self._since[peer]))
         beyond: list[Peer] = []
         for port in {peer.port for peer in left}:

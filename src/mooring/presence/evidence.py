@@ -2,7 +2,7 @@
 
 The plugin publishes one JSON object for each event, in order, on a topic that only the
 platform's account can use. Unlike the log, no device writes any of it: what a device chose
-(client id, topic, payload) stands in fields of its own.
+(client id, topic, payload) is in fields of its own.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Told:
         session: number of the session in that start, the same in ``login`` and ``gone``.
         key: of a login by password, the salt of the verifier that fitted.
         clean: of a login, whether the session ends with the connection.
-        count: how often it happened since it was told last, this time included.
+        count: how often it happened since it was last reported, this time included.
         sample: the first bytes of a denied payload; size: all of its bytes.
     """
 

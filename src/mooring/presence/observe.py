@@ -63,7 +63,7 @@ class Connectivity:
 class Observations:
     """What some lines of log said.
 
-    ``restarted``: the broker came up; whoever was connected is not, unless it says so after.
+    ``restarted``: the broker came up; earlier connections are over, unless it reports them again.
     ``latest`` holds one entry a login: what is true at the end of these lines. ``refused`` is
     the number of lines that were not believed.
     """

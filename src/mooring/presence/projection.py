@@ -109,7 +109,7 @@ class DeviceState:
 class _Cover:
     """The next message of a device, by which an earlier one need not be taken apart.
 
-    Most telemetry that speaks of the device says the same few names each time: this is what
+    Most telemetry that speaks of the device reports the same few names each time: this is what
     such a message costs here, 0.5 µs.
     """
 

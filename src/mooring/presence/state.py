@@ -1,4 +1,4 @@
-"""What devices say of themselves, one message after the other. Pure.
+"""What devices report of themselves, one message after the other. Pure.
 
 A message that the device made before one that is known already is late: what it says of presence,
 firmware or metadata does not count. The device's own times decide that, where both messages have
@@ -13,7 +13,7 @@ import msgspec
 
 __all__ = ["METADATA_MAX", "Known", "Said", "advance", "unpack_metadata"]
 
-# Characters of what a device says of itself, gathered over time. A device that makes up new
+# Characters of what a device reports of itself, gathered over time. A device that makes up new
 # names begins again with its newest message.
 METADATA_MAX = 65_536
 
@@ -46,7 +46,7 @@ class Known(NamedTuple):
 
 
 def advance(known: Known, said: Said) -> Known:
-    """What is known once a device has said something more."""
+    """What is known once a device has reported something more."""
     ts = said.ts
     if said.online is not None and not _late(ts, known.online_ts):
         if known.online is not said.online:
@@ -73,6 +73,6 @@ def _merged(before: str | None, new: dict[str, Any]) -> str:
 
 
 def unpack_metadata(text: str | None) -> dict[str, Any]:
-    """Stored metadata; empty where there is none."""
+    """Stored metadata; empty where none exists."""
     found = msgspec.json.decode(text) if text else None
     return found if isinstance(found, dict) else {}

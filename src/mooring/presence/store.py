@@ -56,7 +56,8 @@ def add_events(connection: Connection, rows: Sequence[EventRow]) -> None:
 
 
 def add_denied(connection: Connection, messages: Sequence[Denied], keep: int) -> None:
-    """Messages the broker rejected become dead letters: a 3.1.1 device was told they arrived.
+    """Messages the broker rejected become dead letters: a 3.1.1 device received a normal
+    acknowledgement.
 
     Their payloads are not in the broker's log; the plugin keeps the beginning of one.
     """
@@ -156,7 +157,7 @@ def nobody_connected(connection: Connection, at: int) -> None:
 
 
 def set_connected(connection: Connection, states: Iterable[Connectivity]) -> None:
-    """Stores who is connected; logins that are no device's are passed over."""
+    """Stores who is connected; logins that are not a device's are ignored."""
     by_name = {state.username: state for state in states}
     rows = [
         {

@@ -71,7 +71,7 @@ FLEET_MAX = 1000  # devices one fleet command may reach
 def mqtt_status(
     telemetry: TelemetryNow, settings: SettingsNow, who: Who, request: Request
 ) -> dict[str, Any]:
-    """The broker, as this process sees it."""
+    """Returns the state of this process's connection to the broker."""
     publisher = _publisher(request)
     overview = telemetry.overview(who)
     return {
@@ -95,7 +95,7 @@ def publish(
     request: Request,
     message: PublishIn,
 ) -> dict[str, Any]:
-    """Sends one message. Operators send to devices; administrators to any topic."""
+    """Publishes a message. Operators can publish to devices, administrators to any topic."""
     matches = Router(catalogue.all()).match_any(message.topic)
     with database.read() as connection:
         addressed = [Addressed(match, tenants_of(connection, match)) for match in matches]
@@ -128,7 +128,7 @@ def publish(
 
 @router.get("/topics/structure", response_model=StructureOut)
 def structure(catalogue: CatalogueNow, who: Who, dialect: Word | None = None) -> dict[str, Any]:
-    """Every channel of every dialect, or of one."""
+    """Lists the channels of all dialects, or of one."""
     who.require(Role.VIEWER, who.tenant)
     shown = (catalogue.get(dialect),) if dialect else catalogue.all()
     return {"dialects": {one.name: list(one.channels) for one in shown}}
@@ -136,7 +136,7 @@ def structure(catalogue: CatalogueNow, who: Who, dialect: Word | None = None) ->
 
 @router.post("/topics/validate", response_model=ValidOut)
 def validate(catalogue: CatalogueNow, who: Who, given: ValidateIn) -> dict[str, Any]:
-    """Whether a topic can be used, and what it means."""
+    """Checks whether a topic is valid, and which channel it belongs to."""
     who.require(Role.VIEWER, who.tenant)
     is_topic = valid_topic_name(given.topic)
     found = Router(catalogue.all()).match_any(given.topic) if is_topic else ()
@@ -161,7 +161,7 @@ def validate(catalogue: CatalogueNow, who: Who, given: ValidateIn) -> dict[str, 
 def topics_of_device(
     devices: DevicesNow, catalogue: CatalogueNow, who: Who, device_id: DeviceReference
 ) -> dict[str, Any]:
-    """What one device publishes to and subscribes to."""
+    """Lists the topics that a device publishes and subscribes to."""
     device = devices.get(who, device_id)
     dialect = catalogue.get(device.dialect)
     return {
@@ -184,7 +184,7 @@ async def command(
     device_id: DeviceReference,
     given: CommandIn,
 ) -> dict[str, Any]:
-    """Sends a command to one device."""
+    """Sends a command to a device."""
     publisher = _publisher(request)
     number = given.command_id or _new_id()
 
@@ -260,7 +260,7 @@ async def fleet_command(
 
 @router.get("/monitoring/metrics", response_model=MetricsOut)
 def monitoring(telemetry: TelemetryNow, who: Who) -> dict[str, Any]:
-    """The platform's figures, for administrators."""
+    """Returns figures of the platform. For administrators."""
     who.require(Role.ADMIN, who.tenant)
     overview = telemetry.overview(who)
     return {

@@ -1,4 +1,4 @@
-"""Who may publish where, through the platform. Pure; the owners are given.
+"""Permissions to publish through the platform. Pure; the owners are given.
 
 A device's rights come from its dialect; a person's come from here:
 

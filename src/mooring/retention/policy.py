@@ -78,7 +78,7 @@ class Policy:
 
     @property
     def longest(self) -> int | None:
-        """After so many days no message of any kind or tenant is kept; ``None``: never."""
+        """The days after which no message of any kind or tenant is kept; ``None``: never."""
         days = {self.messages} | {r.days for r in self.rules if r.kind not in (MINUTES, ROLLUPS)}
         return None if FOR_EVER in days else max(days)
 
@@ -94,7 +94,7 @@ def kinds() -> list[str]:
 
 
 def check(kind: str, days: int) -> None:
-    """Raises ``Invalid`` for a kind there is none of, or a term that makes no sense."""
+    """Raises ``Invalid`` for an unknown kind, or an invalid period."""
     if kind and kind not in kinds():
         raise Invalid(
             f"There is no kind {kind[:40]!a}.",

@@ -1,4 +1,4 @@
-"""What one can do about how long things are kept."""
+"""Operations on retention."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Retention:
         """Takes a rule back.
 
         Raises:
-            NotFound: there is none.
+            NotFound: none exists.
         """
         actor.require(Role.ADMIN, tenant or None)
         with self.database.write() as connection:

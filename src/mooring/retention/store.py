@@ -1,4 +1,4 @@
-"""SQL of retention. Whoever calls decides on transactions; each call is small."""
+"""SQL of retention. The caller decides on transactions; each call is small."""
 
 from __future__ import annotations
 

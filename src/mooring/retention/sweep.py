@@ -163,7 +163,7 @@ class _Run:
                 first = store.first_time(connection, device, start)
             if first is None or first >= end:
                 return
-            # A day at a time: what one device says in a day is no long transaction.
+            # A day at a time: one device's messages of a day are not a long transaction.
             start = min(first + DAY_MS, end)
             with self._database.write() as connection:
                 started = time.perf_counter()

@@ -110,7 +110,7 @@ def delete_some(connection: Connection, which: Which, limit: int) -> int:
 
 
 def surplus_before(connection: Connection, which: Which, most: int) -> int | None:
-    """The key below which rows exceed ``most``; ``None``: there are not so many."""
+    """The key below which rows exceed ``most``; ``None`` if there are fewer."""
     return connection.execute(
         sa.select(which.key)
         .where(which.condition)
@@ -178,7 +178,7 @@ OF_DEVICES = (sequences, device_state, latest, metrics_refused, device_metrics)
 def orphans(
     connection: Connection, table: sa.Table, after: int, limit: int
 ) -> tuple[Sequence[int], list[int]]:
-    """The next device numbers in a table, and those of them that are no device's any more."""
+    """The next device numbers in a table, and those of them that no longer belong to a device."""
     column = table.c.device_id
     seen = (
         connection.execute(

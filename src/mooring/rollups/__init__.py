@@ -1,1 +1,1 @@
-"""Minutes, hours and days of every metric, kept up to date beside the messages."""
+"""Minutes, hours and days of every metric, kept up to date in parallel with the messages."""

@@ -31,7 +31,7 @@ def summarize(
 
     Args:
         entries: (time, the object that holds the readings), in the order of arrival.
-        skip: keys of that object that are no readings.
+        skip: keys of that object that are not readings.
         slowly: the readings of one such object, for those that need a closer look.
         limit: readings taken from one message.
     """

@@ -1,7 +1,7 @@
-"""From a stored payload to the object that holds its readings, as little of it as needed.
+"""From a stored payload to the object that holds its readings, with as little parsing as possible.
 
 The rest of a payload is validated but not built: that halves the cost. Which object it is and
-which of its keys are no readings says the channel's payload shape.
+which of its keys are not readings says the channel's payload shape.
 """
 
 from __future__ import annotations
@@ -33,10 +33,9 @@ class Extractor:
     """How to get at the readings of one channel.
 
     Attributes:
-        find: payload texts → for each the object that holds the readings; ``None`` where there
-            is none.
-        skip: keys of that object that are no readings.
-        slowly: the readings of such an object, whatever is in it.
+        find: payload texts → for each the object that holds the readings; ``None`` without one.
+        skip: keys of that object that are not readings.
+        slowly: the readings of such an object, regardless of its content.
     """
 
     find: Callable[[Sequence[str]], list[dict[str, Any] | None]]
@@ -51,7 +50,7 @@ def extractor(
 
     Args:
         limits: how many readings are taken from one message.
-        on_drop: is told how many were left out.
+        on_drop: is called with the number of those left out.
     """
     shape = channel.payload
     if shape.format in (Format.TEXT, Format.ANY):

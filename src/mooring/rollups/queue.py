@@ -1,4 +1,4 @@
-"""What is in no roll-up yet, and where the roller is. Whoever calls decides on transactions."""
+"""What is in no roll-up yet, and where the roller is. The caller decides on transactions."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def state(connection: Connection) -> State | None:
 
 
 def begin(connection: Connection) -> None:
-    """Makes the one row of state, where there is none."""
+    """Makes the one row of state, where none exists."""
     if state(connection) is None:
         device, channel, minute = NOTHING_DONE
         connection.execute(

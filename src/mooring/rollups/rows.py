@@ -21,5 +21,5 @@ def fetch(connection: Connection, statement: str) -> list[Any]:
 
 
 def numbers(values: Iterable[int]) -> str:
-    """For ``IN (…)``; matches nothing when there are none."""
+    """For ``IN (…)``; matches nothing when none exist."""
     return ",".join(map(str, values)) or "NULL"

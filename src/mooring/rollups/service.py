@@ -2,7 +2,7 @@
 
 A round: claim what waits (``rollup_queue``) → read those rows once, in the order they were
 stored → group them by device, channel and minute → merge the minutes into the tables, a few
-hundred at a time. Each transaction also writes how far the round is, so whatever is interrupted
+hundred at a time. Each transaction also writes how far the round is, so an interrupted round
 continues where it was, and every message is counted exactly once however late, early or out of
 order it came: merging asks neither for the rest of the minute's rows nor that they still exist.
 
@@ -175,7 +175,7 @@ class Roller:
         self.waiting = 0
         self.faults = RowFaults("the roll-up of (device, channel, time)", retried=False)
 
-    # ------------------------------------------------------------------ what one can ask for
+    # ------------------------------------------------------------------ queries
 
     def step(self, now: int) -> bool:
         """Does a piece of work; whether there is more to do at once.

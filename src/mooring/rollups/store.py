@@ -1,4 +1,4 @@
-"""SQL of the roll-ups themselves. Whoever calls decides on transactions."""
+"""SQL of the roll-ups themselves. The caller decides on transactions."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ async def attend(follower: Follower, watch: BrokerWatch) -> None:
             rate = max(total - seen, (watch.lines - lines) / LINES_A_MESSAGE) / (now - at)
             seen, lines, at = total, watch.lines, now
             wanted = attention.decide(rate, now)
-            # A broker that is not there is told when it is.
+            # A broker that is not running gets it at its start.
             if wanted != watch.every_packet and follower.broker_pid is not None:
                 async with follower.turn:
                     watch.every_packet = None

@@ -84,7 +84,7 @@ class BrokerFiles:
 
     @property
     def beside(self) -> Path:
-        """The password file beside Dynamic Security."""
+        """The password file next to Dynamic Security."""
         return self.directory / "beside"
 
     @property
@@ -245,7 +245,7 @@ def plugin_library(settings: Settings) -> Path:
     """The library of Mooring's own plugin, built if that is possible here.
 
     Raises:
-        NotFound: it is not there and cannot be built; the message says why.
+        NotFound: it does not exist and cannot be built; the message says why.
     """
     if settings.authority_library is not None:
         if settings.authority_library.is_file():
@@ -269,7 +269,7 @@ def _no_plugin(why: str) -> NotFound:
 
 
 def write_config(app: App, *, every_packet: bool | None = None) -> BrokerConfig:
-    """Writes ``mosquitto.conf`` and what it needs beside it; returns it as values.
+    """Writes ``mosquitto.conf`` and what it needs in addition to it; returns it as values.
 
     Args:
         every_packet: whether the log names every packet; by default what the settings say.
@@ -323,7 +323,7 @@ async def reload_broker(app: App) -> None:
     """Tells the broker to read its files again: accounts, certificates, most settings.
 
     Raises:
-        BrokerUnavailable: it does not run, or cannot be told.
+        BrokerUnavailable: it does not run, or cannot be notified.
     """
     settings, files = app.settings, BrokerFiles(app.settings)
     if settings.reload_command:
@@ -368,7 +368,7 @@ def build_authority(
     Args:
         written: the accounts the broker was started with, where that is known.
         restart: stops and starts the managed broker; for Dynamic Security's file.
-        running: ``False`` before the broker runs: files are written and nobody is told.
+        running: ``False`` before the broker runs: files are written and no broker is notified.
     """
     settings = app.settings
     files = BrokerFiles(settings)

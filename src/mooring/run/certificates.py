@@ -1,7 +1,8 @@
 """The certificate watch of ``mooring up``: files, broker and database kept in line.
 
-Commands and routes change the ledger and the files; here the broker is made to follow, whoever
-changed them. Each round: revoke what belongs to devices that are gone, bring the files in line,
+Commands and routes change the ledger and the files; here the broker is made to follow, for every
+origin of a change. Each round: revoke what belongs to devices that are gone, bring the files in
+line,
 check and reload what changed, then end the sessions of whom the broker rejects from now on.
 Every step can be done again, so a crash between any two costs nothing.
 """
@@ -114,7 +115,7 @@ class CertificateWatch:
 
     async def before_lock_outs(self) -> None:
         """Returns when the broker rejects the certificates of every device that is locked out
-        or gone, so that whoever is kicked next cannot come back with one.
+        or removed, so that a client that is disconnected next cannot come back with one.
 
         Not to be called by the holder of the lock that ``watch_certificates`` was given.
         """
@@ -307,7 +308,7 @@ def watch_certificates(app: App, turn: asyncio.Lock) -> CertificateWatch:
     """The watch for an installation whose broker is managed, or attached.
 
     Args:
-        turn: held by whoever starts, stops or reloads the managed broker.
+        turn: held while the managed broker is started, stopped or reloaded.
     """
     settings = app.settings
     files, endpoint = BrokerFiles(settings), service_endpoint(app)

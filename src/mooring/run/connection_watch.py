@@ -73,7 +73,7 @@ class ConnectionWatch:
         peers = sockets.connections(self._ports)
         counts = Counter(peer.port for peer in peers)
         self._fullest = max(counts.values(), default=0)
-        # Without the log nobody can be told from somebody who has not logged in.
+        # Without the log nobody can be distinguished from somebody who has not logged in.
         if time.monotonic() - read_at > FRESH_SECONDS:
             return
         surplus = self._crowd.look(peers, logged_in, read_at)

@@ -31,7 +31,7 @@ def export_accounts(app: App, directory: Path, form: str) -> tuple[list[Path], i
     owner only.
 
     Returns:
-        The files, and how many accounts they hold beside the platform's own.
+        The files, and how many accounts they hold in addition to the platform's own.
 
     Raises:
         Invalid: no such form.

@@ -52,7 +52,7 @@ LOOK_AGAIN_SECONDS = 0.5  # postponed changes become due without a commit
 
 
 class Follower:
-    """What runs in ``mooring up`` beside the children.
+    """What runs in ``mooring up`` in parallel with the children.
 
     Args:
         app: with the settings the platform was started with; ``app`` is what is in force.
@@ -72,9 +72,9 @@ class Follower:
         self._broker = broker
         self._moved = moved
         self.turn = asyncio.Lock()
-        """Held by whoever does something to the broker."""
+        """Held while something is done to the broker."""
         self.before_lock_outs: Callable[[], Awaitable[None]] | None = None
-        """Awaited before the broker is told of changes: certificates are rejected first."""
+        """Awaited before the broker is notified of changes: certificates are rejected first."""
         self._restart = broker.restart if broker is not None else None
         self._next_compare = 0.0  # monotonic
         self._equal: tuple[object, ...] | None = None  # of database and broker, when they agreed

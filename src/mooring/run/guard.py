@@ -3,8 +3,8 @@
 A program of its own, with nothing but the standard library, so that it stays small and outlives
 everything else. Its standard input is a pipe that ``mooring up`` holds: one byte means an orderly
 stop, its end means that ``mooring up`` is gone. The broker then queues for ingest, which is what a
-restart needs, but only for some time: devices must not be told for days that their messages are
-safe while nobody stores them.
+restart needs, but only for some time: devices must not get acknowledgements for days while nobody
+stores them.
 
 Arguments: pid file, configuration file, seconds, log file.
 """

@@ -125,7 +125,7 @@ class _Former(MqttLink):
 
     async def subscribe(self, subscriptions: Sequence[Subscription]) -> None:
         if self._protocol is not None:
-            # Not awaited: the answer comes behind everything that waits.
+            # Not awaited: the answer comes after everything that waits.
             self._leaving = asyncio.create_task(
                 self._protocol.unsubscribe([one.filter for one in subscriptions])
             )

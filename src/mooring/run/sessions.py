@@ -2,7 +2,7 @@
 
 A live session survives a revocation list. Dynamic Security can end it by its username. With a
 password file nothing can: the broker does not look at certificate logins when it reloads. But a
-client id belongs to one session at a time [MQTT-3.1.4-2], so whoever connects with it ends the
+client id belongs to one session at a time [MQTT-3.1.4-2], so anyone who connects with it ends the
 session that had it; which client ids a username has is in the broker's log.
 """
 
@@ -29,7 +29,7 @@ _ENDS = (str(LogKind.DISCONNECTED), str(LogKind.TAKEN_OVER))
 
 
 def client_ids(connection: SqlConnection, username: str) -> list[str]:
-    """Client ids that are connected with this username, by what the log has said last."""
+    """Client ids that are connected with this username, by what the log has reported last."""
     last = (
         sa.select(broker_events.c.client_id, sa.func.max(broker_events.c.id).label("id"))
         .where(

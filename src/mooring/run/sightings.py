@@ -28,7 +28,7 @@ OVERLAP_MS = 10_000  # a commit may come later than the time in it
 
 
 def reported(metadata: str | None) -> list[str]:
-    """The fingerprints in a device's metadata; none for what is no fingerprint at all. Pure."""
+    """The fingerprints in a device's metadata; none for what is not a fingerprint at all. Pure."""
     if metadata is None:
         return []
     try:
@@ -51,7 +51,7 @@ class SightingReader:
         self.faults = RowFaults("CA reported by the device:")
 
     def read(self) -> int:
-        """Records sightings; returns how many devices have said something usable."""
+        """Records sightings; returns how many devices have reported something usable."""
         if time.monotonic() < self._next:
             return 0
         self._next = time.monotonic() + READ_SECONDS

@@ -209,7 +209,7 @@ async def _broker(app: App, supervisor: Supervisor) -> AsyncIterator[Broker]:
     """Mosquitto with exactly the accounts of the database, ready for clients."""
     config = await asyncio.to_thread(write_config, app)
     process = build_process(app, config)
-    # Written beside the stopped broker: this is the full comparison at the start, and it
+    # Written next to the stopped broker: this is the full comparison at the start, and it
     # costs the same for ten devices and ten thousand.
     await process.stop_leftover()
     check_free([*process.listens, (app.settings.http_host, app.settings.http_port)])

@@ -124,7 +124,7 @@ async def _rotate(current: Current, faults: RowFaults) -> None:
                     worker.use(_parts(held))
                 taken = await worker.step()
             except MooringError as exc:
-                log.warning("rotations wait: %s", exc)
+                log.warning("rotations are delayed: %s", exc)
                 taken = 0
                 await asyncio.sleep(1)
             await asyncio.sleep(0.05 if taken else ROTATION_SECONDS)

@@ -39,7 +39,7 @@ class Instance:
     instance_key: str = field(repr=False)  # Fernet: AES-128-CBC with HMAC-SHA256
     service_password: str = field(repr=False)  # the platform's own broker login
     session_key: str = field(repr=False)  # signs login tokens
-    ingest_client_id: str = field(repr=False)  # whoever knows it could end ingest's session
+    ingest_client_id: str = field(repr=False)  # anyone who knows it could end ingest's session
     former_ingest_client_id: str | None = None  # its session is still to be emptied
 
     def seal(self, secret: str | bytes) -> bytes:

@@ -40,7 +40,7 @@ MAX_ITERATIONS = 10_000_000
 """Above this one login would hold the broker, which hashes in its only thread, for seconds."""
 
 SALT_BYTES = 12
-"""The only length 2.0 accepts; a line with another one lets nobody in (tried with 2.0.11)."""
+"""The only length 2.0 accepts; a line with another one accepts nobody (tried with 2.0.11)."""
 
 MAX_SALT_BYTES = 64
 """What is read back: later versions take other lengths, too."""
@@ -61,7 +61,7 @@ class Verifier:
     def __str__(self) -> str:
         return f"$7${self.iterations}${_b64(self.salt)}${_b64(self.hash)}"
 
-    def __repr__(self) -> str:  # verifiers are no passwords, but they have no place in a log
+    def __repr__(self) -> str:  # verifiers are not passwords, but they have no place in a log
         return f"Verifier(iterations={self.iterations}, salt=…, hash=…)"
 
 

@@ -24,7 +24,7 @@ DevicesNow = Annotated[Devices, provided(Devices)]
 
 
 class GapsOut(Document):
-    """Which of a device's numbers are stored, and which are missing."""
+    """Stored and missing sequence numbers of a device."""
 
     device: str
     tenant: str
@@ -38,7 +38,7 @@ class GapsOut(Document):
 
 @router.get("/gaps", response_model=PageOf[GapsOut])
 def all_gaps(database: DatabaseNow, who: Who, paging: PagingDep) -> PageOf[dict[str, Any]]:
-    """Devices of which numbered readings are missing."""
+    """Lists devices with missing numbered readings."""
     who.require(Role.VIEWER, who.tenant)
     (after,) = paging.key(int) or (0,)
     with database.read() as connection:
@@ -54,7 +54,7 @@ def all_gaps(database: DatabaseNow, who: Who, paging: PagingDep) -> PageOf[dict[
 def gaps_of(
     devices: DevicesNow, database: DatabaseNow, who: Who, device: DeviceReference
 ) -> dict[str, Any]:
-    """One device's numbers: how far they are complete, and what is missing."""
+    """Returns the sequence numbers of a device: complete up to, missing, given up."""
     known = devices.get(who, device)
     with database.read() as connection:
         found = gap_store.numbers_of(connection, known.id)

@@ -40,9 +40,9 @@ class Numbers:
     """What is committed of one device.
 
     Attributes:
-        upto: every number from 1 to here is committed or lost for good; 0: none.
+        upto: every number from 1 to here is committed or lost permanently; 0: none.
         above: committed ranges beyond, in order, apart from each other and from ``upto``.
-        lost: how many numbers the device has said it no longer has.
+        lost: how many numbers the device has reported it no longer has.
     """
 
     upto: int = 0
@@ -117,7 +117,7 @@ def gaps(numbers: Numbers) -> list[Range]:
 
 
 def receipt(numbers: Numbers) -> dict[str, object]:
-    """What the device is told."""
+    """The receipt for the device."""
     told: dict[str, object] = {"upto": min(numbers.upto, NUMBER_MAX)}
     # What an older version stored may be larger: no device could read the receipt.
     above = [[first, min(last, NUMBER_MAX)] for first, last in numbers.above if first <= NUMBER_MAX]
@@ -136,7 +136,7 @@ def unpack_ranges(text: str) -> tuple[Range, ...]:
 
 
 def parse_ranges(said: object) -> list[Range]:
-    """What a device says it has lost: ``[[first, last], …]``; anything else is passed over."""
+    """What a device reports it has lost: ``[[first, last], …]``; anything else is passed over."""
     if not isinstance(said, list):
         return []
     return [

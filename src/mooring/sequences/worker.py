@@ -35,7 +35,7 @@ class GapRequests:
     """One process at a time asks: what was asked is noted in the transaction that finds it.
 
     Args:
-        seconds: for which a gap stands before the device is asked.
+        seconds: how long a gap exists before the device is asked.
         down_topic: where a device listens for a kind, by its number.
         publish: sends messages at QoS 0; called in the event loop.
     """

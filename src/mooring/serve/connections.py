@@ -145,7 +145,7 @@ class Limited(H11Protocol):
     """uvicorn's HTTP/1.1 connection, with an end to waiting.
 
     What we wait for follows from h11's state of the peer: IDLE, a request's head (or nothing,
-    between two requests); SEND_BODY, its body; anything else: the peer has said all.
+    between two requests); SEND_BODY, its body; anything else: the peer has sent everything.
     """
 
     def __init__(self, connections: Connections, **uvicorns: Any) -> None:

@@ -1,6 +1,6 @@
 """The platform's parts with the dialects as they are now.
 
-``mooring dialect reload`` raises a number in the database; whoever serves requests looks at
+``mooring dialect reload`` raises a number in the database; every serving process looks at
 it occasionally and reads the dialects again when it has grown.
 """
 

@@ -58,13 +58,14 @@ class Readiness:
 
 @router.get("/healthz")
 async def healthz() -> dict[str, str]:
-    """This process answers. It takes no thread: busy requests must not make it look dead."""
+    """Returns 200 if the process is running. Needs no thread, so that busy requests do not "
+    "block it."""
     return {"status": "ok"}
 
 
 @router.get("/readyz", responses={503: {"description": "Not ready, and why."}})
 def readyz(request: Request) -> JSONResponse:
-    """The database answers with the right schema, and the broker lets us in."""
+    """Returns 200 if the database has the current schema and the broker accepts the platform."""
     readiness = request.app.state.readiness
     assert isinstance(readiness, Readiness)
     reasons = readiness.reasons()

@@ -72,7 +72,7 @@ def _with_problems(document: dict[str, Any]) -> dict[str, Any]:
 
 @router.get("/api/v1/docs")
 def docs(request: Request) -> HTMLResponse:
-    """The same document to read."""
+    """Returns a readable page of the OpenAPI document."""
     document = request.app.openapi()
     return HTMLResponse(
         page(document),

@@ -29,7 +29,7 @@ TelemetryNow = Annotated[Telemetry, provided(Telemetry)]
 
 class WorkerOut(Document):
     """A worker of a process. `phase`: `running`, or `waiting` after a failure until it runs
-    again. `row_failures` are failures of single rows, which stop no other row."""
+    again. `row_failures` are failures of single rows, which do not affect other rows."""
 
     name: str
     phase: str
@@ -42,7 +42,7 @@ class WorkerOut(Document):
 
 
 class ProcessOut(Document):
-    """A process that says it runs; `alive` when it has said so lately."""
+    """A process that reports that it runs; `alive` if it reported recently."""
 
     name: str
     role: str
@@ -56,9 +56,8 @@ class ProcessOut(Document):
 
 
 class StatusOut(Document):
-    """Figures; those of the whole installation are empty for an actor of one tenant.
-
-    `dead_letters` and `strangers` are what is kept, counted up to 10,000.
+    """Figures. Those of the whole installation are empty for a login of a tenant. `dead_letters`
+    and `strangers` count stored ones up to 10,000.
     """
 
     version: str
@@ -76,7 +75,7 @@ class StatusOut(Document):
 
 
 class DialectOut(Document):
-    """How one fleet speaks."""
+    """The declaration of one fleet."""
 
     name: str
     title: str
@@ -94,7 +93,7 @@ class DialectsOut(Document):
 
 @router.get("/status", response_model=StatusOut)
 def status(telemetry: TelemetryNow, who: Who, request: Request) -> dict[str, Any]:
-    """What runs and how much there is."""
+    """Returns running processes and amounts of data."""
     publisher = request.app.state.publisher
     assert isinstance(publisher, Publisher)
     overview = telemetry.overview(who)
@@ -116,14 +115,14 @@ def status(telemetry: TelemetryNow, who: Who, request: Request) -> dict[str, Any
 
 @router.get("/dialects", response_model=DialectsOut)
 def list_dialects(catalogue: CatalogueNow, who: Who) -> dict[str, Any]:
-    """Every dialect with its channels."""
+    """Lists dialects with their channels."""
     who.require(Role.VIEWER, who.tenant)
     return {"items": list(catalogue.all())}
 
 
 @router.get("/dialects/{name}", response_model=DialectOut)
 def show_dialect(catalogue: CatalogueNow, who: Who, name: Word) -> Dialect:
-    """One dialect."""
+    """Returns a dialect."""
     who.require(Role.VIEWER, who.tenant)
     return catalogue.get(name)
 
@@ -136,7 +135,7 @@ def asyncapi(
     request: Request,
     dialect: Word | None = None,
 ) -> dict[str, Any]:
-    """What devices and the platform say over MQTT, as an AsyncAPI 3 document."""
+    """Returns the messages between devices and the platform as an AsyncAPI 3 document."""
     who.require(Role.VIEWER, who.tenant)
     described = (catalogue.get(dialect),) if dialect else catalogue.all()
     return document(described, server_url=_broker_url(settings, request), version=__version__)

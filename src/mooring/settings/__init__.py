@@ -57,7 +57,7 @@ NO_SETTINGS = frozenset({"MOORING_CONFIG", "MOORING_URL", "MOORING_STORE", "MOOR
 SPELLING = 0.9  # how alike two names are of which one is taken for the other misspelt
 
 SOCKET_PATH_BYTES = 100
-"""Longer paths are no Unix sockets: 104 bytes on macOS, 108 on Linux."""
+"""Longer paths are not valid for Unix sockets: 104 bytes on macOS, 108 on Linux."""
 
 RUNNING_FACTS = frozenset({"auth_mode"})
 """What a running platform may change by itself: what it says then wins over the environment."""

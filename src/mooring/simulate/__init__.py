@@ -1,1 +1,1 @@
-"""Made-up fleets: real MQTT clients that speak a dialect with believable values."""
+"""Simulated fleets: real MQTT clients that speak a dialect with believable values."""

@@ -91,7 +91,7 @@ class Client:
         self._socket: _Socket | None = None
         self._sent: dict[int, _Sent] = {}
         self._packet_id = 0
-        self._arrived: set[int] = set()  # QoS 2 messages that wait for PUBREL
+        self._arrived: set[int] = set()  # QoS 2 messages pending for PUBREL
 
     @property
     def connected(self) -> bool:
@@ -246,7 +246,7 @@ class Client:
         if kind == packets.PUBREL:
             self._arrived.discard(number)
             socket.send(packets.pubcomp(number))
-        elif kind == packets.PUBREC:  # answered even when we know nothing of it any more
+        elif kind == packets.PUBREC:  # answered even when we know none of it any more
             socket.send(packets.pubrel(number))
         elif (sent := self._sent.pop(number, None)) is not None and not sent.done.done():
             sent.done.set_result(None)
@@ -266,7 +266,7 @@ class _Socket(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass of it
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is not a subclass of it
 
     def data_received(self, data: bytes) -> None:
         try:

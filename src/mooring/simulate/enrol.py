@@ -91,7 +91,7 @@ class Passwords:
 def own_prefix(data_dir: Path) -> Iterator[str]:
     """How the devices of this run are called, so that two runs at once share none.
 
-    ``sim`` for the first, ``sim2`` for one beside it; the kernel gives a prefix back when its
+    ``sim`` for the first, ``sim2`` for a parallel one; the kernel gives a prefix back when its
     run ends, however it ends.
 
     Raises:

@@ -28,7 +28,7 @@ class Latencies:
     def percentile(self, share: float) -> float | None:
         """The time, in milliseconds, in which ``share`` (0 to 1) of all were done.
 
-        ``None`` while there are none.
+        ``None`` while none exist.
         """
         if not self.count:
             return None

@@ -42,7 +42,7 @@ _PUBACK, _PUBCOMP = 4, 7
 
 
 class NotMqtt(Unavailable):
-    """What came from the broker is no MQTT 3.1.1."""
+    """What came from the broker is not MQTT 3.1.1."""
 
     code = "not_mqtt"
 
@@ -183,7 +183,7 @@ class Reader:
         """The packets that are complete now.
 
         Raises:
-            NotMqtt: the bytes are no MQTT 3.1.1; the connection is of no more use.
+            NotMqtt: the bytes are not MQTT 3.1.1; the connection is of no more use.
         """
         data = self._rest + data if self._rest else data
         self._rest = b""

@@ -1,4 +1,4 @@
-"""What one simulated device says, and when: its messages in order, from its dialect alone.
+"""What one simulated device sends, and when: its messages in order, from its dialect alone.
 
 Pure: the time is an argument and chance comes from a seed, so the same seed says the same.
 Every tick is one message. Most are the dialect's telemetry; occasionally a heartbeat, an
@@ -277,7 +277,7 @@ def _example(channel: Channel) -> dict[str, Any] | None:
 
 
 def _meanings(shape: PayloadShape) -> frozenset[Path]:
-    """Paths that are no reading: they are filled in for what they mean."""
+    """Paths that are not readings: they are filled in for what they mean."""
     single = (shape.sequence, shape.device, shape.identifier, shape.name, shape.reply_to)
     return frozenset(
         {*shape.time, *shape.firmware, *shape.online, *(path for path in single if path)}

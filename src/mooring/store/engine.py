@@ -192,7 +192,7 @@ def sqlite_pragmas(synchronous: str = "FULL") -> list[str]:
 
 
 def parse_url(url: str) -> sa.URL:
-    """A database URL in parts. Nothing of it is repeated in an error: it holds a password.
+    """A database URL in parts. None of it is repeated in an error: it holds a password.
 
     Raises:
         InvalidSetting: it is not understood, or names another engine.
@@ -286,7 +286,7 @@ def _postgres(url: sa.URL) -> Engine:
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
-        # Committed at once: the settings must outlive a first transaction that is rolled back.
+        # Committed immediately: the settings must outlive a first transaction that is rolled back.
         connection.autocommit = True
         connection.execute(
             "SELECT set_config('statement_timeout', %s, false),"

@@ -1,4 +1,5 @@
-"""Work that one process at a time does: whoever holds the lease, for as long as it renews it."""
+"""Work that one process at a time does: the process that holds the lease, for as long as it "
+"renews it."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ contain the partition key. A week begins on a Monday, UTC.
 
 A device whose clock is years slow writes into ``messages_before``, one that is fast is not
 believed (see ``mooring.dialects.payload``), so wrong clocks cannot make partitions without
-end. There is no DEFAULT partition: one would be locked and read through whenever another is
+limit. There is no DEFAULT partition: one would be locked and read through whenever another is
 attached.
 
 SQLite has none of this: the functions say so by doing nothing.

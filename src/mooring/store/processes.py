@@ -47,7 +47,7 @@ def runs(connection: sa.Connection, role: str) -> bool:
 class Heartbeat:
     """Writes one row of ``processes`` from a thread of its own until stopped.
 
-    It is a worker too: whatever goes wrong in it, the next beat is tried.
+    It is a worker too: after any error in it, the next beat is tried.
 
     Args:
         role: ``up``, ``ingest``, ``serve``, ``keeper``.

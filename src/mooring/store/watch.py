@@ -1,6 +1,6 @@
 """Noticing, cheaply and often, that there is something to do.
 
-Asked a hundred times a second beside an ingest that commits as often, so a look must cost
+Asked a hundred times a second in parallel with an ingest that commits as often, so a look must cost
 microseconds and never take a lock. One connection is kept for it: SQLite's ``data_version``
 says whether anybody has committed at all, and only then one small query says whether it
 concerns us.
@@ -30,14 +30,14 @@ _WAITING = (
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What is there to do: changes the broker has not been told, requests to answer."""
+    """What is there to do: pending broker changes, requests to answer."""
 
     changes: bool = False
     requests: bool = False
 
 
 class Bell:
-    """Rings when the broker is to be told something. ``pause``: seconds between two looks."""
+    """Rings when there is work for the broker. ``pause``: seconds between two looks."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

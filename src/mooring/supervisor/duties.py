@@ -48,7 +48,7 @@ class Duties:
                 busy = duty.step(now) or busy
             except (KeyboardInterrupt, SystemExit):
                 raise
-            except BaseException as exc:  # noqa: BLE001 - a panic of a Rust library is no Exception
+            except BaseException as exc:  # noqa: BLE001 - a panic of a Rust library is not an Exception
                 record.fail(exc)
         return busy
 

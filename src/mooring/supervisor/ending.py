@@ -1,4 +1,4 @@
-"""Ending a process within its time, whatever hangs.
+"""Ending a process within its time, even if something hangs.
 
 A thread that waits for a server which does not answer cannot be ended, and Python waits for
 threads when it exits. What matters is done by then: other processes are stopped in order, and a

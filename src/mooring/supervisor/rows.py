@@ -36,8 +36,8 @@ class RowFaults:
 
     Args:
         what: one row, in words: "the rotation".
-        passing: errors that are no fault of a row.
-        retried: whether a row that failed is tried again; otherwise it is left out for good.
+        passing: errors that are not caused by a row.
+        retried: whether a row that failed is tried again; otherwise it is left out permanently.
         clock: seconds, never going back.
     """
 

@@ -75,7 +75,7 @@ class Supervisor:
                 if _is_cancelled():
                     raise
                 record.fail(exc)
-            except BaseException as exc:  # noqa: BLE001 - a panic of a Rust library is no Exception
+            except BaseException as exc:  # noqa: BLE001 - a panic of a Rust library is not an Exception
                 record.fail(exc)
             else:
                 record.end()

@@ -39,7 +39,7 @@ class Worker:
 
 @dataclass(slots=True)
 class Record:
-    """The state of one worker in this process, kept by whoever runs it.
+    """The state of one worker in this process, kept by anyone who runs it.
 
     Attributes:
         clock: seconds, never going back.

@@ -1,1 +1,1 @@
-"""What devices said, read back: latest values, history, state, dead letters, strangers."""
+"""What devices sent, read back: latest values, history, state, dead letters, unknown devices."""

@@ -1,4 +1,4 @@
-"""Routes that read what devices said."""
+"""Routes for stored messages."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ When = Annotated[
 
 
 class ReadingOut(Document):
-    """A message: `values` flattened as the dialect says, `payload` as it was sent."""
+    """A message: `values` flattened according to the dialect, `payload` unchanged."""
 
     channel: str
     kind: str
@@ -81,7 +81,7 @@ class LatestOut(Document):
 
 
 class DeviceLatestOut(LatestOut):
-    """The same in a list of many, with the device's state."""
+    """The newest messages of one device in a list, with the device's state."""
 
     id: int
     label: str
@@ -106,7 +106,7 @@ class CurveOut(Document):
 
 
 class SeriesOut(Document):
-    """Metrics over a span: whole steps, so `from` and `to` may lie a little outside of it."""
+    """Metrics over a span: whole steps, so `from` and `to` may differ slightly from the request."""
 
     device: str
     tenant: str
@@ -127,7 +127,7 @@ class MetricsOut(Document):
 
 
 class DeadLetterOut(Document):
-    """A message that was rejected, and why."""
+    """A message that could not be stored, with the reason."""
 
     id: int
     received_at: Time
@@ -142,7 +142,7 @@ class DeadLetterOut(Document):
 
 
 class StrangerOut(Document):
-    """A device that speaks but was never added."""
+    """An unknown device: it publishes but was never added."""
 
     dialect: str
     tenant: str
@@ -157,7 +157,7 @@ class StrangerOut(Document):
 def latest(
     devices: DevicesNow, telemetry: TelemetryNow, who: Who, device: DeviceReference
 ) -> dict[str, Any]:
-    """What a device said last on each of its channels."""
+    """Returns the newest message of each channel of a device."""
     found = devices.get(who, device)
     return {
         "device": found.name,
@@ -171,7 +171,7 @@ def latest(
 def latest_of_many(
     telemetry: TelemetryNow, who: Who, paging: PagingDep, tenant: Word | None = None
 ) -> PageOf[dict[str, Any]]:
-    """What many devices said last, in the order the devices were added."""
+    """Lists the newest messages of many devices, in the order in which the devices were added."""
     (after,) = paging.key(int) or (0,)
     found = telemetry.latest_many(who, limit=paging.limit + 1, after=int(after), tenant=tenant)
     items = [
@@ -208,7 +208,7 @@ def history(
     channel: Annotated[Word | None, Query(description="Only this channel.")] = None,
     order: Annotated[Order, Query(description="Order by time; `desc` is newest first.")] = "desc",
 ) -> Any:
-    """What a device said, or the values of one metric."""
+    """Lists stored messages of a device, or the values of one metric."""
     found = devices.get(who, device)
     now = now_ms()
     options: dict[str, Any] = {
@@ -230,7 +230,7 @@ def history(
 def metrics_of_device(
     devices: DevicesNow, charts: ChartsNow, who: Who, device: DeviceReference
 ) -> dict[str, Any]:
-    """The metrics a device has sent; a new one is here within a minute or two."""
+    """Lists the metrics that a device has sent. A new one appears within two minutes."""
     found = devices.get(who, device)
     return {
         "device": found.name,
@@ -277,7 +277,8 @@ def series_of_device(
     ] = False,
     channel: Annotated[Word | None, Query(description="Only this channel.")] = None,
 ) -> dict[str, Any]:
-    """Metrics over a span: from messages where they are few, else from roll-ups; exact."""
+    """Returns exact metrics over a span, from messages if there are few, otherwise from "
+    "roll-ups."""
     found = devices.get(who, device)
     now = now_ms()
     chart = charts.series(
@@ -322,7 +323,7 @@ def export_of_device(
     end: Annotated[When, Query(alias="to", description="Before this.")] = None,
     channel: Annotated[Word | None, Query(description="Only this channel.")] = None,
 ) -> StreamingResponse:
-    """A device's messages as a file, sent while it is read."""
+    """Streams the messages of a device as a file."""
     found = devices.get(who, device)
     now = now_ms()
     pages = exports.of_device(
@@ -350,7 +351,7 @@ def dead_letters(
     reason: Annotated[Word | None, Query(description="Only this reason.")] = None,
     device: Annotated[Line | None, Query(description="Only this device.")] = None,
 ) -> PageOf[dict[str, Any]]:
-    """Messages that were rejected, the newest first."""
+    """Lists messages that could not be stored, newest first."""
     page = telemetry.dead_letters(
         who,
         limit=paging.limit,
@@ -363,7 +364,7 @@ def dead_letters(
 
 @router.get("/strangers", response_model=PageOf[StrangerOut])
 def strangers(telemetry: TelemetryNow, who: Who, paging: PagingDep) -> Any:
-    """Devices that speak but were never added; who was heard last comes first."""
+    """Lists unknown devices: they publish but were never added. Most recently seen first."""
     page = telemetry.strangers(who, limit=paging.limit, cursor=paging.key(int, str, str, str))
     return paging.page(page.items, page.next)
 

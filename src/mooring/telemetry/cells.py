@@ -13,7 +13,7 @@ def safe_cell(value: Any) -> Any:
     """``value`` as it is, with an apostrophe before a text that a spreadsheet would calculate.
 
     Devices choose texts, and people open exports in spreadsheets: ``=HYPERLINK(…)`` there sends
-    what stands in other cells. A number keeps its sign.
+    what is in other cells. A number keeps its sign.
     """
     if not isinstance(value, str) or not value.startswith(_FORMULA):
         return value

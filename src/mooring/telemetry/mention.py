@@ -8,7 +8,7 @@ __all__ = ["mentions"]
 def mentions(text: str, metric: str) -> bool:
     """Whether the JSON text may hold this metric; never false for one that does.
 
-    The last word of the name that is no index of an array ends a key: the key is that word
+    The last word of the name that is not an index of an array ends a key: the key is that word
     (``"lat"`` for ``gps.lat``), or has it behind a dot (``"gps.lat"``). With only indices
     behind it, more of the name may follow in the key. A backslash may spell anything.
     """

@@ -1,4 +1,4 @@
-"""Values of what devices said. Times are epoch milliseconds."""
+"""Values of what devices sent. Times are epoch milliseconds."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ class WorkerInfo:
 
 @dataclass(frozen=True, slots=True)
 class ProcessInfo:
-    """A process that says it runs; ``alive`` when it has said so lately."""
+    """A process that reports that it runs; ``alive`` if it reported recently."""
 
     name: str
     role: str

@@ -268,7 +268,7 @@ class _Question:
             return found
         unit = chosen.step_ms or chosen.level.span_ms
         ids = metrics.metric_numbers(self.connection, self.names)
-        # A name that no roll-up has heard of may stand in messages that wait.
+        # A name that no roll-up knows may be in messages that wait.
         wanted = {number: name for name, number in ids.items()}
         wanted |= {-place: name for place, name in enumerate(self.names, 1) if name not in ids}
         for channel, how in self.sources.items():
@@ -333,7 +333,7 @@ def _aggregated(
 
 
 def _thinned(points: list[SeriesPoint], count: int) -> list[SeriesPoint]:
-    """At most so many points; what is no number makes no shape and is left out."""
+    """At most this many points; what is not a number makes no shape and is left out."""
     if len(points) <= count:
         return points
     drawn = [p for p in points if isinstance(p.value, int | float)]

@@ -1,4 +1,4 @@
-"""Reading back what devices said. Every answer is what the actor may see and no more."""
+"""Reading back what devices sent. Every answer is what the actor may see and no more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SQL that reads what devices said. Nothing here writes; ingest does."""
+"""SQL that reads what devices sent. Nothing here writes; ingest does."""
 
 from __future__ import annotations
 

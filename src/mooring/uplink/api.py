@@ -41,7 +41,7 @@ TallyNow = Annotated[Tally, provided(Tally)]
 
 
 class TakenOut(Document):
-    """How many messages were taken, and the receipt over all the device's numbers."""
+    """The number of accepted messages, and the receipt for all sequence numbers of the device."""
 
     accepted: int
     receipt: dict[str, Any]
@@ -77,7 +77,8 @@ async def telemetry(
         Word | None, Query(description="An up channel of the dialect; telemetry by default.")
     ] = None,
 ) -> dict[str, Any]:
-    """A device's readings, one or many: `{"messages": [ … ]}`. Answered when they are stored."""
+    """Accepts readings of a device, one or many: `{"messages": [ … ]}`. The answer is sent when
+    they are stored."""
     known = await run_in_threadpool(
         lambda: _device(
             device,

@@ -1,4 +1,4 @@
-"""What devices are told of where the platform is, from the settings."""
+"""The addresses that devices get, from the settings."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def http_url(settings: Settings, *, asked_at: str | None = None) -> str | None:
 
 
 def bracketed(host: str) -> str:
-    """A host as it stands in a URL."""
+    """A host as it is in a URL."""
     return f"[{host}]" if ":" in host else host
 
 

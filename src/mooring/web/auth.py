@@ -1,4 +1,4 @@
-"""Who is asking: a login token or an API key in a header, never in a cookie or the address."""
+"""The actor of a request, from a login token or API key in a header, never a cookie or the URL."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def device_logins(request: Request) -> list[tuple[str, str]]:
     """What the header may mean.
 
     Raises:
-        Unauthorized: there is none, or it cannot be read.
+        Unauthorized: none exists, or it cannot be read.
     """
     kind, _, value = request.headers.get("Authorization", "").partition(" ")
     try:

@@ -34,7 +34,7 @@ class Proxies:
             headers: of the request, names in lower case.
 
         Returns:
-            The last address in ``X-Forwarded-For`` that is no trusted proxy's, when the peer
+            The last address in ``X-Forwarded-For`` that is not a trusted proxy's, when the peer
             is one; the peer otherwise, and where the header holds no address at that place.
         """
         address = _parsed(peer)

@@ -34,7 +34,7 @@ class Platform(Protocol):
         """The service of that class.
 
         Raises:
-            LookupError: there is none.
+            LookupError: none exists.
         """
         ...
 

@@ -66,7 +66,7 @@ def said_so(database: Database, device_id: int, *temperatures: float) -> None:
     [
         (["device", "list"], {"devices": [], "next_after": None}),
         (["device", "list", "--search", "x"], {"devices": [], "next_after": None}),
-        (["device", "strangers"], {"strangers": [], "more": False}),
+        (["device", "unknown"], {"strangers": [], "more": False}),
         (["telemetry", "latest", "--all"], {"devices": [], "more": False}),
         (["dead-letter", "list"], {"dead_letters": [], "next_before": None}),
         (["user", "list"], {"users": [], "next_after": None}),
@@ -203,7 +203,7 @@ def test_one_device(mooring: Mooring) -> None:
     assert row.split() == ["command", "down", "1", "tenant/default/device/m/command/+"]
 
 
-def test_strangers(mooring: Mooring, database: Database) -> None:
+def test_unknown_devices(mooring: Mooring, database: Database) -> None:
     with database.write() as connection:
         connection.execute(
             sa.insert(strangers).values(
@@ -216,11 +216,12 @@ def test_strangers(mooring: Mooring, database: Database) -> None:
                 last_topic="pulse/acme/who/telemetry",
             )
         )
-    said = mooring("device", "strangers")
+    said = mooring("device", "unknown")
     assert "who\\x1b]0;x" in said.out
     assert "\x1b" not in said.out
     assert "mooring device add NAME" in said.err
-    [found] = mooring("device", "strangers", "--json").json()["strangers"]
+    [found] = mooring("device", "unknown", "--json").json()["strangers"]
+    assert mooring("device", "strangers", "--json").json()["strangers"] == [found]
     assert found["messages"] == 3
     assert found["first_seen_at"] == "2026-01-01T12:00:00.000Z"
 

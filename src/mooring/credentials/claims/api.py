@@ -34,7 +34,7 @@ RETRY_SECONDS = 2
 
 
 class ClaimIn(Document):
-    """A device that is to come."""
+    """A new device to create a claim code for."""
 
     dialect: Word
     tenant: Word | None = None
@@ -66,7 +66,7 @@ class ClaimOut(Document):
 
 
 class NewClaimOut(ClaimOut):
-    """The code itself, shown this once."""
+    """The code itself, shown only once."""
 
     code: str
     qr_text: str = Field(description="Content of the QR code.")
@@ -84,7 +84,7 @@ class DeviceClaimIn(Document):
 
 
 class DeviceCredentialsOut(Document):
-    """All a device needs to connect."""
+    """Everything that a device needs to connect."""
 
     device: str
     tenant: str
@@ -144,7 +144,7 @@ def credentials_document(
 def new_claim_code(
     claims: ClaimsNow, settings: SettingsNow, who: Who, new: ClaimIn
 ) -> dict[str, Any]:
-    """A code that lets one device in; the answer shows it once."""
+    """Creates a claim code. The answer shows it only once."""
     wanted = NewClaim(
         new.dialect,
         new.tenant or who.tenant or "default",
@@ -168,7 +168,7 @@ def new_claim_code(
 def list_claim_codes(
     claims: ClaimsNow, who: Who, paging: PagingDep, tenant: Word | None = None
 ) -> PageOf[dict[str, Any]]:
-    """Claim codes, the newest first; the codes themselves are not stored."""
+    """Lists claim codes, newest first. The codes themselves are not stored."""
     (before,) = paging.key(int) or (None,)
     found = claims.page(
         who,
@@ -183,7 +183,7 @@ def list_claim_codes(
 def revoke_claim_code(
     claims: ClaimsNow, who: Who, number: Number, reason: Reason = ""
 ) -> dict[str, Any]:
-    """Ends a code immediately; a device that has used it keeps its credentials."""
+    """Revokes a code immediately. A device that has used it keeps its credentials."""
     return _document(claims.revoke(who, number, reason=reason))
 
 
@@ -204,10 +204,10 @@ async def claim(
     watch: Watch,
     asked: DeviceClaimIn,
 ) -> dict[str, Any]:
-    """A device's code for its credentials. The answer comes when the broker accepts them.
+    """Exchanges a claim code for credentials. The answer is sent when the broker accepts them.
 
-    Asking again with the same code and hardware id gives the same ones, until they have been
-    used once.
+    Until they have been used once, a request with the same code and hardware id returns the same
+    ones.
     """
     claimed = await run_in_threadpool(
         claims.claim, asked.code, asked.hardware_id, origin=address_of(request)

@@ -1,7 +1,7 @@
 """Claim codes as QR codes: for a terminal, and as PNG or SVG. Pure.
 
 What is in it: ``mooring:claim?code=ABCD-2345&url=https://host``, which an app or firmware
-takes apart as a URI; people read the code printed beside it.
+takes apart as a URI; people read the code printed in addition to it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What one can do with claim codes, and what a device gets for one.
+"""Operations on claim codes, and what a device gets for one.
 
 A claim is one transaction: the device, its credential, the broker's pending change, the used code
 and the audit entry are all there or none is.

@@ -34,7 +34,7 @@ Phases = Literal[
 
 
 class RotateIn(Document):
-    """Why; and whether the old password may be known to others."""
+    """The reason, and whether others may know the old password."""
 
     reason: Reason = ""
     compromised: bool = Field(
@@ -47,7 +47,7 @@ class ReasonIn(Document):
 
 
 class RotationOut(Document):
-    """A new password on its way to a device. No answer holds the password."""
+    """A rotation. No answer contains the password."""
 
     id: str
     device: str
@@ -94,7 +94,7 @@ def rotate_credentials(
     device: DeviceReference,
     asked: RotateIn | None = None,
 ) -> dict[str, Any]:
-    """Begins to give a device a new password; the one under way, if there is one."""
+    """Starts a rotation of a device's password, or returns the one in progress."""
     asked = asked or RotateIn()
     found = devices.get(who, device)
     started = rotations.start(who, found, reason=asked.reason, keep_old=not asked.compromised)
@@ -105,7 +105,7 @@ def rotate_credentials(
 def last_rotation(
     devices: DevicesNow, rotations: RotationsNow, who: Who, device: DeviceReference
 ) -> dict[str, Any]:
-    """The device's last rotation, under way or over."""
+    """Returns the device's last rotation, in progress or finished."""
     found = devices.get(who, device)
     rotation = rotations.newest(found)
     if rotation is None:
@@ -122,7 +122,7 @@ def list_rotations(
     paging: PagingDep,
     active: Annotated[bool, Query(description="Only those in progress.")] = False,
 ) -> PageOf[dict[str, Any]]:
-    """Rotations, the newest first."""
+    """Lists rotations, newest first."""
     key = paging.key(int, str)
     found = rotations.page(
         who,
@@ -146,7 +146,7 @@ async def disable_device(
     device: DeviceReference,
     asked: ReasonIn | None = None,
 ) -> dict[str, Any]:
-    """Locks a device out: its session ends and new ones are rejected, until it is enabled."""
+    """Disables a device. Its session ends, and it cannot connect until it is enabled."""
     return await _set_enabled(
         devices, who, watch, device, asked, seconds=settings.accept_wait_seconds, enabled=False
     )
@@ -162,7 +162,7 @@ async def enable_device(
     device: DeviceReference,
     asked: ReasonIn | None = None,
 ) -> dict[str, Any]:
-    """Lets a device in again with the password it has."""
+    """Enables a device. It connects with its current password."""
     return await _set_enabled(
         devices, who, watch, device, asked, seconds=settings.accept_wait_seconds, enabled=True
     )

@@ -1,12 +1,12 @@
 """When a rotation takes its next step where the broker accepts both passwords. Pure.
 
-Mooring's own plugin accepts the old and the new password while a rotation stands and says with
+Mooring's own plugin accepts the old and the new password during a rotation and reports with
 each login which one was used. So nothing changes sides, nothing is guessed from rejected
 logins, and a device that keeps either password is never locked out:
 
     prepared ─device there─▶ sent ─stored, or silence─▶ probed
         │                     │ └──new password used─────┴──▶ settled
-      never came         device says no        old one used after the probe
+      never came         device rejects        old one used after the probe
         ▼                     ▼                          ▼
     cancelled            rolled_back                rolled_back
 

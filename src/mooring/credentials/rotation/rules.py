@@ -8,7 +8,7 @@ are rejected, until the device has connected:
 
     prepared ─device there─▶ sent ─silence─▶ probed
         │                     │ └─────sign─────┴──▶ on_new ◀─rejected─▶ on_old
-      never came         device says no,  comes        │                  │
+      never came         device rejects,  comes        │                  │
         │                                 with old   proved             proved
         ▼                     ▼             ▼          ▼                  ▼
     cancelled            rolled_back   rolled_back   settled         rolled_back
@@ -29,7 +29,7 @@ __all__ = ["Act", "Answer", "Decision", "Facts", "Phase", "Timing", "decide"]
 
 
 class Phase(StrEnum):
-    PREPARED = "prepared"  # stored; nobody has been told
+    PREPARED = "prepared"  # stored; nothing has been sent
     SENT = "sent"  # the device may know the new password; the broker holds the old one
     PROBED = "probed"  # its session was ended, so that it shows which one it has
     ON_NEW = "on_new"  # the broker holds the new one, or is about to
@@ -74,7 +74,7 @@ class Timing:
     """Milliseconds and counts.
 
     Attributes:
-        wait: how long to wait for a device that does not connect before it was told.
+        wait: how long to wait for a device that does not connect before it was notified.
         resend: between two commands to a device that does not answer.
         sends: commands at most.
         silence: after the first command, before a device without an answer is probed. The
@@ -119,7 +119,7 @@ class Facts:
         away_since: since when it is not connected; ``None``: it is, or nobody knows.
         back_late: whether it is in session with the old password since after the commands
             had expired at the broker: then it does not have the new one.
-        busy: whether the broker has still to be told something of this login.
+        busy: whether a change of this login is still pending.
         answer: its reply, if it sends one.
         proved: whether the password in force was seen to work.
         near, far: rejected logins from the device's last address, and from anywhere, since the
@@ -198,7 +198,7 @@ def _probed(facts: Facts, now: int, timing: Timing) -> Decision:
 
 
 def _sign(facts: Facts, now: int, timing: Timing) -> Decision:
-    """What the device says, or that it is rejected since it left after the command.
+    """What the device reports, or that it is rejected since it left after the command.
 
     The broker's log names no rejected login, only its address. Where a wrong guess can be
     taken back at no cost, little is enough.

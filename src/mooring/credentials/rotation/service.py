@@ -1,4 +1,4 @@
-"""What one can ask of rotations: begin one, begin many, look. Each call is one transaction."""
+"""Operations on rotations: begin one, begin many, list. Each call is one transaction."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Rotations:
     ) -> Started:
         """Stores a new password for the worker to bring to the device.
 
-        Nothing changes at the broker before the device has been told. Asking again while one
+        Nothing changes at the broker before the device has been notified. Asking again while one
         is under way gives that one.
 
         Args:

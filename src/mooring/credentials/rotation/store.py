@@ -288,7 +288,7 @@ def answer(connection: Connection, rotation: Rotation, replies: Sequence[Channel
         for payload in connection.execute(said).scalars():
             try:
                 body = json.loads(payload)
-            except ValueError:  # ingest has stored text that is no JSON: no answer of this kind
+            except ValueError:  # ingest has stored text that is not JSON: no answer of this kind
                 continue
             found = answer_in(channel, body, rotation.id) if isinstance(body, dict) else None
             if found is not None:

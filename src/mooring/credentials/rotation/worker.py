@@ -251,7 +251,7 @@ class RotationWorker:
 
     def _free(self, username: str) -> bool:
         """Whether an old verifier comes back without a restart: always with the password
-        file; with Dynamic Security through the file beside it, which holds no colon."""
+        file; with Dynamic Security through the file next to it, which holds no colon."""
         return self._parts.settings.authority == "password_file" or ":" not in username
 
     def _answer(self, standing: Standing) -> Answer | None:

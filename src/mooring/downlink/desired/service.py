@@ -1,4 +1,4 @@
-"""What one can do with desired documents, each in the caller's transaction."""
+"""Operations on desired documents, each in the caller's transaction."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ class DesiredKeeper:
         return any(taken)
 
     async def _taken(self, link: MqttLink, document: Document) -> bool:
-        """Raises ``BrokerUnavailable`` for what is not acknowledged or refused."""
+        """Raises ``BrokerUnavailable`` for what is not acknowledged or rejected."""
         try:
             code = int(
                 await link.deliver(
@@ -149,7 +149,7 @@ class DesiredKeeper:
         if code < FAILURE:
             return True
         name = mqtt5.PubAckReasonCode(code).name.lower().replace("_", " ")
-        words = f"The broker refused it: {name}."
+        words = f"The broker rejected it: {name}."
         await asyncio.to_thread(self._refuse, document.topic, words)
         raise BrokerUnavailable(words, code="broker_refused")
 

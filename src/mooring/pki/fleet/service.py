@@ -73,7 +73,7 @@ class DeviceCertificates:
         Raises:
             NotFound, Conflict: no such device, or several; or there is no CA yet.
             Invalid: the request, its key, the username or the days cannot be used.
-            Forbidden: the actor is no operator of the device's tenant.
+            Forbidden: the actor is not an operator of the device's tenant.
         """
         device = self._operated(actor, reference)
         self.ledger.require_room(device.username, self.most)

@@ -52,7 +52,7 @@ leftovers = Table(
     # Until they are cleared no login of that name is accepted again.
     Column("id", BigId, primary_key=True, autoincrement=True),
     Column("username", String(300), nullable=False),
-    Column("client_id", String(300)),  # the one it had; NULL: it was no device
+    Column("client_id", String(300)),  # the one it had; NULL: it was not a device
     Column("scope", String(260)),
     Column("name", String(128)),
     Column("client_ids", Text, nullable=False),  # JSON: under which it was seen, too
@@ -68,7 +68,7 @@ Index("ix_leftovers_name", leftovers.c.name, leftovers.c.scope)
 broker_users = Table(
     "broker_users",
     metadata,
-    # Logins of the broker that are no devices: bridges, dashboards, accounts taken over from
+    # Logins of the broker that are not devices: bridges, dashboards, accounts taken over from
     # another broker. Their names are not those of devices.
     Column("username", String(300), primary_key=True),
     Column("verifier", String(200)),  # $7$…; NULL: nobody gets in until it has a password

@@ -1,4 +1,4 @@
-"""What devices said, and what follows from it."""
+"""What devices sent, and what follows from it."""
 
 from __future__ import annotations
 

@@ -58,7 +58,8 @@ ingest_attempts = Table(
     "ingest_attempts",
     metadata,
     # The mark of the newest batch committed for a client id, written in its transaction. When
-    # the connection breaks during COMMIT, whoever tries the batch again learns from it whether
+    # the connection breaks during COMMIT, a process that tries the batch again learns from it
+    # whether
     # that commit was done. SQLite has no connection that could break.
     Column("client_id", String(128), primary_key=True),
     Column("token", BigInteger, nullable=False),
@@ -82,7 +83,7 @@ Index("ix_broker_events_username_id", broker_events.c.username, broker_events.c.
 leases = Table(
     "leases",
     metadata,
-    # Work that one process at a time does; whoever holds the row may, until it ends.
+    # Work that one process at a time does; the process that holds the row may, until it ends.
     Column("name", String(64), primary_key=True),
     Column("holder", String(128), nullable=False),
     Column("until", BigInteger, nullable=False),

@@ -34,8 +34,8 @@ rollup_queue = Table(
     metadata,
     # One row a batch, written in the batch's own transaction: which rows it added that no
     # roll-up holds yet. Between first_id and last_id there must be no row of another batch: a
-    # sink that runs beside others takes its numbers in blocks. A larger span may be written
-    # for rows that were brought in by other ways (a copy, a load in bulk).
+    # sink that runs in parallel with others takes its numbers in blocks. A larger span may be
+    # written for rows that were brought in by other ways (a copy, a load in bulk).
     Column("first_id", BigInteger, primary_key=True, autoincrement=False),
     Column("last_id", BigInteger, nullable=False),
     Column("first_ts", BigInteger, nullable=False),  # the device times lie between these

@@ -1,6 +1,6 @@
 """Messages by the week, on PostgreSQL
 
-SQLite needs nothing of this. Columns stand in an order that leaves no gaps between them: a
+SQLite needs nothing of this. Columns are in an order that leaves no gaps between them: a
 message takes 14 bytes less.
 """
 
@@ -31,7 +31,7 @@ CREATE TABLE messages (
 ) PARTITION BY RANGE (ts)
 """
 
-# Whoever deletes messages frees their numbers, as the partial index on SQLite does.
+# Anyone who deletes messages frees their numbers, as the partial index on SQLite does.
 FORGET = """
 CREATE FUNCTION mooring_forget_numbers() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -54,7 +54,7 @@ def upgrade() -> None:
     if connection.execute(sa.text("SELECT 1 FROM messages LIMIT 1")).first():
         raise RuntimeError("There are messages already: copy them with `mooring db copy`.")
     op.drop_table("messages")
-    # By steps: whoever takes a number has the ids up to the next one for a batch of rows.
+    # By steps: anyone who takes a number has the ids up to the next one for a batch of rows.
     op.execute(f"CREATE SEQUENCE messages_id_seq INCREMENT {ID_BLOCK}")
     op.execute(MESSAGES)
     op.execute("ALTER SEQUENCE messages_id_seq OWNED BY messages.id")
