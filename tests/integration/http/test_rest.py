@@ -347,6 +347,7 @@ def test_metrics_are_for_this_machine_and_for_keys(
 def test_a_reloaded_dialect_is_served(
     platform: App, admin: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    problem(admin.get("/api/v1/dialects/greenhouse"), 404, "dialect_not_found")
     platform.settings.dialects_dir.mkdir(parents=True)
     source = (
         'name = "greenhouse"\ntitle = "Greenhouse"\nusername = "{device}"\n'

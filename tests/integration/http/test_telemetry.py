@@ -312,7 +312,7 @@ def test_overview_counts(platform: App, add_device: AddDevice) -> None:
 
 def test_nothing_of_another_tenants_device_is_read(platform: App, lamp: Device) -> None:
     telemetry = platform.telemetry
-    for call in (telemetry.latest, telemetry.state, telemetry.history):
+    for call in (telemetry.latest, platform.states.of, telemetry.history):
         with pytest.raises(NotFound):
             call(B, lamp)
     with pytest.raises(NotFound):
