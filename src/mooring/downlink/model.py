@@ -100,7 +100,8 @@ class Downlink:
         """Whether it has left."""
         if not self.over:
             return Delivery.PENDING
-        never = self.state is State.UNHEARD or self.attempts == 0
+        # An attempt before the last one may have arrived, whatever became of the last one.
+        never = self.attempts == 0 or (self.state is State.UNHEARD and self.attempts == 1)
         return Delivery.NONE if never else Delivery.DONE
 
     @property

@@ -41,7 +41,9 @@ EXPIRED_AT_ONCE = 1_000
 EVENTS_AT_ONCE = 5_000
 ANSWER_SECONDS = 10.0  # less than a lease lasts
 POLL_SECONDS = 0.05
-LOOK_SECONDS = 1.0  # between two steps when nobody commits anything
+LOOK_SECONDS = 0.5  # between two looks when nobody commits anything
+RENEW_SECONDS = 4.0  # between two steps when a look finds nothing to do: the lease is renewed
+STANDBY_SECONDS = 1.0  # between two attempts to take over
 SETTLE_MS = 2_000  # after a device has connected, for its subscriptions
 PAUSE_FIRST, PAUSE_MOST = 0.2, 5.0  # between two attempts to reach the broker
 
@@ -87,6 +89,7 @@ class Sender:
         self._link: MqttLink | None = None
         self._failures = 0
         self._connect_at = 0.0
+        self._renew_at = self._ask_at = 0.0
         self.holding: bool | None = None  # None: it has not been asked
         self.sent = 0
         self.error = ""
@@ -99,27 +102,28 @@ class Sender:
     async def run(self) -> None:
         """Until cancelled: ``step`` whenever there is something to do."""
         lookout = Lookout(self._database)
-        lookout_at = 0.0
         try:
             while True:
                 now = time.monotonic()
-                always = now >= lookout_at  # a lease is renewed, and time passes
-                if always:
-                    lookout_at = now + LOOK_SECONDS
-                if always or await self._is_needed(lookout):
+                renew = now >= self._renew_at
+                if renew or (self.holding and await self._is_needed(lookout, now)):
                     while await self.step():
-                        lookout_at = 0.0
+                        pass
+                    self._renew_at = now + (RENEW_SECONDS if self.holding else STANDBY_SECONDS)
                 await asyncio.sleep(POLL_SECONDS)
         finally:
             lookout.close()
             await self.close()
 
-    async def _is_needed(self, lookout: Lookout) -> bool:
+    async def _is_needed(self, lookout: Lookout, now: float) -> bool:
         question = store.work_question(now_ms())
+        always = now >= self._ask_at  # time alone makes rows due
+        if always:
+            self._ask_at = now + LOOK_SECONDS
         if lookout.waits:
             found = await asyncio.to_thread(lookout.ask, question)
         else:
-            found = lookout.ask(question)
+            found = lookout.ask(question, always=always)
         if found is None:
             return False
         due, held, newest = found
@@ -132,7 +136,10 @@ class Sender:
         Raises:
             DatabaseUnavailable: nothing is lost; call again.
         """
-        before, self.holding = self.holding, await asyncio.to_thread(self._lease.held)
+        before, self.holding = (
+            self.holding,
+            await asyncio.to_thread(self._lease.held, after_dead=True),
+        )
         if self.holding is not before and self.on_state is not None:
             self.on_state()
         if not self.holding:

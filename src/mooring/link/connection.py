@@ -23,9 +23,6 @@ log = logging.getLogger(__name__)
 KEEP_ALIVE_SECONDS = 30
 ANSWER_SECONDS = 30.0
 QUOTA_MOST = 100  # our own messages under way at once; a broker may allow fewer
-# A PUBACK or PUBREC for packet n with reason "success" and no properties [MQTT-3.4.2-1].
-PUBACK = [b"\x40\x02" + n.to_bytes(2, "big") for n in range(65536)]
-PUBREC = [b"\x50\x02" + n.to_bytes(2, "big") for n in range(65536)]
 _PINGREQ = b"\xc0\x00"
 _MAX_PACKET_ID = 65535
 # Reason codes from here on say that it failed [MQTT 2.4]. The codec's codes compare as numbers
@@ -38,6 +35,22 @@ def _unreadable(fault: BaseException) -> bool:
     "panics: that is not an ``Exception``, and its class cannot be imported."""
     return isinstance(fault, ValueError) or type(fault).__name__ == "PanicException"
 
+
+class _Answers(dict[int, bytes]):
+    """Packets of four bytes by their number, each made when it is first needed: all 65,536 of
+    two kinds take 7 MB, and most processes acknowledge nothing."""
+
+    def __init__(self, head: bytes) -> None:
+        super().__init__()
+        self._head = head
+
+    def __missing__(self, number: int) -> bytes:
+        made = self[number] = self._head + number.to_bytes(2, "big")
+        return made
+
+
+# A PUBACK or PUBREC for packet n with reason "success" and no properties [MQTT-3.4.2-1].
+PUBACK, PUBREC = _Answers(b"\x40\x02"), _Answers(b"\x50\x02")
 
 ReasonCode = mqtt5.PubAckReasonCode | mqtt5.PubRecReasonCode | mqtt5.PubCompReasonCode
 """What the broker says to a message."""

@@ -40,7 +40,7 @@ __all__ = ["CertificateWatch", "watch_certificates"]
 
 log = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.25
+POLL_SECONDS = 0.5
 SECOND_LOOK_SECONDS, LOOKS = 0.02, 50  # files that change count once two looks agree
 SETTLE_SECONDS = 60.0  # between two looks at what only time changes: renewals, ends
 CLOCK_JUMP_SECONDS = 5.0
@@ -194,10 +194,13 @@ class CertificateWatch:
         log.warning("the time jumped by %.0f s; certificates are checked again", jump)
         return True
 
+    def _adopted_stamps(self) -> Stamps:
+        self._adopt()
+        return stamp(self._watched)
+
     async def _bring_in_force(self) -> bool:
         """Whether the broker now has the files as they are."""
-        await asyncio.to_thread(self._adopt)
-        current = await asyncio.to_thread(stamp, self._watched)
+        current = await asyncio.to_thread(self._adopted_stamps)
         before, self._before = self._before, current
         decision = decide(self._loaded, before, current)
         if self._adopted and decision is WatchDecision.KEEP:

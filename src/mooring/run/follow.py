@@ -42,7 +42,9 @@ __all__ = ["Follower", "report_document"]
 
 log = logging.getLogger(__name__)
 
-DIALECT_LOOK_SECONDS = 0.2
+DIALECT_LOOK_SECONDS = 1.0
+BUSY_SECONDS = 5.0  # after a change the next one is expected soon
+IDLE_PAUSE_SECONDS = 0.05  # between two looks otherwise
 FAULT = {"message": "An unexpected error occurred in Mooring.", "hint": "See its output."}
 ACCOUNTS_SECONDS = 5.0  # a broker that died does not wait longer for the database
 COMPARE_ANYWAY_SECONDS = 86_400.0  # also when nothing says that anything has changed
@@ -104,7 +106,7 @@ class Follower:
             await asyncio.to_thread(self._forget_requests)
             self._next_compare = time.monotonic() + pause
             self._begun = True
-        look_again = 0.0
+        look_again = busy_until = 0.0
         while True:
             try:
                 now = time.monotonic()
@@ -113,6 +115,8 @@ class Follower:
                 waiting = await _look(bell, whatever=now >= look_again)
                 if now >= look_again:
                     look_again = now + LOOK_AGAIN_SECONDS
+                if waiting.changes or waiting.requests:
+                    busy_until = now + BUSY_SECONDS
                 if waiting.changes and not self.faults.postponed("changes"):
                     async with self._step("changes"):
                         await self._changes()
@@ -126,7 +130,8 @@ class Follower:
             except MooringError as exc:
                 log.warning("the broker does not follow the database: %s", exc)
                 await asyncio.sleep(1)
-            await asyncio.sleep(bell.pause)
+            idle = time.monotonic() >= busy_until
+            await asyncio.sleep(max(bell.pause, IDLE_PAUSE_SECONDS) if idle else bell.pause)
 
     @asynccontextmanager
     async def _step(self, name: str) -> AsyncIterator[None]:

@@ -21,6 +21,7 @@ from mooring.parts import PARTS
 from mooring.run.broker import service_endpoint
 from mooring.run.process import prepare
 from mooring.serve.current import LOOK_SECONDS, Current
+from mooring.store.lookout import Lookout
 from mooring.store.processes import Heartbeat
 from mooring.supervisor import ending
 from mooring.supervisor.rows import RowFaults
@@ -116,19 +117,21 @@ async def _rotate(current: Current, faults: RowFaults) -> None:
     """Proves passwords and carries rotations through."""
     held = current.held
     worker = RotationWorker(_parts(held), service_endpoint(held), faults=faults)
+    lookout = Lookout(held.database)
     try:
         while True:
             try:
                 if current.held is not held:  # dialects were reloaded
                     held = current.held
                     worker.use(_parts(held))
-                taken = await worker.step()
+                taken = await worker.step() if await worker.is_needed(lookout) else 0
             except MooringError as exc:
                 log.warning("rotations are delayed: %s", exc)
                 taken = 0
                 await asyncio.sleep(1)
             await asyncio.sleep(0.05 if taken else ROTATION_SECONDS)
     finally:
+        lookout.close()
         await worker.close()
 
 

@@ -11,8 +11,12 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
+
+from mooring.later import later
+
+with later():
+    from sqlalchemy.dialects import postgresql
 
 __all__ = ["GIVEN", "given", "parameter"]
 

@@ -37,10 +37,12 @@ class Lease:
         self._holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
         self._until = 0
 
-    def held(self, *, after_own_host: bool = False) -> bool:
+    def held(self, *, after_own_host: bool = False, after_dead: bool = False) -> bool:
         """Takes or renews it; whether it is ours now.
 
         Args:
+            after_dead: a holder on this machine whose process does not run any more is replaced
+                before its time is up.
             after_own_host: a holder on this machine is known to have ended, and is replaced
                 before its time is up.
 
@@ -79,7 +81,21 @@ class Lease:
                 mine = first.on_conflict_do_nothing().returning(leases.c.name)
                 taken = len(connection.execute(mine).all())
         self._until = until if taken else 0
+        if not taken and after_dead and self._drop_dead():
+            return self.held()
         return bool(taken)
+
+    def _drop_dead(self) -> bool:
+        """Deletes the claim of a process of this machine that was killed; whether there was one.
+        Where processes of other machines have this machine's name, they look dead."""
+        holder = self.holder()
+        host, _, rest = holder.partition(":")
+        number = rest.partition(":")[0]
+        if host != socket.gethostname() or not number.isdigit() or _runs(int(number)):
+            return False
+        with self._database.write() as connection:
+            mine = sa.and_(leases.c.name == self._name, leases.c.holder == holder)
+            return bool(connection.execute(sa.delete(leases).where(mine)).rowcount)
 
     def holder(self) -> str:
         """Who holds it, as ``host:process:…``; empty when nobody does."""
@@ -98,3 +114,13 @@ class Lease:
                     leases.c.name == self._name, leases.c.holder == self._holder
                 )
             )
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True

@@ -6,10 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
+from mooring.later import later
 from mooring.store.given import given, parameter
+
+with later():
+    from sqlalchemy.dialects import postgresql, sqlite
 
 __all__ = ["Reading", "Upsert"]
 

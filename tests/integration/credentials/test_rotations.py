@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -20,7 +23,7 @@ from mooring.identity.actor import SYSTEM, Actor, Role
 from mooring.secrets import verifiers
 from mooring.store.engine import now_ms
 from mooring.store.leases import Lease
-from mooring.store.schema import audit, credentials, former_verifiers, rotations
+from mooring.store.schema import audit, credentials, former_verifiers, leases, rotations
 
 DAY = 86_400_000
 
@@ -154,3 +157,22 @@ def test_the_lease_of_a_killed_process_ends(platform: App) -> None:
     killed = Lease(platform.database, "work", lease_ms=-1)
     assert killed.held()
     assert Lease(platform.database, "work").held()
+
+
+def test_the_lease_of_a_dead_process_of_this_machine_is_taken_over(platform: App) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    name = socket.gethostname()
+    with platform.database.write() as connection:
+        for work, holder in (
+            ("dead", f"{name}:{ended.pid}:x"),
+            ("alive", f"{name}:{os.getppid()}:x"),
+            ("elsewhere", f"other-{name}:{ended.pid}:x"),
+        ):
+            values = {"name": work, "holder": holder, "until": now_ms() + 60_000}
+            connection.execute(sa.insert(leases).values(values))
+    found = {
+        work: Lease(platform.database, work).held(after_dead=True)
+        for work in ("dead", "alive", "elsewhere")
+    }
+    assert found == {"dead": True, "alive": False, "elsewhere": False}

@@ -227,7 +227,7 @@ def test_one_that_cannot_be_sent_costs_only_itself(platform: App, device: Add, p
     assert states(platform) == ["failed", "sent", "waiting"]
     shown = platform.downlinks.of_device(SYSTEM, lamp)
     assert [one.error for one in shown] == [
-        "The broker refused it: not authorized.",
+        "The broker rejected it: not authorized.",
         "",
         "A sealed secret was made with another instance key.",
     ]

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mooring.downlink.model import Delivery, Downlink
 from mooring.downlink.rules import (
     LOSSES_MAX,
     OPEN,
@@ -86,6 +87,26 @@ def test_only_what_is_marked_can_be_answered() -> None:
 )
 def test_what_an_answer_means(until: Until, losses: int, answer: Answer, event: Event) -> None:
     assert answered(until, losses, answer) is event
+
+
+@pytest.mark.parametrize(
+    ("state", "attempts", "delivery"),
+    [
+        (State.WAITING, 0, Delivery.PENDING),
+        (State.SENDING, 1, Delivery.PENDING),
+        (State.SENT, 1, Delivery.DONE),
+        (State.UNHEARD, 1, Delivery.NONE),
+        (State.UNHEARD, 2, Delivery.DONE),  # the first attempt may have been heard
+        (State.EXPIRED, 0, Delivery.NONE),
+        (State.EXPIRED, 1, Delivery.DONE),
+        (State.CANCELLED, 0, Delivery.NONE),
+        (State.FAILED, 4, Delivery.DONE),
+    ],
+)
+def test_what_is_known_of_its_delivery(state: State, attempts: int, delivery: Delivery) -> None:
+    over = 1 if state.over else None
+    found = Downlink(1, "t", 1, Until.ONCE, state, attempts, 0, 0, 9, None, over, "", "", "")
+    assert found.delivery is delivery
 
 
 def test_pauses_grow_to_a_bound() -> None:

@@ -29,6 +29,7 @@ from mooring.store.schema import (
 )
 
 __all__ = [
+    "WORK",
     "Standing",
     "active",
     "answer",
@@ -158,6 +159,17 @@ def page(
         statement = statement.where(rotations.c.finished_at.is_(None))
     rows = connection.execute(walled(statement, devices.c.tenant, actor))
     return [(row[0], row[1], _rotation(row[2:])) for row in rows]
+
+
+WORK = (
+    "SELECT EXISTS (SELECT 1 FROM rotations WHERE finished_at IS NULL),"
+    " EXISTS (SELECT 1 FROM credentials WHERE proved_at IS NULL AND mark IS NULL"
+    " AND verifier IS NOT NULL),"
+    " EXISTS (SELECT 1 FROM credentials WHERE proved_at IS NULL),"
+    " (SELECT max(id) FROM broker_events)"
+)
+"""For ``Lookout``: whether a rotation is under way; whether a password has no mark in the log yet;
+whether one is not proved; the newest event of the broker."""
 
 
 def _may_act(at: int, timing: Timing) -> sa.ColumnElement[bool]:

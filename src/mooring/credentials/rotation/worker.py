@@ -44,6 +44,7 @@ from mooring.settings import Settings
 from mooring.store.clock import deletion_time
 from mooring.store.engine import Database, now_ms
 from mooring.store.leases import LEASE_MS, Lease
+from mooring.store.lookout import Lookout
 from mooring.supervisor.rows import RowFaults
 
 __all__ = ["Parts", "RotationWorker"]
@@ -53,6 +54,7 @@ log = logging.getLogger(__name__)
 DAY_MS = 86_400_000
 LOG_SECOND_MS = 1_000  # the log has whole seconds
 EXPIRED_MS = 5_000
+IDLE_SECONDS = 5.0  # between two steps when a look finds nothing to do
 SCHEDULE_SECONDS = 60.0
 ALL_SECONDS = 30.0
 SCHEDULED_AT_ONCE = 20  # begun in one go; the rest has its turn the next time
@@ -99,6 +101,9 @@ class RotationWorker:
         self._next_schedule = 0.0
         self._next_all = 0.0
         self._by_use = parts.settings.authority == "plugin"
+        self._look_at = 0.0
+        self._newest: int | None = None  # event of the broker, as of the last look
+        self._active = True  # whether a rotation is under way, as of the last look
         self._scheduled = 0  # the last device that was looked at
         self._faults = faults or RowFaults("the rotation of device")
 
@@ -106,6 +111,30 @@ class RotationWorker:
         """Works with these from the next step on: dialects or settings have changed."""
         self._parts = parts
         self._by_use = parts.settings.authority == "plugin"
+
+    async def is_needed(self, lookout: Lookout) -> bool:
+        """Whether ``step`` may find something to do: a look that costs microseconds, where a
+        step costs several questions.
+
+        Raises:
+            DatabaseUnavailable: nothing is lost; call again.
+        """
+        now = time.monotonic()
+        if now >= self._look_at:  # leases, the schedule, marks that are made again
+            self._look_at = now + IDLE_SECONDS
+            return True
+        if lookout.waits:
+            found = await asyncio.to_thread(lookout.ask, store.WORK)
+        else:
+            found = lookout.ask(store.WORK)
+        if found is not None:
+            active, unmarked, unproved, newest = found
+            news = newest != self._newest
+            self._newest = newest
+            self._active = bool(active)
+            if not self._by_use and (unmarked or (unproved and news)):
+                return True
+        return self._active
 
     async def step(self) -> int:
         """Takes every rotation as far as it can go now; returns how many steps were taken.
@@ -115,7 +144,7 @@ class RotationWorker:
         Raises:
             DatabaseUnavailable: nothing is lost; call again.
         """
-        if not await asyncio.to_thread(self._lease.held):
+        if not await asyncio.to_thread(self._lease.held, after_dead=True):
             return 0
         if (
             not self._by_use and not await self._proofs.step()
