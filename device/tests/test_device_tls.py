@@ -206,7 +206,7 @@ def test_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     _, wrong_key = other.write(tmp_path, "b")
     (tmp_path / "none.pem").write_text("nothing")
     cases: list[tuple[Tls, str]] = [
-        (Tls(ca_file="/not/there"), r"/not/there \(MQTT_CA_CERTS\) is not there"),
+        (Tls(ca_file="/not/there"), r"/not/there \(MQTT_CA_CERTS\) does not exist"),
         (Tls(ca_file=str(tmp_path / "none.pem")), "not a PEM file"),
         (Tls(ca_pem="nothing"), "not a PEM file"),
         (Tls(cert_file=cert, key_file=wrong_key), "do not belong together"),

@@ -216,7 +216,7 @@ class RotationWorker:
         return 1
 
     def _standing(self) -> list[Standing]:
-        """Those that may take a step, and now and then all of them: what an offline device
+        """Those that may take a step, and occasionally all of them: what an offline device
         answered earlier may be stored late."""
         acting = None
         if self._by_use and time.monotonic() < self._next_all:
