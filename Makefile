@@ -8,7 +8,7 @@ bin := .venv/bin
 python_files := $(wildcard src tests bench examples device)
 
 # Many tests wait for real servers: more of them at once than there are cores.
-test_workers := 3
+test_workers := 4
 
 # The same lock on every machine: no host names or paths of the one it was made on.
 compile := UV_CUSTOM_COMPILE_COMMAND="make lock" $(bin)/uv pip compile --quiet --universal \
