@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from typing import Any
 from zlib import crc32
 
 from mqtt5 import PublishPacket
@@ -28,7 +29,11 @@ __all__ = ["FIRST_MAX", "Planner"]
 FIRST_MAX = 1  # a count begins with 0 or 1
 
 _DUP = 0x08  # of a PUBLISH packet's first byte [MQTT-3.3.1.1]
+_PLAIN = frozenset({str, int, float})
 _NOTHING = Decoded("", 0, TimeSource.RECEIVED, None, None)
+
+# Whether all values are plain, topic, what it says, row, time source, payload.
+Repeated = tuple[bool, Route, Any, MessageRow, int, Decoded]
 
 
 class Planner:
@@ -65,6 +70,7 @@ class Planner:
         """What to write for these packets, received at this time (epoch milliseconds)."""
         facts: list[list[Fact]] = [[] for _ in range(self.routes.projections)]
         plan = Plan(facts=facts, keep_bytes=self._keep_bytes)
+        spoken: dict[int, Repeated] = {}  # device → what it said last, if that may be replaced
         known, find = self.routes.get, self.routes.find
         messages, routed, newest, acknowledgeable = (
             plan.messages,
@@ -125,7 +131,26 @@ class Planner:
                 if packet.retain:
                     plan.retained.append(Retained(row, route, decoded))
                     continue
+                if route.repeat is not None and (body := decoded.body) is not None:
+                    said = body.get(route.repeat.key)
+                    if said is not None:
+                        plain = type(said) is dict and _PLAIN.issuperset(map(type, said.values()))
+                        last = spoken.get(route.device_id)
+                        # Mostly a device sends the same names again, with other values.
+                        if last is not None and not (
+                            plain
+                            and last[0]
+                            and last[1] is route
+                            and said.keys() == last[2].keys()
+                            and last[4] == source
+                            and (source or last[3][2] <= ts <= latest_time)
+                        ):
+                            self._say(plan, last)
+                        spoken[route.device_id] = (plain, route, said, row, source, decoded)
                 if route.each:
+                    last = spoken.pop(route.device_id, None)
+                    if last is not None:
+                        self._say(plan, last)
                     self._note(plan, Fact(row, route, decoded), len(messages))
             except Exception as fault:  # noqa: BLE001 - see below
                 # A fault of ours. Raised, it would come again with the same packet after every
@@ -141,6 +166,8 @@ class Planner:
             if before is None or before[0][2] <= ts <= latest_time or is_newer(row, before[0]):
                 newest[route] = (row, decoded)
         self._unique = unique
+        for last in spoken.values():
+            self._say(plan, last)
         for one in broken or ():
             self._unreadable(plan, one, received_at)
         for route, (row, decoded) in newest.items():
@@ -160,7 +187,10 @@ class Planner:
                 plan.repeated += 1
                 continue
             plan.not_numbers += decoded.not_numbers
-            self._note(plan, Fact(row, route, decoded, Standing.RETAINED), len(plan.messages))
+            fact = Fact(row, route, decoded, Standing.RETAINED)
+            self._note(plan, fact, len(plan.messages))
+            if route.repeat is not None and route.repeat.key in (decoded.body or ()):
+                plan.facts[route.repeat.slot].append(fact)
             plan.messages.append(row)
             plan.routes.append(route)
             if route not in plan.newest:  # else the device itself has reported something since
@@ -170,6 +200,12 @@ class Planner:
         plan.facts = [[*kept, *said] for kept, said in zip(plan.facts, live, strict=True)]
 
     # ------------------------------------------------------------------ inside
+
+    def _say(self, plan: Plan, said: Repeated) -> None:
+        """Keeps a message for the projection to which its device may repeat itself."""
+        _, route, _, row, _, decoded = said
+        if route.repeat is not None:
+            plan.facts[route.repeat.slot].append(Fact(row, route, decoded))
 
     def _note(self, plan: Plan, fact: Fact, place: int) -> None:
         """Keeps a message for the projections that want it."""

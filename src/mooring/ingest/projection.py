@@ -16,9 +16,21 @@ from sqlalchemy.engine import Connection
 from mooring.dialects.model import Channel, Kind
 from mooring.ingest.facts import Fact
 
-__all__ = ["ALWAYS", "NEVER", "Effect", "Keys", "Projection", "Sees", "of_kinds"]
+__all__ = ["ALWAYS", "NEVER", "Effect", "Keys", "Projection", "Repeating", "Sees", "of_kinds"]
 
-Keys = frozenset[str] | None
+
+class Repeating(NamedTuple):
+    """Messages that mostly say the same of their device again, as telemetry with metadata does.
+
+    Wanted are those with this key. Of messages of a device that follow one another on one topic,
+    are not late, and have the same names with plain values (texts, numbers) under the key, only
+    the newest becomes a fact: what it says replaces what they say.
+    """
+
+    key: str
+
+
+Keys = frozenset[str] | None | Repeating
 """Which messages of a channel are wanted: those whose payload has one of these keys."""
 ALWAYS: Keys = None
 """Every message of the channel."""
@@ -62,7 +74,7 @@ class Projection(Protocol):
 
     def wants(self, channel: Channel) -> Keys:
         """Which messages of a channel that devices publish on: ``ALWAYS``, ``NEVER``, or those
-        with one of these keys in their payload. Asked once a topic, not for each message."""
+        with one of these keys in their payload. Asked once a channel, not for each message."""
         ...
 
     def plan(self, facts: Sequence[Fact]) -> Any:

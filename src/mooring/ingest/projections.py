@@ -18,10 +18,10 @@ from sqlalchemy.engine import Connection
 from mooring.dialects.model import Channel
 from mooring.errors import DatabaseUnavailable
 from mooring.ingest.facts import Fact
-from mooring.ingest.interest import Interest
+from mooring.ingest.interest import Each, Interest, Repeat
 from mooring.ingest.isolate import each_alone, refuses, why
 from mooring.ingest.plan import DeadLetter, Plan
-from mooring.ingest.projection import Effect, Projection, Sees
+from mooring.ingest.projection import Effect, Projection, Repeating, Sees
 from mooring.store.faults import of_driver
 
 __all__ = ["NotProjected", "Prepared", "Projections"]
@@ -54,21 +54,29 @@ class Projections:
 
     def interest(self, channel: Channel) -> Interest:
         """What they want of a channel."""
-        each, newest, heard, watched = [], [], [], False
+        each: list[Each] = []
+        newest: list[int] = []
+        heard: list[int] = []
+        repeat: Repeat | None = None
+        watched = False
         for slot, projection in enumerate(self._all):
-            keys = projection.wants(channel)
-            if keys is not None and not keys:
+            wanted, sees = projection.wants(channel), projection.sees
+            if isinstance(wanted, Repeating):
+                if sees is Sees.RECEIVED and repeat is None:
+                    repeat = Repeat(slot, wanted.key)
+                    continue
+                wanted = frozenset({wanted.key})  # then each of them
+            if wanted is not None and not wanted:
                 continue
-            sees = projection.sees
             if sees is Sees.NEWEST:
                 newest.append(slot)
             else:
-                some = None if keys is None else tuple(sorted(keys))
-                each.append((slot, some, sees is not Sees.HEARD))
+                keys = None if wanted is None else tuple(sorted(wanted))
+                each.append(Each(slot, keys, sees is not Sees.HEARD))
             if sees in (Sees.HEARD, Sees.NEWEST):
                 heard.append(slot)
             watched = watched or sees is Sees.STORED
-        return Interest(tuple(each), tuple(newest), tuple(heard), watched)
+        return Interest(tuple(each), repeat, tuple(newest), tuple(heard), watched)
 
     def prepare(self, plan: Plan) -> Prepared:
         """Rows of those projections that need not know what is added.

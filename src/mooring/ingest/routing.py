@@ -20,7 +20,7 @@ from mooring.dialects.match import Match
 from mooring.dialects.model import Attribute, Channel, Kind
 from mooring.dialects.payload import Decoder, PayloadLimits, compile_decoder
 from mooring.dialects.topics import topic_matches
-from mooring.ingest.interest import NO_INTEREST, Interest, Interests
+from mooring.ingest.interest import NO_INTEREST, Each, Interest, Interests, Repeat
 
 __all__ = ["Route", "RouteTable", "Unroutable"]
 
@@ -42,7 +42,8 @@ class Route:
     seed: int = 0  # for fingerprints: the channel, and the free words of the topic
     word: str | None = None  # the free word of the topic: a command's or an alert's name
     interest: Interest = NO_INTEREST  # what projections want of its messages
-    each: tuple[tuple[int, tuple[str, ...] | None, bool], ...] = ()  # ``interest.each``
+    each: tuple[Each, ...] = ()  # ``interest.each``
+    repeat: Repeat | None = None  # ``interest.repeat``
     # Where several subscriptions match: all but the oldest. What they bring, that one brings too.
     later: frozenset[int] = NONE
 
@@ -187,4 +188,5 @@ class RouteTable:
             word=match.values.get(Attribute.NAME),
             interest=interest,
             each=interest.each,
+            repeat=interest.repeat,
         )

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from mooring.ingest.facts import Standing
-from mooring.ingest.projection import Effect, Sees
+from mooring.ingest.projection import Effect, Repeating, Sees
 from mooring.store.engine import Database
 from mooring.store.schema import messages
 from tests.conformance.projections.conftest import OpenDesk
@@ -110,3 +110,35 @@ def test_a_projection_that_always_fails_stops_nothing(
     assert (done.stored, len(done.refused)) == (2, 1)
     assert done.refused[0].topic == ALERT
     assert rung(database) == [(1, "hot")]
+
+
+def test_of_what_a_device_repeats_only_the_newest_is_a_fact(open_desk: OpenDesk) -> None:
+    class Signals(Bells):
+        name = "signals"
+        sees = Sees.RECEIVED
+
+        def wants(self, channel: Any) -> Any:
+            return Repeating("meta")
+
+    desk = open_desk(Signals())
+    said: list[Any] = [
+        {"signal": 1},
+        {"signal": 2},
+        None,
+        {"signal": 3},
+        {"signal": 4, "ip": "a"},
+        {"signal": 5, "ip": None},
+        {"signal": 6, "ip": "b"},
+        {"signal": 7, "ip": "c"},
+    ]
+    some = [packet(READING, {"values": {}, "meta": one}) for one in said]
+    other = packet("mooring/rival/b/telemetry", {"meta": {"signal": 9}})
+    late = [
+        packet(READING, {"ts": NOW - age, "values": {}, "meta": {"signal": age}})
+        for age in (500, 900, 100)
+    ]
+    [facts] = desk.plan([*some[:2], other, *some[2:], *late]).facts
+    mine = [fact.body["meta"]["signal"] for fact in facts if fact.body and fact.device.id == 1]
+    # With other names, without a value, with another kind of time, or late: each is kept.
+    assert mine == [3, 4, 5, 7, 500, 100]
+    assert len(facts) == len(mine) + 1
