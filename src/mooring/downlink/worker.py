@@ -40,7 +40,8 @@ BATCH = 256  # messages between two looks at the database, of all tenants togeth
 EXPIRED_AT_ONCE = 1_000
 EVENTS_AT_ONCE = 5_000
 ANSWER_SECONDS = 10.0  # less than a lease lasts
-POLL_SECONDS = 0.05
+POLL_SECONDS, IDLE_POLL_SECONDS = 0.02, 0.1
+BUSY_SECONDS = 5.0  # after a message the next one is expected soon
 LOOK_SECONDS = 0.5  # between two looks when nobody commits anything
 RENEW_SECONDS = 4.0  # between two steps when a look finds nothing to do: the lease is renewed
 STANDBY_SECONDS = 1.0  # between two attempts to take over
@@ -102,15 +103,16 @@ class Sender:
     async def run(self) -> None:
         """Until cancelled: ``step`` whenever there is something to do."""
         lookout = Lookout(self._database)
+        busy_until = 0.0
         try:
             while True:
                 now = time.monotonic()
                 renew = now >= self._renew_at
                 if renew or (self.holding and await self._is_needed(lookout, now)):
                     while await self.step():
-                        pass
+                        busy_until = now + BUSY_SECONDS
                     self._renew_at = now + (RENEW_SECONDS if self.holding else STANDBY_SECONDS)
-                await asyncio.sleep(POLL_SECONDS)
+                await asyncio.sleep(POLL_SECONDS if now < busy_until else IDLE_POLL_SECONDS)
         finally:
             lookout.close()
             await self.close()
