@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from mooring.broker import access_list, dynsec_file, password_lines
 from mooring.dialects import builtin, check_word
 from mooring.dialects.model import Identity
+from mooring.dialects.topics import filters_overlap
 from mooring.errors import Invalid
 from mooring.identity.account import Account, Rights
 from mooring.identity.policy import rights_of
@@ -69,8 +70,16 @@ def test_both_authorities_can_write_them(wanted: list[Account]) -> None:
     lines = password_lines.render({a.username: a.verifier or "" for a in fitting})
     assert password_lines.parse(lines).keys() == {a.username for a in fitting}
     access = access_list.parse(access_list.render(access_list.factor(fitting)))
+    used = {topic for a in fitting for topic in (*a.rights.publish, *a.rights.subscribe)}
     for account in fitting:
-        assert access.rights(account.username) == exactly(account.rights)
+        found = access.rights(account.username)
+        for granted, own in (
+            (found.publish, account.rights.publish),
+            (found.subscribe, account.rights.subscribe),
+        ):
+            assert set(granted) >= set(own)
+            for topic in set(granted) - set(own):  # by a pattern, and nobody's
+                assert not any(filters_overlap(topic, one) for one in used)
 
 
 def fits(username: str) -> bool:
