@@ -12,6 +12,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -22,17 +24,17 @@ from tests.attacks.stand import AUTHORITIES, DATABASES, Combination, unavailable
 
 HELD, BROKEN = "held", "BROKEN"
 REASON_LENGTH = 60
+AT_ONCE = 3  # platforms mostly wait
 
 
 def main(words: Sequence[str]) -> int:
     cells: dict[str, dict[Combination, str]] = {}
     combinations = [Combination(*pair) for pair in product(AUTHORITIES, DATABASES)]
-    for combination in combinations:
-        if unavailable(combination):
-            continue
-        print(f"== {combination}", flush=True)
-        for attack, cell in outcomes(run(combination, words)).items():
-            cells.setdefault(attack, {})[combination] = cell
+    tried = [one for one in combinations if not unavailable(one)]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for combination, steps in zip(tried, pool.map(partial(run, words), tried), strict=True):
+            for attack, cell in outcomes(steps).items():
+                cells.setdefault(attack, {})[combination] = cell
     if not cells:
         print("No attack was tried.", file=sys.stderr)
         return 1
@@ -44,7 +46,7 @@ def main(words: Sequence[str]) -> int:
     return int(any(cell.startswith(BROKEN) for row in cells.values() for cell in row.values()))
 
 
-def run(combination: Combination, words: Sequence[str]) -> list[dict[str, str]]:
+def run(words: Sequence[str], combination: Combination) -> list[dict[str, str]]:
     """Runs the attacks in one combination; one entry for each step of each test."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.jsonl"
@@ -55,9 +57,15 @@ def run(combination: Combination, words: Sequence[str]) -> list[dict[str, str]]:
             "MOORING_ATTACK_REPORT": str(report),
         }
         here = str(Path(__file__).parent)
-        subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", here, *words], env=environment, check=False
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", here, *words],
+            env=environment,
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
+        print(f"== {combination}\n{done.stdout}", flush=True)
         return [json.loads(line) for line in report.read_text(encoding="utf-8").splitlines()]
 
 

@@ -34,7 +34,7 @@ def attack_settings() -> dict[str, str]:
 Platforms = Callable[[dict[str, str]], Attacked]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def platforms(
     combination: Combination,
     request: pytest.FixtureRequest,
