@@ -368,7 +368,7 @@ def test_from_the_environment_with_a_certificate(
     [
         ({}, "MQTT_CA_CERTS"),  # the system's CAs do not know ours
         ({"MQTT_BROKER": "127.0.0.2", "MQTT_CA_CERTS": "ours"}, "another host"),
-        ({"MQTT_CA_CERTS": "ours", "MQTT_PASSWORD": "wrong"}, "refused the login"),
+        ({"MQTT_CA_CERTS": "ours", "MQTT_PASSWORD": "wrong"}, "rejected the login"),
         ({"MQTT_CA_CERTS": "ours", "MQTT_BROKER_PORT": "plain"}, "the TLS port of the broker"),
     ],
     ids=["unknown CA", "wrong host", "wrong password", "plain port"],
