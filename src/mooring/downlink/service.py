@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy.engine import Connection
 
@@ -12,6 +12,7 @@ from mooring.devices.model import Device
 from mooring.dialects.sendable import check_topic
 from mooring.downlink import store
 from mooring.downlink.model import Downlink, NewDownlink, Written
+from mooring.downlink.room import TenantRoom
 from mooring.downlink.rules import Event, State
 from mooring.errors import Conflict, Invalid, NotFound
 from mooring.identity.actor import Actor, Role
@@ -31,6 +32,7 @@ class Downlinks:
     database: Database
     instance: Instance
     settings: Settings
+    room: TenantRoom = field(default_factory=TenantRoom)
 
     def put(self, connection: Connection, new: NewDownlink) -> Written:
         """Writes a downlink in the caller's transaction; it goes out after the commit.
@@ -165,7 +167,11 @@ class Downlinks:
                     "open downlinks of one device", per_device, "downlinks_max_per_device"
                 )
         per_tenant = self.settings.downlinks_max_per_tenant
-        if store.open_numbers(connection, per_tenant, tenant=new.tenant) >= per_tenant:
+        if not self.room.take(
+            new.tenant,
+            per_tenant,
+            lambda: store.open_numbers(connection, per_tenant, tenant=new.tenant),
+        ):
             raise limit_reached(
                 "open downlinks of one tenant", per_tenant, "downlinks_max_per_tenant"
             )
