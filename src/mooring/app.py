@@ -164,7 +164,7 @@ class App:
     def rotations(self) -> rotation.Rotations:
         return rotation.Rotations(self.database, self.devices, self.instance, self.settings)
 
-    @property
+    @cached_property
     def downlinks(self) -> downlink.Downlinks:
         """Messages to devices."""
         return downlink.Downlinks(self.database, self.instance, self.settings)

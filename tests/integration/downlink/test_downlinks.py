@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from mooring.app import App
 from mooring.devices.model import Device
@@ -72,6 +74,29 @@ def test_a_device_and_a_tenant_have_bounds(device: Add, put: Put) -> None:
         put(pump)
     assert refusal.value.context["limit"] == "downlinks_max_per_tenant"
     put(other)
+
+
+def test_what_a_tenant_has_open_is_not_counted_for_each_message(
+    platform: App, device: Add, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A count costs what the tenant has, and everybody's writes wait for it."""
+    counted: list[str] = []
+    count = store.open_numbers
+
+    def noted(connection: Connection, most: int, **owner: int | str) -> int:
+        counted.extend(owner)
+        return count(connection, most, **owner)
+
+    monkeypatch.setattr(store, "open_numbers", noted)
+    settings = platform.settings.model_copy(update={"downlinks_max_per_tenant": 10_000})
+    downlinks = replace(platform.downlinks, settings=settings)
+    for name in ("lamp", "pump", "valve"):
+        new = NewDownlink("a/b", b"x", "a", "test", now_ms() + 1000, device(name).id)
+        with platform.database.write() as connection:
+            downlinks.put(connection, new)
+    assert counted.count("tenant") == 1
+    assert counted.count("device_id") == 3
+    assert platform.downlinks is platform.downlinks  # one room for all requests of a process
 
 
 def test_what_the_broker_would_disconnect_for_is_rejected(platform: App, device: Add) -> None:
