@@ -6,7 +6,7 @@ broker keeps them; the other authorities have no such limits.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from sqlalchemy.engine import Connection
 
@@ -15,7 +15,7 @@ from mooring.changes import queue as change_queue
 from mooring.devices import limit_store as store
 from mooring.devices.model import Device
 from mooring.devices.service import Devices
-from mooring.errors import Invalid, NotFound
+from mooring.errors import Forbidden, Invalid, NotFound
 from mooring.identity.account import Quota
 from mooring.identity.actor import Actor, Role
 from mooring.settings import Settings
@@ -75,10 +75,14 @@ class DeviceLimits:
         Raises:
             Invalid: a value is negative or too large.
             NotFound: no such device.
+            Forbidden: ``limit_above_setting``: the actor sees one tenant only, and a value is
+                above the installation's.
         """
         _check(own)
         device = self.devices.get(actor, reference)
         actor.require(Role.ADMIN, device.tenant)
+        if actor.tenant is not None:
+            _check_below(own, self.devices.quota)
         with self.database.write() as connection:
             store.set_of_device(connection, device.id, own)
             changes = [change_queue.enqueue(connection, "put", device.username)]
@@ -127,12 +131,20 @@ class DeviceLimits:
             )
 
 
+def _check_below(own: Quota, setting: Quota) -> None:
+    """The setting protects other tenants from the device: its own tenant cannot lift it."""
+    for name, value in asdict(own).items():
+        most = getattr(setting, name)
+        if value is not None and most and not 0 < value <= most:
+            raise Forbidden(
+                f"The limit of {name} is {most:,} in this installation.",
+                hint=f"Choose 1 to {most:,}, or ask an administrator of all tenants.",
+                code="limit_above_setting",
+            )
+
+
 def _check(own: Quota) -> None:
-    for name, value in (
-        ("connections", own.connections),
-        ("messages", own.messages),
-        ("bytes", own.bytes),
-    ):
+    for name, value in asdict(own).items():
         if value is not None and not 0 <= value <= VALUE_MAX:
             raise Invalid(
                 f"The limit of {name} must be 0 to {VALUE_MAX:,}, not {value}.",

@@ -104,6 +104,21 @@ def test_who_may_change_limits(app: App) -> None:
     assert app.limits.of_device(SYSTEM, device.reference)[1].own == Quota(1)
 
 
+def test_a_tenant_does_not_lift_what_protects_the_others(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, device_messages_per_second=10)
+    with open_app(settings, upgrade=True) as app:
+        device = app.devices.add(SYSTEM, NewDevice("lamp", "mooring", "acme"))[0].device
+        mine = Actor("a", Role.ADMIN, "acme")
+        for higher in (0, 11):
+            with pytest.raises(Forbidden) as caught:
+                app.limits.set_of_device(mine, device.reference, Quota(messages=higher))
+            assert caught.value.slug == "limit_above_setting"
+        for allowed in (Quota(messages=10), Quota(5, 1, 0), Quota()):  # bytes have no setting
+            assert app.limits.set_of_device(mine, device.reference, allowed)[1].own == allowed
+        app.limits.set_of_device(SYSTEM, device.reference, Quota(messages=0))
+        assert app.limits.of_device(mine, device.reference)[1].in_force.messages is None
+
+
 def test_no_two_devices_have_one_client_id(app: App) -> None:
     """Their usernames differ: each would end the other's session, in another tenant, too."""
     app.devices.add(SYSTEM, NewDevice("trap", "mousetrap", "acme", mac=MACS[0]))
