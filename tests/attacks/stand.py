@@ -85,14 +85,7 @@ class Attacked:
         answer = added.json()
         if not answer["accepted_by_broker"]:
             wait_until(lambda: not self.platform.waiting(), f"the broker to accept {name}")
-        return Login(
-            answer["device"],
-            answer["tenant"],
-            answer["username"],
-            answer["password"],
-            answer["client_id"],
-            answer["topics"],
-        )
+        return Login.of(answer)
 
     # ------------------------------------------------------------------ what they do
 

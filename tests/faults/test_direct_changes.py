@@ -45,14 +45,7 @@ def added(web: httpx.Client, name: str) -> Login:
     wait_until(lambda: serves(web), "the server")
     answer = web.post("/api/v1/devices", json={"name": name, "dialect": "mooring"}).json()
     assert answer["accepted_by_broker"] is True
-    return Login(
-        answer["device"],
-        answer["tenant"],
-        answer["username"],
-        answer["password"],
-        answer["client_id"],
-        answer["topics"],
-    )
+    return Login.of(answer)
 
 
 def serves(web: httpx.Client) -> bool:

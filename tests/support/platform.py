@@ -8,9 +8,9 @@ import signal
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 
@@ -35,6 +35,11 @@ class Login:
     password: str = field(repr=False)
     client_id: str
     topics: Mapping[str, str]
+
+    @classmethod
+    def of(cls, answer: Mapping[str, Any]) -> Self:
+        """From what adding a device answers, on the command line and over HTTP."""
+        return cls(**{one.name: answer[one.name] for one in fields(cls)})
 
     @property
     def reference(self) -> str:
@@ -80,14 +85,7 @@ class Platform:
             except TimeoutError as exc:
                 said = self.up.log() if self.up is not None else ""
                 raise AssertionError(f"{exc} {self.waiting()}\n{said}") from exc
-        return Login(
-            answer["device"],
-            answer["tenant"],
-            answer["username"],
-            answer["password"],
-            answer["client_id"],
-            answer["topics"],
-        )
+        return Login.of(answer)
 
     def waiting(self) -> list[tuple[Any, ...]]:
         """What the broker was not told of yet."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -73,43 +75,28 @@ def of_tenants(connection: Connection, names: Sequence[str] | None = None) -> di
 
 def of_device(connection: Connection, device_id: int) -> Quota:
     """Its own values."""
-    statement = sa.select(*_OF_DEVICE).where(device_limits.c.device_id == device_id)
-    row = connection.execute(statement).first()
-    return NO_QUOTA if row is None else Quota(*row)
+    return of_devices(connection, [device_id]).get(device_id, NO_QUOTA)
 
 
 def of_tenant(connection: Connection, name: str) -> Quota:
     """Its own values."""
-    row = connection.execute(sa.select(*_OF_TENANT).where(tenant_limits.c.tenant == name)).first()
-    return NO_QUOTA if row is None else Quota(*row)
+    return of_tenants(connection, [name]).get(name, NO_QUOTA)
 
 
 def set_of_device(connection: Connection, device_id: int, quota: Quota) -> None:
     """Puts these values instead of its own."""
-    connection.execute(sa.delete(device_limits).where(device_limits.c.device_id == device_id))
-    if quota != NO_QUOTA:
-        connection.execute(
-            sa.insert(device_limits).values(
-                device_id=device_id,
-                connections=quota.connections,
-                messages=quota.messages,
-                bytes=quota.bytes,
-            )
-        )
+    _put(connection, device_limits.c.device_id, device_id, quota)
 
 
 def set_of_tenant(connection: Connection, name: str, quota: Quota) -> None:
     """Puts these values instead of its own."""
-    connection.execute(sa.delete(tenant_limits).where(tenant_limits.c.tenant == name))
+    _put(connection, tenant_limits.c.tenant, name, quota)
+
+
+def _put(connection: Connection, key: sa.Column[Any], owner: int | str, quota: Quota) -> None:
+    connection.execute(sa.delete(key.table).where(key == owner))
     if quota != NO_QUOTA:
-        connection.execute(
-            sa.insert(tenant_limits).values(
-                tenant=name,
-                connections=quota.connections,
-                messages=quota.messages,
-                bytes=quota.bytes,
-            )
-        )
+        connection.execute(sa.insert(key.table).values({key: owner, **asdict(quota)}))
 
 
 def tenant_exists(connection: Connection, name: str) -> bool:
