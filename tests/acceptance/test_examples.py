@@ -37,17 +37,6 @@ def add(platform: Platform, name: str, home: str) -> dict[str, Any]:
     return answer
 
 
-def login(answer: Mapping[str, Any]) -> Login:
-    return Login(
-        answer["device"],
-        answer["tenant"],
-        answer["username"],
-        answer["password"],
-        answer["client_id"],
-        answer["topics"],
-    )
-
-
 def latest(platform: Platform, answer: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Channel → its newest message, from the database: asked often, so without a program."""
     rows = platform.rows(
@@ -60,7 +49,7 @@ def latest(platform: Platform, answer: Mapping[str, Any]) -> dict[str, dict[str,
 
 def shown(platform: Platform, answer: Mapping[str, Any]) -> str:
     """What a person is shown."""
-    return platform.cli("telemetry", "latest", login(answer).reference).stdout
+    return platform.cli("telemetry", "latest", Login.of(answer).reference).stdout
 
 
 def wait_for(

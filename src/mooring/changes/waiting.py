@@ -14,6 +14,7 @@ from mooring.store.schema import broker_changes
 __all__ = ["broker_runs", "wait_applied", "wait_for_broker"]
 
 POLL_SECONDS = 0.01
+ACCEPTANCE_SECONDS = 5.0  # that a command waits for the broker
 
 
 def wait_applied(database: Database, ids: Sequence[int], timeout: float) -> bool:
@@ -35,7 +36,9 @@ def wait_applied(database: Database, ids: Sequence[int], timeout: float) -> bool
         time.sleep(min(POLL_SECONDS, left))
 
 
-def wait_for_broker(database: Database, ids: Sequence[int], timeout: float) -> bool:
+def wait_for_broker(
+    database: Database, ids: Sequence[int], timeout: float = ACCEPTANCE_SECONDS
+) -> bool:
     """As ``wait_applied``; looks only once where nothing runs that could tell the broker."""
     return wait_applied(database, ids, timeout if broker_runs(database) else 0.0)
 

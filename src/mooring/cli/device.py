@@ -397,8 +397,7 @@ def _follows(applied: bool, running: bool, verb: str) -> str:
 def _wait_for_broker(platform: App, changes: Sequence[int]) -> tuple[bool, bool]:
     """Whether the broker has applied the changes, and whether a process is running that applies
     them."""
-    # `mooring up` itself is the process that tells the broker.
-    running = any(p.alive and p.role == "up" for p in platform.telemetry.processes())
+    running = waiting.broker_runs(platform.database)
     applied = waiting.wait_applied(
         platform.database, changes, ACCEPTANCE_SECONDS if running else 0.0
     )

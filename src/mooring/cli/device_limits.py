@@ -13,8 +13,6 @@ with later():
 
 __all__ = ["device_limits"]
 
-ACCEPTANCE_SECONDS = 5.0
-
 
 @command(device_commands.app, "limits")
 def device_limits(
@@ -35,5 +33,5 @@ def device_limits(
             device, found, changes = platform.limits.set_of_device(
                 session.actor, device.username, own, reason=reason
             )
-            applied = waiting.wait_for_broker(platform.database, changes, ACCEPTANCE_SECONDS)
+            applied = waiting.wait_for_broker(platform.database, changes)
     say(session, device.tenant, device.name, found, applied)

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["pace_of"]
 
-ACCEPTANCE_SECONDS = 5.0
 LOOK_SECONDS = 0.2
 PAGE = 500
 
@@ -253,7 +252,7 @@ def _set_enabled(session: Session, reference: str, reason: str, *, enabled: bool
         device, changes = platform.devices.set_enabled(
             session.actor, reference, enabled=enabled, reason=reason
         )
-        applied = waiting.wait_for_broker(platform.database, changes, ACCEPTANCE_SECONDS)
+        applied = waiting.wait_for_broker(platform.database, changes)
     if session.out.as_json:
         session.out.document(
             {"device": device_commands.device_document(device), "applied_by_broker": applied}

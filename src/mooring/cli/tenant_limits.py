@@ -17,8 +17,6 @@ with later():
 
 __all__ = ["tenant_limits"]
 
-ACCEPTANCE_SECONDS = 5.0
-
 
 @command(tenant_commands.app, "limits")
 def tenant_limits(
@@ -37,5 +35,5 @@ def tenant_limits(
         own = changed(found.own, connections, messages, bytes_)
         if own is not None:
             found, changes = platform.limits.set_of_tenant(session.actor, name, own, reason=reason)
-            applied = waiting.wait_for_broker(platform.database, changes, ACCEPTANCE_SECONDS)
+            applied = waiting.wait_for_broker(platform.database, changes)
     say(session, name, None, found, applied)

@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
+from mooring.devices.api import ACCEPTANCE_SECONDS
 from mooring.identity.account import Quota
 from mooring.limits.service import VALUE_MAX, DeviceLimits, Limited
 from mooring.web.auth import Who
@@ -20,8 +21,6 @@ __all__ = ["document", "router"]
 router = APIRouter(prefix="/api/v1", tags=["devices"])
 
 LimitsNow = Annotated[DeviceLimits, provided(DeviceLimits)]
-
-ACCEPTANCE_SECONDS = 2.0
 
 Value = Annotated[int, Field(ge=0, le=VALUE_MAX)] | None
 
