@@ -72,7 +72,7 @@ class BrokerFiles:
 
     @property
     def directory(self) -> Path:
-        return self.settings.broker_dir.absolute()
+        return self.settings.broker_dir
 
     @property
     def config(self) -> Path:
@@ -255,7 +255,7 @@ def plugin_library(settings: Settings) -> Path:
         build = importlib.import_module("mooring.broker.plugin.build")
     except ModuleNotFoundError as exc:
         raise _no_plugin("This build does not contain it.") from exc
-    folder = settings.broker_dir.absolute() / "lib"
+    folder = settings.broker_dir / "lib"
     found: Path = build.find_library(folder) or build.build(folder)
     return found
 

@@ -110,7 +110,8 @@ class Settings(
 
     @property
     def broker_dir(self) -> Path:
-        return self.data_dir / "broker"
+        """Absolute: the broker may run with another working directory."""
+        return (self.data_dir / "broker").absolute()
 
     @property
     def username_is_client_id(self) -> bool:
@@ -126,7 +127,7 @@ class Settings(
         """The platform's own way to a managed broker: there it needs several client ids."""
         if self.broker != "managed" or not self.username_is_client_id:
             return None
-        place = self.broker_dir.absolute() / "platform.sock"
+        place = self.broker_dir / "platform.sock"
         if len(os.fsencode(place)) <= SOCKET_PATH_BYTES:
             return place
         name = hashlib.sha256(os.fsencode(place)).hexdigest()[:16]

@@ -46,6 +46,15 @@ def test_a_new_data_directory_gets_the_plugin_once_it_is_proved(
     assert trials == ["trial"]  # the second start had the proof
 
 
+def test_a_relative_data_directory_gets_it_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As ``make up`` has it: with a real trial of a real broker."""
+    monkeypatch.chdir(tmp_path)
+    before = Settings(data_dir=Path(".mooring"))
+    assert choose(before).auth_mode == "plugin", read_choice(Path(".mooring"))
+
+
 def test_another_library_is_proved_again(tmp_path: Path, trials: list[str]) -> None:
     choose(settings(tmp_path))
     (tmp_path / "library.so").write_bytes(b"another")
