@@ -2,7 +2,8 @@
 
 A message that the device made before one that is known already is late: what it says of presence,
 firmware or metadata does not count. The device's own times decide that, where both messages have
-one; otherwise the order of arrival does.
+one; otherwise the order of arrival does. "Offline" is never late: a Last Will is written when the
+device connects, or once when its program starts, and arrives when it is gone.
 """
 
 from __future__ import annotations
@@ -48,10 +49,12 @@ class Known(NamedTuple):
 def advance(known: Known, said: Said) -> Known:
     """What is known once a device has reported something more."""
     ts = said.ts
-    if said.online is not None and not _late(ts, known.online_ts):
+    late = _late(ts, known.online_ts)
+    if said.online is not None and not (said.online and late):
         if known.online is not said.online:
             known = known._replace(online=said.online, online_at=said.received_at)
-        known = known._replace(online_ts=ts)
+        if not late:
+            known = known._replace(online_ts=ts)
     if said.firmware is not None and not _late(ts, known.firmware_ts):
         known = known._replace(firmware=said.firmware, firmware_ts=ts)
     if said.metadata is not None and not _late(ts, known.metadata_ts):

@@ -80,16 +80,35 @@ def test_a_status_from_a_drained_queue_changes_nothing(
     database: Database, desk: Desk, same_batch: bool
 ) -> None:
     """A device that was away says first what it is now, and then empties its queue."""
-    now = {"ts": NOW, "online": True, "meta": {"firmware": "2.0", "ip": "b"}}
-    old = {"ts": NOW - MIN, "online": False, "meta": {"firmware": "1.0", "ip": "a"}}
+    now = {"ts": NOW, "online": False, "meta": {"firmware": "2.0", "ip": "b"}}
+    old = {"ts": NOW - MIN, "online": True, "meta": {"firmware": "1.0", "ip": "a"}}
     if same_batch:
         desk.batch([packet(STATUS, now), packet(STATUS, old)])
     else:
         desk.batch([packet(STATUS, now)])
         desk.batch([packet(STATUS, old)], NOW + 5000)
     found = state(database)
-    assert (found["online"], found["firmware"], found["online_at"]) == (True, "2.0", NOW)
+    assert (found["online"], found["firmware"], found["online_at"]) == (False, "2.0", NOW)
     assert found["metadata"] == {"ip": "b"}
+
+
+@pytest.mark.parametrize("same_batch", [True, False], ids=["one-batch", "later-batch"])
+def test_a_last_will_with_the_time_of_its_connection_counts(
+    database: Database, desk: Desk, same_batch: bool
+) -> None:
+    """Firmware that puts a time into every payload writes its will before all it says."""
+    will = packet(STATUS, {"ts": NOW, "online": False})
+    beats = [packet(STATUS, {"ts": NOW + at * MIN, "online": True}) for at in (1, 2)]
+    if same_batch:
+        desk.batch([*beats, will], NOW + 3 * MIN)
+    else:
+        desk.batch(beats, NOW + 2 * MIN)
+        desk.batch([will], NOW + 3 * MIN)
+    assert state(database)["online"] is False
+    desk.batch([packet(STATUS, {"ts": NOW + MIN, "online": True})], NOW + 4 * MIN)  # is late
+    assert state(database)["online"] is False
+    desk.batch([packet(STATUS, {"ts": NOW + 5 * MIN, "online": True})], NOW + 5 * MIN)
+    assert state(database)["online"] is True
 
 
 def test_a_reading_from_a_drained_queue_keeps_the_firmware(database: Database, desk: Desk) -> None:
