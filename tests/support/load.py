@@ -28,10 +28,19 @@ class Publisher:
     Args:
         timed: whether each payload carries a time; without one, only the broker's packet ids
             tell a repetition from a new message.
+        numbered: whether each payload carries a number as the dialect ``mooring`` has it: the
+            only mark by which what a killed broker delivers again is recognised.
     """
 
     def __init__(
-        self, login: Login, port: int, *, rate: float, timed: bool = False, start: int = 0
+        self,
+        login: Login,
+        port: int,
+        *,
+        rate: float,
+        timed: bool = False,
+        numbered: bool = False,
+        start: int = 0,
     ) -> None:
         self.acknowledged: set[int] = set()
         self.connects = 0  # how often the broker let it in
@@ -40,6 +49,7 @@ class Publisher:
         self._login = login
         self._rate = rate
         self._timed = timed
+        self._numbered = numbered
         self._numbers: dict[int, int] = {}
         self._early: set[int] = set()
         self._lock = threading.Lock()
@@ -92,6 +102,8 @@ class Publisher:
         body: dict[str, object] = {"n": number, "pad": "x" * 180}
         if self._timed:
             body["timestamp"] = time.time_ns() // 1_000_000
+        if self._numbered:
+            body |= {"seq": number + 1, "values": {"load": number}}
         # Not under the lock: the library calls back while it holds one of its own.
         info = self._client.publish(self._login.topics["telemetry"], json.dumps(body), qos=1)
         with self._lock:
