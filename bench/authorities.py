@@ -34,14 +34,14 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 import sqlalchemy as sa
 
 from bench.authority_load import Crowd, Login, Pinger, cpu_of, log_in, memory_of, publish
+from bench.authority_web import Web
 from bench.figures import percentile
 from mooring.app import App, open_app
 from mooring.bulk.model import Entry
@@ -105,13 +105,16 @@ def fill(folder: Path, count: int, live: int) -> list[tuple[str, str, str]]:
         return [(one.device.username, one.password, one.device.client_id) for one in secrets]
 
 
+@dataclass(frozen=True)
 class Stand:
     """A running installation and what the measurements need of it."""
 
-    def __init__(
-        self, app: App, follower: Follower, web: httpx.AsyncClient, logins: list[Login], pid: int
-    ) -> None:
-        self.app, self.follower, self.web, self.logins, self.pid = app, follower, web, logins, pid
+    app: App
+    follower: Follower
+    web: Web
+    logins: list[Login]
+    pid: int  # of the broker
+    serve: int  # of the HTTP server
 
     @property
     def port(self) -> int:
@@ -151,13 +154,13 @@ async def running(
         serve = Child("serve", ["serve"], app.settings, app.settings.logs_dir / "serve.log")
         await serve.start()
         try:
-            address = f"http://127.0.0.1:{app.settings.http_port}"
-            headers = {"Authorization": f"Bearer {key}"}
-            async with httpx.AsyncClient(base_url=address, headers=headers, timeout=60) as web:
-                await _until(lambda: _answers(web), "the HTTP server")
-                assert process.pid is not None
-                with _heartbeat(app):
-                    yield Stand(app, follower, web, logins, process.pid)
+            web = Web(app.settings.http_port, key)
+            await _until(lambda: _answers(web), "the HTTP server")
+            assert process.pid is not None
+            assert serve.pid is not None
+            with _heartbeat(app):
+                yield Stand(app, follower, web, logins, process.pid, serve.pid)
+            await web.close()
         finally:
             await serve.stop()
             task.cancel()
@@ -180,11 +183,12 @@ def _heartbeat(app: App) -> Any:
         beat.stop()
 
 
-async def _answers(web: httpx.AsyncClient) -> bool:
+async def _answers(web: Web) -> bool:
     try:
-        return (await web.get("/healthz")).status_code == 200
-    except httpx.TransportError:
+        await web.request("GET", "/healthz")
+    except OSError:
         return False
+    return True
 
 
 async def _until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
@@ -201,11 +205,9 @@ async def changes(stand: Stand, rounds: int, row: dict[str, Any]) -> None:
     """One device after another is added, locked and removed through REST."""
     times: dict[str, list[float]] = {"add": [], "lock": [], "remove": []}
 
-    async def one(what: str, request: Awaitable[httpx.Response]) -> dict[str, Any]:
+    async def one(what: str, request: Awaitable[dict[str, Any]]) -> dict[str, Any]:
         begun = time.perf_counter()
-        answer = await request
-        answer.raise_for_status()
-        document: dict[str, Any] = answer.json()
+        document = await request
         if not document.get("accepted_by_broker", document.get("applied_by_broker")):
             await _until(_nothing_pending(stand.app), "a change")  # slower than a request waits
         times[what].append(time.perf_counter() - begun)
@@ -213,12 +215,12 @@ async def changes(stand: Stand, rounds: int, row: dict[str, Any]) -> None:
 
     for number in range(rounds + 1):
         name = f"one-{number}"
-        made = await one("add", stand.web.post("/api/v1/devices", json=_new(name)))
+        made = await one("add", stand.web.request("POST", "/api/v1/devices", _new(name)))
         login = _login(stand.app, made)
         assert await asyncio.to_thread(log_in, stand.port, login)
-        await one("lock", stand.web.post(f"/api/v1/devices/{name}/disable"))
+        await one("lock", stand.web.request("POST", f"/api/v1/devices/{name}/disable"))
         assert not await asyncio.to_thread(log_in, stand.port, login)
-        await one("remove", stand.web.delete(f"/api/v1/devices/{name}"))
+        await one("remove", stand.web.request("DELETE", f"/api/v1/devices/{name}"))
     for what, taken in times.items():
         ordered = sorted(taken[1:])  # the first connects, and reads what is read once
         row[f"{what}_p50"] = statistics.median(ordered)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from ipaddress import ip_address
@@ -12,7 +13,17 @@ from cryptography import x509
 
 from mooring.errors import Invalid
 
-__all__ = ["LOCAL_HOSTS", "general_names", "host_matches", "machine_hosts", "normalise"]
+__all__ = [
+    "LOCAL_HOSTS",
+    "general_names",
+    "host_matches",
+    "machine_hosts",
+    "normalise",
+    "recent_hosts",
+]
+
+REMEMBERED_SECONDS = 5.0
+"""How old ``recent_hosts`` may be."""
 
 #: Always in the certificate, so that tools on the machine itself can verify it.
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
@@ -94,6 +105,27 @@ def host_matches(host: str, sans: Iterable[str]) -> bool:
         first, dot, rest = wanted.partition(".")
         return bool(dot) and first != "*" and f"*.{rest}" in names
     return False
+
+
+class _Remembered:
+    """The machine's names and addresses, and until when they are used."""
+
+    def __init__(self) -> None:
+        self.hosts: tuple[str, ...] = ()
+        self.until = 0.0
+
+
+_REMEMBERED = _Remembered()
+
+
+def recent_hosts() -> tuple[str, ...]:
+    """``machine_hosts`` as of a few seconds ago: finding them out asks the resolver, which each
+    device that is added would pay for. Safe from any thread."""
+    now = time.monotonic()
+    if now >= _REMEMBERED.until:
+        _REMEMBERED.hosts = machine_hosts()
+        _REMEMBERED.until = now + REMEMBERED_SECONDS
+    return _REMEMBERED.hosts
 
 
 def machine_hosts() -> tuple[str, ...]:

@@ -52,7 +52,13 @@ _CONCERNING = _PENDING.where(
         leftovers.c.name.in_(sa.bindparam("names", expanding=True)),
     )
 )
-
+_CONCERNING_ONE = _PENDING.where(
+    sa.or_(
+        leftovers.c.username == sa.bindparam("of"),
+        leftovers.c.client_id == sa.bindparam("with_id", type_=sa.String),
+        leftovers.c.name == sa.bindparam("named", type_=sa.String),
+    )
+)
 
 _SAME = (
     leftovers.c.username == sa.bindparam("of"),
@@ -76,7 +82,8 @@ _SEEN = (
 
 
 class Concerning(NamedTuple):
-    """Logins that are asked about: usernames, client ids and device names, at most 500 each."""
+    """Logins that are asked about: usernames, and the client ids and names of those that are
+    devices, at most 500 each."""
 
     usernames: Sequence[str]
     client_ids: Sequence[str] = ()
@@ -173,6 +180,13 @@ def pending(connection: Connection, concerning: Concerning | None = None) -> Pen
     """What is not cleared yet: all of it, or what may block the logins given."""
     if concerning is None:
         rows = connection.execute(_PENDING).all()
+    elif len(concerning.usernames) == 1:
+        one = {
+            "of": concerning.usernames[0],
+            "with_id": next(iter(concerning.client_ids), None),
+            "named": next(iter(concerning.names), None),
+        }
+        rows = connection.execute(_CONCERNING_ONE, one).all()
     else:
         rows = connection.execute(_CONCERNING, concerning._asdict()).all()
     return Pending(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Row
+from sqlalchemy.engine import Connection, CursorResult, Row
 
 from mooring.broker.users import BrokerUser
 from mooring.identity.account import Account, Rights
 from mooring.store.engine import now_ms
+from mooring.store.keyed import Keyed
 from mooring.store.schema import broker_users
 from mooring.store.versions import bump
 
@@ -18,7 +20,7 @@ __all__ = ["accounts", "delete", "find", "insert_many", "listed", "set_verifier"
 
 
 _ALL = sa.select(broker_users).order_by(broker_users.c.username)
-_NAMED = _ALL.where(broker_users.c.username.in_(sa.bindparam("names", expanding=True)))
+_NAMED = Keyed(lambda match: _ALL.where(match(broker_users.c.username)))
 
 
 def insert_many(connection: Connection, users: Iterable[tuple[BrokerUser, str | None]]) -> None:
@@ -44,7 +46,7 @@ def insert_many(connection: Connection, users: Iterable[tuple[BrokerUser, str | 
 
 
 def find(connection: Connection, username: str) -> BrokerUser | None:
-    row = connection.execute(_NAMED, {"names": [username]}).first()
+    row = _NAMED.execute(connection, [username]).first()
     return None if row is None else _user(row)
 
 
@@ -61,10 +63,12 @@ def listed(connection: Connection, *, limit: int, after: str = "") -> list[Broke
 
 def accounts(connection: Connection, usernames: Sequence[str] | None = None) -> list[Account]:
     """Every broker user as the broker is to have it, or those named."""
-    rows = connection.execute(
-        _ALL if usernames is None else _NAMED, {} if usernames is None else {"names": usernames}
-    )
+    rows = connection.execute(_ALL) if usernames is None else _named(connection, usernames)
     return [Account(row.username, row.verifier, _user(row).rights) for row in rows]
+
+
+def _named(connection: Connection, usernames: Sequence[str]) -> CursorResult[Any]:
+    return _NAMED.execute(connection, usernames)
 
 
 def set_verifier(connection: Connection, username: str, verifier: str) -> bool:

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from mooring.store.engine import Noted, notes_of, now_ms
+from mooring.store.keyed import Keyed
 from mooring.store.schema import broker_changes
 from mooring.store.versions import bump
 
@@ -40,6 +41,7 @@ _DROP_OTHERS = sa.delete(broker_changes).where(
     broker_changes.c.username == sa.bindparam("name"), broker_changes.c.action != "kick"
 )
 _ENQUEUE = sa.insert(broker_changes).returning(broker_changes.c.id)
+_SETTLE = Keyed(lambda match: sa.delete(broker_changes).where(match(broker_changes.c.id)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ def existing(connection: Connection, ids: Sequence[int]) -> set[int]:
 
 def settle(connection: Connection, ids: Sequence[int]) -> None:
     """The broker has applied the changes: they and their secrets are deleted."""
-    connection.execute(sa.delete(broker_changes).where(broker_changes.c.id.in_(ids)))
+    _SETTLE.execute(connection, ids)
 
 
 def postpone(connection: Connection, ids: Sequence[int], next_at: int, error: str) -> None:

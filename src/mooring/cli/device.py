@@ -173,7 +173,7 @@ def remove(
         if not session.confirm(f"Permanently remove {clean(device.reference)}?", yes=yes):
             session.out.note("Nothing was removed.")
             return 1
-        changes = platform.devices.remove(session.actor, device.username, reason=reason)
+        _, changes = platform.devices.remove(session.actor, device.username, reason=reason)
         applied, running = _wait_for_broker(platform, changes)
     if session.out.as_json:
         session.out.document({"removed": device_document(device), "applied_by_broker": applied})

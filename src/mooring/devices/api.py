@@ -224,12 +224,7 @@ async def remove_device(
     devices: DevicesNow, who: Who, watch: Watch, device: DeviceReference, reason: Reason = ""
 ) -> dict[str, Any]:
     """Removes a device. Its session ends and its password is rejected."""
-
-    def remove() -> tuple[Device, list[int]]:
-        found = devices.get(who, device)
-        return found, devices.remove(who, found.username, reason=reason)
-
-    found, changes = await run_in_threadpool(remove)
+    found, changes = await run_in_threadpool(devices.remove, who, device, reason=reason)
     applied = await watch.applied(changes, ACCEPTANCE_SECONDS)
     return {"removed": document(found), "applied_by_broker": applied}
 

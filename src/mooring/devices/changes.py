@@ -46,9 +46,8 @@ class Changed:
 def note(connection: Connection, first: int, last: int | None = None) -> None:
     """Notes in the caller's transaction that a device, or all numbers up to ``last``, were
     added, changed or removed."""
-    versions.bump(connection, "devices")
     # The row of the version is locked until the commit: versions are committed in their order.
-    version = newest(connection)
+    version = versions.bump(connection, "devices")
     connection.execute(
         _ADD, {"version": version, "first_id": first, "last_id": first if last is None else last}
     )

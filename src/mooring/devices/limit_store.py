@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from mooring.identity.account import NO_QUOTA, Quota
+from mooring.store.keyed import Keyed
 from mooring.store.schema import device_limits, devices, tenant_limits, tenants
 
 __all__ = [
@@ -29,12 +30,12 @@ _OF_TENANT = (tenant_limits.c.connections, tenant_limits.c.messages, tenant_limi
 
 # What every change of a device needs is put together once: that costs more than running it.
 _DEVICES = sa.select(device_limits.c.device_id, *_OF_DEVICE)
-_NUMBERED = _DEVICES.where(device_limits.c.device_id.in_(sa.bindparam("numbers", expanding=True)))
+_NUMBERED = Keyed(lambda match: _DEVICES.where(match(device_limits.c.device_id)))
 _SPAN = _DEVICES.where(
     device_limits.c.device_id.between(sa.bindparam("first"), sa.bindparam("last"))
 )
 _TENANTS = sa.select(tenant_limits.c.tenant, *_OF_TENANT)
-_NAMED = _TENANTS.where(tenant_limits.c.tenant.in_(sa.bindparam("names", expanding=True)))
+_NAMED = Keyed(lambda match: _TENANTS.where(match(tenant_limits.c.tenant)))
 
 
 def in_force(own: Quota, setting: Quota) -> Quota:
@@ -59,8 +60,10 @@ def of_devices(
     """Values of their own of devices: those with these numbers, or from one to another."""
     if span is not None:
         rows = connection.execute(_SPAN, {"first": span[0], "last": span[1]})
+    elif numbers:
+        rows = _NUMBERED.execute(connection, numbers)
     else:
-        rows = connection.execute(_NUMBERED, {"numbers": list(numbers or ())})
+        return {}
     return {number: Quota(*row) for number, *row in rows}
 
 
@@ -68,8 +71,10 @@ def of_tenants(connection: Connection, names: Sequence[str] | None = None) -> di
     """Values of their own of all tenants, or of these."""
     if names is None:
         rows = connection.execute(_TENANTS)
+    elif names:
+        rows = _NAMED.execute(connection, names)
     else:
-        rows = connection.execute(_NAMED, {"names": names})
+        return {}
     return {name: Quota(*row) for name, *row in rows}
 
 

@@ -53,6 +53,18 @@ _BEGIN = (
     .where(credentials.c.device_id == sa.bindparam("device"))
     .values(sealed_secret=sa.bindparam("sealed"), since_event=sa.bindparam("newest"))
 )
+_RETIRE = sa.insert(former_verifiers)
+_IN_FORCE = sa.select(credentials.c.verifier).where(
+    credentials.c.device_id == sa.bindparam("device")
+)
+_MOVING = sa.select(rotations.c.old_verifier, rotations.c.new_verifier).where(
+    rotations.c.device_id == sa.bindparam("device"), rotations.c.finished_at.is_(None)
+)
+_ARE_REMOVED = (
+    sa.update(former_verifiers)
+    .where(former_verifiers.c.device_id == sa.bindparam("device"))
+    .values(removed=True, until=sa.bindparam("kept_until"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,33 +322,25 @@ def retire(
     """Keeps a verifier that was given up, to recognise a device that still has its password."""
     if verifier is None or until <= now_ms():
         return
-    connection.execute(
-        sa.insert(former_verifiers).values(
-            device_id=device.id,
-            username=device.username,
-            tenant=device.tenant,
-            verifier=verifier,
-            removed=removed,
-            until=until,
-        )
-    )
+    row = {
+        "device_id": device.id,
+        "username": device.username,
+        "tenant": device.tenant,
+        "verifier": verifier,
+        "removed": removed,
+        "until": until,
+    }
+    connection.execute(_RETIRE, row)
 
 
 def bury(connection: Connection, device: Device, *, until: int) -> None:
     """The device is about to be removed: every password it may have is kept as a verifier, so
     that it can be notified. Its rotation under way goes with it."""
-    known = sa.select(credentials.c.verifier).where(credentials.c.device_id == device.id)
-    moving = sa.select(rotations.c.old_verifier, rotations.c.new_verifier).where(
-        rotations.c.device_id == device.id, rotations.c.finished_at.is_(None)
-    )
-    held = list(connection.execute(known).scalars())
-    for row in connection.execute(moving):
+    of = {"device": device.id}
+    held = list(connection.execute(_IN_FORCE, of).scalars())
+    for row in connection.execute(_MOVING, of):
         held += row
-    connection.execute(
-        sa.update(former_verifiers)
-        .where(former_verifiers.c.device_id == device.id)
-        .values(removed=True, until=until)
-    )
+    connection.execute(_ARE_REMOVED, {**of, "kept_until": until})
     for verifier in {one for one in held if one}:
         retire(connection, device, verifier, until=until, removed=True)
 

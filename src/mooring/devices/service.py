@@ -169,10 +169,11 @@ class Devices:
             changes.note(connection, device.id)
         return replace(device, enabled=enabled), [change]
 
-    def remove(self, actor: Actor, reference: str, *, reason: str = "") -> list[int]:
+    def remove(self, actor: Actor, reference: str, *, reason: str = "") -> tuple[Device, list[int]]:
         """Deletes a device; its session ends and its login is rejected from then on.
 
-        Returns the change numbers to wait for.
+        Returns:
+            The device as it was, and the change numbers to wait for.
         """
         device = self.get(actor, reference)
         actor.require(Role.OPERATOR, device.tenant)
@@ -197,7 +198,7 @@ class Devices:
                 reason=reason,
             )
             changes.note(connection, device.id)
-        return [change]
+        return device, [change]
 
     # ------------------------------------------------------------------ asking
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from mooring.devices.model import Device, Login
-from mooring.identity.actor import Actor, walled
+from mooring.identity.actor import Actor, Walled, walled
 from mooring.store.engine import now_ms
+from mooring.store.keyed import Keyed, Matches
 from mooring.store.room import limit_reached, require_room
 from mooring.store.schema import (
     certificates,
@@ -98,69 +99,96 @@ _DISCOUNT = (
 _DELETE_STRANGER = sa.delete(strangers).where(
     strangers.c.dialect == sa.bindparam("dialect"), strangers.c.name == sa.bindparam("name")
 )
-
-
-class _Logins:
-    """Statements that read what some devices may log in with.
-
-    Args:
-        which: condition on the devices.
-        these: makes the condition on a column with their numbers.
-    """
-
-    def __init__(
-        self,
-        which: sa.ColumnElement[bool],
-        these: Callable[[sa.ColumnElement[int]], sa.ColumnElement[bool]],
-    ) -> None:
-        self.devices = (
-            sa.select(*_COLUMNS, credentials.c.verifier)
-            .outerjoin(credentials, credentials.c.device_id == devices.c.id)
-            .where(which)
-            .order_by(devices.c.id)
-            .limit(sa.bindparam("most"))
-        )
-        self.groups = (
-            sa.select(device_groups.c.device_id, device_groups.c.group_name)
-            .where(these(device_groups.c.device_id))
-            .order_by(device_groups.c.group_name)
-        )
-        self.rotations = sa.select(
-            rotations.c.device_id, rotations.c.old_verifier, rotations.c.new_verifier
-        ).where(rotations.c.finished_at.is_(None), these(rotations.c.device_id))
-        self.certificates = (
-            # A later device of the same username does not inherit what an earlier one was given.
-            sa.select(certificates.c.device_id, certificates.c.serial)
-            .join(devices, devices.c.id == certificates.c.device_id)
-            .where(
-                certificates.c.revoked_at.is_(None),
-                devices.c.username == certificates.c.username,
-                these(certificates.c.device_id),
-            )
-            .order_by(certificates.c.id)
-        )
-
-
-_BY_NAME = _Logins(
-    devices.c.username.in_(sa.bindparam("usernames", expanding=True)),
-    lambda column: column.in_(sa.bindparam("numbers", expanding=True)),
+_SET_ENABLED = (
+    sa.update(devices).where(devices.c.id == _DEVICE).values(enabled=sa.bindparam("to_be"))
 )
-_BY_PAGE = _Logins(
-    devices.c.id > sa.bindparam("after"),
-    lambda column: column.between(sa.bindparam("first"), sa.bindparam("last")),
-)
+_SCOPE = sa.select(devices.c.scope).where(devices.c.id == _DEVICE)
+_BY_NUMBER = sa.select(*_COLUMNS).where(devices.c.id == _DEVICE)
+
+
+def _finding(*, by_mac: bool, in_tenant: bool) -> Walled:
+    """The statement of ``find``."""
+    names = [devices.c.name == sa.bindparam("word"), devices.c.username == sa.bindparam("word")]
+    if by_mac:
+        names.append(devices.c.mac_key == sa.bindparam("mac_key"))
+    statement = sa.select(*_COLUMNS).where(sa.or_(*names)).order_by(devices.c.id)
+    if in_tenant:
+        statement = statement.where(devices.c.tenant == sa.bindparam("tenant"))
+    return Walled(statement, devices.c.tenant)
+
+
+_FIND = {
+    (by_mac, in_tenant): _finding(by_mac=by_mac, in_tenant=in_tenant)
+    for by_mac in (False, True)
+    for in_tenant in (False, True)
+}
+
+
+def _logins(which: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    """Devices with their verifiers."""
+    return (
+        sa.select(*_COLUMNS, credentials.c.verifier)
+        .outerjoin(credentials, credentials.c.device_id == devices.c.id)
+        .where(which)
+        .order_by(devices.c.id)
+        .limit(sa.bindparam("most"))
+    )
+
+
+def _groups(these: Matches) -> sa.Select[Any]:
+    return (
+        sa.select(device_groups.c.device_id, device_groups.c.group_name)
+        .where(these(device_groups.c.device_id))
+        .order_by(device_groups.c.group_name)
+    )
+
+
+def _rotations(these: Matches) -> sa.Select[Any]:
+    return sa.select(
+        rotations.c.device_id, rotations.c.old_verifier, rotations.c.new_verifier
+    ).where(rotations.c.finished_at.is_(None), these(rotations.c.device_id))
+
+
+def _certificates(these: Matches) -> sa.Select[Any]:
+    return (
+        # A later device of the same username does not inherit what an earlier one was given.
+        sa.select(certificates.c.device_id, certificates.c.serial)
+        .join(devices, devices.c.id == certificates.c.device_id)
+        .where(
+            certificates.c.revoked_at.is_(None),
+            devices.c.username == certificates.c.username,
+            these(certificates.c.device_id),
+        )
+        .order_by(certificates.c.id)
+    )
+
+
+def _in_span(column: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+    return column.between(sa.bindparam("first"), sa.bindparam("last"))
+
+
+_OF_DEVICES = (_groups, _rotations, _certificates)
+_LOGINS_NAMED = Keyed(lambda match: _logins(match(devices.c.username)))
+_NUMBERED = [Keyed(make) for make in _OF_DEVICES]
+_GROUPS_OF = _NUMBERED[0]
+_LOGINS_AFTER = _logins(devices.c.id > sa.bindparam("after"))
+_SPANNED = [make(_in_span) for make in _OF_DEVICES]
+_EVERY_GROUP = _groups(lambda _: sa.true())
+
+
+def _members(connection: Connection, numbers: Sequence[int]) -> Iterable[Any]:
+    """Numbers and groups of these devices, or of every device where they are many."""
+    if len(numbers) <= 500:
+        return _GROUPS_OF.execute(connection, numbers)
+    return connection.execute(_EVERY_GROUP)
 
 
 def _with_groups(connection: Connection, rows: Iterable[Sequence[Any]]) -> list[Device]:
     found = [tuple(row) for row in rows]
     groups: dict[int, list[str]] = defaultdict(list)
     if found:
-        members = sa.select(device_groups.c.device_id, device_groups.c.group_name).order_by(
-            device_groups.c.group_name
-        )
-        if len(found) <= 500:
-            members = members.where(device_groups.c.device_id.in_([row[0] for row in found]))
-        for device_id, group in connection.execute(members):
+        numbers = [row[0] for row in found]
+        for device_id, group in _members(connection, numbers):
             groups[device_id].append(group)
     return [_device(row, tuple(groups.get(row[0], ()))) for row in found]
 
@@ -274,26 +302,23 @@ def find(
     mac_key: str | None = None,
 ) -> list[Device]:
     """Devices that go by ``word``: name, username or MAC address."""
-    names = [devices.c.name == word, devices.c.username == word]
+    asked: dict[str, Any] = {"word": word}
     if mac_key:
-        names.append(devices.c.mac_key == mac_key)
-    statement = sa.select(*_COLUMNS).where(sa.or_(*names)).order_by(devices.c.id)
+        asked["mac_key"] = mac_key
     if tenant is not None:
-        statement = statement.where(devices.c.tenant == tenant)
-    return _with_groups(connection, connection.execute(walled(statement, devices.c.tenant, actor)))
+        asked["tenant"] = tenant
+    statement = _FIND[bool(mac_key), tenant is not None]
+    return _with_groups(connection, statement.execute(connection, actor, asked))
 
 
 def by_number(connection: Connection, number: int) -> Device | None:
-    found = _with_groups(
-        connection, connection.execute(sa.select(*_COLUMNS).where(devices.c.id == number))
-    )
+    found = _with_groups(connection, connection.execute(_BY_NUMBER, {"device": number}))
     return found[0] if found else None
 
 
 def scope(connection: Connection, device_id: int) -> str | None:
     """Within what the device's name is unique."""
-    statement = sa.select(devices.c.scope).where(devices.c.id == device_id)
-    return connection.execute(statement).scalar()
+    return connection.execute(_SCOPE, {"device": device_id}).scalar()
 
 
 def twin(connection: Connection, device: Device, mac_key: str | None) -> Device | None:
@@ -391,21 +416,25 @@ def with_logins(
         limit: how many at most.
     """
     # One statement for each kind of row, however many devices there are.
-    ask = _BY_PAGE if usernames is None else _BY_NAME
-    asked: dict[str, Any] = {"after": after} if usernames is None else {"usernames": usernames}
-    rows = [tuple(row) for row in connection.execute(ask.devices, {**asked, "most": limit})]
+    if usernames is None:
+        found = connection.execute(_LOGINS_AFTER, {"after": after, "most": limit}).all()
+    else:
+        found = _LOGINS_NAMED.execute(connection, usernames, most=limit).all()
+    rows = [tuple(row) for row in found]
     if not rows:
         return []
     if usernames is None:
-        these: dict[str, Any] = {"first": rows[0][0], "last": rows[-1][0]}
+        span = {"first": rows[0][0], "last": rows[-1][0]}
+        of_each = [connection.execute(one, span).all() for one in _SPANNED]
     else:
-        these = {"numbers": [row[0] for row in rows]}
+        numbers = [row[0] for row in rows]
+        of_each = [one.execute(connection, numbers).all() for one in _NUMBERED]
     groups: dict[int, list[str]] = defaultdict(list)
-    for number, group in connection.execute(ask.groups, these):
+    for number, group in of_each[0]:
         groups[number].append(group)
-    rotating = {number: (old, new) for number, old, new in connection.execute(ask.rotations, these)}
+    rotating = {number: (old, new) for number, old, new in of_each[1]}
     serials: dict[int, list[str]] = defaultdict(list)
-    for number, serial in connection.execute(ask.certificates, these):
+    for number, serial in of_each[2]:
         serials[number].append(serial)
     return [
         (
@@ -436,7 +465,7 @@ def set_verifier(connection: Connection, username: str, verifier: str) -> None:
 
 
 def set_enabled(connection: Connection, device_id: int, *, enabled: bool) -> None:
-    connection.execute(sa.update(devices).where(devices.c.id == device_id).values(enabled=enabled))
+    connection.execute(_SET_ENABLED, {"device": device_id, "to_be": enabled})
 
 
 def delete(connection: Connection, device: Device) -> None:

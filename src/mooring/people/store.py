@@ -55,6 +55,20 @@ _KEY = (
 )
 
 
+# What every request needs is put together once: that costs more than running it.
+_KEY_BY_PREFIX = sa.select(*_KEY, api_keys.c.digest).where(
+    api_keys.c.prefix == sa.bindparam("prefix")
+)
+_LOGIN = sa.select(*_USER, users.c.id, users.c.password_hash)
+_LOGIN_BY_NAME = _LOGIN.where(users.c.name == sa.bindparam("login"))
+_LOGIN_OF_SESSION = _LOGIN.where(
+    users.c.id == sa.bindparam("number"),
+    users.c.id.in_(
+        sa.select(sessions.c.user_id).where(sessions.c.token_id == sa.bindparam("session"))
+    ),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Login:
     """A user with what proves that it is them."""
@@ -124,21 +138,18 @@ def user_page(connection: Connection, actor: Actor, *, limit: int, after: str) -
     return [_user(row) for row in connection.execute(walled(statement, users.c.tenant, actor))]
 
 
-def _login(connection: Connection, condition: sa.ColumnElement[bool]) -> Login | None:
-    row = connection.execute(
-        sa.select(*_USER, users.c.id, users.c.password_hash).where(condition)
-    ).first()
+def _login(row: Sequence[Any] | None) -> Login | None:
     return Login(row[5], _user(row), row[6]) if row is not None else None
 
 
 def login_by_name(connection: Connection, name: str) -> Login | None:
-    return _login(connection, users.c.name == name)
+    return _login(connection.execute(_LOGIN_BY_NAME, {"login": name}).first())
 
 
 def login_of_session(connection: Connection, number: int, session: str) -> Login | None:
     """The user of a session, while it exists."""
-    ours = sa.select(sessions.c.user_id).where(sessions.c.token_id == session)
-    return _login(connection, sa.and_(users.c.id == number, users.c.id.in_(ours)))
+    asked = {"number": number, "session": session}
+    return _login(connection.execute(_LOGIN_OF_SESSION, asked).first())
 
 
 def insert_session(
@@ -254,9 +265,7 @@ def insert_key(connection: Connection, key: ApiKey, digest: str) -> None:
 
 def key_by_prefix(connection: Connection, prefix: str) -> tuple[ApiKey, str] | None:
     """A key and its digest."""
-    row = connection.execute(
-        sa.select(*_KEY, api_keys.c.digest).where(api_keys.c.prefix == prefix)
-    ).first()
+    row = connection.execute(_KEY_BY_PREFIX, {"prefix": prefix}).first()
     return (_key(row), row[7]) if row is not None else None
 
 

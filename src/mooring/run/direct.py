@@ -34,7 +34,10 @@ GRACE_MS = 300
 CHANGES_MOST = 100
 """Changes of one transaction that are applied here; of more, ``mooring up`` makes one of all."""
 
-SETTLE_SECONDS = 0.05  # changes in force whose rows are deleted in one transaction
+SETTLE_SECONDS = 0.15
+"""How long changes in force are collected, whose rows are then deleted in one transaction. Each is
+one that the next change may have to wait for; it is well below ``GRACE_MS``."""
+
 REMEMBERED = 1_000
 
 

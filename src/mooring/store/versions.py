@@ -13,16 +13,20 @@ _BUMP = (
     sa.update(versions)
     .where(versions.c.name == sa.bindparam("which"))
     .values(value=versions.c.value + 1)
+    .returning(versions.c.value)
 )
+_VERSION = sa.select(versions.c.value).where(versions.c.name == sa.bindparam("which"))
 
 
-def bump(connection: Connection, name: str) -> None:
-    """Tells caches in every process that a kind of thing has changed."""
-    updated = connection.execute(_BUMP, {"which": name})
-    if updated.rowcount == 0:
-        connection.execute(sa.insert(versions).values(name=name, value=1))
+def bump(connection: Connection, name: str) -> int:
+    """Tells caches in every process that a kind of thing has changed; the new version, whose
+    row is locked until the transaction ends."""
+    value = connection.execute(_BUMP, {"which": name}).scalar()
+    if value is None:
+        value = 1
+        connection.execute(sa.insert(versions).values(name=name, value=value))
+    return int(value)
 
 
 def version(connection: Connection, name: str) -> int:
-    found = connection.execute(sa.select(versions.c.value).where(versions.c.name == name)).scalar()
-    return int(found or 0)
+    return int(connection.execute(_VERSION, {"which": name}).scalar() or 0)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from mooring.hosts import LOCAL_HOSTS, machine_hosts
+from mooring.hosts import LOCAL_HOSTS, recent_hosts
 from mooring.settings import Settings, is_loopback
 
 __all__ = ["bracketed", "http_url", "told_to_devices"]
@@ -64,7 +64,7 @@ def bracketed(host: str) -> str:
 def _host(settings: Settings, asked_at: str | None) -> str:
     if settings.public_hosts:
         return settings.public_hosts[0]
-    own = [host for host in machine_hosts() if host not in LOCAL_HOSTS]
+    own = [host for host in recent_hosts() if host not in LOCAL_HOSTS]
     if asked_at and asked_at in {*own, *LOCAL_HOSTS}:
         return asked_at  # only what the broker's certificate names, too
     numbers = [host for host in own if host.replace(".", "").isdigit()]

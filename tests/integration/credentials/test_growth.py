@@ -14,10 +14,12 @@ import sqlalchemy as sa
 from mooring.app import App, open_app
 from mooring.broker.connection import Endpoint
 from mooring.bulk.model import Entry
+from mooring.changes import queue as change_queue
 from mooring.credentials.claims.model import NewClaim
 from mooring.credentials.rotation.worker import Parts, RotationWorker
 from mooring.devices.model import NewDevice
-from mooring.identity.actor import SYSTEM
+from mooring.identity.actor import SYSTEM, Role
+from mooring.people.model import NewKey
 from mooring.secrets import verifiers
 from mooring.settings import Settings
 from mooring.settings.field import Secret
@@ -113,6 +115,38 @@ def test_a_change_costs_its_own_size(tmp_path: Path, any_database_url: str) -> N
                 assert found.scans == [], name
     assert counts[SMALL] == counts[LARGE]
     assert counts[SMALL]["add"] > 0
+
+
+def test_the_statements_of_a_change_are_put_together_once(tmp_path: Path) -> None:
+    """Putting one together costs several times what running it costs."""
+    asked: list[Any] = []
+
+    def before(_c: Any, statement: Any, *_: Any) -> None:
+        if isinstance(statement, sa.ClauseElement):
+            asked.append(statement)
+
+    settings = Settings(data_dir=tmp_path / "data", auth_mode="plugin")
+    with open_app(settings, upgrade=True) as app:
+        secret = app.people.add_key(SYSTEM, NewKey(name="test", role=Role.ADMIN)).secret
+
+        def change(name: str) -> None:
+            app.authenticate(secret, "127.0.0.1")
+            made, pending = app.devices.add(SYSTEM, NewDevice(name, "mooring"))
+            app.devices.logins.current([made.device.username])
+            app.devices.set_enabled(SYSTEM, name, enabled=False)
+            app.devices.remove(SYSTEM, name)
+            with app.database.write() as connection:
+                change_queue.settle(connection, pending)
+
+        change("first")
+        sa.event.listen(app.database.engine, "before_execute", before)
+        change("a")
+        known = {id(one) for one in asked}
+        count = len(asked)
+        change("b")
+    new = [str(one) for one in asked[count:] if id(one) not in known]
+    assert new == []
+    assert len(asked) == 2 * count
 
 
 def test_rotations_of_offline_devices_are_not_asked_for_one_by_one(

@@ -6,8 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mooring import hosts
 from mooring.errors import Invalid
-from mooring.hosts import LOCAL_HOSTS, general_names, host_matches, machine_hosts, normalise
+from mooring.hosts import (
+    LOCAL_HOSTS,
+    general_names,
+    host_matches,
+    machine_hosts,
+    normalise,
+    recent_hosts,
+)
 
 
 @pytest.mark.parametrize(
@@ -75,11 +83,11 @@ def test_which_certificate_a_client_takes(host: str, sans: list[str], matches: b
 
 
 def test_the_machine_knows_itself() -> None:
-    hosts = machine_hosts()
-    assert hosts[:3] == LOCAL_HOSTS
-    assert len(set(hosts)) == len(hosts)
-    assert all(normalise(host) == host for host in hosts)
-    assert not any(host.startswith("fe80") for host in hosts)
+    found = machine_hosts()
+    assert found[:3] == LOCAL_HOSTS
+    assert len(set(found)) == len(found)
+    assert all(normalise(host) == host for host in found)
+    assert not any(host.startswith("fe80") for host in found)
 
 
 @pytest.mark.parametrize("name", ["a" * 80, "a..b", "-", "x" * 300, "ä" * 70, ".", "host_1"])
@@ -89,3 +97,21 @@ def test_a_machine_may_have_any_name(name: str, monkeypatch: pytest.MonkeyPatch)
     found = machine_hosts()
     assert found[: len(LOCAL_HOSTS)] == LOCAL_HOSTS
     assert all(normalise(host) == host for host in found)
+
+
+def test_the_resolver_is_not_asked_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1_000_000.0
+    asked: list[float] = []
+
+    def find() -> tuple[str, ...]:
+        asked.append(now)
+        return (*LOCAL_HOSTS, f"host-{len(asked)}")
+
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    monkeypatch.setattr(hosts, "machine_hosts", find)
+    monkeypatch.setattr(hosts, "_REMEMBERED", hosts._Remembered())
+    first = recent_hosts()
+    assert recent_hosts() == first
+    now += hosts.REMEMBERED_SECONDS
+    assert recent_hosts() != first
+    assert asked == [1_000_000.0, now]
