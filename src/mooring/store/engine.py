@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.pool import PoolProxiedConnection
 
 from mooring.clock import now_ms
 from mooring.errors import Internal, InvalidSetting
@@ -83,6 +84,7 @@ class Notes:
 
 
 _NOTES = "mooring_notes"
+_IMMEDIATE = "mooring_immediate"  # the transaction that begins next will write
 
 
 def notes_of(connection: Connection) -> Notes:
@@ -124,12 +126,12 @@ class Database:
             Invalid: it cannot store a value.
         """
         with _translated(), self.engine.connect() as connection:
+            info = connection.info  # of the driver's connection, which may break
             if self.is_sqlite:
-                connection.execution_options(mooring_immediate=True)
+                info[_IMMEDIATE] = True
             with connection.begin():
                 if not self.is_sqlite:
                     connection.execute(_ALONE, {"number": WRITER_LOCK, "idle": WRITER_IDLE})
-                info = connection.info  # of the driver's connection, which may break
                 notes = info[_NOTES] = Notes(self._grace_ms)
                 try:
                     yield connection
@@ -318,7 +320,7 @@ def _sqlite(url: sa.URL, synchronous: str) -> Engine:
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
-        # The driver's own implicit BEGIN is off: SQLAlchemy's "begin" event below decides.
+        # The driver's own implicit BEGIN is off: ``_begin_sqlite`` decides.
         connection.isolation_level = None
         cursor = connection.cursor()
         # Must come before the first table.
@@ -327,9 +329,13 @@ def _sqlite(url: sa.URL, synchronous: str) -> Engine:
             cursor.execute(pragma)
         cursor.close()
 
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        immediate = connection.get_execution_options().get("mooring_immediate")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
-
+    # A listener to "begin" would do as well, but an engine with one asks for listeners several
+    # times for each statement, which costs a quarter of it.
+    engine.dialect.do_begin = _begin_sqlite  # type: ignore[method-assign]
     return engine
+
+
+def _begin_sqlite(dbapi_connection: PoolProxiedConnection) -> None:
+    immediate = dbapi_connection.info.pop(_IMMEDIATE, False)
+    driver: Any = dbapi_connection.driver_connection
+    driver.execute("BEGIN IMMEDIATE" if immediate else "BEGIN")
