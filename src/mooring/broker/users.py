@@ -22,6 +22,7 @@ NOTE_MAX = 200
 FILTERS_MAX = 200
 
 PASSWORD_LEAST = 12
+PASSWORD_MOST = 1024  # characters
 """The broker hashes with few rounds, so that a fleet can come back at once; a password that
 can be guessed would be guessed quickly."""
 
@@ -47,6 +48,21 @@ def check_new(user: BrokerUser, *, service: Iterable[str] = ()) -> None:
         Invalid: the message names the rule.
     """
     name = user.username
+    check_username(name, service=service)
+    if len(user.note) > NOTE_MAX:
+        raise Invalid(f"The note has {len(user.note)} characters; {NOTE_MAX} are allowed.")
+    for topic in (*user.rights.publish, *user.rights.subscribe):
+        _check_filter(topic)
+    if len(user.rights.publish) + len(user.rights.subscribe) > FILTERS_MAX:
+        raise Invalid(f"{name} has more than {FILTERS_MAX} topic filters.")
+
+
+def check_username(name: str, *, service: Iterable[str] = ()) -> None:
+    """Rejects a username that a broker may not take, or that is the platform's.
+
+    Raises:
+        Invalid: the message names the rule.
+    """
     if (
         not name
         or name != name.strip()
@@ -65,12 +81,6 @@ def check_new(user: BrokerUser, *, service: Iterable[str] = ()) -> None:
             hint="Choose another one.",
             code="invalid_username",
         )
-    if len(user.note) > NOTE_MAX:
-        raise Invalid(f"The note has {len(user.note)} characters; {NOTE_MAX} are allowed.")
-    for topic in (*user.rights.publish, *user.rights.subscribe):
-        _check_filter(topic)
-    if len(user.rights.publish) + len(user.rights.subscribe) > FILTERS_MAX:
-        raise Invalid(f"{name} has more than {FILTERS_MAX} topic filters.")
 
 
 def _check_filter(topic: str) -> None:

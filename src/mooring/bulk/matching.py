@@ -3,6 +3,10 @@
 A username that fits the dialect's template is a device if what it may do agrees: each of its
 topics is its own or one that every device has. An account that may more than one device is a
 program, whatever its name, and stays a broker user with the rights it has.
+
+Some brokers give all devices one role with everything of a tenant. Where an operator says whose
+the devices are, a username that only a device has (a MAC address, or one with the dialect's own
+words around the name) is a device with such a role, too: it keeps the rights of one device.
 """
 
 from __future__ import annotations
@@ -90,9 +94,16 @@ class _Matcher:
         identity, why = self._by_name(found, said)
         if identity is not None and self.rights_known:
             why = _is_more(found.rights, self.dialect, identity)
+            if why and self._may_be_wide and _covers_own(found.rights, self.dialect, identity):
+                why = "" if self.tenant else f"{why}; with --tenant it is a device"
         if identity is None or why:
             return Becomes(found, why=why)
         return _device(found, self.dialect, identity)
+
+    @property
+    def _may_be_wide(self) -> bool:
+        """Whether a username alone shows that it is a device's."""
+        return self.dialect.username != "{device}"
 
     def _as_named(self, found: Found, named: str, said: Mapping[Attribute, str]) -> Identity:
         owner, colon, name = named.rpartition(":")
@@ -113,7 +124,7 @@ class _Matcher:
             return None, "its name is not a MAC address"
         if self.tenant is not None and words.get("tenant", self.tenant) != self.tenant:
             return None, f"its name belongs to the tenant {words['tenant']}"
-        device = words.get("device") or said.get(Attribute.DEVICE) or normal_mac(mac or "")
+        device = words.get("device") or said.get(Attribute.DEVICE) or _name_of(mac or "")
         tenant = words.get("tenant") or self.tenant or said.get(Attribute.TENANT) or "default"
         return Identity(tenant, device, mac or said.get(Attribute.MAC)), ""
 
@@ -155,6 +166,22 @@ def _is_more(rights: Rights, dialect: Dialect, identity: Identity) -> str:
     if not any(own & set(topic.split("/")) for topic in topics):
         return "none of its topics names it"
     return ""
+
+
+def _covers_own(rights: Rights, dialect: Dialect, identity: Identity) -> bool:
+    """Whether every topic is one of the device's own, or a wider filter with some of them."""
+    granted = rights_of(dialect, identity)
+    own = {*granted.publish, *granted.subscribe}
+    return all(
+        any(covers(topic, one) or covers(one, topic) for one in own)
+        for topic in (*rights.publish, *rights.subscribe)
+    )
+
+
+def _name_of(mac: str) -> str:
+    """The name of a device that is known by its MAC address only. Twelve digits in a row are
+    kept as they are: such firmware uses them as client id and in its topics."""
+    return mac if mac.isalnum() else normal_mac(mac)
 
 
 def _template(dialect: Dialect) -> re.Pattern[str]:

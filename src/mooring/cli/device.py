@@ -11,7 +11,7 @@ import typer
 from mooring.cli import device_import
 from mooring.cli.frame import Session, command, noun
 from mooring.cli.output import ago, clean, iso
-from mooring.cli.words import Limit, Reason, Yes
+from mooring.cli.words import Limit, PasswordStdin, Reason, Yes, read_password
 from mooring.later import later
 
 with later():
@@ -35,6 +35,7 @@ app = noun("Devices and their credentials.")
 device_import.declare(app)
 
 ACCEPTANCE_SECONDS = 5.0
+PASSWORD_HERE = "YOUR_PASSWORD"  # noqa: S105
 NO_DEVICES = "No devices yet. Add one with `mooring device add NAME --dialect mooring`."
 
 Reference = Annotated[
@@ -60,26 +61,40 @@ def add(
     group: Annotated[
         list[str] | None, typer.Option("--group", help="Group of the device. May be repeated.")
     ] = None,
+    username: Annotated[
+        str | None,
+        typer.Option("--username", help="Username it has already. Default: as its dialect has it."),
+    ] = None,
+    password_stdin: PasswordStdin = False,
 ) -> None:
     """Add a device. The password is printed only once, with commands to paste."""
+    given = read_password(from_stdin=password_stdin)
     with session.open() as platform:
-        new = devices_model.NewDevice(name, dialect, tenant, label, mac, tuple(group or ()))
-        credentials, changes = platform.devices.add(session.actor, new)
+        new = devices_model.NewDevice(
+            name, dialect, tenant, label, mac, tuple(group or ()), username
+        )
+        credentials, changes = platform.devices.add(session.actor, new, password=given)
         accepted, running = _wait_for_broker(platform, changes)
         device = credentials.device
         address = cli_address.broker_address(platform.settings)
         lines = cli_snippets.snippets(
             platform.catalogue.get(device.dialect),
             device.identity,
-            cli_snippets.Login(device.client_id, device.username, credentials.password),
+            cli_snippets.Login(
+                device.client_id,
+                device.username,
+                PASSWORD_HERE if given is not None else credentials.password,
+            ),
             address,
             engine.now_ms(),
         )
         if session.out.as_json:
             told = access_address.told_to_devices(platform.settings)
-            session.out.document(_credentials_document(credentials, accepted, address, told))
+            document = _credentials_document(credentials, accepted, address, told)
+            session.out.document(document | ({"password": None} if given is not None else {}))
         else:
-            session.out.say(_credentials_text(credentials, accepted, running, lines))
+            follows = _follows(accepted, running, "accept")
+            session.out.say(_credentials_text(credentials, follows, lines, generated=given is None))
 
 
 @command(app, "list")
@@ -360,17 +375,19 @@ def _credentials_document(
 
 
 def _credentials_text(
-    credentials: Credentials, accepted: bool, running: bool, lines: Snippets
+    credentials: Credentials, follows: str, lines: Snippets, *, generated: bool
 ) -> str:
     device = credentials.device
     parts = [
-        f"Added {clean(device.reference)}. {_follows(accepted, running, 'accept')}",
+        f"Added {clean(device.reference)}. {follows}",
         "",
         f"  username   {clean(device.username)}",
-        f"  password   {credentials.password}",
+        f"  password   {credentials.password if generated else 'the one you gave'}",
         f"  client id  {clean(device.client_id)}",
         "",
-        "The password is shown only once and is not stored.",
+        "The password is shown only once and is not stored."
+        if generated
+        else f"Replace {PASSWORD_HERE} with it below.",
     ]
     for title, text in (
         ("Send a message:", lines.publish),

@@ -6,9 +6,11 @@ from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request, Response
+from pydantic import Field, StringConstraints
 from starlette.concurrency import run_in_threadpool
 
 from mooring.broker.access_rules import Action
+from mooring.broker.users import PASSWORD_MOST
 from mooring.devices.model import Credentials, Device, NewDevice
 from mooring.devices.service import Devices
 from mooring.devices.state import DeviceStates
@@ -68,7 +70,7 @@ class HttpOut(Document):
 class CredentialsOut(DeviceOut):
     """A new device with its password, which is shown only once, and its connection data."""
 
-    password: str
+    password: str | None = Field(description="Only if it was generated. Shown only once.")
     topics: dict[str, str]
     accepted_by_broker: bool
     broker: BrokerOut
@@ -132,6 +134,8 @@ class DeviceIn(Document):
     label: Line = ""
     mac: Line | None = None
     groups: tuple[Word, ...] = ()
+    username: Line | None = None
+    password: Annotated[str, StringConstraints(max_length=PASSWORD_MOST)] | None = None
     reason: Reason = ""
 
 
@@ -186,7 +190,11 @@ async def add_device(
     request: Request,
     response: Response,
 ) -> dict[str, Any]:
-    """Adds a device. The answer shows its password only once."""
+    """Adds a device. The answer shows its password only once.
+
+    A device that has a password keeps it with `password`. `username` is for one whose username
+    is not what its dialect makes of its names; it needs an administrator of all tenants.
+    """
     wanted = NewDevice(
         new.name,
         new.dialect,
@@ -194,16 +202,18 @@ async def add_device(
         new.label,
         new.mac,
         tuple(new.groups),
+        new.username,
     )
 
     def add() -> tuple[Credentials, list[int], dict[str, Any]]:
-        made, pending = devices.add(who, wanted, reason=new.reason)
+        made, pending = devices.add(who, wanted, password=new.password, reason=new.reason)
         return made, pending, told_to_devices(settings, asked_at=request.url.hostname)
 
     credentials, changes, told = await run_in_threadpool(add)
     response.headers["Location"] = f"{router.prefix}/{quote(credentials.device.reference)}"
     accepted = await watch.applied(changes, ACCEPTANCE_SECONDS)
-    return _credentials(credentials, accepted, told)
+    answer = _credentials(credentials, accepted, told)
+    return answer if new.password is None else answer | {"password": None}
 
 
 @router.get("/{device}", response_model=DeviceDetails)

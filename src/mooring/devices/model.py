@@ -52,7 +52,11 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class NewDevice:
-    """What somebody wants to add; unchecked."""
+    """What somebody wants to add; unchecked.
+
+    ``username`` is for a device that has one already, and no other: by default the dialect makes
+    it of the device's names.
+    """
 
     name: str
     dialect: str
@@ -60,6 +64,7 @@ class NewDevice:
     label: str = ""
     mac: str | None = None
     groups: tuple[str, ...] = ()
+    username: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

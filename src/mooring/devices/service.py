@@ -19,7 +19,8 @@ from mooring.broker import leftovers
 from mooring.broker import store as broker
 from mooring.broker.access_rules import AccountFacts, Action, RightsVerdict, may
 from mooring.broker.password_lines import check_username
-from mooring.broker.users import RESERVED_PREFIXES
+from mooring.broker.users import RESERVED_PREFIXES, check_password
+from mooring.broker.users import check_username as check_own_username
 from mooring.changes import queue as change_queue
 from mooring.devices import changes, store
 from mooring.devices import password_store as passwords
@@ -77,20 +78,29 @@ class Devices:
     # ------------------------------------------------------------------ changing
 
     def add(
-        self, actor: Actor, new: NewDevice, *, reason: str = ""
+        self, actor: Actor, new: NewDevice, *, password: str | None = None, reason: str = ""
     ) -> tuple[Credentials, list[int]]:
-        """Creates a device with a generated password.
+        """Creates a device. Its password is generated unless it has one.
+
+        Usernames are shared by all tenants, so only an administrator of the whole installation
+        gives a device one of his choice: it may be what another tenant's next device needs.
 
         Returns:
             The credentials, shown this once, and the change numbers to wait for.
 
         Raises:
-            Invalid: an id, MAC address or label breaks a rule, or the dialect needs a MAC.
+            Invalid: an id, MAC address, label, username or password breaks a rule, or the dialect
+                needs a MAC.
             NotFound: no such dialect.
             Conflict: the name, username or MAC address is taken.
         """
         actor.require(Role.OPERATOR, new.tenant)
-        password = verifiers.new_password()
+        if new.username is not None:
+            actor.require(Role.ADMIN)
+        if password is None:
+            password = verifiers.new_password()
+        else:
+            check_password(password)
         with self.refusing_twins(new), self.database.write() as connection:
             device, change = self.insert(connection, new, password)
             audit_log.record(
@@ -343,6 +353,12 @@ class Devices:
                 hint="Use --mac AA:BB:CC:DD:EE:FF.",
                 code="mac_needed",
             )
+        if dialect.names_by_mac_too and _mac_or_none(new.name) not in (None, mac_key):
+            raise Invalid(
+                f"The device name {new.name} is a MAC address, but not that of the device.",
+                hint="Its topics could be those of another device. Choose another name.",
+                code="name_is_mac",
+            )
         identity = Identity(new.tenant, new.name, new.mac, new.groups)
         device = Device(
             id=0,
@@ -351,12 +367,14 @@ class Devices:
             label=new.label,
             dialect=dialect.name,
             mac=new.mac,
-            username=dialect.username_of(identity),
+            username=dialect.username_of(identity) if new.username is None else new.username,
             client_id=dialect.client_id_of(identity),
             enabled=True,
             created_at=now_ms(),
             groups=tuple(dict.fromkeys(new.groups)),
         )
+        if new.username is not None:
+            check_own_username(new.username, service=self.reserved)
         if self.for_password_file:
             check_username(device.username)
         if device.username in self.reserved:

@@ -48,6 +48,7 @@ class Kind(StrEnum):
     ALERT_CLEARED = "alert_cleared"
     COMMAND = "command"
     REPLY = "reply"
+    ROTATION_REPLY = "rotation_reply"  # whether the device has stored its new password
     CONFIG = "config"
     CONFIG_REPORTED = "config_reported"
     FIRMWARE = "firmware"
@@ -271,6 +272,12 @@ class Dialect:
 
     def downs(self) -> tuple[Channel, ...]:
         return tuple(c for c in self.channels if c.direction is Direction.DOWN)
+
+    @property
+    def names_by_mac_too(self) -> bool:
+        """Whether one topic may name a device by its name or by its MAC address."""
+        filters = [channel.filter for channel in self.ups()]
+        return len(set(filters)) < len(filters)
 
     def topics(self, identity: Identity) -> dict[str, str]:
         """Kind → topic for one device; a second channel of a kind is named by its channel."""

@@ -34,6 +34,7 @@ _UP = frozenset(
         Kind.ALERT,
         Kind.ALERT_CLEARED,
         Kind.REPLY,
+        Kind.ROTATION_REPLY,
         Kind.CONFIG_REPORTED,
         Kind.FIRMWARE_PROGRESS,
         Kind.REGISTER,
@@ -215,12 +216,27 @@ def _check_payload(channel: Channel, index: int, report: Report) -> None:
         report.add((*place, "example"), "It is not valid JSON: it holds NaN or Infinity.")
 
 
+def _say_the_same(one: Channel, other: Channel) -> bool:
+    """Whether two channels differ only in which of its attributes the device is named by."""
+    named = [set(channel.placeholders.values()) & _UNIQUE for channel in (one, other)]
+    return (
+        one.direction is other.direction is Direction.UP
+        and (one.kind, one.filter, one.payload) == (other.kind, other.filter, other.payload)
+        and not named[0] & named[1]
+    )
+
+
 def _check_overlaps(dialect: Dialect, report: Report) -> None:
-    """A topic of the dialect must have one meaning, and one side that may send to it."""
+    """A topic of the dialect must have one meaning, and one side that may send to it.
+
+    Two channels may name the device differently and be alike otherwise: a device's name is
+    never another one's MAC address (``Devices.checked``)."""
     named = [(i, c) for i, c in enumerate(dialect.channels) if c.topic]
     for (_, one), (index, other) in combinations(named, 2):
         if one.direction is other.direction is Direction.DOWN and one.filter != other.filter:
             continue  # the platform knows what it sends
+        if _say_the_same(one, other):
+            continue
         if filters_overlap(one.filter, other.filter):
             report.add(
                 ("channels", index, "topic"),

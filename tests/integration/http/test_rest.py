@@ -192,6 +192,29 @@ def test_who_may_add_a_device(client_of: ClientOf) -> None:
         assert client_of(role).post("/api/v1/devices", json=new).status_code == status
 
 
+def test_a_device_keeps_its_username_and_password(
+    client_of: ClientOf, admin: httpx.Client, add_device: AddDevice
+) -> None:
+    add_device("own", tenant="a")
+    new = {"name": "lamp", "dialect": "smarthome", "username": "esp-7", "password": "x" * 12}
+    # Another tenant's next device may need that username.
+    problem(client_of("admin", tenant="a").post("/api/v1/devices", json=new), 403, "forbidden")
+    problem(client_of("operator").post("/api/v1/devices", json=new), 403, "forbidden")
+    own = {"name": "plug", "dialect": "smarthome", "password": "x" * 12}
+    assert client_of("operator", tenant="a").post("/api/v1/devices", json=own).status_code == 201
+    made = admin.post("/api/v1/devices", json=new).json()
+    assert (made["username"], made["password"]) == ("esp-7", None)
+    for wrong, code in (
+        ({"name": "b", "username": "mooring-ingest"}, "invalid_username"),
+        ({"name": "b", "username": " esp"}, "invalid_username"),
+        ({"name": "b", "username": "esp-9", "password": "short"}, "password_too_short"),
+    ):
+        answer = admin.post("/api/v1/devices", json={"dialect": "smarthome", **wrong})
+        problem(answer, 422, code)
+    twin = {"name": "c", "dialect": "smarthome", "username": "esp-7"}
+    problem(admin.post("/api/v1/devices", json=twin), 409, "username_taken")
+
+
 def test_a_tenants_operator_adds_devices_to_it_alone(
     client_of: ClientOf, add_device: AddDevice
 ) -> None:

@@ -43,6 +43,7 @@ def one(dialect: str, account: Found, **options: object) -> Becomes:
             Identity("acme", "trap-9", MAC),
         ),
         ("mousetrap", found(MAC), Identity("default", "aabbccddee01", MAC)),
+        ("mousetrap", found("AABBCCDDEE01"), Identity("default", "AABBCCDDEE01", "AABBCCDDEE01")),
         ("drivesafe", found("cab-1"), Identity("default", "cab-1")),
     ],
 )
@@ -80,6 +81,29 @@ def test_the_operator_knows_better() -> None:
     assert becomes.loses == ("#",)
     assert one("smarthome", found("a"), named={"a": "user"}).identity is None
     assert one("smarthome", found("a"), named={"a": "-"}).skipped
+
+
+def test_one_role_with_everything_of_a_tenant() -> None:
+    """Its devices are known by their usernames, once somebody says whose they are."""
+    trap = found("AABBCCDDEE01", "tenant/#", "global/#")
+    becomes = one("mousetrap", trap, tenant="home")
+    assert becomes.identity == Identity("home", "AABBCCDDEE01", "AABBCCDDEE01")
+    assert becomes.loses == ("tenant/#", "global/#")
+    without = one("mousetrap", trap)
+    assert without.identity is None
+    assert "with --tenant it is a device" in without.why
+
+
+@pytest.mark.parametrize(
+    ("dialect", "account"),
+    [
+        ("smarthome", found("dashboard", "smarthome/#")),  # any username would fit
+        ("mousetrap", found("server", "tenant/#")),
+        ("mousetrap", found("AABBCCDDEE01", "tenant/#", "other/#")),
+    ],
+)
+def test_a_wide_role_makes_no_device_of_others(dialect: str, account: Found) -> None:
+    assert one(dialect, account, tenant="home").identity is None
 
 
 def test_another_tenants_device_is_none_of_ours() -> None:

@@ -188,7 +188,8 @@ def test_one_device(mooring: Mooring) -> None:
     mooring("device", "add", "m", "-d", "mousetrap", "--mac", "AA:BB:CC:DD:EE:01")
     found = mooring("device", "show", "aabb.ccdd.ee01", "--json").json()
     assert found["device"] == "m"
-    assert found["topics"]["alert"] == "tenant/default/device/AA:BB:CC:DD:EE:01/alert"
+    assert found["topics"]["alert"] == "tenant/default/device/m/alert"
+    assert found["topics"]["alert_by_mac"] == "tenant/default/device/AA:BB:CC:DD:EE:01/alert"
     assert found["state"]["last_seen_at"] is None
     text = mooring("device", "show", "m").out
     assert "MAC        AA:BB:CC:DD:EE:01" in text

@@ -249,6 +249,22 @@ def test_two_channels_down_may_lie_in_one_another() -> None:
     assert "overlaps" in mistakes(GOOD + same)[0].message
 
 
+def test_two_channels_up_may_differ_in_how_they_name_the_device() -> None:
+    """Firmware that writes its MAC address where others write their name."""
+    text = GOOD.replace('word = "name"', 'word = "name"\nmac = "mac"')
+    body = text[
+        text.index('[[channels]]\nname = "telemetry"') : text.index(
+            '[[channels]]\nname = "command"'
+        )
+    ]
+    twin = body.replace('"telemetry"\ntopic', '"by_mac"\ntopic').replace("{hull}", "{mac}")
+    assert mistakes(text + twin) == []
+    other = twin.replace('kind = "telemetry"', 'kind = "event"')
+    assert "overlaps" in mistakes(text + other)[0].message
+    elsewhere = twin.replace('payload.values = "readings"', 'payload.values = "about"')
+    assert "overlaps" in mistakes(text + elsewhere)[0].message
+
+
 def test_lines_are_right_after_long_texts_and_comments() -> None:
     text = GOOD.replace(
         'description = "Things that float."',

@@ -23,12 +23,14 @@ def command_for(
 ) -> Message | None:
     """Where to send what; ``None`` for a dialect that has no commands.
 
+    A channel of that name is used where the dialect has one, otherwise its first for commands.
     The command's name is the last word of the topic where the dialect has it there. Fleets
     that write their commands in capitals (their example says so) get it in capitals.
     """
-    channel = next(iter(dialect.of_kind(Kind.COMMAND)), None)
-    if channel is None:
+    channels = dialect.of_kind(Kind.COMMAND)
+    if not channels:
         return None
+    channel = next((one for one in channels if one.name == COMMAND), channels[0])
     name = _spelled(channel)
     topic = channel.address(identity, name=name)
     if topic is None:

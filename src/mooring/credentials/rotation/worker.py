@@ -288,7 +288,8 @@ class RotationWorker:
             device = self._device(connection, standing.rotation)
             if device is None:
                 return None
-            replies = self._parts.devices.catalogue.get(device.dialect).of_kind(Kind.REPLY)
+            dialect = self._parts.devices.catalogue.get(device.dialect)
+            replies = dialect.of_kind(Kind.ROTATION_REPLY) or dialect.of_kind(Kind.REPLY)
             return store.answer(connection, standing.rotation, replies)
 
     def _device(self, connection: SqlConnection, rotation: Rotation) -> Device | None:

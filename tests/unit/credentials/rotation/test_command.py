@@ -21,10 +21,15 @@ def command(dialect: str) -> tuple[str, dict[str, Any]]:
     return message[0], json.loads(message[1])
 
 
-def test_mousetrap_has_the_name_in_the_topic() -> None:
+def test_mousetrap_has_the_name_in_topic_and_payload() -> None:
     topic, body = command("mousetrap")
     assert topic == "tenant/t1/device/lamp/command/rotate_credentials"
-    assert body == {"id": "r1", "password": "p w", "timestamp": "1970-01-01T00:00:00.000Z"}
+    assert body == {
+        "command": "rotate_credentials",
+        "rotationId": "r1",
+        "password": "p w",
+        "timestamp": "1970-01-01T00:00:00.000Z",
+    }
 
 
 def test_native() -> None:
