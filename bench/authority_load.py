@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from bench.generator import remaining, string
 
-__all__ = ["Crowd", "Login", "Pinger", "cpu_of", "log_in", "memory_of", "publish"]
+__all__ = ["Crowd", "Login", "Pinger", "cpu_of", "knock", "log_in", "memory_of", "publish"]
 
 PINGREQ, PINGRESP = b"\xc0\x00", b"\xd0\x00"
 DISCONNECT = b"\xe0\x00"
@@ -62,6 +62,14 @@ def log_in(port: int, login: Login) -> bool:
     sock.recv(1)  # the broker has ended it
     sock.close()
     return True
+
+
+def knock(port: int) -> None:
+    """Connects and sends nothing: what any program on the network can make a broker pay."""
+    sock = socket.create_connection(("127.0.0.1", port), timeout=60)
+    sock.shutdown(socket.SHUT_WR)
+    sock.recv(1)  # the broker has ended it
+    sock.close()
 
 
 def publish(port: int, login: Login, topic: str, count: int, size: int = 230) -> None:
