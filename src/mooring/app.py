@@ -15,6 +15,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from mooring import settings as settings_module
 from mooring.broker.password_lines import CANARY_USERNAME
+from mooring.devices.attributes.merge import Room
 from mooring.devices.service import Devices
 from mooring.dialects import Catalogue, PayloadLimits, load_all
 from mooring.identity.account import Quota
@@ -38,6 +39,7 @@ with later():
     from mooring.credentials.claims import service as claims
     from mooring.credentials.rotation import service as rotation
     from mooring.devices import state
+    from mooring.devices.attributes import service as attributes
     from mooring.doctor import service as doctor
     from mooring.downlink import service as downlink
     from mooring.downlink.desired import service as desired
@@ -97,6 +99,11 @@ class App:
     def states(self) -> state.DeviceStates:
         """What is known of devices' states."""
         return state.DeviceStates(self.database)
+
+    @property
+    def attributes(self) -> attributes.Attributes:
+        """Attributes of devices, and lists of devices by them."""
+        return attributes.Attributes(self.database, self.devices)
 
     @cached_property
     def people(self) -> people.People:
@@ -307,6 +314,10 @@ def open_app(
                 settings.tenants_max,
                 settings.devices_max_per_tenant,
                 settings.username_is_client_id,
+                Room(
+                    settings.attributes_max_per_device,
+                    settings.attributes_reported_max_per_device,
+                ),
                 Quota(
                     settings.device_connections_max,
                     settings.device_messages_per_second,

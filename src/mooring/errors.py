@@ -6,6 +6,7 @@
     │   └── InvalidSetting       a setting that cannot be used
     ├── NotFound                 nothing by that name                     404  exit 3
     ├── Conflict                 it exists already, or is ambiguous       409  exit 4
+    ├── Outdated             it has changed since the caller read it      412  exit 4
     ├── Unauthorized             who are you?                             401  exit 5
     ├── Forbidden                known, but not allowed                   403  exit 5
     ├── Gone                     it was there and is revoked or expired   410  exit 3
@@ -40,6 +41,7 @@ __all__ = [
     "InvalidSetting",
     "MooringError",
     "NotFound",
+    "Outdated",
     "TooMany",
     "Unauthorized",
     "Unavailable",
@@ -111,6 +113,14 @@ class Conflict(MooringError):
 
     code = "conflict"
     status = 409
+    exit_code = 4
+
+
+class Outdated(MooringError):
+    """It has changed since the version that the caller read."""
+
+    code = "outdated"
+    status = 412
     exit_code = 4
 
 

@@ -8,8 +8,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
 from mqtt5 import PublishPacket, QoS
 
+from mooring.devices.attributes.merge import Room
 from mooring.devices.index import DeviceIndex
 from mooring.devices.model import Device
 from mooring.dialects import load_all
@@ -24,9 +26,21 @@ from mooring.ingest.sink import Sink
 from mooring.ingest.sink_postgres import PostgresSink
 from mooring.ingest.sink_sqlite import SqliteSink
 from mooring.presence.projection import DeviceState, LastSeen
+from mooring.presence.reported import ReportedAttributes
 from mooring.sequences.projection import SequenceNumbers
+from mooring.store.engine import Database
+from mooring.store.schema import devices, tenants
 
-__all__ = ["CATALOGUE", "CHANNEL_IDS", "DEVICES", "NOW", "Desk", "packet", "registered"]
+__all__ = [
+    "CATALOGUE",
+    "CHANNEL_IDS",
+    "DEVICES",
+    "NOW",
+    "Desk",
+    "add_devices",
+    "packet",
+    "registered",
+]
 
 NOW = 1_771_000_000_000
 CATALOGUE = load_all(None)
@@ -47,7 +61,13 @@ _numbers = itertools.count(1)
 
 def registered() -> list[Projection]:
     """Those of the platform, as ingest runs them."""
-    return [LastSeen(), DeviceState(PayloadLimits()), SequenceNumbers()]
+    limits = PayloadLimits()
+    return [
+        LastSeen(),
+        DeviceState(limits),
+        ReportedAttributes(limits, Room()),
+        SequenceNumbers(),
+    ]
 
 
 def packet(
@@ -58,6 +78,27 @@ def packet(
     body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
     number = next(_numbers) % 65_000 + 1 if number is None else number
     return PublishPacket(topic, body, qos=QoS.AT_LEAST_ONCE, packet_id=number, retain=retain)
+
+
+def add_devices(database: Database) -> None:
+    """Puts ``DEVICES`` into the database, for projections that look there."""
+    with database.write() as connection:
+        connection.execute(
+            sa.insert(tenants),
+            [{"name": name, "created_at": 0} for name in sorted({d.tenant for d in DEVICES})],
+        )
+        connection.execute(
+            sa.insert(devices),
+            [
+                {
+                    **{name: getattr(d, name) for name in ("id", "tenant", "name", "dialect")},
+                    **{name: getattr(d, name) for name in ("username", "client_id", "enabled")},
+                    "scope": d.tenant,
+                    "created_at": 0,
+                }
+                for d in DEVICES
+            ],
+        )
 
 
 class Desk:

@@ -86,6 +86,8 @@ PLACES = (
     ("mooring.*.store", "stores"),
     ("mooring.devices.following", "stores"),
     ("mooring.*.password_store", "stores"),
+    ("mooring.*.search_store", "stores"),
+    ("mooring.presence.reported", "services"),
     *(
         (f"mooring.{domain}{rest}", "rules")
         for domain in (

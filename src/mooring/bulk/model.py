@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from mooring.devices.attributes.model import Held
 from mooring.devices.model import Device, NewDevice
 
 __all__ = ["Checked", "Entry", "Wrong"]
@@ -44,3 +46,4 @@ class Checked:
     scope: str
     mac_key: str | None
     verifier: str | None = field(repr=False)
+    attributes: Mapping[str, Held] = field(default_factory=dict)

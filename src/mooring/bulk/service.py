@@ -17,6 +17,7 @@ from mooring.bulk.model import Checked, Entry, Wrong
 from mooring.bulk.store import Taken
 from mooring.changes import queue as change_queue
 from mooring.devices import changes
+from mooring.devices.attributes.model import Source
 from mooring.devices.model import Credentials
 from mooring.devices.reconcile import REPLACE
 from mooring.devices.service import Devices
@@ -61,12 +62,13 @@ class Bulk:
                     actor.require(Role.OPERATOR, entry.device.tenant)
                     allowed.add(entry.device.tenant)
                 device, scope, mac_key = self.devices.checked(entry.device)
+                held = self.devices.attributes_of(entry.device, Source.IMPORT, actor.name)
             except MooringError as exc:
                 wrong.append(Wrong(entry.line, f"{exc.message} {exc.hint}".strip()))
                 continue
             if entry.username is not None:
                 device = replace(device, username=entry.username)
-            checked = Checked(device, scope, mac_key, entry.verifier)
+            checked = Checked(device, scope, mac_key, entry.verifier, held)
             why = _twin(there, checked)
             if why:
                 wrong.append(Wrong(entry.line, why))

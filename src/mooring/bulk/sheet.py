@@ -11,12 +11,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mooring.bulk.model import Wrong
+from mooring.devices.attributes.model import NAMED
+from mooring.devices.attributes.words import read
 from mooring.devices.model import Credentials, NewDevice
 from mooring.errors import Invalid
 
 __all__ = ["COLUMNS", "CREDENTIAL_COLUMNS", "MOST_ROWS", "Row", "parse", "render"]
 
-COLUMNS = ("name", "dialect", "tenant", "mac", "label", "groups")
+COLUMNS = ("name", "dialect", "tenant", "mac", "label", "groups", *NAMED)
+FREE = "attribute:"
+"""Begins the heading of a column with a free attribute: ``attribute:room``."""
+
 CREDENTIAL_COLUMNS = ("device", "tenant", "dialect", "client_id", "username", "password")
 
 MOST_ROWS = 100_000
@@ -104,13 +109,15 @@ def _delimiter(text: str) -> str:
 
 
 def _columns(cells: Sequence[str]) -> list[str]:
-    found = [cell.strip().lower() for cell in cells]
-    unknown = [name for name in found if name and name not in COLUMNS]
+    found = [_column(cell.strip()) for cell in cells]
+    unknown = [name for name in found if name and name not in COLUMNS and not name.startswith(FREE)]
     if "name" not in found or unknown or len(set(found)) != len(found):
         what = f"has the unknown column {unknown[0]!a}" if unknown else "needs the column name, "
         "and each column once"
         raise Invalid(
-            f"The heading {what}.", hint=f"The columns are {', '.join(COLUMNS)}.", code="no_heading"
+            f"The heading {what}.",
+            hint=f"The columns are {', '.join(COLUMNS)}, and {FREE}NAME.",
+            code="no_heading",
         )
     return found
 
@@ -136,5 +143,16 @@ def _row(
             values.get("label", ""),
             values.get("mac") or None,
             tuple(group for group in groups if group),
+            attributes={
+                name.removeprefix(FREE): read(name.removeprefix(FREE), value)
+                for name, value in values.items()
+                if value and (name in NAMED or name.startswith(FREE))
+            },
         ),
     )
+
+
+def _column(cell: str) -> str:
+    """A heading in lower case; the name of a free attribute stays as it is written."""
+    begins = cell[: len(FREE)].lower() == FREE
+    return FREE + cell[len(FREE) :].strip() if begins else cell.lower()

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from mooring.bulk.model import Checked
+from mooring.devices.attributes.store import insert_many
 from mooring.devices.password_store import newest_event
 from mooring.devices.store import count_devices, ensure_tenant
 from mooring.identity.actor import Actor
@@ -90,6 +91,10 @@ def insert(
             for one in part
             for group in one.device.groups
         ]
+        insert_many(
+            connection,
+            [(numbers[one.device.username], one.device.tenant, one.attributes) for one in part],
+        )
         if groups:
             connection.execute(sa.insert(device_groups), groups)
     return sorted(added)

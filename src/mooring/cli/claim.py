@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mooring.cli.attributes import AttributeOption, given
 from mooring.cli.duration import seconds_of
 from mooring.cli.frame import Session, command, noun
 from mooring.cli.output import ago, clean, iso
@@ -46,6 +47,7 @@ def new(
     group: Annotated[
         list[str] | None, typer.Option("--group", help="Group of the device. May be repeated.")
     ] = None,
+    attribute: AttributeOption = None,
     expires: Annotated[
         str | None, typer.Option("--expires", help="Validity of the code, such as 7d.")
     ] = None,
@@ -64,7 +66,9 @@ def new(
         )
     seconds = seconds_of(expires) if expires else None
     with session.open() as platform:
-        wanted = claims_model.NewClaim(dialect, tenant, name, device, tuple(group or ()), seconds)
+        wanted = claims_model.NewClaim(
+            dialect, tenant, name, device, tuple(group or ()), seconds, given(attribute)
+        )
         issued = platform.claims.new(session.actor, wanted, reason=reason)
         told = access_address.told_to_devices(platform.settings)
     url = told["http"]["url"]
@@ -174,6 +178,7 @@ def _document(claim: ClaimCode) -> dict[str, Any]:
         "label": claim.label,
         "name": claim.name,
         "groups": list(claim.groups),
+        "attributes": dict(claim.attributes),
         "created_at": iso(claim.created_at),
         "created_by": claim.created_by,
         "expires_at": iso(claim.expires_at),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mooring.cli import device_import
+from mooring.cli.attributes import AttributeOption, given, show_attributes, shown_value
 from mooring.cli.frame import Session, command, noun
 from mooring.cli.output import ago, clean, iso
 from mooring.cli.words import Limit, PasswordStdin, Reason, Yes, read_password
@@ -20,6 +21,7 @@ with later():
     from mooring.cli import address as cli_address
     from mooring.cli import snippets as cli_snippets
     from mooring.devices import model as devices_model
+    from mooring.devices.attributes import model, query
     from mooring.store import engine
     from mooring.web import address as access_address
 
@@ -66,14 +68,14 @@ def add(
         typer.Option("--username", help="Username it has already. Default: as its dialect has it."),
     ] = None,
     password_stdin: PasswordStdin = False,
+    attribute: AttributeOption = None,
 ) -> None:
     """Add a device. The password is printed only once, with commands to paste."""
-    given = read_password(from_stdin=password_stdin)
+    password = read_password(from_stdin=password_stdin)
     with session.open() as platform:
-        new = devices_model.NewDevice(
-            name, dialect, tenant, label, mac, tuple(group or ()), username
-        )
-        credentials, changes = platform.devices.add(session.actor, new, password=given)
+        groups, held = tuple(group or ()), given(attribute)
+        new = devices_model.NewDevice(name, dialect, tenant, label, mac, groups, username, held)
+        credentials, changes = platform.devices.add(session.actor, new, password=password)
         accepted, running = _wait_for_broker(platform, changes)
         device = credentials.device
         address = cli_address.broker_address(platform.settings)
@@ -83,7 +85,7 @@ def add(
             cli_snippets.Login(
                 device.client_id,
                 device.username,
-                PASSWORD_HERE if given is not None else credentials.password,
+                PASSWORD_HERE if password is not None else credentials.password,
             ),
             address,
             engine.now_ms(),
@@ -91,10 +93,12 @@ def add(
         if session.out.as_json:
             told = access_address.told_to_devices(platform.settings)
             document = _credentials_document(credentials, accepted, address, told)
-            session.out.document(document | ({"password": None} if given is not None else {}))
+            session.out.document(document | ({"password": None} if password is not None else {}))
         else:
             follows = _follows(accepted, running, "accept")
-            session.out.say(_credentials_text(credentials, follows, lines, generated=given is None))
+            session.out.say(
+                _credentials_text(credentials, follows, lines, generated=password is None)
+            )
 
 
 @command(app, "list")
@@ -108,55 +112,84 @@ def list_(
     search: Annotated[
         str | None, typer.Option("--search", help="Part of a name, label or MAC address.")
     ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--where",
+            metavar="NAME=VALUE",
+            help="Only devices with this attribute, also NAME!=VALUE; * is any value. May be "
+            "repeated.",
+        ),
+    ] = None,
+    sort: Annotated[
+        str | None,
+        typer.Option("--sort", help="Attribute to sort by; -NAME for the reverse order."),
+    ] = None,
     limit: Limit = 50,
     after: Annotated[
         int, typer.Option("--after", min=0, help="Continue after the device with this number.")
     ] = 0,
 ) -> None:
-    """List devices in the order they were added."""
+    """List devices in the order they were added, or by an attribute."""
     with session.open() as platform:
-        found = platform.devices.page(
+        found = platform.attributes.page(
             session.actor,
             limit=limit + 1,
-            after=after,
+            after=after or None,
             tenant=tenant,
             dialect=dialect,
             search=search,
+            where=query.terms(where or ()),
+            order=None if sort is None else query.order(sort),
         )
     shown, more = found[:limit], len(found) > limit
     if session.out.as_json:
         session.out.document(
             {
-                "devices": [device_document(device) for device in shown],
-                "next_after": shown[-1].id if more else None,
+                "devices": [
+                    {**device_document(one.device), "attributes": model.document(one.attributes)}
+                    for one in shown
+                ],
+                "next_after": shown[-1].device.id if more else None,
             }
         )
         return
-    narrowed = tenant or dialect or search or after
+    narrowed = tenant or dialect or search or after or where
     session.out.table(
-        ["Device", "Tenant", "Dialect", "MAC", "Label", "Groups", "Added"],
+        ["Device", "Tenant", "Dialect", "MAC", "Label", "Groups", "Type", "Tags", "Added"],
         [
-            [d.name, d.tenant, d.dialect, d.mac, d.label, ", ".join(d.groups), ago(d.created_at)]
-            for d in shown
+            [
+                *(d.name, d.tenant, d.dialect, d.mac, d.label, ", ".join(d.groups)),
+                *(shown_value(one.attributes, "type"), shown_value(one.attributes, "tags")),
+                ago(d.created_at),
+            ]
+            for one in shown
+            for d in (one.device,)
         ],
         empty="No matching devices." if narrowed else NO_DEVICES,
     )
     if more:
         session.out.note(
-            f"More are available. --after {shown[-1].id} shows the next ones, or raise --limit."
+            f"More are available. --after {shown[-1].device.id} shows the next ones, or raise "
+            "--limit."
         )
 
 
 @command(app, "show")
 def show(session: Session, reference: Reference) -> None:
-    """Show a device with its topics and its last known state."""
+    """Show a device with its attributes, topics and last known state."""
     with session.open() as platform:
-        device = platform.devices.get(session.actor, reference)
+        device, held = platform.attributes.of(session.actor, reference)
         topics = platform.devices.topics(device)
         state = platform.states.of(session.actor, device)
     if session.out.as_json:
         session.out.document(
-            {**device_document(device), "topics": topics, "state": _state_document(state)}
+            {
+                **device_document(device),
+                "attributes": model.document(held),
+                "topics": topics,
+                "state": _state_document(state),
+            }
         )
         return
     session.out.facts(
@@ -174,6 +207,7 @@ def show(session: Session, reference: Reference) -> None:
             *_state_facts(state),
         ]
     )
+    show_attributes(session, held)
     session.out.say()
     session.out.table(["Kind", "Topic"], list(topics.items()), empty="The device has no topics.")
 

@@ -11,13 +11,17 @@ from starlette.concurrency import run_in_threadpool
 
 from mooring.broker.access_rules import Action
 from mooring.broker.users import PASSWORD_MOST
+from mooring.devices.attributes.api import AttributesNow
+from mooring.devices.attributes.model import document as attributes_document
+from mooring.devices.attributes.query import order, terms
+from mooring.devices.attributes.search_store import Place
 from mooring.devices.model import Credentials, Device, NewDevice
 from mooring.devices.service import Devices
 from mooring.devices.state import DeviceStates
 from mooring.web.address import told_to_devices
 from mooring.web.auth import Who
-from mooring.web.fields import DeviceReference, Document, Line, Reason, Time, Word
-from mooring.web.paging import PageOf, PagingDep
+from mooring.web.fields import DeviceReference, Document, Json, Line, Reason, Time, Word
+from mooring.web.paging import PageOf, Paging, PagingDep
 from mooring.web.services import SettingsNow, provided
 from mooring.web.watching import Watch
 
@@ -91,8 +95,14 @@ class StateOut(Document):
     address: str | None
 
 
-class DeviceDetails(DeviceOut):
-    """A device with its topics and state."""
+class DeviceListed(DeviceOut):
+    """A device in a list, with its attributes."""
+
+    attributes: dict[str, Any]
+
+
+class DeviceDetails(DeviceListed):
+    """A device with its attributes, topics and state."""
 
     topics: dict[str, str]
     state: StateOut
@@ -136,6 +146,7 @@ class DeviceIn(Document):
     groups: tuple[Word, ...] = ()
     username: Line | None = None
     password: Annotated[str, StringConstraints(max_length=PASSWORD_MOST)] | None = None
+    attributes: dict[str, Json] = Field(default={}, description="Attributes of the device.")
     reason: Reason = ""
 
 
@@ -156,27 +167,66 @@ def document(device: Device) -> dict[str, Any]:
     }
 
 
-@router.get("", response_model=PageOf[DeviceOut])
+@router.get("", response_model=PageOf[DeviceListed])
 def list_devices(
     *,
-    devices: DevicesNow,
+    attributes: AttributesNow,
     who: Who,
     paging: PagingDep,
     tenant: Word | None = None,
     dialect: Word | None = None,
     search: Annotated[Line, Query(description="Part of a name, label or MAC address.")] = "",
+    where: Annotated[
+        list[Line] | None,
+        Query(
+            max_length=100,
+            description="Condition on an attribute: `NAME=VALUE`, `NAME!=VALUE`, or `NAME=*` for "
+            "any value. May be repeated; all must hold.",
+        ),
+    ] = None,
+    sort: Annotated[
+        Line | None,
+        Query(
+            description="Attribute to sort by, with `-` before it in reverse order. Default: the "
+            "order in which devices were added."
+        ),
+    ] = None,
 ) -> PageOf[dict[str, Any]]:
-    """Lists devices in the order in which they were added."""
-    (after,) = paging.key(int) or (0,)
-    found = devices.page(
+    """Lists devices. Devices without the attribute to sort by come last."""
+    ordered = None if sort is None else order(sort)
+    found = attributes.page(
         who,
         limit=paging.limit + 1,
-        after=int(after),
+        after=_place(paging, sort is not None),
         tenant=tenant,
         dialect=dialect,
         search=search,
+        where=terms(where or ()),
+        order=ordered,
     )
-    return paging.cut([document(device) for device in found], lambda item: (item["id"],))
+    shown = found[: paging.limit]
+    items = [
+        {**document(one.device), "attributes": attributes_document(one.attributes)} for one in shown
+    ]
+    if len(found) <= paging.limit:
+        return paging.page(items, None)
+    key, number = shown[-1].place
+    return paging.page(items, (number,) if ordered is None else (_key(key), key or "", number))
+
+
+def _key(key: str | None) -> int:
+    return 0 if key is None else 1
+
+
+def _place(paging: Paging, ordered: bool) -> Place | None:
+    """Where the list continues."""
+    if not ordered:
+        place = paging.key(int)
+        return None if place is None else Place(None, int(place[0]))
+    place = paging.key(int, str, int)
+    if place is None:
+        return None
+    return Place(str(place[1]) if place[0] else None, int(place[2]))
 
 
 @router.post("", status_code=201, response_model=CredentialsOut)
@@ -203,6 +253,7 @@ async def add_device(
         new.mac,
         tuple(new.groups),
         new.username,
+        new.attributes,
     )
 
     def add() -> tuple[Credentials, list[int], dict[str, Any]]:
@@ -218,12 +269,18 @@ async def add_device(
 
 @router.get("/{device}", response_model=DeviceDetails)
 def show_device(
-    devices: DevicesNow, states: StatesNow, who: Who, device: DeviceReference
+    *,
+    devices: DevicesNow,
+    attributes: AttributesNow,
+    states: StatesNow,
+    who: Who,
+    device: DeviceReference,
 ) -> dict[str, Any]:
-    """Returns a device with its topics and its last known state."""
-    found = devices.get(who, device)
+    """Returns a device with its attributes, its topics and its last known state."""
+    found, held = attributes.of(who, device)
     return {
         **document(found),
+        "attributes": attributes_document(held),
         "topics": devices.topics(found),
         "state": states.of(who, found),
     }

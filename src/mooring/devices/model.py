@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mooring.dialects.model import Identity
@@ -65,6 +66,7 @@ class NewDevice:
     mac: str | None = None
     groups: tuple[str, ...] = ()
     username: str | None = None
+    attributes: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from mooring.part import Part, noun
 
 with later():
     from mooring.devices import api
+    from mooring.devices.attributes import api as attributes_api
     from mooring.settings import devices as settings
     from mooring.store import schema
 
@@ -14,10 +15,11 @@ __all__ = ["PART"]
 
 PART = Part(
     "devices",
-    routers=lambda: (api.router,),
+    routers=lambda: (api.router, attributes_api.router),
     tables=lambda: (
         schema.tenants,
         schema.devices,
+        schema.device_attributes,
         schema.device_changes,
         schema.device_groups,
         schema.credentials,
@@ -29,7 +31,7 @@ PART = Part(
     ),
     settings=lambda: settings.DeviceSettings,
     nouns=(
-        noun("device", "rotate", "gaps", "why", "downlinks", "device_limits"),
+        noun("device", "rotate", "gaps", "why", "downlinks", "device_limits", "device_set"),
         noun("tenant", "tenant_limits"),
     ),
 )

@@ -7,7 +7,7 @@ the reconciler (``mooring.broker.reconcile``) then makes the broker follow.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -25,6 +25,10 @@ from mooring.changes import queue as change_queue
 from mooring.devices import changes, store
 from mooring.devices import password_store as passwords
 from mooring.devices.accounts import Accounts, scope_of
+from mooring.devices.attributes import store as attributes
+from mooring.devices.attributes.merge import ROOM, Room, merge
+from mooring.devices.attributes.model import NAMED, Held, Source, Value
+from mooring.devices.attributes.rules import checked_all
 from mooring.devices.model import Credentials, Device, Login, NewDevice
 from mooring.dialects import Catalogue, check_text, check_word, normal_mac
 from mooring.dialects.model import Identity
@@ -34,6 +38,7 @@ from mooring.identity.actor import Actor, Role
 from mooring.secrets import verifiers
 from mooring.secrets.instance import Instance
 from mooring.store.engine import Database, now_ms
+from mooring.store.room import limit_reached
 
 __all__ = ["Devices"]
 
@@ -61,6 +66,7 @@ class Devices:
             where nothing else is said of them; 0: no limit.
         recover_days: how long a removed device gets the answer that it was removed.
         tenants_max, devices_max: how many tenants, and devices of one tenant, there may be.
+        room: how many free attributes a device may have.
     """
 
     database: Database
@@ -72,6 +78,7 @@ class Devices:
     tenants_max: int = 10_000
     devices_max: int = 200_000
     username_is_client_id: bool = False
+    room: Room = ROOM
     quota: Quota = NO_QUOTA
     tenant_quota: Quota = NO_QUOTA
 
@@ -102,7 +109,7 @@ class Devices:
         else:
             check_password(password)
         with self.refusing_twins(new), self.database.write() as connection:
-            device, change = self.insert(connection, new, password)
+            device, change = self.insert(connection, new, password, actor=actor.name)
             audit_log.record(
                 connection,
                 actor,
@@ -115,13 +122,21 @@ class Devices:
         return Credentials(device, password, topics), [change]
 
     def insert(
-        self, connection: Connection, new: NewDevice, password: str, *, keep_sealed: bool = False
+        self,
+        connection: Connection,
+        new: NewDevice,
+        password: str,
+        *,
+        keep_sealed: bool = False,
+        source: Source = Source.PERSON,
+        actor: str = "",
     ) -> tuple[Device, int]:
         """Device, credential and pending change in the caller's transaction. The caller checks
         permissions.
 
         Args:
             keep_sealed: the sealed password stays until it has proved itself.
+            source, actor: who said the attributes.
 
         Returns:
             The device and its change number.
@@ -131,6 +146,7 @@ class Devices:
             IntegrityError: a name is taken; ``refusing_twins`` says which.
         """
         device, scope, mac_key = self.checked(new)
+        held = self.attributes_of(new, source, actor)
         if broker.find(connection, device.username) is not None:
             raise _unavailable(device.name)
         sealed = self.instance.seal(password)
@@ -139,6 +155,7 @@ class Devices:
         device = store.insert(
             connection, device, scope=scope, mac_key=mac_key, verifier=verifiers.make(password)
         )
+        attributes.insert_many(connection, [(device.id, device.tenant, held)])
         passwords.begin(connection, device.id, sealed_secret=sealed if keep_sealed else None)
         change = change_queue.enqueue(connection, "put", device.username, sealed_secret=sealed)
         changes.note(connection, device.id)
@@ -312,6 +329,55 @@ class Devices:
         return may(facts, action, topic)
 
     # ------------------------------------------------------------------ rules
+
+    def attributes_of(self, new: NewDevice, source: Source, actor: str) -> dict[str, Held]:
+        """The attributes of a new device.
+
+        Raises:
+            Invalid: ``invalid_attribute``: a name or a value is not valid.
+            Conflict: ``limit_reached``: too many free attributes.
+        """
+        given = self.check_attributes(new.attributes, new.name)
+        return dict(merge({}, given, source, now_ms(), actor=actor, room=self.room).held)
+
+    def check_attributes(self, values: Mapping[str, object], whose: str) -> dict[str, Value]:
+        """Attributes for a new device, as they are stored.
+
+        Args:
+            whose: for the message.
+
+        Raises:
+            Invalid, Conflict: as ``attributes_of``.
+        """
+        given = checked_all(values)
+        if sum(name not in NAMED for name in given) > self.room.most:
+            raise limit_reached(
+                f"free attributes of {whose}", self.room.most, "attributes_max_per_device"
+            )
+        return given
+
+    def give(
+        self,
+        connection: Connection,
+        device: Device,
+        values: Mapping[str, object],
+        source: Source,
+        actor: str,
+    ) -> None:
+        """Merges attributes into those of a device, in the caller's transaction. Those that do not
+        fit next to its others are left out.
+
+        Raises:
+            Invalid: ``invalid_attribute``: a name or a value is not valid.
+        """
+        if not values or device.id not in attributes.lock(connection, [device.id]):
+            return
+        old = attributes.of_device(connection, device.id)
+        given = checked_all(values)
+        merged = merge(old, given, source, now_ms(), actor=actor, room=self.room)
+        if merged.changed:
+            change = attributes.Change(device.id, device.tenant, merged.changed, merged.held)
+            attributes.write(connection, [change])
 
     def _own_filters(self, device: Device) -> tuple[str, ...]:
         if device.dialect not in self.catalogue.names():

@@ -33,8 +33,10 @@ from mooring.store.schema import (
 __all__ = [
     "all_devices",
     "by_number",
+    "by_numbers",
     "by_username",
     "by_usernames",
+    "conditions",
     "count_devices",
     "delete",
     "ensure_tenant",
@@ -361,22 +363,41 @@ def page(
     search: str | None = None,
 ) -> list[Device]:
     """Devices in the order they were added, from the one after number ``after``."""
-    statement = sa.select(*_COLUMNS).where(devices.c.id > after).order_by(devices.c.id).limit(limit)
+    which = conditions(actor, tenant=tenant, dialect=dialect, search=search)
+    statement = sa.select(*_COLUMNS).where(devices.c.id > after, *which)
+    rows = connection.execute(statement.order_by(devices.c.id).limit(limit))
+    return _with_groups(connection, rows)
+
+
+def conditions(
+    actor: Actor, *, tenant: str | None, dialect: str | None, search: str | None
+) -> list[sa.ColumnElement[bool]]:
+    """What narrows a list of devices, the wall between tenants included."""
+    found: list[sa.ColumnElement[bool]] = []
+    if actor.tenant is not None:
+        found.append(devices.c.tenant == actor.tenant)
     if tenant is not None:
-        statement = statement.where(devices.c.tenant == tenant)
+        found.append(devices.c.tenant == tenant)
     if dialect is not None:
-        statement = statement.where(devices.c.dialect == dialect)
+        found.append(devices.c.dialect == dialect)
     if search:
         text = search.lower()
         mac = text.replace(":", "").replace("-", "")
-        statement = statement.where(
+        found.append(
             sa.or_(
                 sa.func.lower(devices.c.name).contains(text, autoescape=True),
                 sa.func.lower(devices.c.label).contains(text, autoescape=True),
                 *([devices.c.mac_key.contains(mac, autoescape=True)] if mac else []),
             )
         )
-    return _with_groups(connection, connection.execute(walled(statement, devices.c.tenant, actor)))
+    return found
+
+
+def by_numbers(connection: Connection, numbers: Sequence[int]) -> list[Device]:
+    """The devices with these numbers, in their order; at most 500."""
+    statement = sa.select(*_COLUMNS).where(devices.c.id.in_(numbers))
+    found = {d.id: d for d in _with_groups(connection, connection.execute(statement))}
+    return [found[number] for number in numbers if number in found]
 
 
 def all_devices(connection: Connection) -> list[Device]:

@@ -7,7 +7,7 @@ from mooring.part import Part
 from mooring.supervisor.registry import Entry
 
 with later():
-    from mooring.presence import projection
+    from mooring.presence import projection, reported
     from mooring.settings import presence as settings
     from mooring.store import schema
 
@@ -22,7 +22,9 @@ PART = Part(
     projections=lambda app: (
         projection.LastSeen(),
         projection.DeviceState(app.payload_limits),
+        reported.ReportedAttributes(app.payload_limits, app.devices.room),
     ),
+    counters=("attributes_refused",),
     workers=(
         Entry("broker log", "up", "reads the broker's log"),
         Entry("evidence", "up", "records what the authority plugin reports"),

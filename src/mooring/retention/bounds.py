@@ -86,6 +86,13 @@ BOUNDS = (
         "At most `mooring.devices.service.GROUPS_MAX` rows for each device.",
     ),
     _row(
+        "device_attributes",
+        By.OWNER,
+        "devices attributes_max_per_device",
+        "For each device at most `attributes_max_per_device` free attributes, "
+        "`mooring.devices.attributes.rules.TAGS_MAX` tags and five others.",
+    ),
+    _row(
         "downlinks",
         By.REFUSED,
         "downlinks_max_per_device downlinks_max_per_tenant downlinks_kept_per_device",

@@ -18,3 +18,9 @@ class DeviceSettings(Declared):
     device_login_attempts_per_minute: int = setting(
         10, "Maximum failed HTTP logins of one device from one address.", ge=1
     )
+    attributes_max_per_device: int = setting(
+        32, "Maximum free attributes of one device.", ge=0, le=1000
+    )
+    attributes_reported_max_per_device: int = setting(
+        16, "Maximum free attributes that a device can report of itself.", ge=0, le=1000
+    )

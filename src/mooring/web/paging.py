@@ -102,7 +102,7 @@ def _paging(
     request: Request,
     limit: Annotated[int, Query(ge=1, le=LIMIT_MAX, description="Items.")] = LIMIT_DEFAULT,
     cursor: Annotated[
-        str | None, Query(max_length=2000, description="`next_cursor` of the previous page.")
+        str | None, Query(max_length=6000, description="`next_cursor` of the previous page.")
     ] = None,
 ) -> Paging:
     return Paging(request, limit, cursor)

@@ -20,13 +20,20 @@ from mooring.ingest.facts import Fact
 from mooring.ingest.ledger import Ledger
 from mooring.ingest.projection import Effect, Keys, Projection
 from mooring.store.engine import Database
-from mooring.store.schema import dead_letters, device_state, messages, sequences, versions
+from mooring.store.schema import (
+    dead_letters,
+    device_attributes,
+    device_state,
+    messages,
+    sequences,
+    versions,
+)
 from tests.conformance.projections.conftest import OpenDesk
 from tests.conformance.projections.made_up import Bells, bells
-from tests.support.projecting import NOW, Desk, packet, registered
+from tests.support.projecting import NOW, Desk, add_devices, packet, registered
 
 EVERY = [*registered(), Bells()]
-DERIVED = (device_state, sequences, bells)
+DERIVED = (device_state, device_attributes, sequences, bells)
 OWN, SMART = "mooring/acme/a", "smarthome/1/ESP32_001"
 OTHER, TRAP = "mooring/rival/b", "tenant/acme/device/trap"
 
@@ -35,6 +42,7 @@ OTHER, TRAP = "mooring/rival/b", "tenant/acme/device/trap"
 def made_up_table(database: Database) -> Iterator[None]:
     bells.metadata.drop_all(database.engine)
     bells.metadata.create_all(database.engine)
+    add_devices(database)
     yield
     bells.metadata.drop_all(database.engine)
 
@@ -84,8 +92,10 @@ times = st.one_of(st.none(), st.sampled_from([NOW - 2000, NOW - 1000, NOW, NOW +
 about = st.one_of(
     st.none(),
     st.dictionaries(
-        st.sampled_from(["firmware", "ip", "rssi"]),
-        st.one_of(st.none(), st.sampled_from(["1.0", "2.0"]), st.just({"deep": 1})),
+        st.sampled_from(["firmware", "ip", "rssi", "board", "tags"]),
+        st.one_of(
+            st.none(), st.sampled_from(["1.0", "2.0"]), st.just({"deep": 1}), st.just(["a", "b"])
+        ),
     ),
 )
 own = st.fixed_dictionaries(
@@ -213,7 +223,7 @@ SAID = [
     (f"{OTHER}/alert", {"alert": "hot", "seq": 1}),
     (f"{OWN}/alert", {"alert": "hot", "seq": 2}),
 ]
-POISON = {"online": True, "seq": 9, "alert": "hot", "meta": {"poison": "x"}}
+POISON = {"online": True, "seq": 9, "alert": "hot", "meta": {"poison": "x", "board": "x"}}
 
 
 @pytest.mark.parametrize("way", ["database", "plan", "apply"])

@@ -18,6 +18,7 @@ CHECKED = {
         processes.host processes.detail versions.name dead_letters.reason retention.kind
         clocks.trust rotations.id broker_requests.argument broker_requests.result
         downlinks.state downlinks.until downlinks.origin downlinks.dedupe downlinks.open_key
+        device_attributes.source
     """,
     "made by the program": """
         users.password_hash api_keys.prefix api_keys.digest broker_users.verifier
@@ -36,7 +37,10 @@ CHECKED = {
         audit.tenant retention.tenant channels.dialect channels.name
         leftovers.name leftovers.client_id leftovers.client_ids leftovers.scope leftovers.filters
         leftovers.username tenant_limits.tenant downlinks.tenant desired.tenant
-        ingest_filters.filter ingest_filters.client_id
+        ingest_filters.filter ingest_filters.client_id device_attributes.tenant
+    """,
+    "mooring.devices.attributes.rules": """
+        device_attributes.name device_attributes.key device_attributes.value claim_codes.attributes
     """,
     "the service that takes it": """
         downlinks.topic desired.topic

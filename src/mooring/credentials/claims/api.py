@@ -18,7 +18,7 @@ from mooring.settings import Settings
 from mooring.store.engine import now_ms
 from mooring.web.address import told_to_devices
 from mooring.web.auth import Who, address_of
-from mooring.web.fields import Document, Line, Reason, Time, Word
+from mooring.web.fields import Document, Json, Line, Reason, Time, Word
 from mooring.web.paging import PageOf, PagingDep
 from mooring.web.services import SettingsNow, provided
 from mooring.web.watching import Watch
@@ -43,6 +43,9 @@ class ClaimIn(Document):
         default=None, description="Device ID used in topics. Default: made from the hardware id."
     )
     groups: tuple[Word, ...] = ()
+    attributes: dict[str, Json] = Field(
+        default={}, description="Attributes of the device that uses the code."
+    )
     expires_in: Annotated[float, Field(ge=1, le=315_360_000, description="Seconds.")] | None = None
     reason: Reason = ""
 
@@ -57,6 +60,7 @@ class ClaimOut(Document):
     label: str
     name: str | None
     groups: list[str]
+    attributes: dict[str, Any]
     created_at: Time
     created_by: str
     expires_at: Time
@@ -111,6 +115,7 @@ def _document(claim: ClaimCode) -> dict[str, Any]:
         "label": claim.label,
         "name": claim.name,
         "groups": list(claim.groups),
+        "attributes": dict(claim.attributes),
         "created_at": claim.created_at,
         "created_by": claim.created_by,
         "expires_at": claim.expires_at,
@@ -152,6 +157,7 @@ def new_claim_code(
         new.name,
         tuple(new.groups),
         new.expires_in,
+        new.attributes,
     )
     issued = claims.new(who, wanted, reason=new.reason)
     text = qr.content(issued.code, told_to_devices(settings)["http"]["url"])

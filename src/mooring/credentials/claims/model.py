@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mooring.devices.model import Credentials
@@ -18,6 +19,7 @@ class NewClaim:
         name: its id in topics; made from the hardware id when ``None``. The name of a device
             that is there already gives that one new credentials.
         seconds: how long the code is valid; the setting's time when ``None``.
+        attributes: what the device gets that uses the code.
     """
 
     dialect: str
@@ -26,6 +28,7 @@ class NewClaim:
     name: str | None = None
     groups: tuple[str, ...] = ()
     seconds: float | None = None
+    attributes: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,7 @@ class ClaimCode:
     label: str
     name: str | None
     groups: tuple[str, ...]
+    attributes: Mapping[str, object]
     created_at: int
     created_by: str
     expires_at: int

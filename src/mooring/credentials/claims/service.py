@@ -19,6 +19,7 @@ from mooring.credentials.claims import store
 from mooring.credentials.claims.model import ClaimCode, Claimed, Issued, NewClaim
 from mooring.devices import password_store as passwords
 from mooring.devices import store as devices
+from mooring.devices.attributes.model import Source
 from mooring.devices.model import Credentials, Device, NewDevice
 from mooring.devices.service import GROUPS_MAX, LABEL_MAX, Devices
 from mooring.dialects import check_word
@@ -63,7 +64,8 @@ class Claims:
 
         Raises:
             NotFound: no such dialect.
-            Invalid: a word that no topic takes, a label too long, a time out of range.
+            Invalid: a word that no topic takes, a label too long, a time out of range, an
+                attribute that is not valid.
         """
         actor.require(Role.OPERATOR, wanted.tenant)
         self._check(wanted)
@@ -80,6 +82,7 @@ class Claims:
             label=wanted.label,
             name=wanted.name,
             groups=tuple(dict.fromkeys(wanted.groups)),
+            attributes=wanted.attributes,
             created_at=at,
             created_by=actor.name,
             expires_at=at + lasting,
@@ -221,6 +224,7 @@ class Claims:
         existing = self._named(connection, claim)
         if existing is not None:
             device, change = self._renew(connection, existing, hardware, password)
+            self.devices.give(connection, device, claim.attributes, Source.CLAIM, _called(claim))
         else:
             is_mac = codes.mac_of(hardware_id) is not None
             new = NewDevice(
@@ -230,9 +234,17 @@ class Claims:
                 claim.label,
                 hardware_id if is_mac else None,
                 claim.groups,
+                attributes=claim.attributes,
             )
             with self.devices.refusing_twins(new):
-                device, change = self.devices.insert(connection, new, password, keep_sealed=True)
+                device, change = self.devices.insert(
+                    connection,
+                    new,
+                    password,
+                    keep_sealed=True,
+                    source=Source.CLAIM,
+                    actor=_called(claim),
+                )
         store.use(connection, claim.id, hardware=hardware, device_id=device.id, at=now_ms())
         self._note(connection, "claim", device, claim, origin)
         return Claimed(self._answer(device, password), [change])
@@ -302,7 +314,7 @@ class Claims:
             action,
             device.reference,
             tenant=device.tenant,
-            reason=f"claim {claim.id}",
+            reason=_called(claim),
         )
 
     def _digest(self, code: str) -> str:
@@ -328,10 +340,15 @@ class Claims:
                 f"The label has {len(wanted.label)} characters; {LABEL_MAX} are allowed.",
                 hint="Choose a shorter one.",
             )
+        self.devices.check_attributes(wanted.attributes, "the claim code")
         if wanted.seconds is not None and not 1 <= wanted.seconds <= LONGEST_SECONDS:
             raise Invalid(
                 "A claim code must be valid for one second to ten years.", code="invalid_expiry"
             )
+
+
+def _called(claim: ClaimCode) -> str:
+    return f"claim {claim.id}"
 
 
 def _of(claim: ClaimCode) -> Actor:

@@ -23,6 +23,7 @@ _COLUMNS = (
     claim_codes.c.label,
     claim_codes.c.name,
     claim_codes.c.groups,
+    claim_codes.c.attributes,
     claim_codes.c.created_at,
     claim_codes.c.created_by,
     claim_codes.c.expires_at,
@@ -36,6 +37,7 @@ _COLUMNS = (
 def _claim(row: Sequence[Any]) -> ClaimCode:
     values = list(row)
     values[5] = tuple(json.loads(values[5]))
+    values[6] = json.loads(values[6])
     return ClaimCode(*values)
 
 
@@ -50,6 +52,7 @@ def insert(connection: Connection, claim: ClaimCode, digest: str) -> ClaimCode:
             label=claim.label,
             name=claim.name,
             groups=json.dumps(claim.groups),
+            attributes=json.dumps(claim.attributes),
             created_at=claim.created_at,
             created_by=claim.created_by,
             expires_at=claim.expires_at,

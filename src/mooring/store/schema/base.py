@@ -18,6 +18,7 @@ __all__ = [
     "SQLITE_ONLY",
     "TEXT_MAX",
     "BigId",
+    "Ordered",
     "Shown",
     "ShownText",
     "declared_for",
@@ -48,6 +49,11 @@ def declared_for(item: SchemaItem, engine: str) -> bool:
 
 # SQLite makes only INTEGER PRIMARY KEY the row's own number; PostgreSQL wants 64 bits.
 BigId = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def Ordered(most: int) -> String:  # noqa: N802 - it stands where a type stands
+    """``String(most)`` that both engines sort by code points, whatever the database's language."""
+    return String(most).with_variant(String(most, collation="C"), "postgresql")
 
 
 def shown(text: str, most: int) -> str:

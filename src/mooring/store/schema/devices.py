@@ -17,12 +17,13 @@ from sqlalchemy import (
     text,
 )
 
-from mooring.store.schema.base import BigId, Shown, ShownText, metadata
+from mooring.store.schema.base import BigId, Ordered, Shown, ShownText, metadata
 
 __all__ = [
     "certificates",
     "claim_codes",
     "credentials",
+    "device_attributes",
     "device_changes",
     "device_groups",
     "device_limits",
@@ -87,6 +88,34 @@ device_groups = Table(
     metadata,
     Column("device_id", BigId, ForeignKey("devices.id", ondelete="CASCADE"), primary_key=True),
     Column("group_name", String(128), primary_key=True),
+)
+
+device_attributes = Table(
+    "device_attributes",
+    metadata,
+    # What is known of a device; one row a value, so a device with two tags has two rows "tags".
+    Column("device_id", BigId, ForeignKey("devices.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", Ordered(64), primary_key=True),
+    # The value as it is compared and sorted (mooring.devices.attributes.keys).
+    Column("key", Ordered(260), primary_key=True),
+    Column("tenant", String(128), nullable=False),  # the device's
+    Column("value", Text, nullable=False),  # JSON
+    Column("source", String(16), nullable=False),
+    Column("actor", Shown(200), nullable=False, server_default=""),
+    Column("at", BigInteger, nullable=False),
+)
+Index(
+    "ix_device_attributes_name",
+    device_attributes.c.name,
+    device_attributes.c.key,
+    device_attributes.c.device_id,
+)
+Index(
+    "ix_device_attributes_tenant",
+    device_attributes.c.tenant,
+    device_attributes.c.name,
+    device_attributes.c.key,
+    device_attributes.c.device_id,
 )
 
 # What one device may take of the broker, and all devices of a tenant together. NULL: as the
@@ -162,6 +191,7 @@ claim_codes = Table(
     Column("label", String(200), nullable=False, server_default=""),
     Column("name", String(128)),  # the device's; NULL: made from the hardware id
     Column("groups", Text, nullable=False, server_default="[]"),  # JSON
+    Column("attributes", Text, nullable=False, server_default="{}"),  # JSON
     Column("created_at", BigInteger, nullable=False),
     Column("created_by", Shown(200), nullable=False),
     Column("expires_at", BigInteger, nullable=False),
