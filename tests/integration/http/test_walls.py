@@ -40,6 +40,8 @@ def world(platform: App, add_device: AddDevice) -> Iterator[App]:
     database, people = platform.database, platform.people
     for tenant, word in (("a", "alpaca"), (SECRET, SECRET)):
         device = add_device(f"{word}-1", tenant=tenant, dialect="pulse", groups=(f"{word}-g",))
+        said = {"room": f"{word}-room", "tags": [word]}
+        platform.attributes.change(SYSTEM, device.username, said)
         add_device(f"{word}-2", tenant=tenant, dialect="iotflow", groups=("shared",))
         say(database, device, T0, {"temperature": 1, "note": word})
         seen(database, device, online=True, firmware=word)
@@ -119,6 +121,7 @@ def test_no_get_shows_anything_of_another_tenant(
                 f"device={SECRET}-1",
                 "limit=500",
                 f"search={SECRET}",
+                "where=room%3D*&sort=-tag",
             ]
             if path.endswith("/history"):
                 queries += ["metric=temperature", "metric=note", "from=0"]
@@ -162,6 +165,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/devices/{device}/disable": {},
     "/api/v1/devices/{device}/enable": {},
     "/api/v1/devices/{device}/limits": {"messages": 1},
+    "/api/v1/devices/{device}/attributes": {"room": "hall"},
     "/api/v1/tenants/{tenant}/limits": {"messages": 1},
     "/api/v1/devices/{device}/certificates": {"csr": "x"},
     "/api/v1/devices": {"name": "new", "dialect": "pulse", "tenant": SECRET},
