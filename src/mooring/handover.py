@@ -14,10 +14,18 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
-__all__ = ["SUPERVISED", "document", "received", "without_settings"]
+__all__ = ["SUPERVISED", "Fork", "document", "received", "without_settings"]
 
 SUPERVISED = "MOORING_SUPERVISED_BY"
 """The process id of the parent; where it is set, standard input holds the document."""
+
+
+class Fork(BaseException):
+    """This process was forked to run another command; ``mooring.cli.main.main`` does so."""
+
+    def __init__(self, words: list[str]) -> None:
+        super().__init__()
+        self.words = words
 
 
 def document(settings: Iterable[tuple[str, Any]]) -> bytes:

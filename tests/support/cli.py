@@ -9,8 +9,9 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -107,21 +108,79 @@ class Forking:
         Raises:
             subprocess.TimeoutExpired: it was killed after ``timeout`` seconds.
         """
-        request = {"argv": argv, "env": dict(env), "cwd": str(Path.cwd())}
+        process = self.start(argv, env, files, session=False)
+        try:
+            return process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+
+    def start(
+        self, argv: Sequence[str], env: Mapping[str, str], files: Sequence[int], *, session: bool
+    ) -> ForkedProcess:
+        """A command whose standard streams are ``files``.
+
+        Args:
+            session: it runs in a session of its own.
+        """
+        request = {"argv": argv, "env": dict(env), "cwd": str(Path.cwd()), "session": session}
         body = json.dumps(request).encode()
         answer, other = socket.socketpair()
-        with answer, answer.makefile("rb") as lines:
-            with other, self._sending:
-                head = len(body).to_bytes(4, "big")
-                socket.send_fds(self._channel, [head], [*files, other.fileno()])
-                self._channel.sendall(body)
-            child = int(lines.readline())
-            answer.settimeout(timeout)
-            try:
-                return int(lines.readline())
-            except TimeoutError:
-                os.kill(child, signal.SIGKILL)
-                raise subprocess.TimeoutExpired(list(argv), timeout) from None
+        with other, self._sending:
+            head = len(body).to_bytes(4, "big")
+            socket.send_fds(self._channel, [head], [*files, other.fileno()])
+            self._channel.sendall(body)
+        return ForkedProcess(argv, answer)
+
+
+class ForkedProcess:
+    """What ``subprocess.Popen`` offers, for a process that another one forked."""
+
+    def __init__(self, argv: Sequence[str], answer: socket.socket) -> None:
+        self.args = list(argv)
+        self.returncode: int | None = None
+        self._answer = answer
+        self._asking = threading.Lock()
+        self._said = b""
+        self.pid = int(self._line(None))
+
+    def poll(self) -> int | None:
+        try:
+            return self.wait(0)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def wait(self, timeout: float | None = None) -> int:
+        with self._asking:
+            if self.returncode is None:
+                try:
+                    self.returncode = int(self._line(timeout))
+                except (TimeoutError, BlockingIOError):
+                    raise subprocess.TimeoutExpired(self.args, timeout or 0) from None
+                self._answer.close()
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            with suppress(ProcessLookupError):  # it has just ended
+                os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def _line(self, timeout: float | None) -> bytes:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while b"\n" not in self._said:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            self._answer.settimeout(left)
+            more = self._answer.recv(64)
+            assert more, f"the process that forked for {self.args} has ended"
+            self._said += more
+        line, _, self._said = self._said.partition(b"\n")
+        return line
 
 
 _starting = threading.Lock()
@@ -187,7 +246,16 @@ class Cli:
         """Starts a command that runs until it is told to end (``up``, ``serve``, ``ingest``)."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
         log = self.data_dir.parent / f"{self.data_dir.name}-{len(self._children)}.log"
-        child = Child([self.program, *words], log, env=self.env | dict(env or {}))
+        env = self.env | dict(env or {})
+        argv = [str(self.program), *map(str, words)]
+        process: ForkedProcess | None = None
+        # What it would inherit from us besides the environment, the forking process does not have.
+        plain = signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+        if plain and _read_at_start(env) == _read_at_start(os.environ | OURS):
+            with Path(os.devnull).open("rb") as nothing, log.open("ab") as output:
+                files = [nothing.fileno(), output.fileno(), output.fileno()]
+                process = Forking.of_this_process().start(argv, env, files, session=True)
+        child = Child(argv, log, env=env, process=process)
         self._children.append(child)
         return child
 

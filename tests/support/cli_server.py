@@ -6,7 +6,8 @@ Started by ``tests.support.cli``; it ends with the process that started it.
 
 A request is its length in four bytes, sent with the descriptors of standard input, output, error
 and of a socket for the answer; then the JSON of argv, environment and working directory. The answer
-is a line with the child's process id and a line with its exit code.
+is a line with the child's process id and a line with its exit code. With ``session`` the command
+runs in a session of its own.
 """
 
 from __future__ import annotations
@@ -61,6 +62,8 @@ def _become(body: bytes, standard: list[int]) -> None:
     for number, descriptor in enumerate(standard):
         os.dup2(descriptor, number)
         os.close(descriptor)
+    if request["session"]:
+        os.setsid()
     os.environ.clear()
     os.environ.update(request["env"])
     os.chdir(request["cwd"])

@@ -7,17 +7,33 @@ import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from tests.support.waiting import wait_until
 
 __all__ = ["Child"]
 
 
+class Process(Protocol):
+    """What is used of ``subprocess.Popen``."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def returncode(self) -> int | None: ...
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def send_signal(self, number: int, /) -> None: ...
+    def terminate(self) -> None: ...
+    def kill(self) -> None: ...
+
+
 class Child:
     """One process, in a session of its own so that what it starts can be ended with it.
 
     Output goes to ``log_path``, both streams together; ``log()`` reads it. Only processes
-    that this object started are ever signalled, by process id.
+    that this object started are ever signalled, by process id. ``process``: it was started already,
+    in a session of its own.
     """
 
     def __init__(
@@ -29,9 +45,14 @@ class Child:
         cwd: Path | None = None,
         user: int | None = None,
         group: int | None = None,
+        process: Process | None = None,
     ) -> None:
         self.name = Path(arguments[0]).name
         self.log_path = log_path
+        self.process: Process
+        if process is not None:
+            self.process = process
+            return
         with log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 [str(word) for word in arguments],

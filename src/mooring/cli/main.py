@@ -17,6 +17,7 @@ from mooring.cli.frame import DataDir, Debug, Globals, Json, NoColor
 from mooring.cli.nouns import NOUNS, Commands
 from mooring.cli.output import write_anything
 from mooring.cli.quick import Group
+from mooring.handover import Fork
 
 __all__ = ["app", "main"]
 
@@ -103,4 +104,10 @@ def _data_dir(words: Sequence[str]) -> Path:
 def main() -> None:
     """The program ``mooring``."""
     write_anything()
-    app()
+    try:
+        app()
+    except Fork as fork:
+        sys.argv[1:] = fork.words
+    else:
+        return
+    app()  # out here nothing of the parent's command is on the stack

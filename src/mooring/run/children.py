@@ -19,8 +19,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mooring import handover
+from mooring.errors import Unavailable
 from mooring.handover import SUPERVISED
-from mooring.settings import Settings, variable_names
+from mooring.run.template import Forked, Template, settings_variables
+from mooring.settings import Settings
 
 __all__ = ["YOUNG_SECONDS", "Child", "follow_parent", "restart_pause"]
 
@@ -45,15 +47,24 @@ class Child:
         words: the Mooring command and its options.
         settings: of this process; the child has the same.
         log_file: where its output goes.
+        template: forks it; without one it is started as a program.
     """
 
-    def __init__(self, name: str, words: Sequence[str], settings: Settings, log_file: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        words: Sequence[str],
+        settings: Settings,
+        log_file: Path,
+        template: Template | None = None,
+    ) -> None:
         self.name = name
         self.restarts = 0
         self._words = list(words)
         self._settings = settings
         self._log_file = log_file
-        self._process: asyncio.subprocess.Process | None = None
+        self._template = template
+        self._process: asyncio.subprocess.Process | Forked | None = None
         self._wanted = asyncio.Event()
         self._turn = asyncio.Lock()
 
@@ -132,34 +143,45 @@ class Child:
         return "\n".join(text.strip().splitlines()[-lines:])
 
     async def _spawn(self) -> None:
-        names = [
-            variable
-            for name, field in Settings.model_fields.items()
-            for variable in variable_names(name, field)
-        ]
+        document = handover.document(self._settings)
         descriptor = os.open(self._log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "mooring",
-                *self._words,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=descriptor,
-                stderr=descriptor,
-                env={
-                    **handover.without_settings(os.environ, names),
-                    SUPERVISED: str(os.getpid()),
-                },
-                # Ctrl-C in the terminal is for us; we stop the children in order.
-                start_new_session=True,
+            self._process = await self._forked(document, descriptor) or await self._program(
+                document, descriptor
             )
         finally:
             os.close(descriptor)
-        stdin = self._process.stdin
-        assert stdin is not None
-        stdin.write(handover.document(self._settings))
-        stdin.close()
+
+    async def _forked(self, document: bytes, descriptor: int) -> Forked | None:
+        """``None``: there is no template, or none any more."""
+        if self._template is None or not self._template.alive:
+            return None
+        try:
+            return await self._template.fork(self._words, document, descriptor)
+        except Unavailable as exc:
+            log.warning("%s is started as a program: %s", self.name, exc)
+            return None
+
+    async def _program(self, document: bytes, descriptor: int) -> asyncio.subprocess.Process:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "mooring",
+            *self._words,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=descriptor,
+            stderr=descriptor,
+            env={
+                **handover.without_settings(os.environ, settings_variables()),
+                SUPERVISED: str(os.getpid()),
+            },
+            # Ctrl-C in the terminal is for us; we stop the children in order.
+            start_new_session=True,
+        )
+        assert process.stdin is not None
+        process.stdin.write(document)
+        process.stdin.close()
+        return process
 
 
 def follow_parent() -> None:

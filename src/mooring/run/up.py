@@ -47,6 +47,7 @@ from mooring.run.descriptors import raise_limit
 from mooring.run.follow import Follower
 from mooring.run.guarding import Guard
 from mooring.run.log_files import LogFiles
+from mooring.run.template import Template
 from mooring.settings import Settings
 from mooring.store.processes import Heartbeat
 from mooring.store.schema import processes
@@ -75,25 +76,34 @@ def main(settings: Settings, *, demo: bool = False, quiet: bool = False) -> int:
         Conflict: another one runs on the data directory, or a port is taken.
         MooringError: a part cannot be started; the message says which and why.
     """
+    template = Template.start()  # before there is anything that a fork must not have
     logs.configure("warning" if settings.log_level == "info" else settings.log_level)
     try:
         with running.exclusive(settings.data_dir):
             settings = choose(settings)
-            code = ending.run(_up(settings, demo=demo, say=panel.Speaker(quiet=quiet)))
+            say = panel.Speaker(quiet=quiet)
+            code = ending.run(_up(settings, demo=demo, say=say, template=template))
     except BaseException as exc:
         ending.exit_within(EXIT_SECONDS, getattr(exc, "exit_code", 1))
         raise
+    finally:
+        if template is not None:
+            template.close()
     ending.exit_within(EXIT_SECONDS, code)
     return code
 
 
-async def _up(settings: Settings, *, demo: bool, say: panel.Speaker) -> int:
+async def _up(
+    settings: Settings, *, demo: bool, say: panel.Speaker, template: Template | None
+) -> int:
     stop, ready = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in ending.stopping_signals():
         loop.add_signal_handler(number, stop.set)
     raise_limit(settings)
-    platform = asyncio.create_task(_platform(settings, stop, ready, demo=demo, say=say))
+    platform = asyncio.create_task(
+        _platform(settings, stop, ready, demo=demo, say=say, template=template)
+    )
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({platform, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
@@ -117,6 +127,7 @@ async def _platform(
     *,
     demo: bool,
     say: panel.Speaker,
+    template: Template | None,
 ) -> None:
     running.announce(settings.data_dir, _told(settings))
     say.step("database")
@@ -134,7 +145,7 @@ async def _platform(
         heartbeat = Heartbeat(app.database, "up", lambda: _detail(broker), supervisor.report)
         heartbeat.start()
         stack.push_async_callback(_patiently, heartbeat.stop)
-        children = await stack.enter_async_context(_children(app, supervisor))
+        children = await stack.enter_async_context(_children(supervisor, template))
         words = [[name] for name in CHILDREN] + ([["simulate", "--demo"]] if demo else [])
         for each in words:
             say.step("simulated fleet" if each[0] == "simulate" else each[0])
@@ -230,8 +241,9 @@ async def _broker(app: App, supervisor: Supervisor) -> AsyncIterator[Broker]:
 class Children:
     """The processes that do the work."""
 
-    def __init__(self, supervisor: Supervisor) -> None:
+    def __init__(self, supervisor: Supervisor, template: Template | None) -> None:
         self._supervisor = supervisor
+        self._template = template
         self.all: list[Child] = []
 
     async def start(self, app: App, words: list[str]) -> None:
@@ -241,7 +253,7 @@ class Children:
             Unavailable: it does not get ready; the message holds its last words.
         """
         name, settings = words[0], app.settings
-        child = Child(name, words, settings, settings.logs_dir / f"{name}.log")
+        child = Child(name, words, settings, settings.logs_dir / f"{name}.log", self._template)
         self.all.append(child)
         await child.start()
         await self._supervisor.start([Worker(f"process {name}", child.keep)])
@@ -253,8 +265,8 @@ class Children:
 
 
 @asynccontextmanager
-async def _children(_app: App, supervisor: Supervisor) -> AsyncIterator[Children]:
-    children = Children(supervisor)
+async def _children(supervisor: Supervisor, template: Template | None) -> AsyncIterator[Children]:
+    children = Children(supervisor, template)
     try:
         yield children
     finally:

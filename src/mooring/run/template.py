@@ -1,0 +1,305 @@
+"""A process that has imported everything, and forks for each process that ``mooring up`` runs.
+
+Importing is most of what a start costs: four processes that each do it take three seconds of CPU,
+and hold four copies of the same code. The template does it once, while ``up`` prepares database and
+broker, and its forks share its memory.
+
+``up`` makes it before it has any thread, lock or connection, so nothing but code is inherited. It
+then talks to it in messages: words, standard input and log go there; process ids and exit codes
+come back. The template ends when ``up`` is gone, and its forks notice that their parent is gone
+(``follow_parent``). Where there is no template (not on Linux, or it was killed), ``children``
+starts each process as a program.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import gc
+import importlib
+import json
+import logging
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn, Self
+
+from mooring import handover
+from mooring.errors import Unavailable
+from mooring.settings import Settings, variable_names
+
+__all__ = ["Forked", "Template", "settings_variables"]
+
+log = logging.getLogger(__name__)
+
+MODULES = ("ingest", "serve", "keeper", "worker")
+MESSAGE_BYTES = 65_536
+IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""The template outlives them: it ends after ``up``, which stops its children in order."""
+
+
+def settings_variables() -> list[str]:
+    """The environment variables that are settings; a child has its settings from its parent."""
+    return [
+        variable
+        for name, field in Settings.model_fields.items()
+        for variable in variable_names(name, field)
+    ]
+
+
+class Forked:
+    """One process that the template forked, as ``asyncio.subprocess.Process`` shows it."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._ended = asyncio.Event()
+        self._descriptor = os.pidfd_open(pid)
+
+    async def wait(self) -> int:
+        """Its exit code; negative: the signal that ended it."""
+        await self._ended.wait()
+        assert self.returncode is not None
+        return self.returncode
+
+    def terminate(self) -> None:
+        self._send(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self._send(signal.SIGKILL)
+
+    def ended(self, code: int) -> None:
+        """Called by the template's other side."""
+        if self.returncode is None:
+            self.returncode = code
+            os.close(self._descriptor)
+            self._ended.set()
+
+    def orphaned(self) -> None:
+        """The template is gone, and cannot say any more when this one ends."""
+        loop = asyncio.get_running_loop()
+
+        def gone() -> None:
+            loop.remove_reader(self._descriptor)
+            self.ended(-signal.SIGTERM)
+
+        self.terminate()
+        loop.add_reader(self._descriptor, gone)
+
+    def _send(self, number: signal.Signals) -> None:
+        if self.returncode is None:
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                signal.pidfd_send_signal(self._descriptor, number)
+
+
+class Template:
+    """The side of ``up``. Make it with ``start``; call everything else in one event loop."""
+
+    def __init__(self, pid: int, channel: socket.socket) -> None:
+        self.pid = pid
+        self.alive = True
+        self._channel = channel
+        self._turn = asyncio.Lock()
+        self._following = False
+        self._started: asyncio.Future[int] | None = None
+        self._forked: dict[int, Forked] = {}
+
+    @classmethod
+    def start(cls) -> Self | None:
+        """Fork it. Returns ``None`` where that is not possible.
+
+        Raises:
+            Fork: in a process that the template forked. It must reach ``mooring.cli.main.main``.
+        """
+        if sys.platform != "linux" or threading.active_count() > 1:
+            return None
+        try:
+            os.close(os.pidfd_open(os.getpid()))
+        except OSError:  # a kernel before 5.3, or a sandbox
+            return None
+        ours, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        pid = os.fork()
+        if pid == 0:
+            ours.close()
+            _become_template(other)  # only its forks leave, by an exception
+        other.close()
+        return cls(pid, ours)
+
+    async def fork(self, words: Sequence[str], settings: bytes, log_descriptor: int) -> Forked:
+        """A new process that runs this command of Mooring.
+
+        Args:
+            settings: what it reads on standard input, see ``handover``.
+            log_descriptor: its standard output and standard error.
+
+        Raises:
+            Unavailable: the template has ended.
+        """
+        async with self._turn:
+            if not self._following:
+                asyncio.get_running_loop().add_reader(self._channel, self._read)
+                self._following = True
+            given = os.memfd_create("settings")
+            try:
+                os.write(given, settings)
+                os.lseek(given, 0, os.SEEK_SET)
+                self._started = asyncio.get_running_loop().create_future()
+                # As much as is inherited by a child of our own.
+                limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+                resource.prlimit(self.pid, resource.RLIMIT_NOFILE, limit)
+                message = json.dumps(list(words)).encode()
+                socket.send_fds(self._channel, [message], [given, log_descriptor])
+            except OSError as exc:
+                self._lost()
+                raise Unavailable("The template process ended.") from exc
+            finally:
+                os.close(given)
+            return self._forked[await self._started]
+
+    def close(self) -> None:
+        """End it; whatever it forked and still runs ends then, too."""
+        self._channel.close()
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+
+    def _read(self) -> None:
+        try:
+            message = self._channel.recv(MESSAGE_BYTES)
+        except OSError:
+            message = b""
+        if not message:
+            self._lost()
+            return
+        said = json.loads(message)
+        pid = int(said["pid"])
+        if "code" in said:
+            if pid in self._forked:
+                self._forked.pop(pid).ended(said["code"])
+        elif self._started is not None:
+            self._forked[pid] = Forked(pid)
+            if not self._started.done():
+                self._started.set_result(pid)
+
+    def _lost(self) -> None:
+        if self.alive:
+            log.warning("the template process ended; processes are started without it")
+            self.alive = False
+            asyncio.get_running_loop().remove_reader(self._channel)
+            if self._started is not None and not self._started.done():
+                self._started.set_exception(Unavailable("The template process ended."))
+            for forked in self._forked.values():
+                forked.orphaned()
+
+
+# ---------------------------------------------------------------------- the template itself
+
+
+def _become_template(channel: socket.socket) -> NoReturn:
+    """Serve ``up`` until it is gone; its forks leave by an exception.
+
+    Raises:
+        Fork: in each process that is forked.
+    """
+    os.setsid()
+    parent = os.getpid()
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in IGNORED}
+    _rename("template")
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in range(3):  # a reader of our output waits for ``up`` and not for us
+        os.dup2(nothing, number)
+    os.close(nothing)
+    try:
+        _prepare()
+        words = _serve(channel)
+    except BaseException:  # noqa: BLE001 - ``up`` sees the end, says so, and does without
+        os._exit(1)
+    channel.close()
+    for number, handler in before.items():  # what ``nohup`` ignores is ignored
+        signal.signal(number, handler)
+    os.environ[handover.SUPERVISED] = str(parent)
+    for name in settings_variables():
+        os.environ.pop(name, None)
+    handover.received.cache_clear()
+    _rename(words[0])
+    raise handover.Fork(words)
+
+
+def _prepare() -> None:
+    """Import what the processes do; never look at it again for circles."""
+    gc.disable()
+    for name in MODULES:
+        importlib.import_module(f"mooring.run.{name}")
+    importlib.import_module("mooring.serve.app").routers()
+    gc.freeze()
+    gc.enable()
+
+
+def _serve(channel: socket.socket) -> list[str]:
+    """Fork for each request. Returns in the forks, with the words of the command."""
+    woken, wake = socket.socketpair()
+    for end in (woken, wake):
+        end.setblocking(False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wake.fileno())
+    while True:
+        ready, _, _ = select.select([channel, woken], [], [])
+        if woken in ready:
+            woken.recv(MESSAGE_BYTES)
+        for pid, code in _ended():
+            _say(channel, {"pid": pid, "code": code})
+        if channel not in ready:
+            continue
+        message, descriptors, _, _ = socket.recv_fds(channel, MESSAGE_BYTES, 2)
+        if not message:
+            os._exit(0)
+        pid = os.fork()
+        if pid == 0:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            woken.close()
+            wake.close()
+            os.setsid()
+            given, output = descriptors
+            for descriptor, number in ((given, 0), (output, 1), (output, 2)):
+                os.dup2(descriptor, number)
+            for descriptor in descriptors:
+                os.close(descriptor)
+            return list(json.loads(message))
+        for descriptor in descriptors:
+            os.close(descriptor)
+        _say(channel, {"pid": pid})
+
+
+def _ended() -> list[tuple[int, int]]:
+    """Forks that have ended, with their exit codes."""
+    found = []
+    with contextlib.suppress(ChildProcessError):  # none is left
+        while (one := os.waitpid(-1, os.WNOHANG))[0]:
+            found.append((one[0], os.waitstatus_to_exitcode(one[1])))
+    return found
+
+
+def _say(channel: socket.socket, message: dict[str, Any]) -> None:
+    try:
+        channel.send(json.dumps(message).encode())
+    except OSError:  # ``up`` is gone
+        os._exit(0)
+
+
+def _rename(command: str) -> None:
+    """What ``ps`` shows: the same as for a process that was started as a program."""
+    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    start, end = int(fields[45]), int(fields[46])  # arg_start and arg_end in proc(5)
+    if start and end > start:
+        title = b"\0".join(map(os.fsencode, (sys.executable, "-m", "mooring", command)))
+        ctypes.memmove(start, title[: end - start - 1].ljust(end - start, b"\0"), end - start)

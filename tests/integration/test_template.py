@@ -1,0 +1,97 @@
+"""The template of ``mooring up``: what its forks are, and what happens when it or ``up`` dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.support.platform import Platform, running_platform
+from tests.support.waiting import wait_until
+
+ROLES = ("ingest", "serve", "keeper", "worker")
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="only Linux has a template")
+
+
+def stat(pid: int) -> list[str]:
+    """From the state on, which is number 3 of proc(5)."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def parent_of(pid: int) -> int:
+    return int(stat(pid)[1])
+
+
+def words_of(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0")
+
+
+def lives(pid: int) -> bool:
+    try:
+        return stat(pid)[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_forks_are_processes_of_their_own(tmp_path: Path) -> None:
+    """One platform for all of it: a fork is what a program would be, it comes back when it is
+    killed, and a template that is killed costs nothing but memory."""
+    with running_platform(tmp_path / "data", "--log-level", "info") as platform:
+        assert platform.up is not None
+        up = platform.up.pid
+        pids = {role: platform.pid(role) for role in ROLES}
+        (template,) = {parent_of(pid) for pid in pids.values()}
+        assert parent_of(template) == up
+        for role, pid in pids.items():
+            assert words_of(pid)[-3:] == ["-m", "mooring", role]
+            assert int(stat(pid)[3]) == pid, "the session is its own"
+            environment = Path(f"/proc/{pid}/environ").read_bytes()
+            assert b"secret" not in environment
+            ignored = int(
+                Path(f"/proc/{pid}/status").read_text().partition("SigIgn:\t")[2].split()[0], 16
+            )
+            assert not ignored & 1 << signal.SIGTERM - 1
+            limits = Path(f"/proc/{pid}/limits").read_text()
+            assert limits == Path(f"/proc/{up}/limits").read_text()
+
+        os.kill(pids["keeper"], signal.SIGKILL)
+        another = wait_until(lambda: platform.pid("keeper") != pids["keeper"], "a keeper")
+        assert another
+        assert parent_of(platform.pid("keeper")) == template
+        assert "keeper ended with signal 9" in platform.up.log()
+
+        os.kill(template, signal.SIGTERM)  # as when a service manager stops every process
+        os.kill(template, signal.SIGINT)
+        assert lives(template)
+        before = {role: platform.pid(role) for role in ROLES}
+        os.kill(template, signal.SIGKILL)
+        wait_until(lambda: not any(map(lives, before.values())), "the end of its forks")
+        wait_until(
+            lambda: all(parent_of_newest(platform, role) == up for role in ROLES),
+            "every process to be started as a program",
+            timeout=60,
+        )
+        login = platform.add("lamp", "mooring")
+        platform.connect(login).publish(login.topics["telemetry"], '{"values":{"t":1}}', qos=1)
+        wait_until(lambda: platform.stored(login) == 1, "the message")
+        assert platform.stop() == 0
+
+
+def parent_of_newest(platform: Platform, role: str) -> int:
+    try:
+        return parent_of(platform.pid(role))
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
+def test_nothing_is_left_of_a_killed_platform(tmp_path: Path) -> None:
+    env = {"MOORING_BROKER_ORPHAN_SECONDS": "1"}
+    with running_platform(tmp_path / "data", env=env) as platform:
+        assert platform.up is not None
+        pids = [platform.pid(role) for role in ROLES]
+        template = parent_of(pids[0])
+        os.kill(platform.up.pid, signal.SIGKILL)
+        wait_until(lambda: not any(map(lives, [template, *pids])), "the end of every process")
