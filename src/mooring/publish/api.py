@@ -206,6 +206,7 @@ async def command(
             )
         return written, topic, device, channel.qos
 
+    await publisher.settle()
     written, topic, device, qos = await run_in_threadpool(write)
     await sent(watch, downlinks, [written], who, f"{device.reference} ({number})")
     return {"command_id": number, "device": device.name, "topic": topic, "qos": qos}
@@ -253,6 +254,7 @@ async def fleet_command(
             )
         return written, list(plan), len(members)
 
+    await publisher.settle()
     written, topics, count = await run_in_threadpool(write)
     await sent(watch, downlinks, written, who, f"{group_id} ({number})")
     return {"command_id": number, "group": group_id, "devices": count, "topics": topics}

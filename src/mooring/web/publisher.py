@@ -2,7 +2,9 @@
 
 It lives in the event loop; endpoints run in threads and hand their messages over. It keeps
 no session: what cannot be sent now is rejected, not queued, so that nobody believes a command
-went out which did not.
+went out which did not. A connection that was lost a moment ago usually comes back in a tenth of a
+second, so a request waits for it, a few seconds after the loss at most. A message that was sent
+and not confirmed is not sent again: the caller decides.
 """
 
 from __future__ import annotations
@@ -12,8 +14,10 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as NotInTime
+from contextlib import suppress
 
 from mooring.errors import BrokerUnavailable
+from mooring.link.connection import NeverSent
 from mooring.link.mqtt import MqttLink
 from mooring.link.protocol import Endpoint
 from mooring.supervisor.state import Policy, Restart
@@ -26,6 +30,8 @@ log = logging.getLogger(__name__)
 
 PAUSE_FIRST, PAUSE_MOST = 0.5, 5.0
 PUBLISH_SECONDS = 10.0
+RECONNECT_SECONDS = 3.0
+"""How long after a loss a request waits for the next connection."""
 
 
 class Publisher:
@@ -41,6 +47,8 @@ class Publisher:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.supervisor = Supervisor("serve")
         self._link: MqttLink | None = None
+        self._up = asyncio.Event()
+        self._lost_at: float | None = None  # of the event loop's clock
 
     @property
     def connected(self) -> bool:
@@ -56,6 +64,16 @@ class Publisher:
         await self.supervisor.stop()
         if self._link is not None:
             await self._link.close()
+
+    async def settle(self) -> None:
+        """Waits for a connection that was lost a moment ago. Returns also when it is not back
+        ``RECONNECT_SECONDS`` after the loss; with a broker that is gone for longer, immediately."""
+        if self.connected or self._lost_at is None:
+            return
+        left = self._lost_at + RECONNECT_SECONDS - asyncio.get_running_loop().time()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, left)):
+                await self._up.wait()
 
     def require_connection(self) -> None:
         """Raises ``BrokerUnavailable`` while there is no connection."""
@@ -78,7 +96,7 @@ class Publisher:
             self.send(topic, payloads, qos, retain), self._loop
         )
         try:
-            sending.result(PUBLISH_SECONDS + 1)
+            sending.result(RECONNECT_SECONDS + PUBLISH_SECONDS + 1)
         except (NotInTime, CancelledError) as exc:
             sending.cancel()
             raise _slow() from exc
@@ -89,15 +107,26 @@ class Publisher:
         Raises:
             BrokerUnavailable: they could not be sent now; some may have been.
         """
-        link = self._link
-        if link is None or not link.connected:
-            raise self._not_sent()
-        every = (link.publish(topic, payload, qos=qos, retain=retain) for payload in payloads)
+        await self.settle()
+        every = (self._send(topic, payload, qos, retain) for payload in payloads)
         try:
             async with asyncio.timeout(PUBLISH_SECONDS):
                 await asyncio.gather(*every)
         except TimeoutError as exc:
             raise _slow() from exc
+
+    async def _send(self, topic: str, payload: bytes, qos: int, retain: bool) -> None:
+        while True:
+            link = self._link
+            if link is None or not link.connected:
+                raise self._not_sent()
+            try:
+                await link.publish(topic, payload, qos=qos, retain=retain)
+            except NeverSent:  # the connection ended before it was this message's turn
+                await asyncio.sleep(0.02)
+                await self.settle()
+            else:
+                return
 
     def _not_sent(self) -> BrokerUnavailable:
         return BrokerUnavailable(
@@ -127,6 +156,11 @@ class Publisher:
 
     def _changed(self, connected: bool) -> None:
         self.error = "" if connected else "The connection to the broker was lost."
+        if connected:
+            self._up.set()
+        else:
+            self._up.clear()
+            self._lost_at = asyncio.get_running_loop().time()
 
 
 def _slow() -> BrokerUnavailable:

@@ -6,6 +6,8 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotInTime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from mooring.settings import Settings
 from mooring.store.engine import now_ms
 from mooring.store.leases import Lease
 from mooring.store.schema import audit
+from mooring.web import publisher
 from tests.integration.http.conftest import ClientOf
 from tests.integration.http.rows import AddDevice, tally
 from tests.support.mosquitto import Mosquitto
@@ -282,6 +285,36 @@ def test_ready_with_a_broker_and_not_without(
     broker.start()
     wait_until(lambda: nobody.get("/readyz").status_code == 200, "readiness")
     assert admin.post(f"{BASE}/device/s1/command", json={"command": "x"}).status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("publish", {"topic": "iotflow/devices/s1/command", "payload": {"n": 1}}),
+        ("device/s1/command", {"command": "x"}),
+    ],
+)
+def test_a_request_waits_for_a_connection_that_was_just_lost(  # noqa: PLR0917
+    admin: httpx.Client,
+    nobody: httpx.Client,
+    broker: Mosquitto,
+    add_device: AddDevice,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    body: dict[str, object],
+) -> None:
+    monkeypatch.setattr(publisher, "RECONNECT_SECONDS", 20.0)  # the machine may be busy
+    wait_until(lambda: nobody.get("/readyz").status_code == 200, "readiness")
+    add_device("s1", dialect="iotflow")
+    broker.stop()
+    wait_until(lambda: not connected(admin), "the lost connection to be seen")
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(admin.post, f"{BASE}/{path}", json=body, timeout=60)
+        with pytest.raises(NotInTime):
+            asked.result(0.3)
+        broker.start()
+        answer = asked.result(60)
+    assert answer.status_code == 202, answer.text
 
 
 def test_starting_before_the_broker_is_no_fault(
