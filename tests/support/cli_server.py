@@ -12,6 +12,7 @@ runs in a session of its own.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -74,6 +75,7 @@ if __name__ == "__main__":
     for module in pkgutil.walk_packages(mooring.__path__, "mooring."):
         if not module.name.endswith("__main__") and ".migrations." not in module.name:
             importlib.import_module(module.name)
+    gc.freeze()  # the commands neither look at all that again nor copy it at their end
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who wait
     serve(socket.socket(fileno=int(sys.argv[1])))
     main()

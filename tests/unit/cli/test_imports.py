@@ -59,6 +59,7 @@ def test_the_version_imports_no_noun(loaded: Loaded) -> None:
         "mooring.cli.nouns",
         "mooring.cli.output",
         "mooring.cli.quick",
+        "mooring.handover",
         "mooring.errors",
         "mooring.later",
         "mooring.parts",
