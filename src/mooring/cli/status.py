@@ -194,13 +194,15 @@ def _authority(platform: App) -> dict[str, Any]:
     return {
         "authority": platform.settings.authority,
         "authority_reason": choice.why if choice is not None else "",
+        "authority_hint": choice.remedy if choice is not None else "",
     }
 
 
 def _authority_words(platform: App) -> str:
     found = _authority(platform)
     words = str(found["authority"]).replace("_", " ")
-    return f"{words} ({found['authority_reason']})" if found["authority_reason"] else words
+    why = " ".join(filter(None, (found["authority_reason"], found["authority_hint"])))
+    return f"{words} ({why})" if why else words
 
 
 def _state(process: ProcessInfo) -> str:

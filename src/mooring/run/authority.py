@@ -51,15 +51,16 @@ def choose(settings: Settings) -> Settings:
             if not now.proved:
                 raise BrokerUnavailable(
                     f"The broker does not work with Mooring's plugin: {now.reason}",
-                    hint="Install a C compiler or a built library, or set auth_mode to auto.",
+                    hint=now.remedy or "Set auth_mode to auto to start without it.",
                     code="authority_not_proved",
                 )
         case mode:
-            now = replace(before or Choice(mode, mode), mode=mode, in_force=mode, why="")
+            now = replace(before or Choice(mode, mode), mode=mode, in_force=mode, why="", remedy="")
     if now != before:
         write_choice(settings.data_dir, now)
     if now.why:
-        log.warning("the broker runs with %s: %s", Mode(now.in_force).words, now.why)
+        words = " ".join(filter(None, (now.why, now.remedy)))
+        log.warning("the broker runs with %s: %s", Mode(now.in_force).words, words)
     return settings.model_copy(update={"auth_mode": now.in_force})
 
 
@@ -111,7 +112,13 @@ def _automatic(settings: Settings, before: Choice | None) -> Choice:
         return tried
     # What had the plugin before keeps it for the day it loads again.
     mode = Mode.PLUGIN if kept == Mode.PLUGIN else Mode.DYNAMIC_SECURITY
-    return replace(tried, mode=mode, in_force=Mode.DYNAMIC_SECURITY, why=tried.reason)
+    # A data directory does not leave Dynamic Security by itself.
+    again = (
+        "start Mooring again" if mode == Mode.PLUGIN else "run `mooring broker migrate --to plugin`"
+    )
+    remedy = f"{tried.remedy.rstrip('.')}. Then {again}." if tried.remedy else ""
+    dynamic = Mode.DYNAMIC_SECURITY
+    return replace(tried, mode=mode, in_force=dynamic, why=tried.reason, remedy=remedy)
 
 
 def _found(settings: Settings) -> str | None:
@@ -132,7 +139,7 @@ def _tried(settings: Settings, before: Choice | None) -> Choice:
             return replace(plugin, proof=identity, proved=True)
         prove(settings)
     except MooringError as exc:
-        return replace(plugin, reason=exc.message)
+        return replace(plugin, reason=exc.message, remedy=exc.hint)
     return replace(plugin, proof=identity, proved=True)
 
 

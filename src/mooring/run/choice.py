@@ -21,6 +21,7 @@ class Choice:
         mode: the authority this data directory has.
         in_force: what it runs with; another one than ``mode`` where the plugin does not load.
         why: why not the plugin; empty where it is, or where another one was asked for.
+        remedy: what to do to get the plugin.
         proof: library and broker that the newest trial was made with.
         proved: whether that trial succeeded, and ``reason`` why not.
     """
@@ -28,6 +29,7 @@ class Choice:
     mode: str
     in_force: str
     why: str = ""
+    remedy: str = ""
     proof: str = ""
     proved: bool = False
     reason: str = ""

@@ -75,6 +75,29 @@ def test_without_a_proof_it_is_dynamic_security_and_the_reason_is_kept(
     assert trials == []
 
 
+@pytest.mark.parametrize(
+    ("had_it", "then"),
+    [(False, "run `mooring broker migrate --to plugin`"), (True, "start Mooring again")],
+)
+def test_without_a_compiler_it_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, had_it: bool, then: str
+) -> None:
+    """A clean clone on a machine without a compiler: no library, no trial, and a way out."""
+    monkeypatch.setenv("CC", "no-such-compiler")
+    monkeypatch.setattr("mooring.broker.plugin.build.LIBRARY_FOLDER", tmp_path / "package")
+    if had_it:
+        write_choice(tmp_path / "data", Choice("plugin", "plugin", proof="p", proved=True))
+    assert choose(settings(tmp_path)).auth_mode == "dynamic_security"
+    kept = read_choice(tmp_path / "data")
+    assert kept is not None
+    assert "'no-such-compiler' was not found" in kept.why
+    assert "apt-get install gcc" in kept.remedy
+    assert kept.remedy.endswith(f"Then {then}.")
+    with pytest.raises(BrokerUnavailable) as caught:
+        choose(settings(tmp_path, auth_mode="plugin"))
+    assert "apt-get install gcc" in caught.value.hint
+
+
 def test_what_had_the_plugin_runs_without_it_and_gets_it_back(
     tmp_path: Path, trials: list[str]
 ) -> None:
