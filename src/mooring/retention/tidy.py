@@ -170,6 +170,18 @@ def _orphans(run: _Run) -> Iterator[None]:
             after = seen[-1]
 
 
+def _sightings(run: _Run) -> Iterator[None]:
+    """Of removed devices, written by a process that did not know yet."""
+    after = ""
+    while True:
+        with run.database.write() as connection:
+            after, gone = store.delete_orphaned_sightings(connection, after, LOOK)
+        run.done.add("sightings", gone)
+        yield
+        if not after:
+            return
+
+
 def _metric_names(run: _Run) -> Iterator[None]:
     """Names that no device has any more."""
     after = 0
@@ -188,6 +200,7 @@ JOBS: tuple[Job, ...] = (
     _dead_letter_bytes,
     _audit,
     _orphans,
+    _sightings,
     _metric_names,
 )
 # What devices can fill within minutes.

@@ -28,6 +28,7 @@ from mooring.store.schema import (
     rollups,
     rotations,
     sequences,
+    sightings,
 )
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "crowded",
     "dead_letter_bytes",
     "delete_oldest",
+    "delete_orphaned_sightings",
     "delete_orphans",
     "delete_some",
     "delete_unused_metrics",
@@ -216,6 +218,30 @@ def delete_orphans(connection: Connection, table: sa.Table, numbers: Sequence[in
             )
         ).rowcount
     return gone
+
+
+def delete_orphaned_sightings(connection: Connection, after: str, limit: int) -> tuple[str, int]:
+    """Looks at the next usernames.
+
+    Returns:
+        The last one looked at (empty: that was all), and how many rows of removed devices were
+        deleted.
+    """
+    name = sightings.c.username
+    seen = (
+        connection.execute(sa.select(name).where(name > after).order_by(name).limit(limit))
+        .scalars()
+        .all()
+    )
+    if not seen:
+        return "", 0
+    gone = connection.execute(
+        sa.delete(sightings).where(
+            name.between(seen[0], seen[-1]),
+            ~sa.exists(sa.select(1).where(devices.c.username == name)),
+        )
+    ).rowcount
+    return seen[-1], gone
 
 
 def delete_unused_metrics(connection: Connection, after: int, limit: int) -> tuple[int, int]:

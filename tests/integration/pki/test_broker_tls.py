@@ -61,6 +61,17 @@ def test_tls_1_2_and_1_3_and_nothing_older(tmp_path: Path, key_type: KeyType) ->
                 assert refused.result == "TLSV1_ALERT_PROTOCOL_VERSION"
 
 
+@pytest.mark.parametrize("key_type", list(KeyType))
+def test_tls_1_2_takes_no_cipher_in_cbc_mode_or_with_sha_1(
+    tmp_path: Path, key_type: KeyType
+) -> None:
+    with Lab(tmp_path, key_type) as lab:
+        for names, accepted in (("ECDHE+AESGCM", True), ("AES+SHA:AES+SHA256:AES+SHA384", False)):
+            context = lab.context(version=V12)
+            context.set_ciphers(f"{names}:!AESGCM:@SECLEVEL=0" if not accepted else names)
+            assert (lab.attempt(context).result == OK) is accepted, names
+
+
 def test_passwords_over_tls(lab: Lab) -> None:
     context = lab.context()
     assert lab.attempt(context).result == OK

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from mooring.retention import tidy as module
 from mooring.retention.tidy import FORMER_MAX, tidy
+from mooring.retention.tidy_store import OF_DEVICES
 from mooring.settings import Settings
 from mooring.store.engine import Database, now_ms, open_database
 from mooring.store.migrate import upgrade
@@ -26,6 +28,7 @@ from mooring.store.schema import (
     rollups,
     rotations,
     sequences,
+    sightings,
     tenants,
 )
 
@@ -239,3 +242,33 @@ def test_rows_of_devices_that_are_gone(database: Database, monkeypatch: pytest.M
         names = set(connection.execute(sa.select(metrics.c.name)).scalars())
     assert names == {"temperature", "charted"}
     assert count(database, sequences, sequences.c.device_id == lamp) == 1
+
+
+def test_rows_of_removed_devices_in_every_table(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that did not know yet has written them."""
+    monkeypatch.setattr(module, "LOOK", 2)
+    lamp = device(database, "lamp")
+    gone = [lamp + number for number in range(10, 15)]
+    with database.write() as connection:
+        for number in (lamp, *gone):
+            for table in OF_DEVICES:
+                connection.execute(sa.insert(table).values(_filled(table, number)))
+            name = "lamp" if number == lamp else f"gone-{number}"
+            connection.execute(sa.insert(sightings).values(username=name, authority="a", at=1))
+    run(database, now_ms())
+    for table in OF_DEVICES:
+        assert count(database, table) == count(database, table, table.c.device_id == lamp) == 1
+    assert count(database, sightings) == count(database, sightings, sightings.c.username == "lamp")
+    assert count(database, sightings) == 1
+
+
+def _filled(table: sa.Table, device_id: int) -> dict[str, Any]:
+    """A row with the columns that it needs."""
+    texts = (sa.String, sa.Text)
+    return {
+        column.name: "{}" if isinstance(column.type, texts) else 1
+        for column in table.columns
+        if not column.nullable and column.server_default is None
+    } | {"device_id": device_id}

@@ -9,6 +9,8 @@ import sqlalchemy as sa
 
 from mooring.errors import Forbidden, Invalid, NotFound
 from mooring.identity.actor import SYSTEM, Actor, Role
+from mooring.retention import store
+from mooring.retention import sweep as sweeping
 from mooring.retention.policy import MINUTES, ROLLUPS, Policy, Rule
 from mooring.retention.service import Retention
 from mooring.retention.sweep import Swept, sweep
@@ -121,6 +123,26 @@ def test_a_shorter_rule_looks_at_everything_once_more(fleet: Stand) -> None:
         run(fleet, retention.policy())
         first = {c: day for _, c, day in reversed(kept(fleet))}
         assert first == {1: 0, 2: 100 - days}
+
+
+def test_others_have_their_turn_while_nothing_is_deleted(
+    fleet: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Looking at every device takes a minute in a large fleet."""
+    fleet.roller().catch_up(NOW + 2 * DAY)
+    looked: list[tuple[int, int]] = []
+    following = store.next_pair
+
+    def next_pair(connection: sa.Connection, pair: tuple[int, int]) -> tuple[int, int] | None:
+        looked.append(pair)
+        return following(connection, pair)
+
+    monkeypatch.setattr(store, "next_pair", next_pair)
+    monkeypatch.setattr(sweeping, "PAIRS_AT_ONCE", 1)
+    turns = [len(looked) for _ in sweep(fleet.database, Policy(0, 400, 400), NOW)]
+    assert levels(fleet)[0] == 202
+    assert len(looked) > 2
+    assert set(range(len(looked))) <= set(turns), "two looks without a turn in between"
 
 
 def test_rollups_have_terms_of_their_own(fleet: Stand) -> None:

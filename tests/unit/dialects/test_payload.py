@@ -414,6 +414,15 @@ def test_either_reads_an_object_like_json() -> None:
     assert (found.time_ms, found.body) == (NOON, {"ts": 1770984000})
 
 
+@pytest.mark.parametrize("payload", ["[1,2]", '[{"a":1}]', "17", "true", '"on"', "null"])
+def test_either_takes_what_is_no_object_as_text(payload: str) -> None:
+    """It has no readings: an array is not taken apart."""
+    shape = PayloadShape(format=Format.EITHER, time=(("ts",),))
+    found = decode(payload, shape)
+    assert (found.text, found.body, found.time_source) == (payload, None, TimeSource.RECEIVED)
+    assert readings(shape, found.body) == {}
+
+
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda below: st.lists(below, max_size=4) | st.dictionaries(st.text(max_size=4), below),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import re
 
+from mooring.retention import tidy_store
 from mooring.retention.bounds import BOUNDS, By
 from mooring.settings import Settings
+from mooring.store import schema
 from mooring.store.schema import metadata
 from tests.support.source import ROOT
 
@@ -21,6 +23,20 @@ def test_every_table_has_one_bound() -> None:
 def test_every_limit_is_a_setting_or_a_table() -> None:
     known = set(Settings.model_fields) | set(metadata.tables)
     assert {name for bound in BOUNDS for name in bound.limits} - known == set()
+
+
+def test_rows_of_a_device_do_not_outlive_it() -> None:
+    """They go with the device, the clean-up finds them, or they have a term of their own."""
+    for bound in BOUNDS:
+        table = metadata.tables[bound.table]
+        of_devices = bound.by is By.REFUSED or "devices" in bound.limits
+        if "device_id" in table.c and of_devices:
+            with_it = any(
+                key.column.table.name == "devices" and key.ondelete == "CASCADE"
+                for key in table.c.device_id.foreign_keys
+            )
+            found = with_it or table in tidy_store.OF_DEVICES or "records_days" in bound.rule
+            assert found or table is schema.desired, table.name  # cleared on the broker first
 
 
 def test_nothing_hangs_on_a_table_that_hangs_on_it() -> None:
