@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import socket
-import time
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.support.mqtt import Refused
 from tests.support.platform import Platform, running_platform
 from tests.support.waiting import wait_until
 
@@ -144,6 +145,22 @@ def test_a_bad_id_is_refused_with_a_sentence(platform: Platform, name: str) -> N
     assert 0 < len(ran.stderr.strip().splitlines()) <= 3
 
 
+MORE = """
+[[channels]]
+name = "honey"
+topic = "barn/{cow}/honey"
+direction = "up"
+kind = "telemetry"
+payload.example = '{"jars":3}'
+
+[[channels]]
+name = "command"
+topic = "barn/{cow}/do"
+direction = "down"
+kind = "command"
+"""
+
+
 def test_a_dialect_of_ones_own_is_live_after_a_reload(platform: Platform) -> None:
     directory = platform.data_dir / "dialects"
     directory.mkdir(exist_ok=True)
@@ -169,12 +186,37 @@ payload.example = '{"litres":12.5}'
     assert "sideways" in ran.stdout + ran.stderr
     broken.write_text(text)
     platform.cli("dialect", "check", broken)
+    login = platform.add("berta", "barn")  # the first device of a dialect announces it
+
+    def milked() -> bool:
+        with contextlib.suppress(Refused, OSError):
+            platform.connect(login).publish("barn/berta/milk", '{"litres":12.5}', qos=1)
+        return platform.stored(login) > 0
+
+    def stored(payload: str) -> bool:
+        return bool(platform.rows("SELECT 1 FROM messages WHERE payload = ?", payload))
+
+    wait_until(milked, "the first milk")
+
+    refused = platform.cli("device", "rotate", "berta", "--json", expect=4)
+    assert "has no commands" in refused.stderr
+    broken.write_text(text + MORE)
+    gateway = platform.connect()
     platform.cli("dialect", "reload")
-    login = platform.add("berta", "barn")
-    client = platform.connect(login)
-    time.sleep(1.5)  # ingest looks for new dialects every half second
-    client.publish("barn/berta/milk", '{"litres":12.5}', qos=1)
-    wait_until(lambda: platform.stored(login) == 1, "the first milk")
+    gateway.publish("barn/berta/honey", '{"jars":3}', qos=1)  # ingest is subscribed by now
+    wait_until(lambda: stored('{"jars":3}'), "the first honey")
+    platform.cli("device", "rotate", "berta", "--wait", "0s")
+    client = platform.connect(login)  # with the right to subscribe
+    client.subscribe("barn/berta/do")
+    [command] = client.collect()
+    assert command.topic == "barn/berta/do"
+    assert b"password" in command.payload
+
+    broken.write_text(text.replace('direction = "up"', 'direction = "sideways"'))
+    platform.cli("dialect", "reload", expect=2)
+    platform.cli("broker", "sync")
+    client.publish("barn/berta/milk", '{"litres":9}', qos=1)  # as if the file were still valid
+    wait_until(lambda: stored('{"litres":9}'), "the next milk")
 
 
 def test_a_removed_device_is_cut_off_at_once(platform: Platform) -> None:

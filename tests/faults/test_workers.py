@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
 import sqlalchemy as sa
@@ -64,6 +66,11 @@ def test_a_fault_in_each_worker_in_turn(tmp_path: Path) -> None:
         assert {name: n for name, (n, _) in reported().items() if n != 1} == {}
 
         assert (platform.up.pid, broker_pid(platform)) == (up, broker)
+        shown = httpx.get(f"http://127.0.0.1:{platform.ports['http_port']}/metrics").text
+        for role, name in expected:
+            for figure, value in (("up", 1.0), ("failures_total", 1.0)):
+                line = rf'mooring_worker_{figure}{{.*role="{role}",worker="{name}"}} {value}'
+                assert re.search(line, shown), (line, shown)
         login = platform.add("after-the-faults", "mooring")
         client = platform.connect(login)
         client.publish(login.topics["telemetry"], '{"values":{"t":1}}', qos=1)

@@ -132,6 +132,8 @@ class Bulk:
                 )
             if numbers:
                 changes.note(connection, numbers[0], numbers[-1])
+                names = {one.device.dialect for one in checked}
+                changes.note_dialects(connection, map(self.catalogue.get, names))
             if not users and 0 < len(secrets) == len(checked) <= FEW:
                 return [
                     change_queue.enqueue(

@@ -8,15 +8,17 @@ device.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from mooring.dialects.model import Dialect
 from mooring.store import versions
-from mooring.store.schema import device_changes
+from mooring.store.schema import channels, device_changes
 
-__all__ = ["CHANGES_KEPT", "Changed", "changed_since", "newest", "note"]
+__all__ = ["CHANGES_KEPT", "Changed", "changed_since", "newest", "note", "note_dialects"]
 
 CHANGES_KEPT = 10_000  # an index that is further behind reads every device
 
@@ -52,6 +54,21 @@ def note(connection: Connection, first: int, last: int | None = None) -> None:
         _ADD, {"version": version, "first_id": first, "last_id": first if last is None else last}
     )
     connection.execute(_TRIM, {"upto": version - CHANGES_KEPT})
+
+
+def note_dialects(connection: Connection, dialects: Iterable[Dialect]) -> None:
+    """Notes in the caller's transaction that devices speak these dialects.
+
+    The command line reads the dialects' files each time, running processes when they are told
+    to. A dialect that ingest has never read is announced, as ``mooring dialect reload`` does:
+    its device would be rejected by the broker, and its messages would be lost.
+    """
+    names = {one.name for one in dialects if not one.source.startswith("builtin:")}
+    if not names:
+        return
+    known = sa.select(channels.c.dialect).where(channels.c.dialect.in_(names)).distinct()
+    if len(connection.execute(known).all()) < len(names):
+        versions.bump(connection, "dialects")
 
 
 def newest(connection: Connection) -> int:

@@ -159,6 +159,7 @@ class Devices:
         passwords.begin(connection, device.id, sealed_secret=sealed if keep_sealed else None)
         change = change_queue.enqueue(connection, "put", device.username, sealed_secret=sealed)
         changes.note(connection, device.id)
+        changes.note_dialects(connection, [self.catalogue.get(device.dialect)])
         return device, change
 
     @contextmanager

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mooring.dialects.load import Catalogue, load_all
+from mooring.dialects.model import Dialect
 
 __all__ = ["LiveCatalogue"]
 
@@ -97,16 +98,32 @@ class LiveCatalogue:
             self._catalogue = _kept(load_all(self._directory), self._catalogue)
             for path in self._catalogue.broken:
                 log.warning(
-                    "the dialect file %s is invalid: `mooring dialect check %s`", path, path
+                    "the dialect file %s is invalid and not applied: `mooring dialect check %s`",
+                    path,
+                    path,
                 )
             self.version = version
         self._looked_at = time.monotonic()
 
 
 def _kept(new: Catalogue, before: Catalogue) -> Catalogue:
-    """The new dialects, but those that are equal to an old one are that very object."""
+    """The new dialects, but those that are equal to an old one are that very object.
+
+    A dialect whose file has become invalid stays as it was: a typing error must not disconnect
+    its fleet.
+    """
     old = {dialect.name: dialect for dialect in before.all()}
     dialects = tuple(old[one.name] if old.get(one.name) == one else one for one in new.all())
+    names, broken = set(new.names()), {str(path) for path in new.broken}
+    former = [d for d in before.all() if d.source in broken and d.name not in names]
+    if former:
+        dialects = tuple(sorted((*dialects, *former), key=_place))
     if dialects == before.dialects and not (new.broken or before.broken):
         return before
     return replace(new, dialects=dialects)
+
+
+def _place(dialect: Dialect) -> tuple[bool, str]:
+    """Its place in a catalogue: the built-in ones come first."""
+    built_in = dialect.source.startswith("builtin:")
+    return (not built_in, dialect.name if built_in else dialect.source)

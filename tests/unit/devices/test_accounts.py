@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,15 +12,18 @@ import sqlalchemy as sa
 from mooring.app import App, open_app
 from mooring.broker.access_rules import Action, Reason
 from mooring.broker.users import BrokerUser
+from mooring.bulk.model import Entry
 from mooring.changes import queue as change_queue
 from mooring.devices import password_store as passwords
 from mooring.devices.model import NewDevice
 from mooring.errors import Conflict, Forbidden, Invalid, NotFound
 from mooring.identity.account import Quota, Rights
 from mooring.identity.actor import SYSTEM, Actor, Role
+from mooring.ingest.channels import numbers
 from mooring.settings import Settings
 from mooring.store.engine import now_ms
 from mooring.store.schema import devices
+from mooring.store.versions import version
 
 MACS = ("AA:BB:CC:00:00:01", "AA:BB:CC:00:00:02")
 
@@ -48,6 +52,45 @@ def test_an_account_has_the_client_id_that_its_dialect_fixes(app: App) -> None:
     every = {a.username: a for a in app.devices.accounts()}
     assert {a.client_id for a in every.values()} == {*fixed.values(), None}
     assert every == {name: app.devices.account(name) for name in every}
+
+
+DIALECT = """
+name = "barn"
+title = "Barn"
+username = "barn-{device}"
+
+[placeholders]
+device = "device"
+
+[[channels]]
+name = "milk"
+topic = "barn/{device}/milk"
+direction = "up"
+kind = "telemetry"
+"""
+
+
+def test_a_first_device_of_a_dialect_announces_it(tmp_path: Path) -> None:
+    """Running processes would take its devices for unknown until somebody reloads it."""
+    settings = Settings(data_dir=tmp_path)
+    settings.dialects_dir.mkdir()
+    (settings.dialects_dir / "barn.toml").write_text(DIALECT)
+    with open_app(settings, upgrade=True) as app:
+
+        def announced() -> int:
+            with app.database.read() as connection:
+                return version(connection, "dialects")
+
+        app.devices.add(SYSTEM, NewDevice("car", "drivesafe"))
+        assert announced() == 0
+        app.devices.add(SYSTEM, NewDevice("one", "barn"))
+        assert announced() == 1
+        checked, _ = app.bulk.check(SYSTEM, [Entry(1, NewDevice("two", "barn"))])
+        app.bulk.store(SYSTEM, [replace(one, verifier="$7$x") for one in checked])
+        assert announced() == 2
+        numbers(app.database, app.catalogue)  # what ingest does when it has read it
+        app.devices.add(SYSTEM, NewDevice("three", "barn"))
+        assert announced() == 2
 
 
 def quotas(app: App, username: str) -> tuple[Quota, Quota]:

@@ -60,6 +60,23 @@ def test_dialects_are_read_when_the_number_grows(tmp_path: Path, stored: Stored)
     assert live.get() is after
 
 
+def test_a_file_that_becomes_invalid_takes_no_fleet_down(tmp_path: Path, stored: Stored) -> None:
+    for name in ("aaa", "boats", "zzz"):
+        (tmp_path / f"{name}.toml").write_text(DIALECT.replace("boats", name))
+    live = LiveCatalogue(tmp_path, stored, look_seconds=0)
+    before = live.get()
+    (tmp_path / "boats.toml").write_text(DIALECT.replace('"up"', '"sideways"'))
+    (tmp_path / "zzz.toml").unlink()  # on purpose
+    stored.value = 2
+    after = live.get()
+    assert [path.name for path in after.broken] == ["boats.toml"]
+    assert after.names() == tuple(name for name in before.names() if name != "zzz")
+    assert after.get("boats") is before.get("boats")
+    (tmp_path / "boats.toml").write_text(DIALECT.replace("Boats", "Ships"))
+    stored.value = 3
+    assert (live.get().get("boats").title, live.get().broken) == ("Ships", {})
+
+
 def test_what_changed_while_the_process_started_is_noticed(tmp_path: Path, stored: Stored) -> None:
     at_start = load_all(tmp_path)
     (tmp_path / "boats.toml").write_text(DIALECT)
