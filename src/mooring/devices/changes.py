@@ -59,9 +59,9 @@ def note(connection: Connection, first: int, last: int | None = None) -> None:
 def note_dialects(connection: Connection, dialects: Iterable[Dialect]) -> None:
     """Notes in the caller's transaction that devices speak these dialects.
 
-    The command line reads the dialects' files each time, running processes when they are told
-    to. A dialect that ingest has never read is announced, as ``mooring dialect reload`` does:
-    its device would be rejected by the broker, and its messages would be lost.
+    The command line reads the files of dialects each time, running processes only after
+    ``mooring dialect reload``. A dialect that ingest has never read is announced in the same
+    way: otherwise the broker rejects its device, and its messages are lost.
     """
     names = {one.name for one in dialects if not one.source.startswith("builtin:")}
     if not names:
