@@ -180,10 +180,13 @@ def _flat(value: object, skip: frozenset[Path], limit: int) -> dict[str, Scalar]
     for key, item in value.items():
         if item is None or (skip and (key,) in skip):
             continue
-        if isinstance(item, dict | list):
+        if isinstance(item, _NESTED):
             return None
         found[key] = item
     return found
+
+
+_NESTED = (dict, list)
 
 
 def _take(

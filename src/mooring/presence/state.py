@@ -48,22 +48,20 @@ class Known(NamedTuple):
 
 def advance(known: Known, said: Said) -> Known:
     """What is known once a device has reported something more."""
+    online, online_at, online_ts, firmware, firmware_ts, about, about_at, about_ts = known
     ts = said.ts
-    late = _late(ts, known.online_ts)
+    late = _late(ts, online_ts)
     if said.online is not None and not (said.online and late):
-        if known.online is not said.online:
-            known = known._replace(online=said.online, online_at=said.received_at)
+        if online is not said.online:
+            online, online_at = said.online, said.received_at
         if not late:
-            known = known._replace(online_ts=ts)
-    if said.firmware is not None and not _late(ts, known.firmware_ts):
-        known = known._replace(firmware=said.firmware, firmware_ts=ts)
-    if said.metadata is not None and not _late(ts, known.metadata_ts):
-        known = known._replace(
-            metadata=_merged(known.metadata, said.metadata),
-            metadata_at=said.received_at,
-            metadata_ts=ts,
-        )
-    return known
+            online_ts = ts
+    if said.firmware is not None and not _late(ts, firmware_ts):
+        firmware, firmware_ts = said.firmware, ts
+    if said.metadata is not None and not _late(ts, about_ts):
+        about = _merged(about, said.metadata)
+        about_at, about_ts = said.received_at, ts
+    return Known(online, online_at, online_ts, firmware, firmware_ts, about, about_at, about_ts)
 
 
 def _late(ts: int | None, known: int | None) -> bool:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from mooring.later import later
-from mooring.store.given import given, parameter
+from mooring.store.given import GIVEN, given, parameter
 
 with later():
     from sqlalchemy.dialects import postgresql, sqlite
@@ -38,6 +39,7 @@ class Upsert:
         self._file = ""
         # SQLAlchemy binds values in the table's order.
         self._order = [self._columns.index(c.name) for c in table.c if c.name in self._columns]
+        self._reordered = self._order != list(range(len(self._columns)))
 
     def execute(self, connection: Connection, rows: Sequence[Sequence[object]]) -> None:
         """Writes rows in their order: that of their keys, where several processes write."""
@@ -48,8 +50,9 @@ class Upsert:
         else:
             if not self._file:
                 self._file = self._row_by_row(connection)
-            ordered = [tuple([row[place] for place in self._order]) for row in rows]
-            connection.exec_driver_sql(self._file, ordered)
+            if self._reordered:
+                rows = [tuple([row[place] for place in self._order]) for row in rows]
+            connection.exec_driver_sql(self._file, rows)
 
     def _from_one_value(self) -> Any:
         types = {name: self._table.c[name].type for name in self._columns}
@@ -74,26 +77,56 @@ class Upsert:
 
 
 class Reading:
-    """Those rows of a table whose keys are given, locked until the transaction ends."""
+    """Those rows of a table whose keys are given, locked until the transaction ends.
+
+    The statement goes to the driver as text: what Core does for each row it returns costs as much
+    as the row itself.
+
+    Args:
+        columns: the numbers, texts and booleans that a row holds, in their order.
+        key: a column of integers.
+    """
 
     def __init__(self, table: sa.Table, columns: Sequence[str], key: str) -> None:
         self._table, self._columns, self._key = table, columns, key
-        self._statements: dict[str, Any] = {}
+        self._statements: dict[str, str] = {}
+        self._booleans = [
+            place
+            for place, name in enumerate(columns)
+            if isinstance(table.c[name].type, sa.Boolean)
+        ]
 
     def execute(self, connection: Connection, keys: Sequence[int]) -> Sequence[Any]:
         """In the order of their keys."""
         dialect = connection.dialect.name
         statement = self._statements.get(dialect)
         if statement is None:
-            statement = self._statements[dialect] = self._statement(dialect)
-        return connection.execute(statement, parameter([key] for key in keys)).all()
+            statement = self._statements[dialect] = self._statement(connection)
+        text = msgspec.json.encode(keys).decode()
+        if dialect == "postgresql":
+            return connection.exec_driver_sql(statement, {GIVEN: text}).all()
+        rows: Sequence[Any]
+        rows = connection.exec_driver_sql(statement, (text,)).all()
+        for place in self._booleans:  # SQLite has none
+            rows = [(*row[:place], _BOOLEAN[row[place]], *row[place + 1 :]) for row in rows]
+        return rows
 
-    def _statement(self, dialect: str) -> Any:
-        key = self._table.c[self._key]
-        keys = given(dialect, {self._key: key.type})
-        return (
+    def _statement(self, connection: Connection) -> str:
+        key, given_keys = self._table.c[self._key], sa.bindparam(GIVEN, type_=sa.Text)
+        value: sa.ColumnElement[Any]
+        if connection.dialect.name == "postgresql":
+            as_json = sa.cast(given_keys, postgresql.JSONB)
+            each = sa.func.jsonb_array_elements_text(as_json).table_valued("value")
+            value = sa.cast(each.c.value, key.type)
+        else:
+            value = sa.func.json_each(given_keys).table_valued("value").c.value
+        statement = (
             sa.select(*(self._table.c[name] for name in self._columns))
-            .where(key.in_(sa.select(keys)))
+            .where(key.in_(sa.select(value)))
             .order_by(key)
             .with_for_update()
         )
+        return str(statement.compile(dialect=connection.dialect))
+
+
+_BOOLEAN = {0: False, 1: True, None: None}
