@@ -16,7 +16,8 @@ from tests.support.waiting import wait_until
 INJECT = Path(__file__).parent.parent / "support" / "inject"
 
 MOMENTS = ("committed", "written", "in force")
-MORE_MOMENTS = ("about to write", "about to settle")
+AFTER_THE_ANSWER = "about to settle"
+MORE_MOMENTS = ("about to write", AFTER_THE_ANSWER)
 
 
 @pytest.fixture(scope="module")
@@ -84,9 +85,15 @@ def test_a_change_of_a_killed_process_is_applied_by_another_one(
     login = added(web, f"killed-{moment}".replace(" ", "-"))
     client = platform.connect(login)
     wait_until(lambda: not platform.waiting(), "everything to be settled")
-    Path(platform.cli.env["TEST_KILL_AT"]).write_text(moment)
-    with pytest.raises(httpx.TransportError):
-        web.post(f"/api/v1/devices/{login.device}/disable")
+    named = Path(platform.cli.env["TEST_KILL_AT"])
+    named.write_text(moment)
+    if moment == AFTER_THE_ANSWER:
+        answer = web.post(f"/api/v1/devices/{login.device}/disable")
+        assert answer.json()["applied_by_broker"] is True
+    else:
+        with pytest.raises(httpx.TransportError):
+            web.post(f"/api/v1/devices/{login.device}/disable")
+    wait_until(lambda: not named.exists(), "the kill")
     client.wait_for_disconnect()
     wait_until(lambda: not platform.waiting(), "the change to be settled")
     with pytest.raises(Refused):

@@ -140,10 +140,12 @@ def note(
     ids = [*([] if client_id is None else [client_id, username]), *_seen(connection, username)]
     topics = list(filters)
     same = {"of": username, "with_id": client_id, "within": scope, "named": name}
-    for before in connection.execute(_THE_SAME, same).all():
+    former = connection.execute(_THE_SAME, same).all()
+    for before in former:
         ids += json.loads(before.client_ids)
         topics += json.loads(before.filters)
-    connection.execute(_DELETE_THE_SAME, same)
+    if former:
+        connection.execute(_DELETE_THE_SAME, same)
     row = {
         "username": username,
         "client_id": client_id,
