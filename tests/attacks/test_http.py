@@ -152,8 +152,16 @@ def test_a_made_up_address_does_not_count(attacked: Attacked) -> None:
             code(log_in(http, name, "wrong-wrong-wrong", f"203.0.113.{n}, 198.51.100.9"))
             for n in range(2 * GUESSES)
         ]
-    assert answers.count("login_failed") == GUESSES
-    assert answers.count("login_throttled") == GUESSES
+        assert answers.count("login_failed") == GUESSES
+        assert answers.count("login_throttled") == GUESSES
+        # The audit log and the figures have the same address as the throttle.
+        noted = attacked.platform.rows(
+            "SELECT DISTINCT origin FROM audit WHERE action = 'login.failed' AND subject = ?", name
+        )
+        assert noted == [("198.51.100.9",)]
+        assert http.get("/metrics").status_code == 200
+        elsewhere = http.get("/metrics", headers={"X-Forwarded-For": "127.0.0.1, 198.51.100.9"})
+        assert elsewhere.status_code == 401
 
 
 @pytest.mark.attack("wrong claim codes block everybody's claim")

@@ -249,7 +249,9 @@ class _Trials:
     async def _subscriptions(
         self, account: Account, foreign: list[str], connection: Connection, service: Connection
     ) -> str:
-        own = account.rights.subscribe
+        # Firmware subscribes to a part of what it may read, too.
+        inside = (f"{one[:-1]}{FREE_WORD}/#" for one in account.rights.subscribe if _is_prefix(one))
+        own = (*account.rights.subscribe, *inside)
         try:
             if own:
                 await connection.subscribe(own)
@@ -311,6 +313,10 @@ async def _received(connection: Connection) -> set[str]:
 def _filled(topic: str) -> str:
     """A topic that the filter covers."""
     return "/".join(FREE_WORD if level in ("+", "#") else level for level in topic.split("/"))
+
+
+def _is_prefix(topic: str) -> bool:
+    return topic.endswith("/#")
 
 
 def _covered(topic: str, filters: Sequence[str]) -> bool:

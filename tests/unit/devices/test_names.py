@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mooring.broker import access_list, dynsec_file, password_lines
+from mooring.broker.plugin_file import AccountsFile
 from mooring.dialects import builtin, check_word
 from mooring.dialects.model import Identity
 from mooring.dialects.topics import filters_overlap
@@ -80,6 +84,24 @@ def test_both_authorities_can_write_them(wanted: list[Account]) -> None:
             assert set(granted) >= set(own)
             for topic in set(granted) - set(own):  # by a pattern, and nobody's
                 assert not any(filters_overlap(topic, one) for one in used)
+
+
+@settings(max_examples=30, deadline=None)
+@given(accounts())
+def test_the_plugin_s_file_holds_them(wanted: list[Account]) -> None:
+    with TemporaryDirectory() as folder:
+        file = AccountsFile(Path(folder) / "accounts.db", SERVICE)
+        # Two devices of one client id are rejected when they are added.
+        apart = list(
+            {account.client_id or account.username: account for account in wanted}.values()
+        )
+        file.replace(apart)
+        assert {one.username for one in file.compare(apart)} == {SERVICE.username}
+        for account in apart:
+            found = file.account(account.username)
+            assert found is not None
+            assert exactly(found[1]) == exactly(account.rights)
+        file.close()
 
 
 def fits(username: str) -> bool:
