@@ -26,7 +26,11 @@ NAMED = {
     "no line of the log is forged": "tests/unit/broker/test_log_forgery.py",
     "any bytes in any text": "tests/integration/store/test_outside_text.py "
     "tests/unit/store/test_schema_texts.py",
-    "any batch of any payloads": "tests/conformance/sink/test_any_batch.py",
+    "any batch of any payloads": "tests/conformance/sink/test_any_batch.py "
+    "tests/conformance/projections/test_every.py",
+    "lost numbers": "tests/unit/sequences/test_numbers.py",
+    "limits on attempts and connections": "tests/unit/identity/test_throttle.py "
+    "tests/unit/presence/test_crowd.py",
     "what is refused costs itself": "tests/unit/store/test_faults.py",
     "clocks that step": "tests/unit/test_clock.py",
     "device and platform agree": "tests/unit/test_both_sides.py",

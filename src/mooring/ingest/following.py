@@ -8,8 +8,8 @@ import time
 import sqlalchemy as sa
 
 from mooring.ingest.sink import versions_of
-from mooring.store.engine import Database, now_ms
-from mooring.store.processes import STALE_MS
+from mooring.store.engine import Database
+from mooring.store.processes import alive
 from mooring.store.schema import processes, versions
 
 __all__ = ["wait_followed"]
@@ -30,9 +30,7 @@ def wait_followed(database: Database, timeout: float) -> bool:
             known = connection.execute(sa.select(versions.c.name, versions.c.value)).all()
             _, newest = versions_of({row.name: row.value for row in known})
             details = connection.execute(
-                sa.select(processes.c.detail).where(
-                    processes.c.role == "ingest", processes.c.beat_at > now_ms() - STALE_MS
-                )
+                sa.select(processes.c.detail).where(processes.c.role == "ingest", alive())
             ).scalars()
             behind = [one for one in details if json.loads(one).get("dialects", newest) < newest]
         if not behind:

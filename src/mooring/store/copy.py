@@ -21,7 +21,7 @@ from xxhash import xxh3_64_intdigest
 from mooring.errors import Conflict, DatabaseUnavailable, Internal, Invalid
 from mooring.store import migrate, partitions
 from mooring.store.engine import Database, now_ms, unhurried
-from mooring.store.processes import STALE_MS
+from mooring.store.processes import alive
 from mooring.store.schema import declared_for, leases, messages, metadata, processes
 
 __all__ = ["Copied", "copy_database", "count_rows"]
@@ -132,11 +132,7 @@ def _require_sqlite(source: Database) -> None:
 
 
 def _require_stopped(source: Connection) -> None:
-    running = (
-        source.execute(sa.select(processes.c.name).where(processes.c.beat_at > now_ms() - STALE_MS))
-        .scalars()
-        .all()
-    )
+    running = source.execute(sa.select(processes.c.name).where(alive())).scalars().all()
     if running:
         raise Conflict(
             f"Mooring runs on this database: {', '.join(sorted(running))}.",

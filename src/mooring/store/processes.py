@@ -18,7 +18,7 @@ from mooring.store.schema import processes
 from mooring.supervisor.state import Phase, Policy
 from mooring.supervisor.worker import Record, Report
 
-__all__ = ["BEAT_SECONDS", "STALE_MS", "WORKERS", "Heartbeat", "is_alive", "runs"]
+__all__ = ["BEAT_SECONDS", "STALE_MS", "WORKERS", "Heartbeat", "alive", "is_alive", "runs"]
 
 log = logging.getLogger(__name__)
 
@@ -32,16 +32,19 @@ POLICY = Policy(first=1.0, most=BEAT_SECONDS)
 
 def is_alive(beat_at: int, at: int) -> bool:
     """Whether a process that reported last at ``beat_at`` counts as running; both in epoch
-    milliseconds. The only definition there is. Pure."""
+    milliseconds. With ``alive``, the only definition there is. Pure."""
     return beat_at > at - STALE_MS
+
+
+def alive() -> sa.ColumnElement[bool]:
+    """``is_alive`` now, as a condition on rows of ``processes``."""
+    return processes.c.beat_at > now_ms() - STALE_MS
 
 
 def runs(connection: sa.Connection, role: str) -> bool:
     """Whether a process of this role runs."""
-    alive = sa.select(processes.c.name).where(
-        processes.c.role == role, processes.c.beat_at > now_ms() - STALE_MS
-    )
-    return connection.execute(alive.limit(1)).first() is not None
+    found = sa.select(processes.c.name).where(processes.c.role == role, alive())
+    return connection.execute(found.limit(1)).first() is not None
 
 
 class Heartbeat:
@@ -113,7 +116,7 @@ class Heartbeat:
                     sa.delete(processes).where(
                         processes.c.role == self._role,
                         processes.c.host == values["host"],
-                        processes.c.beat_at < now_ms() - STALE_MS,
+                        sa.not_(alive()),
                     )
                 )
                 connection.execute(sa.insert(processes).values(name=self._name, **values))
