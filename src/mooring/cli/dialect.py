@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,7 @@ with later():
     from mooring.audit import log as audit_log
     from mooring.cli import address as cli_address
     from mooring.dialects import asyncapi as dialects_asyncapi
+    from mooring.dialects import capabilities as dialects_capabilities
     from mooring.ingest import following
     from mooring.store import versions
 
@@ -56,7 +58,11 @@ def show(session: Session, name: Name) -> None:
     dialect = _catalogue(session).get(name)
     if session.out.as_json:
         session.out.document(
-            {**_summary(dialect), "channels": [_channel_document(c) for c in dialect.channels]}
+            {
+                **_summary(dialect),
+                "capabilities": asdict(dialects_capabilities.capabilities(dialect)),
+                "channels": [_channel_document(c) for c in dialect.channels],
+            }
         )
         return
     session.out.facts(
@@ -69,6 +75,7 @@ def show(session: Session, name: Name) -> None:
             ("tenant", "in its topics" if dialect.tenanted else "not in its topics"),
             ("MAC address", "needed" if dialect.needs_mac else "not needed"),
             ("from", dialect.source),
+            *dialects_capabilities.lines(dialects_capabilities.capabilities(dialect)),
         ]
     )
     session.out.say()

@@ -6,6 +6,7 @@ for reading the files.
 """
 
 from mooring.dialects.asyncapi import document
+from mooring.dialects.capabilities import Capabilities, capabilities
 from mooring.dialects.checking import check
 from mooring.dialects.ids import MAX_WORD_BYTES, check_text, check_word, normal_mac
 from mooring.dialects.load import Catalogue, builtin, load_all, load_file
@@ -20,6 +21,7 @@ from mooring.dialects.meaning import (
     online,
     online_text,
     online_word,
+    outcome,
     readings,
     reply_to,
 )
@@ -29,6 +31,7 @@ from mooring.dialects.model import (
     Channel,
     Dialect,
     Direction,
+    DoneWhen,
     Format,
     Identity,
     Kind,
@@ -59,12 +62,14 @@ __all__ = [
     "MAX_WORD_BYTES",
     "Attribute",
     "BadPayload",
+    "Capabilities",
     "Catalogue",
     "Channel",
     "Decoded",
     "Decoder",
     "Dialect",
     "Direction",
+    "DoneWhen",
     "Format",
     "Identity",
     "Kind",
@@ -80,6 +85,7 @@ __all__ = [
     "TimeNumbers",
     "TimeSource",
     "builtin",
+    "capabilities",
     "check",
     "check_text",
     "check_word",
@@ -99,6 +105,7 @@ __all__ = [
     "online",
     "online_text",
     "online_word",
+    "outcome",
     "parse_time",
     "readings",
     "reply_to",

@@ -22,6 +22,7 @@ __all__ = [
     "online",
     "online_text",
     "online_word",
+    "outcome",
     "readings",
     "reply_to",
 ]
@@ -98,6 +99,18 @@ def online_text(text: str) -> bool | None:
 def reply_to(shape: PayloadShape, body: object) -> str | None:
     """Which command (or which config version) this message answers."""
     return _word(look_up(body, shape.reply_to)) if shape.reply_to else None
+
+
+def outcome(shape: PayloadShape, body: object) -> bool | str | None:
+    """In a reply, whether the command worked: a boolean, or a word in lower case."""
+    for path in shape.outcome:
+        found = look_up(body, path)
+        if isinstance(found, bool):
+            return found
+        word = _word(found)
+        if word is not None:
+            return word.lower()
+    return None
 
 
 def identifier(shape: PayloadShape, body: object) -> str | None:
@@ -223,8 +236,16 @@ def _other_meanings(shape: PayloadShape, root: Path) -> frozenset[Path]:
 
 
 def _find_other_meanings(shape: PayloadShape, root: Path) -> frozenset[Path]:
-    single = (shape.sequence, shape.device, shape.identifier, shape.name, shape.reply_to)
-    paths = {*shape.time, *shape.firmware, *shape.online}
+    single = (
+        shape.sequence,
+        shape.device,
+        shape.identifier,
+        shape.correlation,
+        shape.expires,
+        shape.name,
+        shape.reply_to,
+    )
+    paths = {*shape.time, *shape.firmware, *shape.online, *shape.outcome}
     paths.update(path for path in single if path)
     if shape.metadata and shape.metadata != root:
         paths.add(shape.metadata)

@@ -17,6 +17,7 @@ __all__ = [
     "Channel",
     "Dialect",
     "Direction",
+    "DoneWhen",
     "Format",
     "Identity",
     "Kind",
@@ -62,6 +63,13 @@ class Kind(StrEnum):
     FLEET_STATUS = "fleet_status"
     SYSTEM = "system"  # platform health, metrics and alerts, for operators
     MONITORING = "monitoring"  # broker, clients and traffic, for operators
+
+
+class DoneWhen(StrEnum):
+    """What shows that a device has carried out a command which it does not answer."""
+
+    SESSION = "session"  # the device connects again
+    ALERT_CLEARED = "alert_cleared"  # the device publishes on its channel of that kind
 
 
 class Attribute(StrEnum):
@@ -138,6 +146,9 @@ class PayloadShape:
             tried in order.
         reply_to: in a reply, the id of the command it answers; in a reported config, its
             version.
+        correlation: where a command repeats its id for programs that pass it on.
+        expires: where a command says until when it may be carried out.
+        outcome: in a reply, whether the command worked: a boolean or a word; tried in order.
         required: keys without which the payload is a bad message.
         fixed: constants the platform writes into every payload of a channel that runs down.
         example: a payload in this shape.
@@ -156,6 +167,9 @@ class PayloadShape:
     firmware: tuple[Path, ...] = ()
     online: tuple[Path, ...] = ()
     reply_to: Path | None = None
+    correlation: Path | None = None
+    expires: Path | None = None
+    outcome: tuple[Path, ...] = ()
     required: tuple[Path, ...] = ()
     fixed: tuple[tuple[Path, str | int | float | bool], ...] = ()
     example: str = ""
@@ -168,7 +182,8 @@ class Channel:
     ``topic`` holds placeholders in braces, one per topic level at most
     (``smarthome/{home}/{device}/telemetry``); ``placeholders`` maps each to its attribute.
     ``qos`` is what the sender publishes with and the receiver subscribes with; ``retain``
-    says that the sender asks the broker to keep the last message.
+    says that the sender asks the broker to keep the last message; a command is never retained,
+    whatever it says.
     """
 
     name: str
@@ -181,6 +196,8 @@ class Channel:
     placeholders: Mapping[str, Attribute] = field(default_factory=dict, hash=False)
     description: str = ""
     operator_only: bool = False  # no device may read or write it (system, monitoring)
+    # Of a channel for commands: name of a command → the effect that shows it was carried out.
+    done_when: tuple[tuple[str, DoneWhen], ...] = ()
 
     @property
     def filter(self) -> str:
@@ -234,6 +251,8 @@ class Dialect:
     ``tenanted`` says whether the topics name the tenant; if not, devices of every tenant
     share the tree, so a device's id is unique across tenants. ``client_id_fixed`` says whether
     the firmware connects with exactly that client id; otherwise with one of its own choice.
+    ``max_packet`` is the size in bytes of the largest MQTT packet that the firmware accepts, 0
+    if it is not known: some boards ignore a larger one without notice.
     """
 
     name: str
@@ -244,6 +263,7 @@ class Dialect:
     tenanted: bool
     needs_mac: bool = False
     client_id_fixed: bool = True
+    max_packet: int = 0
     description: str = ""
     source: str = ""  # the file it was read from, for messages
 

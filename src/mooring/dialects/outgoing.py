@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from mooring.dialects.model import Path, PayloadShape, TimeFormat
+from mooring.dialects.model import Format, Path, PayloadShape, TimeFormat
 from mooring.dialects.times import iso
 
-__all__ = ["compose"]
+__all__ = ["compose", "compose_text"]
 
 
 def compose(
@@ -22,8 +22,10 @@ def compose(
     name: str | None = None,
     device: str | None = None,
     sequence: int | None = None,
+    expires_ms: int | None = None,
 ) -> bytes:
-    """A JSON payload for a channel that runs down.
+    """A payload for a channel that runs down: a JSON object, or the bare text where the
+    channel's format is text (see ``compose_text``).
 
     ``values`` (parameters, settings) go where the shape's ``values`` says; with an empty
     path they are next to the other keys, which win over values of the same name. Each
@@ -35,7 +37,13 @@ def compose(
         name: the command's name.
         device: the device's id.
         sequence: for receipts: up to which number everything is committed.
+        expires_ms: epoch milliseconds after which a command must not be carried out any more.
+
+    Raises:
+        ValueError: the values cannot be written in this shape.
     """
+    if shape.format in (Format.TEXT, Format.ANY):
+        return compose_text(name or "", values)
     body: dict[str, Any] = {}
     for path, constant in shape.fixed:
         _put(body, path, constant)
@@ -44,17 +52,34 @@ def compose(
     places = (
         (shape.device, device),
         (shape.identifier, identifier),
+        (shape.correlation, identifier),
         (shape.name, name),
         (shape.sequence, sequence),
     )
     for place, given in places:
         if place is not None and given is not None:
             _put(body, place, given)
+    if shape.expires is not None and expires_ms is not None:
+        _put(body, shape.expires, _time(expires_ms, shape.time_format))
     if shape.values:
         _put(body, shape.values, dict(values))
     else:
         body = {**values, **body}
     return msgspec.json.encode(body)
+
+
+def compose_text(name: str, values: Mapping[str, Any]) -> bytes:
+    """The bare text of a command: its only parameter ``value``, or else its name.
+
+    Raises:
+        ValueError: there are other parameters, which a text has no place for.
+    """
+    if not values:
+        return name.encode()
+    if set(values) != {"value"} or isinstance(values["value"], dict | list):
+        raise ValueError("a command sent as text has one parameter: value")
+    value = values["value"]
+    return (value if isinstance(value, str) else msgspec.json.encode(value).decode()).encode()
 
 
 def _time(time_ms: int, form: TimeFormat) -> str | int:

@@ -7,7 +7,15 @@ from itertools import combinations
 
 from mooring.dialects.ids import MAX_WORD_BYTES
 from mooring.dialects.mistakes import Report, nearest
-from mooring.dialects.model import Attribute, Channel, Dialect, Direction, Format, Kind
+from mooring.dialects.model import (
+    Attribute,
+    Channel,
+    Dialect,
+    Direction,
+    DoneWhen,
+    Format,
+    Kind,
+)
 from mooring.dialects.payload import BadPayload, PayloadLimits, compile_decoder
 from mooring.dialects.tables import placeholder_of
 from mooring.dialects.times import DAY_MS
@@ -78,6 +86,7 @@ def check_rules(dialect: Dialect, report: Report) -> None:
         _check_direction(channel, index, report)
         _check_owner(dialect, channel, index, report)
         _check_payload(channel, index, report)
+        _check_commands(dialect, channel, index, report)
     _check_overlaps(dialect, report)
 
 
@@ -188,11 +197,35 @@ def _check_owner(dialect: Dialect, channel: Channel, index: int, report: Report)
         )
 
 
+def _check_commands(dialect: Dialect, channel: Channel, index: int, report: Report) -> None:
+    if channel.done_when and channel.kind is not Kind.COMMAND:
+        report.add(
+            ("channels", index, "done_when"),
+            f"A channel of the kind {channel.kind} has no commands.",
+            "Remove it, or move it to a channel of the kind command.",
+        )
+    for name, effect in channel.done_when:
+        if effect is DoneWhen.ALERT_CLEARED and not dialect.of_kind(Kind.ALERT_CLEARED):
+            report.add(
+                ("channels", index, "done_when", name),
+                "The dialect has no channel of the kind alert_cleared.",
+                "Add one, or remove this effect.",
+            )
+
+
 def _check_payload(channel: Channel, index: int, report: Report) -> None:
     shape = channel.payload
     place = ("channels", index, "payload")
     taken = {path for path, _ in shape.fixed}
-    for path in (*shape.time, shape.sequence, shape.identifier, shape.name, shape.device):
+    for path in (
+        *shape.time,
+        shape.sequence,
+        shape.identifier,
+        shape.correlation,
+        shape.expires,
+        shape.name,
+        shape.device,
+    ):
         if path in taken:
             report.add(
                 (*place, "fixed"), f"The key {'.'.join(path or ())!r} has a reserved meaning."

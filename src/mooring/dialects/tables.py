@@ -17,6 +17,7 @@ from mooring.dialects.model import (
     Channel,
     Dialect,
     Direction,
+    DoneWhen,
     Format,
     Kind,
     Path,
@@ -34,6 +35,7 @@ DIALECT_KEYS = (
     "username",
     "client_id",
     "client_id_fixed",
+    "max_packet",
     "placeholders",
     "payload",
     "channels",
@@ -46,6 +48,7 @@ CHANNEL_KEYS = (
     "qos",
     "retain",
     "operator_only",
+    "done_when",
     "description",
     "payload",
 )
@@ -55,6 +58,7 @@ _MISSING: Any = object()
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _PLACEHOLDER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+MAX_PACKET_BYTES = 268_435_460  # a fixed header and the largest remaining length [MQTT-2.2.3]
 _PATH_PART = re.compile(r"(?:[^.\\]|\\.)+")
 
 
@@ -91,6 +95,7 @@ def read_dialect(data: Mapping[str, Any], source: str, report: Report) -> Dialec
         tenanted=Attribute.TENANT in attributes,
         needs_mac=Attribute.MAC in attributes or "{mac}" in username + client_id,
         client_id_fixed=table.flag("client_id_fixed", default=True),
+        max_packet=table.integer("max_packet", 0, 0, MAX_PACKET_BYTES),
         description=table.text("description", ""),
         source=source,
     )
@@ -139,7 +144,12 @@ def _read_channel(table: _Table, shared: _Table, declared: Mapping[str, Attribut
         placeholders=placeholders,
         description=table.text("description", ""),
         operator_only=table.flag("operator_only"),
+        done_when=_read_effects(table.table("done_when")),
     )
+
+
+def _read_effects(table: _Table) -> tuple[tuple[str, DoneWhen], ...]:
+    return tuple((name, table.word(name, DoneWhen, DoneWhen.SESSION)) for name in table.data)
 
 
 def _read_shape(own: _Table, shared: _Table) -> PayloadShape:
@@ -287,6 +297,9 @@ _PAYLOAD_READERS: dict[str, Callable[[_Table, str], Any]] = {
     "firmware": lambda t, k: t.paths(k),
     "online": lambda t, k: t.paths(k),
     "reply_to": lambda t, k: t.path(k),
+    "correlation": lambda t, k: t.path(k),
+    "expires": lambda t, k: t.path(k),
+    "outcome": lambda t, k: t.paths(k),
     "required": lambda t, k: t.paths(k),
     "fixed": lambda t, k: t.constants(k),
     "example": lambda t, k: t.text(k, ""),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
+from pydantic import Field
 
 from mooring import __version__
-from mooring.dialects import Dialect
+from mooring.dialects import Dialect, capabilities
 from mooring.dialects.asyncapi import document
 from mooring.identity.actor import Role
 from mooring.masking import without_login
@@ -74,6 +76,24 @@ class StatusOut(Document):
     processes: list[ProcessOut]
 
 
+class CapabilitiesOut(Document):
+    """What devices of a dialect can answer, report and accept."""
+
+    commands: list[str] = Field(description="Names of the channels for commands.")
+    replies: bool = Field(description="The device answers commands.")
+    command_ids: bool = Field(description="A command carries an id.")
+    effects: dict[str, str] = Field(
+        description="Name of a command to what shows that it was carried out."
+    )
+    settings_down: bool
+    settings_reported: bool
+    firmware_down: bool
+    progress_up: bool
+    max_packet: int = Field(
+        description="Bytes of the largest packet that the firmware accepts; 0: not known."
+    )
+
+
 class DialectOut(Document):
     """The declaration of one fleet."""
 
@@ -84,6 +104,8 @@ class DialectOut(Document):
     client_id: str
     tenanted: bool
     needs_mac: bool
+    max_packet: int
+    capabilities: CapabilitiesOut
     channels: list[ChannelOut]
 
 
@@ -117,14 +139,23 @@ def status(telemetry: TelemetryNow, who: Who, request: Request) -> dict[str, Any
 def list_dialects(catalogue: CatalogueNow, who: Who) -> dict[str, Any]:
     """Lists dialects with their channels."""
     who.require(Role.VIEWER, who.tenant)
-    return {"items": list(catalogue.all())}
+    return {"items": [_document(one) for one in catalogue.all()]}
 
 
 @router.get("/dialects/{name}", response_model=DialectOut)
-def show_dialect(catalogue: CatalogueNow, who: Who, name: Word) -> Dialect:
+def show_dialect(catalogue: CatalogueNow, who: Who, name: Word) -> dict[str, Any]:
     """Returns a dialect."""
     who.require(Role.VIEWER, who.tenant)
-    return catalogue.get(name)
+    return _document(catalogue.get(name))
+
+
+def _document(dialect: Dialect) -> dict[str, Any]:
+    shown = ("name", "title", "description", "username", "client_id", "tenanted", "needs_mac")
+    return {
+        **{name: getattr(dialect, name) for name in (*shown, "max_packet")},
+        "capabilities": asdict(capabilities(dialect)),
+        "channels": list(dialect.channels),
+    }
 
 
 @router.get("/asyncapi.json")

@@ -11,6 +11,7 @@ import pytest
 from mooring.dialects import (
     Attribute,
     Direction,
+    DoneWhen,
     Format,
     Kind,
     PayloadLimits,
@@ -19,6 +20,7 @@ from mooring.dialects import (
     TimeNumbers,
     TimeSource,
     builtin,
+    capabilities,
     check,
 )
 from mooring.dialects.tables import CHANNEL_KEYS, DIALECT_KEYS, PAYLOAD_KEYS
@@ -45,6 +47,7 @@ def rows(title: str) -> list[str]:
         ("Keys of a payload", PAYLOAD_KEYS),
         ("Directions", [str(d) for d in Direction]),
         ("Kinds", [str(k) for k in Kind]),
+        ("Effects", [str(e) for e in DoneWhen]),
         ("Attributes", [str(a) for a in Attribute]),
         ("Formats", [str(f) for f in Format]),
         ("Numbers instead of a time", [str(n) for n in TimeNumbers]),
@@ -72,3 +75,22 @@ def test_the_example_on_the_page_is_a_good_dialect() -> None:
     for block in whole:
         assert tomllib.loads(block)
         assert check(block, "page")[1] == []
+
+
+def test_the_page_shows_what_each_dialect_can_do() -> None:
+    yes = {True: "yes", False: "no"}
+    for dialect in builtin():
+        can = capabilities(dialect)
+        effects = ", ".join(f"{name}: {effect}" for name, effect in sorted(can.effects.items()))
+        cells = [
+            dialect.name,
+            yes[can.replies],
+            yes[can.command_ids],
+            effects or "none",
+            yes[can.settings_down],
+            yes[can.settings_reported],
+            yes[can.firmware_down],
+            yes[can.progress_up],
+            str(can.max_packet or "not known"),
+        ]
+        assert f"| {' | '.join(cells)} |" in section("Capabilities")
