@@ -6,6 +6,7 @@ To add a domain, add its part to ``DOMAINS``. See docs/how-to/add-a-domain.md.
 from __future__ import annotations
 
 from mooring.broker.part import PART as BROKER
+from mooring.commands.part import PART as COMMANDS
 from mooring.credentials.part import PART as CREDENTIALS
 from mooring.devices.part import PART as DEVICES
 from mooring.doctor.part import PART as DOCTOR
@@ -42,6 +43,7 @@ DOMAINS = (
     PEOPLE,
     DOCTOR,
     DOWNLINK,
+    COMMANDS,
     UPLINK,
     INGEST,
     SEQUENCES,

@@ -81,6 +81,7 @@ PLACES = (
     ("mooring.devices.accounts", "services"),
     *((f"mooring.*.{name}", "services") for name in ("reading", "reconcile", "rehearsal")),
     *((f"mooring.*.{name}", "services") for name in ("export", "series", "sweep", "takeover")),
+    ("mooring.commands.projection", "services"),
     ("mooring.*.worker", "services"),
     ("mooring.*.service", "services"),
     ("mooring.*.store", "stores"),

@@ -19,7 +19,7 @@ with later():
     from mooring.audit import log as audit_log
     from mooring.cli import address as cli_address
     from mooring.dialects import asyncapi as dialects_asyncapi
-    from mooring.dialects import capabilities as dialects_capabilities
+    from mooring.dialects import capability as dialects_capability
     from mooring.ingest import following
     from mooring.store import versions
 
@@ -60,7 +60,7 @@ def show(session: Session, name: Name) -> None:
         session.out.document(
             {
                 **_summary(dialect),
-                "capabilities": asdict(dialects_capabilities.capabilities(dialect)),
+                "capabilities": asdict(dialects_capability.capabilities(dialect)),
                 "channels": [_channel_document(c) for c in dialect.channels],
             }
         )
@@ -75,7 +75,7 @@ def show(session: Session, name: Name) -> None:
             ("tenant", "in its topics" if dialect.tenanted else "not in its topics"),
             ("MAC address", "needed" if dialect.needs_mac else "not needed"),
             ("from", dialect.source),
-            *dialects_capabilities.lines(dialects_capabilities.capabilities(dialect)),
+            *dialects_capability.lines(dialects_capability.capabilities(dialect)),
         ]
     )
     session.out.say()

@@ -31,7 +31,7 @@ PART = Part(
     ),
     settings=lambda: settings.DeviceSettings,
     nouns=(
-        noun("device", "rotate", "gaps", "why", "downlinks", "device_limits", "device_set"),
+        noun("device", "rotate", "gaps", "why", "downlinks", "device_limits", "device_set", "command"),
         noun("tenant", "tenant_limits"),
     ),
 )

@@ -6,7 +6,7 @@ for reading the files.
 """
 
 from mooring.dialects.asyncapi import document
-from mooring.dialects.capabilities import Capabilities, capabilities
+from mooring.dialects.capability import Capabilities, capabilities
 from mooring.dialects.checking import check
 from mooring.dialects.ids import MAX_WORD_BYTES, check_text, check_word, normal_mac
 from mooring.dialects.load import Catalogue, builtin, load_all, load_file

@@ -58,7 +58,7 @@ _MISSING: Any = object()
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _PLACEHOLDER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
-MAX_PACKET_BYTES = 268_435_460  # a fixed header and the largest remaining length [MQTT-2.2.3]
+PACKET_LONGEST = 268_435_460  # a fixed header and the largest remaining length [MQTT-2.2.3]
 _PATH_PART = re.compile(r"(?:[^.\\]|\\.)+")
 
 
@@ -95,7 +95,7 @@ def read_dialect(data: Mapping[str, Any], source: str, report: Report) -> Dialec
         tenanted=Attribute.TENANT in attributes,
         needs_mac=Attribute.MAC in attributes or "{mac}" in username + client_id,
         client_id_fixed=table.flag("client_id_fixed", default=True),
-        max_packet=table.integer("max_packet", 0, 0, MAX_PACKET_BYTES),
+        max_packet=table.integer("max_packet", 0, 0, PACKET_LONGEST),
         description=table.text("description", ""),
         source=source,
     )

@@ -24,6 +24,7 @@ DownlinksNow = Annotated[Downlinks, provided(Downlinks)]
 
 States = Literal[
     "waiting",
+    "queued",
     "sending",
     "held",
     "unconfirmed",
@@ -45,7 +46,9 @@ class DownlinkOut(Document):
     state: States
     over: bool
     attempts: int = Field(description="How often it was sent, or may have been.")
-    until: Literal["once", "taken", "confirmed"] = Field(description="When it is done.")
+    until: Literal["once", "taken", "confirmed", "live", "live_again"] = Field(
+        description="When it is done."
+    )
     origin: str = Field(description="The part of the platform that wrote it.")
     reason: str
     error: str = Field(description="Why it was not sent yet, or not at all.")

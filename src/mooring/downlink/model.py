@@ -66,6 +66,7 @@ class Claimed:
     attempts: int
     losses: int
     expires_at: int
+    sent_at: int
 
 
 class Delivery(StrEnum):

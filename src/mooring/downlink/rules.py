@@ -9,6 +9,15 @@ broker's answer decides what comes next:
        │ └───lost─────────┘ └──no subscriber──▶ held (the device is away), or unheard
        └──the device connected── held, unconfirmed
 
+A live message is handed over only while its device is connected and subscribed to its topic. It
+starts ``queued``, is marked ``sending`` when the device listens, and is ``sent`` when the broker
+has taken it, or may have taken it; where the device recognises repeats it is queued again
+instead.
+
+    queued ──claim──▶ sending ──accepted──▶ sent
+      ▲                  │
+      └──────park────────┘
+
 Every open state ends by ``confirm``, ``cancel`` or ``expire``. A device that was away may get a
 message that the broker queued and the one that is sent again: delivery is at least once.
 """
@@ -43,12 +52,19 @@ class Until(StrEnum):
     ONCE = "once"  # the broker has taken it once, also when nobody listens
     TAKEN = "taken"  # the broker has taken it while a client was subscribed to its topic
     CONFIRMED = "confirmed"  # its origin has confirmed it
+    LIVE = "live"  # as TAKEN, while the device is connected and subscribed; never twice
+    LIVE_AGAIN = "live_again"  # likewise; what may have been lost is sent again
+
+    @property
+    def live(self) -> bool:
+        return self in (Until.LIVE, Until.LIVE_AGAIN)
 
 
 class State(StrEnum):
     """Where a downlink is."""
 
     WAITING = "waiting"  # to be sent
+    QUEUED = "queued"  # to be sent when the device is connected and subscribed
     SENDING = "sending"  # it may be on its way to the broker
     HELD = "held"  # nobody listened; sent again when the device connects
     UNCONFIRMED = "unconfirmed"  # the broker has it; sent again when the device connects
@@ -64,7 +80,7 @@ class State(StrEnum):
         return self not in OPEN
 
 
-OPEN = frozenset({State.WAITING, State.SENDING, State.HELD, State.UNCONFIRMED})
+OPEN = frozenset({State.WAITING, State.QUEUED, State.SENDING, State.HELD, State.UNCONFIRMED})
 
 
 class Event(StrEnum):
@@ -75,6 +91,7 @@ class Event(StrEnum):
     ACCEPT_OPEN = "accept open"  # the broker has taken it; a confirmation is still to come
     HOLD = "hold"  # nobody listened, and the device is away
     DROP = "drop"  # nobody listened, and it is not to be sent again
+    PARK = "park"  # the device does not listen now
     RETRY = "retry"  # no answer, a rejection, or nobody listened yet
     GIVE_UP = "give up"  # it can never be sent
     CONNECT = "connect"  # its device has connected
@@ -89,6 +106,7 @@ _FROM_SENDING = {
     Event.HOLD: State.HELD,
     Event.DROP: State.UNHEARD,
     Event.RETRY: State.WAITING,
+    Event.PARK: State.QUEUED,
 }
 _ENDS = {
     Event.CONFIRM: State.CONFIRMED,
@@ -99,6 +117,7 @@ _ENDS = {
 
 TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.WAITING, Event.CLAIM): State.SENDING,
+    (State.QUEUED, Event.CLAIM): State.SENDING,
     (State.HELD, Event.CONNECT): State.WAITING,
     (State.UNCONFIRMED, Event.CONNECT): State.WAITING,
     **{(State.SENDING, event): state for event, state in _FROM_SENDING.items()},
@@ -135,6 +154,8 @@ def answered(until: Until, losses: int, answer: Answer) -> Event:
     Args:
         losses: attempts without an answer before this one.
     """
+    if until.live:
+        return _answered_live(until, losses, answer)
     if not answer.acknowledged:
         return Event.GIVE_UP if losses + 1 >= LOSSES_MAX else Event.RETRY
     if answer.refused:
@@ -145,6 +166,14 @@ def answered(until: Until, losses: int, answer: Answer) -> Event:
         return Event.DROP
     # A device subscribes some time after it has connected.
     return Event.RETRY if answer.connected else Event.HOLD
+
+
+def _answered_live(until: Until, losses: int, answer: Answer) -> Event:
+    if answer.acknowledged:
+        return Event.ACCEPT if answer.heard and not answer.refused else Event.PARK
+    # It may have arrived. Only a device that recognises repeats may get it again.
+    again = until is Until.LIVE_AGAIN and losses + 1 < LOSSES_MAX
+    return Event.PARK if again else Event.ACCEPT
 
 
 def pause_ms(attempts: int) -> int:

@@ -55,6 +55,8 @@ class Downlinks:
             found = store.with_key(connection, key)
             if found is not None:
                 return Written(found, again=True)
+        if new.until.live and new.device_id is None:
+            raise Invalid("A live message goes to one device.", code="invalid")
         self._check_room(connection, new)
         at = now_ms()
         number = store.insert(
@@ -68,7 +70,7 @@ class Downlinks:
                 "qos": max(1, new.qos),
                 "retain": new.retain,
                 "until": new.until.value,
-                "state": State.WAITING.value,
+                "state": (State.QUEUED if new.until.live else State.WAITING).value,
                 "created_at": at,
                 "next_at": at if new.not_before is None else new.not_before,
                 "expires_at": new.expires_at,
@@ -89,6 +91,11 @@ class Downlinks:
         transaction."""
         key = f"{device_id}:{dedupe}"
         store.change(connection, Event.CANCEL, now_ms(), downlinks.c.open_key == key)
+
+    def wake(self, connection: Connection, devices: Sequence[int]) -> None:
+        """Live messages of these devices are tried now, in the caller's transaction: there is
+        room for one more."""
+        store.wake_live(connection, devices, now_ms())
 
     def newest(self, device_id: int, dedupe: str) -> Downlink | None:
         """The newest of a device with this ``dedupe``, open or over."""

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from mooring.downlink.model import Claimed, Downlink
+from mooring.downlink.protocol import Asked, Taken
 from mooring.downlink.rules import OPEN, TRANSITIONS, Event, State, Until
 from mooring.store.schema import broker_events, device_state, devices, downlinks
 from mooring.store.tally import add_to_counter
@@ -16,25 +17,34 @@ from mooring.store.tally import add_to_counter
 __all__ = [
     "any_due",
     "any_expired",
+    "any_live",
     "change",
     "claim",
+    "claim_live",
     "connected_now",
     "devices_connected",
     "expire",
     "finish_attempts",
     "insert",
+    "live_devices",
+    "live_of",
     "newest",
     "newest_event",
     "of_device",
     "one",
     "open_numbers",
+    "park",
     "tenants_with_work",
     "unanswered",
     "unclaim",
+    "unclaim_live",
     "wake",
     "wake_all",
+    "wake_live",
+    "wake_live_names",
     "with_held",
     "with_key",
+    "with_live",
     "withdraw",
     "work_question",
 ]
@@ -50,13 +60,15 @@ COUNTED = {
 }
 AT_ONCE = 500  # numbers in one statement
 
+_LIVE = [until.value for until in Until if until.live]
 _WOKEN = [state.value for state, event in TRANSITIONS if event is Event.CONNECT]
 
 _WORK = (
     "SELECT EXISTS (SELECT 1 FROM downlinks WHERE state = 'waiting' AND next_at <= {at})"
+    " OR EXISTS (SELECT 1 FROM downlinks WHERE state = 'queued' AND next_at <= {at})"
     " OR EXISTS (SELECT 1 FROM downlinks WHERE finished_at IS NULL AND expires_at <= {at})"
     " OR EXISTS (SELECT 1 FROM desired WHERE pending),"
-    " EXISTS (SELECT 1 FROM downlinks WHERE state IN ('held', 'unconfirmed')),"
+    " EXISTS (SELECT 1 FROM downlinks WHERE state IN ('held', 'unconfirmed', 'queued')),"
     " (SELECT max(id) FROM broker_events)"
 )
 
@@ -89,6 +101,7 @@ _CLAIMED = (
     _d.attempts,
     _d.losses,
     _d.expires_at,
+    _d.sent_at,
 )
 
 
@@ -163,17 +176,19 @@ def open_numbers(connection: Connection, most: int, **owner: int | str) -> int:
 # ---------------------------------------------------------------------- whose turn it is
 
 
-def tenants_with_work(connection: Connection, after: str | None, limit: int) -> list[str]:
-    """Tenants with waiting rows behind ``after`` in alphabetical order: one step through the
-    index for each, however many rows they have."""
-    first = sa.select(sa.func.min(_d.tenant)).where(_d.state == State.WAITING.value)
+def tenants_with_work(
+    connection: Connection, after: str | None, limit: int, state: State = State.WAITING
+) -> list[str]:
+    """Tenants with rows in ``state`` behind ``after`` in alphabetical order: one step through
+    the index for each, however many rows they have."""
+    first = sa.select(sa.func.min(_d.tenant)).where(_d.state == state.value)
     if after is not None:
         first = first.where(_d.tenant > after)
     found = first.cte("found", recursive=True)
     name = found.c[0]
     following = (
         sa.select(sa.func.min(_d.tenant))
-        .where(_d.state == State.WAITING.value, _d.tenant > name)
+        .where(_d.state == state.value, _d.tenant > name)
         .correlate(found)
         .scalar_subquery()
     )
@@ -230,12 +245,139 @@ def any_expired(connection: Connection, at: int) -> bool:
 
 
 def unclaim(connection: Connection, at: int) -> int:
-    """What a former sender had marked may have been sent, and is sent again."""
+    """What a former sender had marked may have been sent, and is sent again; live messages are
+    ``unclaim_live``'s."""
     return connection.execute(
         sa.update(downlinks)
-        .where(_d.state == State.SENDING.value)
+        .where(_d.state == State.SENDING.value, _d.until.not_in(_LIVE))
         .values(state=State.WAITING.value, next_at=at)
     ).rowcount
+
+
+# ---------------------------------------------------------------------- live messages
+
+
+def any_live(connection: Connection, at: int) -> bool:
+    """Whether a live message is to be tried now."""
+    due = sa.exists().where(_d.state == State.QUEUED.value, _d.next_at <= at)
+    return bool(connection.execute(sa.select(due)).scalar())
+
+
+def live_devices(connection: Connection, tenant: str, at: int, limit: int) -> list[int]:
+    """The tenant's devices with live messages to be tried now; those that wait longest first."""
+    rows = connection.execute(
+        sa.select(_d.device_id)
+        .where(
+            _d.state == State.QUEUED.value,
+            _d.tenant == tenant,
+            _d.next_at <= at,
+            _d.expires_at > at,
+            _d.device_id.is_not(None),
+        )
+        .group_by(_d.device_id)
+        .order_by(sa.func.min(_d.next_at), _d.device_id)
+        .limit(limit)
+    )
+    return [row[0] for row in rows]
+
+
+def live_of(connection: Connection, device_ids: Sequence[int], at: int, each: int) -> list[Asked]:
+    """The first live messages of each of these devices, in the order in which they were
+    written."""
+    found: list[Asked] = []
+    for part in _parts(device_ids):
+        numbered = (
+            sa.select(
+                _d.id,
+                _d.device_id,
+                _d.topic,
+                sa.func.row_number().over(partition_by=_d.device_id, order_by=_d.id).label("place"),
+            )
+            .where(_d.state == State.QUEUED.value, _d.expires_at > at, _d.device_id.in_(part))
+            .subquery()
+        )
+        rows = connection.execute(
+            sa.select(numbered.c.id, numbered.c.device_id, devices.c.username, numbered.c.topic)
+            .join(devices, devices.c.id == numbered.c.device_id)
+            .where(numbered.c.place <= each)
+            .order_by(numbered.c.id)
+        )
+        found += [Asked(*row) for row in rows]
+    return sorted(found, key=lambda asked: asked.id)
+
+
+def claim_live(connection: Connection, numbers: Sequence[int], at: int) -> list[Claimed]:
+    """Marks these live messages as being sent; those that were cancelled are left out."""
+    claimed: list[Claimed] = []
+    for part in _parts(numbers):
+        rows = connection.execute(
+            sa.update(downlinks)
+            .where(_d.id.in_(part), _d.state == State.QUEUED.value)
+            .values(state=State.SENDING.value, attempts=_d.attempts + 1, sent_at=at)
+            .returning(*_CLAIMED)
+        ).all()
+        claimed += [_claimed(row) for row in rows]
+    return sorted(claimed, key=lambda one: one.id)
+
+
+def park(connection: Connection, device_ids: Sequence[int], next_at: Mapping[int, int]) -> None:
+    """Queued messages of these devices are not tried again before ``next_at``."""
+    for number in device_ids:
+        connection.execute(
+            sa.update(downlinks)
+            .where(_d.device_id == number, _d.finished_at.is_(None))
+            .where(_d.state == State.QUEUED.value)
+            .values(next_at=next_at[number])
+        )
+
+
+def unclaim_live(connection: Connection, at: int) -> list[Taken]:
+    """Live messages that a former sender had marked. Those that may be repeated are queued
+    again; the others count as taken: they may have been."""
+    again = _d.until == Until.LIVE_AGAIN.value
+    marked = _d.state == State.SENDING.value
+    connection.execute(
+        sa.update(downlinks).where(marked, again).values(state=State.QUEUED.value, next_at=at)
+    )
+    once = _d.until == Until.LIVE.value
+    rows = connection.execute(sa.select(_d.id, _d.sent_at).where(marked, once)).all()
+    why = "The sender ended before it recorded the broker's answer."
+    found = [Taken(row[0], row[1] or at, why) for row in rows]
+    for part in _parts([one.id for one in found]):
+        change(connection, Event.ACCEPT, at, _d.id.in_(part), error=why)
+    return found
+
+
+def wake_live(connection: Connection, device_ids: Sequence[int], at: int) -> int:
+    """Live messages of these devices are tried at ``at``."""
+    woken = 0
+    for part in _parts(sorted(set(device_ids))):
+        woken += connection.execute(
+            sa.update(downlinks)
+            .where(
+                _d.device_id.in_(part),
+                _d.finished_at.is_(None),
+                _d.state == State.QUEUED.value,
+                _d.next_at > at,
+            )
+            .values(next_at=at)
+        ).rowcount
+    return woken
+
+
+def wake_live_names(connection: Connection, usernames: Sequence[str]) -> list[int]:
+    """Devices with these usernames that have live messages."""
+    found: list[int] = []
+    for part in _parts(usernames):
+        queued = sa.exists().where(
+            _d.device_id == devices.c.id,
+            _d.finished_at.is_(None),
+            _d.state == State.QUEUED.value,
+        )
+        found += connection.execute(
+            sa.select(devices.c.id).where(devices.c.username.in_(part), queued)
+        ).scalars()
+    return found
 
 
 # ---------------------------------------------------------------------- what happened
@@ -304,7 +446,7 @@ def change(
 
 def withdraw(connection: Connection, numbers: Sequence[int], at: int) -> int:
     """Cancels those of these that were never sent; how many."""
-    never = (_d.state == State.WAITING.value, _d.attempts == 0)
+    never = (_d.state.in_([State.WAITING.value, State.QUEUED.value]), _d.attempts == 0)
     return sum(
         len(change(connection, Event.CANCEL, at, _d.id.in_(part), *never))
         for part in _parts(numbers)
@@ -373,6 +515,22 @@ def connected_now(connection: Connection, numbers: Iterable[int]) -> set[int]:
                 )
             ).scalars()
         )
+    return found
+
+
+def with_live(connection: Connection, numbers: Sequence[int]) -> list[int]:
+    """Those of these devices that have live messages."""
+    found: list[int] = []
+    for part in _parts(numbers):
+        found += connection.execute(
+            sa.select(_d.device_id)
+            .distinct()
+            .where(
+                _d.device_id.in_(part),
+                _d.finished_at.is_(None),
+                _d.state == State.QUEUED.value,
+            )
+        ).scalars()
     return found
 
 

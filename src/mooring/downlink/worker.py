@@ -12,15 +12,17 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mqtt5 import PubAckReasonCode
 
 from mooring.downlink import store
 from mooring.downlink.desired.worker import DesiredKeeper
+from mooring.downlink.gate import ConnectedGate, Ears
 from mooring.downlink.model import Claimed
-from mooring.downlink.rules import Answer, Event, answered, pause_ms
+from mooring.downlink.protocol import Asked, Gate, LiveOwner, Taken
+from mooring.downlink.rules import Answer, Event, State, answered, pause_ms
 from mooring.errors import BrokerUnavailable, MooringError
 from mooring.link.connection import FAILURE, NeverSent
 from mooring.link.mqtt import MqttLink
@@ -35,6 +37,7 @@ __all__ = ["LEASE", "Sender"]
 log = logging.getLogger(__name__)
 
 LEASE = "downlinks"
+NOTHING: Mapping[int, str] = {}
 UNHEARD = "No client is subscribed to its topic."
 BATCH = 256  # messages between two looks at the database, of all tenants together
 EXPIRED_AT_ONCE = 1_000
@@ -46,6 +49,14 @@ LOOK_SECONDS = 0.5  # between two looks when nobody commits anything
 RENEW_SECONDS = 4.0  # between two steps when a look finds nothing to do: the lease is renewed
 STANDBY_SECONDS = 1.0  # between two attempts to take over
 SETTLE_MS = 2_000  # after a device has connected, for its subscriptions
+LIVE_EXPIRY_MS = 60_000
+"""For this long the broker keeps a live message that the device's connection lost. It must not
+arrive when nobody expects it any more."""
+LIVE_EACH = 10  # live messages of a device in one batch
+PARK_FIRST_MS, PARK_MOST_MS = 1_000, 60_000
+"""Pause before a device that does not listen is asked about again: doubling. Its next
+subscription ends the pause."""
+PARKED_MAX = 100_000  # devices whose pause is remembered; the oldest go first
 PAUSE_FIRST, PAUSE_MOST = 0.2, 5.0  # between two attempts to reach the broker
 
 
@@ -65,6 +76,10 @@ class Sender:
     Args:
         endpoint: the platform's own account, with a client id that nobody else uses.
         desired: keeps retained documents, on the same connection.
+        gate: knows whether a device listens, for live messages; by default what the broker's
+            log says of its connection.
+        live: the part that writes them.
+        ears: hears of devices that subscribe, and of new messages, on the same connection.
         lease_ms: how long the work of a killed sender waits for the next one.
     """
 
@@ -75,12 +90,20 @@ class Sender:
         endpoint: Endpoint,
         *,
         desired: DesiredKeeper | None = None,
+        gate: Gate | None = None,
+        live: LiveOwner | None = None,
+        ears: Ears | None = None,
         lease_ms: int = LEASE_MS,
     ) -> None:
         self._database = database
         self._instance = instance
         self._endpoint = endpoint
         self._desired = desired
+        self._gate: Gate = gate or ConnectedGate(database)
+        self._live = live
+        self._ears = ears or Ears()
+        self._after_live: str | None = None
+        self._pauses: dict[int, int] = {}  # device → how long it was parked the last time
         self._lease = Lease(database, LEASE, lease_ms=lease_ms)
         self.on_state: Callable[[], None] | None = None
         """Called when the connection, or who holds the lease, has changed."""
@@ -108,11 +131,12 @@ class Sender:
             while True:
                 now = time.monotonic()
                 renew = now >= self._renew_at
-                if renew or (self.holding and await self._is_needed(lookout, now)):
+                poked = self._ears.take_poke()
+                if renew or poked or (self.holding and await self._is_needed(lookout, now)):
                     while await self.step():
                         busy_until = now + BUSY_SECONDS
                     self._renew_at = now + (RENEW_SECONDS if self.holding else STANDBY_SECONDS)
-                await asyncio.sleep(POLL_SECONDS if now < busy_until else IDLE_POLL_SECONDS)
+                await self._ears.wait(POLL_SECONDS if now < busy_until else IDLE_POLL_SECONDS)
         finally:
             lookout.close()
             await self.close()
@@ -150,6 +174,7 @@ class Sender:
         begun, self._begun = self._begun, False  # an exception leaves rows that are marked
         changed = await asyncio.to_thread(self._look, begun=begun)
         if await self.connected():
+            changed += await self._send_live()
             changed += await self._send(alone=False)
             changed += await self._send(alone=True)
             changed += await self._keep_documents()
@@ -174,6 +199,7 @@ class Sender:
             return False
         link = MqttLink(self._endpoint, on_state=self._changed)
         try:
+            await self._ears.subscribe(link)
             await link.start(timeout=ANSWER_SECONDS)
         except BrokerUnavailable as exc:
             self._failures += 1
@@ -182,11 +208,13 @@ class Sender:
             self._say(str(exc))
             return False
         self._failures, self._link = 0, link
+        self._ears.listen(link)
         return True
 
     async def close(self) -> None:
         """Gives the work to the next process."""
         link, self._link = self._link, None
+        await self._ears.close()
         if link is not None:
             await link.close()
         try:
@@ -218,17 +246,113 @@ class Sender:
                 # The event first: what connects meanwhile is looked at again.
                 self._event = store.newest_event(connection)
                 changed += store.unclaim(connection, at)
+                left = store.unclaim_live(connection, at)
+                if left and self._live is not None:
+                    self._live.taken(connection, left, at)
                 changed += store.wake_all(connection, at + SETTLE_MS)
         with self._database.read() as connection:
             ended = store.any_expired(connection, at)
             back, last, _ = store.devices_connected(connection, self._event, EVENTS_AT_ONCE)
+            live = store.with_live(connection, back)
             back = store.with_held(connection, back)
-        if ended or back:
+        if ended or back or live:
             with self._database.write() as connection:
                 changed += store.expire(connection, at, EXPIRED_AT_ONCE)
                 changed += store.wake(connection, back, at + SETTLE_MS)
+                changed += store.wake_live(connection, live, at)
+                # Where nobody tells of subscriptions, the device has had time for them then.
+                for number in live:
+                    self._pauses.pop(number, None)
         self._event = last
         return changed
+
+    # ------------------------------------------------------------------ live messages
+
+    async def _send_live(self) -> int:
+        """One batch of messages to devices that listen now; the others are parked."""
+        if self._live is None:
+            return 0
+        awake = self._ears.take_awake()
+        asked, full = await asyncio.to_thread(self._waiting_live, awake)
+        if not asked and not full:
+            return 0
+        try:
+            evidence = await self._gate.listening(asked) if asked else {}
+        except BrokerUnavailable as exc:
+            self._say(str(exc))
+            return 0
+        claimed = await asyncio.to_thread(self._claim_live, asked, full, set(evidence))
+        if not claimed:
+            return 0
+        results = await asyncio.gather(*(self._attempt(row) for row in claimed))
+        await asyncio.to_thread(self._record, results, evidence)
+        self.sent += sum(1 for one in results if one.answer is not None)
+        return len(results)
+
+    def _waiting_live(self, awake: Sequence[str]) -> tuple[list[Asked], list[int]]:
+        """Messages whose devices are to be asked about, in fair order; and devices that have
+        as many messages without outcome as they may have."""
+        assert self._live is not None
+        at = now_ms()
+        with self._database.read() as connection:
+            woken = store.wake_live_names(connection, awake) if awake else []
+            if not woken and not store.any_live(connection, at):
+                return [], []
+        if woken:
+            with self._database.write() as connection:
+                store.wake_live(connection, woken, at)
+            for number in woken:
+                self._pauses.pop(number, None)
+        with self._database.read() as connection:
+            tenants = store.tenants_with_work(connection, self._after_live, BATCH, State.QUEUED)
+            if self._after_live is not None and len(tenants) < BATCH:
+                first = store.tenants_with_work(
+                    connection, None, BATCH - len(tenants), State.QUEUED
+                )
+                tenants += [one for one in first if one not in tenants]
+            share = max(1, BATCH // max(1, len(tenants)))
+            found: list[int] = []
+            for tenant in tenants:
+                some = store.live_devices(connection, tenant, at, share)
+                if some:
+                    self._after_live = tenant
+                    found += some
+                if len(found) >= BATCH:
+                    break
+            room = self._live.room(connection, found)
+            full = [number for number in found if room.get(number, LIVE_EACH) <= 0]
+            rows = store.live_of(
+                connection, [one for one in found if one not in full], at, LIVE_EACH
+            )
+        left = dict(room)
+        asked: list[Asked] = []
+        for one in rows:
+            left[one.device_id] = left.get(one.device_id, LIVE_EACH) - 1
+            if left[one.device_id] >= 0 and len(asked) < BATCH:
+                asked.append(one)
+        return asked, full
+
+    def _claim_live(
+        self, asked: Sequence[Asked], full: Sequence[int], listening: set[int]
+    ) -> list[Claimed]:
+        at = now_ms()
+        deaf: dict[int, int] = {}
+        for one in asked:
+            if one.id in listening:
+                self._pauses.pop(one.device_id, None)
+            elif one.device_id not in deaf:
+                pause = min(PARK_MOST_MS, 2 * self._pauses.get(one.device_id, PARK_FIRST_MS // 2))
+                if len(self._pauses) >= PARKED_MAX:
+                    del self._pauses[next(iter(self._pauses))]
+                self._pauses[one.device_id] = pause
+                deaf[one.device_id] = at + pause
+        # An outcome of one of its messages ends this pause.
+        deaf |= dict.fromkeys(full, at + PARK_MOST_MS)
+        with self._database.write() as connection:
+            claimed = store.claim_live(connection, sorted(listening), at) if listening else []
+            if deaf:
+                store.park(connection, sorted(deaf), deaf)
+        return claimed
 
     # ------------------------------------------------------------------ sending
 
@@ -283,7 +407,10 @@ class Sender:
         link = self._link
         if link is None:
             raise NeverSent("There is no connection to the broker.")
-        left = max(1, (row.expires_at - now_ms()) // 1000)
+        left_ms = row.expires_at - now_ms()
+        if row.until.live:
+            left_ms = min(left_ms, LIVE_EXPIRY_MS)
+        left = max(1, left_ms // 1000)
         return int(
             await link.deliver(
                 row.topic,
@@ -295,7 +422,7 @@ class Sender:
             )
         )
 
-    def _record(self, results: Sequence[_Result]) -> None:
+    def _record(self, results: Sequence[_Result], evidence: Mapping[int, str] = NOTHING) -> None:
         at = now_ms()
         with self._database.read() as connection:
             unheard = [
@@ -322,6 +449,14 @@ class Sender:
                     taken=taken,
                     error=error or None,
                 )
+                if event is Event.ACCEPT and self._live is not None:
+                    live = [
+                        Taken(one.row.id, one.row.sent_at, _evidence(one, evidence))
+                        for one in some
+                        if one.row.until.live
+                    ]
+                    if live:
+                        self._live.taken(connection, live, at)
 
 
 def _event_of(result: _Result, connected: set[int]) -> Event:
@@ -329,11 +464,18 @@ def _event_of(result: _Result, connected: set[int]) -> Event:
     if result.broken:
         return Event.GIVE_UP
     if answer is None:
-        return Event.RETRY
+        return Event.PARK if row.until.live else Event.RETRY
     if not answer.heard:
         there = row.device_id is None or row.device_id in connected
         answer = Answer(acknowledged=True, heard=False, connected=there)
     return answered(row.until, row.losses, answer)
+
+
+def _evidence(result: _Result, evidence: Mapping[int, str]) -> str:
+    known = evidence.get(result.row.id, "")
+    if result.answer is not None and result.answer.acknowledged:
+        return f"The broker took it. {known}".strip()
+    return f"The broker did not answer; it may have arrived. {known}".strip()
 
 
 def _next_at(result: _Result, at: int) -> int:

@@ -100,6 +100,13 @@ BOUNDS = (
         "each device at most `downlinks_kept_per_device` are kept.",
     ),
     _row(
+        "commands",
+        By.REFUSED,
+        "commands_max_per_device commands_max_per_tenant commands_kept_per_device",
+        "One more open command is rejected. Finished ones are deleted after `records_days`; of "
+        "each device at most `commands_kept_per_device` are kept.",
+    ),
+    _row(
         "desired",
         By.REFUSED,
         "desired_max_per_device",

@@ -15,6 +15,7 @@ from mooring.store.schema import (
     broker_requests,
     certificates,
     claim_codes,
+    commands,
     dead_letters,
     device_metrics,
     device_state,
@@ -34,6 +35,7 @@ from mooring.store.schema import (
 __all__ = [
     "AUDIT_ALL",
     "AUDIT_FAILURES",
+    "OF_COMMANDS",
     "OF_DEAD_LETTERS",
     "OF_DEVICES",
     "OF_DOWNLINKS",
@@ -94,6 +96,7 @@ def finished(before: int, now: int) -> list[Which]:
         Which(certificates, certs.id, certs.not_after < before),
         Which(rotations, rotations.c.id, rotations.c.finished_at < before),
         Which(downlinks, downlinks.c.id, downlinks.c.finished_at < before),
+        Which(commands, commands.c.id, commands.c.finished_at < before),
         Which(
             broker_requests,
             broker_requests.c.id,
@@ -127,6 +130,7 @@ def surplus_before(connection: Connection, which: Which, most: int) -> int | Non
 OF_FORMER = Which(former_verifiers, former_verifiers.c.id, sa.true())
 OF_ROTATIONS = Which(rotations, rotations.c.created_at, rotations.c.finished_at.is_not(None))
 OF_DOWNLINKS = Which(downlinks, downlinks.c.id, downlinks.c.finished_at.is_not(None))
+OF_COMMANDS = Which(commands, commands.c.id, commands.c.finished_at.is_not(None))
 OF_DEAD_LETTERS = Which(dead_letters, dead_letters.c.id, sa.true())
 
 

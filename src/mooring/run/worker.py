@@ -12,6 +12,8 @@ import secrets
 from functools import partial
 
 from mooring.app import App
+from mooring.commands.service import CommandOwner, Commands
+from mooring.commands.worker import CommandKeeper
 from mooring.credentials.rotation.worker import Parts, RotationWorker
 from mooring.dialects import Catalogue
 from mooring.downlink.desired.worker import DesiredKeeper
@@ -63,12 +65,15 @@ async def _run(app: App) -> int:
         app.instance,
         app.endpoint(f"mooring-{secrets.token_hex(16)}"),
         desired=documents,
+        live=CommandOwner(app.settings),
     )
+    keeper = CommandKeeper(app.service(Commands))
     heartbeat = Heartbeat(app.database, "worker", lambda: _detail(sender), supervisor.report)
     sender.on_state = heartbeat.nudge
     heartbeat.start()
     workers = [
         Worker("downlinks", sender.run, rows=(documents.faults,)),
+        Worker("commands", keeper.run, rows=(keeper.faults,)),
         Worker("dialects", lambda: _follow_dialects(current)),
     ]
     if app.settings.broker == "managed":

@@ -24,6 +24,7 @@ from mooring import handover, running
 from mooring.errors import InvalidSetting
 from mooring.settings.broker import BrokerSettings
 from mooring.settings.checks import is_loopback
+from mooring.settings.commands import CommandSettings
 from mooring.settings.credentials import CredentialSettings
 from mooring.settings.devices import DeviceSettings
 from mooring.settings.downlinks import DownlinkSettings
@@ -81,6 +82,7 @@ class Settings(
     BrokerSettings,
     PlatformSettings,
     DownlinkSettings,
+    CommandSettings,
 ):
     """The effective settings of one process. Units are in the names or descriptions."""
 

@@ -11,7 +11,7 @@ class DownlinkSettings(Declared):
     """How many are kept, and for how long."""
 
     downlinks_max_per_device: int = setting(
-        100, "Open downlinks of one device; one more is rejected.", ge=1
+        200, "Open downlinks of one device; one more is rejected.", ge=1
     )
     downlinks_max_per_tenant: int = setting(
         200_000, "Open downlinks of one tenant; one more is rejected.", ge=1

@@ -128,6 +128,12 @@ class Publisher:
             else:
                 return
 
+    def nudge(self, topic: str) -> None:
+        """Tells whoever listens to look now; nothing while there is no connection. Used from
+        the event loop."""
+        if self._link is not None:
+            self._link.publish_many([(topic, b"")])
+
     def _not_sent(self) -> BrokerUnavailable:
         return BrokerUnavailable(
             f"The message was not sent: {self.error or 'The broker does not answer.'}",

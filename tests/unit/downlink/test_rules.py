@@ -47,7 +47,7 @@ def test_every_open_state_can_end_in_every_way() -> None:
 
 
 def test_every_state_can_be_reached() -> None:
-    reached = {State.WAITING}
+    reached = {State.WAITING, State.QUEUED}
     while (
         more := {target for (state, _), target in TRANSITIONS.items() if state in reached} - reached
     ):
@@ -64,6 +64,7 @@ def test_only_what_is_marked_can_be_answered() -> None:
         Event.HOLD,
         Event.DROP,
         Event.RETRY,
+        Event.PARK,
     }
     assert Event.CLAIM not in sending, "one that is on its way is not sent a second time"
 
@@ -72,6 +73,14 @@ def test_only_what_is_marked_can_be_answered() -> None:
     ("until", "losses", "answer", "event"),
     [
         (Until.ONCE, 0, HEARD, Event.ACCEPT),
+        (Until.LIVE, 0, HEARD, Event.ACCEPT),
+        (Until.LIVE, 0, UNHEARD_HERE, Event.PARK),
+        (Until.LIVE, 0, UNHEARD_AWAY, Event.PARK),
+        (Until.LIVE, 0, REFUSED, Event.PARK),
+        (Until.LIVE, 0, LOST, Event.ACCEPT),
+        (Until.LIVE_AGAIN, 0, HEARD, Event.ACCEPT),
+        (Until.LIVE_AGAIN, 0, LOST, Event.PARK),
+        (Until.LIVE_AGAIN, LOSSES_MAX - 1, LOST, Event.ACCEPT),
         (Until.TAKEN, 0, HEARD, Event.ACCEPT),
         (Until.CONFIRMED, 0, HEARD, Event.ACCEPT_OPEN),
         (Until.ONCE, 0, UNHEARD_AWAY, Event.DROP),
@@ -126,13 +135,15 @@ answers = st.builds(Answer, st.booleans(), st.booleans(), st.booleans(), st.bool
 def test_nothing_is_lost_and_nothing_leaves_its_end(
     until: Until, happenings: list[Answer | Event]
 ) -> None:
-    state, taken = State.WAITING, False
+    state, taken = State.QUEUED if until.live else State.WAITING, False
     for one in happenings:
         if isinstance(one, Answer):
             if state is not State.SENDING:
                 continue
             event = answered(until, 0, one)
             taken = taken or (one.acknowledged and not one.refused and one.heard)
+            # A message that must not come twice counts as taken where it may have been.
+            taken = taken or (until is Until.LIVE and not one.acknowledged)
         else:
             event = one
             if event in {Event.ACCEPT, Event.ACCEPT_OPEN, Event.DROP, Event.HOLD}:

@@ -19,6 +19,7 @@ CHECKED = {
         clocks.trust rotations.id broker_requests.argument broker_requests.result
         downlinks.state downlinks.until downlinks.origin downlinks.dedupe downlinks.open_key
         device_attributes.source
+        commands.state commands.delivery commands.done_when commands.evidence
     """,
     "made by the program": """
         users.password_hash api_keys.prefix api_keys.digest broker_users.verifier
@@ -36,6 +37,7 @@ CHECKED = {
         certificates.username sightings.username dead_letters.tenant users.tenant api_keys.tenant
         audit.tenant retention.tenant channels.dialect channels.name
         leftovers.name leftovers.client_id leftovers.client_ids leftovers.scope leftovers.filters
+        commands.tenant commands.channel
         leftovers.username tenant_limits.tenant downlinks.tenant desired.tenant
         ingest_filters.filter ingest_filters.client_id device_attributes.tenant
     """,
@@ -43,7 +45,8 @@ CHECKED = {
         device_attributes.name device_attributes.key device_attributes.value claim_codes.attributes
     """,
     "the service that takes it": """
-        downlinks.topic desired.topic
+        downlinks.topic desired.topic commands.uid commands.name commands.parameters
+        commands.topic commands.result
         devices.label broker_users.username broker_users.note broker_users.publish
         broker_users.subscribe users.name api_keys.name claim_codes.label claim_codes.groups
         claim_codes.hardware_id

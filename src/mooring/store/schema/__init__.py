@@ -11,6 +11,7 @@ from mooring.store.schema.access import (
     users,
 )
 from mooring.store.schema.base import declared_for, metadata
+from mooring.store.schema.commands import commands
 from mooring.store.schema.devices import (
     certificates,
     claim_codes,
@@ -71,6 +72,7 @@ __all__ = [
     "channels",
     "claim_codes",
     "clocks",
+    "commands",
     "counters",
     "credentials",
     "dead_letters",

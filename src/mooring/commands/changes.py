@@ -1,0 +1,63 @@
+"""What an event makes of a command: the table of ``rules`` applied to a value. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mooring.commands.model import Command, Evidence
+from mooring.commands.rules import Event, State, deadline, follow
+
+__all__ = ["Waits", "apply"]
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """How long states last that no command says itself, milliseconds."""
+
+    unconfirmed_ms: int = 30_000
+
+
+def apply(
+    command: Command,
+    event: Event,
+    at: int,
+    waits: Waits,
+    *,
+    detail: str = "",
+    result: Any = None,
+    sent_at: int | None = None,
+) -> Command | None:
+    """The command after an event; ``None``: nothing changes.
+
+    Args:
+        at: epoch milliseconds.
+        detail: for people: what shows it.
+        result: what the device answered.
+        sent_at: with ``Event.TAKEN``: when the attempt began.
+    """
+    rule = follow(command.state, event, command.facts)
+    if rule is None:
+        return None
+    changed = replace(
+        command,
+        state=rule.to,
+        late=rule.late,
+        evidence=(*command.evidence, Evidence(at, str(rule.to), rule.evidence, detail)),
+    )
+    if event is Event.TAKEN or (command.state is State.QUEUED and rule.evidence == "reply"):
+        began = sent_at if sent_at is not None else at
+        changed = replace(changed, sent_at=began, attempts=command.attempts + 1)
+    if rule.to is State.DELIVERED and command.delivered_at is None:
+        changed = replace(changed, delivered_at=at)
+    if result is not None:
+        changed = replace(changed, result=result)
+    due_at = deadline(
+        rule.to,
+        changed.facts,
+        expires_at=command.expires_at,
+        sent_at=changed.sent_at,
+        reply_timeout_ms=command.reply_timeout_ms,
+        unconfirmed_ms=waits.unconfirmed_ms,
+    )
+    return replace(changed, due_at=due_at, finished_at=at if due_at is None else None)

@@ -1,0 +1,107 @@
+"""Commands as values. Times are epoch milliseconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mooring.commands.rules import OPEN, Facts, State
+
+__all__ = ["AT_LEAST_ONCE", "AT_MOST_ONCE", "Command", "Evidence", "NewCommand"]
+
+AT_LEAST_ONCE = "at_least_once"
+AT_MOST_ONCE = "at_most_once"
+
+
+@dataclass(frozen=True, slots=True)
+class NewCommand:
+    """What somebody wants to send; unchecked.
+
+    Attributes:
+        channel: the dialect's channel; ``None``: its first one for commands.
+        now: only to a device that is connected, and within seconds.
+        expires_ms: how long it may wait for the device; ``None``: as the settings say.
+        reply_timeout_ms: how long the device may take to answer; likewise.
+        uid: its id on the wire; ``None``: one is made.
+    """
+
+    name: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    channel: str | None = None
+    now: bool = False
+    expires_ms: int | None = None
+    reply_timeout_ms: int | None = None
+    uid: str | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Why a command has the state it has.
+
+    Attributes:
+        kind: packet, reply, effect, broker event, clock or person.
+    """
+
+    at: int
+    state: str
+    kind: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command.
+
+    Attributes:
+        id: its number here; ``uid``: its id on the wire, unique for the device.
+        done_when: the effect that shows it was carried out; empty: none is declared.
+        delivery: ``at_most_once``, or ``at_least_once`` where the device recognises repeats.
+        attempts: how often it was handed over, or may have been.
+        due_at: when the deadline of its state is; ``None`` once it is over.
+        late: its outcome came after the time-out.
+        downlink_id: the message that carries it now.
+    """
+
+    id: int
+    uid: str
+    device_id: int
+    tenant: str
+    device: str
+    channel: str
+    name: str
+    parameters: Mapping[str, Any]
+    actor: str
+    reason: str
+    topic: str
+    qos: int
+    delivery: str
+    replies: bool
+    done_when: str
+    state: State
+    attempts: int
+    late: bool
+    created_at: int
+    expires_at: int
+    reply_timeout_ms: int
+    sent_at: int | None
+    delivered_at: int | None
+    finished_at: int | None
+    due_at: int | None
+    downlink_id: int | None
+    result: Any
+    evidence: tuple[Evidence, ...]
+
+    @property
+    def over(self) -> bool:
+        return self.state not in OPEN
+
+    @property
+    def facts(self) -> Facts:
+        return Facts(
+            self.replies,
+            effect=bool(self.done_when),
+            repeatable=self.delivery == AT_LEAST_ONCE,
+            attempts=self.attempts,
+        )

@@ -1,0 +1,379 @@
+"""SQL of commands. The caller decides on transactions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from mooring.commands.model import AT_LEAST_ONCE, Command, Evidence
+from mooring.commands.rules import OPEN, WITHOUT_OUTCOME, State
+from mooring.dialects.model import DoneWhen
+from mooring.identity.actor import Actor, walled
+from mooring.store.given import given, parameter
+from mooring.store.schema import commands, device_state, devices, downlinks
+from mooring.store.tally import add_to_counter
+
+__all__ = [
+    "EVIDENCE_MAX",
+    "any_due",
+    "carried_by",
+    "connection_changed",
+    "due",
+    "find",
+    "insert",
+    "listed",
+    "of_effects",
+    "of_replies",
+    "one",
+    "open_number",
+    "open_of_tenant",
+    "payload_of",
+    "recognises_repeats",
+    "sdk_metadata",
+    "set_downlink",
+    "without_outcome",
+    "work_question",
+    "write",
+]
+
+AT_ONCE = 500  # numbers in one statement
+EVIDENCE_MAX = 32  # steps kept of one command; the first and the newest
+DETAIL_MAX = 300  # characters
+
+COUNTED = {
+    State.SENT: "commands_sent",
+    State.DONE: "commands_done",
+    State.FAILED: "commands_failed",
+    State.REJECTED: "commands_rejected",
+    State.TIMED_OUT: "commands_timed_out",
+    State.UNCONFIRMED: "commands_unconfirmed",
+    State.EXPIRED: "commands_expired",
+    State.CANCELLED: "commands_cancelled",
+}
+
+_WORK = (
+    "SELECT EXISTS (SELECT 1 FROM commands WHERE due_at <= {at}),"
+    " EXISTS (SELECT 1 FROM commands WHERE state IN ('sent', 'delivered')"
+    " AND (delivery = 'at_least_once' OR done_when = 'session')),"
+    " (SELECT max(id) FROM broker_events)"
+)
+
+_c = commands.c
+_OPEN = [state.value for state in OPEN]
+_WITHOUT_OUTCOME = [state.value for state in WITHOUT_OUTCOME]
+_COLUMNS = (
+    _c.id,
+    _c.uid,
+    _c.device_id,
+    _c.tenant,
+    devices.c.name.label("device"),
+    _c.channel,
+    _c.name,
+    _c.parameters,
+    _c.actor,
+    _c.reason,
+    _c.topic,
+    _c.qos,
+    _c.delivery,
+    _c.replies,
+    _c.done_when,
+    _c.state,
+    _c.attempts,
+    _c.late,
+    _c.created_at,
+    _c.expires_at,
+    _c.reply_timeout_ms,
+    _c.sent_at,
+    _c.delivered_at,
+    _c.finished_at,
+    _c.due_at,
+    _c.downlink_id,
+    _c.result,
+    _c.evidence,
+)
+_FROM = commands.join(devices, devices.c.id == _c.device_id)
+_SELECT = sa.select(*_COLUMNS).select_from(_FROM)
+
+
+def insert(connection: Connection, values: Mapping[str, Any]) -> int:
+    """Raises ``IntegrityError`` when the device has one with the same ``uid``."""
+    return int(connection.execute(sa.insert(commands).values(values).returning(_c.id)).scalar_one())
+
+
+def set_downlink(connection: Connection, number: int, downlink: int) -> None:
+    connection.execute(sa.update(commands).where(_c.id == number).values(downlink_id=downlink))
+
+
+def one(connection: Connection, number: int, *, lock: bool = False) -> Command | None:
+    """By its number; ``lock``: nobody else changes it in this transaction."""
+    return _first(connection, _SELECT.where(_c.id == number), lock=lock)
+
+
+def find(connection: Connection, device_id: int, uid: str, *, lock: bool = False) -> Command | None:
+    """By its id on the wire."""
+    return _first(connection, _SELECT.where(_c.device_id == device_id, _c.uid == uid), lock=lock)
+
+
+def _first(connection: Connection, statement: Any, *, lock: bool) -> Command | None:
+    if lock:
+        statement = statement.with_for_update(of=commands)
+    row = connection.execute(statement).first()
+    return None if row is None else _command(row)
+
+
+def listed(
+    connection: Connection,
+    actor: Actor,
+    *,
+    limit: int,
+    before: int | None = None,
+    device_id: int | None = None,
+    states: Sequence[State] = (),
+) -> list[Command]:
+    """Those that the actor sees, the newest first."""
+    statement = _SELECT
+    if device_id is not None:
+        statement = statement.where(_c.device_id == device_id)
+    if states:
+        statement = statement.where(_c.state.in_([state.value for state in states]))
+    if before is not None:
+        statement = statement.where(_c.id < before)
+    statement = walled(statement, _c.tenant, actor)
+    rows = connection.execute(statement.order_by(_c.id.desc()).limit(limit))
+    return [_command(row) for row in rows]
+
+
+def open_number(connection: Connection, device_id: int, most: int) -> int:
+    """How many open ones a device has; counts to ``most``."""
+    return _count(connection, most, _c.device_id == device_id, _c.state.in_(_OPEN))
+
+
+def open_of_tenant(connection: Connection, tenant: str, most: int) -> int:
+    return _count(connection, most, _c.tenant == tenant, _c.finished_at.is_(None))
+
+
+def _count(connection: Connection, most: int, *where: sa.ColumnElement[bool]) -> int:
+    some = sa.select(sa.literal(1)).select_from(commands).where(*where).limit(most).subquery()
+    return int(connection.execute(sa.select(sa.func.count()).select_from(some)).scalar_one())
+
+
+def without_outcome(connection: Connection, numbers: Sequence[int]) -> dict[int, int]:
+    """Device → how many of its commands are handed over and open."""
+    found: dict[int, int] = {}
+    for part in _parts(numbers):
+        rows = connection.execute(
+            sa.select(_c.device_id, sa.func.count())
+            .where(_c.state.in_(_WITHOUT_OUTCOME), _c.device_id.in_(part))
+            .group_by(_c.device_id)
+        )
+        found.update({row[0]: row[1] for row in rows})
+    return found
+
+
+def carried_by(connection: Connection, downlink_ids: Sequence[int]) -> list[Command]:
+    """The commands that these messages carry, for changing them."""
+    found: list[Command] = []
+    for part in _parts(downlink_ids):
+        rows = connection.execute(
+            _SELECT.where(_c.downlink_id.in_(part)).order_by(_c.id).with_for_update(of=commands)
+        )
+        found += [_command(row) for row in rows]
+    return found
+
+
+def payload_of(connection: Connection, number: int) -> bytes | None:
+    found = connection.execute(sa.select(_c.payload).where(_c.id == number)).scalar()
+    return None if found is None else bytes(found)
+
+
+def sdk_metadata(connection: Connection, device_id: int) -> str | None:
+    """What the device last reported of itself, as JSON."""
+    return connection.execute(
+        sa.select(device_state.c.metadata).where(device_state.c.device_id == device_id)
+    ).scalar()
+
+
+def recognises_repeats(metadata: str | None) -> bool:
+    """Whether the device is the SDK, which keeps the ids of commands on disk. Pure."""
+    if not metadata or '"sdk"' not in metadata:
+        return False
+    try:
+        said = json.loads(metadata)
+    except ValueError:
+        return False
+    return isinstance(said, dict) and any(
+        isinstance(said.get(key), str) and bool(said[key]) for key in ("sdk", "meta.sdk")
+    )
+
+
+# ---------------------------------------------------------------------- what happened
+
+
+def write(connection: Connection, changed: Sequence[Command]) -> None:
+    """Stores what ``changes.apply`` made of them, in the order of their numbers."""
+    if not changed:
+        return
+    rows = sorted(changed, key=lambda one: one.id)
+    names = (
+        "id",
+        "state",
+        "attempts",
+        "late",
+        "sent_at",
+        "delivered_at",
+        "finished_at",
+        "due_at",
+        "result",
+        "evidence",
+    )
+    new = given(connection.dialect.name, {name: _c[name].type for name in names})
+    values: dict[str, Any] = {name: new.c[name] for name in names if name != "id"}
+    # What is over is not sent again.
+    values["payload"] = sa.case((new.c.finished_at.is_(None), _c.payload), else_=sa.null())
+    connection.execute(
+        sa.update(commands).where(_c.id == new.c.id).values(values),
+        parameter(
+            [
+                one.id,
+                one.state.value,
+                one.attempts,
+                one.late,
+                one.sent_at,
+                one.delivered_at,
+                one.finished_at,
+                one.due_at,
+                None if one.result is None else json.dumps(one.result, ensure_ascii=False),
+                evidence_text(one.evidence),
+            ]
+            for one in rows
+        ),
+    )
+
+
+def count(connection: Connection, states: Mapping[State, int]) -> None:
+    """Adds to the counters of states that were entered."""
+    for state in sorted(states):
+        if state in COUNTED:
+            add_to_counter(connection, COUNTED[state], states[state])
+
+
+def evidence_text(evidence: Sequence[Evidence]) -> str:
+    """As JSON; of too many steps the first and the newest are kept."""
+    kept = list(evidence)
+    if len(kept) > EVIDENCE_MAX:
+        kept = [kept[0], *kept[-(EVIDENCE_MAX - 1) :]]
+    steps = [[step.at, step.state, step.kind, step.detail[:DETAIL_MAX]] for step in kept]
+    return json.dumps(steps, ensure_ascii=False)
+
+
+# ---------------------------------------------------------------------- what is to be done
+
+
+_READ_REPLIES: dict[str, Any] = {}
+
+
+def of_replies(connection: Connection, keys: Iterable[tuple[int, str]]) -> list[Command]:
+    """The commands with these devices and ids, for changing them."""
+    engine = connection.dialect.name
+    statement = _READ_REPLIES.get(engine)
+    if statement is None:
+        asked = given(engine, {"device_id": _c.device_id.type, "uid": _c.uid.type})
+        statement = _READ_REPLIES[engine] = (
+            _SELECT.join(asked, sa.and_(asked.c.device_id == _c.device_id, asked.c.uid == _c.uid))
+            .order_by(_c.id)
+            .with_for_update(of=commands)
+        )
+    rows = connection.execute(statement, parameter(sorted(set(keys)))).all()
+    return [_command(row) for row in rows]
+
+
+def of_effects(
+    connection: Connection, device_ids: Iterable[int], effect: DoneWhen
+) -> list[Command]:
+    """Commands of these devices that wait for an effect, the oldest first."""
+    found: list[Command] = []
+    for part in _parts(sorted(set(device_ids))):
+        rows = connection.execute(
+            _SELECT.where(
+                _c.device_id.in_(part),
+                _c.state.in_(_WITHOUT_OUTCOME),
+                _c.done_when == effect.value,
+            )
+            .order_by(_c.id)
+            .with_for_update(of=commands)
+        )
+        found += [_command(row) for row in rows]
+    return found
+
+
+def work_question(at: int) -> str:
+    """For ``Lookout``: whether a deadline has passed, whether a command waits for what happens
+    to its device's connection, and the newest event of the broker."""
+    return _WORK.format(at=int(at))
+
+
+def any_due(connection: Connection, at: int) -> bool:
+    return bool(connection.execute(sa.select(sa.exists().where(_c.due_at <= at))).scalar())
+
+
+def due(connection: Connection, at: int, limit: int) -> list[int]:
+    """Numbers of those whose deadline has passed."""
+    return list(
+        connection.execute(
+            sa.select(_c.id).where(_c.due_at <= at).order_by(_c.due_at, _c.id).limit(limit)
+        ).scalars()
+    )
+
+
+def connection_changed(connection: Connection, limit: int) -> list[tuple[int, bool, int]]:
+    """Handed-over commands whose device has connected or disconnected since: number, whether it
+    is connected now, since when."""
+    c = device_state.c
+    rows = connection.execute(
+        sa.select(_c.id, c.connected, c.connected_at)
+        .join(device_state, c.device_id == _c.device_id)
+        .where(
+            _c.state.in_(_WITHOUT_OUTCOME),
+            sa.or_(
+                sa.and_(_c.delivery == AT_LEAST_ONCE, _c.state == State.SENT.value),
+                sa.and_(_c.done_when == DoneWhen.SESSION.value, c.connected),
+            ),
+            c.connected_at > _c.sent_at,
+        )
+        .order_by(_c.id)
+        .limit(limit)
+    )
+    return [(row[0], bool(row[1]), row[2]) for row in rows]
+
+
+def downlink_state(connection: Connection, number: int | None) -> tuple[str, str] | None:
+    """State and error of the message that carries a command; ``None``: it is gone."""
+    if number is None:
+        return None
+    row = connection.execute(
+        sa.select(downlinks.c.state, downlinks.c.error)
+        .where(downlinks.c.id == number)
+        .with_for_update()
+    ).first()
+    return None if row is None else (row[0], row[1] or "")
+
+
+# ---------------------------------------------------------------------- rows
+
+
+def _command(row: Any) -> Command:
+    values = dict(row._mapping)
+    values["parameters"] = json.loads(values["parameters"])
+    values["state"] = State(values["state"])
+    values["replies"], values["late"] = bool(values["replies"]), bool(values["late"])
+    values["result"] = None if values["result"] is None else json.loads(values["result"])
+    values["evidence"] = tuple(Evidence(*step) for step in json.loads(values["evidence"]))
+    return Command(**values)
+
+
+def _parts(values: Sequence[Any]) -> Iterable[Sequence[Any]]:
+    return (values[at : at + AT_ONCE] for at in range(0, len(values), AT_ONCE))

@@ -1,0 +1,142 @@
+"""Whether a device listens, as far as the broker's log says; and what wakes the sender.
+
+With Mooring's plugin ``mooring.downlink.plugin_gate`` knows more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+
+import sqlalchemy as sa
+
+from mooring.downlink.protocol import Asked
+from mooring.errors import BrokerUnavailable
+from mooring.link.mqtt import MqttLink
+from mooring.link.protocol import Subscription
+from mooring.store.engine import Database, now_ms
+from mooring.store.schema import device_state
+
+__all__ = ["NUDGE", "SETTLE_MS", "ConnectedGate", "Ears"]
+
+log = logging.getLogger(__name__)
+
+NUDGE = "$mooring/downlinks/new"
+"""A process that has written a live message publishes here, so that it is sent without delay. It
+is an optimisation: the message is found without it, some tens of milliseconds later."""
+
+SETTLE_MS = 2_000
+"""After a device has connected, for its subscriptions, which this broker does not tell of."""
+
+NAMES_MAX = 50_000  # devices that subscribed and were not looked at yet
+
+
+class ConnectedGate:
+    """A device listens when it has been connected for some seconds.
+
+    The broker's log names connections, and no subscription that can be trusted. That nobody is
+    subscribed to the topic is known from the broker's answer to the message itself. Where no
+    log is read (an attached broker), a device counts as connected while it reports to be online.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def listening(self, asked: Sequence[Asked]) -> Mapping[int, str]:
+        return await asyncio.to_thread(self._listening, asked)
+
+    def _listening(self, asked: Sequence[Asked]) -> dict[int, str]:
+        c = device_state.c
+        at = now_ms()
+        with self._database.read() as connection:
+            rows = connection.execute(
+                sa.select(c.device_id, c.connected, c.connected_at, c.online).where(
+                    c.device_id.in_(sorted({one.device_id for one in asked}))
+                )
+            ).all()
+        known = {row[0]: _words(row[1], row[2], row[3], at) for row in rows}
+        return {one.id: said for one in asked if (said := known.get(one.device_id))}
+
+
+def _words(connected: bool | None, since: int | None, online: bool | None, at: int) -> str | None:
+    if connected is None:
+        return "The device reports to be online." if online else None
+    if not connected or at - (since or 0) < SETTLE_MS:
+        return None
+    return "The device was connected; its subscriptions are not known on this broker."
+
+
+class Ears:
+    """Reads what arrives on the sender's connection. Without filters it hears nothing."""
+
+    filters: tuple[str, ...] = ()
+
+    def __init__(self) -> None:
+        self._poke = asyncio.Event()
+        self._awake: dict[str, None] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def take_poke(self) -> bool:
+        """Whether anything was heard since the last time."""
+        found = self._poke.is_set()
+        self._poke.clear()
+        return found
+
+    def take_awake(self) -> list[str]:
+        """Usernames that subscribed since the last time."""
+        found, self._awake = list(self._awake), {}
+        return found
+
+    async def wait(self, seconds: float) -> None:
+        """Until something is heard, or so long."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._poke.wait()
+        except TimeoutError:
+            return
+
+    async def subscribe(self, link: MqttLink) -> None:
+        """Before the link is started."""
+        if self.filters:
+            await link.subscribe([Subscription(one, 0) for one in self.filters])
+
+    def listen(self, link: MqttLink) -> None:
+        """Reads from a started link until ``close``."""
+        if self.filters:
+            self._task = asyncio.create_task(self._read(link), name="downlinks: ears")
+            self._task.add_done_callback(self._ended)
+
+    async def close(self) -> None:
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+
+    def heard(self, topic: str, payload: bytes) -> None:
+        """One message. A nudge has no other meaning than to look now."""
+
+    def awake(self, username: str) -> None:
+        """A device has subscribed."""
+        if len(self._awake) < NAMES_MAX:
+            self._awake[username] = None
+        self._poke.set()
+
+    def poke(self) -> None:
+        self._poke.set()
+
+    async def _read(self, link: MqttLink) -> None:
+        while True:
+            batch = await link.take(1_000, 0)
+            for packet in batch.packets:
+                self.heard(packet.topic, bytes(packet.payload))
+            link.acknowledge(batch)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            log.error("the sender hears nothing any more: %s", task.exception())
+
+
+def silent(reason: str) -> BrokerUnavailable:
+    """The error of a gate that gets no answer."""
+    return BrokerUnavailable(reason, hint="Does the broker load Mooring's plugin? See its log.")

@@ -1,0 +1,61 @@
+"""What the sender asks of the part that writes live messages, and of the gate before them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from sqlalchemy.engine import Connection
+
+__all__ = ["Asked", "Gate", "LiveOwner", "Taken"]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A live message, and the device that must listen before it is sent."""
+
+    id: int
+    device_id: int
+    username: str
+    topic: str
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A live message that the broker has taken, or may have taken.
+
+    Attributes:
+        id: of the downlink.
+        sent_at: when the attempt began, epoch milliseconds.
+        evidence: what is known, for people.
+    """
+
+    id: int
+    sent_at: int
+    evidence: str
+
+
+class Gate(Protocol):
+    """Knows whether a device is connected and subscribed to a topic now."""
+
+    async def listening(self, asked: Sequence[Asked]) -> Mapping[int, str]:
+        """Of those whose device listens: number → the evidence.
+
+        Raises:
+            BrokerUnavailable: it cannot be known now.
+        """
+        ...
+
+
+class LiveOwner(Protocol):
+    """The part that writes live messages."""
+
+    def room(self, connection: Connection, devices: Sequence[int]) -> Mapping[int, int]:
+        """How many more messages each of these devices may be handed now. A device that is
+        left out has no bound."""
+        ...
+
+    def taken(self, connection: Connection, taken: Sequence[Taken], at: int) -> None:
+        """Within the transaction that records it."""
+        ...
