@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from mqtt5 import PublishPacket, QoS
 
+from mooring.commands.projection import CommandReplies
 from mooring.devices.attributes.merge import Room
 from mooring.devices.index import DeviceIndex
 from mooring.devices.model import Device
@@ -67,6 +68,7 @@ def registered() -> list[Projection]:
         DeviceState(limits),
         ReportedAttributes(limits, Room()),
         SequenceNumbers(),
+        CommandReplies(),
     ]
 
 

@@ -53,7 +53,7 @@ class Heard:
 
 
 class CommandReplies:
-    """Moves commands on what their devices say. A command is found by device and id together,
+    """Moves commands on what their devices publish. A command is found by device and id together,
     so the answer of another device changes nothing; what is repeated is not seen."""
 
     name = "command replies"

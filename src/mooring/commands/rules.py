@@ -1,11 +1,11 @@
 """The life of a command: every state, every event, and what follows. Pure.
 
-``TABLE`` holds all of it: a pair of state and event that is not there changes nothing, because
+``TABLE`` holds all of it: every other pair of state and event changes nothing, because
 the event came too late or was repeated. docs/explanation/commands.md shows the table.
 
-Failure invariant: a state says no more than its evidence. ``sent`` means that the broker had the
-device connected and subscribed when it took the message, ``delivered`` that the device has said
-so itself, ``done`` that it replied or showed the effect.
+Failure invariant: a state claims only what its evidence shows. ``sent`` means that the broker had
+the device connected and subscribed when it took the message, ``delivered`` that the device
+reports it, ``done`` that it replied or showed the effect.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class State(StrEnum):
 
     QUEUED = "queued"  # waits until its device is connected and subscribed
     SENT = "sent"  # the broker took it while the device was connected and subscribed
-    DELIVERED = "delivered"  # the device has said that it has it
+    DELIVERED = "delivered"  # the device reports that it has it
     DONE = "done"
     FAILED = "failed"
     REJECTED = "rejected"

@@ -1,4 +1,4 @@
-"""What one can do with commands: send, look, cancel."""
+"""Operations on commands: send, list, cancel."""
 
 from __future__ import annotations
 
@@ -168,6 +168,7 @@ class Commands:
                 qos=command.qos,
                 until=Until.LIVE_AGAIN if again else Until.LIVE,
                 dedupe=f"command:{command.id}.{command.attempts}",
+                reason=command.reason,
             ),
         )
         store.set_downlink(connection, command.id, written.id)
@@ -178,7 +179,7 @@ class Commands:
         """One command.
 
         Raises:
-            NotFound: there is none, or the actor does not see it.
+            NotFound: no such command, or the actor does not see it.
         """
         with self.database.read() as connection:
             found = store.one(connection, number)
@@ -233,7 +234,7 @@ class Commands:
         """Ends a command that was not handed over yet.
 
         Raises:
-            NotFound: there is none, or the actor does not see it.
+            NotFound: no such command, or the actor does not see it.
             Conflict: ``already_sent``; ``command_over``.
         """
         found = self.get(actor, number)

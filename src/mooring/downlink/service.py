@@ -115,7 +115,7 @@ class Downlinks:
 
         Raises:
             NotFound: the device has none with this number.
-            Conflict: ``downlink_over``: it is over already.
+            Conflict: ``downlink_over``: it is over already; ``cancel_the_command``.
         """
         actor.require(Role.OPERATOR, device.tenant)
         with self.database.write() as connection:
@@ -123,6 +123,12 @@ class Downlinks:
             if found is None or found[0] != device.id:
                 raise NotFound(
                     f"{device.reference} has no downlink {number}.", code="downlink_not_found"
+                )
+            if found[2].until.live and not found[2].over:
+                raise Conflict(
+                    f"The downlink {number} carries a command.",
+                    hint="Cancel the command: `mooring command list` shows its number.",
+                    code="cancel_the_command",
                 )
             if not store.change(connection, Event.CANCEL, now_ms(), downlinks.c.id == number):
                 raise Conflict(

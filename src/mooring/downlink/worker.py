@@ -79,7 +79,7 @@ class Sender:
         gate: knows whether a device listens, for live messages; by default what the broker's
             log says of its connection.
         live: the part that writes them.
-        ears: hears of devices that subscribe, and of new messages, on the same connection.
+        ears: notices devices that subscribe, and new messages, on the same connection.
         lease_ms: how long the work of a killed sender waits for the next one.
     """
 

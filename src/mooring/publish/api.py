@@ -12,7 +12,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 
-from mooring.devices.model import Device
+from mooring.commands.model import Command, NewCommand
+from mooring.commands.service import Commands
+from mooring.commands.shape import command_channel
 from mooring.devices.service import Devices
 from mooring.dialects import (
     Catalogue,
@@ -23,6 +25,7 @@ from mooring.dialects import (
     valid_filter,
     valid_topic_name,
 )
+from mooring.downlink.gate import NUDGE
 from mooring.downlink.service import Downlinks
 from mooring.errors import Invalid, NotFound
 from mooring.identity.actor import Role
@@ -39,15 +42,8 @@ from mooring.publish.document import (
     ValidateIn,
     ValidOut,
 )
-from mooring.publish.rules import Addressed, check_publish
-from mooring.publish.service import (
-    Addressee,
-    as_bytes,
-    command_channel,
-    note,
-    sent,
-    write_command,
-)
+from mooring.publish.rules import Addressed, check_publish, check_retain
+from mooring.publish.service import Group, as_bytes, note, sent, write_group_command
 from mooring.publish.store import foreign_dialects, group_members, tenants_of
 from mooring.telemetry.service import Telemetry
 from mooring.web.auth import Who
@@ -61,6 +57,7 @@ __all__ = ["FLEET_MAX", "router"]
 router = APIRouter(prefix="/api/v1/mqtt", tags=["mqtt"])
 
 DevicesNow = Annotated[Devices, provided(Devices)]
+CommandsNow = Annotated[Commands, provided(Commands)]
 DownlinksNow = Annotated[Downlinks, provided(Downlinks)]
 TelemetryNow = Annotated[Telemetry, provided(Telemetry)]
 
@@ -100,6 +97,8 @@ def publish(
     with database.read() as connection:
         addressed = [Addressed(match, tenants_of(connection, match)) for match in matches]
     check_publish(who, message.topic, addressed)
+    if message.retain:
+        check_retain(message.topic, addressed)
     payload = as_bytes(message.payload)
     if len(payload) > settings.message_size_limit:
         raise Invalid(
@@ -176,45 +175,38 @@ def topics_of_device(
 async def command(
     *,
     devices: DevicesNow,
-    downlinks: DownlinksNow,
-    catalogue: CatalogueNow,
+    commands: CommandsNow,
     who: Who,
-    watch: Watch,
     request: Request,
     device_id: DeviceReference,
     given: CommandIn,
 ) -> dict[str, Any]:
-    """Sends a command to a device."""
+    """Sends a command to a device. It is handed over when the device listens."""
     publisher = _publisher(request)
-    number = given.command_id or _new_id()
 
-    def write() -> tuple[int, str, Device, int]:
-        device = devices.get(who, device_id)
-        who.require(Role.OPERATOR, device.tenant)
-        channel = command_channel(catalogue.get(device.dialect), given.channel)
-        to = Addressee(device.identity, device.tenant, device.id)
-        with downlinks.database.write() as connection:
-            written, topic = write_command(downlinks, connection, channel, given, to, number=number)
-            publisher.require_connection()
-            note(
-                connection,
-                who,
-                "command.send",
-                f"{device.reference} {given.command} ({number})",
-                tenant=device.tenant,
-                reason=given.reason,
-            )
-        return written, topic, device, channel.qos
+    def write() -> Command:
+        who.require(Role.OPERATOR, devices.get(who, device_id).tenant)
+        publisher.require_connection()
+        return commands.send(who, device_id, _new_command(given))
 
     await publisher.settle()
-    written, topic, device, qos = await run_in_threadpool(write)
-    await sent(watch, downlinks, [written], who, f"{device.reference} ({number})")
-    return {"command_id": number, "device": device.name, "topic": topic, "qos": qos}
+    written = await run_in_threadpool(write)
+    publisher.nudge(NUDGE)
+    return {
+        "command_id": written.uid,
+        "number": written.id,
+        "state": str(written.state),
+        "device": written.device,
+        "topic": written.topic,
+        "qos": written.qos,
+    }
 
 
 @router.post("/fleet/{group_id}/command", status_code=202, response_model=FleetOut)
 async def fleet_command(
     *,
+    devices: DevicesNow,
+    commands: CommandsNow,
     downlinks: DownlinksNow,
     catalogue: CatalogueNow,
     who: Who,
@@ -231,17 +223,32 @@ async def fleet_command(
     who.require(Role.OPERATOR, who.tenant)
     publisher = _publisher(request)
     number = given.command_id or _new_id()
+    new = _new_command(given, number)
 
     def write() -> tuple[list[int], list[str], int]:
         with downlinks.database.read() as connection:
             members = group_members(connection, who, group_id, limit=FLEET_MAX + 1)
             foreign = foreign_dialects(connection, who, group_id)
         _check_size(group_id, members)
-        plan = _plan(catalogue, members, foreign, given, group=group_id, tenant=who.tenant or "")
+        groups, single = _plan(catalogue, members, foreign, new, group_id)
+        found = [devices.numbered(who, device_id) for device_id in single]
         with downlinks.database.write() as connection:
-            written = [
-                write_command(downlinks, connection, channel, given, to, number=number)[0]
-                for channel, to in plan.values()
+            to = {
+                topic: write_group_command(
+                    downlinks,
+                    connection,
+                    channel,
+                    new,
+                    Group(identity, who.tenant or "", group_id),
+                    number=number,
+                )
+                for topic, (channel, identity) in groups.items()
+            }
+            topics = list(to)
+            topics += [
+                commands.put(connection, who, device, new).topic
+                for device in found
+                if device is not None
             ]
             publisher.require_connection()
             note(
@@ -252,10 +259,11 @@ async def fleet_command(
                 tenant=who.tenant,
                 reason=given.reason,
             )
-        return written, list(plan), len(members)
+        return list(to.values()), topics, len(members)
 
     await publisher.settle()
     written, topics, count = await run_in_threadpool(write)
+    publisher.nudge(NUDGE)
     await sent(watch, downlinks, written, who, f"{group_id} ({number})")
     return {"command_id": number, "group": group_id, "devices": count, "topics": topics}
 
@@ -293,31 +301,39 @@ def _plan(
     catalogue: Catalogue,
     members: Sequence[tuple[int, str, Identity]],
     foreign: Collection[str],
-    given: CommandIn,
-    *,
+    new: NewCommand,
     group: str,
-    tenant: str,
-) -> dict[str, tuple[Channel, Addressee]]:
-    """Topic → the channel and who hears it there.
+) -> tuple[dict[str, tuple[Channel, Identity]], list[int]]:
+    """Topics of the group, each with its channel and one of the devices that hear it there; and
+    the devices that are addressed one by one.
 
     Args:
         foreign: dialects of devices in the group that the actor does not see.
-        tenant: of the actor; empty when it sees all.
     """
-    plan: dict[str, tuple[Channel, Addressee]] = {}
+    groups: dict[str, tuple[Channel, Identity]] = {}
+    single: list[int] = []
     for device_id, name, identity in members:
         dialect = catalogue.get(name)
         together = dialect.of_kind(Kind.FLEET_COMMAND) if name not in foreign else ()
-        channel = together[0] if together else command_channel(dialect, given.channel)
-        topic = channel.address(identity, group=group, name=given.command)
-        if topic is None:
+        if not together:
+            channel = command_channel(dialect, new.channel)
+            if channel.address(identity, name=new.name) is not None:
+                single.append(device_id)
             continue
-        if together:
-            to = Addressee(identity, tenant, group=group)
-        else:
-            to = Addressee(identity, identity.tenant, device_id, group)
-        plan.setdefault(topic, (channel, to))
-    return plan
+        topic = together[0].address(identity, group=group, name=new.name)
+        if topic is not None:
+            groups.setdefault(topic, (together[0], identity))
+    return groups, single
+
+
+def _new_command(given: CommandIn, uid: str | None = None) -> NewCommand:
+    return NewCommand(
+        name=given.command,
+        parameters=given.parameters,
+        channel=given.channel,
+        uid=uid or given.command_id,
+        reason=given.reason,
+    )
 
 
 def _new_id() -> str:

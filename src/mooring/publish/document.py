@@ -111,9 +111,12 @@ class CommandIn(Document):
 
 
 class CommandOut(Document):
-    """Sent: the broker has it, and hands it to the device when it is connected."""
+    """It is handed over when the device is connected and subscribed. `number` names it in
+    `/api/v1/commands/{number}`."""
 
     command_id: str
+    number: int
+    state: str
     device: str
     topic: str
     qos: int

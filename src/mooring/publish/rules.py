@@ -14,12 +14,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from mooring.dialects import Attribute, Direction, Match
+from mooring.dialects import Attribute, Direction, Kind, Match
 from mooring.dialects.sendable import check_topic
-from mooring.errors import Forbidden
+from mooring.errors import Forbidden, Invalid
 from mooring.identity.actor import Actor, Role
 
-__all__ = ["Addressed", "check_publish"]
+__all__ = ["Addressed", "check_publish", "check_retain"]
 
 
 _OWNING = {Attribute.DEVICE, Attribute.MAC, Attribute.TENANT}
@@ -56,6 +56,21 @@ def check_publish(actor: Actor, topic: str, addressed: Sequence[Addressed]) -> N
             f"{topic[:100]!a} is not a topic that devices receive.",
             hint="An administrator can publish to any topic.",
             code="topic_not_down",
+        )
+
+
+def check_retain(topic: str, addressed: Sequence[Addressed]) -> None:
+    """Rejects a command that the broker would keep: every device that subscribes later would
+    carry it out, each time it connects.
+
+    Raises:
+        Invalid: ``retain_on_command``.
+    """
+    if any(one.match.channel.kind in (Kind.COMMAND, Kind.FLEET_COMMAND) for one in addressed):
+        raise Invalid(
+            f"{topic[:100]!a} is a topic for commands, which are never retained.",
+            hint="Publish it without retain, or use a command: it waits for its device.",
+            code="retain_on_command",
         )
 
 

@@ -11,35 +11,35 @@ from sqlalchemy.engine import Connection
 from starlette.concurrency import run_in_threadpool
 
 from mooring.audit import log as audit_log
-from mooring.dialects import Channel, Dialect, Identity, Kind, compose, valid_topic_name
+from mooring.commands.model import NewCommand
+from mooring.commands.shape import shaped
+from mooring.dialects import Channel, Identity
 from mooring.downlink.model import NewDownlink
 from mooring.downlink.rules import Until
 from mooring.downlink.service import Downlinks
-from mooring.errors import BrokerUnavailable, Invalid, NotFound
+from mooring.errors import BrokerUnavailable, Invalid
 from mooring.identity.actor import Actor
-from mooring.publish.document import CommandIn
 from mooring.store.engine import now_ms
 from mooring.web.watching import Watcher
 
-__all__ = ["Addressee", "as_bytes", "command_channel", "note", "sent", "write_command"]
+__all__ = ["Group", "as_bytes", "note", "sent", "write_group_command"]
 
 
 SENT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Addressee:
-    """A device, or with ``group`` all devices that listen to a topic of that group.
+class Group:
+    """All devices that listen to a topic of a group.
 
     Attributes:
-        identity: of the device, or of one of them.
+        identity: of one of them.
         tenant: whose they are; empty when they may be of several tenants.
     """
 
     identity: Identity
     tenant: str
-    device_id: int | None = None
-    group: str = ""
+    name: str
 
 
 def as_bytes(payload: Any) -> bytes:
@@ -59,72 +59,37 @@ def as_bytes(payload: Any) -> bytes:
         ) from exc
 
 
-def command_channel(dialect: Dialect, name: str | None) -> Channel:
-    channels = dialect.of_kind(Kind.COMMAND)
-    for channel in channels:
-        if name is None or channel.name == name:
-            return channel
-    known = ", ".join(channel.name for channel in channels) or "none"
-    raise NotFound(
-        f"The dialect {dialect.name} has no such channel for commands.",
-        hint=f"It has: {known}.",
-        code="channel_not_found",
-    )
-
-
-def write_command(
+def write_group_command(
     downlinks: Downlinks,
     connection: Connection,
     channel: Channel,
-    given: CommandIn,
-    to: Addressee,
+    new: NewCommand,
+    to: Group,
     *,
     number: str,
-) -> tuple[int, str]:
-    """Composes the command in the dialect's shape and writes its downlink in the caller's
-    transaction; the downlink's number and its topic.
+) -> int:
+    """Composes a command to the topic of a group in the dialect's shape and writes its downlink
+    in the caller's transaction; the downlink's number.
 
     Raises:
-        Invalid: the command cannot be written for that device.
-        Conflict: the device or the tenant has too many open downlinks.
+        Invalid: the command cannot be written for that group.
+        Conflict: the tenant has too many open downlinks.
     """
-    identity, at = to.identity, now_ms()
-    topic = channel.address(identity, group=to.group, name=given.command)
-    if topic is None or not valid_topic_name(topic) or "/" in given.command:
-        raise Invalid(
-            f"{identity.device} cannot be sent {given.command[:100]!a} on {channel.name}.",
-            hint="The name of a command must be one word without / + #, and the device must have "
-            "every attribute in its dialect's topics.",
-            code="invalid_command",
-        )
-    try:
-        payload = compose(
-            channel.payload,
-            given.parameters,
-            time_ms=at,
-            identifier=number,
-            name=given.command,
-            device=None if to.group else identity.device,
-        )
-    except (UnicodeEncodeError, TypeError, ValueError) as exc:
-        raise Invalid(
-            "The parameters cannot be written as JSON.",
-            hint="Use text, numbers, booleans, lists and objects.",
-            code="invalid_payload",
-        ) from exc
-    new = NewDownlink(
-        topic=topic,
-        payload=payload,
-        tenant=to.tenant,
-        origin="command",
-        expires_at=at + downlinks.settings.downlink_expiry_seconds * 1000,
-        device_id=to.device_id,
-        until=Until.ONCE if to.device_id is None else Until.TAKEN,
-        qos=channel.qos,
-        retain=channel.retain,
-        reason=given.reason,
-    )
-    return downlinks.put(connection, new).id, topic
+    at = now_ms()
+    message = shaped(channel, new, to.identity, uid=number, at=at, group=to.name)
+    return downlinks.put(
+        connection,
+        NewDownlink(
+            topic=message.topic,
+            payload=message.payload,
+            tenant=to.tenant,
+            origin="command",
+            expires_at=at + downlinks.settings.downlink_expiry_seconds * 1000,
+            until=Until.ONCE,
+            qos=channel.qos,
+            reason=new.reason,
+        ),
+    ).id
 
 
 async def sent(

@@ -129,7 +129,7 @@ class Publisher:
                 return
 
     def nudge(self, topic: str) -> None:
-        """Tells whoever listens to look now; nothing while there is no connection. Used from
+        """Tells other processes to look now; does nothing while there is no connection. Used from
         the event loop."""
         if self._link is not None:
             self._link.publish_many([(topic, b"")])

@@ -265,9 +265,7 @@ def test_roles_and_tenants(stand: Stand) -> None:
     assert [one.id for one in stand.commands.listed(viewer)] == [sent.id]
 
 
-def test_a_command_that_fails_stops_no_other(
-    stand: Stand, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_command_that_fails_stops_no_other(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
     lamp = stand.device()
     bad, good = stand.send(lamp, "bad"), stand.send(lamp, "good")
     withdraw = type(stand.commands).withdraw

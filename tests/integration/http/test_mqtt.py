@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotInTime
 from pathlib import Path
@@ -16,7 +16,9 @@ import pytest
 import sqlalchemy as sa
 
 from mooring.app import App
+from mooring.commands.service import CommandOwner
 from mooring.dialects import parse_time
+from mooring.downlink.protocol import Asked
 from mooring.downlink.worker import Sender
 from mooring.identity.actor import SYSTEM
 from mooring.publish import api as routes
@@ -24,7 +26,7 @@ from mooring.publish import service
 from mooring.settings import Settings
 from mooring.store.engine import now_ms
 from mooring.store.leases import Lease
-from mooring.store.schema import audit
+from mooring.store.schema import audit, downlinks
 from mooring.web import publisher
 from tests.integration.http.conftest import ClientOf
 from tests.integration.http.rows import AddDevice, tally
@@ -51,12 +53,28 @@ def settings(tmp_path: Path, any_database_url: str, broker: Mosquitto) -> Settin
     )
 
 
+class Everybody:
+    """A gate that is open: what a device listens to is tried elsewhere."""
+
+    open = True
+
+    async def listening(self, asked: Sequence[Asked]) -> Mapping[int, str]:
+        return {one.id: "" for one in asked} if self.open else {}
+
+
 @pytest.fixture(autouse=True)
 def worker(platform: App) -> Iterator[None]:
     """Stands for ``mooring worker``: what the serving process writes is sent from elsewhere."""
     endpoint = platform.endpoint("mooring-test-worker")
     loop = asyncio.new_event_loop()
-    task = loop.create_task(Sender(platform.database, platform.instance, endpoint).run())
+    sender = Sender(
+        platform.database,
+        platform.instance,
+        endpoint,
+        gate=Everybody(),
+        live=CommandOwner(platform.settings),
+    )
+    task = loop.create_task(sender.run())
     task.add_done_callback(lambda _: loop.stop())
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -328,35 +346,95 @@ def test_starting_before_the_broker_is_no_fault(
     wait_until(lambda: nobody.get("/readyz").status_code == 200, "readiness")
 
 
-def test_a_command_that_no_worker_sends_is_withdrawn(
+def test_a_group_command_that_no_worker_sends_is_withdrawn(
     platform: App, admin: httpx.Client, add_device: AddDevice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service, "SENT_SECONDS", 0.2)
     monkeypatch.setattr(Lease, "held", lambda _self, **_options: False)
-    add_device("s1", dialect="iotflow")
-    answer = admin.post(f"{BASE}/device/s1/command", json={"command": "x"})
+    add_device("s1", dialect="iotflow", groups=("g",))
+    answer = admin.post(f"{BASE}/fleet/g/command", json={"command": "x"})
     assert (answer.status_code, answer.json()["code"]) == (503, "broker_unavailable")
-    (downlink,) = admin.get("/api/v1/devices/s1/downlinks").json()["items"]
-    assert (downlink["state"], downlink["attempts"]) == ("cancelled", 0)
+    with platform.database.read() as connection:
+        (row,) = connection.execute(sa.select(downlinks.c.state, downlinks.c.attempts)).all()
+    assert tuple(row) == ("cancelled", 0)
     assert platform.telemetry.overview(SYSTEM).downlinks_open == 0
 
 
-def test_what_is_on_its_way_is_shown_and_can_be_cancelled(
-    admin: httpx.Client, client_of: ClientOf, add_device: AddDevice
+def test_a_command_waits_for_its_device_and_can_be_cancelled(
+    admin: httpx.Client,
+    client_of: ClientOf,
+    add_device: AddDevice,
+    listener: MqttClient,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Nobody listens, and the device is away: the command waits for it."""
+    """Somebody listens to everything; that says nothing of the device, which is away."""
+    monkeypatch.setattr(Everybody, "open", False)
     add_device("s1", tenant="a", dialect="mooring")
     add_device("other", tenant="b", dialect="mooring")
     sent = {"command": "restart", "reason": "it hangs"}
-    assert admin.post(f"{BASE}/device/s1/command", json=sent).status_code == 202
+    answer = admin.post(f"{BASE}/device/s1/command", json=sent)
+    assert (answer.status_code, answer.json()["state"]) == (202, "queued")
     (downlink,) = admin.get("/api/v1/devices/s1/downlinks").json()["items"]
-    assert (downlink["state"], downlink["attempts"], downlink["over"]) == ("held", 1, False)
+    assert (downlink["state"], downlink["attempts"], downlink["over"]) == ("queued", 0, False)
     assert (downlink["origin"], downlink["reason"]) == ("command", "it hangs")
-    assert downlink["error"] == "No client is subscribed to its topic."
     path = f"/api/v1/devices/s1/downlinks/{downlink['id']}"
-    assert client_of("operator", tenant="b").delete(path).status_code == 404
-    assert client_of("viewer").delete(path).status_code == 403
-    cancelled = client_of("operator", tenant="a").delete(path, params={"reason": "wrong one"})
-    assert (cancelled.status_code, cancelled.json()["state"]) == (200, "cancelled")
-    assert admin.delete(path).json()["code"] == "downlink_over"
+    assert admin.delete(path).json()["code"] == "cancel_the_command"
     assert admin.delete("/api/v1/devices/s1/downlinks/999").json()["code"] == "downlink_not_found"
+    path = f"/api/v1/commands/{answer.json()['number']}"
+    assert client_of("operator", tenant="b").post(f"{path}/cancel").status_code == 404
+    assert client_of("viewer").post(f"{path}/cancel").status_code == 403
+    cancelled = client_of("operator", tenant="a").post(
+        f"{path}/cancel", params={"reason": "wrong one"}
+    )
+    assert (cancelled.status_code, cancelled.json()["state"]) == (200, "cancelled")
+    assert admin.post(f"{path}/cancel").json()["code"] == "command_over"
+    assert listener.waiting() == []
+
+
+def test_commands_over_rest(
+    admin: httpx.Client, add_device: AddDevice, listener: MqttClient
+) -> None:
+    add_device("s1", tenant="a", dialect="iotflow")
+    path = "/api/v1/devices/s1/commands"
+    sent = {"name": "restart", "parameters": {"delay": 5}, "reply_timeout_seconds": 5}
+    first = admin.post(path, json=sent, headers={"Idempotency-Key": "k-1"})
+    assert first.status_code == 202
+    again = admin.post(path, json=sent, headers={"Idempotency-Key": "k-1"})
+    assert again.json()["number"] == first.json()["number"]
+    other = admin.post(path, json=sent | {"name": "x"}, headers={"Idempotency-Key": "k-1"})
+    assert (other.status_code, other.json()["code"]) == (409, "command_id_taken")
+    (message,) = listener.collect()
+    assert json.loads(message.payload)["command_id"] == first.json()["id"]
+    number = first.json()["number"]
+    shown = wait_until(
+        lambda: (one := admin.get(f"/api/v1/commands/{number}").json())["state"] == "sent" and one,
+        "the command to be sent",
+    )
+    assert [one["kind"] for one in shown["evidence"]] == ["person", "packet"]
+    late = admin.post(f"/api/v1/commands/{number}/cancel")
+    assert (late.status_code, late.json()["code"]) == (409, "already_sent")
+    admin.post(path, json={"name": "second"})
+    page = admin.get(path, params={"limit": 1}).json()
+    assert [one["name"] for one in page["items"]] == ["second"]
+    page = admin.get(page["next"]).json()
+    assert [one["name"] for one in page["items"]] == ["restart"]
+    assert admin.get("/api/v1/commands", params={"state": "cancelled"}).json()["items"] == []
+    for bad in (
+        {"name": ""},
+        {"name": "x", "reply_timeout_seconds": 0},
+        {"name": "x", "expires_seconds": 1e9},
+        {"name": "x", "unknown": 1},
+    ):
+        assert admin.post(path, json=bad).status_code == 422, bad
+    now = admin.post(path, json={"name": "x", "now": True})
+    assert (now.status_code, now.json()["code"]) == (409, "device_not_connected")
+
+
+@pytest.mark.parametrize(
+    "topic", ["iotflow/devices/s1/commands/control", "iotflow/fleet/commands/g"]
+)
+def test_no_command_is_retained(admin: httpx.Client, listener: MqttClient, topic: str) -> None:
+    sent = {"topic": topic, "payload": "x", "retain": True}
+    answer = admin.post(f"{BASE}/publish", json=sent)
+    assert (answer.status_code, answer.json()["code"]) == (422, "retain_on_command")
+    assert listener.waiting() == []

@@ -15,6 +15,8 @@ import pytest
 import sqlalchemy as sa
 
 from mooring.app import App
+from mooring.commands.model import NewCommand
+from mooring.commands.service import Commands
 from mooring.credentials.claims.model import NewClaim
 from mooring.identity.actor import SYSTEM, Actor, Role
 from mooring.people.model import NewKey, NewUser
@@ -49,6 +51,7 @@ def world(platform: App, add_device: AddDevice) -> Iterator[App]:
         stranger(database, f"{word}-stranger", T0, tenant=tenant)
         people.add(SYSTEM, NewUser(f"{word}-user", tenant=tenant))
         people.add_key(SYSTEM, NewKey(f"{word}-key", tenant=tenant))
+        platform.service(Commands).send(SYSTEM, device.reference, NewCommand(f"{word}-do"))
         platform.claims.new(SYSTEM, NewClaim("pulse", tenant, f"{word}-label"))
     spoil(database, T0, SECRET.encode(), reason="unknown_topic")  # whose it is is not known
     tally(database, messages_stored=7)
@@ -174,6 +177,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/users/{name}/password": {"password": "a long enough one"},
     "/api/v1/api-keys": {"name": "new", "tenant": SECRET},
     "/api/v1/tenants": {"name": "new"},
+    "/api/v1/devices/{device}/commands": {"name": "restart"},
+    "/api/v1/commands/{number}/cancel": {},
     "/api/v1/mqtt/publish": {"topic": f"pulse/{SECRET}/{SECRET}-1/commands", "payload": "x"},
     "/api/v1/mqtt/device/{device_id}/command": {"command": "restart"},
     "/api/v1/mqtt/fleet/{group_id}/command": {"command": "restart"},
