@@ -19,6 +19,7 @@ from mooring.commands.changes import Waits, apply
 from mooring.commands.model import AT_LEAST_ONCE, AT_MOST_ONCE, Command, Evidence, NewCommand
 from mooring.commands.rules import Event, State
 from mooring.commands.shape import check_packet, command_channel, shaped
+from mooring.devices.attributes import store as attributes
 from mooring.devices.model import Device
 from mooring.devices.service import Devices
 from mooring.dialects import capabilities
@@ -294,6 +295,9 @@ class Commands:
     def _largest_packet(
         self, connection: Connection, device: Device, of_dialect: int
     ) -> tuple[int, str]:
+        own = attributes.max_packets(connection, [device.id]).get(device.id, 0)
+        if own:
+            return own, device.reference
         return of_dialect, f"firmware of the dialect {device.dialect}"
 
     def _require_connected(self, connection: Connection, device: Device) -> None:

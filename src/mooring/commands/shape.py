@@ -104,7 +104,7 @@ def check_packet(shape: Shaped, most: int, whose: str) -> None:
 
     Args:
         most: bytes of the largest packet that the device accepts; 0: not known.
-        whose: who says so, for the message.
+        whose: what accepts no more, for the message.
 
     Raises:
         Invalid: ``packet_too_large``, with both numbers.

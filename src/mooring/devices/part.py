@@ -31,7 +31,9 @@ PART = Part(
     ),
     settings=lambda: settings.DeviceSettings,
     nouns=(
-        noun("device", "rotate", "gaps", "why", "downlinks", "device_limits", "device_set", "command"),
+        noun(
+            "device", "rotate", "gaps", "why", "downlinks", "device_limits", "device_set", "command"
+        ),
         noun("tenant", "tenant_limits"),
     ),
 )
