@@ -92,6 +92,7 @@ def status(
             problems = problems_of(overview, broker_answers=answers)
             problems += _clock_problems(platform)
             problems += _authority_problems(platform) if answers else []
+            problems += _dialect_problems(platform)
             problems += certificates.problems
             if watch and sys.stdout.isatty():
                 typer.echo("\x1b[H\x1b[2J", nl=False)
@@ -129,6 +130,15 @@ def _authority_problems(platform: App) -> list[str]:
     return [
         f"The broker's plugin cannot use its accounts file ({trouble}). Connected devices stay "
         "connected; unknown ones are rejected. Run `mooring broker sync` to create the file again."
+    ]
+
+
+def _dialect_problems(platform: App) -> list[str]:
+    """Of the files as they are when the command starts."""
+    return [
+        f"The dialect file {path} is invalid. Processes that start reject its devices. Run "
+        f"`mooring dialect check {path}` to list the mistakes."
+        for path in platform.catalogue.broken
     ]
 
 

@@ -534,6 +534,15 @@ def overview(*roles: str, error: str = "", dead: tuple[str, ...] = (), **detail:
 ALL = ("up", "ingest", "serve", "keeper", "worker")
 
 
+def test_an_invalid_dialect_file_is_a_problem(mooring: Mooring, database: Database) -> None:
+    directory = mooring.data_dir / "dialects"
+    directory.mkdir()
+    for name, text, told in (("good", GOOD, False), ("broken", "name = 3\n", True)):
+        (directory / f"{name}.toml").write_text(text, encoding="utf-8")
+        problems = mooring("status", "--json", code=1).json()["problems"]
+        assert any(f"{name}.toml" in one for one in problems) is told, problems
+
+
 @pytest.mark.parametrize(
     ("name", "found", "answers", "count"),
     [
