@@ -292,3 +292,41 @@ def test_a_gateway_on_an_undeclared_topic(attacked: Attacked) -> None:
             lambda: attacked.platform.counted("messages_undeclared") >= before + 5,
             "further ones to be counted",
         )
+
+
+@pytest.mark.attack("messages right after a reload are lost")
+def test_right_after_a_reload(attacked: Attacked) -> None:
+    name = f"late-{secrets.token_hex(3)}"
+    folder = attacked.platform.data_dir / "dialects"
+    folder.mkdir(exist_ok=True)
+    text = OVERLAP_ONE.replace("overlap-one", name).replace("one-", f"{name}-")
+    (folder / f"{name}.toml").write_text(text.replace("devices/", f"{name}/"))
+    gateway = attacked.platform.connect()
+    attacked.platform.cli("dialect", "reload")
+    topic = f"{name}/nobody/telemetry"
+    for number in range(3):
+        gateway.publish(topic, str({"n": number}))
+
+    def kept() -> int:
+        rows = attacked.platform.rows("SELECT count(*) FROM dead_letters WHERE topic = ?", topic)
+        return int(rows[0][0])
+
+    wait_until(lambda: kept() == 3, "all three")
+
+
+@pytest.mark.attack("an array is taken for readings")
+def test_an_array_has_no_readings(attacked: Attacked) -> None:
+    device = attacked.device("victim", dialect="mousetrap", mac=secrets.token_hex(6))
+    client = attacked.client(device)
+    for payload in ("[7, 8]", '[{"battery": 1}]', '{"battery": 55}'):
+        client.publish(device.topics["status"], payload)
+    wait_until(lambda: attacked.platform.stored(device) == 3, "all three")
+    path = f"/api/v1/devices/{device.reference}/history"
+    with attacked.admin() as admin:
+        found = {
+            metric: [
+                one["value"] for one in admin.get(path, params={"metric": metric}).json()["items"]
+            ]
+            for metric in ("0", "0.battery", "battery")
+        }
+    assert found == {"0": [], "0.battery": [], "battery": [55]}

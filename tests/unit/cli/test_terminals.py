@@ -8,8 +8,9 @@ import sys
 
 import pytest
 
-from mooring.cli import export
+from mooring.cli import export, telemetry
 from mooring.cli.output import Output, write_anything
+from mooring.telemetry.model import Point, Reading
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii", "cp1252", "utf-8"])
@@ -30,3 +31,18 @@ def test_an_export_cannot_steer_a_terminal(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="latin-1"))
     shown = export._for_a_terminal("a,\x1b[2Jb,\x9b1m,\u202ec\r\nd,\N{PARTY POPPER}\r\n".encode())
     assert shown == b"a,\\x1b[2Jb,\\x9b1m,\\u202ec\nd,\\U0001f389\n"
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_values_as_csv_cannot_steer_a_terminal(
+    terminal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file keeps what was said."""
+    written = io.StringIO()
+    monkeypatch.setattr(written, "isatty", lambda: terminal)
+    monkeypatch.setattr(sys, "stdout", written)
+    values = {"label": "\x1b[2Jx", "\x9b1m": 1}
+    telemetry._write_csv(None, [Reading("status", "status", 1, 2, "device", values, {})], [])
+    telemetry._write_csv("\x1b]0;x", [], [Point(1, "\u202eevil", "status", 2, "device")])
+    steering = {"\x1b", "\x9b", "\u202e"} & set(written.getvalue())
+    assert bool(steering) is not terminal
