@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+import mooring
 from tests.support.platform import Platform, running_platform
 from tests.support.waiting import wait_until
 
@@ -85,6 +88,49 @@ def parent_of_newest(platform: Platform, role: str) -> int:
         return parent_of(platform.pid(role))
     except (FileNotFoundError, ProcessLookupError):
         return 0
+
+
+PROGRAM = """
+import asyncio, os, sys, time
+from mooring.cli.main import main
+from mooring.handover import Fork
+from mooring.run.template import Template
+
+async def run(template):
+    log = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+    forking = asyncio.ensure_future(template.fork(["--version"], b"{}", log))
+    await asyncio.sleep(0)
+    while not os.path.getsize(sys.argv[1]):  # no event is handled meanwhile
+        time.sleep(0.02)
+    time.sleep(0.5)
+    forked = await forking
+    print(await forked.wait())
+    os.kill(template.pid, 9)
+    while template.alive:
+        await asyncio.sleep(0.02)
+    template.close()
+
+try:
+    template = Template.start()
+except Fork as fork:
+    sys.argv[1:] = fork.words
+else:
+    asyncio.run(run(template))
+    sys.exit()
+main()
+"""
+
+
+def test_a_fork_that_ends_before_it_is_known_has_its_exit_code(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, tmp_path / "log"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "0\n"), done.stderr
+    assert (tmp_path / "log").read_text() == f"mooring {mooring.__version__}\n"
 
 
 def test_nothing_is_left_of_a_killed_platform(tmp_path: Path) -> None:

@@ -61,7 +61,9 @@ class Forked:
         self.pid = pid
         self.returncode: int | None = None
         self._ended = asyncio.Event()
-        self._descriptor = os.pidfd_open(pid)
+        self._descriptor: int | None = None
+        with contextlib.suppress(ProcessLookupError):  # it has ended; its code comes next
+            self._descriptor = os.pidfd_open(pid)
 
     async def wait(self) -> int:
         """Its exit code; negative: the signal that ended it."""
@@ -79,22 +81,26 @@ class Forked:
         """Called by the template's other side."""
         if self.returncode is None:
             self.returncode = code
-            os.close(self._descriptor)
+            if self._descriptor is not None:
+                os.close(self._descriptor)
             self._ended.set()
 
     def orphaned(self) -> None:
         """The template is gone, and cannot say any more when this one ends."""
-        loop = asyncio.get_running_loop()
+        loop, descriptor = asyncio.get_running_loop(), self._descriptor
+        if descriptor is None:
+            self.ended(-signal.SIGTERM)
+            return
 
         def gone() -> None:
-            loop.remove_reader(self._descriptor)
+            loop.remove_reader(descriptor)
             self.ended(-signal.SIGTERM)
 
         self.terminate()
-        loop.add_reader(self._descriptor, gone)
+        loop.add_reader(descriptor, gone)
 
     def _send(self, number: signal.Signals) -> None:
-        if self.returncode is None:
+        if self.returncode is None and self._descriptor is not None:
             with contextlib.suppress(ProcessLookupError):  # it has just ended
                 signal.pidfd_send_signal(self._descriptor, number)
 
@@ -148,21 +154,19 @@ class Template:
             if not self._following:
                 asyncio.get_running_loop().add_reader(self._channel, self._read)
                 self._following = True
-            given = os.memfd_create("settings")
+            self._started = asyncio.get_running_loop().create_future()
             try:
-                os.write(given, settings)
-                os.lseek(given, 0, os.SEEK_SET)
-                self._started = asyncio.get_running_loop().create_future()
                 # As much as is inherited by a child of our own.
                 limit = resource.getrlimit(resource.RLIMIT_NOFILE)
                 resource.prlimit(self.pid, resource.RLIMIT_NOFILE, limit)
                 message = json.dumps(list(words)).encode()
-                socket.send_fds(self._channel, [message], [given, log_descriptor])
+                with os.fdopen(os.memfd_create("settings"), "wb", buffering=0) as given:
+                    given.write(settings)
+                    given.seek(0)
+                    socket.send_fds(self._channel, [message], [given.fileno(), log_descriptor])
             except OSError as exc:
                 self._lost()
-                raise Unavailable("The template process ended.") from exc
-            finally:
-                os.close(given)
+                raise Unavailable(f"The template process cannot be used: {exc}.") from exc
             return self._forked[await self._started]
 
     def close(self) -> None:
