@@ -287,10 +287,10 @@ class Devices:
                 search=search,
             )
 
-    def every(self) -> list[Device]:
-        """Every device of every tenant: for ingest's registry."""
+    def enabled_usernames(self) -> set[str]:
+        """Usernames of the enabled devices of every tenant."""
         with self.database.read() as connection:
-            return store.all_devices(connection)
+            return store.enabled_usernames(connection)
 
     def topics(self, device: Device) -> dict[str, str]:
         """Kind → topic, from the device's dialect."""

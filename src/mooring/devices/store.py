@@ -31,7 +31,6 @@ from mooring.store.schema import (
 )
 
 __all__ = [
-    "all_devices",
     "by_number",
     "by_numbers",
     "by_username",
@@ -39,6 +38,7 @@ __all__ = [
     "conditions",
     "count_devices",
     "delete",
+    "enabled_usernames",
     "ensure_tenant",
     "find",
     "insert",
@@ -400,9 +400,10 @@ def by_numbers(connection: Connection, numbers: Sequence[int]) -> list[Device]:
     return [found[number] for number in numbers if number in found]
 
 
-def all_devices(connection: Connection) -> list[Device]:
-    """Every device of every tenant: for ingest's registry and the reconciler."""
-    return _with_groups(connection, connection.execute(sa.select(*_COLUMNS).order_by(devices.c.id)))
+def enabled_usernames(connection: Connection) -> set[str]:
+    """Usernames of the enabled devices of every tenant."""
+    statement = sa.select(devices.c.username).where(devices.c.enabled)
+    return set(connection.execute(statement).scalars())
 
 
 def span(connection: Connection, first: int, last: int | None, *, limit: int) -> list[Device]:

@@ -97,10 +97,12 @@ class Downlinks:
         room for one more."""
         store.wake_live(connection, devices, now_ms())
 
-    def newest(self, device_id: int, dedupe: str) -> Downlink | None:
-        """The newest of a device with this ``dedupe``, open or over."""
-        with self.database.read() as connection:
-            return store.newest(connection, device_id, dedupe)
+    def newest_of(
+        self, connection: Connection, devices: Sequence[int], dedupe: Sequence[str]
+    ) -> dict[str, Downlink]:
+        """The newest one with each ``dedupe`` of these devices, open or over; a ``dedupe`` belongs
+        to one device."""
+        return store.newest_of(connection, devices, dedupe)
 
     def of_device(
         self, actor: Actor, device: Device, *, limit: int = 50, before: int | None = None

@@ -28,8 +28,8 @@ __all__ = [
     "insert",
     "live_devices",
     "live_of",
-    "newest",
     "newest_event",
+    "newest_of",
     "of_device",
     "one",
     "open_numbers",
@@ -125,15 +125,17 @@ def one(connection: Connection, number: int) -> tuple[int | None, str, Downlink]
     return None if row is None else (row[0], row[1], _shown(row[2:]))
 
 
-def newest(connection: Connection, device_id: int, dedupe: str) -> Downlink | None:
-    """The newest of a device with this ``dedupe``, open or over."""
-    row = connection.execute(
-        sa.select(*_SHOWN)
-        .where(_d.device_id == device_id, _d.dedupe == dedupe)
-        .order_by(_d.id.desc())
-        .limit(1)
-    ).first()
-    return None if row is None else _shown(row)
+def newest_of(
+    connection: Connection, numbers: Sequence[int], dedupe: Sequence[str]
+) -> dict[str, Downlink]:
+    """The newest one with each ``dedupe`` of these devices, open or over. A ``dedupe`` belongs to
+    one device."""
+    rows = connection.execute(
+        sa.select(_d.dedupe, *_SHOWN)
+        .where(_d.device_id.in_(numbers), _d.dedupe.in_(dedupe))
+        .order_by(_d.id)
+    )
+    return {row[0]: _shown(row[1:]) for row in rows}
 
 
 def of_device(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,14 +17,18 @@ from mooring.broker.connection import Endpoint
 from mooring.bulk.model import Entry
 from mooring.changes import queue as change_queue
 from mooring.credentials.claims.model import NewClaim
+from mooring.credentials.rotation.rules import Phase
 from mooring.credentials.rotation.worker import Parts, RotationWorker
 from mooring.devices.model import NewDevice
 from mooring.identity.actor import SYSTEM, Role
+from mooring.ingest.channels import numbers as channel_numbers
 from mooring.people.model import NewKey
+from mooring.presence import store as presence
+from mooring.presence.observe import Connectivity
 from mooring.secrets import verifiers
 from mooring.settings import Settings
 from mooring.settings.field import Secret
-from mooring.store.schema import rotations
+from mooring.store.schema import broker_changes, downlinks, latest, rotations
 
 SMALL, LARGE = 100, 10_000
 VERIFIER = verifiers.make("not asked for")
@@ -157,15 +162,7 @@ def test_rotations_of_offline_devices_are_not_asked_for_one_by_one(
     )
     counts: dict[int, int] = {}
     with open_app(settings, upgrade=True) as app:
-        parts = Parts(
-            app.database,
-            app.devices,
-            app.instance,
-            app.rotations,
-            app.downlinks,
-            app.settings,
-        )
-        worker = RotationWorker(parts, Endpoint(port=1, username="service", password="x"))
+        worker = worker_of(app)
         for have, size in ((0, 1), (1, 200)):
             fleet(app, have, size)
             for number in range(have, size):
@@ -189,3 +186,81 @@ def rotation_of(app: App, name: str) -> str:
     rotation = app.rotations.newest(app.devices.get(SYSTEM, name))
     assert rotation is not None
     return rotation.id
+
+
+def test_rotations_whose_command_was_sent_are_not_asked_for_one_by_one(
+    tmp_path: Path, any_database_url: str
+) -> None:
+    settings = Settings(
+        data_dir=tmp_path / "data", auth_mode="plugin", database_url=Secret(any_database_url)
+    )
+    counts: dict[int, int] = {}
+    with open_app(settings, upgrade=True) as app:
+        worker = worker_of(app)
+        for have, size in ((0, 1), (1, 20)):
+            fleet(app, have, size)
+            for number in range(have, size):
+                device = app.devices.get(SYSTEM, f"bulk-{number}")
+                app.rotations.start(SYSTEM, device)
+                with app.database.write() as connection:
+                    presence.set_connected(
+                        connection, [Connectivity(device.username, True, 1, "192.0.2.1")]
+                    )
+            with app.database.write() as connection:  # the broker has been told
+                connection.execute(sa.delete(broker_changes))
+            assert asyncio.run(worker.step()) == size - have  # each command is written
+            with counted(app) as found:
+                asyncio.run(worker.step())
+            counts[size] = found.statements
+        assert counts[1] == counts[20]
+        # What became of each command, and what each device answered, still counts for that one.
+        refusing, storing = (rotation_of(app, f"bulk-{number}") for number in (7, 8))
+        reply(app, "bulk-7", {"id": refusing, "ok": False})
+        reply(app, "bulk-8", {"id": storing, "ok": True})
+        reply(app, "bulk-9", {"id": storing, "ok": False})  # says nothing about its own
+        with app.database.write() as connection:
+            for name in ("bulk-7", "bulk-8", "bulk-9"):
+                number = app.devices.get(SYSTEM, name).id
+                connection.execute(
+                    sa.update(downlinks)
+                    .where(downlinks.c.device_id == number)
+                    .values(state="sent", attempts=1, finished_at=1, open_key=None)
+                )
+        assert asyncio.run(worker.step()) == 2
+        phases = {
+            name: app.rotations.by_ids([rotation_of(app, name)])[0].phase
+            for name in ("bulk-6", "bulk-7", "bulk-8", "bulk-9")
+        }
+        assert phases == {
+            "bulk-6": Phase.SENT,
+            "bulk-7": Phase.ROLLED_BACK,
+            "bulk-8": Phase.PROBED,
+            "bulk-9": Phase.SENT,
+        }
+        asyncio.run(worker.close())
+
+
+def reply(app: App, name: str, body: dict[str, Any]) -> None:
+    """Stores a device's answer as ingest does."""
+    device = app.devices.get(SYSTEM, name)
+    number = channel_numbers(app.database, app.catalogue)["mooring", "reply"]
+    with app.database.write() as connection:
+        connection.execute(
+            sa.insert(latest).values(
+                device_id=device.id,
+                channel_id=number,
+                ts=1,
+                received_at=1,
+                time_source=1,
+                payload=json.dumps(body),
+            )
+        )
+
+
+def worker_of(app: App) -> RotationWorker:
+    """One whose lease is not renewed while statements are counted."""
+    parts = Parts(
+        app.database, app.devices, app.instance, app.rotations, app.downlinks, app.settings
+    )
+    endpoint = Endpoint(port=1, username="service", password="x")
+    return RotationWorker(parts, endpoint, lease_ms=3_600_000)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,21 +9,16 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from mooring.credentials.rotation.command import answer_in
 from mooring.credentials.rotation.model import Rotation
-from mooring.credentials.rotation.rules import Answer, Phase, Timing
+from mooring.credentials.rotation.rules import Phase, Timing
 from mooring.devices.password_store import NAMES_AT_ONCE, Use
-from mooring.dialects import Channel
 from mooring.identity.actor import Actor, walled
 from mooring.secrets import verifiers
 from mooring.store.schema import (
     broker_changes,
-    channels,
     credentials,
     device_state,
     devices,
-    latest,
-    messages,
     rotations,
 )
 
@@ -32,7 +26,6 @@ __all__ = [
     "WORK",
     "Standing",
     "active",
-    "answer",
     "by_ids",
     "change",
     "due_for_age",
@@ -67,7 +60,6 @@ _COLUMNS = (
     rotations.c.finished_at,
     rotations.c.outcome,
 )
-CLOCK_SLACK_MS = 600_000  # how wrong a device's clock may be for its reply to be seen at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +68,7 @@ class Standing:
 
     rotation: Rotation
     username: str
+    dialect: str
     enabled: bool
     connected: bool
     connected_at: int | None
@@ -196,6 +189,7 @@ def standing(connection: Connection, *, acting: tuple[int, Timing] | None = None
         sa.select(
             *_COLUMNS,
             devices.c.username,
+            devices.c.dialect,
             devices.c.enabled,
             device_state.c.connected,
             device_state.c.connected_at,
@@ -220,6 +214,7 @@ def standing(connection: Connection, *, acting: tuple[int, Timing] | None = None
         Standing(
             _rotation(row[: len(_COLUMNS)]),
             row.username,
+            row.dialect,
             bool(row.enabled),
             bool(row.connected),
             row.connected_at,
@@ -272,38 +267,6 @@ def finish(connection: Connection, rotation: Rotation, phase: Phase, outcome: st
         old_verifier=None,
         new_verifier=None,
     )
-
-
-def answer(connection: Connection, rotation: Rotation, replies: Sequence[Channel]) -> Answer | None:
-    """What the device replied since the command; ``replies`` are its dialect's channels."""
-    for channel in replies:
-        number = sa.select(channels.c.id).where(
-            channels.c.name == channel.name,
-            channels.c.dialect.in_(
-                sa.select(devices.c.dialect).where(devices.c.id == rotation.device_id)
-            ),
-        )
-        said = sa.union_all(
-            # By the device's own time, which the index has, and the newest of all, for a
-            # device whose clock is wrong.
-            sa.select(messages.c.payload).where(
-                messages.c.device_id == rotation.device_id,
-                messages.c.ts >= (rotation.first_sent_at or 0) - CLOCK_SLACK_MS,
-                messages.c.channel_id.in_(number),
-            ),
-            sa.select(latest.c.payload).where(
-                latest.c.device_id == rotation.device_id, latest.c.channel_id.in_(number)
-            ),
-        )
-        for payload in connection.execute(said).scalars():
-            try:
-                body = json.loads(payload)
-            except ValueError:  # ingest has stored text that is not JSON: no answer of this kind
-                continue
-            found = answer_in(channel, body, rotation.id) if isinstance(body, dict) else None
-            if found is not None:
-                return found
-    return None
 
 
 def used(connection: Connection, uses: Iterable[Use]) -> None:

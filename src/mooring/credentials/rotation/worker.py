@@ -25,6 +25,7 @@ from mooring.credentials.rotation import store
 from mooring.credentials.rotation.by_use import UseFacts, decide_by_use
 from mooring.credentials.rotation.command import command_for
 from mooring.credentials.rotation.model import Rotation
+from mooring.credentials.rotation.reading import Evidence, command_key, gather
 from mooring.credentials.rotation.rules import Act, Answer, Decision, Facts, Phase, Timing, decide
 from mooring.credentials.rotation.service import Rotations
 from mooring.credentials.rotation.store import Standing
@@ -32,7 +33,6 @@ from mooring.devices import password_store as passwords
 from mooring.devices import store as devices
 from mooring.devices.model import Device
 from mooring.devices.service import Devices
-from mooring.dialects import Kind
 from mooring.downlink.model import Delivery, NewDownlink
 from mooring.downlink.rules import Until
 from mooring.downlink.service import Downlinks
@@ -151,13 +151,14 @@ class RotationWorker:
         ):  # what is older than the log we have read could mislead us
             return 0
         taken = 0
-        for standing in await asyncio.to_thread(self._standing):
+        found, evidence = await asyncio.to_thread(self._standing)
+        for standing in found:
             key = standing.rotation.device_id
             if self._faults.postponed(key):
                 continue
             with self._faults.isolated(key):
                 try:
-                    taken += await self._advance(standing)
+                    taken += await self._advance(standing, evidence)
                 except BrokerUnavailable as exc:
                     log.warning("a rotation is pending for the broker: %s", exc)
         if time.monotonic() >= self._next_schedule:
@@ -178,14 +179,14 @@ class RotationWorker:
 
     # ------------------------------------------------------------------ one rotation
 
-    async def _advance(self, standing: Standing) -> int:
+    async def _advance(self, standing: Standing, evidence: Evidence) -> int:
         rotation = standing.rotation
-        delivery = await asyncio.to_thread(self._delivery, rotation)
+        delivery = evidence.delivery(rotation)
         if delivery is Delivery.NONE:  # nobody listens there: the device was never told
             await asyncio.to_thread(self._not_sent, rotation)
             return 1
         if self._by_use:
-            decision = await asyncio.to_thread(self._decide_by_use, standing)
+            decision = self._decide_by_use(standing, evidence)
             if delivery is Delivery.PENDING and decision.act is not Act.SETTLE:
                 return 0
             return await self._act(standing, decision)
@@ -198,7 +199,7 @@ class RotationWorker:
         ):
             await asyncio.to_thread(self._in_force, rotation)
             return 1
-        facts = await asyncio.to_thread(self._facts, standing)
+        facts = self._facts(standing, evidence)
         return await self._act(standing, decide(facts, now_ms(), self._timing))
 
     async def _act(self, standing: Standing, decision: Decision) -> int:
@@ -215,18 +216,24 @@ class RotationWorker:
                 await asyncio.to_thread(self._finish, standing, decision)
         return 1
 
-    def _standing(self) -> list[Standing]:
+    def _standing(self) -> tuple[list[Standing], Evidence]:
         """Those that may take a step, and occasionally all of them: what an offline device
-        answered earlier may be stored late."""
+        answered earlier may be stored late. With what is known of their commands."""
         acting = None
         if self._by_use and time.monotonic() < self._next_all:
             acting = (now_ms(), self._timing)
         else:
             self._next_all = time.monotonic() + ALL_SECONDS
         with self._database.read() as connection:
-            return store.standing(connection, acting=acting)
+            found = store.standing(connection, acting=acting)
+            return found, gather(
+                connection,
+                found,
+                catalogue=self._parts.devices.catalogue,
+                downlinks=self._parts.downlinks,
+            )
 
-    def _decide_by_use(self, standing: Standing) -> Decision:
+    def _decide_by_use(self, standing: Standing, evidence: Evidence) -> Decision:
         rotation = standing.rotation
         facts = UseFacts(
             phase=rotation.phase,
@@ -237,13 +244,13 @@ class RotationWorker:
             enabled=standing.enabled,
             connected=standing.connected,
             busy=standing.busy,
-            answer=self._answer(standing) if rotation.sends else None,
+            answer=self._answer(standing, evidence) if rotation.sends else None,
             used_new_at=standing.used_new_at,
             used_old_at=standing.used_old_at,
         )
         return decide_by_use(facts, now_ms(), self._timing)
 
-    def _facts(self, standing: Standing) -> Facts:
+    def _facts(self, standing: Standing, evidence: Evidence) -> Facts:
         rotation, journal = standing.rotation, self._proofs.journal
         held = rotation.phase in {Phase.ON_NEW, Phase.ON_OLD}
         sent = rotation.sent_event or 0
@@ -264,7 +271,7 @@ class RotationWorker:
             away_since=None if standing.connected else standing.connected_at,
             back_late=self._back_late(standing, sent),
             busy=standing.busy,
-            answer=None if held else self._answer(standing),
+            answer=None if held else self._answer(standing, evidence),
             proved=held and standing.proved,
             near=journal.refusals(since, standing.address) if standing.address else 0,
             far=journal.refusals(since),
@@ -283,14 +290,11 @@ class RotationWorker:
         file; with Dynamic Security through the file next to it, which holds no colon."""
         return self._parts.settings.authority == "password_file" or ":" not in username
 
-    def _answer(self, standing: Standing) -> Answer | None:
-        with self._database.read() as connection:
-            device = self._device(connection, standing.rotation)
-            if device is None:
-                return None
-            dialect = self._parts.devices.catalogue.get(device.dialect)
-            replies = dialect.of_kind(Kind.ROTATION_REPLY) or dialect.of_kind(Kind.REPLY)
-            return store.answer(connection, standing.rotation, replies)
+    def _answer(self, standing: Standing, evidence: Evidence) -> Answer | None:
+        """Raises ``NotFound`` where the device's dialect is not loaded: it is not known on which
+        channel it would answer."""
+        self._parts.devices.catalogue.get(standing.dialect)
+        return evidence.answers.get(standing.rotation.id)
 
     def _device(self, connection: SqlConnection, rotation: Rotation) -> Device | None:
         return devices.by_number(connection, rotation.device_id)
@@ -344,19 +348,10 @@ class RotationWorker:
                 device_id=device.id,
                 secret=True,
                 until=Until.ONCE,
-                dedupe=_key(rotation, at),
+                dedupe=command_key(rotation, at),
                 reason=rotation.reason,
             )
             self._parts.downlinks.put(connection, new)
-
-    def _delivery(self, rotation: Rotation) -> Delivery:
-        """What has become of the newest command."""
-        if rotation.phase is not Phase.SENT or rotation.last_sent_at is None:
-            return Delivery.DONE
-        found = self._parts.downlinks.newest(
-            rotation.device_id, _key(rotation, rotation.last_sent_at)
-        )
-        return Delivery.DONE if found is None else found.delivery
 
     def _not_sent(self, rotation: Rotation) -> None:
         """This time it surely was not; what was sent before may have arrived."""
@@ -434,7 +429,7 @@ class RotationWorker:
             given_up = rotation.old_verifier if phase is Phase.SETTLED else rotation.new_verifier
             if rotation.last_sent_at is not None:
                 self._parts.downlinks.drop(
-                    connection, rotation.device_id, _key(rotation, rotation.last_sent_at)
+                    connection, rotation.device_id, command_key(rotation, rotation.last_sent_at)
                 )
             if self._by_use:
                 self._one_password(connection, standing, phase)
@@ -507,8 +502,3 @@ class RotationWorker:
                 return
             passwords.forget_former(connection, at)
             passwords.seal_forgotten(connection, at - self._parts.settings.claim_days * DAY_MS)
-
-
-def _key(rotation: Rotation, at: int) -> str:
-    """Names the downlink of the command that was written at this time."""
-    return f"rotation:{rotation.id}:{at}"

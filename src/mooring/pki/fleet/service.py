@@ -160,12 +160,12 @@ class DeviceCertificates:
     def rollover(self, actor: Actor) -> RolloverStatus | None:
         """How far the enabled devices have come; ``None`` when no rollover is under way."""
         actor.require(Role.VIEWER)
-        return self.pki.rollover(self._fleet())
+        return self.pki.rollover(self.devices.enabled_usernames())
 
     def rollover_finish(self, actor: Actor, *, force: bool = False) -> Settled:
         """See ``PkiService.rollover_finish``; for administrators."""
         actor.require(Role.ADMIN)
-        done = self.pki.rollover_finish(self._fleet(), force=force)
+        done = self.pki.rollover_finish(self.devices.enabled_usernames(), force=force)
         self._audit(actor, "ca.rollover_finish", done.server.issuer, None, "force" if force else "")
         return done
 
@@ -215,9 +215,6 @@ class DeviceCertificates:
         )
 
     # ------------------------------------------------------------------ inside
-
-    def _fleet(self) -> set[str]:
-        return {device.username for device in self.devices.every() if device.enabled}
 
     def _being_kicked(self) -> set[str]:
         with self.database.read() as connection:
