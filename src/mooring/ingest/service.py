@@ -15,11 +15,13 @@ import contextlib
 import gc
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
+
+from mqtt5 import PublishPacket
 
 from mooring.devices.following import follow
 from mooring.devices.index import DeviceIndex
@@ -35,7 +37,7 @@ from mooring.ingest.pacing import Pace
 from mooring.ingest.plan import Plan
 from mooring.ingest.planner import Planner
 from mooring.ingest.projections import Projections
-from mooring.ingest.routing import RouteTable
+from mooring.ingest.routing import Route, RouteTable
 from mooring.ingest.sink import Committed, Sink
 from mooring.link.protocol import Batch, Link, Subscription
 from mooring.settings import Settings
@@ -52,8 +54,7 @@ log = logging.getLogger(__name__)
 
 RETRY_FIRST, RETRY_MOST = 0.05, 2.0
 CONNECT_SECONDS = 30.0  # how long the first connection to the broker is tried for
-# A server is not asked before every batch what has changed. No broker lets a new device in
-# sooner than this.
+# A server is not asked before every batch what has changed, unless a topic is not known.
 LOOK_SECONDS = 0.01
 WATCH_SECONDS = 0.5  # how soon a quiet ingest follows a changed dialect
 
@@ -214,7 +215,7 @@ class Ingest:
 
     async def _store(self, batch: Batch) -> None:
         self._pace.took(len(batch.packets), time.monotonic())
-        await self._follow_changes()
+        await self._follow_changes(batch.packets)
         plan = self._planner.plan(batch.packets, now_ms(), batch.broken)
         if plan.retained:
             await self._settle(plan)
@@ -277,12 +278,15 @@ class Ingest:
             with contextlib.suppress(DatabaseUnavailable):  # the next message will say so
                 await self._follow_changes()
 
-    async def _follow_changes(self) -> None:
+    async def _follow_changes(self, packets: Sequence[PublishPacket] = ()) -> None:
         """Follows devices and dialects, so that both are known before a message that came after
         their change is looked at."""
         now = time.monotonic()
         if self._sink.waits and now < self._looked_at + LOOK_SECONDS:
-            return
+            # A device sends within milliseconds of being added.
+            routes = self._planner.routes
+            if all(type(routes.get(packet.topic)) is Route for packet in packets):
+                return
         self._looked_at = now
         pause = RETRY_FIRST
         while True:

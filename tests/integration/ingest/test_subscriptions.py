@@ -15,6 +15,7 @@ from mooring.broker.users import BrokerUser
 from mooring.devices.service import NewDevice
 from mooring.identity.account import Rights
 from mooring.identity.actor import SYSTEM
+from mooring.ingest import service
 from mooring.ingest.service import Ingest
 from mooring.ingest.sinks import open_sink
 from mooring.link.mqtt import MqttLink
@@ -168,6 +169,26 @@ def test_a_device_of_two_dialects_that_overlap(stand: Stand) -> None:
         await asyncio.to_thread(say, stand, "devices/d1/telemetry", *[{"v": 1}] * 5)
         await until(lambda: counted(app, "messages_passed_over") == 5)
         assert (count(app, messages), count(app, dead_letters)) == (5, 0)
+
+    stand.run(work)
+
+
+def test_a_device_that_sends_as_soon_as_it_is_added(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the database is not asked before every batch: see ``Sink.waits``."""
+    stand.write("lamps", "lamps/{device}/status")
+
+    async def work(app: App, ingest: Ingest) -> None:
+        monkeypatch.setattr(service, "LOOK_SECONDS", 3600)
+        monkeypatch.setattr(type(ingest._sink), "waits", True)
+        await asyncio.to_thread(say, stand, "lamps/d1/status", {"v": 0})  # is not known yet
+        await until(lambda: count(app, dead_letters) == 1)
+        for name in ("d1", "d2"):
+            app.devices.add(SYSTEM, NewDevice(name, "lamps", "default"))
+            await asyncio.to_thread(say, stand, f"lamps/{name}/status", {"v": 1})
+        await until(lambda: count(app, messages) + count(app, dead_letters) == 3)
+        assert (count(app, messages), count(app, dead_letters)) == (2, 1)
 
     stand.run(work)
 
