@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import growth, ingest, latency, memory, parts, results, stored
+from bench import growth, idle, ingest, latency, memory, parts, results, stored
 from bench.contestants import ALL
 from bench.report import report
 
@@ -54,6 +54,10 @@ def _growth(options: Options) -> dict[str, Any]:
     return growth.measure(devices=options.devices, changes=options.changes, say=say)
 
 
+def _idle(options: Options) -> dict[str, Any]:
+    return idle.measure(seconds=options.seconds, warm_up=options.warm_up, say=say)
+
+
 PARTS = {
     "ingest": _ingest,
     "latency": _latency,
@@ -61,6 +65,7 @@ PARTS = {
     "memory": _memory,
     "parts": _parts,
     "growth": _growth,
+    "idle": _idle,
 }
 
 
@@ -111,6 +116,10 @@ def parser() -> argparse.ArgumentParser:
     one = commands.add_parser("growth", help="one more device among many")
     one.add_argument("--devices", type=int, default=100_000)
     one.add_argument("--changes", type=int, default=20)
+
+    one = commands.add_parser("idle", help="memory and CPU of a quiet demo")
+    one.add_argument("--seconds", type=float, default=60.0)
+    one.add_argument("--warm-up", type=float, default=idle.WARM_UP_SECONDS)
 
     commands.add_parser("show", help="the tables of the last figures")
     commands.add_parser("reference", help="make the last figures the reference, in the docs too")

@@ -9,7 +9,18 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["VISIBLE", "Usage", "cpu_seconds", "descendants", "ended", "peak_rss", "rss"]
+__all__ = [
+    "VISIBLE",
+    "Usage",
+    "cpu_exact",
+    "cpu_seconds",
+    "descendants",
+    "ended",
+    "name_of",
+    "peak_rss",
+    "pss",
+    "rss",
+]
 
 _PROC = Path("/proc")
 VISIBLE = (_PROC / "self" / "stat").exists()
@@ -59,6 +70,39 @@ def cpu_seconds(pid: int) -> float | None:
         if fields is not None:
             ticks += sum(map(int, fields[11:15]))
     return ticks / _TICKS
+
+
+def cpu_exact(pid: int) -> float:
+    """CPU seconds of a process alone, by the scheduler's clock; threads that have ended are left
+    out."""
+    spent = 0
+    for thread in (_PROC / str(pid) / "task").iterdir():
+        try:
+            spent += int((thread / "schedstat").read_text().split()[0])
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it has just ended
+    return spent / 1e9
+
+
+def name_of(pid: int) -> str:
+    """What it is: the command of Mooring, or the program."""
+    words = (_PROC / str(pid) / "cmdline").read_bytes().decode(errors="replace").split("\0")
+    if "mooring" in words:
+        return words[words.index("mooring") + 1]
+    scripts = [Path(word).stem for word in words if word.endswith(".py")]
+    return scripts[0] if scripts else Path(words[0]).name
+
+
+def pss(pid: int) -> int | None:
+    """Bytes in memory now; a shared one counts by its share in each process that has it."""
+    try:
+        text = (_PROC / str(pid) / "smaps_rollup").read_text()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return None
+    for line in text.splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    return None
 
 
 def rss(pid: int) -> int | None:

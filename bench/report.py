@@ -22,6 +22,7 @@ def report(document: Document) -> str:
         ("memory", _memory),
         ("parts", _parts),
         ("growth", _growth),
+        ("idle", _idle),
     ]
     found = [_aims(document)]
     for name, show in parts:
@@ -101,6 +102,8 @@ def _aims(document: Document) -> str:
             False,
         ),
         ("memory of ingest, most, MB", memory.get("most_mb"), 200, False),
+        ("memory of the quiet demo (PSS), MB", _of(document, "idle", "pss_mb"), 200, False),
+        ("CPU of the quiet demo, % of a core", _of(document, "idle", "cpu_percent"), 2, False),
         ("bytes on disk, indexes and roll-ups, to the payload's", size, 1.6, False),
     ]
     shown = [aim for aim in aims if aim[1] is not None]
@@ -321,4 +324,18 @@ def _growth(document: Document) -> Iterator[str]:
             ["topics resolved again", str(document["topics_resolved_again"])],
             ["reading every device at the start, s", number(document["read_all_seconds"])],
         ],
+    )
+
+
+def _idle(document: Document) -> Iterator[str]:
+    yield "### A quiet platform\n"
+    rows = [
+        [one["name"], number(one["pss_mb"]), f"{one['cpu_percent']:.2f}"]
+        for one in document["processes"]
+    ]
+    rows.append(["all", number(document["pss_mb"]), f"{document['cpu_percent']:.2f}"])
+    yield table(["process of `mooring up --demo`", "memory (PSS), MB", "CPU, % of a core"], rows)
+    yield (
+        f"24 devices, 12 messages/s, for {document['seconds']:g} s after a warm-up; the load of the"
+        f" machine was {document['load']:g}.\n"
     )

@@ -53,7 +53,7 @@ with later():
     from mooring.telemetry import export, series
     from mooring.telemetry import service as telemetry
 
-__all__ = ["App", "open_app"]
+__all__ = ["App", "open_app", "prepare_services"]
 
 
 T = TypeVar("T")
@@ -261,6 +261,12 @@ def _names() -> Mapping[type, str]:
 def _makers() -> Mapping[type, Callable[[App], object]]:
     """Class → how to make it, for the services that parts bring."""
     return {kind: make for part in PARTS for kind, make in part.services().items()}
+
+
+def prepare_services() -> None:
+    """Imports every service now: for a process that others are forked from."""
+    _names()
+    _makers()
 
 
 def _service_names(settings: Settings) -> tuple[str, ...]:

@@ -56,11 +56,15 @@ def connections(ports: Collection[int]) -> list[Peer]:
 
 def parse_table(lines: Iterable[str], ports: Collection[int]) -> Iterator[Peer]:
     """The rows of ``/proc/net/tcp`` or ``tcp6`` without their heading. Pure."""
+    wanted = {f"{port:04X}": port for port in ports}
     for line in lines:
+        # The table is that of the whole machine, so others' lines are passed over cheaply.
+        port = wanted.get(line.split(None, 2)[1][-4:])
+        if port is None:
+            continue
         words = line.split()
-        port = int(words[1].rpartition(":")[2], 16)
         # A connection that nobody has accepted yet has no inode.
-        if port not in ports or words[3] not in {_ESTABLISHED, _CLOSE_WAIT} or words[9] == "0":
+        if words[3] not in {_ESTABLISHED, _CLOSE_WAIT} or words[9] == "0":
             continue
         host, _, peer_port = words[2].rpartition(":")
         yield Peer(port, _address(host), int(peer_port, 16), int(words[9]))

@@ -24,6 +24,7 @@ from mooring.errors import DatabaseUnavailable
 from mooring.store.engine import now_ms
 from mooring.store.leases import Lease
 from mooring.store.lookout import Lookout
+from mooring.store.wake import Waker
 from mooring.supervisor.rows import RowFaults
 
 __all__ = ["LEASE", "CommandKeeper"]
@@ -58,6 +59,7 @@ class CommandKeeper:
     async def run(self) -> None:
         """Until cancelled."""
         lookout = Lookout(self._database)
+        waker = Waker(self._database.wake_folder)
         ask_at = renew_at = 0.0
         try:
             while True:
@@ -69,8 +71,9 @@ class CommandKeeper:
                     while await asyncio.to_thread(self.step):
                         pass
                     renew_at = now + RENEW_SECONDS
-                await asyncio.sleep(POLL_SECONDS)
+                await waker.wait(POLL_SECONDS)
         finally:
+            waker.close()
             lookout.close()
             await asyncio.to_thread(self._release)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import sqlalchemy as sa
 
@@ -73,28 +73,21 @@ class Ears:
     filters: tuple[str, ...] = ()
 
     def __init__(self) -> None:
-        self._poke = asyncio.Event()
+        self._poked = False
+        self.on_poke: Callable[[], object] = lambda: None
+        """Called when something is heard."""
         self._awake: dict[str, None] = {}
         self._task: asyncio.Task[None] | None = None
 
     def take_poke(self) -> bool:
         """Whether anything was heard since the last time."""
-        found = self._poke.is_set()
-        self._poke.clear()
+        found, self._poked = self._poked, False
         return found
 
     def take_awake(self) -> list[str]:
         """Usernames that subscribed since the last time."""
         found, self._awake = list(self._awake), {}
         return found
-
-    async def wait(self, seconds: float) -> None:
-        """Until something is heard, or so long."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._poke.wait()
-        except TimeoutError:
-            return
 
     async def subscribe(self, link: MqttLink) -> None:
         """Before the link is started."""
@@ -120,10 +113,11 @@ class Ears:
         """A device has subscribed."""
         if len(self._awake) < NAMES_MAX:
             self._awake[username] = None
-        self._poke.set()
+        self.poke()
 
     def poke(self) -> None:
-        self._poke.set()
+        self._poked = True
+        self.on_poke()
 
     async def _read(self, link: MqttLink) -> None:
         while True:

@@ -31,6 +31,7 @@ from mooring.secrets.instance import Instance
 from mooring.store.engine import Database, now_ms
 from mooring.store.leases import LEASE_MS, Lease
 from mooring.store.lookout import Lookout
+from mooring.store.wake import Waker
 
 __all__ = ["LEASE", "Sender"]
 
@@ -126,6 +127,8 @@ class Sender:
     async def run(self) -> None:
         """Until cancelled: ``step`` whenever there is something to do."""
         lookout = Lookout(self._database)
+        waker = Waker(self._database.wake_folder)
+        self._ears.on_poke = waker.wake
         busy_until = 0.0
         try:
             while True:
@@ -136,8 +139,9 @@ class Sender:
                     while await self.step():
                         busy_until = now + BUSY_SECONDS
                     self._renew_at = now + (RENEW_SECONDS if self.holding else STANDBY_SECONDS)
-                await self._ears.wait(POLL_SECONDS if now < busy_until else IDLE_POLL_SECONDS)
+                await waker.wait(POLL_SECONDS if now < busy_until else IDLE_POLL_SECONDS)
         finally:
+            waker.close()
             lookout.close()
             await self.close()
 

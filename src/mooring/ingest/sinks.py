@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from mooring.ingest.projections import Projections
 from mooring.ingest.sink import Sink
-from mooring.ingest.sink_postgres import PostgresSink
 from mooring.ingest.sink_sqlite import SqliteSink
+from mooring.later import later
 from mooring.settings import Settings
 from mooring.store.engine import sqlite_file
+
+with later():
+    from mooring.ingest import sink_postgres
 
 __all__ = ["open_sink"]
 
@@ -22,7 +25,7 @@ def open_sink(settings: Settings, projections: Projections) -> Sink:
             strangers_max=settings.strangers_max,
             projections=projections,
         )
-    return PostgresSink(
+    return sink_postgres.PostgresSink(
         settings.effective_database_url,
         dead_letters_max=settings.dead_letters_max,
         strangers_max=settings.strangers_max,

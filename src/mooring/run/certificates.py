@@ -34,6 +34,7 @@ from mooring.run.reloading import reload_and_wait
 from mooring.run.sessions import client_ids, take_over
 from mooring.run.sightings import SightingReader
 from mooring.store import versions
+from mooring.store.wake import Waker
 from mooring.supervisor.rows import RowFaults
 
 __all__ = ["CertificateWatch", "watch_certificates"]
@@ -41,6 +42,7 @@ __all__ = ["CertificateWatch", "watch_certificates"]
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
+LOOK_SECONDS = 2.0  # between two rounds when neither a file nor a commit asks for one
 SECOND_LOOK_SECONDS, LOOKS = 0.02, 50  # files that change count once two looks agree
 SETTLE_SECONDS = 60.0  # between two looks at what only time changes: renewals, ends
 CLOCK_JUMP_SECONDS = 5.0
@@ -85,6 +87,8 @@ class CertificateWatch:
         self._version = -1  # of the devices, when they were last looked at
         self._said: dict[str, str] = {}
         self._settle_at = 0.0
+        self._at_rest = False  # nothing is to be done until something changes
+        self._seen: tuple[object, ...] = ()
         self._clock = (now_ms() / 1000, time.monotonic())
         self._round = asyncio.Lock()
         self.faults = RowFaults(
@@ -98,18 +102,37 @@ class CertificateWatch:
 
     async def run(self) -> None:
         """Runs until cancelled."""
-        while True:
-            try:
-                await self.step()
-            except MooringError as exc:
-                self._say("step", f"the certificates are not maintained: {exc} {exc.hint}")
-                await asyncio.sleep(RETRY_SECONDS)
-            else:
-                self._say("step", "")
-            await asyncio.sleep(POLL_SECONDS)
+        waker = Waker(self._app.database.wake_folder)
+        look_at = 0.0
+        try:
+            while True:
+                try:
+                    await self.step()
+                except MooringError as exc:
+                    self._say("step", f"the certificates are not maintained: {exc} {exc.hint}")
+                    await asyncio.sleep(RETRY_SECONDS)
+                else:
+                    self._say("step", "")
+                    look_at = time.monotonic() + LOOK_SECONDS
+                while not await waker.wait(POLL_SECONDS) and not await self._is_due(look_at):
+                    continue
+        finally:
+            waker.close()
+
+    async def _is_due(self, at: float) -> bool:
+        """Whether a round may find something to do though nobody has committed anything."""
+        if not self._at_rest or time.monotonic() >= at:
+            return True
+        return await asyncio.to_thread(self._seen_now) != self._seen
+
+    def _seen_now(self) -> tuple[object, ...]:
+        """All files that count, as they are."""
+        sources = None if self._operators is None else self._source_stamps()
+        return stamp(self._watched), sources
 
     async def step(self) -> None:
         """One round; what it cannot do now the next one does."""
+        self._at_rest = False
         async with self._round:
             await self._step()
 
@@ -152,6 +175,9 @@ class CertificateWatch:
                 utc_now(),
             )
         self._held = _serials(record for record in held if record.username not in left)
+        seen = await asyncio.to_thread(self._seen_now)
+        self._at_rest = seen == self._seen and not revoked and not left
+        self._seen = seen
 
     # ------------------------------------------------------------------ files
 

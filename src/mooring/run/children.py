@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import select
 import signal
 import sys
 import threading
@@ -32,6 +33,8 @@ STOP_SECONDS = 15.0
 LAST_BYTES = 8192
 YOUNG_SECONDS = 10.0  # who dies younger than this is started again later
 PAUSE_FIRST, PAUSE_MOST = 0.25, 10.0
+PARENT_SECONDS = 0.5  # between two looks at the parent, where its end cannot be waited for
+ORPHANED_SECONDS = 0.01
 
 
 def restart_pause(young_deaths: int) -> float:
@@ -99,6 +102,10 @@ class Child:
                 log.warning("%s did not end within %g s; killed", self.name, STOP_SECONDS)
                 process.kill()
                 await process.wait()
+
+    async def ended(self) -> int:
+        """Waits until it ends, and is not started again; its exit code."""
+        return 0 if self._process is None else await self._process.wait()
 
     async def restart(self, settings: Settings) -> None:
         """Ends it in the proper way and starts it with other settings."""
@@ -191,10 +198,25 @@ def follow_parent() -> None:
         return
 
     def watch() -> None:
-        while os.getppid() == int(parent):
-            time.sleep(0.5)
+        _wait_for_end(int(parent))
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(STOP_SECONDS)  # as long as a parent would wait before it kills
         os.kill(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=watch, name="follow parent", daemon=True).start()
+
+
+def _wait_for_end(parent: int) -> None:
+    """Until this process has another parent; without waking up meanwhile where that can be."""
+    try:
+        descriptor = os.pidfd_open(parent)
+    except (AttributeError, OSError):  # not Linux, not allowed, or gone already
+        descriptor = None
+    while os.getppid() == parent:
+        if descriptor is None:
+            time.sleep(PARENT_SECONDS)
+        else:
+            poll = select.poll()
+            poll.register(descriptor, select.POLLIN)
+            poll.poll()
+            time.sleep(ORPHANED_SECONDS)  # until the system has given this process a new parent

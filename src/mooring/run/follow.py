@@ -34,6 +34,7 @@ from mooring.run.children import YOUNG_SECONDS, restart_pause
 from mooring.run.migrate import switch
 from mooring.serve.current import Current
 from mooring.store.versions import version
+from mooring.store.wake import Waker
 from mooring.store.watch import Bell, Waiting
 from mooring.supervisor.rows import RowFaults
 from mooring.supervisor.state import Policy
@@ -50,6 +51,7 @@ ACCOUNTS_SECONDS = 5.0  # a broker that died does not wait longer for the databa
 COMPARE_ANYWAY_SECONDS = 86_400.0  # also when nothing says that anything has changed
 WHAT_ACCOUNTS_ARE_MADE_OF = (ACCOUNTS, "broker_users", "devices", "dialects")
 STEPS = Policy(first=1.0, most=60.0)
+ASLEEP_SECONDS = 2.0  # between two looks when nobody commits, and no change is due before
 LOOK_AGAIN_SECONDS = 0.5  # postponed changes become due without a commit
 
 
@@ -81,6 +83,7 @@ class Follower:
         self._next_compare = 0.0  # monotonic
         self._equal: tuple[object, ...] | None = None  # of database and broker, when they agreed
         self._equal_until = 0.0  # monotonic: then everything is read again
+        self._waker: Waker | None = None
         self._begun = False
         self._asking: asyncio.Future[None] | None = None
         self.faults = RowFaults("the step", passing=(MooringError,), policy=STEPS)
@@ -96,6 +99,8 @@ class Follower:
         """Everything is compared in the next round."""
         self._next_compare = 0.0
         self._equal = None
+        if self._waker is not None:
+            self._waker.wake()
 
     async def follow(self) -> None:
         """Runs until cancelled: new changes, requests, and a periodic comparison of everything."""
@@ -106,6 +111,14 @@ class Follower:
             await asyncio.to_thread(self._forget_requests)
             self._next_compare = time.monotonic() + pause
             self._begun = True
+        waker = self._waker = Waker(self.app.database.wake_folder)
+        try:
+            await self._follow(bell, waker, dialects, pause)
+        finally:
+            self._waker = None
+            waker.close()
+
+    async def _follow(self, bell: Bell, waker: Waker, dialects: Current, pause: float) -> None:
         look_again = busy_until = 0.0
         while True:
             try:
@@ -131,7 +144,10 @@ class Follower:
                 log.warning("the broker does not follow the database: %s", exc)
                 await asyncio.sleep(1)
             idle = time.monotonic() >= busy_until
-            await asyncio.sleep(max(bell.pause, IDLE_PAUSE_SECONDS) if idle else bell.pause)
+            await waker.wait(
+                max(bell.pause, IDLE_PAUSE_SECONDS) if idle else bell.pause,
+                asleep=min(ASLEEP_SECONDS, bell.due_in, self._next_compare - now),
+            )
 
     @asynccontextmanager
     async def _step(self, name: str) -> AsyncIterator[None]:

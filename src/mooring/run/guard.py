@@ -13,21 +13,26 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import time
-from datetime import UTC, datetime
-from pathlib import Path
+
+# What is needed only when `mooring up` is gone is imported then: this process waits for as long as
+# the platform runs, next to it.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LOOK_SECONDS = 1.0
 
 
 def main(words: list[str]) -> None:
-    pid_file, config, seconds, log = Path(words[0]), words[1], float(words[2]), Path(words[3])
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # they are meant for `mooring up`
     if os.read(0, 1):
         return
+    from pathlib import Path  # noqa: PLC0415 - see above
+
+    pid_file, config, seconds, log = Path(words[0]), words[1], float(words[2]), Path(words[3])
     orphan = broker(pid_file, config)
     deadline = time.monotonic() + seconds
     while orphan is not None and time.monotonic() < deadline:
@@ -44,6 +49,8 @@ def main(words: list[str]) -> None:
 
 def broker(pid_file: Path, config: str) -> int | None:
     """The process in the pid file, if it is the broker with this configuration."""
+    import subprocess  # noqa: PLC0415 - see above
+
     try:
         text = pid_file.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError):
@@ -61,6 +68,8 @@ def broker(pid_file: Path, config: str) -> int | None:
 
 
 def say(log: Path, text: str) -> None:
+    from datetime import UTC, datetime  # noqa: PLC0415 - see above
+
     with log.open("a", encoding="utf-8") as file:
         file.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {text}\n")
 

@@ -207,7 +207,7 @@ def main(app: App) -> None:
         signal.signal(number, stopped)
     # What is written here can be worked out again, so it need not wait for the disk. It is
     # never on disk without the messages it came from: one log holds both, in order.
-    database = open_database(app.settings.effective_database_url, synchronous="NORMAL")
+    database = open_database(app.settings.effective_database_url, synchronous="NORMAL", news=False)
     keeper = Keeper(app, database)
     heartbeat = Heartbeat(app.database, "keeper", keeper.detail, keeper.duties.report)
     heartbeat.start()

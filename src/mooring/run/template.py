@@ -1,8 +1,8 @@
 """A process that has imported everything, and forks for each process that ``mooring up`` runs.
 
 Importing is most of what a start costs: four processes that each do it take three seconds of CPU,
-and hold four copies of the same code. The template does it once, while ``up`` prepares database and
-broker, and its forks share its memory.
+and hold four copies of the same code. ``up`` does it once, then forks the template, and all of them
+share that memory.
 
 ``up`` makes it before it has any thread, lock or connection, so nothing but code is inherited. It
 then talks to it in messages: words, standard input and log go there; process ids and exit codes
@@ -17,7 +17,6 @@ import asyncio
 import contextlib
 import ctypes
 import gc
-import importlib
 import json
 import logging
 import os
@@ -33,13 +32,16 @@ from typing import Any, NoReturn, Self
 
 from mooring import handover
 from mooring.errors import Unavailable
+from mooring.run import holes
+from mooring.run.preload import preload
 from mooring.settings import Settings, variable_names
 
 __all__ = ["Forked", "Template", "settings_variables"]
 
 log = logging.getLogger(__name__)
 
-MODULES = ("ingest", "serve", "keeper", "worker")
+ARENAS = 2  # of the C library's allocator, which would make one for each thread
+_M_ARENA_MAX = -8
 MESSAGE_BYTES = 65_536
 IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """The template outlives them: it ends after ``up``, which stops its children in order."""
@@ -118,8 +120,8 @@ class Template:
         self._forked: dict[int, Forked] = {}
 
     @classmethod
-    def start(cls) -> Self | None:
-        """Fork it. Returns ``None`` where that is not possible.
+    def start(cls, settings: Settings) -> Self | None:
+        """Import everything, and fork it. Returns ``None`` where that is not possible.
 
         Raises:
             Fork: in a process that the template forked. It must reach ``mooring.cli.main.main``.
@@ -133,6 +135,7 @@ class Template:
         ours, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
+        _prepare(postgresql=not settings.effective_database_url.startswith("sqlite"))
         pid = os.fork()
         if pid == 0:
             ours.close()
@@ -223,7 +226,6 @@ def _become_template(channel: socket.socket) -> NoReturn:
         os.dup2(nothing, number)
     os.close(nothing)
     try:
-        _prepare()
         words = _serve(channel)
     except BaseException:  # noqa: BLE001 - ``up`` sees the end, says so, and does without
         os._exit(1)
@@ -238,12 +240,13 @@ def _become_template(channel: socket.socket) -> NoReturn:
     raise handover.Fork(words)
 
 
-def _prepare() -> None:
+def _prepare(*, postgresql: bool) -> None:
     """Import what the processes do; never look at it again for circles."""
-    gc.disable()
-    for name in MODULES:
-        importlib.import_module(f"mooring.run.{name}")
-    importlib.import_module("mooring.serve.app").routers()
+    gc.disable()  # a collection would leave holes in the memory that is shared
+    preload(postgresql=postgresql)
+    gc.collect()
+    holes.fill()
+    ctypes.CDLL(None).mallopt(_M_ARENA_MAX, ARENAS)
     gc.freeze()
     gc.enable()
 

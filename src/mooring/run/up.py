@@ -14,10 +14,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import sqlalchemy as sa
 
@@ -62,6 +64,7 @@ log = logging.getLogger(__name__)
 READY_SECONDS = 60.0
 EXIT_SECONDS = 4.0  # for what still waits for the database when everything else is stopped
 CHILDREN = ("ingest", "serve", "keeper", "worker")
+MIGRATION = ("db", "migrate")
 
 
 def main(settings: Settings, *, demo: bool = False, quiet: bool = False) -> int:
@@ -76,7 +79,7 @@ def main(settings: Settings, *, demo: bool = False, quiet: bool = False) -> int:
         Conflict: another one runs on the data directory, or a port is taken.
         MooringError: a part cannot be started; the message says which and why.
     """
-    template = Template.start()  # before there is anything that a fork must not have
+    template = Template.start(settings)  # before there is anything that a fork must not have
     logs.configure("warning" if settings.log_level == "info" else settings.log_level)
     try:
         with running.exclusive(settings.data_dir):
@@ -131,6 +134,8 @@ async def _platform(
 ) -> None:
     running.announce(settings.data_dir, _told(settings))
     say.step("database")
+    if template is not None:
+        await _migrated(settings, template)
     async with AsyncExitStack() as stack:
         app = await stack.enter_async_context(_opened(settings))
         first_password = await asyncio.to_thread(app.people.ensure_admin)
@@ -175,6 +180,19 @@ async def _platform(
 
 
 # ---------------------------------------------------------------------- parts
+
+
+async def _migrated(settings: Settings, template: Template) -> None:
+    """Migrates the database in another process, because what that imports is not needed again.
+
+    What it cannot do is tried again in this process, which then reports the error.
+    """
+    migration = Child("migrations", MIGRATION, settings, Path(os.devnull), template)
+    await migration.start()
+    try:
+        await migration.ended()
+    finally:
+        await migration.stop()
 
 
 @asynccontextmanager

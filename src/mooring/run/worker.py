@@ -25,6 +25,7 @@ from mooring.run.process import prepare
 from mooring.serve.current import LOOK_SECONDS, Current
 from mooring.store.lookout import Lookout
 from mooring.store.processes import Heartbeat
+from mooring.store.wake import Waker
 from mooring.supervisor import ending
 from mooring.supervisor.rows import RowFaults
 from mooring.supervisor.supervisor import Supervisor
@@ -35,6 +36,7 @@ __all__ = ["main"]
 log = logging.getLogger(__name__)
 
 EXIT_SECONDS = 12.0  # for a database that does not answer
+ASLEEP_SECONDS = 2.0  # between two looks when no rotation is under way and nobody commits
 ROTATION_SECONDS = 0.25  # between two looks at rotations under way
 
 
@@ -123,6 +125,7 @@ async def _rotate(current: Current, faults: RowFaults) -> None:
     held = current.held
     worker = RotationWorker(_parts(held), service_endpoint(held), faults=faults)
     lookout = Lookout(held.database)
+    waker = Waker(held.database.wake_folder)
     try:
         while True:
             try:
@@ -134,8 +137,12 @@ async def _rotate(current: Current, faults: RowFaults) -> None:
                 log.warning("rotations are delayed: %s", exc)
                 taken = 0
                 await asyncio.sleep(1)
-            await asyncio.sleep(0.05 if taken else ROTATION_SECONDS)
+            if worker.active:  # what it waits for need not be a commit
+                await asyncio.sleep(0.05 if taken else ROTATION_SECONDS)
+            else:
+                await waker.wait(ROTATION_SECONDS, asleep=ASLEEP_SECONDS)
     finally:
+        waker.close()
         lookout.close()
         await worker.close()
 

@@ -45,7 +45,7 @@ def settle(database: Database) -> Anchor:
     with database.read() as connection:
         anchor = _of_boot(connection, reading.boot)
     if anchor is None or _is_news(anchor, clock.judge(anchor, None, reading)):
-        with database.write() as connection:
+        with database.write(news=False) as connection:
             anchor = _judge(connection, clock.read())
     clock.install(anchor)
     return anchor

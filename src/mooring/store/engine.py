@@ -24,6 +24,7 @@ from sqlalchemy.pool import PoolProxiedConnection
 
 from mooring.clock import now_ms
 from mooring.errors import Internal, InvalidSetting
+from mooring.store import wake
 from mooring.store.faults import first_line, of_driver, translated
 
 __all__ = [
@@ -96,9 +97,11 @@ def notes_of(connection: Connection) -> Notes:
 class Database:
     """One engine and its transactions. ``dialect`` is ``sqlite`` or ``postgresql``."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, wake_folder: Path | None = None) -> None:
         self.engine = engine
         self.dialect = engine.dialect.name
+        self.wake_folder = wake_folder
+        """Where processes that wait for commits have their pipes: see ``mooring.store.wake``."""
         self._grace_ms = 0
         self._committed: Callable[[Sequence[Noted]], None] | None = None
 
@@ -118,8 +121,11 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *, news: bool = True) -> Iterator[Connection]:
         """A transaction: committed at the end of the block, rolled back by an exception.
+
+        Args:
+            news: whether another process may wait for what it writes.
 
         Raises:
             DatabaseUnavailable: it cannot be reached, is locked too long, is full or read-only.
@@ -139,13 +145,15 @@ class Database:
                     del info[_NOTES]
         if notes.changes and self._committed is not None:
             self._committed(notes.changes)
+        if news and self.wake_folder is not None:
+            wake.ring(self.wake_folder)
 
     @contextmanager
     def apart(self) -> Iterator[Connection]:
         """A transaction that no other writer waits for: on PostgreSQL without their lock. For
         maintenance of what no rule of a domain reads and then writes. Raises as ``write``."""
         if self.is_sqlite:
-            with self.write() as connection:
+            with self.write(news=False) as connection:
                 yield connection
         else:
             with _translated(), self.engine.begin() as connection:
@@ -253,10 +261,11 @@ def postgres_arguments(url: sa.URL) -> dict[str, Any]:
     return {**arguments, "client_encoding": "utf8"}
 
 
-def open_database(url: str, *, synchronous: str = "FULL") -> Database:
+def open_database(url: str, *, synchronous: str = "FULL", news: bool = True) -> Database:
     """Opens (and for SQLite creates) the database behind a SQLAlchemy URL.
 
     Args:
+        news: whether other processes may wait for anything that is written with it.
         synchronous: SQLite's; NORMAL is for what can be worked out again after a power cut.
 
     Raises:
@@ -264,7 +273,9 @@ def open_database(url: str, *, synchronous: str = "FULL") -> Database:
     """
     parsed = parse_url(url)
     if parsed.get_backend_name() == "sqlite":
-        return Database(_sqlite(parsed, synchronous))
+        file = sqlite_file(url) if news else None
+        folder = None if file is None else file.parent / wake.FOLDER
+        return Database(_sqlite(parsed, synchronous), folder)
     return Database(_postgres(parsed))
 
 

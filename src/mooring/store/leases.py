@@ -53,7 +53,7 @@ class Lease:
         if at < self._until - 2 * self._lease_ms // 3:
             return True
         until = at + self._lease_ms
-        with self._database.write() as connection:
+        with self._database.write(news=False) as connection:
             taken = connection.execute(
                 sa.update(leases)
                 .where(
@@ -93,7 +93,7 @@ class Lease:
         number = rest.partition(":")[0]
         if host != socket.gethostname() or not number.isdigit() or _runs(int(number)):
             return False
-        with self._database.write() as connection:
+        with self._database.write(news=False) as connection:
             mine = sa.and_(leases.c.name == self._name, leases.c.holder == holder)
             return bool(connection.execute(sa.delete(leases).where(mine)).rowcount)
 

@@ -88,7 +88,7 @@ class Heartbeat:
             log.warning("could not sign off: the database does not answer")
             return
         try:
-            with self._database.write() as connection:
+            with self._database.write(news=False) as connection:
                 connection.execute(sa.delete(processes).where(processes.c.name == self._name))
         except DatabaseUnavailable as exc:
             log.warning("could not sign off: %s", exc)
@@ -107,7 +107,7 @@ class Heartbeat:
             "beat_at": now_ms(),
             "detail": json.dumps({**self._detail(), WORKERS: self._report()}),
         }
-        with self._database.write() as connection:
+        with self._database.write(news=False) as connection:
             updated = connection.execute(
                 sa.update(processes).where(processes.c.name == self._name).values(values)
             )

@@ -47,7 +47,7 @@ class Tally:
         if not counts:
             return
         try:
-            with database.write() as connection:
+            with database.write(news=False) as connection:
                 for name, number in sorted(counts.items()):
                     add_to_counter(connection, name, number)
         except DatabaseUnavailable:

@@ -72,6 +72,11 @@ class Bell:
             ) from exc
         return Waiting(self._is_due(), bool(requests))
 
+    @property
+    def due_in(self) -> float:
+        """Seconds until the next change is due, as of the last look; infinite without one."""
+        return float("inf") if self._due is None else max(0.0, (self._due - now_ms()) / 1000)
+
     def _is_due(self) -> bool:
         return self._due is not None and self._due <= now_ms()
 

@@ -112,6 +112,11 @@ class RotationWorker:
         self._parts = parts
         self._by_use = parts.settings.authority == "plugin"
 
+    @property
+    def active(self) -> bool:
+        """Whether a rotation is under way, as of the last look."""
+        return self._active
+
     async def is_needed(self, lookout: Lookout) -> bool:
         """Whether ``step`` may find something to do: a look that costs microseconds, where a
         step costs several questions.

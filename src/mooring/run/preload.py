@@ -1,0 +1,54 @@
+"""Imports what the processes of a platform need, before they are forked.
+
+A module that is imported here is in memory once for all of them. Nothing is opened: no thread, no
+event loop, no connection and no random state may exist when a process is forked.
+"""
+
+from __future__ import annotations
+
+import importlib
+from importlib.util import find_spec
+
+from mooring.parts import PARTS
+
+__all__ = ["preload"]
+
+MODULES = (
+    "mooring.app",
+    "mooring.cli.runtime",
+    "mooring.cli.simulate",
+    "mooring.run.ingest",
+    "mooring.run.keeper",
+    "mooring.run.serve",
+    "mooring.run.up",
+    "mooring.run.worker",
+    "mooring.simulate.enrol",
+    "mooring.simulate.fleet",
+    "argon2",
+    "cryptography.fernet",
+    "encodings.idna",
+    "sqlalchemy.dialects.sqlite",
+    "sqlalchemy.ext.compiler",
+    "uvicorn.lifespan.on",
+    "uvicorn.loops.uvloop",
+    "uvicorn.protocols.http.h11_impl",
+    "uvloop",
+)
+ON_POSTGRESQL = ("mooring.ingest.sink_postgres", "sqlalchemy.dialects.postgresql.psycopg")
+OF_DOMAINS = ("projection", "worker")
+
+
+def preload(*, postgresql: bool) -> None:
+    """Imports all of it.
+
+    Args:
+        postgresql: whether the database is PostgreSQL, whose driver is imported then too.
+    """
+    for name in (*MODULES, *(ON_POSTGRESQL if postgresql else ())):
+        importlib.import_module(name)
+    importlib.import_module("mooring.app").prepare_services()
+    for part in PARTS:
+        part.routers()
+        for name in (f"mooring.{part.name}.{file}" for file in OF_DOMAINS):
+            if find_spec(f"mooring.{part.name}") and find_spec(name):
+                importlib.import_module(name)
