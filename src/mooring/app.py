@@ -179,7 +179,7 @@ class App:
     @property
     def desired(self) -> desired.Desired:
         """Retained documents of devices."""
-        return desired.Desired(self.settings)
+        return desired.Desired(self.settings, self.instance)
 
     @property
     def recovery(self) -> credentials.Recovery:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from mooring.broker.part import PART as BROKER
 from mooring.commands.part import PART as COMMANDS
 from mooring.credentials.part import PART as CREDENTIALS
+from mooring.device_settings.part import PART as DEVICE_SETTINGS
 from mooring.devices.part import PART as DEVICES
 from mooring.doctor.part import PART as DOCTOR
 from mooring.downlink.part import PART as DOWNLINK
@@ -44,6 +45,7 @@ DOMAINS = (
     DOCTOR,
     DOWNLINK,
     COMMANDS,
+    DEVICE_SETTINGS,
     UPLINK,
     INGEST,
     SEQUENCES,

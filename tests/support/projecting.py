@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from cryptography.fernet import Fernet
 from mqtt5 import PublishPacket, QoS
 
 from mooring.commands.projection import CommandReplies
+from mooring.device_settings.projection import SettingsReported
 from mooring.devices.attributes.merge import Room
 from mooring.devices.index import DeviceIndex
 from mooring.devices.model import Device
@@ -28,6 +30,7 @@ from mooring.ingest.sink_postgres import PostgresSink
 from mooring.ingest.sink_sqlite import SqliteSink
 from mooring.presence.projection import DeviceState, LastSeen
 from mooring.presence.reported import ReportedAttributes
+from mooring.secrets.instance import Instance
 from mooring.sequences.projection import SequenceNumbers
 from mooring.store.engine import Database
 from mooring.store.schema import devices, tenants
@@ -36,6 +39,7 @@ __all__ = [
     "CATALOGUE",
     "CHANNEL_IDS",
     "DEVICES",
+    "INSTANCE",
     "NOW",
     "Desk",
     "add_devices",
@@ -57,6 +61,7 @@ DEVICES = [
     Device(3, "1", "ESP32_001", "", "smarthome", None, "u3", "c3", True, 0, ()),
     Device(4, "acme", "trap", "", "mousetrap", "AA:BB:CC:DD:EE:01", "u4", "c4", True, 0, ()),
 ]
+INSTANCE = Instance(Fernet.generate_key().decode(), "", "", "")
 _numbers = itertools.count(1)
 
 
@@ -69,6 +74,7 @@ def registered() -> list[Projection]:
         ReportedAttributes(limits, Room()),
         SequenceNumbers(),
         CommandReplies(),
+        SettingsReported(INSTANCE),
     ]
 
 

@@ -32,7 +32,15 @@ PART = Part(
     settings=lambda: settings.DeviceSettings,
     nouns=(
         noun(
-            "device", "rotate", "gaps", "why", "downlinks", "device_limits", "device_set", "command"
+            "device",
+            "rotate",
+            "gaps",
+            "why",
+            "downlinks",
+            "device_limits",
+            "device_set",
+            "device_settings",
+            "command",
         ),
         noun("tenant", "tenant_limits"),
     ),

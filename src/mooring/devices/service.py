@@ -27,7 +27,7 @@ from mooring.devices import password_store as passwords
 from mooring.devices.accounts import Accounts, scope_of
 from mooring.devices.attributes import store as attributes
 from mooring.devices.attributes.merge import ROOM, Room, merge
-from mooring.devices.attributes.model import NAMED, Held, Source, Value
+from mooring.devices.attributes.model import FOLLOWED, NAMED, Held, Source, Value
 from mooring.devices.attributes.rules import checked_all
 from mooring.devices.model import Credentials, Device, Login, NewDevice
 from mooring.dialects import Catalogue, check_text, check_word, normal_mac
@@ -379,6 +379,8 @@ class Devices:
         if merged.changed:
             change = attributes.Change(device.id, device.tenant, merged.changed, merged.held)
             attributes.write(connection, [change])
+            if not FOLLOWED.isdisjoint(merged.changed):
+                changes.note(connection, device.id)
 
     def _own_filters(self, device: Device) -> tuple[str, ...]:
         if device.dialect not in self.catalogue.names():

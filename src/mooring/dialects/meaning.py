@@ -14,6 +14,7 @@ from mooring.dialects.payload import PayloadLimits, look_up
 
 __all__ = [
     "Scalar",
+    "error",
     "firmware",
     "flatten",
     "identifier",
@@ -29,6 +30,7 @@ __all__ = [
 
 Scalar = str | int | float | bool
 
+_MAX_TEXT = 500  # characters of the reason that a device gives
 _MAX_WORD = 128  # characters of a version or an id; more is not one
 _ONLINE = frozenset({"online", "connected", "up", "true", "1", "yes", "on", "alive"})
 _OFFLINE = frozenset({"offline", "disconnected", "down", "false", "0", "no", "off", "lost"})
@@ -111,6 +113,16 @@ def outcome(shape: PayloadShape, body: object) -> bool | str | None:
         if word is not None:
             return word.lower()
     return None
+
+
+def error(shape: PayloadShape, body: object) -> str:
+    """In a reply or in reported settings, why it did not work, in the device's words; empty
+    where it does not say."""
+    for path in shape.error:
+        found = look_up(body, path)
+        if isinstance(found, str) and found.strip():
+            return found.strip()[:_MAX_TEXT]
+    return ""
 
 
 def identifier(shape: PayloadShape, body: object) -> str | None:
@@ -242,10 +254,11 @@ def _find_other_meanings(shape: PayloadShape, root: Path) -> frozenset[Path]:
         shape.identifier,
         shape.correlation,
         shape.expires,
+        shape.guard,
         shape.name,
         shape.reply_to,
     )
-    paths = {*shape.time, *shape.firmware, *shape.online, *shape.outcome}
+    paths = {*shape.time, *shape.firmware, *shape.online, *shape.outcome, *shape.error}
     paths.update(path for path in single if path)
     if shape.metadata and shape.metadata != root:
         paths.add(shape.metadata)

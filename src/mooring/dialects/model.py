@@ -148,7 +148,10 @@ class PayloadShape:
             version.
         correlation: where a command repeats its id for programs that pass it on.
         expires: where a command says until when it may be carried out.
-        outcome: in a reply, whether the command worked: a boolean or a word; tried in order.
+        outcome: in a reply, whether the command worked, and in reported settings, whether they
+            were applied: a boolean or a word; tried in order.
+        error: in the same, why not, in the device's words; tried in order.
+        guard: where settings say within how many seconds the device has to confirm them.
         required: keys without which the payload is a bad message.
         fixed: constants the platform writes into every payload of a channel that runs down.
         example: a payload in this shape.
@@ -170,6 +173,8 @@ class PayloadShape:
     correlation: Path | None = None
     expires: Path | None = None
     outcome: tuple[Path, ...] = ()
+    error: tuple[Path, ...] = ()
+    guard: Path | None = None
     required: tuple[Path, ...] = ()
     fixed: tuple[tuple[Path, str | int | float | bool], ...] = ()
     example: str = ""

@@ -23,6 +23,7 @@ def compose(
     device: str | None = None,
     sequence: int | None = None,
     expires_ms: int | None = None,
+    guard_seconds: int | None = None,
 ) -> bytes:
     """A payload for a channel that runs down: a JSON object, or the bare text where the
     channel's format is text (see ``compose_text``).
@@ -38,6 +39,7 @@ def compose(
         device: the device's id.
         sequence: for receipts: up to which number everything is committed.
         expires_ms: epoch milliseconds after which a command must not be carried out any more.
+        guard_seconds: within what time settings have to be confirmed.
 
     Raises:
         ValueError: the values cannot be written in this shape.
@@ -55,6 +57,7 @@ def compose(
         (shape.correlation, identifier),
         (shape.name, name),
         (shape.sequence, sequence),
+        (shape.guard, guard_seconds),
     )
     for place, given in places:
         if place is not None and given is not None:

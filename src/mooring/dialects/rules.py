@@ -223,6 +223,7 @@ def _check_payload(channel: Channel, index: int, report: Report) -> None:
         shape.identifier,
         shape.correlation,
         shape.expires,
+        shape.guard,
         shape.name,
         shape.device,
     ):

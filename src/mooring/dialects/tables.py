@@ -300,6 +300,8 @@ _PAYLOAD_READERS: dict[str, Callable[[_Table, str], Any]] = {
     "correlation": lambda t, k: t.path(k),
     "expires": lambda t, k: t.path(k),
     "outcome": lambda t, k: t.paths(k),
+    "error": lambda t, k: t.paths(k),
+    "guard": lambda t, k: t.path(k),
     "required": lambda t, k: t.paths(k),
     "fixed": lambda t, k: t.constants(k),
     "example": lambda t, k: t.text(k, ""),

@@ -113,6 +113,26 @@ BOUNDS = (
         "One more document of the device is rejected.",
     ),
     _row(
+        "device_settings",
+        By.OWNER,
+        "devices device_settings_max_bytes",
+        "At most one row for each device.",
+    ),
+    _row(
+        "device_settings_history",
+        By.OWNER,
+        "devices device_settings_versions_kept",
+        "The newest `device_settings_versions_kept` versions of each device; each new version "
+        "deletes an older one.",
+    ),
+    _row(
+        "device_settings_levels",
+        By.REFUSED,
+        "device_settings_levels_max_per_tenant devices",
+        "One more of a tenant is rejected. At most one row for each device.",
+    ),
+    _row("device_settings_progress", By.FIXED, "", "One row."),
+    _row(
         "device_changes",
         By.SWEEP,
         "",

@@ -58,6 +58,7 @@ async def _run(app: App) -> int:
     current = await asyncio.to_thread(Current, app)
     documents = DesiredKeeper(
         app.database,
+        app.instance,
         service_endpoint(app),
         lambda: _retained_filters(current.held.catalogue),
         compare_seconds=app.settings.broker_compare_seconds,

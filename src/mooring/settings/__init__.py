@@ -26,6 +26,7 @@ from mooring.settings.broker import BrokerSettings
 from mooring.settings.checks import is_loopback
 from mooring.settings.commands import CommandSettings
 from mooring.settings.credentials import CredentialSettings
+from mooring.settings.device_settings import DeviceSettingsSettings
 from mooring.settings.devices import DeviceSettings
 from mooring.settings.downlinks import DownlinkSettings
 from mooring.settings.field import InvalidValue, Setting
@@ -83,6 +84,7 @@ class Settings(
     PlatformSettings,
     DownlinkSettings,
     CommandSettings,
+    DeviceSettingsSettings,
 ):
     """The effective settings of one process. Units are in the names or descriptions."""
 

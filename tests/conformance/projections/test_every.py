@@ -23,6 +23,7 @@ from mooring.store.engine import Database
 from mooring.store.schema import (
     dead_letters,
     device_attributes,
+    device_settings,
     device_state,
     messages,
     sequences,
@@ -33,7 +34,7 @@ from tests.conformance.projections.made_up import Bells, bells
 from tests.support.projecting import NOW, Desk, add_devices, packet, registered
 
 EVERY = [*registered(), Bells()]
-DERIVED = (device_state, device_attributes, sequences, bells)
+DERIVED = (device_state, device_attributes, sequences, device_settings, bells)
 OWN, SMART = "mooring/acme/a", "smarthome/1/ESP32_001"
 OTHER, TRAP = "mooring/rival/b", "tenant/acme/device/trap"
 
@@ -52,7 +53,7 @@ def derived(database: Database) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
     with database.read() as connection:
         for table in DERIVED:
-            columns = [c for c in table.c if c.name not in ("id", "gap_since")]
+            columns = [c for c in table.c if c.name not in ("id", "gap_since", "reported")]
             rows = connection.execute(sa.select(*columns).order_by(*columns[:1])).all()
             found[table.name] = sorted((tuple(map(_parsed, row)) for row in rows), key=json.dumps)
     return found
@@ -108,13 +109,15 @@ own = st.fixed_dictionaries(
         "alert": st.sampled_from(["hot", "cold"]),
         "lost": st.just([[2, 4]]),
         "values": st.just({"t": 1}),
+        "version": st.integers(0, 3),
+        "ok": st.booleans(),
     },
 )
 smart = st.fixed_dictionaries(
     {"sensors": st.just({"t": 1})},
     optional={"metadata": about, "online": st.booleans(), "timestamp": times.filter(bool)},
 )
-CHANNELS = ("telemetry", "event", "status", "heartbeat", "alert")
+CHANNELS = ("telemetry", "event", "status", "heartbeat", "alert", "config/reported")
 message = st.one_of(
     st.tuples(st.sampled_from([f"{who}/{c}" for who in (OWN, OTHER) for c in CHANNELS]), own),
     st.tuples(st.sampled_from([f"{SMART}/telemetry", f"{SMART}/status"]), smart),
@@ -226,12 +229,20 @@ SAID = [
 POISON = {"online": True, "seq": 9, "alert": "hot", "meta": {"poison": "x", "board": "x"}}
 
 
+WANTED = {
+    "bells": "alert",
+    "command replies": "alert_cleared",
+    "settings reported": "config/reported",
+}
+"""Projection → a channel of which it wants every message, where that is not the status."""
+
+
 @pytest.mark.parametrize("way", ["database", "plan", "apply"])
 @pytest.mark.parametrize("projection", EVERY, ids=lambda one: one.name)
 def test_what_fails_costs_only_itself(
     database: Database, open_desk: OpenDesk, projection: Projection, way: str
 ) -> None:
-    topic = f"{OTHER}/alert" if projection.name == "bells" else f"{OTHER}/status"
+    topic = f"{OTHER}/{WANTED.get(projection.name, 'status')}"
     good = packets_of(SAID)
     bad = packet(topic, POISON, number=900)
     others = [one for one in EVERY if one is not projection]

@@ -81,7 +81,11 @@ class Stand:
         self.control = Endpoint(port=port)
         self.link = MqttLink(LinkEndpoint("127.0.0.1", port, "u", "p", "mooring-desired"))
         self.keeper = DesiredKeeper(
-            platform.database, self.control, lambda: [FILTER], compare_seconds=3600
+            platform.database,
+            platform.instance,
+            self.control,
+            lambda: [FILTER],
+            compare_seconds=3600,
         )
         self.connected = asyncio.Event()
         self.link.on_state = self._changed

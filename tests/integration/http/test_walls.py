@@ -18,6 +18,9 @@ from mooring.app import App
 from mooring.commands.model import NewCommand
 from mooring.commands.service import Commands
 from mooring.credentials.claims.model import NewClaim
+from mooring.device_settings.levels import SettingsLevels
+from mooring.device_settings.model import Change, Level
+from mooring.device_settings.service import DeviceSettings
 from mooring.identity.actor import SYSTEM, Actor, Role
 from mooring.people.model import NewKey, NewUser
 from mooring.serve.app import create_app
@@ -52,6 +55,12 @@ def world(platform: App, add_device: AddDevice) -> Iterator[App]:
         people.add(SYSTEM, NewUser(f"{word}-user", tenant=tenant))
         people.add_key(SYSTEM, NewKey(f"{word}-key", tenant=tenant))
         platform.service(Commands).send(SYSTEM, device.reference, NewCommand(f"{word}-do"))
+        change = Change({"note": word})
+        platform.service(DeviceSettings).change(SYSTEM, f"{tenant}:{word}-1", change)
+        levels = platform.service(SettingsLevels)
+        levels.change(SYSTEM, tenant, Level.TENANT, tenant, change)
+        schema = f'{{"title":"{word}"}}'.encode()
+        levels.set_schema(SYSTEM, tenant, Level.TENANT, tenant, schema)
         platform.claims.new(SYSTEM, NewClaim("pulse", tenant, f"{word}-label"))
     spoil(database, T0, SECRET.encode(), reason="unknown_topic")  # whose it is is not known
     tally(database, messages_stored=7)
@@ -72,11 +81,14 @@ OF_B = {
     "name": f"{SECRET}-user",
     "prefix": "00000000",
     "number": "2",
+    "level": "tenant",
+    "place": SECRET,
     "serial": "0b0b",
     "tenant": SECRET,
 }
 OF_A = {key: value.replace(SECRET, "alpaca") for key, value in OF_B.items()} | {
     "number": "1",
+    "place": "a",
     "tenant": "a",
 }
 
@@ -171,6 +183,11 @@ BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/devices/{device}/attributes": {"room": "hall"},
     "/api/v1/tenants/{tenant}/limits": {"messages": 1},
     "/api/v1/devices/{device}/certificates": {"csr": "x"},
+    "/api/v1/devices/{device}/settings": {"x": 1},
+    "/api/v1/devices/{device}/settings/adopt": {},
+    "/api/v1/devices/{device}/settings/resend": {},
+    "/api/v1/settings/{level}/{place}": {"x": 1},
+    "/api/v1/settings/{level}/{place}/schema": {},
     "/api/v1/devices": {"name": "new", "dialect": "pulse", "tenant": SECRET},
     "/api/v1/users": {"name": "new", "tenant": SECRET},
     "/api/v1/users/{name}": {"disabled": True},

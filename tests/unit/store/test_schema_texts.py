@@ -20,6 +20,7 @@ CHECKED = {
         downlinks.state downlinks.until downlinks.origin downlinks.dedupe downlinks.open_key
         device_attributes.source
         commands.state commands.delivery commands.done_when commands.evidence
+        device_settings.state device_settings_levels.level
     """,
     "made by the program": """
         users.password_hash api_keys.prefix api_keys.digest broker_users.verifier
@@ -28,6 +29,8 @@ CHECKED = {
         certificates.authority certificates.key_type certificates.pem sightings.authority
         sequences.above ingest_ledger.client_id ingest_attempts.client_id devices.mac_key
         clocks.boot sessions.token_id
+        device_settings.document device_settings.reported device_settings_history.document
+        device_settings_levels.document device_settings_levels.guard_document
     """,
     "mooring.dialects.ids.check_word and names made of such words": """
         tenants.name devices.tenant devices.name devices.scope devices.dialect devices.username
@@ -40,13 +43,14 @@ CHECKED = {
         commands.tenant commands.channel
         leftovers.username tenant_limits.tenant downlinks.tenant desired.tenant
         ingest_filters.filter ingest_filters.client_id device_attributes.tenant
+        device_settings_levels.tenant device_settings_levels.name
     """,
     "mooring.devices.attributes.rules": """
         device_attributes.name device_attributes.key device_attributes.value claim_codes.attributes
     """,
     "the service that takes it": """
         downlinks.topic desired.topic commands.uid commands.name commands.parameters
-        commands.topic commands.result
+        commands.topic commands.result device_settings.topic device_settings_levels.schema
         devices.label broker_users.username broker_users.note broker_users.publish
         broker_users.subscribe users.name api_keys.name claim_codes.label claim_codes.groups
         claim_codes.hardware_id

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["MULTIPLE", "NAMED", "RANKS", "Held", "Source", "Value", "document"]
+__all__ = ["FOLLOWED", "MULTIPLE", "NAMED", "RANKS", "Held", "Source", "Value", "document"]
 
 Value = str | int | float | bool | tuple[str, ...] | tuple[float, float]
 """``tags`` is a tuple of texts, ``position`` latitude and longitude in degrees; the others are
@@ -17,6 +17,11 @@ NAMED = ("type", "hardware", "tags", "timezone", "position", "max_packet")
 
 MULTIPLE = "tags"
 """The one with several values."""
+
+
+FOLLOWED = frozenset({"type", "max_packet"})
+"""Attributes that decide about what devices get: a change by people is a change of the device
+(``mooring.devices.changes``)."""
 
 
 class Source(StrEnum):

@@ -8,11 +8,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from mooring.audit import log as audit_log
+from mooring.devices import changes
 from mooring.devices import store as devices_store
 from mooring.devices.attributes import store
 from mooring.devices.attributes.keys import key_of
 from mooring.devices.attributes.merge import Room, merge
-from mooring.devices.attributes.model import Held, Source, Value, document
+from mooring.devices.attributes.model import FOLLOWED, Held, Source, Value, document
 from mooring.devices.attributes.query import Order, Term
 from mooring.devices.attributes.rules import check_name, checked
 from mooring.devices.attributes.search_store import Place, Search, place_of
@@ -120,6 +121,8 @@ class Attributes:
                 store.write(
                     connection, [store.Change(device.id, device.tenant, names, merged.held)]
                 )
+                if not FOLLOWED.isdisjoint(names):
+                    changes.note(connection, device.id)
                 audit_log.record(
                     connection,
                     actor,

@@ -10,6 +10,7 @@ from mooring.devices.model import Device
 from mooring.dialects.sendable import check_topic
 from mooring.downlink.desired import store
 from mooring.errors import Invalid
+from mooring.secrets.instance import Instance
 from mooring.settings import Settings
 from mooring.store.engine import now_ms
 from mooring.store.room import limit_reached
@@ -25,6 +26,7 @@ class Desired:
     here is published, restored when it is missing, and cleared when it is dropped."""
 
     settings: Settings
+    instance: Instance
 
     def put(
         self,
@@ -36,12 +38,14 @@ class Desired:
         version: int,
         origin: str,
         qos: int = 1,
+        secret: bool = False,
     ) -> bool:
         """Writes the document of a topic; whether it was newer than the one that is there.
 
         Args:
             version: grows with each change of the document.
             origin: the part that writes it, one word.
+            secret: it is encrypted with the instance key until it is published.
 
         Raises:
             Invalid: the topic cannot be published to or is too long, or the payload is empty,
@@ -71,7 +75,8 @@ class Desired:
                 "topic": topic,
                 "device_id": device.id,
                 "tenant": device.tenant,
-                "payload": payload,
+                "payload": self.instance.seal(payload) if secret else payload,
+                "sealed": secret,
                 "version": version,
                 "qos": max(1, qos),
                 "origin": origin,
@@ -80,6 +85,10 @@ class Desired:
                 "error": None,
             },
         )
+
+    def publish_again(self, connection: Connection, topic: str) -> None:
+        """The broker is to publish what it has, as if it were new."""
+        store.mark(connection, [topic])
 
     def drop(self, connection: Connection, *topics: str) -> int:
         """The broker is to clear these; how many there were."""

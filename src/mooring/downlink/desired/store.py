@@ -30,15 +30,17 @@ __all__ = [
 AT_ONCE = 500
 
 _c = desired.c
+_DOCUMENT = (_c.topic, _c.payload, _c.version, _c.qos, _c.sealed)
 
 
 class Document(NamedTuple):
-    """One row; without a payload it is to be cleared."""
+    """One row; without a payload it is to be cleared. A ``sealed`` one is encrypted."""
 
     topic: str
     payload: bytes | None
     version: int
     qos: int
+    sealed: bool = False
 
 
 def count(connection: Connection, device_id: int, besides: str, most: int) -> int:
@@ -114,10 +116,7 @@ def any_pending(connection: Connection) -> bool:
 def pending(connection: Connection, after: str, limit: int) -> list[Document]:
     """Documents the broker has not confirmed, in the order of their topics behind ``after``."""
     rows = connection.execute(
-        sa.select(_c.topic, _c.payload, _c.version, _c.qos)
-        .where(_c.pending, _c.topic > after)
-        .order_by(_c.topic)
-        .limit(limit)
+        sa.select(*_DOCUMENT).where(_c.pending, _c.topic > after).order_by(_c.topic).limit(limit)
     )
     return [_document(row) for row in rows]
 
@@ -127,10 +126,7 @@ def pages(connection: Connection) -> Iterator[list[Document]]:
     after = ""
     while True:
         rows = connection.execute(
-            sa.select(_c.topic, _c.payload, _c.version, _c.qos)
-            .where(_c.topic > after)
-            .order_by(_c.topic)
-            .limit(AT_ONCE)
+            sa.select(*_DOCUMENT).where(_c.topic > after).order_by(_c.topic).limit(AT_ONCE)
         ).all()
         if not rows:
             return
@@ -170,8 +166,9 @@ def refuse(connection: Connection, topic: str, error: str) -> None:
 
 
 def _document(row: Sequence[Any]) -> Document:
-    topic, payload, version, qos = row
-    return Document(topic, None if payload is None else bytes(payload), version, qos)
+    topic, payload, version, qos, sealed = row
+    content = None if payload is None else bytes(payload)
+    return Document(topic, content, version, qos, bool(sealed) and content is not None)
 
 
 def _parts(topics: Sequence[str]) -> Iterator[Sequence[str]]:

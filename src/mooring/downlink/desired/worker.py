@@ -19,9 +19,10 @@ from mooring.broker.connection import Endpoint as Control
 from mooring.downlink.desired import store
 from mooring.downlink.desired.rules import MARK, Held, difference, digest
 from mooring.downlink.desired.store import Document
-from mooring.errors import BrokerUnavailable
+from mooring.errors import BrokerUnavailable, Internal
 from mooring.link.connection import FAILURE, NeverSent
 from mooring.link.mqtt import MqttLink
+from mooring.secrets.instance import Instance
 from mooring.store.engine import Database, now_ms
 from mooring.supervisor.rows import RowFaults
 
@@ -46,12 +47,14 @@ class DesiredKeeper:
     def __init__(
         self,
         database: Database,
+        instance: Instance,
         control: Control,
         filters: Callable[[], Sequence[str]],
         *,
         compare_seconds: float,
     ) -> None:
         self._database = database
+        self._instance = instance
         self._control = control
         self._filters = filters
         self._compare_seconds = compare_seconds
@@ -137,7 +140,7 @@ class DesiredKeeper:
             code = int(
                 await link.deliver(
                     document.topic,
-                    document.payload or b"",
+                    self._payload(document),
                     qos=document.qos,
                     retain=True,
                     properties=[(MARK, str(document.version))] if document.payload else (),
@@ -153,6 +156,18 @@ class DesiredKeeper:
         await asyncio.to_thread(self._refuse, document.topic, words)
         raise BrokerUnavailable(words, code="broker_refused")
 
+    def _digest(self, document: Document) -> bytes:
+        try:
+            return digest(self._payload(document))
+        except Internal:
+            # It differs from whatever the broker has, so publishing it records the error.
+            return digest(document.payload or b"")
+
+    def _payload(self, document: Document) -> bytes:
+        """Raises ``Internal`` for one that was sealed with another installation's key."""
+        payload = document.payload or b""
+        return self._instance.unseal_bytes(payload) if document.sealed else payload
+
     # ------------------------------------------------------------------ the database
 
     def _prepare(self) -> bool:
@@ -164,7 +179,7 @@ class DesiredKeeper:
     def _wanted(self) -> dict[str, bytes | None]:
         with self._database.read() as connection:
             return {
-                one.topic: None if one.payload is None else digest(one.payload)
+                one.topic: None if one.payload is None else self._digest(one)
                 for page in store.pages(connection)
                 for one in page
             }

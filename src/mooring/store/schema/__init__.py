@@ -60,6 +60,12 @@ from mooring.store.schema.rollups import (
     rollup_state,
     rollups,
 )
+from mooring.store.schema.settings import (
+    device_settings,
+    device_settings_history,
+    device_settings_levels,
+    device_settings_progress,
+)
 
 __all__ = [
     "api_keys",
@@ -83,6 +89,10 @@ __all__ = [
     "device_groups",
     "device_limits",
     "device_metrics",
+    "device_settings",
+    "device_settings_history",
+    "device_settings_levels",
+    "device_settings_progress",
     "device_state",
     "devices",
     "downlinks",

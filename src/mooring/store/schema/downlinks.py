@@ -74,6 +74,7 @@ desired = Table(
     Column("device_id", BigInteger),
     Column("tenant", String(128), nullable=False),
     Column("payload", LargeBinary),
+    Column("sealed", Boolean, nullable=False, server_default=text("false")),
     Column("version", BigInteger, nullable=False),
     Column("qos", Integer, nullable=False, server_default="1"),
     Column("origin", Shown(32), nullable=False),

@@ -1,0 +1,1 @@
+"""Settings of devices: what each is to have, by levels, and what it reports to have."""
