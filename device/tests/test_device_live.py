@@ -14,6 +14,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from device_servers import QUICK, Mosquitto, Platform, credentials, passwords, until
 from mooring_device import Device, InvalidReading, InvalidSetting, Limits, Options
+from mooring_device.configs import STARTS_MAX
+from mooring_device.store import Store
 from mooring_device.vault import Vault
 
 
@@ -340,6 +342,93 @@ def test_settings_are_applied_once_kept_and_reported(
     with again:
         until(lambda: seen == [{"interval": 30}], "the kept settings")
     broker.start()
+
+
+def test_of_settings_that_arrive_together_only_the_newest_is_applied(
+    broker: Mosquitto, platform: Platform, tmp_path: Path
+) -> None:
+    """What the broker has queued for a device with a session while it was away."""
+    seen: list[Any] = []
+    device = device_on(broker, tmp_path)
+    device.on_config(seen.append)
+    with device:
+        assert device.wait_connected(10)
+    for version in (1, 2, 3):
+        platform.say("config", {"version": version, "config": {"v": version}}, retain=True)
+    again = device_on(broker, tmp_path)
+    again.on_config(seen.append)
+    with again:
+        until(lambda: platform.of("config/reported"), "reported")
+    assert seen == [{"v": 3}]
+    assert [report["version"] for report in platform.of("config/reported")] == [3]
+
+
+def test_guarded_settings_are_confirmed_in_a_new_session(
+    broker: Mosquitto, platform: Platform, tmp_path: Path
+) -> None:
+    seen: list[Any] = []
+    device = device_on(broker, tmp_path)
+    device.on_config(seen.append)
+    with device:
+        assert device.wait_connected(10)
+        before = device.stats()["sessions"]
+        platform.say("config", {"version": 1, "config": {"a": 1}, "guard_s": 60}, retain=True)
+        until(lambda: platform.of("config/reported"), "reported")
+        assert device.stats()["sessions"] > before
+        (report,) = platform.of("config/reported")
+        assert (report["version"], report["ok"]) == (1, True)
+    assert seen == [{"a": 1}]  # the retained copy of the new session is nothing new
+
+
+def test_guarded_settings_that_cut_the_device_off_are_taken_back(
+    broker: Mosquitto, platform: Platform, tmp_path: Path
+) -> None:
+    seen: list[Any] = []
+
+    def apply(config: dict[str, Any]) -> None:
+        seen.append(config)
+        if config["network"] == "wrong":
+            broker.stop()
+        elif len(seen) > 1:
+            broker.start()
+
+    device = device_on(broker, tmp_path)
+    device.on_config(apply)
+    with device:
+        assert device.wait_connected(10)
+        platform.say("config", {"version": 1, "config": {"network": "right"}})
+        until(lambda: platform.of("config/reported"), "reported")
+        wrong = {"version": 2, "config": {"network": "wrong"}, "guard_s": 2}
+        platform.say("config", wrong)
+        until(lambda: len(seen) == 3, "the former settings again")
+        until(lambda: len(platform.of("config/reported")) == 2, "the report")
+    assert [config["network"] for config in seen] == ["right", "wrong", "right"]
+    report = platform.of("config/reported")[-1]
+    assert (report["version"], report["ok"]) == (2, False)
+    # The next start runs with the former settings.
+    seen.clear()
+    again = device_on(broker, tmp_path)
+    again.on_config(seen.append)
+    with again:
+        until(lambda: seen == [{"network": "right"}], "the kept settings")
+
+
+def test_a_trial_that_restarts_the_device_again_and_again_is_given_up(
+    broker: Mosquitto, platform: Platform, tmp_path: Path
+) -> None:
+    trial = {"version": 7, "config": {"a": "bad"}, "guard": 600, "starts": STARTS_MAX}
+    store = Store(tmp_path / "queue.db", Limits())
+    store.run(lambda tables: tables.put("config", '{"version":6,"config":{"a":"good"}}'))
+    store.run(lambda tables: tables.put("config_trial", json.dumps(trial)))
+    store.close()
+    seen: list[Any] = []
+    device = device_on(broker, tmp_path)
+    device.on_config(seen.append)
+    with device:
+        until(lambda: platform.of("config/reported"), "reported")
+    assert seen == [{"a": "good"}]
+    report = platform.of("config/reported")[0]
+    assert (report["version"], report["ok"]) == (7, False)
 
 
 # ------------------------------------------------------------------ rotation

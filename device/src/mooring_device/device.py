@@ -134,6 +134,7 @@ class Device:
             presence=Presence(shape, firmware, __version__, self._facts),
             contexts=contexts,
             make_router=self._router,
+            on_up=self._configs.connected,
         )
         self._started = False
         self._closed = False
@@ -274,7 +275,10 @@ class Device:
 
     def on_config(self, handler: F) -> F:
         """Register the handler for settings: it gets the settings as a dict, at the start the
-        last ones and then every change. An exception reports them as not applied."""
+        last ones and then every change. An exception reports them as not applied.
+
+        Guarded settings are kept only if the device connects again with them in time;
+        otherwise the handler gets the former ones again."""
         self._configs.handler = handler
         return handler
 
@@ -376,6 +380,7 @@ class Device:
                 with contextlib.suppress(StoreUnavailable):  # was reported when it happened
                     self.wait_drained(self.options.linger)
             self._updates.close(timeout=5.0)
+        self._configs.close()
         self._worker.close(timeout=5.0)
         if self._started:
             self._runner.stop()
@@ -397,6 +402,7 @@ class Device:
     # ------------------------------------------------------------------ inside
 
     def _router(self, reconnect: Callable[[], None]) -> Router:
+        self._configs.reconnect = reconnect
         return Router(
             commands=self._commands,
             configs=self._configs,

@@ -45,6 +45,7 @@ class Runner(threading.Thread):
         presence: Presence,
         contexts: Contexts,
         make_router: Callable[[Callable[[], None]], Router],
+        on_up: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(name="mooring-network", daemon=True)
         self.up = threading.Event()
@@ -61,6 +62,7 @@ class Runner(threading.Thread):
         self._outbox = outbox
         self._presence = presence
         self._router = make_router(self._reconnect_soon)
+        self._on_up = on_up
         self._stop_asked = threading.Event()
         self._leave_at: float | None = None
         self._contexts = contexts
@@ -167,6 +169,7 @@ class Runner(threading.Thread):
             self.last_failure = ""
             self._refusals = 0
             self.up.set()
+            self._on_up()
         else:
             self.up.clear()
 

@@ -202,6 +202,9 @@ class Tables:
     def put(self, key: str, value: Any) -> None:
         self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
+    def drop(self, key: str) -> None:
+        self._db.execute("DELETE FROM meta WHERE key = ?", (key,))
+
     def add(self, key: str, number: int) -> None:
         if number:
             self.put(key, int(self.get(key, 0)) + number)
