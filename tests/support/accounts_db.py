@@ -116,10 +116,10 @@ class Watch:
         self._answers: dict[str, dict[str, Any]] = {}
         self.seen: list[dict[str, Any]] = []
 
-    def poke(self) -> dict[str, Any]:
+    def poke(self, **more: object) -> dict[str, Any]:
         """One request and its answer."""
         nonce = uuid.uuid4().hex
-        self.client.publish(CONTROL, json.dumps({"nonce": nonce}).encode(), qos=0)
+        self.client.publish(CONTROL, json.dumps({"nonce": nonce} | more).encode(), qos=0)
         deadline = time.monotonic() + 20
         while nonce not in self._answers:
             self._take(deadline)

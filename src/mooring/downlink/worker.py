@@ -57,6 +57,9 @@ LIVE_EACH = 10  # live messages of a device in one batch
 PARK_FIRST_MS, PARK_MOST_MS = 1_000, 60_000
 """Pause before a device that does not listen is asked about again: doubling. Its next
 subscription ends the pause."""
+FULL_MS = 2_000
+"""Pause of a device that has as many messages without outcome as it may have. An outcome ends it,
+and this is for one that is committed while the pause begins."""
 PARKED_MAX = 100_000  # devices whose pause is remembered; the oldest go first
 PAUSE_FIRST, PAUSE_MOST = 0.2, 5.0  # between two attempts to reach the broker
 
@@ -350,9 +353,10 @@ class Sender:
                     del self._pauses[next(iter(self._pauses))]
                 self._pauses[one.device_id] = pause
                 deaf[one.device_id] = at + pause
-        # An outcome of one of its messages ends this pause.
-        deaf |= dict.fromkeys(full, at + PARK_MOST_MS)
         with self._database.write() as connection:
+            # An outcome ends this pause; one that came since the last look must not be missed.
+            room = self._live.room(connection, full) if full and self._live is not None else {}
+            deaf |= {one: at + FULL_MS for one in full if room.get(one, 1) <= 0}
             claimed = store.claim_live(connection, sorted(listening), at) if listening else []
             if deaf:
                 store.park(connection, sorted(deaf), deaf)

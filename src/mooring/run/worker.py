@@ -17,6 +17,9 @@ from mooring.commands.worker import CommandKeeper
 from mooring.credentials.rotation.worker import Parts, RotationWorker
 from mooring.dialects import Catalogue
 from mooring.downlink.desired.worker import DesiredKeeper
+from mooring.downlink.gate import ConnectedGate, Ears
+from mooring.downlink.plugin_gate import PluginEars, PluginGate
+from mooring.downlink.protocol import Gate
 from mooring.downlink.worker import Sender
 from mooring.errors import MooringError
 from mooring.parts import PARTS
@@ -63,12 +66,15 @@ async def _run(app: App) -> int:
         lambda: _retained_filters(current.held.catalogue),
         compare_seconds=app.settings.broker_compare_seconds,
     )
+    ears, gate = _gate(app)
     sender = Sender(
         app.database,
         app.instance,
         app.endpoint(f"mooring-{secrets.token_hex(16)}"),
         desired=documents,
+        gate=gate,
         live=CommandOwner(app.settings),
+        ears=ears,
     )
     keeper = CommandKeeper(app.service(Commands))
     heartbeat = Heartbeat(app.database, "worker", lambda: _detail(sender), supervisor.report)
@@ -95,6 +101,18 @@ async def _run(app: App) -> int:
         await supervisor.stop()
         await asyncio.to_thread(heartbeat.stop)
     return 0
+
+
+def _gate(app: App) -> tuple[Ears, Gate]:
+    """Where the broker loads Mooring's plugin, it knows which devices listen."""
+    if app.settings.broker == "managed" and app.settings.authority == "plugin":
+        ears = PluginEars()
+        connected = ConnectedGate(app.database)
+        # The authority may change while this process runs.
+        return ears, PluginGate(
+            ears, lambda: None if app.settings.authority == "plugin" else connected
+        )
+    return Ears(), ConnectedGate(app.database)
 
 
 def _detail(sender: Sender) -> dict[str, object]:

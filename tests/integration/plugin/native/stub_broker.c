@@ -63,6 +63,12 @@ const char *mosquitto_client_address(const struct mosquitto *client)
     return "127.0.0.1";
 }
 
+int mosquitto_client_sub_count(const struct mosquitto *client)
+{
+    (void)client;
+    return 0;
+}
+
 bool mosquitto_client_clean_session(const struct mosquitto *client)
 {
     return client->clean;

@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "counters.h"
 #include "evidence.h"
+#include "listening.h"
 #include "sessions.h"
 
 enum { TURN_US = 2000, CHANGES_AT_ONCE = 500, NONCE_MOST = 64 };
@@ -135,5 +136,6 @@ void control_answer(struct text *out, const char *request, size_t n)
     number(out, "unread", counters.unread);
     number(out, "events", counters.events);
     number(out, "repeated", counters.repeated);
+    listening_answer(out, request, n);
     text_add(out, "}");
 }

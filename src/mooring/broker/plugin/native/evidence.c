@@ -99,6 +99,11 @@ bool evidence_sent(void)
     return was;
 }
 
+void evidence_wake(void)
+{
+    sent = true;
+}
+
 /* --- repetitions ----------------------------------------------------------------------------- */
 
 /* An event with its strings. */

@@ -59,6 +59,8 @@ void evidence_flush(uint64_t now_ms);
 
 /* Whether something was sent since the last call: 2.1 has to be woken for it. */
 bool evidence_sent(void);
+/* As if something was sent: another message was published. */
+void evidence_wake(void);
 
 void evidence_stop(void);
 

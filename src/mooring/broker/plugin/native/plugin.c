@@ -15,6 +15,7 @@
 #include "evidence.h"
 #include "libraries.h"
 #include "limits.h"
+#include "listening.h"
 #include "login.h"
 #include "rights.h"
 #include "sessions.h"
@@ -228,12 +229,27 @@ static int charge(const struct asked *asked, struct account *account)
     return why == NULL ? MOSQ_ERR_SUCCESS : over_limit(asked, session, why);
 }
 
+/* The broker sends it after it has handled the whole packet, and so all its filters. */
+static void subscribed(const struct asked *asked)
+{
+    struct session *session = sessions_of_client(asked->client);
+    if (session == NULL || !listening_subscribed(session, asked->check->topic, clock_ms()))
+        return;
+    mosquitto_broker_publish_copy(NULL, LISTENING_TOPIC, (int)strlen(asked->username),
+                                  asked->username, 0, false, NULL);
+    evidence_wake();
+}
+
 static int on_topic(int kind, void *data, void *userdata)
 {
     (void)kind, (void)userdata;
     struct mosquitto_evt_acl_check *check = data;
-    if (check->access == MOSQ_ACL_UNSUBSCRIBE)
+    if (check->access == MOSQ_ACL_UNSUBSCRIBE) {
+        struct session *session = sessions_of_client(check->client);
+        if (session != NULL)
+            listening_unsubscribed(session, check->topic);
         return MOSQ_ERR_SUCCESS;
+    }
     struct asked asked = {check->client, check, mosquitto_client_username(check->client),
                           check->access == MOSQ_ACL_WRITE       ? ACTION_PUBLISH
                           : check->access == MOSQ_ACL_SUBSCRIBE ? ACTION_SUBSCRIBE
@@ -248,6 +264,8 @@ static int on_topic(int kind, void *data, void *userdata)
     const char *why = rights_refusal(account, asked.action, check->topic);
     if (why != NULL)
         return deny(&asked, why);
+    if (asked.action == ACTION_SUBSCRIBE && !account->service)
+        subscribed(&asked);
     if (asked.action != ACTION_PUBLISH || account->service)
         return MOSQ_ERR_SUCCESS;
     if (plugin.size_most > 0 && check->payloadlen > plugin.size_most) {
@@ -286,7 +304,7 @@ static int on_control(int kind, void *data, void *userdata)
 {
     (void)kind, (void)userdata;
     struct mosquitto_evt_control *control = data;
-    static char buffer[2048], username[USERNAME_ROOM];
+    static char buffer[4096], username[USERNAME_ROOM];
     struct text answer;
     plugin.looked_ms = clock_ms();
     file_look(plugin.looked_ms);

@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "counters.h"
 #include "hash.h"
+#include "listening.h"
 #include "rights.h"
 
 enum { SLOTS = 1 << 16 };
@@ -220,6 +221,7 @@ void sessions_remove(struct session *session)
     leaving_n -= session->leaving;
     accounts_forget_if_gone(session->account);
     count--;
+    listening_forget(session);
     free(session);
 }
 
@@ -366,6 +368,7 @@ void sessions_stop(void)
     while (settled.next != &settled) {
         struct session *session = (struct session *)settled.next;
         ring_out(&session->ring);
+        listening_forget(session);
         free(session);
     }
     free(by_client);

@@ -30,6 +30,10 @@ struct session {
     const char *why;    /* it ends, if the plugin knows: a constant */
     uint32_t id_slot, settled_in;
     bool ending, leaving, replaced, clean, over_rate;
+    bool filters_lost; /* there were too many to remember */
+    uint32_t filters_n, filters_bytes, told;
+    uint64_t told_ms;       /* when the second began in which `told` were told */
+    struct listened *filters; /* what it is subscribed to: listening.c */
     uint32_t serial_at; /* in text: the certificate it showed; 0: none */
     char text[];        /* client id, serial */
 };
