@@ -36,13 +36,25 @@ _ARGS = ("args", "payload", "parameters", "params")
 
 
 class Order:
-    """A command as it arrived: id (and the key it came under), name, arguments."""
+    """A command as it arrived: id (and the key it came under), name, arguments.
 
-    def __init__(self, id_: str | None, id_key: str, name: str, args: dict[str, Any]) -> None:
+    ``lasts``: milliseconds from when the platform sent it until it must not be carried out any
+    more; ``None``: it does not say.
+    """
+
+    def __init__(
+        self,
+        id_: str | None,
+        id_key: str,
+        name: str,
+        args: dict[str, Any],
+        lasts: int | None = None,
+    ) -> None:
         self.id = id_
         self.id_key = id_key
         self.name = name
         self.args = args
+        self.lasts = lasts
 
 
 def parse_order(topic: str, payload: bytes, *, named_by_topic: bool) -> Order:
@@ -63,7 +75,15 @@ def parse_order(topic: str, payload: bytes, *, named_by_topic: bool) -> Order:
     args: Any = next((body[k] for k in _ARGS if body.get(k) is not None), {})
     if not isinstance(args, dict):
         args = {"value": args}
-    return Order(None if id_ in (None, "") else str(id_), id_key, name, args)
+    lasts = _lasts(body.get("ts"), body.get("expires"))
+    return Order(None if id_ in (None, "") else str(id_), id_key, name, args, lasts)
+
+
+def _lasts(sent: object, expires: object) -> int | None:
+    """A duration of the platform's clock: this device's own may be wrong."""
+    if type(sent) is not int or type(expires) is not int:
+        return None
+    return max(0, expires - sent)
 
 
 class Commands:
@@ -98,7 +118,7 @@ class Commands:
             key,
             order.id,
             order.name,
-            "{}" if done is not None else dump({"args": order.args, "id_key": order.id_key}),
+            "{}" if done is not None else dump(_kept(order)),
             State.RECEIVED if done is None else State.DONE,
             reply,
         )
@@ -141,7 +161,10 @@ class Commands:
         handler = self.handlers.get(command.name)
         if handler is None:
             return {"ok": False, "error": f"This device has no command {command.name!r}."}
-        args = json.loads(command.args)["args"]
+        kept = json.loads(command.args)
+        if kept.get("until") is not None and now_ms() > kept["until"]:
+            return {"ok": False, "status": "expired", "error": "It came to its turn too late."}
+        args = kept["args"]
         try:
             result = handler(args) if takes_arguments(handler) else handler()
             dump({"result": result})
@@ -165,6 +188,12 @@ class Commands:
                 self._outbox.queue(tables, "reply", json.loads(reply))
 
         self._store.run(keep)
+
+
+def _kept(order: Order) -> dict[str, Any]:
+    """What is stored of a command until it is carried out."""
+    until = None if order.lasts is None else now_ms() + order.lasts
+    return {"args": order.args, "id_key": order.id_key, "until": until}
 
 
 def takes_arguments(handler: Handler) -> bool:

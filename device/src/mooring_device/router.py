@@ -83,6 +83,9 @@ class Router:
             self._configs.arrived(message.payload)
         elif kind == "firmware":
             self._updates.arrived(message)
+        elif message.retained:
+            # It would be carried out again at each connection, however old it is.
+            log.warning("A retained command on %s is ignored.", message.topic)
         else:
             order = parse_order(message.topic, message.payload, named_by_topic=named)
             if order.name == ROTATE:
