@@ -197,10 +197,12 @@ def test_a_cleared_alert_is_the_effect_of_the_oldest_command(
     reboot = put(database, "c", TRAP, done_when="session", replies=False)
     foreign = put(database, "d", OTHER, done_when="alert_cleared", replies=False)
     later = put(database, "e", done_when="alert_cleared", sent_at=NOW + 99, **shape)
-    desk.batch([packet(CLEARED, {"type": "trap_triggered"})])
+    desk.batch([packet(CLEARED, {"alert_type": "trap_triggered"})])
     assert now(database, first).state is State.DONE
     assert now(database, first).evidence[-1].detail == "alert_cleared: trap_triggered"
-    desk.batch([packet(CLEARED, {"type": "other"}), packet(CLEARED, {"type": "more"})], NOW + 1)
+    desk.batch(
+        [packet(CLEARED, {"alert_type": "other"}), packet(CLEARED, {"alert_type": "more"})], NOW + 1
+    )
     assert now(database, second).state is State.DONE
     for number in (reboot, foreign, later):
         assert now(database, number).state is State.SENT
