@@ -1,5 +1,5 @@
-"""Commands while the worker that sends them is killed: what was accepted arrives, and what was
-rejected does not."""
+"""Commands to the topic of a group while the worker that sends them is killed: what was accepted
+arrives, and what was rejected does not. Commands to one device: ``test_commands.py``."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def kill_worker(platform: Platform) -> None:
 )
 def test_a_killed_worker_neither_loses_nor_invents_a_command(tmp_path: Path, kills: int) -> None:
     with running_platform(tmp_path / "data") as platform:
-        login = platform.add("lamp", "mooring")
+        login = platform.add("lamp", "iotflow", "--group", "g")
         device = platform.connect(login, clean=False)
-        device.subscribe(login.topics["command"], qos=1)
+        device.subscribe(login.topics["fleet_command"], qos=1)
         answers: dict[str, tuple[int, str]] = {}
         done = threading.Event()
 
@@ -55,7 +55,7 @@ def test_a_killed_worker_neither_loses_nor_invents_a_command(tmp_path: Path, kil
                     number += 1
                     name = f"c{number}"
                     sent = {"command": "blink", "command_id": name}
-                    answer = client.post("/api/v1/mqtt/device/lamp/command", json=sent)
+                    answer = client.post("/api/v1/mqtt/fleet/g/command", json=sent)
                     answers[name] = (answer.status_code, answer.json().get("code", ""))
 
         sender = threading.Thread(target=send)
@@ -82,7 +82,7 @@ def test_a_killed_worker_neither_loses_nor_invents_a_command(tmp_path: Path, kil
         last = time.monotonic()
         while time.monotonic() - last < 1:
             for message in device.waiting():
-                arrived[json.loads(message.payload)["id"]] += 1
+                arrived[json.loads(message.payload)["command_id"]] += 1
                 last = time.monotonic()
             time.sleep(0.05)
         accepted = {name for name, (status, _) in answers.items() if status == 202}

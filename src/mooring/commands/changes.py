@@ -27,6 +27,7 @@ def apply(
     detail: str = "",
     result: Any = None,
     sent_at: int | None = None,
+    session: str = "",
 ) -> Command | None:
     """The command after an event; ``None``: nothing changes.
 
@@ -34,7 +35,7 @@ def apply(
         at: epoch milliseconds.
         detail: for people: what shows it.
         result: what the device answered.
-        sent_at: with ``Event.TAKEN``: when the attempt began.
+        sent_at, session: with ``Event.TAKEN``: when the attempt began, and the session.
     """
     rule = follow(command.state, event, command.facts)
     if rule is None:
@@ -47,7 +48,9 @@ def apply(
     )
     if event is Event.TAKEN or (command.state is State.QUEUED and rule.evidence == "reply"):
         began = sent_at if sent_at is not None else at
-        changed = replace(changed, sent_at=began, attempts=command.attempts + 1)
+        changed = replace(
+            changed, sent_at=began, attempts=command.attempts + 1, session=session or None
+        )
     if rule.to is State.DELIVERED and command.delivered_at is None:
         changed = replace(changed, delivered_at=at)
     if result is not None:

@@ -61,7 +61,8 @@ class Command:
         attempts: how often it was handed over, or may have been.
         due_at: when the deadline of its state is; ``None`` once it is over.
         late: its outcome came after the time-out.
-        downlink_id: the message that carries it now.
+        downlink_id: the message that carries it.
+        session: the device's session in which it was handed over, where that is known.
     """
 
     id: int
@@ -90,6 +91,7 @@ class Command:
     finished_at: int | None
     due_at: int | None
     downlink_id: int | None
+    session: str | None
     result: Any
     evidence: tuple[Evidence, ...]
 

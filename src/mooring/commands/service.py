@@ -17,7 +17,7 @@ from mooring.audit import log as audit_log
 from mooring.commands import store
 from mooring.commands.changes import Waits, apply
 from mooring.commands.model import AT_LEAST_ONCE, AT_MOST_ONCE, Command, Evidence, NewCommand
-from mooring.commands.rules import Event, State
+from mooring.commands.rules import OUTCOMES, Event, State
 from mooring.commands.shape import check_packet, command_channel, shaped
 from mooring.devices.attributes import store as attributes
 from mooring.devices.model import Device
@@ -120,7 +120,6 @@ class Commands:
                 "actor": actor.name,
                 "reason": new.reason,
                 "topic": message.topic,
-                "payload": message.payload if repeats else None,
                 "qos": max(1, channel.qos),
                 "delivery": AT_LEAST_ONCE if repeats else AT_MOST_ONCE,
                 "replies": can.replies,
@@ -148,12 +147,6 @@ class Commands:
         )
         return written
 
-    def send_again(self, connection: Connection, command: Command) -> None:
-        """Queues the message of a command again whose session ended without evidence."""
-        payload = store.payload_of(connection, command.id)
-        if payload is not None:
-            self._hand_in(connection, command, payload)
-
     def _hand_in(self, connection: Connection, command: Command, payload: bytes) -> None:
         """Writes the message that carries the command."""
         again = command.delivery == AT_LEAST_ONCE
@@ -168,7 +161,7 @@ class Commands:
                 device_id=command.device_id,
                 qos=command.qos,
                 until=Until.LIVE_AGAIN if again else Until.LIVE,
-                dedupe=f"command:{command.id}.{command.attempts}",
+                dedupe=f"command:{command.id}",
                 reason=command.reason,
             ),
         )
@@ -337,6 +330,23 @@ class CommandOwner:
         taken = store.without_outcome(connection, devices)
         return {number: most - taken.get(number, 0) for number in devices}
 
+    def ended(self, connection: Connection, sessions: Mapping[int, str], at: int) -> set[int]:
+        known = [number for number, session in sessions.items() if session]
+        changes = []
+        for command in store.of_earlier_sessions(connection, known):
+            if command.session != sessions[command.device_id]:
+                changed = apply(
+                    command,
+                    Event.SESSION_ENDED,
+                    at,
+                    Waits(),
+                    detail="The device has connected again.",
+                )
+                if changed is not None:
+                    changes.append((command, changed))
+        record(connection, changes)
+        return {before.device_id for before, _ in changes}
+
     def taken(self, connection: Connection, taken: Sequence[Taken], at: int) -> None:
         waits = Waits(self.settings.command_unconfirmed_seconds * SECOND_MS)
         by_downlink = {one.id: one for one in taken}
@@ -344,7 +354,13 @@ class CommandOwner:
         for command in store.carried_by(connection, list(by_downlink)):
             one = by_downlink[command.downlink_id or 0]
             changed = apply(
-                command, Event.TAKEN, at, waits, detail=one.evidence, sent_at=one.sent_at
+                command,
+                Event.TAKEN,
+                at,
+                waits,
+                detail=one.evidence,
+                sent_at=one.sent_at,
+                session=one.session,
             )
             if changed is not None:
                 changes.append((command, changed))
@@ -369,18 +385,25 @@ def record(connection: Connection, changes: Sequence[tuple[Command, Command]]) -
         if after.over and not before.over:
             over.append(after)
     store.count(connection, entered)
+    at = now_ms()
+    again = [
+        after.downlink_id
+        for before, after in changes
+        if after.state is State.QUEUED and before.state is State.SENT and after.downlink_id
+    ]
+    if again:
+        downlink_store.requeue(connection, again, at)
     if not over:
         return
-    unsent = [one.downlink_id for one in over if one.downlink_id is not None]
-    at = now_ms()
-    for start in range(0, len(unsent), 500):
-        # A device that answers what it was not sent yet is not sent it any more.
-        downlink_store.change(
-            connection,
-            DownlinkEvent.CANCEL,
-            at,
-            downlinks.c.id.in_(unsent[start : start + 500]),
-        )
+    # What has an outcome is not sent any more, also where the device answered before it was sent.
+    for event, ended in (
+        (DownlinkEvent.CONFIRM, [one for one in over if one.state in OUTCOMES]),
+        (DownlinkEvent.CANCEL, [one for one in over if one.state not in OUTCOMES]),
+    ):
+        numbers = [one.downlink_id for one in ended if one.downlink_id is not None]
+        for start in range(0, len(numbers), 500):
+            some = downlinks.c.id.in_(numbers[start : start + 500])
+            downlink_store.change(connection, event, at, some)
     downlink_store.wake_live(connection, [one.device_id for one in over], at)
 
 

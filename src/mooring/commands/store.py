@@ -26,12 +26,12 @@ __all__ = [
     "find",
     "insert",
     "listed",
+    "of_earlier_sessions",
     "of_effects",
     "of_replies",
     "one",
     "open_number",
     "open_of_tenant",
-    "payload_of",
     "recognises_repeats",
     "sdk_metadata",
     "set_downlink",
@@ -92,6 +92,7 @@ _COLUMNS = (
     _c.finished_at,
     _c.due_at,
     _c.downlink_id,
+    _c.session,
     _c.result,
     _c.evidence,
 )
@@ -185,9 +186,23 @@ def carried_by(connection: Connection, downlink_ids: Sequence[int]) -> list[Comm
     return found
 
 
-def payload_of(connection: Connection, number: int) -> bytes | None:
-    found = connection.execute(sa.select(_c.payload).where(_c.id == number)).scalar()
-    return None if found is None else bytes(found)
+def of_earlier_sessions(connection: Connection, device_ids: Sequence[int]) -> list[Command]:
+    """Commands of these devices that were handed over in a session that is known, and may be
+    repeated; for changing them."""
+    found: list[Command] = []
+    for part in _parts(sorted(device_ids)):
+        rows = connection.execute(
+            _SELECT.where(
+                _c.device_id.in_(part),
+                _c.state == State.SENT.value,
+                _c.delivery == AT_LEAST_ONCE,
+                _c.session.is_not(None),
+            )
+            .order_by(_c.id)
+            .with_for_update(of=commands)
+        )
+        found += [_command(row) for row in rows]
+    return found
 
 
 def sdk_metadata(connection: Connection, device_id: int) -> str | None:
@@ -227,13 +242,12 @@ def write(connection: Connection, changed: Sequence[Command]) -> None:
         "delivered_at",
         "finished_at",
         "due_at",
+        "session",
         "result",
         "evidence",
     )
     new = given(connection.dialect.name, {name: _c[name].type for name in names})
-    values: dict[str, Any] = {name: new.c[name] for name in names if name != "id"}
-    # What is over is not sent again.
-    values["payload"] = sa.case((new.c.finished_at.is_(None), _c.payload), else_=sa.null())
+    values = {name: new.c[name] for name in names if name != "id"}
     connection.execute(
         sa.update(commands).where(_c.id == new.c.id).values(values),
         parameter(
@@ -246,6 +260,7 @@ def write(connection: Connection, changed: Sequence[Command]) -> None:
                 one.delivered_at,
                 one.finished_at,
                 one.due_at,
+                one.session,
                 None if one.result is None else json.dumps(one.result, ensure_ascii=False),
                 evidence_text(one.evidence),
             ]

@@ -139,9 +139,6 @@ class CommandKeeper:
                 if changed is not None:
                     changes.append((command, changed))
             record(connection, changes)
-            for before, after in changes:
-                if after.state is State.QUEUED and before.state is State.SENT:
-                    self._commands.send_again(connection, after)
         return len(changes)
 
     def _for_time(self, at: int) -> Callable[[Connection, Command], Command | None]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import sqlalchemy as sa
 
-from mooring.downlink.protocol import Asked
+from mooring.downlink.protocol import Asked, Listening
 from mooring.errors import BrokerUnavailable
 from mooring.link.mqtt import MqttLink
 from mooring.link.protocol import Subscription
@@ -43,10 +43,10 @@ class ConnectedGate:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def listening(self, asked: Sequence[Asked]) -> Mapping[int, str]:
+    async def listening(self, asked: Sequence[Asked]) -> Mapping[int, Listening]:
         return await asyncio.to_thread(self._listening, asked)
 
-    def _listening(self, asked: Sequence[Asked]) -> dict[int, str]:
+    def _listening(self, asked: Sequence[Asked]) -> dict[int, Listening]:
         c = device_state.c
         at = now_ms()
         with self._database.read() as connection:
@@ -56,7 +56,7 @@ class ConnectedGate:
                 )
             ).all()
         known = {row[0]: _words(row[1], row[2], row[3], at) for row in rows}
-        return {one.id: said for one in asked if (said := known.get(one.device_id))}
+        return {one.id: Listening(said) for one in asked if (said := known.get(one.device_id))}
 
 
 def _words(connected: bool | None, since: int | None, online: bool | None, at: int) -> str | None:

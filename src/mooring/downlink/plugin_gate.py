@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from mooring.broker.plugin_control import CONTROL, RESPONSE
 from mooring.downlink.gate import NUDGE, Ears, silent
-from mooring.downlink.protocol import Asked, Gate
+from mooring.downlink.protocol import Asked, Gate, Listening
 from mooring.errors import BrokerUnavailable
 from mooring.link.mqtt import MqttLink
 
@@ -19,6 +19,8 @@ __all__ = ["SUBSCRIBED", "PluginEars", "PluginGate"]
 log = logging.getLogger(__name__)
 
 SUBSCRIBED = "$mooring/authority/subscribed"
+Answer = tuple[str, list[int]]
+
 ANSWER_SECONDS = 5.0
 PAIRS_AT_ONCE = 64  # in one question; the plugin answers no more
 QUESTION_BYTES = 60_000
@@ -32,7 +34,7 @@ class PluginEars(Ears):
     def __init__(self) -> None:
         super().__init__()
         self.link: MqttLink | None = None
-        self._asked: dict[str, asyncio.Future[list[int]]] = {}
+        self._asked: dict[str, asyncio.Future[Answer]] = {}
 
     def listen(self, link: MqttLink) -> None:
         super().listen(link)
@@ -50,8 +52,9 @@ class PluginEars(Ears):
         elif topic == RESPONSE:
             self._answered(payload)
 
-    async def ask(self, pairs: Sequence[tuple[str, str]]) -> list[int]:
-        """For each username and topic the number of a session that listens, or 0.
+    async def ask(self, pairs: Sequence[tuple[str, str]]) -> Answer:
+        """The start of the broker, and for each username and topic the number of a session that
+        listens, or 0.
 
         Raises:
             BrokerUnavailable: the plugin did not answer.
@@ -61,7 +64,7 @@ class PluginEars(Ears):
             raise silent("There is no connection to the broker.")
         nonce = secrets.token_hex(8)
         text = "-".join(f"{user.encode().hex()}.{topic.encode().hex()}" for user, topic in pairs)
-        answer: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._asked[nonce] = answer
         question = json.dumps({"nonce": nonce, "listening": text})
         try:
@@ -77,10 +80,12 @@ class PluginEars(Ears):
         try:
             said = json.loads(payload)
             answer = self._asked.get(said["nonce"])
-            found = [int(one) for one in said["listening"]] if answer is not None else []
+            if answer is None:
+                return
+            found = str(said["boot"]), [int(one) for one in said["listening"]]
         except (ValueError, KeyError, TypeError):
             return  # the answer to somebody else, who asked something else
-        if answer is not None and not answer.done():
+        if not answer.done():
             answer.set_result(found)
 
 
@@ -97,21 +102,21 @@ class PluginGate:
         self._ears = ears
         self._otherwise = otherwise
 
-    async def listening(self, asked: Sequence[Asked]) -> Mapping[int, str]:
+    async def listening(self, asked: Sequence[Asked]) -> Mapping[int, Listening]:
         other = self._otherwise()
         return await (self._asked(asked) if other is None else other.listening(asked))
 
-    async def _asked(self, asked: Sequence[Asked]) -> dict[int, str]:
+    async def _asked(self, asked: Sequence[Asked]) -> dict[int, Listening]:
         parts = list(_parts(asked))
         answers = await asyncio.gather(
             *(self._ears.ask([(one.username, one.topic) for one in part]) for part in parts)
         )
-        found: dict[int, str] = {}
-        for part, answer in zip(parts, answers, strict=True):
+        found: dict[int, Listening] = {}
+        for part, (boot, answer) in zip(parts, answers, strict=True):
             if len(answer) != len(part):
                 raise BrokerUnavailable("The broker's plugin gave an answer that does not fit.")
             found |= {
-                one.id: f"The device listened in session {session}."
+                one.id: Listening(f"The device listened in session {session}.", f"{boot}:{session}")
                 for one, session in zip(part, answer, strict=True)
                 if session > 0
             }

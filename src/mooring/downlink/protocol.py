@@ -8,7 +8,7 @@ from typing import Protocol
 
 from sqlalchemy.engine import Connection
 
-__all__ = ["Asked", "Gate", "LiveOwner", "Taken"]
+__all__ = ["Asked", "Gate", "Listening", "LiveOwner", "Taken"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,19 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class Listening:
+    """A device listens.
+
+    Attributes:
+        evidence: what is known, for people.
+        session: which session it is; empty where that is not known.
+    """
+
+    evidence: str
+    session: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Taken:
     """A live message that the broker has taken, or may have taken.
 
@@ -29,18 +42,20 @@ class Taken:
         id: of the downlink.
         sent_at: when the attempt began, epoch milliseconds.
         evidence: what is known, for people.
+        session: as in ``Listening``.
     """
 
     id: int
     sent_at: int
     evidence: str
+    session: str = ""
 
 
 class Gate(Protocol):
     """Knows whether a device is connected and subscribed to a topic now."""
 
-    async def listening(self, asked: Sequence[Asked]) -> Mapping[int, str]:
-        """Of those whose device listens: number → the evidence.
+    async def listening(self, asked: Sequence[Asked]) -> Mapping[int, Listening]:
+        """Those whose device listens, by their numbers.
 
         Raises:
             BrokerUnavailable: it cannot be known now.
@@ -54,6 +69,15 @@ class LiveOwner(Protocol):
     def room(self, connection: Connection, devices: Sequence[int]) -> Mapping[int, int]:
         """How many more messages each of these devices may be handed now. A device that is
         left out has no bound."""
+        ...
+
+    def ended(self, connection: Connection, sessions: Mapping[int, str], at: int) -> set[int]:
+        """Queues again what was handed over in an earlier session and may be repeated; the
+        devices it concerns, whose later messages wait for it.
+
+        Args:
+            sessions: device → the session that it listens in now.
+        """
         ...
 
     def taken(self, connection: Connection, taken: Sequence[Taken], at: int) -> None:

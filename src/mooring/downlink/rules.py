@@ -11,12 +11,13 @@ broker's answer decides what comes next:
 
 A live message is handed over only while its device is connected and subscribed to its topic. It
 starts ``queued``, is marked ``sending`` when the device listens, and is ``sent`` when the broker
-has taken it, or may have taken it; where the device recognises repeats it is queued again
-instead.
+has taken it, or may have taken it. Where the device recognises repeats it is ``unconfirmed``
+instead, and queued again when the session ends without evidence that it arrived; its place among
+the device's messages stays the same.
 
-    queued ──claim──▶ sending ──accepted──▶ sent
-      ▲                  │
-      └──────park────────┘
+    queued ──claim──▶ sending ──accepted──▶ sent, or unconfirmed where it may be repeated
+      ▲                  │                                │
+      └──────park────────┴──────────park──────────────────┘
 
 Every open state ends by ``confirm``, ``cancel`` or ``expire``. A device that was away may get a
 message that the broker queued and the one that is sent again: delivery is at least once.
@@ -118,6 +119,7 @@ _ENDS = {
 TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.WAITING, Event.CLAIM): State.SENDING,
     (State.QUEUED, Event.CLAIM): State.SENDING,
+    (State.UNCONFIRMED, Event.PARK): State.QUEUED,
     (State.HELD, Event.CONNECT): State.WAITING,
     (State.UNCONFIRMED, Event.CONNECT): State.WAITING,
     **{(State.SENDING, event): state for event, state in _FROM_SENDING.items()},
@@ -169,11 +171,12 @@ def answered(until: Until, losses: int, answer: Answer) -> Event:
 
 
 def _answered_live(until: Until, losses: int, answer: Answer) -> Event:
+    again = until is Until.LIVE_AGAIN
+    taken = Event.ACCEPT_OPEN if again else Event.ACCEPT
     if answer.acknowledged:
-        return Event.ACCEPT if answer.heard and not answer.refused else Event.PARK
+        return taken if answer.heard and not answer.refused else Event.PARK
     # It may have arrived. Only a device that recognises repeats may get it again.
-    again = until is Until.LIVE_AGAIN and losses + 1 < LOSSES_MAX
-    return Event.PARK if again else Event.ACCEPT
+    return Event.PARK if again and losses + 1 < LOSSES_MAX else taken
 
 
 def pause_ms(attempts: int) -> int:

@@ -34,6 +34,7 @@ __all__ = [
     "one",
     "open_numbers",
     "park",
+    "requeue",
     "tenants_with_work",
     "unanswered",
     "unclaim",
@@ -350,6 +351,20 @@ def unclaim_live(connection: Connection, at: int) -> list[Taken]:
     return found
 
 
+def requeue(connection: Connection, numbers: Sequence[int], at: int) -> None:
+    """Live messages whose session has ended are sent again, in their old places."""
+    for part in _parts(numbers):
+        connection.execute(
+            sa.update(downlinks)
+            .where(
+                _d.id.in_(part),
+                _d.state == State.UNCONFIRMED.value,
+                _d.until == Until.LIVE_AGAIN.value,
+            )
+            .values(state=State.QUEUED.value, next_at=at)
+        )
+
+
 def wake_live(connection: Connection, device_ids: Sequence[int], at: int) -> int:
     """Live messages of these devices are tried at ``at``."""
     woken = 0
@@ -543,7 +558,8 @@ def with_held(connection: Connection, numbers: Sequence[int]) -> list[int]:
         found += connection.execute(
             sa.select(_d.device_id)
             .distinct()
-            .where(_d.device_id.in_(part), _d.finished_at.is_(None), _d.state.in_(_WOKEN))
+            .where(_d.device_id.in_(part), _d.finished_at.is_(None))
+            .where(_d.state.in_(_WOKEN), _d.until.not_in(_LIVE))
         ).scalars()
     return found
 
@@ -569,7 +585,7 @@ def wake_all(connection: Connection, at: int) -> int:
 def _wake(connection: Connection, at: int, which: sa.ColumnElement[bool]) -> int:
     return connection.execute(
         sa.update(downlinks)
-        .where(_d.finished_at.is_(None), _d.state.in_(_WOKEN), which)
+        .where(_d.finished_at.is_(None), _d.state.in_(_WOKEN), _d.until.not_in(_LIVE), which)
         .values(state=State.WAITING.value, next_at=at)
     ).rowcount
 

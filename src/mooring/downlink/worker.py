@@ -21,7 +21,7 @@ from mooring.downlink import store
 from mooring.downlink.desired.worker import DesiredKeeper
 from mooring.downlink.gate import ConnectedGate, Ears
 from mooring.downlink.model import Claimed
-from mooring.downlink.protocol import Asked, Gate, LiveOwner, Taken
+from mooring.downlink.protocol import Asked, Gate, Listening, LiveOwner, Taken
 from mooring.downlink.rules import Answer, Event, State, answered, pause_ms
 from mooring.errors import BrokerUnavailable, MooringError
 from mooring.link.connection import FAILURE, NeverSent
@@ -38,7 +38,7 @@ __all__ = ["LEASE", "Sender"]
 log = logging.getLogger(__name__)
 
 LEASE = "downlinks"
-NOTHING: Mapping[int, str] = {}
+NOTHING: Mapping[int, Listening] = {}
 UNHEARD = "No client is subscribed to its topic."
 BATCH = 256  # messages between two looks at the database, of all tenants together
 EXPIRED_AT_ONCE = 1_000
@@ -288,7 +288,7 @@ class Sender:
         except BrokerUnavailable as exc:
             self._say(str(exc))
             return 0
-        claimed = await asyncio.to_thread(self._claim_live, asked, full, set(evidence))
+        claimed = await asyncio.to_thread(self._claim_live, asked, full, evidence)
         if not claimed:
             return 0
         results = await asyncio.gather(*(self._attempt(row) for row in claimed))
@@ -340,8 +340,9 @@ class Sender:
         return asked, full
 
     def _claim_live(
-        self, asked: Sequence[Asked], full: Sequence[int], listening: set[int]
+        self, asked: Sequence[Asked], full: Sequence[int], listening: Mapping[int, Listening]
     ) -> list[Claimed]:
+        assert self._live is not None
         at = now_ms()
         deaf: dict[int, int] = {}
         for one in asked:
@@ -355,9 +356,14 @@ class Sender:
                 deaf[one.device_id] = at + pause
         with self._database.write() as connection:
             # An outcome ends this pause; one that came since the last look must not be missed.
-            room = self._live.room(connection, full) if full and self._live is not None else {}
+            room = self._live.room(connection, full) if full else {}
             deaf |= {one: at + FULL_MS for one in full if room.get(one, 1) <= 0}
-            claimed = store.claim_live(connection, sorted(listening), at) if listening else []
+            sessions = {
+                one.device_id: listening[one.id].session for one in asked if one.id in listening
+            }
+            ended = self._live.ended(connection, sessions, at) if sessions else set()
+            ready = [one.id for one in asked if one.id in listening and one.device_id not in ended]
+            claimed = store.claim_live(connection, ready, at) if ready else []
             if deaf:
                 store.park(connection, sorted(deaf), deaf)
         return claimed
@@ -430,7 +436,9 @@ class Sender:
             )
         )
 
-    def _record(self, results: Sequence[_Result], evidence: Mapping[int, str] = NOTHING) -> None:
+    def _record(
+        self, results: Sequence[_Result], evidence: Mapping[int, Listening] = NOTHING
+    ) -> None:
         at = now_ms()
         with self._database.read() as connection:
             unheard = [
@@ -457,12 +465,8 @@ class Sender:
                     taken=taken,
                     error=error or None,
                 )
-                if event is Event.ACCEPT and self._live is not None:
-                    live = [
-                        Taken(one.row.id, one.row.sent_at, _evidence(one, evidence))
-                        for one in some
-                        if one.row.until.live
-                    ]
+                if event in (Event.ACCEPT, Event.ACCEPT_OPEN) and self._live is not None:
+                    live = [_taken(one, evidence) for one in some if one.row.until.live]
                     if live:
                         self._live.taken(connection, live, at)
 
@@ -479,11 +483,12 @@ def _event_of(result: _Result, connected: set[int]) -> Event:
     return answered(row.until, row.losses, answer)
 
 
-def _evidence(result: _Result, evidence: Mapping[int, str]) -> str:
-    known = evidence.get(result.row.id, "")
-    if result.answer is not None and result.answer.acknowledged:
-        return f"The broker took it. {known}".strip()
-    return f"The broker did not answer; it may have arrived. {known}".strip()
+def _taken(result: _Result, evidence: Mapping[int, Listening]) -> Taken:
+    known = evidence.get(result.row.id, Listening(""))
+    acknowledged = result.answer is not None and result.answer.acknowledged
+    said = "took it" if acknowledged else "did not answer; it may have arrived"
+    words = f"The broker {said}. {known.evidence}".strip()
+    return Taken(result.row.id, result.row.sent_at, words, known.session)
 
 
 def _next_at(result: _Result, at: int) -> int:

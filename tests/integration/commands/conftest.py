@@ -17,7 +17,7 @@ from mooring.commands.model import Command, NewCommand
 from mooring.commands.service import CommandOwner, Commands
 from mooring.commands.worker import CommandKeeper
 from mooring.devices.model import Device, NewDevice
-from mooring.downlink.protocol import Asked
+from mooring.downlink.protocol import Asked, Listening
 from mooring.downlink.worker import Sender
 from mooring.identity.actor import SYSTEM
 from mooring.settings import Settings
@@ -48,14 +48,19 @@ class Link:
         self.connected = False
 
 
-class Listening:
+class OpenGate:
     """A gate that is open for the devices a test names."""
 
     def __init__(self) -> None:
         self.usernames: set[str] = set()
+        self.session = "boot:1"
 
-    async def listening(self, asked: Sequence[Asked]) -> Mapping[int, str]:
-        return {one.id: "It listens." for one in asked if one.username in self.usernames}
+    async def listening(self, asked: Sequence[Asked]) -> Mapping[int, Listening]:
+        return {
+            one.id: Listening("It listens.", self.session)
+            for one in asked
+            if one.username in self.usernames
+        }
 
 
 @dataclass
@@ -64,7 +69,7 @@ class Stand:
 
     app: App
     link: Link = field(default_factory=Link)
-    gate: Listening = field(default_factory=Listening)
+    gate: OpenGate = field(default_factory=OpenGate)
 
     def __post_init__(self) -> None:
         self.commands = self.app.service(Commands)

@@ -119,6 +119,22 @@ def test_the_sdk_gets_it_again_after_its_session_ended(stand: Stand) -> None:
     assert len({payload for _, payload, *_ in stand.link.sent}) == 1, "the same command each time"
 
 
+def test_what_a_lost_session_had_goes_out_again_before_what_follows(stand: Stand) -> None:
+    """The device is back and subscribed before anything else has told that it was away."""
+    lamp = stand.device()
+    stand.connection(lamp, connected=True, **SDK)
+    stand.send(lamp, "c1")
+    stand.send(lamp, "c2")
+    stand.listens(lamp)
+    stand.step()
+    stand.send(lamp, "c3")
+    stand.gate.session = "boot:2"
+    stand.listens(lamp)
+    stand.step(3)
+    names = [topic.rsplit("/", 1)[1] for topic, *_ in stand.link.sent]
+    assert names == ["c1", "c2", "c1", "c2", "c3"]
+
+
 def test_other_firmware_never_gets_it_twice(stand: Stand) -> None:
     lamp = stand.device()
     stand.connection(lamp, connected=True)

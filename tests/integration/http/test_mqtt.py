@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from mooring.app import App
 from mooring.commands.service import CommandOwner
 from mooring.dialects import parse_time
-from mooring.downlink.protocol import Asked
+from mooring.downlink.protocol import Asked, Listening
 from mooring.downlink.worker import Sender
 from mooring.identity.actor import SYSTEM
 from mooring.publish import api as routes
@@ -58,8 +58,8 @@ class Everybody:
 
     open = True
 
-    async def listening(self, asked: Sequence[Asked]) -> Mapping[int, str]:
-        return {one.id: "" for one in asked} if self.open else {}
+    async def listening(self, asked: Sequence[Asked]) -> Mapping[int, Listening]:
+        return {one.id: Listening("") for one in asked} if self.open else {}
 
 
 @pytest.fixture(autouse=True)

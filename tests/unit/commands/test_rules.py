@@ -65,6 +65,7 @@ def command(**values: object) -> Command:
         finished_at=None,
         due_at=AT + 60 * MINUTE,
         downlink_id=3,
+        session=None,
         result=None,
         evidence=(Evidence(AT, "queued", "person", "ada"),),
     )

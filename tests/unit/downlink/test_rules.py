@@ -64,7 +64,6 @@ def test_only_what_is_marked_can_be_answered() -> None:
         Event.HOLD,
         Event.DROP,
         Event.RETRY,
-        Event.PARK,
     }
     assert Event.CLAIM not in sending, "one that is on its way is not sent a second time"
 
@@ -78,9 +77,9 @@ def test_only_what_is_marked_can_be_answered() -> None:
         (Until.LIVE, 0, UNHEARD_AWAY, Event.PARK),
         (Until.LIVE, 0, REFUSED, Event.PARK),
         (Until.LIVE, 0, LOST, Event.ACCEPT),
-        (Until.LIVE_AGAIN, 0, HEARD, Event.ACCEPT),
+        (Until.LIVE_AGAIN, 0, HEARD, Event.ACCEPT_OPEN),
         (Until.LIVE_AGAIN, 0, LOST, Event.PARK),
-        (Until.LIVE_AGAIN, LOSSES_MAX - 1, LOST, Event.ACCEPT),
+        (Until.LIVE_AGAIN, LOSSES_MAX - 1, LOST, Event.ACCEPT_OPEN),
         (Until.TAKEN, 0, HEARD, Event.ACCEPT),
         (Until.CONFIRMED, 0, HEARD, Event.ACCEPT_OPEN),
         (Until.ONCE, 0, UNHEARD_AWAY, Event.DROP),

@@ -9,7 +9,6 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    LargeBinary,
     String,
     Table,
     Text,
@@ -35,7 +34,6 @@ commands = Table(
     Column("actor", Shown(200), nullable=False),
     Column("reason", ShownText, nullable=False, server_default=""),
     Column("topic", Text, nullable=False),
-    Column("payload", LargeBinary),  # to send it again; NULL where it cannot be, or is over
     Column("qos", Integer, nullable=False),
     Column("delivery", String(16), nullable=False),  # at_most_once | at_least_once
     Column("replies", Boolean, nullable=False),
@@ -51,6 +49,8 @@ commands = Table(
     Column("finished_at", BigInteger),
     Column("due_at", BigInteger),  # the deadline of its state; NULL once it is over
     Column("downlink_id", BigInteger),  # which is deleted before the command
+    # In which session of the device it was handed over; NULL: that is not known.
+    Column("session", String(64)),
     Column("result", Text),  # JSON, what the device answered
     Column("evidence", Text, nullable=False),  # JSON: [[at, state, kind, detail], …]
     UniqueConstraint("device_id", "uid"),
