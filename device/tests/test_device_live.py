@@ -363,6 +363,25 @@ def test_of_settings_that_arrive_together_only_the_newest_is_applied(
     assert [report["version"] for report in platform.of("config/reported")] == [3]
 
 
+def test_secret_settings_are_applied_and_not_reported(
+    broker: Mosquitto, platform: Platform, tmp_path: Path
+) -> None:
+    seen: list[Any] = []
+    config = {"wifi": {"ssid": "attic", "password": "hunter2"}, "users": [{"pin": 1}, {"x": 2}]}
+    device = device_on(broker, tmp_path)
+    device.on_config(seen.append)
+    with device:
+        assert device.wait_connected(10)
+        secret = [["wifi", "password"], ["users", "*", "pin"], "nonsense"]
+        platform.say("config", {"version": 1, "config": config, "secret": secret})
+        until(lambda: platform.of("config/reported"), "reported")
+    assert seen == [config]
+    assert platform.of("config/reported")[0]["config"] == {
+        "wifi": {"ssid": "attic", "password": "********"},
+        "users": [{"pin": "********"}, {"x": 2}],
+    }
+
+
 def test_guarded_settings_are_confirmed_in_a_new_session(
     broker: Mosquitto, platform: Platform, tmp_path: Path
 ) -> None:

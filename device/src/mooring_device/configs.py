@@ -35,17 +35,19 @@ STARTS_MAX = 3
 """After this many starts within one trial the former settings are applied: the new ones may be why
 the device restarts."""
 
+MASK = "********"  # the platform's, too
 KEPT, TRIAL = "config", "config_trial"  # keys of the store
 NOT_CONFIRMED = "The device could not connect again with these settings and went back."
 
 
 class Offered(NamedTuple):
     """Settings as they arrived. ``guard``: seconds in which they have to be confirmed; 0: they
-    need not be."""
+    need not be. ``secrets``: paths of fields whose values are not reported; ``*`` is any key."""
 
     version: int | None
     config: dict[str, Any]
     guard: int = 0
+    secrets: list[list[str]] = []  # noqa: RUF012  never changed
 
     @property
     def mark(self) -> str:
@@ -66,7 +68,27 @@ def parse_config(payload: bytes) -> Offered:
         version if type(version) is int else None,
         config if isinstance(config, dict) else body,
         min(guard, GUARD_MAX) if type(guard) is int and guard > 0 else 0,
+        _paths(body.get("secret")),
     )
+
+
+def _paths(value: object) -> list[list[str]]:
+    some = value if isinstance(value, list) else []
+    return [p for p in some if isinstance(p, list) and all(isinstance(k, str) for k in p)]
+
+
+def masked(value: Any, secrets: list[list[str]]) -> Any:
+    """A copy with ``MASK`` instead of the values at these paths."""
+    if [] in secrets:
+        return MASK
+    if not secrets or not isinstance(value, (dict, list)):
+        return value
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    shown = {
+        key: masked(below, [p[1:] for p in secrets if p and p[0] in (str(key), "*")])
+        for key, below in items
+    }
+    return shown if isinstance(value, dict) else list(shown.values())
 
 
 class Configs:
@@ -102,7 +124,9 @@ class Configs:
         kept, trial = self._store.run(lambda tables: (tables.get(KEPT), tables.get(TRIAL)))
         if trial is not None:
             known = json.loads(trial)
-            offered = Offered(known["version"], known["config"], known["guard"])
+            offered = Offered(
+                known["version"], known["config"], known["guard"], known.get("secrets", [])
+            )
             self._seen = self._done = offered.mark
             self._submit(lambda: self._try(offered, starts=known["starts"] + 1))
         elif kept is not None:
@@ -227,7 +251,8 @@ class Configs:
         def keep(tables: Tables) -> None:
             tables.put(KEPT, offered.mark)
             tables.drop(TRIAL)
-            answer = {"version": offered.version, "ok": True, "config": offered.config}
+            config = masked(offered.config, offered.secrets)
+            answer = {"version": offered.version, "ok": True, "config": config}
             self._outbox.queue(tables, "config_reported", answer)
 
         self._store.run(keep)

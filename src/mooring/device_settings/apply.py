@@ -297,6 +297,7 @@ class Applying:
             identifier=version,
             device=device.name,
             guard_seconds=guard_ms // 1000 or None,
+            secrets=sorted(secrets) or None,
         )
         dialect = self.catalogue.get(device.dialect)
         check_packet(topic, payload, channel.qos, packet or dialect.max_packet)

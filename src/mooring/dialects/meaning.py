@@ -255,6 +255,7 @@ def _find_other_meanings(shape: PayloadShape, root: Path) -> frozenset[Path]:
         shape.correlation,
         shape.expires,
         shape.guard,
+        shape.secrets,
         shape.name,
         shape.reply_to,
     )

@@ -152,6 +152,7 @@ class PayloadShape:
             were applied: a boolean or a word; tried in order.
         error: in the same, why not, in the device's words; tried in order.
         guard: where settings say within how many seconds the device has to confirm them.
+        secrets: where settings name their secret fields, which the device does not report.
         required: keys without which the payload is a bad message.
         fixed: constants the platform writes into every payload of a channel that runs down.
         example: a payload in this shape.
@@ -175,6 +176,7 @@ class PayloadShape:
     outcome: tuple[Path, ...] = ()
     error: tuple[Path, ...] = ()
     guard: Path | None = None
+    secrets: Path | None = None
     required: tuple[Path, ...] = ()
     fixed: tuple[tuple[Path, str | int | float | bool], ...] = ()
     example: str = ""

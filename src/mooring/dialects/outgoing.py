@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -24,6 +24,7 @@ def compose(
     sequence: int | None = None,
     expires_ms: int | None = None,
     guard_seconds: int | None = None,
+    secrets: Sequence[Sequence[str]] | None = None,
 ) -> bytes:
     """A payload for a channel that runs down: a JSON object, or the bare text where the
     channel's format is text (see ``compose_text``).
@@ -40,6 +41,7 @@ def compose(
         sequence: for receipts: up to which number everything is committed.
         expires_ms: epoch milliseconds after which a command must not be carried out any more.
         guard_seconds: within what time settings have to be confirmed.
+        secrets: paths of secret fields in settings; ``*`` stands for any key.
 
     Raises:
         ValueError: the values cannot be written in this shape.
@@ -58,6 +60,7 @@ def compose(
         (shape.name, name),
         (shape.sequence, sequence),
         (shape.guard, guard_seconds),
+        (shape.secrets, secrets),
     )
     for place, given in places:
         if place is not None and given is not None:

@@ -224,6 +224,7 @@ def _check_payload(channel: Channel, index: int, report: Report) -> None:
         shape.correlation,
         shape.expires,
         shape.guard,
+        shape.secrets,
         shape.name,
         shape.device,
     ):

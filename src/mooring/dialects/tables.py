@@ -302,6 +302,7 @@ _PAYLOAD_READERS: dict[str, Callable[[_Table, str], Any]] = {
     "outcome": lambda t, k: t.paths(k),
     "error": lambda t, k: t.paths(k),
     "guard": lambda t, k: t.path(k),
+    "secrets": lambda t, k: t.path(k),
     "required": lambda t, k: t.paths(k),
     "fixed": lambda t, k: t.constants(k),
     "example": lambda t, k: t.text(k, ""),

@@ -176,6 +176,7 @@ def test_secret_fields_are_sealed_and_never_shown(
     _, view = own.change(SYSTEM, "lamp", Change({**shown, "interval_s": 6}, whole=True))
     (document,) = published(platform).values()
     assert document["config"] == {"interval_s": 6, "wifi": {"ssid": "attic", "password": secret}}
+    assert document["secret"] == [["wifi", "password"]]
     with platform.database.read() as connection:
         for table in metadata.sorted_tables:
             if not declared_for(table, platform.database.dialect):
