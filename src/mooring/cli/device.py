@@ -167,6 +167,7 @@ def list_(
             for d in (one.device,)
         ],
         empty="No matching devices." if narrowed else NO_DEVICES,
+        optional=("MAC", "Label", "Groups", "Type", "Tags"),
     )
     if more:
         session.out.note(

@@ -133,9 +133,22 @@ class Output:
         *,
         empty: str = "",
         right: Sequence[str] = (),
+        optional: Sequence[str] = (),
     ) -> None:
-        """A table for people, or the sentence ``empty`` if there are no rows."""
+        """A table for people, or the sentence ``empty`` if there are no rows.
+
+        Args:
+            right: columns of numbers.
+            optional: columns that are left out where no row has anything in them.
+        """
         cells = [[clean(cell) for cell in row] for row in rows]
+        shown = [
+            place
+            for place, header in enumerate(headers)
+            if header not in optional or any(row[place] for row in cells)
+        ]
+        headers = [headers[place] for place in shown]
+        cells = [[row[place] for place in shown] for row in cells]
         if not cells:
             if empty:
                 self.say(empty)
