@@ -161,38 +161,45 @@ class Applying:
         known = store.rows(connection, self.instance, numbers, lock=True)
         own = store.own_levels(connection, self.instance, numbers)
         facts = facts_of(connection, numbers)
-        count = 0
+        new: list[tuple[Row, Cause]] = []
         for device in sorted(devices, key=lambda one: one.id):
             fact = facts.get(device.id, NOTHING)
             whole = levels.whole(device, fact.kind, own.get(device.id))
             row = known.get(device.id)
             try:
-                count += self._apply_one(
+                made = self._apply_one(
                     connection,
                     _One(device, whole, row, fact.max_packet),
                     levels.secrets,
-                    cause,
                     guard_ms,
                 )
             except (Conflict, Invalid) as exc:
                 if strict:
                     raise
                 self._hold_back(connection, device, row, exc)
-        return count
+                continue
+            if made is not None:
+                new.append((made, cause))
+        if new:
+            kept = self.settings.device_settings_versions_kept
+            store.add_history(connection, self.instance, new, kept=kept)
+            add_to_counter(connection, "device_settings_versions", len(new))
+        return len(new)
 
     def _apply_one(
-        self, connection: Connection, one: _One, secrets: Secrets, cause: Cause, guard_ms: int
-    ) -> bool:
+        self, connection: Connection, one: _One, secrets: Secrets, guard_ms: int
+    ) -> Row | None:
+        """The device's row with a new version; ``None`` where it needs none."""
         device, document, row = one.device, one.whole.document, one.row
         channel = self.channel(device)
         if channel is None:
-            return False
+            return None
         there = row is not None and row.document is not None
         if not there and not document:
-            return False
+            return None
         if row is not None and there and canonical(row.document) == canonical(document):
             self._keep(connection, one, channel, secrets)
-            return False
+            return None
         self.check(device, one.whole, secrets)
         at = now_ms()
         record = changed((row or Row(device.id)).record)
@@ -213,16 +220,8 @@ class Applying:
             packet=one.packet,
             guard_ms=guard_ms,
         )
-        store.set_row(connection, self.instance, after, new=row is None, with_document=True)
-        store.add_history(
-            connection,
-            self.instance,
-            after,
-            cause,
-            kept=self.settings.device_settings_versions_kept,
-        )
-        add_to_counter(connection, "device_settings_versions", 1)
-        return True
+        store.set_row(connection, self.instance, after, with_document=True)
+        return after
 
     def _keep(self, connection: Connection, one: _One, channel: Channel, secrets: Secrets) -> None:
         """The document is the same; the address may be another one, or what was wrong is right
@@ -237,7 +236,7 @@ class Applying:
                 connection, one.device, channel, after, secrets=secrets, packet=one.packet
             )
         if after != row:
-            store.set_row(connection, self.instance, after, new=False, with_document=False)
+            store.set_row(connection, self.instance, after, with_document=False)
 
     def _hold_back(
         self, connection: Connection, device: Device, row: Row | None, exc: MooringError
@@ -245,7 +244,7 @@ class Applying:
         after = replace(row or Row(device.id), problem=exc.message)
         if after == row:
             return
-        store.set_row(connection, self.instance, after, new=row is None, with_document=False)
+        store.set_row(connection, self.instance, after, with_document=False)
         add_to_counter(connection, "device_settings_held_back", 1)
 
     # ------------------------------------------------------------------ parts of it

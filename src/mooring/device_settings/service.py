@@ -195,7 +195,7 @@ class DeviceSettings:
                 secrets=levels.secrets,
                 packet=packet,
             )
-            store.set_row(connection, instance, after, new=False, with_document=False)
+            store.set_row(connection, instance, after, with_document=False)
             audit_log.record(
                 connection,
                 actor,

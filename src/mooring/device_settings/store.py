@@ -252,17 +252,47 @@ def rows(
     return found
 
 
-def set_row(
-    connection: Connection, instance: Instance, row: Row, *, new: bool, with_document: bool
-) -> None:
+_WRITTEN = (
+    "version",
+    "state",
+    "refusals",
+    "words",
+    "changed_at",
+    "sent_at",
+    "topic",
+    "downlink_id",
+    "placed_version",
+    "problem",
+)
+_STATEMENTS: dict[tuple[str, bool], Any] = {}
+
+
+def _writing(dialect: str, *, with_document: bool) -> Any:
+    """Put together once: that costs more than running it."""
+    found = _STATEMENTS.get((dialect, with_document))
+    if found is None:
+        names = (*_WRITTEN, "document") if with_document else _WRITTEN
+        insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
+        new = insert(device_settings).values(
+            {name: sa.bindparam(name) for name in ("device_id", *names)}
+        )
+        # Ingest may add the row of a device at the same time.
+        found = new.on_conflict_do_update(
+            index_elements=["device_id"], set_={name: new.excluded[name] for name in names}
+        )
+        _STATEMENTS[dialect, with_document] = found
+    return found
+
+
+def set_row(connection: Connection, instance: Instance, row: Row, *, with_document: bool) -> None:
     """Writes the row of one device, but what it has reported.
 
     Args:
-        new: whether the device has no row yet.
         with_document: whether the document is another one.
     """
     record = row.record
     values: dict[str, Any] = {
+        "device_id": row.device_id,
         "version": record.version,
         "state": str(record.state),
         "refusals": record.refusals,
@@ -275,18 +305,9 @@ def set_row(
         "problem": row.problem,
     }
     if with_document:
-        sealed = None if row.document is None else _seal(instance, row.document)
-        values["document"] = sealed
-    if new:  # ingest may add one at the same time
-        insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-        statement = insert(device_settings).values(device_id=row.device_id, **values)
-        connection.execute(
-            statement.on_conflict_do_update(index_elements=["device_id"], set_=values)
-        )
-    else:
-        connection.execute(
-            sa.update(device_settings).where(_d.device_id == row.device_id).values(values)
-        )
+        values["document"] = None if row.document is None else _seal(instance, row.document)
+    statement = _writing(connection.dialect.name, with_document=with_document)
+    connection.execute(statement, values)
 
 
 def with_settings(connection: Connection, after: int, limit: int) -> list[int]:
@@ -295,28 +316,38 @@ def with_settings(connection: Connection, after: int, limit: int) -> list[int]:
     return list(connection.execute(statement.limit(limit)).scalars())
 
 
+_ADD = sa.insert(device_settings_history)
+_TRIM = sa.delete(device_settings_history).where(
+    _h.device_id == sa.bindparam("device"), _h.version <= sa.bindparam("last")
+)
+
+
 def add_history(
-    connection: Connection, instance: Instance, row: Row, cause: Cause, *, kept: int
+    connection: Connection, instance: Instance, new: Sequence[tuple[Row, Cause]], *, kept: int
 ) -> None:
-    """Notes a new version, and forgets those before the newest ``kept``."""
-    version = row.record.version
+    """Notes new versions, and forgets those of their devices before the newest ``kept``."""
     connection.execute(
-        sa.insert(device_settings_history).values(
-            device_id=row.device_id,
-            version=version,
-            at=row.changed_at,
-            actor=cause.actor,
-            cause=cause.what,
-            reason=cause.reason,
-            document=_seal(instance, row.document or {}),
-        )
+        _ADD,
+        [
+            {
+                "device_id": row.device_id,
+                "version": row.record.version,
+                "at": row.changed_at,
+                "actor": cause.actor,
+                "cause": cause.what,
+                "reason": cause.reason,
+                "document": _seal(instance, row.document or {}),
+            }
+            for row, cause in new
+        ],
     )
-    if version > kept:
-        connection.execute(
-            sa.delete(device_settings_history).where(
-                _h.device_id == row.device_id, _h.version <= version - kept
-            )
-        )
+    old = [
+        {"device": row.device_id, "last": row.record.version - kept}
+        for row, _ in new
+        if row.record.version > kept
+    ]
+    if old:
+        connection.execute(_TRIM, old)
 
 
 def history(

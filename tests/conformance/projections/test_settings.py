@@ -29,7 +29,7 @@ def desk(database: Database, open_desk: OpenDesk) -> Desk:
     with database.write() as connection:
         for number in (LAMP, OTHER):
             row = Row(number, Record(version=3, state=State.SENT), {"x": 3}, placed=3)
-            store.set_row(connection, INSTANCE, row, new=True, with_document=True)
+            store.set_row(connection, INSTANCE, row, with_document=True)
     return open_desk(*registered())
 
 

@@ -43,32 +43,45 @@ class Document(NamedTuple):
     sealed: bool = False
 
 
+# What every change of a document needs is put together once: that costs more than running it.
+_OTHERS = sa.select(sa.func.count()).select_from(
+    sa.select(sa.literal(1))
+    .where(
+        _c.device_id == sa.bindparam("device"),
+        _c.payload.is_not(None),
+        _c.topic != sa.bindparam("besides"),
+    )
+    .limit(sa.bindparam("most"))
+    .subquery()
+)
+_VERSION = sa.select(_c.version).where(_c.topic == sa.bindparam("named"))
+_WRITTEN = [column.name for column in desired.c]
+_INSERT = sa.insert(desired).values({name: sa.bindparam(name) for name in _WRITTEN})
+_REPLACE = (
+    sa.update(desired)
+    # A document that was dropped may come back with any version.
+    .where(
+        _c.topic == sa.bindparam("named"),
+        sa.or_(_c.version < sa.bindparam("newer"), _c.payload.is_(None)),
+    )
+    .values({name: sa.bindparam(name) for name in _WRITTEN})
+)
+
+
 def count(connection: Connection, device_id: int, besides: str, most: int) -> int:
     """Documents of a device on other topics; counts to ``most``."""
-    some = (
-        sa.select(sa.literal(1))
-        .where(_c.device_id == device_id, _c.payload.is_not(None), _c.topic != besides)
-        .limit(most)
-        .subquery()
-    )
-    return int(connection.execute(sa.select(sa.func.count()).select_from(some)).scalar_one())
+    values = {"device": device_id, "besides": besides, "most": most}
+    return int(connection.execute(_OTHERS, values).scalar_one())
 
 
 def put(connection: Connection, values: dict[str, object]) -> bool:
-    """Writes a document; ``False`` when a newer version, or the same one, is there."""
-    topic, version = values["topic"], values["version"]
-    there = connection.execute(
-        sa.select(_c.version, _c.payload.is_(None)).where(_c.topic == topic)
-    ).first()
-    if there is None:
-        connection.execute(sa.insert(desired).values(values))
+    """Writes a document, all columns of it; ``False`` when a newer version, or the same one, is
+    there."""
+    named = {"named": values["topic"]}
+    if connection.execute(_VERSION, named).first() is None:
+        connection.execute(_INSERT, values)
         return True
-    newer = _c.version < version
-    # A document that was dropped may come back with any version.
-    condition = sa.or_(newer, _c.payload.is_(None))
-    changed = connection.execute(
-        sa.update(desired).where(_c.topic == topic, condition).values(values)
-    )
+    changed = connection.execute(_REPLACE, {**values, **named, "newer": values["version"]})
     return bool(changed.rowcount)
 
 
