@@ -60,6 +60,7 @@ DEVICES = [
     Device(2, "rival", "b", "", "mooring", None, "u2", "c2", True, 0, ()),
     Device(3, "1", "ESP32_001", "", "smarthome", None, "u3", "c3", True, 0, ()),
     Device(4, "acme", "trap", "", "mousetrap", "AA:BB:CC:DD:EE:01", "u4", "c4", True, 0, ()),
+    Device(5, "acme", "boiler", "", "iotflow", None, "u5", "c5", True, 0, ()),
 ]
 INSTANCE = Instance(Fernet.generate_key().decode(), "", "", "")
 _numbers = itertools.count(1)
