@@ -28,7 +28,7 @@ from mooring.ingest.routing import RouteTable
 from mooring.ingest.sink import Sink
 from mooring.ingest.sink_postgres import PostgresSink
 from mooring.ingest.sink_sqlite import SqliteSink
-from mooring.presence.projection import DeviceState, LastSeen
+from mooring.presence.projection import AnnouncedAbsence, DeviceState, LastSeen
 from mooring.presence.reported import ReportedAttributes
 from mooring.secrets.instance import Instance
 from mooring.sequences.projection import SequenceNumbers
@@ -72,6 +72,7 @@ def registered() -> list[Projection]:
     return [
         LastSeen(),
         DeviceState(limits),
+        AnnouncedAbsence(),
         ReportedAttributes(limits, Room()),
         SequenceNumbers(),
         CommandReplies(),

@@ -209,6 +209,7 @@ def _summary(dialect: Dialect) -> dict[str, Any]:
         "username": dialect.username,
         "client_id": dialect.client_id,
         "client_id_fixed": dialect.client_id_fixed,
+        "interval_seconds": None if dialect.interval_ms is None else dialect.interval_ms // 1000,
         "tenanted": dialect.tenanted,
         "needs_mac": dialect.needs_mac,
         "source": dialect.source,

@@ -41,6 +41,7 @@ PART = Part(
             "device_set",
             "device_settings",
             "command",
+            "presence",
         ),
         noun("tenant", "tenant_limits"),
     ),

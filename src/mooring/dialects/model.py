@@ -260,6 +260,7 @@ class Dialect:
     the firmware connects with exactly that client id; otherwise with one of its own choice.
     ``max_packet`` is the size in bytes of the largest MQTT packet that the firmware accepts, 0
     if it is not known: some boards ignore a larger one without notice.
+    ``interval_ms``: a device sends something at least so often; ``None``: it is learned.
     """
 
     name: str
@@ -273,6 +274,7 @@ class Dialect:
     max_packet: int = 0
     description: str = ""
     source: str = ""  # the file it was read from, for messages
+    interval_ms: int | None = None
 
     def fill(self, template: str, identity: Identity) -> str:
         """``template`` with the device's attributes in place."""

@@ -36,6 +36,7 @@ DIALECT_KEYS = (
     "client_id",
     "client_id_fixed",
     "max_packet",
+    "interval_seconds",
     "placeholders",
     "payload",
     "channels",
@@ -52,6 +53,8 @@ CHANNEL_KEYS = (
     "description",
     "payload",
 )
+
+INTERVAL_MAX_SECONDS = 86_400
 
 _E = TypeVar("_E", bound=StrEnum)
 _MISSING: Any = object()
@@ -85,6 +88,7 @@ def read_dialect(data: Mapping[str, Any], source: str, report: Report) -> Dialec
         report.add(("placeholders", unused), "No topic uses this placeholder.", "Remove it.")
     username = table.text("username", _MISSING)
     client_id = table.text("client_id", "{device}")
+    interval = table.integer("interval_seconds", 0, 0, INTERVAL_MAX_SECONDS)
     attributes = {a for c in channels for a in c.placeholders.values()}
     return Dialect(
         name=name,
@@ -98,6 +102,7 @@ def read_dialect(data: Mapping[str, Any], source: str, report: Report) -> Dialec
         max_packet=table.integer("max_packet", 0, 0, PACKET_LONGEST),
         description=table.text("description", ""),
         source=source,
+        interval_ms=interval * 1000 or None,
     )
 
 

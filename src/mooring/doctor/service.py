@@ -116,6 +116,7 @@ class Diagnosis:
                 connected_at=connected_at,
                 address=address or "",
                 last_seen_at=last_seen_at,
+                expected_ms=store.expected_ms(connection, device.id),
                 last_stored=store.last_stored(connection, device),
                 events=tuple(events),
                 dead_letter=store.newest_dead_letter(connection, device.id),

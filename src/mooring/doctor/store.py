@@ -24,6 +24,7 @@ from mooring.store.schema import (
     device_state,
     former_verifiers,
     latest,
+    presence,
     rotations,
 )
 
@@ -34,6 +35,7 @@ __all__ = [
     "credential",
     "event_of",
     "events",
+    "expected_ms",
     "last_stored",
     "newest_dead_letter",
     "pending",
@@ -188,6 +190,12 @@ def state(connection: Connection, device_id: int) -> StateRow:
         ).where(device_state.c.device_id == device_id)
     ).first()
     return (None, None, None, None) if row is None else (row[0], row[1], row[2], row[3])
+
+
+def expected_ms(connection: Connection, device_id: int) -> int | None:
+    """How often the device sends, in milliseconds; ``None``: not known."""
+    statement = sa.select(presence.c.interval_ms).where(presence.c.device_id == device_id)
+    return connection.execute(statement).scalar()
 
 
 def last_stored(connection: Connection, device: Device) -> tuple[str, int] | None:

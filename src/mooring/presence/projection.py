@@ -15,12 +15,15 @@ from mooring.dialects.meaning import metadata, online, online_text
 from mooring.dialects.model import Channel, Kind, Path
 from mooring.dialects.payload import PayloadLimits
 from mooring.ingest.facts import Fact
-from mooring.ingest.projection import ALWAYS, Effect, Keys, Repeating, Sees
+from mooring.ingest.projection import ALWAYS, Effect, Keys, Repeating, Sees, of_kinds
 from mooring.presence.state import Known, Said, advance
 from mooring.store.schema import device_state
 from mooring.store.upsert import Reading, Upsert
 
-__all__ = ["DeviceState", "LastSeen"]
+__all__ = ["ABSENCES", "AnnouncedAbsence", "DeviceState", "LastSeen"]
+
+ABSENCES = frozenset(("applying", "flashing", "installing", "rebooting", "restarting", "updating"))
+"""Words of firmware for a step in which the device goes away."""
 
 _SPEAKS_OF_PRESENCE = frozenset({Kind.STATUS, Kind.HEARTBEAT, Kind.ONLINE, Kind.OFFLINE})
 
@@ -99,6 +102,31 @@ class DeviceState:
         return ()
 
 
+class AnnouncedAbsence:
+    """When a device last announced that it is about to be away: the step of a firmware update in
+    which it restarts."""
+
+    name = "announced absence"
+    sees = Sees.RECEIVED
+
+    def wants(self, channel: Channel) -> Keys:
+        return of_kinds(channel, frozenset({Kind.FIRMWARE_PROGRESS}))
+
+    def plan(self, facts: Sequence[Fact]) -> list[tuple[int, int]] | None:
+        found: dict[int, int] = {}
+        for fact in facts:
+            body = fact.body or {}
+            words = {v.strip().lower() for v in body.values() if isinstance(v, str)}
+            if words & ABSENCES:
+                device = fact.device.id
+                found[device] = max(found.get(device, 0), fact.received_at)
+        return sorted(found.items()) or None
+
+    def apply(self, connection: Connection, rows: list[tuple[int, int]]) -> Sequence[Effect]:
+        _SET_ANNOUNCED.execute(connection, rows)
+        return ()
+
+
 def _online(fact: Fact) -> bool | None:
     """Whether a message of a kind that speaks of presence says that the device is there."""
     kind = fact.kind
@@ -119,6 +147,12 @@ _SET_SEEN = Upsert(
             else_=new.last_seen_at,
         )
     },
+)
+_SET_ANNOUNCED = Upsert(
+    device_state,
+    ("device_id", "announced_at"),
+    "device_id",
+    lambda new: {"announced_at": new.announced_at},
 )
 _KNOWN = ("device_id", *Known._fields)
 _READ_STATE = Reading(device_state, _KNOWN, "device_id")

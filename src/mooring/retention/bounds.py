@@ -141,6 +141,15 @@ BOUNDS = (
     _row("device_limits", By.OWNER, "devices", "At most one row for each device."),
     _row("tenant_limits", By.OWNER, "tenants", "At most one row for each tenant."),
     _row("device_state", By.OWNER, "devices", "One row for each device."),
+    _row("presence", By.OWNER, "devices", "One row for each device."),
+    _row(
+        "presence_changes",
+        By.OWNER,
+        "devices",
+        "The newest `mooring.presence.states.store.HISTORY_MAX` for each device; each change "
+        "deletes an older one.",
+    ),
+    _row("presence_marks", By.FIXED, "", "One row for each kind of evidence."),
     _row("latest", By.OWNER, "devices channels", "One row for each device and channel."),
     _row(
         "sequences",

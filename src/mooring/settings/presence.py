@@ -15,6 +15,13 @@ class PresenceSettings(Declared):
     broker_events_max: int = setting(
         1_000_000, "Broker events kept. The oldest are deleted first.", ge=1
     )
+    presence_grace_seconds: int = setting(
+        120,
+        "How long devices may take to come back after a start of the platform or the broker, until "
+        "they count as offline. At least 1.5 times their keepalive.",
+        ge=1,
+        le=86_400,
+    )
     watch_denials: Literal["auto", "on", "off"] = setting(
         "auto",
         "Whether to detect messages that the broker rejects for lack of rights. It costs the "

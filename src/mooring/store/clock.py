@@ -98,6 +98,7 @@ _DATED: tuple[tuple[sa.Column[int], int], ...] = (
     (device_state.c.online_at, clock.TOLERANCE_MS),
     (device_state.c.connected_at, clock.TOLERANCE_MS),
     (device_state.c.metadata_at, clock.TOLERANCE_MS),
+    (device_state.c.announced_at, clock.TOLERANCE_MS),
     (device_state.c.online_ts, clock.TOLERANCE_MS),
     (device_state.c.firmware_ts, clock.TOLERANCE_MS),
     (device_state.c.metadata_ts, clock.TOLERANCE_MS),

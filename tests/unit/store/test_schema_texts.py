@@ -21,6 +21,8 @@ CHECKED = {
         device_attributes.source
         commands.state commands.delivery commands.done_when commands.evidence
         device_settings.state device_settings_levels.level
+        presence.state presence.record presence_changes.state
+        presence_marks.name
     """,
     "made by the program": """
         users.password_hash api_keys.prefix api_keys.digest broker_users.verifier

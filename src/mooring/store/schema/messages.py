@@ -6,6 +6,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ForeignKey,
     Index,
     Integer,
     LargeBinary,
@@ -33,6 +34,9 @@ __all__ = [
     "latest",
     "message_numbers",
     "messages",
+    "presence",
+    "presence_changes",
+    "presence_marks",
     "sequences",
     "strangers",
 ]
@@ -128,6 +132,42 @@ device_state = Table(
     Column("connected", Boolean),  # what the broker's log says
     Column("connected_at", BigInteger),
     Column("address", Shown(64)),
+    Column("announced_at", BigInteger),  # when it last said that it is about to be away
+)
+# What changes rarely, and is looked for: who reported something of its presence since a time.
+Index("ix_device_state_online_at", device_state.c.online_at)
+Index("ix_device_state_announced_at", device_state.c.announced_at)
+
+presence = Table(
+    "presence",
+    metadata,
+    # Whether each device is there, from all evidence (mooring.presence.states).
+    Column("device_id", BigId, ForeignKey("devices.id", ondelete="CASCADE"), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("record", Text, nullable=False),  # JSON: mooring.presence.states.machine.Record
+    Column("interval_ms", BigInteger),  # how often it sends; NULL: not known
+    Column("interval_at", BigInteger, nullable=False, server_default="0"),
+)
+Index("ix_presence_state", presence.c.state, presence.c.device_id)
+
+presence_changes = Table(
+    "presence_changes",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("device_id", BigId, ForeignKey("devices.id", ondelete="CASCADE"), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("reason", Shown(100), nullable=False, server_default=""),
+    sqlite_autoincrement=True,
+)
+Index("ix_presence_changes_device_id", presence_changes.c.device_id, presence_changes.c.id)
+
+presence_marks = Table(
+    "presence_marks",
+    metadata,
+    # Up to where the evidence of each kind was looked at.
+    Column("name", String(16), primary_key=True),
+    Column("value", BigInteger, nullable=False),
 )
 
 sequences = Table(
