@@ -226,13 +226,20 @@ SAID = [
     (f"{OTHER}/alert", {"alert": "hot", "seq": 1}),
     (f"{OWN}/alert", {"alert": "hot", "seq": 2}),
 ]
-POISON = {"online": True, "seq": 9, "alert": "hot", "meta": {"poison": "x", "board": "x"}}
+POISON = {
+    "online": True,
+    "seq": 9,
+    "alert": "hot",
+    "state": "rebooting",
+    "meta": {"poison": "x", "board": "x"},
+}
 
 
 WANTED = {
     "bells": "alert",
     "command replies": "alert_cleared",
     "settings reported": "config/reported",
+    "announced absence": "firmware/progress",
 }
 """Projection → a channel of which it wants every message, where that is not the status."""
 

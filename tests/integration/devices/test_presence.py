@@ -154,6 +154,33 @@ def test_no_restart_makes_a_false_offline(platform: App, worker: PresenceWorker)
         assert list(offline) == [gone.id]
 
 
+def test_a_session_of_a_former_broker_is_none(platform: App, worker: PresenceWorker) -> None:
+    """Events that waited at the broker come after the line that says that it was started."""
+    one, two = add(platform), add(platform, "two")
+    session(platform, LogKind.RUNNING, T)
+    session(platform, LogKind.CONNECTED, T - 500, one)
+    session(platform, LogKind.CONNECTED, T + 500, two)
+    with platform.database.write() as connection:
+        connection.execute(
+            sa.update(device_state).values(connected=device_state.c.device_id == two.id)
+        )
+    worker.step(T + 1000)
+    worker.step(T + GRACE + 1000)
+    assert state(platform, one)[0] == "never_seen"
+    assert state(platform, two)[0] == "online"
+
+
+def test_an_end_that_was_never_reported(platform: App, worker: PresenceWorker) -> None:
+    one = add(platform)
+    session(platform, LogKind.CONNECTED, T, one)
+    worker.step(T + 10)
+    with platform.database.write() as connection:
+        evidence.nobody_connected(connection, T + 20)
+    worker.step(T + LAG_MS)
+    worker.step(T + LAG_MS + HOLD_MS)
+    assert state(platform, one) == ("offline", "connection closed")
+
+
 def test_an_updating_device(platform: App, worker: PresenceWorker) -> None:
     one = add(platform)
     session(platform, LogKind.CONNECTED, T, one)

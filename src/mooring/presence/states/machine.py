@@ -171,6 +171,8 @@ def advance(record: Record, event: Event, at: int, reason: str = "") -> Record:
 
 def restarted(record: Record, at: int, grace_ms: int) -> Record:
     """The broker or the platform was started: what ended with it says nothing of the device."""
+    if record.connected and record.session_at >= at:
+        return record  # a session that began since then
     is_there = record.state not in (State.OFFLINE, State.NEVER_SEEN)
     if not is_there and record.gone_at is None:
         return record._replace(connected=None)

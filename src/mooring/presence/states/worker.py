@@ -55,6 +55,7 @@ OVERLAP_MS = 10_000  # a statement may be committed later than the time in it
 LEARN_MS = 3_600_000  # how long a learned interval counts
 UNKNOWN_MS = 900_000  # after which a device without one is looked at again
 TIMES_SINCE_MS = 30 * 86_400_000  # how far back messages are looked at
+STALE_MS = 600_000  # by which an event of a former start of the broker may be late
 LEARN_AT_ONCE = 200  # devices whose interval is worked out in one step
 
 
@@ -78,6 +79,7 @@ class PresenceWorker:
         self._swept_at = 0
         self._events = 0
         self._statements = 0
+        self._running_at = 0  # when the broker was last started
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -161,11 +163,15 @@ class PresenceWorker:
     def _fold(self, work: _Work, event: Session, now: int) -> None:
         at = min(event.at, now)
         if event.device is None:
+            if event.event == str(LogKind.RUNNING):
+                self._running_at = at
             for number, one in list(work.known.items()):
                 # Not stored: every start of this worker does the same.
                 work.known[number] = one._replace(record=restarted(one.record, at, self._grace_ms))
                 work.changed.add(number)
             return
+        if 0 < self._running_at - at < STALE_MS:
+            return  # of a session of the broker that ended; it was delivered late
         kind = Event.LOGIN if event.event == str(LogKind.CONNECTED) else Event.GONE
         reason = sentence(event.detail) if kind is Event.GONE else ""
         work.feed(event.device, kind, at, reason)
@@ -196,7 +202,9 @@ class PresenceWorker:
         record = one.record
         if seen is not None:
             over = record.grace_until is not None and record.grace_until <= now
-            if over and seen.connected:
+            if record.connected and seen.connected is False:
+                work.feed(number, Event.GONE, now, sentence(""))  # its end was never reported
+            elif over and seen.connected:
                 work.feed(number, Event.LOGIN, min(seen.heard_at or now, now))
             else:
                 self._hear(work, seen, now)
