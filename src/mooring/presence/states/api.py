@@ -10,6 +10,7 @@ from mooring.presence.states.service import DevicePresence, Presence
 from mooring.presence.states.store import HISTORY_MAX
 from mooring.web.auth import Who
 from mooring.web.fields import DeviceReference, Document, Time
+from mooring.web.paging import LIMIT_MAX
 from mooring.web.services import provided
 
 __all__ = ["document", "router"]
@@ -91,7 +92,7 @@ def device_presence(
     presence: PresenceNow,
     who: Who,
     device: DeviceReference,
-    limit: Annotated[int, Query(ge=1, le=HISTORY_MAX, description="Changes.")] = HISTORY_MAX,
+    limit: Annotated[int, Query(ge=1, le=LIMIT_MAX, description="Changes.")] = HISTORY_MAX,
 ) -> dict[str, Any]:
     """Returns whether a device is there, with the evidence and the history of changes."""
     known, found = presence.of(who, device, limit=limit)
