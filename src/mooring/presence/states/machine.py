@@ -76,7 +76,7 @@ class Event(StrEnum):
 _O, _S, _U, _F = State.ONLINE, State.SILENT, State.UPDATING, State.OFFLINE
 
 # What each event leads to. GONE and SAID_OFFLINE lead nowhere at once: ABSENT follows when they
-# hold. FLAPPING is no state of its own: it is shown instead of the others while they change.
+# hold. FLAPPING is not in the table: it is shown instead of the others while they change.
 TABLE: Mapping[State, Mapping[Event, State]] = {
     State.NEVER_SEEN: {
         Event.LOGIN: _O,
