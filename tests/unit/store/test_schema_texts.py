@@ -30,7 +30,7 @@ CHECKED = {
         rotations.new_verifier claim_codes.digest certificates.serial certificates.fingerprint
         certificates.authority certificates.key_type certificates.pem sightings.authority
         sequences.above ingest_ledger.client_id ingest_attempts.client_id devices.mac_key
-        clocks.boot sessions.token_id
+        clocks.boot sessions.token_id commands.session
         device_settings.document device_settings.reported device_settings_history.document
         device_settings_levels.document device_settings_levels.guard_document
     """,
