@@ -6,10 +6,9 @@ import json
 import secrets
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
@@ -36,7 +35,7 @@ from mooring.identity.actor import Actor, Role
 from mooring.settings import Settings
 from mooring.store.engine import Database, now_ms
 from mooring.store.room import limit_reached
-from mooring.store.schema import device_state, downlinks
+from mooring.store.schema import downlinks
 
 __all__ = ["ORIGIN", "CommandOwner", "Commands", "record"]
 
@@ -100,43 +99,51 @@ class Commands:
         channel = command_channel(dialect, new.channel)
         message = shaped(channel, new, device.identity, uid=uid, at=at, expires_at=expires_at)
         check_packet(message, *self._largest_packet(connection, device, dialect.max_packet))
-        if new.now:
-            self._require_connected(connection, device)
+        about = store.about_device(connection, device.id)
+        if new.now and not about.connected:
+            raise Conflict(
+                f"{device.reference} is not connected.",
+                hint="Leave out --now: the command then waits for the device.",
+                code="device_not_connected",
+            )
         self._check_room(connection, device)
         can = capabilities(dialect)
-        repeats = can.command_ids and store.recognises_repeats(
-            store.sdk_metadata(connection, device.id)
-        )
+        repeats = can.command_ids and store.recognises_repeats(about.metadata)
         reply_ms = new.reply_timeout_ms or self.settings.command_reply_seconds * SECOND_MS
-        number = store.insert(
-            connection,
-            {
-                "device_id": device.id,
-                "tenant": device.tenant,
-                "uid": uid,
-                "channel": channel.name,
-                "name": new.name,
-                "parameters": json.dumps(dict(new.parameters), ensure_ascii=False),
-                "actor": actor.name,
-                "reason": new.reason,
-                "topic": message.topic,
-                "qos": max(1, channel.qos),
-                "delivery": AT_LEAST_ONCE if repeats else AT_MOST_ONCE,
-                "replies": can.replies,
-                "done_when": str(dict(channel.done_when).get(new.name, "")),
-                "state": State.QUEUED.value,
-                "created_at": at,
-                "expires_at": expires_at,
-                "reply_timeout_ms": _checked_reply(reply_ms),
-                "due_at": expires_at,
-                "evidence": store.evidence_text(
-                    [Evidence(at, str(State.QUEUED), "person", actor.name)]
-                ),
-            },
+        written = Command(
+            id=0,
+            uid=uid,
+            device_id=device.id,
+            tenant=device.tenant,
+            device=device.name,
+            channel=channel.name,
+            name=new.name,
+            parameters=_plain(new.parameters),
+            actor=actor.name,
+            reason=new.reason,
+            topic=message.topic,
+            qos=max(1, channel.qos),
+            delivery=AT_LEAST_ONCE if repeats else AT_MOST_ONCE,
+            replies=can.replies,
+            done_when=str(dict(channel.done_when).get(new.name, "")),
+            state=State.QUEUED,
+            attempts=0,
+            late=False,
+            created_at=at,
+            expires_at=expires_at,
+            reply_timeout_ms=_checked_reply(reply_ms),
+            sent_at=None,
+            delivered_at=None,
+            finished_at=None,
+            due_at=expires_at,
+            downlink_id=None,
+            session=None,
+            result=None,
+            evidence=(Evidence(at, str(State.QUEUED), "person", actor.name),),
         )
-        written = store.one(connection, number)
-        assert written is not None
-        self._hand_in(connection, written, message.payload)
+        carrier = self._hand_in(connection, written, message.payload)
+        written = replace(written, downlink_id=carrier)
+        written = replace(written, id=store.insert(connection, written))
         audit_log.record(
             connection,
             actor,
@@ -147,10 +154,10 @@ class Commands:
         )
         return written
 
-    def _hand_in(self, connection: Connection, command: Command, payload: bytes) -> None:
-        """Writes the message that carries the command."""
+    def _hand_in(self, connection: Connection, command: Command, payload: bytes) -> int:
+        """Writes the message that carries the command; its number."""
         again = command.delivery == AT_LEAST_ONCE
-        written = self.downlinks.put(
+        return self.downlinks.put(
             connection,
             NewDownlink(
                 topic=command.topic,
@@ -161,11 +168,9 @@ class Commands:
                 device_id=command.device_id,
                 qos=command.qos,
                 until=Until.LIVE_AGAIN if again else Until.LIVE,
-                dedupe=f"command:{command.id}",
                 reason=command.reason,
             ),
-        )
-        store.set_downlink(connection, command.id, written.id)
+        ).id
 
     # ------------------------------------------------------------------ looking
 
@@ -292,19 +297,6 @@ class Commands:
         if own:
             return own, device.reference
         return of_dialect, f"firmware of the dialect {device.dialect}"
-
-    def _require_connected(self, connection: Connection, device: Device) -> None:
-        row = connection.execute(
-            sa.select(device_state.c.connected, device_state.c.online).where(
-                device_state.c.device_id == device.id
-            )
-        ).first()
-        if row is None or not (row[1] if row[0] is None else row[0]):
-            raise Conflict(
-                f"{device.reference} is not connected.",
-                hint="Leave out --now: the command then waits for the device.",
-                code="device_not_connected",
-            )
 
     def _check_room(self, connection: Connection, device: Device) -> None:
         most = self.settings.commands_max_per_device

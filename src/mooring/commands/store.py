@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -19,6 +19,8 @@ from mooring.store.tally import add_to_counter
 
 __all__ = [
     "EVIDENCE_MAX",
+    "About",
+    "about_device",
     "any_due",
     "carried_by",
     "connection_changed",
@@ -33,8 +35,6 @@ __all__ = [
     "open_number",
     "open_of_tenant",
     "recognises_repeats",
-    "sdk_metadata",
-    "set_downlink",
     "without_outcome",
     "work_question",
     "write",
@@ -100,13 +100,37 @@ _FROM = commands.join(devices, devices.c.id == _c.device_id)
 _SELECT = sa.select(*_COLUMNS).select_from(_FROM)
 
 
-def insert(connection: Connection, values: Mapping[str, Any]) -> int:
-    """Raises ``IntegrityError`` when the device has one with the same ``uid``."""
-    return int(connection.execute(sa.insert(commands).values(values).returning(_c.id)).scalar_one())
+_INSERT = sa.insert(commands).returning(_c.id)
+_COPIED = (
+    "uid",
+    "device_id",
+    "tenant",
+    "channel",
+    "name",
+    "actor",
+    "reason",
+    "topic",
+    "qos",
+    "delivery",
+    "replies",
+    "done_when",
+    "created_at",
+    "expires_at",
+    "reply_timeout_ms",
+    "due_at",
+    "downlink_id",
+)
 
 
-def set_downlink(connection: Connection, number: int, downlink: int) -> None:
-    connection.execute(sa.update(commands).where(_c.id == number).values(downlink_id=downlink))
+def insert(connection: Connection, new: Command) -> int:
+    """A queued command; its number. Raises ``IntegrityError`` when the device has one with the
+    same ``uid``."""
+    values = {name: getattr(new, name) for name in _COPIED} | {
+        "parameters": json.dumps(dict(new.parameters), ensure_ascii=False),
+        "state": new.state.value,
+        "evidence": evidence_text(new.evidence),
+    }
+    return int(connection.execute(_INSERT, values).scalar_one())
 
 
 def one(connection: Connection, number: int, *, lock: bool = False) -> Command | None:
@@ -148,18 +172,30 @@ def listed(
     return [_command(row) for row in rows]
 
 
+def _counting(*where: sa.ColumnElement[bool]) -> Any:
+    some = (
+        sa.select(sa.literal(1))
+        .select_from(commands)
+        .where(*where)
+        .limit(sa.bindparam("most"))
+        .subquery()
+    )
+    return sa.select(sa.func.count()).select_from(some)
+
+
+_OPEN_OF_DEVICE = _counting(_c.device_id == sa.bindparam("whose"), _c.state.in_(_OPEN))
+_OPEN_OF_TENANT = _counting(_c.tenant == sa.bindparam("whose"), _c.finished_at.is_(None))
+
+
 def open_number(connection: Connection, device_id: int, most: int) -> int:
     """How many open ones a device has; counts to ``most``."""
-    return _count(connection, most, _c.device_id == device_id, _c.state.in_(_OPEN))
+    found = connection.execute(_OPEN_OF_DEVICE, {"whose": device_id, "most": most})
+    return int(found.scalar_one())
 
 
 def open_of_tenant(connection: Connection, tenant: str, most: int) -> int:
-    return _count(connection, most, _c.tenant == tenant, _c.finished_at.is_(None))
-
-
-def _count(connection: Connection, most: int, *where: sa.ColumnElement[bool]) -> int:
-    some = sa.select(sa.literal(1)).select_from(commands).where(*where).limit(most).subquery()
-    return int(connection.execute(sa.select(sa.func.count()).select_from(some)).scalar_one())
+    found = connection.execute(_OPEN_OF_TENANT, {"whose": tenant, "most": most})
+    return int(found.scalar_one())
 
 
 def without_outcome(connection: Connection, numbers: Sequence[int]) -> dict[int, int]:
@@ -205,11 +241,22 @@ def of_earlier_sessions(connection: Connection, device_ids: Sequence[int]) -> li
     return found
 
 
-def sdk_metadata(connection: Connection, device_id: int) -> str | None:
-    """What the device last reported of itself, as JSON."""
-    return connection.execute(
-        sa.select(device_state.c.metadata).where(device_state.c.device_id == device_id)
-    ).scalar()
+class About(NamedTuple):
+    """What is known of a device that is to be sent a command."""
+
+    connected: bool
+    metadata: str | None  # JSON, what it last reported of itself
+
+
+_ABOUT = sa.select(
+    sa.func.coalesce(device_state.c.connected, device_state.c.online, sa.false()),
+    device_state.c.metadata,
+).where(device_state.c.device_id == sa.bindparam("device"))
+
+
+def about_device(connection: Connection, device_id: int) -> About:
+    row = connection.execute(_ABOUT, {"device": device_id}).first()
+    return About(connected=False, metadata=None) if row is None else About(bool(row[0]), row[1])
 
 
 def recognises_repeats(metadata: str | None) -> bool:

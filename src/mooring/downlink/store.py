@@ -106,11 +106,12 @@ _CLAIMED = (
 )
 
 
+_INSERT = sa.insert(downlinks).returning(_d.id)
+
+
 def insert(connection: Connection, values: Mapping[str, Any]) -> int:
     """Raises ``IntegrityError`` when one with the same ``open_key`` is open."""
-    return int(
-        connection.execute(sa.insert(downlinks).values(values).returning(_d.id)).scalar_one()
-    )
+    return int(connection.execute(_INSERT, values).scalar_one())
 
 
 def with_key(connection: Connection, open_key: str) -> int | None:
@@ -164,16 +165,23 @@ def unanswered(connection: Connection, numbers: Sequence[int]) -> int:
     )
 
 
-def open_numbers(connection: Connection, most: int, **owner: int | str) -> int:
-    """How many are open of ``device_id=`` or ``tenant=``; counts to ``most``."""
-    some = (
+_OPEN_NUMBERS = {
+    name: sa.select(sa.func.count()).select_from(
         sa.select(sa.literal(1))
         .select_from(downlinks)
-        .where(_d.finished_at.is_(None), *(_d[name] == value for name, value in owner.items()))
-        .limit(most)
+        .where(_d.finished_at.is_(None), _d[name] == sa.bindparam("whose"))
+        .limit(sa.bindparam("most"))
         .subquery()
     )
-    return int(connection.execute(sa.select(sa.func.count()).select_from(some)).scalar_one())
+    for name in ("device_id", "tenant")
+}
+
+
+def open_numbers(connection: Connection, most: int, **owner: int | str) -> int:
+    """How many are open of ``device_id=`` or ``tenant=``; counts to ``most``."""
+    ((name, value),) = owner.items()
+    found = connection.execute(_OPEN_NUMBERS[name], {"whose": value, "most": most})
+    return int(found.scalar_one())
 
 
 # ---------------------------------------------------------------------- whose turn it is

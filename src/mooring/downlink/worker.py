@@ -138,7 +138,9 @@ class Sender:
                 now = time.monotonic()
                 renew = now >= self._renew_at
                 poked = self._ears.take_poke()
-                if renew or poked or (self.holding and await self._is_needed(lookout, now)):
+                if poked and not renew and await self._send_live_now():
+                    busy_until = now + BUSY_SECONDS
+                elif renew or poked or (self.holding and await self._is_needed(lookout, now)):
                     while await self.step():
                         busy_until = now + BUSY_SECONDS
                     self._renew_at = now + (RENEW_SECONDS if self.holding else STANDBY_SECONDS)
@@ -147,6 +149,19 @@ class Sender:
             waker.close()
             lookout.close()
             await self.close()
+
+    async def _send_live_now(self) -> bool:
+        """Hands over what a device or a process has just told of; the other work has its turn at
+        the next look. ``False``: only a whole step may do anything now."""
+        if not (self._begun and self.link is not None):
+            return False
+        if not await asyncio.to_thread(self._lease.held):
+            return False
+        self._begun = False  # an exception leaves rows that are marked
+        while await self._send_live():
+            pass
+        self._begun = True
+        return True
 
     async def _is_needed(self, lookout: Lookout, now: float) -> bool:
         question = store.work_question(now_ms())

@@ -12,7 +12,7 @@ from mooring.commands import store
 from mooring.commands.model import Command, Evidence
 from mooring.commands.rules import State
 from mooring.store.engine import Database
-from mooring.store.schema import counters, dead_letters, devices, downlinks, tenants
+from mooring.store.schema import commands, counters, dead_letters, devices, downlinks, tenants
 from tests.conformance.projections.conftest import OpenDesk
 from tests.support.projecting import DEVICES, NOW, Desk, packet, registered
 
@@ -69,7 +69,11 @@ def put(database: Database, uid: str, device: int = LAMP, **more: Any) -> int:
         "evidence": store.evidence_text([Evidence(NOW - 9, "queued", "person", "ada")]),
     }
     with database.write() as connection:
-        return store.insert(connection, values | more)
+        return int(
+            connection.execute(
+                sa.insert(commands).values(values | more).returning(commands.c.id)
+            ).scalar_one()
+        )
 
 
 def now(database: Database, number: int) -> Command:
