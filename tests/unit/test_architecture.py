@@ -75,6 +75,7 @@ PLACES = (
     ("mooring.device_settings.apply", "services"),
     ("mooring.device_settings.levels", "services"),
     ("mooring.device_settings.kinds", "stores"),
+    ("mooring.device_settings.level_store", "stores"),
     ("mooring.*.part", "parts"),
     ("mooring.parts", "parts"),
     ("mooring.part", "foundations"),

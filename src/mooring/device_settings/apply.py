@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from mooring.device_settings import store
+from mooring.device_settings import level_store, store
 from mooring.device_settings.documents import Secrets, canonical, check_document, merge_all
 from mooring.device_settings.kinds import NOTHING, facts_of
 from mooring.device_settings.model import Cause, Level, LevelRow, Row, Whole
@@ -83,7 +83,7 @@ class Levels:
     @classmethod
     def read(cls, connection: Connection, instance: Instance, tenant: str) -> Levels:
         """All of them."""
-        found = store.levels_of_tenant(connection, instance, tenant)
+        found = level_store.levels_of_tenant(connection, instance, tenant)
         return cls.of(found, [row.schema for row in found if row.schema is not None])
 
     @classmethod
@@ -92,8 +92,8 @@ class Levels:
     ) -> Levels:
         """Those that concern one device."""
         names = names_of(device, kind)
-        found = store.levels_named(connection, instance, device.tenant, names)
-        return cls.of(found, store.schemas_of_tenant(connection, device.tenant))
+        found = level_store.levels_named(connection, instance, device.tenant, names)
+        return cls.of(found, level_store.schemas_of_tenant(connection, device.tenant))
 
     @classmethod
     def of(cls, rows: Sequence[LevelRow], schemas: Sequence[bytes]) -> Levels:
@@ -159,7 +159,7 @@ class Applying:
         """
         numbers = [device.id for device in devices]
         known = store.rows(connection, self.instance, numbers, lock=True)
-        own = store.own_levels(connection, self.instance, numbers)
+        own = level_store.own_levels(connection, self.instance, numbers)
         facts = facts_of(connection, numbers)
         new: list[tuple[Row, Cause]] = []
         for device in sorted(devices, key=lambda one: one.id):
@@ -328,7 +328,7 @@ class Applying:
                 expires_at=now_ms() + DOWNLINK_MS,
                 qos=channel.qos,
                 secret=bool(secrets),
-                until=Until.CONFIRMED,
+                until=Until.LIVE,
                 dedupe=DEDUPE,
                 reason=f"settings {version}",
             ),

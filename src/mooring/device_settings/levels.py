@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from mooring.audit import log as audit_log
-from mooring.device_settings import store
+from mooring.device_settings import level_store
 from mooring.device_settings.apply import require_valid
 from mooring.device_settings.documents import Secrets, check_document, masked, merge_all
 from mooring.device_settings.model import Change, Key, Level, LevelRow, LevelView
@@ -54,7 +54,7 @@ class SettingsLevels:
         key = self._key(tenant, level, name)
         with self.database.read() as connection:
             self._require_tenant(connection, actor, tenant)
-            row = store.level(connection, self.instance, key)
+            row = level_store.level(connection, self.instance, key)
             return LevelView(_masked(row, self._secrets(connection, tenant)))
 
     def page(
@@ -69,7 +69,7 @@ class SettingsLevels:
         with self.database.read() as connection:
             self._require_tenant(connection, actor, tenant)
             secrets = self._secrets(connection, tenant)
-            found = store.page_of_levels(
+            found = level_store.page_of_levels(
                 connection, self.instance, tenant, after=after, limit=limit
             )
         return [(number, LevelView(_masked(row, secrets))) for number, row in found]
@@ -164,7 +164,7 @@ class SettingsLevels:
         key = self._key(tenant, level, name)
         with self.database.read() as connection:
             self._require_tenant(connection, actor, tenant)
-            row = store.level(connection, self.instance, key)
+            row = level_store.level(connection, self.instance, key)
         if row.schema is None:
             raise NotFound(
                 f"The {key} has no schema.",
@@ -178,9 +178,9 @@ class SettingsLevels:
     def _read(self, connection: Connection, actor: Actor, key: Key) -> LevelRow:
         self._require_tenant(connection, actor, key.tenant)
         actor.require(Role.ADMIN, key.tenant)
-        row = store.level(connection, self.instance, key)
+        row = level_store.level(connection, self.instance, key)
         most = self.settings.device_settings_levels_max_per_tenant
-        if not row.version and store.count_levels(connection, key.tenant, most) >= most:
+        if not row.version and level_store.count_levels(connection, key.tenant, most) >= most:
             raise limit_reached(
                 f"levels with settings of the tenant {key.tenant}",
                 most,
@@ -196,14 +196,14 @@ class SettingsLevels:
             updated_by=actor.name,
             pending=True,
         )
-        store.put_level(connection, self.instance, after)
+        level_store.put_level(connection, self.instance, after)
         return after
 
     def _check_schemas(
         self, connection: Connection, key: Key, row: LevelRow, document: Mapping[str, Any]
     ) -> None:
         """By its own schema and the tenant's: other levels concern only some of its devices."""
-        above = store.level(connection, self.instance, Key(key.tenant, Level.TENANT, ""))
+        above = level_store.level(connection, self.instance, Key(key.tenant, Level.TENANT, ""))
         whole = document if above.key == key else merge_all([above.document, document])
         for one in {above.key: above, key: row}.values():
             if one.schema is not None:
@@ -211,7 +211,7 @@ class SettingsLevels:
 
     @staticmethod
     def _secrets(connection: Connection, tenant: str) -> Secrets:
-        found = store.schemas_of_tenant(connection, tenant)
+        found = level_store.schemas_of_tenant(connection, tenant)
         return frozenset(path for schema in found for path in secrets_of(schema))
 
     @staticmethod

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from mooring.audit import log as audit_log
-from mooring.device_settings import store
+from mooring.device_settings import level_store, store
 from mooring.device_settings.apply import Applying, Levels, reports
 from mooring.device_settings.documents import (
     Secrets,
@@ -222,7 +222,7 @@ class DeviceSettings:
             # Of several guarded changes the first one knows what the device had before.
             before = own.guard.document if own.guard is not None else own.document
             guard = Guard(at, at + change.guard_ms, view.row.record.version + 1, before)
-        store.put_level(
+        level_store.put_level(
             connection,
             self.applying.instance,
             replace(
@@ -265,7 +265,8 @@ class DeviceSettings:
         row = store.rows(connection, instance, [device.id], lock=not mask).get(device.id)
         row = row or Row(device.id)
         key = Key(device.tenant, Level.DEVICE, str(device.id))
-        own = store.own_levels(connection, instance, [device.id]).get(device.id) or LevelRow(key)
+        own = level_store.own_levels(connection, instance, [device.id]).get(device.id)
+        own = own or LevelRow(key)
         parts = levels.whole(device, kind, own if own.version else None).levels
         document = row.document or {}
         reported = None if row.record.reported is None else parse(row.record.reported)

@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from mooring.audit import log as audit_log
-from mooring.device_settings import progress, store
+from mooring.device_settings import level_store, progress, store
 from mooring.device_settings.apply import Applying, Levels
 from mooring.device_settings.guards import Verdict, judge
 from mooring.device_settings.kinds import NOTHING, facts_of
@@ -28,6 +28,7 @@ from mooring.devices import changes
 from mooring.devices import store as devices_store
 from mooring.devices.model import Device
 from mooring.dialects.live import LiveCatalogue
+from mooring.downlink import store as downlink_store
 from mooring.errors import DatabaseUnavailable, MooringError
 from mooring.identity.actor import SYSTEM
 from mooring.settings import Settings
@@ -44,6 +45,7 @@ log = logging.getLogger(__name__)
 
 LEASE = "device settings"
 BATCH = 50  # devices in one transaction, about 0.1 s
+EVENTS_AT_ONCE = 5_000
 LOOK_SECONDS = 0.25
 ASK_SECONDS = 1.0  # between two looks when nobody commits anything: time alone ends a guard
 STANDBY_SECONDS = 2.0
@@ -54,7 +56,8 @@ _WORK = (
     " OR EXISTS (SELECT 1 FROM device_settings WHERE state = 'pending')"
     " OR EXISTS (SELECT 1 FROM device_settings WHERE due),"
     " (SELECT value FROM versions WHERE name = 'devices'),"
-    " (SELECT value FROM versions WHERE name = 'dialects')"
+    " (SELECT value FROM versions WHERE name = 'dialects'),"
+    " (SELECT max(id) FROM broker_events)"
 )
 
 
@@ -105,6 +108,8 @@ class SettingsWorker:
             settings.dialects_dir, self._dialects_version, applying.catalogue
         )
         self._followed = Progress()
+        self._event: int | None = None  # the broker's last event that was looked at
+        self._carried = False  # whether any settings are downlinks
         self.faults = RowFaults("the settings of")
 
     def holds(self) -> bool:
@@ -120,13 +125,15 @@ class SettingsWorker:
 
     def is_needed(self, found: Sequence[Any]) -> bool:
         """Whether a step has anything to do; ``found``: the row of ``_WORK``."""
-        open_, devices, dialects = found
-        return bool(open_) or (devices or 0, dialects or 0) != self._followed[:2]
+        open_, devices, dialects, event = found
+        connects = self._carried and (event or 0) > (self._event or 0)
+        return bool(open_) or connects or (devices or 0, dialects or 0) != self._followed[:2]
 
     def step(self) -> float:
         """A part of what is due; seconds until the next step, 0 when there is nothing more."""
         self._applying = replace(self._applying, catalogue=self._live.get())
         self._follow_broker()
+        self.follow_sessions()
         self.follow_reports()
         self._follow_guards()
         more = self._follow_changes()
@@ -145,8 +152,34 @@ class SettingsWorker:
         if found:
             at = now_ms()
             with self._database.write() as connection:
-                for device, version in sorted(found):
+                for device, version, downlink in sorted(found):
                     store.set_taken(connection, device, version, at)
+                    self._carried |= downlink
+
+    def follow_sessions(self) -> None:
+        """What is not retained is sent in every session until the device reports it."""
+        with self._database.read() as connection:
+            if self._event is None:
+                self._event = downlink_store.newest_event(connection)
+                self._carried = store.any_downlink(connection)
+                due = store.unreported(connection) if self._carried else []
+            elif self._carried:
+                back, self._event, _ = downlink_store.devices_connected(
+                    connection, self._event, EVENTS_AT_ONCE
+                )
+                due = store.unreported(connection, back)
+            else:
+                return
+        for number in due:
+            with self.faults.isolated(number), self._database.write() as connection:
+                self._send_again(connection, number)
+
+    def _send_again(self, connection: Connection, number: int) -> None:
+        row = store.rows(connection, self._instance, [number], lock=True).get(number)
+        device = devices_store.by_number(connection, number)
+        if row is not None and device is not None and store.unreported(connection, [number]):
+            after = self._place(connection, device, row)
+            store.set_row(connection, self._instance, after, with_document=False)
 
     def follow_reports(self) -> None:
         """Does what reports ask for."""
@@ -197,8 +230,10 @@ class SettingsWorker:
 
     def _follow_guards(self) -> None:
         with self._database.read() as connection:
-            found = store.guarded(connection, self._instance)
-        for level, row, session in found:
+            found = level_store.guarded(connection, self._instance)
+            known = store.rows(connection, self._instance, [number for _, number, _ in found])
+        for level, number, session in found:
+            row = known.get(number, Row(number))
             guard = level.guard
             if guard is None or self.faults.postponed(str(level.key)):
                 continue
@@ -207,20 +242,20 @@ class SettingsWorker:
                 continue
             with self.faults.isolated(str(level.key)), self._database.write() as connection:
                 if verdict is Verdict.BEGAN and session is not None:
-                    store.set_guard_session(connection, level.key, guard.version, session)
+                    level_store.set_guard_session(connection, level.key, guard.version, session)
                 elif verdict is Verdict.CONFIRMED:
-                    store.close_guard(connection, level.key, guard.version)
+                    level_store.close_guard(connection, level.key, guard.version)
                 elif verdict is Verdict.TAKEN_BACK:
                     self._take_back(connection, level, guard)
 
     def _take_back(self, connection: Connection, level: LevelRow, guard: Guard) -> None:
         """The device's own level says again what it said before the guarded change."""
         device = devices_store.by_number(connection, int(level.key.name))
-        now = store.level(connection, self._instance, level.key)
+        now = level_store.level(connection, self._instance, level.key)
         if device is None or now.guard is None or now.guard.version != guard.version:
             return  # removed, or changed by a person meanwhile
         reason = "the device did not confirm the guarded change in time"
-        store.put_level(
+        level_store.put_level(
             connection,
             self._instance,
             replace(
@@ -245,7 +280,7 @@ class SettingsWorker:
             before = progress.read(connection)
             changed = changes.changed_since(connection, before.devices)
             dialects = versions.version(connection, "dialects")
-            tenants = store.tenants_with_levels(connection)
+            tenants = level_store.tenants_with_levels(connection)
         after = before._replace(devices=changed.version, dialects=dialects)
         if dialects != before.dialects:
             after = after._replace(sweep=0)
@@ -288,7 +323,7 @@ class SettingsWorker:
     def _follow_levels(self) -> bool:
         """One batch of devices of each level that not all devices have; whether there is more."""
         with self._database.read() as connection:
-            due = store.due_levels(connection, self._instance)
+            due = level_store.due_levels(connection, self._instance)
         more = False
         for row, upto in due:
             if not self.faults.postponed(str(row.key)):
@@ -310,7 +345,7 @@ class SettingsWorker:
         self._apply_all(devices, Cause(row.updated_by, str(key), row.reason))
         last = devices[-1].id if len(devices) == self._batch else None
         with self._database.write() as connection:
-            store.mark_applied(connection, row, last)
+            level_store.mark_applied(connection, row, last)
         return last is not None
 
     # ------------------------------------------------------------------ inside

@@ -126,7 +126,7 @@ class Downlinks:
                 raise NotFound(
                     f"{device.reference} has no downlink {number}.", code="downlink_not_found"
                 )
-            if found[2].until.live and not found[2].over:
+            if found[2].origin == "command" and found[2].until.live and not found[2].over:
                 raise Conflict(
                     f"The downlink {number} carries a command.",
                     hint="Cancel the command: `mooring command list` shows its number.",

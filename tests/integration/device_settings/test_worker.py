@@ -29,6 +29,7 @@ from mooring.identity.actor import SYSTEM
 from mooring.store.engine import now_ms
 from mooring.store.schema import (
     audit,
+    broker_events,
     counters,
     desired,
     device_settings_levels,
@@ -149,7 +150,7 @@ def test_a_device_that_is_added_gets_what_the_levels_say(
     with platform.database.read() as connection:
         progress = connection.execute(sa.select(device_settings_progress)).one()
         # Nothing is due, so nothing is read again.
-        assert worker.is_needed((False, progress.devices_version, 0)) is False
+        assert worker.is_needed((False, progress.devices_version, 0, 0)) is False
     assert own.show(SYSTEM, "b:elsewhere")[1].row.record.version == 0
 
 
@@ -372,17 +373,54 @@ def test_where_nothing_is_retained_the_newest_version_is_a_downlink_until_report
     assert [row.state for row in rows] == [
         DownlinkState.CANCELLED,
         DownlinkState.CANCELLED,
-        DownlinkState.WAITING,
+        DownlinkState.QUEUED,
     ]
     assert json.loads(rows[-1].payload) == {"version": 3, "config": {"x": 2}}
-    says(platform, lamp, ok(3, x=2))
     following = SettingsWorker(platform.database, applying, platform.settings)
+
+    def sent(at: int) -> None:
+        """The sender has handed it over."""
+        with platform.database.write() as connection:
+            open_ = downlinks.c.state == str(DownlinkState.QUEUED)
+            taken: dict[str, Any] = {"state": "sent", "sent_at": at, "answered_at": at}
+            taken |= {"finished_at": at, "open_key": None, "payload": None}
+            assert connection.execute(sa.update(downlinks).where(open_).values(taken)).rowcount
+
+    def again() -> bool:
+        """Whether another one waits."""
+        following.follow_sessions()
+        with platform.database.read() as connection:
+            states = connection.execute(sa.select(downlinks.c.state)).scalars().all()
+        return states.count(str(DownlinkState.QUEUED)) == 1
+
+    def connects(at: int) -> None:
+        session(platform, lamp, at)
+        with platform.database.write() as connection:
+            row = {"at": at, "event": "connected", "username": lamp.username, "detail": ""}
+            connection.execute(sa.insert(broker_events).values(row))
+
+    now = now_ms()
+    connects(now - 900)
+    assert again()
+    sent(now - 800)
+    assert not again()  # it has it in this session
+    connects(now - 700)
+    assert again()
+    assert json.loads(newest_payload(platform)) == {"version": 3, "config": {"x": 2}}
+    sent(now - 600)
+    connects(now - 500)
+    assert again()
+    says(platform, lamp, ok(3, x=2))
     following.follow_reports()
+    connects(now - 400)
+    assert not again()
+    assert own.show(SYSTEM, "lamp")[1].row.record.state is State.IN_SYNC
+
+
+def newest_payload(platform: App) -> bytes:
     with platform.database.read() as connection:
-        last = connection.execute(
-            sa.select(downlinks.c.state).order_by(downlinks.c.id.desc()).limit(1)
-        ).scalar()
-    assert last == DownlinkState.CONFIRMED
+        newest = sa.select(downlinks.c.payload).order_by(downlinks.c.id.desc()).limit(1)
+        return bytes(connection.execute(newest).scalar_one())
 
 
 def test_a_type_counts_if_people_gave_it_and_a_device_s_own_word_does_not(
