@@ -23,6 +23,7 @@ from mooring.devices.model import Device
 from mooring.devices.service import Devices
 from mooring.dialects import capabilities
 from mooring.downlink import store as downlink_store
+from mooring.downlink.live import store as live_store
 from mooring.downlink.model import NewDownlink
 from mooring.downlink.protocol import Taken
 from mooring.downlink.room import TenantRoom
@@ -384,7 +385,7 @@ def record(connection: Connection, changes: Sequence[tuple[Command, Command]]) -
         if after.state is State.QUEUED and before.state is State.SENT and after.downlink_id
     ]
     if again:
-        downlink_store.requeue(connection, again, at)
+        live_store.requeue(connection, again, at)
     if not over:
         return
     # What has an outcome is not sent any more, also where the device answered before it was sent.
@@ -396,7 +397,7 @@ def record(connection: Connection, changes: Sequence[tuple[Command, Command]]) -
         for start in range(0, len(numbers), 500):
             some = downlinks.c.id.in_(numbers[start : start + 500])
             downlink_store.change(connection, event, at, some)
-    downlink_store.wake_live(connection, [one.device_id for one in over], at)
+    live_store.wake_live(connection, [one.device_id for one in over], at)
 
 
 def _same(found: Command, new: NewCommand) -> Command:

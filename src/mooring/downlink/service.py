@@ -11,6 +11,7 @@ from mooring.audit import log as audit_log
 from mooring.devices.model import Device
 from mooring.dialects.sendable import check_topic
 from mooring.downlink import store
+from mooring.downlink.live import store as live_store
 from mooring.downlink.model import Downlink, NewDownlink, Written
 from mooring.downlink.room import TenantRoom
 from mooring.downlink.rules import Event, State
@@ -95,7 +96,7 @@ class Downlinks:
     def wake(self, connection: Connection, devices: Sequence[int]) -> None:
         """Live messages of these devices are tried now, in the caller's transaction: there is
         room for one more."""
-        store.wake_live(connection, devices, now_ms())
+        live_store.wake_live(connection, devices, now_ms())
 
     def newest_of(
         self, connection: Connection, devices: Sequence[int], dedupe: Sequence[str]

@@ -9,43 +9,36 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from mooring.downlink.model import Claimed, Downlink
-from mooring.downlink.protocol import Asked, Taken
 from mooring.downlink.rules import OPEN, TRANSITIONS, Event, State, Until
 from mooring.store.schema import broker_events, device_state, devices, downlinks
 from mooring.store.tally import add_to_counter
 
 __all__ = [
+    "CLAIMED",
+    "LIVE",
     "any_due",
     "any_expired",
-    "any_live",
     "change",
     "claim",
-    "claim_live",
+    "claimed_row",
     "connected_now",
     "devices_connected",
     "expire",
     "finish_attempts",
     "insert",
-    "live_devices",
-    "live_of",
     "newest_event",
     "newest_of",
     "of_device",
     "one",
     "open_numbers",
-    "park",
-    "requeue",
+    "parts_of",
     "tenants_with_work",
     "unanswered",
     "unclaim",
-    "unclaim_live",
     "wake",
     "wake_all",
-    "wake_live",
-    "wake_live_names",
     "with_held",
     "with_key",
-    "with_live",
     "withdraw",
     "work_question",
 ]
@@ -61,7 +54,7 @@ COUNTED = {
 }
 AT_ONCE = 500  # numbers in one statement
 
-_LIVE = [until.value for until in Until if until.live]
+LIVE = [until.value for until in Until if until.live]
 _WOKEN = [state.value for state, event in TRANSITIONS if event is Event.CONNECT]
 
 _WORK = (
@@ -90,7 +83,7 @@ _SHOWN = (
     _d.reason,
     sa.func.coalesce(_d.error, ""),
 )
-_CLAIMED = (
+CLAIMED = (
     _d.id,
     _d.device_id,
     _d.topic,
@@ -161,7 +154,7 @@ def unanswered(connection: Connection, numbers: Sequence[int]) -> int:
                 )
             ).scalar_one()
         )
-        for part in _parts(numbers)
+        for part in parts_of(numbers)
     )
 
 
@@ -232,9 +225,9 @@ def claim(
         sa.update(downlinks)
         .where(_d.id.in_(due))
         .values(state=State.SENDING.value, attempts=_d.attempts + 1, sent_at=at)
-        .returning(*_CLAIMED)
+        .returning(*CLAIMED)
     ).all()
-    return sorted((_claimed(row) for row in rows), key=lambda claimed: claimed.id)
+    return sorted((claimed_row(row) for row in rows), key=lambda claimed: claimed.id)
 
 
 def work_question(at: int) -> str:
@@ -260,149 +253,9 @@ def unclaim(connection: Connection, at: int) -> int:
     ``unclaim_live``'s."""
     return connection.execute(
         sa.update(downlinks)
-        .where(_d.state == State.SENDING.value, _d.until.not_in(_LIVE))
+        .where(_d.state == State.SENDING.value, _d.until.not_in(LIVE))
         .values(state=State.WAITING.value, next_at=at)
     ).rowcount
-
-
-# ---------------------------------------------------------------------- live messages
-
-
-def any_live(connection: Connection, at: int) -> bool:
-    """Whether a live message is to be tried now."""
-    due = sa.exists().where(_d.state == State.QUEUED.value, _d.next_at <= at)
-    return bool(connection.execute(sa.select(due)).scalar())
-
-
-def live_devices(connection: Connection, tenant: str, at: int, limit: int) -> list[int]:
-    """The tenant's devices with live messages to be tried now; those that wait longest first."""
-    rows = connection.execute(
-        sa.select(_d.device_id)
-        .where(
-            _d.state == State.QUEUED.value,
-            _d.tenant == tenant,
-            _d.next_at <= at,
-            _d.expires_at > at,
-            _d.device_id.is_not(None),
-        )
-        .group_by(_d.device_id)
-        .order_by(sa.func.min(_d.next_at), _d.device_id)
-        .limit(limit)
-    )
-    return [row[0] for row in rows]
-
-
-def live_of(connection: Connection, device_ids: Sequence[int], at: int, each: int) -> list[Asked]:
-    """The first live messages of each of these devices, in the order in which they were
-    written."""
-    found: list[Asked] = []
-    for part in _parts(device_ids):
-        numbered = (
-            sa.select(
-                _d.id,
-                _d.device_id,
-                _d.topic,
-                sa.func.row_number().over(partition_by=_d.device_id, order_by=_d.id).label("place"),
-            )
-            .where(_d.state == State.QUEUED.value, _d.expires_at > at, _d.device_id.in_(part))
-            .subquery()
-        )
-        rows = connection.execute(
-            sa.select(numbered.c.id, numbered.c.device_id, devices.c.username, numbered.c.topic)
-            .join(devices, devices.c.id == numbered.c.device_id)
-            .where(numbered.c.place <= each)
-            .order_by(numbered.c.id)
-        )
-        found += [Asked(*row) for row in rows]
-    return sorted(found, key=lambda asked: asked.id)
-
-
-def claim_live(connection: Connection, numbers: Sequence[int], at: int) -> list[Claimed]:
-    """Marks these live messages as being sent; those that were cancelled are left out."""
-    claimed: list[Claimed] = []
-    for part in _parts(numbers):
-        rows = connection.execute(
-            sa.update(downlinks)
-            .where(_d.id.in_(part), _d.state == State.QUEUED.value)
-            .values(state=State.SENDING.value, attempts=_d.attempts + 1, sent_at=at)
-            .returning(*_CLAIMED)
-        ).all()
-        claimed += [_claimed(row) for row in rows]
-    return sorted(claimed, key=lambda one: one.id)
-
-
-def park(connection: Connection, device_ids: Sequence[int], next_at: Mapping[int, int]) -> None:
-    """Queued messages of these devices are not tried again before ``next_at``."""
-    for number in device_ids:
-        connection.execute(
-            sa.update(downlinks)
-            .where(_d.device_id == number, _d.finished_at.is_(None))
-            .where(_d.state == State.QUEUED.value)
-            .values(next_at=next_at[number])
-        )
-
-
-def unclaim_live(connection: Connection, at: int) -> list[Taken]:
-    """Live messages that a former sender had marked. Those that may be repeated are queued
-    again; the others count as taken: they may have been."""
-    again = _d.until == Until.LIVE_AGAIN.value
-    marked = _d.state == State.SENDING.value
-    connection.execute(
-        sa.update(downlinks).where(marked, again).values(state=State.QUEUED.value, next_at=at)
-    )
-    once = _d.until == Until.LIVE.value
-    rows = connection.execute(sa.select(_d.id, _d.sent_at).where(marked, once)).all()
-    why = "The sender ended before it recorded the broker's answer."
-    found = [Taken(row[0], row[1] or at, why) for row in rows]
-    for part in _parts([one.id for one in found]):
-        change(connection, Event.ACCEPT, at, _d.id.in_(part), error=why)
-    return found
-
-
-def requeue(connection: Connection, numbers: Sequence[int], at: int) -> None:
-    """Live messages whose session has ended are sent again, in their old places."""
-    for part in _parts(numbers):
-        connection.execute(
-            sa.update(downlinks)
-            .where(
-                _d.id.in_(part),
-                _d.state == State.UNCONFIRMED.value,
-                _d.until == Until.LIVE_AGAIN.value,
-            )
-            .values(state=State.QUEUED.value, next_at=at)
-        )
-
-
-def wake_live(connection: Connection, device_ids: Sequence[int], at: int) -> int:
-    """Live messages of these devices are tried at ``at``."""
-    woken = 0
-    for part in _parts(sorted(set(device_ids))):
-        woken += connection.execute(
-            sa.update(downlinks)
-            .where(
-                _d.device_id.in_(part),
-                _d.finished_at.is_(None),
-                _d.state == State.QUEUED.value,
-                _d.next_at > at,
-            )
-            .values(next_at=at)
-        ).rowcount
-    return woken
-
-
-def wake_live_names(connection: Connection, usernames: Sequence[str]) -> list[int]:
-    """Devices with these usernames that have live messages."""
-    found: list[int] = []
-    for part in _parts(usernames):
-        queued = sa.exists().where(
-            _d.device_id == devices.c.id,
-            _d.finished_at.is_(None),
-            _d.state == State.QUEUED.value,
-        )
-        found += connection.execute(
-            sa.select(devices.c.id).where(devices.c.username.in_(part), queued)
-        ).scalars()
-    return found
 
 
 # ---------------------------------------------------------------------- what happened
@@ -474,7 +327,7 @@ def withdraw(connection: Connection, numbers: Sequence[int], at: int) -> int:
     never = (_d.state.in_([State.WAITING.value, State.QUEUED.value]), _d.attempts == 0)
     return sum(
         len(change(connection, Event.CANCEL, at, _d.id.in_(part), *never))
-        for part in _parts(numbers)
+        for part in parts_of(numbers)
     )
 
 
@@ -522,7 +375,7 @@ def devices_connected(
     ).all()
     names = {row[2] for row in rows if row[1] == "connected" and row[2] is not None}
     found: list[int] = []
-    for part in _parts(sorted(names)):
+    for part in parts_of(sorted(names)):
         found += connection.execute(
             sa.select(devices.c.id).where(devices.c.username.in_(part))
         ).scalars()
@@ -532,7 +385,7 @@ def devices_connected(
 def connected_now(connection: Connection, numbers: Iterable[int]) -> set[int]:
     """Those of these devices that are in session."""
     found: set[int] = set()
-    for part in _parts(sorted(set(numbers))):
+    for part in parts_of(sorted(set(numbers))):
         found |= set(
             connection.execute(
                 sa.select(device_state.c.device_id).where(
@@ -543,31 +396,15 @@ def connected_now(connection: Connection, numbers: Iterable[int]) -> set[int]:
     return found
 
 
-def with_live(connection: Connection, numbers: Sequence[int]) -> list[int]:
-    """Those of these devices that have live messages."""
-    found: list[int] = []
-    for part in _parts(numbers):
-        found += connection.execute(
-            sa.select(_d.device_id)
-            .distinct()
-            .where(
-                _d.device_id.in_(part),
-                _d.finished_at.is_(None),
-                _d.state == State.QUEUED.value,
-            )
-        ).scalars()
-    return found
-
-
 def with_held(connection: Connection, numbers: Sequence[int]) -> list[int]:
     """Those of these devices that have rows which wait for them."""
     found: list[int] = []
-    for part in _parts(numbers):
+    for part in parts_of(numbers):
         found += connection.execute(
             sa.select(_d.device_id)
             .distinct()
             .where(_d.device_id.in_(part), _d.finished_at.is_(None))
-            .where(_d.state.in_(_WOKEN), _d.until.not_in(_LIVE))
+            .where(_d.state.in_(_WOKEN), _d.until.not_in(LIVE))
         ).scalars()
     return found
 
@@ -575,7 +412,7 @@ def with_held(connection: Connection, numbers: Sequence[int]) -> list[int]:
 def wake(connection: Connection, numbers: Sequence[int], at: int) -> int:
     """Rows of devices that have connected are sent again, from ``at`` on."""
     woken = 0
-    for part in _parts(numbers):
+    for part in parts_of(numbers):
         woken += _wake(connection, at, _d.device_id.in_(part))
     return woken
 
@@ -593,7 +430,7 @@ def wake_all(connection: Connection, at: int) -> int:
 def _wake(connection: Connection, at: int, which: sa.ColumnElement[bool]) -> int:
     return connection.execute(
         sa.update(downlinks)
-        .where(_d.finished_at.is_(None), _d.state.in_(_WOKEN), _d.until.not_in(_LIVE), which)
+        .where(_d.finished_at.is_(None), _d.state.in_(_WOKEN), _d.until.not_in(LIVE), which)
         .values(state=State.WAITING.value, next_at=at)
     ).rowcount
 
@@ -607,12 +444,12 @@ def _shown(row: Sequence[Any]) -> Downlink:
     return Downlink(*values)
 
 
-def _claimed(row: Sequence[Any]) -> Claimed:
+def claimed_row(row: Sequence[Any]) -> Claimed:
     values = list(row)
     values[3] = bytes(values[3] or b"")
     values[4], values[6], values[7] = bool(values[4]), bool(values[6]), Until(values[7])
     return Claimed(*values)
 
 
-def _parts(values: Sequence[Any]) -> Iterable[Sequence[Any]]:
+def parts_of(values: Sequence[Any]) -> Iterable[Sequence[Any]]:
     return (values[at : at + AT_ONCE] for at in range(0, len(values), AT_ONCE))

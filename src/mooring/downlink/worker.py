@@ -20,6 +20,7 @@ from mqtt5 import PubAckReasonCode
 from mooring.downlink import store
 from mooring.downlink.desired.worker import DesiredKeeper
 from mooring.downlink.gate import ConnectedGate, Ears
+from mooring.downlink.live import store as live_store
 from mooring.downlink.model import Claimed
 from mooring.downlink.protocol import Asked, Gate, Listening, LiveOwner, Taken
 from mooring.downlink.rules import Answer, Event, State, answered, pause_ms
@@ -268,20 +269,20 @@ class Sender:
                 # The event first: what connects meanwhile is looked at again.
                 self._event = store.newest_event(connection)
                 changed += store.unclaim(connection, at)
-                left = store.unclaim_live(connection, at)
+                left = live_store.unclaim_live(connection, at)
                 if left and self._live is not None:
                     self._live.taken(connection, left, at)
                 changed += store.wake_all(connection, at + SETTLE_MS)
         with self._database.read() as connection:
             ended = store.any_expired(connection, at)
             back, last, _ = store.devices_connected(connection, self._event, EVENTS_AT_ONCE)
-            live = store.with_live(connection, back)
+            live = live_store.with_live(connection, back)
             back = store.with_held(connection, back)
         if ended or back or live:
             with self._database.write() as connection:
                 changed += store.expire(connection, at, EXPIRED_AT_ONCE)
                 changed += store.wake(connection, back, at + SETTLE_MS)
-                changed += store.wake_live(connection, live, at)
+                changed += live_store.wake_live(connection, live, at)
                 # Where nobody tells of subscriptions, the device has had time for them then.
                 for number in live:
                     self._pauses.pop(number, None)
@@ -317,12 +318,12 @@ class Sender:
         assert self._live is not None
         at = now_ms()
         with self._database.read() as connection:
-            woken = store.wake_live_names(connection, awake) if awake else []
-            if not woken and not store.any_live(connection, at):
+            woken = live_store.wake_live_names(connection, awake) if awake else []
+            if not woken and not live_store.any_live(connection, at):
                 return [], []
         if woken:
             with self._database.write() as connection:
-                store.wake_live(connection, woken, at)
+                live_store.wake_live(connection, woken, at)
             for number in woken:
                 self._pauses.pop(number, None)
         with self._database.read() as connection:
@@ -335,7 +336,7 @@ class Sender:
             share = max(1, BATCH // max(1, len(tenants)))
             found: list[int] = []
             for tenant in tenants:
-                some = store.live_devices(connection, tenant, at, share)
+                some = live_store.live_devices(connection, tenant, at, share)
                 if some:
                     self._after_live = tenant
                     found += some
@@ -343,7 +344,7 @@ class Sender:
                     break
             room = self._live.room(connection, found)
             full = [number for number in found if room.get(number, LIVE_EACH) <= 0]
-            rows = store.live_of(
+            rows = live_store.live_of(
                 connection, [one for one in found if one not in full], at, LIVE_EACH
             )
         left = dict(room)
@@ -378,9 +379,9 @@ class Sender:
             }
             ended = self._live.ended(connection, sessions, at) if sessions else set()
             ready = [one.id for one in asked if one.id in listening and one.device_id not in ended]
-            claimed = store.claim_live(connection, ready, at) if ready else []
+            claimed = live_store.claim_live(connection, ready, at) if ready else []
             if deaf:
-                store.park(connection, sorted(deaf), deaf)
+                live_store.park(connection, sorted(deaf), deaf)
         return claimed
 
     # ------------------------------------------------------------------ sending

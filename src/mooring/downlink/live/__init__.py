@@ -1,0 +1,1 @@
+"""Messages that are handed over only while their device listens."""

@@ -1,0 +1,183 @@
+"""SQL of live messages: handed over only while their device listens. The caller decides on
+transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from mooring.downlink import store
+from mooring.downlink.model import Claimed
+from mooring.downlink.protocol import Asked, Taken
+from mooring.downlink.rules import Event, State, Until
+from mooring.store.schema import devices, downlinks
+
+__all__ = [
+    "any_live",
+    "claim_live",
+    "live_devices",
+    "live_of",
+    "park",
+    "requeue",
+    "unclaim_live",
+    "wake_live",
+    "wake_live_names",
+    "with_live",
+]
+
+_d = downlinks.c
+
+
+def any_live(connection: Connection, at: int) -> bool:
+    """Whether a live message is to be tried now."""
+    due = sa.exists().where(_d.state == State.QUEUED.value, _d.next_at <= at)
+    return bool(connection.execute(sa.select(due)).scalar())
+
+
+def live_devices(connection: Connection, tenant: str, at: int, limit: int) -> list[int]:
+    """The tenant's devices with live messages to be tried now; those that wait longest first."""
+    rows = connection.execute(
+        sa.select(_d.device_id)
+        .where(
+            _d.state == State.QUEUED.value,
+            _d.tenant == tenant,
+            _d.next_at <= at,
+            _d.expires_at > at,
+            _d.device_id.is_not(None),
+        )
+        .group_by(_d.device_id)
+        .order_by(sa.func.min(_d.next_at), _d.device_id)
+        .limit(limit)
+    )
+    return [row[0] for row in rows]
+
+
+def live_of(connection: Connection, device_ids: Sequence[int], at: int, each: int) -> list[Asked]:
+    """The first live messages of each of these devices, in the order in which they were
+    written."""
+    found: list[Asked] = []
+    for part in store.parts_of(device_ids):
+        numbered = (
+            sa.select(
+                _d.id,
+                _d.device_id,
+                _d.topic,
+                sa.func.row_number().over(partition_by=_d.device_id, order_by=_d.id).label("place"),
+            )
+            .where(_d.state == State.QUEUED.value, _d.expires_at > at, _d.device_id.in_(part))
+            .subquery()
+        )
+        rows = connection.execute(
+            sa.select(numbered.c.id, numbered.c.device_id, devices.c.username, numbered.c.topic)
+            .join(devices, devices.c.id == numbered.c.device_id)
+            .where(numbered.c.place <= each)
+            .order_by(numbered.c.id)
+        )
+        found += [Asked(*row) for row in rows]
+    return sorted(found, key=lambda asked: asked.id)
+
+
+def claim_live(connection: Connection, numbers: Sequence[int], at: int) -> list[Claimed]:
+    """Marks these live messages as being sent; those that were cancelled are left out."""
+    claimed: list[Claimed] = []
+    for part in store.parts_of(numbers):
+        rows = connection.execute(
+            sa.update(downlinks)
+            .where(_d.id.in_(part), _d.state == State.QUEUED.value)
+            .values(state=State.SENDING.value, attempts=_d.attempts + 1, sent_at=at)
+            .returning(*store.CLAIMED)
+        ).all()
+        claimed += [store.claimed_row(row) for row in rows]
+    return sorted(claimed, key=lambda one: one.id)
+
+
+def park(connection: Connection, device_ids: Sequence[int], next_at: Mapping[int, int]) -> None:
+    """Queued messages of these devices are not tried again before ``next_at``."""
+    for number in device_ids:
+        connection.execute(
+            sa.update(downlinks)
+            .where(_d.device_id == number, _d.finished_at.is_(None))
+            .where(_d.state == State.QUEUED.value)
+            .values(next_at=next_at[number])
+        )
+
+
+def unclaim_live(connection: Connection, at: int) -> list[Taken]:
+    """Live messages that a former sender had marked. Those that may be repeated are queued
+    again; the others count as taken: they may have been."""
+    again = _d.until == Until.LIVE_AGAIN.value
+    marked = _d.state == State.SENDING.value
+    connection.execute(
+        sa.update(downlinks).where(marked, again).values(state=State.QUEUED.value, next_at=at)
+    )
+    once = _d.until == Until.LIVE.value
+    rows = connection.execute(sa.select(_d.id, _d.sent_at).where(marked, once)).all()
+    why = "The sender ended before it recorded the broker's answer."
+    found = [Taken(row[0], row[1] or at, why) for row in rows]
+    for part in store.parts_of([one.id for one in found]):
+        store.change(connection, Event.ACCEPT, at, _d.id.in_(part), error=why)
+    return found
+
+
+def requeue(connection: Connection, numbers: Sequence[int], at: int) -> None:
+    """Live messages whose session has ended are sent again, in their old places."""
+    for part in store.parts_of(numbers):
+        connection.execute(
+            sa.update(downlinks)
+            .where(
+                _d.id.in_(part),
+                _d.state == State.UNCONFIRMED.value,
+                _d.until == Until.LIVE_AGAIN.value,
+            )
+            .values(state=State.QUEUED.value, next_at=at)
+        )
+
+
+def wake_live(connection: Connection, device_ids: Sequence[int], at: int) -> int:
+    """Live messages of these devices are tried at ``at``."""
+    woken = 0
+    for part in store.parts_of(sorted(set(device_ids))):
+        woken += connection.execute(
+            sa.update(downlinks)
+            .where(
+                _d.device_id.in_(part),
+                _d.finished_at.is_(None),
+                _d.state == State.QUEUED.value,
+                _d.next_at > at,
+            )
+            .values(next_at=at)
+        ).rowcount
+    return woken
+
+
+def wake_live_names(connection: Connection, usernames: Sequence[str]) -> list[int]:
+    """Devices with these usernames that have live messages."""
+    found: list[int] = []
+    for part in store.parts_of(usernames):
+        queued = sa.exists().where(
+            _d.device_id == devices.c.id,
+            _d.finished_at.is_(None),
+            _d.state == State.QUEUED.value,
+        )
+        found += connection.execute(
+            sa.select(devices.c.id).where(devices.c.username.in_(part), queued)
+        ).scalars()
+    return found
+
+
+def with_live(connection: Connection, numbers: Sequence[int]) -> list[int]:
+    """Those of these devices that have live messages."""
+    found: list[int] = []
+    for part in store.parts_of(numbers):
+        found += connection.execute(
+            sa.select(_d.device_id)
+            .distinct()
+            .where(
+                _d.device_id.in_(part),
+                _d.finished_at.is_(None),
+                _d.state == State.QUEUED.value,
+            )
+        ).scalars()
+    return found
