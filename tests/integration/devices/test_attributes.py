@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import event
 
 from mooring.app import App, open_app
-from mooring.devices.attributes import store
+from mooring.devices.attributes import search_store, store
 from mooring.devices.attributes.keys import key_of
 from mooring.devices.attributes.model import Held, Source, document
 from mooring.devices.attributes.query import order, terms
@@ -276,6 +276,31 @@ def test_no_list_reads_or_sorts_all_devices(
     assert "TEMP B-TREE" not in first
     assert "SCAN " not in first.replace("Index Scan", "").replace("Index Only Scan", ""), first
     assert "Sort" not in first
+
+
+def test_the_list_of_a_tenant_is_read_in_its_order(platform: App) -> None:
+    (first, *_) = plans(platform.database, lambda: platform.attributes.page(ADA, after=5))
+    assert "ix_devices_tenant" in first, first
+    assert "TEMP B-TREE" not in first
+    assert "Sort" not in first
+
+
+def test_few_matches_are_sorted_alone(platform: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same list, whether its order or the condition is read from an index."""
+    for place in range(9):
+        add(platform, f"d{place}", type="plug" if place % 2 else "lamp", floor=place % 3)
+
+    def listed(limit: int) -> list[str]:
+        page = platform.attributes.page(
+            ADA, limit=limit, where=terms(["type=plug"]), order=order("-floor")
+        )
+        return [one.device.name for one in page]
+
+    few = listed(50)
+    assert few == ["d5", "d7", "d1", "d3"]
+    monkeypatch.setattr(search_store, "FEW", 1)
+    assert listed(50) == few
+    assert listed(2) == few[:2]
 
 
 def test_one_change_costs_one_device(platform: App) -> None:

@@ -71,6 +71,9 @@ devices = Table(
 # A login with a client id ends the session that has it, so no two devices share one.
 Index("ix_devices_client_id", devices.c.client_id, unique=True)
 
+# The list of a tenant, in the order in which its devices were added.
+Index("ix_devices_tenant", devices.c.tenant, devices.c.id)
+
 # Most commands name a device by its name alone.
 Index("ix_devices_name", devices.c.name)
 
