@@ -43,11 +43,7 @@ PART = Part(
             "presence",
             "worker",
             "follows whether devices are there",
-            lambda app: worker.PresenceWorker(
-                app.database,
-                lambda: app.catalogue,
-                app.settings.presence_grace_seconds * 1000,
-            ).run(),
+            lambda app: worker.PresenceWorker.of(app.database, app.settings, app.catalogue).run(),
         ),
         Entry("attention", "up", "switches the broker's packet log on and off"),
     ),

@@ -12,11 +12,13 @@ import asyncio
 import heapq
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from typing import Self
 
 from sqlalchemy.engine import Connection
 
 from mooring.broker.log import LogKind
 from mooring.dialects import Catalogue
+from mooring.dialects.live import LiveCatalogue
 from mooring.errors import MooringError
 from mooring.presence.states import store
 from mooring.presence.states.intervals import INTERVALS, learned
@@ -40,6 +42,8 @@ from mooring.presence.states.store import (
     Seen,
     Session,
 )
+from mooring.settings import Settings
+from mooring.store import versions
 from mooring.store.engine import Database, now_ms
 from mooring.store.leases import Lease
 
@@ -80,6 +84,17 @@ class PresenceWorker:
         self._events = 0
         self._statements = 0
         self._running_at = 0  # when the broker was last started
+
+    @classmethod
+    def of(cls, database: Database, settings: Settings, catalogue: Catalogue) -> Self:
+        """One that follows reloaded dialects."""
+
+        def version() -> int:
+            with database.read() as connection:
+                return versions.version(connection, "dialects")
+
+        live = LiveCatalogue(settings.dialects_dir, version, catalogue)
+        return cls(database, live.get, settings.presence_grace_seconds * 1000)
 
     async def run(self) -> None:
         """Until cancelled."""
