@@ -27,10 +27,10 @@ from mooring.files import write_atomically
 from mooring.identity.account import Rights
 from mooring.identity.actor import SYSTEM
 from mooring.link.protocol import Endpoint
-from mooring.run.broker import build_authority, write_config
 from mooring.secrets import verifiers
 from mooring.settings import Settings
 from mooring.settings.field import Secret
+from mooring.wiring.broker import build_authority, write_config
 from tests.support.mosquitto import Mosquitto
 from tests.support.ports import free_port
 

@@ -57,13 +57,13 @@ from mooring.devices.model import NewDevice
 from mooring.devices.reconcile import REPLACE, Reconciler
 from mooring.identity.actor import SYSTEM, Role
 from mooring.people.model import NewKey
-from mooring.run.broker import build_process, service_endpoint, write_accounts, write_config
 from mooring.run.children import Child
-from mooring.run.follow import Follower
 from mooring.secrets import verifiers
 from mooring.settings import Settings
 from mooring.store.processes import Heartbeat
 from mooring.store.schema import credentials, devices
+from mooring.wiring.broker import build_process, service_endpoint, write_accounts, write_config
+from mooring.wiring.follow import Follower
 from tests.support.mosquitto import Mosquitto
 from tests.support.ports import free_port
 

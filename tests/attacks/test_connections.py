@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from mooring.broker import sockets
-from mooring.run.descriptors import RESERVE
+from mooring.wiring.descriptors import RESERVE
 from tests.attacks.stand import Attacked
 from tests.support.raw_mqtt import RawClient
 from tests.support.waiting import wait_until

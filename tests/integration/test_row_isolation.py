@@ -30,10 +30,6 @@ from mooring.retention import sweep as sweeping
 from mooring.retention import tidy as tidying
 from mooring.retention.policy import Policy
 from mooring.rollups.service import Roller
-from mooring.run.authority_events import AuthorityEvents
-from mooring.run.broker_watch import BrokerWatch
-from mooring.run.certificates import CertificateWatch
-from mooring.run.sightings import SightingReader
 from mooring.settings import Settings
 from mooring.store import partitions
 from mooring.store.engine import now_ms
@@ -49,6 +45,10 @@ from mooring.store.schema import (
 )
 from mooring.supervisor.rows import RowFaults
 from mooring.supervisor.state import Policy as Waits
+from mooring.wiring.authority_events import AuthorityEvents
+from mooring.wiring.broker_watch import BrokerWatch
+from mooring.wiring.certificates import CertificateWatch
+from mooring.wiring.sightings import SightingReader
 from tests.support.ports import free_port
 
 NOWHERE = Endpoint(port=1, username="s", password="x")

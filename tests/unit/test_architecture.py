@@ -66,6 +66,10 @@ PLACES = (
     ("mooring.serve.*", "faces"),
     ("mooring.dashboard", "faces"),
     ("mooring.dashboard.*", "faces"),
+    ("mooring.wiring", "faces"),
+    ("mooring.wiring.*", "faces"),
+    ("mooring.backup", "faces"),
+    ("mooring.backup.*", "faces"),
     ("mooring.run", "faces"),
     ("mooring.run.*", "faces"),
     ("mooring.simulate", "faces"),
@@ -159,7 +163,9 @@ STOREYS: dict[str, frozenset[str]] = {
     "web, broker": frozenset({"broker", "web"}),
     "domains": frozenset(),
     "app": frozenset({"app", "parts"}),
-    "above": frozenset({"__main__", "cli", "dashboard", "run", "serve", "simulate", "worker"}),
+    "above": frozenset(
+        {"__main__", "backup", "cli", "dashboard", "run", "serve", "simulate", "wiring", "worker"}
+    ),
 }
 
 

@@ -34,7 +34,7 @@ INTERNAL = {
     "mooring.doctor.store.EVENTS_MOST",  # how much evidence is read for a verdict
     "mooring.doctor.why.SHOWN_MAX",
     "mooring.link.connection.QUOTA_MOST",  # further ones of ours wait
-    "mooring.run.direct.CHANGES_MOST",  # which process applies them
+    "mooring.wiring.direct.CHANGES_MOST",  # which process applies them
     "mooring.simulate.enrol.RUNS_MOST",
     "mooring.simulate.packets.MAX_REMAINING",  # MQTT's own
 }

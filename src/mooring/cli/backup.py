@@ -12,8 +12,8 @@ from mooring.cli.words import Yes
 from mooring.later import later
 
 with later():
-    from mooring.run import backup as run_backup
-    from mooring.run import restore as run_restore
+    from mooring.backup import backup as run_backup
+    from mooring.backup import restore as run_restore
 
 __all__ = ["app", "declare"]
 

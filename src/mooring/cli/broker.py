@@ -31,11 +31,11 @@ with later():
     from mooring.broker import requests as broker_requests
     from mooring.broker import tail as broker_tail
     from mooring.devices import reconcile
-    from mooring.run import broker as run_broker
-    from mooring.run import follow as run_follow
-    from mooring.run import migrate as moving
-    from mooring.run import tls as run_tls
-    from mooring.run import try_login as run_try_login
+    from mooring.wiring import broker as run_broker
+    from mooring.wiring import follow as run_follow
+    from mooring.wiring import migrate as moving
+    from mooring.wiring import tls as run_tls
+    from mooring.wiring import try_login as run_try_login
 
 if TYPE_CHECKING:
     from mooring.app import App

@@ -23,7 +23,7 @@ with later():
     from mooring.broker import foreign
     from mooring.bulk import takeover
     from mooring.cli import address as cli_address
-    from mooring.run import export as run_export
+    from mooring.wiring import export as run_export
 
 if TYPE_CHECKING:
     from mooring.broker.foreign import Takeover

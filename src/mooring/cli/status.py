@@ -19,8 +19,8 @@ with later():
     from mooring import clock
     from mooring.broker import answers as broker_answers
     from mooring.broker import open_ids
-    from mooring.run import choice as run_choice
     from mooring.store import clock as stored
+    from mooring.wiring import choice as run_choice
 
 if TYPE_CHECKING:
     from mooring.app import App

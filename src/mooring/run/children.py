@@ -24,22 +24,16 @@ from mooring.errors import Unavailable
 from mooring.handover import SUPERVISED
 from mooring.run.template import Forked, Template, settings_variables
 from mooring.settings import Settings
+from mooring.supervisor.restarts import YOUNG_SECONDS, restart_pause
 
-__all__ = ["YOUNG_SECONDS", "Child", "follow_parent", "restart_pause"]
+__all__ = ["Child", "follow_parent"]
 
 log = logging.getLogger(__name__)
 
 STOP_SECONDS = 15.0
 LAST_BYTES = 8192
-YOUNG_SECONDS = 10.0  # who dies younger than this is started again later
-PAUSE_FIRST, PAUSE_MOST = 0.25, 10.0
 PARENT_SECONDS = 0.5  # between two looks at the parent, where its end cannot be waited for
 ORPHANED_SECONDS = 0.01
-
-
-def restart_pause(young_deaths: int) -> float:
-    """Seconds to wait before starting again after this many early deaths in a row."""
-    return min(PAUSE_MOST, PAUSE_FIRST * float(1 << min(young_deaths, 16)))
 
 
 class Child:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from mooring.app import App
-from mooring.run.direct import direct_changes
 from mooring.run.process import collect_rarely, prepare
 from mooring.serve.server import run
+from mooring.wiring.direct import direct_changes
 
 __all__ = ["main"]
 

@@ -32,23 +32,7 @@ from mooring.errors import DatabaseUnavailable, Unavailable
 from mooring.identity.account import Account
 from mooring.masking import without_login
 from mooring.run import panel
-from mooring.run.attend import attend
-from mooring.run.authority import choose
-from mooring.run.authority_events import AuthorityEvents
-from mooring.run.broker import (
-    BrokerFiles,
-    build_process,
-    write_accounts,
-    write_config,
-)
-from mooring.run.broker_watch import BrokerWatch
-from mooring.run.certificates import watch_certificates
 from mooring.run.children import Child
-from mooring.run.connection_watch import ConnectionWatch
-from mooring.run.descriptors import raise_limit
-from mooring.run.follow import Follower
-from mooring.run.guarding import Guard
-from mooring.run.log_files import LogFiles
 from mooring.run.template import Template
 from mooring.settings import Settings
 from mooring.store.processes import Heartbeat
@@ -56,6 +40,22 @@ from mooring.store.schema import processes
 from mooring.supervisor import ending
 from mooring.supervisor.supervisor import Supervisor
 from mooring.supervisor.worker import Worker
+from mooring.wiring.attend import attend
+from mooring.wiring.authority import choose
+from mooring.wiring.authority_events import AuthorityEvents
+from mooring.wiring.broker import (
+    BrokerFiles,
+    build_process,
+    write_accounts,
+    write_config,
+)
+from mooring.wiring.broker_watch import BrokerWatch
+from mooring.wiring.certificates import watch_certificates
+from mooring.wiring.connection_watch import ConnectionWatch
+from mooring.wiring.descriptors import raise_limit
+from mooring.wiring.follow import Follower
+from mooring.wiring.guarding import Guard
+from mooring.wiring.log_files import LogFiles
 
 __all__ = ["main"]
 

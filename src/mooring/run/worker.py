@@ -23,7 +23,6 @@ from mooring.downlink.protocol import Gate
 from mooring.downlink.worker import Sender
 from mooring.errors import MooringError
 from mooring.parts import PARTS
-from mooring.run.broker import service_endpoint
 from mooring.run.process import prepare
 from mooring.serve.current import LOOK_SECONDS, Current
 from mooring.store.lookout import Lookout
@@ -33,6 +32,7 @@ from mooring.supervisor import ending
 from mooring.supervisor.rows import RowFaults
 from mooring.supervisor.supervisor import Supervisor
 from mooring.supervisor.worker import Worker
+from mooring.wiring.broker import service_endpoint
 
 __all__ = ["main"]
 

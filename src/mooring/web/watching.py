@@ -87,7 +87,7 @@ class _Check:
 
 
 class Direct(Protocol):
-    """Applies the broker's changes that this process commits; see ``run/direct.py``."""
+    """Applies the broker's changes that this process commits; see ``wiring/direct.py``."""
 
     def start(self) -> None: ...
 

@@ -29,17 +29,17 @@ from mooring.identity.account import Account
 from mooring.ingest.service import Ingest
 from mooring.ingest.sinks import open_sink
 from mooring.link.mqtt import MqttLink
-from mooring.run.authority_events import AuthorityEvents
-from mooring.run.broker import (
+from mooring.run.projections import projections_of
+from mooring.settings import Settings
+from mooring.wiring.authority_events import AuthorityEvents
+from mooring.wiring.broker import (
     build_authority,
     build_process,
     service_endpoint,
     write_accounts,
     write_config,
 )
-from mooring.run.broker_watch import BrokerWatch
-from mooring.run.projections import projections_of
-from mooring.settings import Settings
+from mooring.wiring.broker_watch import BrokerWatch
 from tests.faults.credentials.points import Fault, Killed, Points
 from tests.support.ports import free_port
 from tests.support.source import ROOT

@@ -17,10 +17,10 @@ from mooring.errors import Forbidden, Invalid, NotFound
 from mooring.identity.actor import SYSTEM, Actor, Role
 from mooring.pki.fleet.service import DeviceCertificates
 from mooring.pki.model import Reason
-from mooring.run.sessions import client_ids
-from mooring.run.sightings import SightingReader
 from mooring.settings import Settings
 from mooring.store.schema import audit, broker_changes, broker_events, device_state
+from mooring.wiring.sessions import client_ids
+from mooring.wiring.sightings import SightingReader
 from tests.unit.pki.making import a_csr
 
 

@@ -11,8 +11,8 @@ import pytest
 from mooring.broker.connection import Endpoint
 from mooring.broker.reload import by_pid
 from mooring.errors import BrokerUnavailable
-from mooring.run import reloading
-from mooring.run.reloading import reload_and_wait
+from mooring.wiring import reloading
+from mooring.wiring.reloading import reload_and_wait
 from tests.support.mosquitto import Mosquitto
 
 StartMosquitto = Callable[..., Mosquitto]

@@ -19,9 +19,9 @@ from mooring.errors import BrokerUnavailable
 from mooring.identity.actor import SYSTEM
 from mooring.pki.crl import read_crls
 from mooring.pki.files import PkiFiles
-from mooring.run.certificates import CertificateWatch
 from mooring.settings import Settings
 from mooring.store.schema import broker_changes
+from mooring.wiring.certificates import CertificateWatch
 
 
 @dataclass

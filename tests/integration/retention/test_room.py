@@ -17,9 +17,9 @@ from mooring.errors import Conflict
 from mooring.identity.account import Rights
 from mooring.identity.actor import SYSTEM, Role
 from mooring.people.model import NewKey, NewUser
-from mooring.run.tls import prepare_tls
 from mooring.settings import load
 from mooring.store.schema import tenants
+from mooring.wiring.tls import prepare_tls
 
 LIMITS = {
     "tenants_max": 2,

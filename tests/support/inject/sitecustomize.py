@@ -28,7 +28,7 @@ if os.environ.get("TEST_INJECT_FAULTS"):
 if os.environ.get("TEST_KILL_AT"):
     from mooring.broker.plugin_control import PluginControl
     from mooring.broker.plugin_file import AccountsFile
-    from mooring.run.direct import DirectChanges
+    from mooring.wiring.direct import DirectChanges
 
     named = Path(os.environ["TEST_KILL_AT"])
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from mooring import running
-from mooring.run import archive
+from mooring.backup import archive
 from tests.unit.cli.conftest import Mooring
 
 

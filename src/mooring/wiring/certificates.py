@@ -29,13 +29,13 @@ from mooring.pki.operator import COPY, adopt, operator_files
 from mooring.pki.problems import Problem
 from mooring.pki.report import complaints, reminders
 from mooring.pki.watch import Stamps, WatchDecision, decide, stamp
-from mooring.run.broker import BrokerFiles, service_endpoint
-from mooring.run.reloading import reload_and_wait
-from mooring.run.sessions import client_ids, take_over
-from mooring.run.sightings import SightingReader
 from mooring.store import versions
 from mooring.store.wake import Waker
 from mooring.supervisor.rows import RowFaults
+from mooring.wiring.broker import BrokerFiles, service_endpoint
+from mooring.wiring.reloading import reload_and_wait
+from mooring.wiring.sessions import client_ids, take_over
+from mooring.wiring.sightings import SightingReader
 
 __all__ = ["CertificateWatch", "watch_certificates"]
 

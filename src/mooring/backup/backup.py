@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import quote
 
+from mooring.backup import archive as form
 from mooring.errors import Conflict, NotFound, Unavailable
-from mooring.run import archive as form
 from mooring.settings import Settings
 from mooring.store.engine import sqlite_file
 

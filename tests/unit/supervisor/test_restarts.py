@@ -3,7 +3,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from mooring.devices.reconcile import backoff_ms
-from mooring.run.children import PAUSE_MOST, restart_pause
+from mooring.supervisor.restarts import PAUSE_MOST, restart_pause
 
 
 def test_who_dies_young_again_and_again_waits_longer_up_to_a_bound() -> None:

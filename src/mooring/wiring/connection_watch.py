@@ -14,8 +14,8 @@ from mooring.broker.sockets import Peer
 from mooring.errors import MooringError
 from mooring.presence import store
 from mooring.presence.crowd import Crowd
-from mooring.run.broker_watch import BrokerWatch
-from mooring.run.descriptors import RESERVE, available, device_ports, per_listener
+from mooring.wiring.broker_watch import BrokerWatch
+from mooring.wiring.descriptors import RESERVE, available, device_ports, per_listener
 
 __all__ = ["ConnectionWatch"]
 

@@ -20,9 +20,9 @@ from mooring.broker.protocol import SharedAuthority
 from mooring.changes import queue as change_queue
 from mooring.errors import MooringError
 from mooring.handover import SUPERVISED
-from mooring.run.broker import build_authority
 from mooring.serve.current import Current
 from mooring.store.engine import Noted
+from mooring.wiring.broker import build_authority
 
 __all__ = ["GRACE_MS", "DirectChanges", "direct_changes"]
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.run.sightings import reported
+from mooring.wiring.sightings import reported
 
 
 @pytest.mark.parametrize(

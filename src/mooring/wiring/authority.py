@@ -22,9 +22,9 @@ from mooring.broker.migrate import Mode
 from mooring.broker.rehearsal import Rehearsal
 from mooring.errors import BrokerUnavailable, MooringError
 from mooring.identity.account import Account, Rights
-from mooring.run.choice import Choice, read_choice, write_choice
 from mooring.secrets import verifiers
 from mooring.settings import Settings
+from mooring.wiring.choice import Choice, read_choice, write_choice
 
 __all__ = ["choose", "prove"]
 
@@ -70,7 +70,7 @@ def prove(settings: Settings) -> None:
     Raises:
         MooringError: no library, no broker, or it does not do what it must.
     """
-    from mooring.run.broker import plugin_library  # noqa: PLC0415 - imports half the platform
+    from mooring.wiring.broker import plugin_library  # noqa: PLC0415 - imports half the platform
 
     library, mosquitto = plugin_library(settings), find_mosquitto(settings.mosquitto)
     password = verifiers.new_password()
@@ -145,7 +145,7 @@ def _tried(settings: Settings, before: Choice | None) -> Choice:
 
 def _identity(settings: Settings) -> str:
     """What the outcome depends on: the library's content and the broker's program."""
-    from mooring.run.broker import plugin_library  # noqa: PLC0415 - imports half the platform
+    from mooring.wiring.broker import plugin_library  # noqa: PLC0415 - imports half the platform
 
     library, mosquitto = plugin_library(settings), find_mosquitto(settings.mosquitto).resolve()
     program = mosquitto.stat()

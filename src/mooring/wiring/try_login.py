@@ -16,10 +16,10 @@ from mooring.app import App
 from mooring.broker.connection import Connection, Endpoint
 from mooring.errors import BrokerUnavailable, InvalidSetting, NotFound
 from mooring.identity.actor import Actor
-from mooring.run.broker import service_endpoint
 from mooring.secrets import verifiers
 from mooring.settings import Settings
 from mooring.store.schema import broker_changes
+from mooring.wiring.broker import service_endpoint
 
 __all__ = ["Answer", "TlsOptions", "explain", "try_login"]
 

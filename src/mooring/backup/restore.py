@@ -17,9 +17,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from mooring import running
+from mooring.backup import archive as form
+from mooring.backup.backup import KEPT_PREFIX, LEFT_OUT, STAGE_PREFIX
 from mooring.errors import Invalid, NotFound, Unavailable
-from mooring.run import archive as form
-from mooring.run.backup import KEPT_PREFIX, LEFT_OUT, STAGE_PREFIX
 from mooring.settings import Settings
 from mooring.store import migrate
 from mooring.store.engine import open_database, sqlite_file

@@ -17,9 +17,9 @@ from mooring.devices.model import NewDevice
 from mooring.devices.reconcile import Reconciler
 from mooring.identity.account import Account, Rights
 from mooring.identity.actor import SYSTEM
-from mooring.run.broker import BrokerFiles, build_authority, write_accounts
-from mooring.run.follow import Follower
 from mooring.settings import Settings
+from mooring.wiring.broker import BrokerFiles, build_authority, write_accounts
+from mooring.wiring.follow import Follower
 
 
 async def nothing(_app: App) -> None: ...

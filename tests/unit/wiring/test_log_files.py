@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mooring.errors import BrokerUnavailable
-from mooring.run.log_files import LogFiles, copy_and_empty
+from mooring.wiring.log_files import LogFiles, copy_and_empty
 
 
 def test_a_file_that_somebody_appends_to_is_copied_and_emptied(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ import resource
 
 import pytest
 
-from mooring.run.descriptors import RESERVE, available, device_ports, per_listener
 from mooring.settings import Settings
+from mooring.wiring.descriptors import RESERVE, available, device_ports, per_listener
 
 
 def allow(monkeypatch: pytest.MonkeyPatch, hard: int) -> None:

@@ -24,20 +24,20 @@ from mooring.changes.queue import ACCOUNTS
 from mooring.devices.reconcile import Reconciler, Report
 from mooring.errors import DatabaseUnavailable, MooringError
 from mooring.identity.account import Account
-from mooring.run.broker import (
+from mooring.serve.current import Current
+from mooring.store.versions import version
+from mooring.store.wake import Waker
+from mooring.store.watch import Bell, Waiting
+from mooring.supervisor.restarts import YOUNG_SECONDS, restart_pause
+from mooring.supervisor.rows import RowFaults
+from mooring.supervisor.state import Policy
+from mooring.wiring.broker import (
     build_authority,
     reload_broker,
     service_endpoint,
     write_accounts,
 )
-from mooring.run.children import YOUNG_SECONDS, restart_pause
-from mooring.run.migrate import switch
-from mooring.serve.current import Current
-from mooring.store.versions import version
-from mooring.store.wake import Waker
-from mooring.store.watch import Bell, Waiting
-from mooring.supervisor.rows import RowFaults
-from mooring.supervisor.state import Policy
+from mooring.wiring.migrate import switch
 
 __all__ = ["Follower", "report_document"]
 

@@ -10,9 +10,9 @@ from mooring.app import App
 from mooring.errors import MooringError
 from mooring.presence import store
 from mooring.presence.attention import Attention
-from mooring.run.broker import reload_broker, write_config
-from mooring.run.broker_watch import BrokerWatch
-from mooring.run.follow import Follower
+from mooring.wiring.broker import reload_broker, write_config
+from mooring.wiring.broker_watch import BrokerWatch
+from mooring.wiring.follow import Follower
 
 __all__ = ["attend"]
 

@@ -25,7 +25,8 @@ from mooring.broker.rehearsal import Proof, Rehearsal
 from mooring.errors import Conflict, Internal, InvalidSetting, MooringError
 from mooring.files import write_atomically
 from mooring.identity.account import Account
-from mooring.run.broker import (
+from mooring.settings import Settings
+from mooring.wiring.broker import (
     BrokerFiles,
     dynsec_library,
     plugin_library,
@@ -33,7 +34,6 @@ from mooring.run.broker import (
     write_accounts,
     write_config,
 )
-from mooring.settings import Settings
 
 __all__ = ["planned", "rehearse", "settings_file", "switch", "with_mode", "write_setting"]
 

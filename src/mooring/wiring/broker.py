@@ -41,11 +41,11 @@ from mooring.errors import InvalidSetting, NotFound, Unavailable
 from mooring.files import write_atomically
 from mooring.identity.account import Account, Rights
 from mooring.pki.model import PkiPaths
-from mooring.run.descriptors import per_listener
-from mooring.run.reloading import reload_and_wait
-from mooring.run.tls import prepare_tls
 from mooring.secrets import verifiers
 from mooring.settings import Settings
+from mooring.wiring.descriptors import per_listener
+from mooring.wiring.reloading import reload_and_wait
+from mooring.wiring.tls import prepare_tls
 
 __all__ = [
     "BrokerFiles",

@@ -9,8 +9,8 @@ import pytest
 
 from mooring.errors import Unavailable
 from mooring.pki.model import PkiPaths
-from mooring.run.broker import BrokerFiles, broker_config
 from mooring.settings import Settings
+from mooring.wiring.broker import BrokerFiles, broker_config
 
 
 def listeners(settings: Settings) -> dict[int, bool]:

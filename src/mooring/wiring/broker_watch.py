@@ -17,9 +17,9 @@ from mooring.errors import DatabaseUnavailable, Invalid
 from mooring.presence import store
 from mooring.presence.evidence import OVERSIZE, Denied, Oversize
 from mooring.presence.observe import EventRow, Observations, Observer, apart
-from mooring.run.broker import BrokerFiles
 from mooring.store.engine import now_ms
 from mooring.supervisor.rows import RowFaults
+from mooring.wiring.broker import BrokerFiles
 
 __all__ = ["BrokerWatch"]
 

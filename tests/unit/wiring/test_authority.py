@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from mooring.errors import BrokerUnavailable, NotFound
-from mooring.run import authority
-from mooring.run.authority import choose
-from mooring.run.broker import plugin_library
-from mooring.run.choice import Choice, read_choice, write_choice
 from mooring.settings import Settings
+from mooring.wiring import authority
+from mooring.wiring.authority import choose
+from mooring.wiring.broker import plugin_library
+from mooring.wiring.choice import Choice, read_choice, write_choice
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
             raise BrokerUnavailable("It does not load.")
 
     monkeypatch.setattr(authority, "prove", prove)
-    monkeypatch.setattr("mooring.run.broker.plugin_library", lambda _settings: library)
+    monkeypatch.setattr("mooring.wiring.broker.plugin_library", lambda _settings: library)
     return made
 
 

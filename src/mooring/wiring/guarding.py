@@ -1,4 +1,4 @@
-"""The guard of ``mooring up``: see ``mooring.run.guard``, the program it is."""
+"""The guard of ``mooring up``: see ``mooring.wiring.guard``, the program it is."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 from mooring.errors import Internal
-from mooring.run import guard
-from mooring.run.broker import BrokerFiles
 from mooring.settings import Settings
+from mooring.wiring import guard
+from mooring.wiring.broker import BrokerFiles
 
 __all__ = ["Guard"]
 

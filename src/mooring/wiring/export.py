@@ -13,8 +13,8 @@ from mooring.broker.password_file import PasswordFileAuthority
 from mooring.broker.plugin_authority import PluginAuthority
 from mooring.errors import Conflict, Invalid, Unavailable
 from mooring.identity.account import Account
-from mooring.run.broker import service_account, service_endpoint
-from mooring.run.migrate import planned, with_mode
+from mooring.wiring.broker import service_account, service_endpoint
+from mooring.wiring.migrate import planned, with_mode
 
 __all__ = ["export_accounts"]
 
