@@ -95,6 +95,7 @@ import asyncio, os, sys, time
 from mooring.cli.main import main
 from mooring.handover import Fork
 from mooring.run.template import Template
+from mooring.settings import Settings
 
 async def run(template):
     log = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
@@ -111,7 +112,7 @@ async def run(template):
     template.close()
 
 try:
-    template = Template.start()
+    template = Template.start(Settings())
 except Fork as fork:
     sys.argv[1:] = fork.words
 else:
