@@ -1,3 +1,3 @@
-"""A broker that Mooring runs: its configuration and accounts, what it is told and what it tells.
+"""A broker that Mooring runs: its configuration and accounts, what it receives and what it reports.
 
-``mooring up`` does all of this beside its processes (``mooring.run``)."""
+``mooring up`` does all of this in parallel with its processes (``mooring.run``)."""
