@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -13,9 +14,11 @@ import httpx
 import pytest
 
 from mooring_device import Backoff, Device, Options
+from tests.support.page_commands import Block, Shell, blocks
 from tests.support.platform import Login, Platform, running_platform
 from tests.support.waiting import wait_until
 
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "send-commands.md").read_text()
 QUICK = Options(backoff=Backoff(floor=0.1, first=0.4, cap=1.0))
 
 
@@ -147,6 +150,44 @@ def test_a_watcher_of_everything_is_nobody(platform: Platform, admin: httpx.Clie
     assert {one.topic for one in watcher.waiting()} == {other.topics["command"]}
     cancelled = platform.cli("command", "cancel", str(number), "--json").json()
     assert (cancelled["state"], login.device) == ("cancelled", cancelled["device"])
+
+
+def test_the_page_followed(platform: Platform, admin: httpx.Client, tmp_path: Path) -> None:
+    """docs/how-to/send-commands.md; a device answers, as the page assumes from "Only now" on."""
+    shell = Shell(platform, tmp_path / "clone")
+    start, send_one, cancel, only_now, wait = blocks(PAGE)
+    printed = shell.run(start)
+    shell.run(send_one)
+    (number,) = (
+        one["number"] for one in admin.get("/api/v1/devices/lamp/commands").json()["items"]
+    )
+    shell.run(Block(cancel.commands.replace("cancel 1", f"cancel {number}"), cancel.promise))
+    secret = re.search(r"^ *password +(\S+)$", printed, re.MULTILINE)
+    assert secret, printed
+    lamp = platform.connect(Login("lamp", "default", "default/lamp", secret[1], "default:lamp", {}))
+    lamp.subscribe("mooring/default/lamp/command/+")
+
+    def answers() -> None:
+        for message in lamp.collect(2, timeout=60):
+            uid = json.loads(message.payload)["id"]
+            lamp.publish("mooring/default/lamp/reply", json.dumps({"id": uid, "ok": True}))
+
+    board = threading.Thread(target=answers)
+    board.start()
+    connected = (
+        "SELECT s.connected FROM device_state s JOIN devices d ON d.id = s.device_id"
+        " WHERE d.name = 'lamp'"
+    )
+    wait_until(
+        lambda: (found := platform.rows(connected)) and found[0][0], "the lamp to be connected"
+    )
+    shell.run(only_now)
+    assert "done" in shell.run(wait)
+    board.join(60)
+    assert [
+        (one["name"], one["state"])
+        for one in admin.get("/api/v1/devices/lamp/commands").json()["items"]
+    ] == [("restart", "done"), ("open", "done"), ("restart", "cancelled")]
 
 
 def test_waiting_on_the_command_line(
