@@ -19,7 +19,7 @@ from mooring.device_settings.kinds import NOTHING, facts_of
 from mooring.device_settings.model import Cause, Level, LevelRow, Row, Whole
 from mooring.device_settings.packets import check_packet
 from mooring.device_settings.rules import State, changed
-from mooring.device_settings.schemas import problems, secrets_of
+from mooring.device_settings.schemas import ERRORS_MAX, problems, secrets_of
 from mooring.devices.model import Device
 from mooring.dialects import Catalogue
 from mooring.dialects.model import Channel, Dialect, Direction, Kind
@@ -172,6 +172,7 @@ class Applying:
                     _One(device, whole, row, fact.max_packet),
                     levels.secrets,
                     guard_ms,
+                    every=strict,
                 )
             except (Conflict, Invalid) as exc:
                 if strict:
@@ -187,7 +188,13 @@ class Applying:
         return len(new)
 
     def _apply_one(
-        self, connection: Connection, one: _One, secrets: Secrets, guard_ms: int
+        self,
+        connection: Connection,
+        one: _One,
+        secrets: Secrets,
+        guard_ms: int,
+        *,
+        every: bool,
     ) -> Row | None:
         """The device's row with a new version; ``None`` where it needs none."""
         device, document, row = one.device, one.whole.document, one.row
@@ -200,7 +207,7 @@ class Applying:
         if row is not None and there and canonical(row.document) == canonical(document):
             self._keep(connection, one, channel, secrets)
             return None
-        self.check(device, one.whole, secrets)
+        self.check(one.whole, every=every)
         at = now_ms()
         record = changed((row or Row(device.id)).record)
         after = replace(
@@ -258,8 +265,11 @@ class Applying:
             return None
         return channel
 
-    def check(self, device: Device, whole: Whole, secrets: Secrets) -> None:
+    def check(self, whole: Whole, *, every: bool) -> None:
         """Checks a merged document by itself and by the schemas of all levels.
+
+        Args:
+            every: name every mistake; one is enough where nobody waits for the answer.
 
         Raises:
             Invalid: ``settings_too_large``, ``invalid_settings``, ``settings_break_schema``.
@@ -267,7 +277,7 @@ class Applying:
         check_document(whole.document, self.settings.device_settings_max_bytes)
         for row in whole.levels:
             if row.schema is not None:
-                require_valid(row, whole.document, whole=True)
+                require_valid(row, whole.document, whole=True, every=every)
 
     def place(
         self,
@@ -355,7 +365,9 @@ class _One:
     packet: int
 
 
-def require_valid(row: LevelRow, document: Mapping[str, Any], *, whole: bool) -> None:
+def require_valid(
+    row: LevelRow, document: Mapping[str, Any], *, whole: bool, every: bool = True
+) -> None:
     """Checks a document by the schema of a level.
 
     Raises:
@@ -363,7 +375,7 @@ def require_valid(row: LevelRow, document: Mapping[str, Any], *, whole: bool) ->
             for each.
     """
     assert row.schema is not None
-    found = problems(row.schema, document, whole=whole)
+    found = problems(row.schema, document, whole=whole, most=ERRORS_MAX if every else 1)
     if not found:
         return
     path, words = found[0]

@@ -2,34 +2,38 @@
 
 A schema comes from a tenant's administrator and is used in the platform's own processes, so what
 it may cost is bounded: no reference leaves the document, references are replaced by what they
-refer to, and the result has at most ``NODES_MAX`` subschemas. Each of them is applied at most
-once to each value of a document. Regular expressions are matched in linear time.
+refer to, and the result weighs at most ``WEIGHT_MAX``. Each subschema is applied at most once to
+each value of a document. Regular expressions are matched in linear time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import Any
 
 import msgspec
 
 from mooring.device_settings.documents import Secrets, canonical, path_text
 from mooring.errors import Invalid
+from mooring.later import later
 
-if TYPE_CHECKING:
+with later():
     import jsonschema_rs
 
-__all__ = ["ERRORS_MAX", "NODES_MAX", "SCHEMA_MAX_BYTES", "check_schema", "problems", "secrets_of"]
+__all__ = ["ERRORS_MAX", "SCHEMA_MAX_BYTES", "WEIGHT_MAX", "check_schema", "problems", "secrets_of"]
 
 SCHEMA_MAX_BYTES = 65_536
-NODES_MAX = 2_000
-"""Subschemas of one schema, those behind references counted each time."""
+WEIGHT_MAX = 1_000
+"""Of one schema: 1 for each subschema, those behind references counted each time, and for each
+value of an ``enum``; ``HEAVY`` for each regular expression and ``uniqueItems``."""
+HEAVY = 20
 DEPTH_MAX = 32
 ERRORS_MAX = 10
 """Mistakes of a document that are named."""
-REGEX_BYTES = 1_000_000  # of memory for one compiled pattern
-COMPILED_MAX = 64  # schemas kept ready for use
+REGEX_BYTES = 262_144  # of memory for one compiled pattern
+COMPILED_MAX = 16  # schemas kept ready for use
 VALUE = "the value"  # stands for the value in a message: it may be secret
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -104,21 +108,30 @@ def check_schema(text: str | bytes) -> bytes:
     return stored
 
 
-def problems(stored: bytes, document: Mapping[str, Any], *, whole: bool) -> list[tuple[str, str]]:
-    """Path and sentence of each mistake of a document, at most ``ERRORS_MAX``. No sentence
-    contains a value.
+def problems(
+    stored: bytes, document: Mapping[str, Any], *, whole: bool, most: int = ERRORS_MAX
+) -> list[tuple[str, str]]:
+    """Path and sentence of each mistake of a document, at most ``most``. No sentence contains a
+    value. That there is none costs the least.
 
     Args:
         stored: a schema from ``check_schema``.
         whole: whether this is all that a device gets; otherwise nothing is required, because
             other levels add to it.
     """
-    found: list[tuple[str, str]] = []
-    for error in _compiled(stored, whole=whole).iter_errors(document):
-        found.append((path_text(error.instance_path), str(error.message)[:300]))
-        if len(found) >= ERRORS_MAX:
-            break
-    return found
+    validator = _compiled(stored, whole=whole)
+    if validator.is_valid(document):
+        return []
+    if most == 1:  # the others are not even looked for
+        try:
+            validator.validate(document)
+        except jsonschema_rs.ValidationError as error:
+            return [_mistake(error)]
+    return [_mistake(error) for error in islice(validator.iter_errors(document), most)]
+
+
+def _mistake(error: jsonschema_rs.ValidationError) -> tuple[str, str]:
+    return path_text(error.instance_path), str(error.message)[:300]
 
 
 def secrets_of(stored: bytes) -> Secrets:
@@ -157,12 +170,23 @@ def _below(key: str, value: Any) -> Iterator[tuple[str | None, Any]]:
         yield None, value
 
 
+def _weight(schema: dict[str, Any]) -> int:
+    """Of one subschema, without those in it."""
+    values, patterns = schema.get("enum"), schema.get("patternProperties")
+    heavy = ("pattern" in schema) + ("uniqueItems" in schema)
+    return (
+        1
+        + (len(values) if isinstance(values, list) else 0)
+        + HEAVY * (heavy + (len(patterns) if isinstance(patterns, dict) else 0))
+    )
+
+
 class _Expansion:
     """Replaces references by what they refer to."""
 
     def __init__(self, root: dict[str, Any]) -> None:
         self._root = root
-        self._nodes = 0
+        self._weight = 0
 
     def run(self) -> dict[str, Any]:
         plain = self._schema(self._root, (), ())
@@ -173,9 +197,9 @@ class _Expansion:
             return schema
         if not isinstance(schema, dict):
             raise _wrong(path, "a schema is an object, true or false")
-        self._nodes += 1
-        if self._nodes > NODES_MAX:
-            raise _wrong(path, f"it has more than {NODES_MAX} subschemas")
+        self._weight += _weight(schema)
+        if self._weight > WEIGHT_MAX:
+            raise _wrong(path, f"it weighs more than {WEIGHT_MAX}; use fewer subschemas")
         if len(path) > 3 * DEPTH_MAX or len(within) > DEPTH_MAX:
             raise _wrong(path, "it is nested too deeply")
         plain = {
@@ -224,8 +248,6 @@ class _Expansion:
 
 @lru_cache(COMPILED_MAX)
 def _compiled(stored: bytes, *, whole: bool) -> jsonschema_rs.Draft202012Validator:
-    import jsonschema_rs  # noqa: PLC0415 - 20 ms that only installations with schemas pay
-
     schema = msgspec.json.decode(stored)
     return jsonschema_rs.Draft202012Validator(
         schema if whole else _partial(schema),

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from mooring.device_settings.schemas import (
-    NODES_MAX,
+    HEAVY,
     SCHEMA_MAX_BYTES,
+    WEIGHT_MAX,
     check_schema,
     problems,
     secrets_of,
@@ -67,13 +68,21 @@ def test_size_and_number_are_bounded() -> None:
     with pytest.raises(Invalid):
         checked(doubling(40))
     with pytest.raises(Invalid):
-        checked({"allOf": [{}] * (NODES_MAX + 1)})
+        checked({"allOf": [{}] * WEIGHT_MAX})
+    for heavy in (
+        {"enum": list(range(WEIGHT_MAX))},
+        {"patternProperties": {f"a{n}": {} for n in range(WEIGHT_MAX // HEAVY)}},
+        {"allOf": [{"pattern": "a"}] * (WEIGHT_MAX // HEAVY)},
+        {"allOf": [{"uniqueItems": True}] * (WEIGHT_MAX // HEAVY)},
+    ):
+        with pytest.raises(Invalid):
+            checked(heavy)
     deep: dict[str, Any] = {}
     for _ in range(200):
         deep = {"not": deep}
     with pytest.raises(Invalid):
         checked(deep)
-    assert checked(doubling(8))
+    assert checked(doubling(7))
 
 
 def test_not_json_is_rejected() -> None:
