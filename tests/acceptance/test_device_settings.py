@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,23 @@ def test_three_changes_while_a_device_is_off(
     with lamp.device:
         wait_until(lambda: show(http, lamp.name)["state"] == "in_sync", "the report")
     assert lamp.seen == [{"x": 3}]
+
+
+def test_no_version_comes_after_a_higher_one(platform: Platform, http: httpx.Client) -> None:
+    login = platform.add("rapid-1", "mooring")
+    client = platform.connect(login)
+    client.subscribe(login.topics["config"])
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda x: change(http, "rapid-1", x=x)["version"], range(40)))
+    assert sorted(made) == list(range(1, 41))
+
+    def versions() -> list[int]:
+        received.extend(json.loads(one.payload)["version"] for one in client.waiting())
+        return received
+
+    received: list[int] = []
+    wait_until(lambda: versions()[-1:] == [40], "the newest version")
+    assert received == sorted(set(received))
 
 
 def test_a_plain_client_gets_the_newest_version_once(

@@ -30,6 +30,7 @@ INTERNAL = {
     "mooring.cli.broker_accounts.SHOWN_MOST",
     "mooring.cli.device_import.SHOWN_MOST",
     "mooring.devices.reconcile.REFRESH_MOST",  # which of two ways is taken
+    "mooring.device_settings.pace.TENANTS_MAX",  # sizes of batches remembered
     "mooring.device_settings.schemas.COMPILED_MAX",  # schemas kept ready; a cache
     "mooring.doctor.store.EVENTS_MOST",  # how much evidence is read for a verdict
     "mooring.doctor.why.SHOWN_MAX",

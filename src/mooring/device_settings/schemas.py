@@ -112,7 +112,7 @@ def problems(
     stored: bytes, document: Mapping[str, Any], *, whole: bool, most: int = ERRORS_MAX
 ) -> list[tuple[str, str]]:
     """Path and sentence of each mistake of a document, at most ``most``. No sentence contains a
-    value. That there is none costs the least.
+    value. A document without one costs the least.
 
     Args:
         stored: a schema from ``check_schema``.

@@ -22,6 +22,7 @@ from mooring.device_settings.apply import Applying, Levels
 from mooring.device_settings.guards import Verdict, judge
 from mooring.device_settings.kinds import NOTHING, facts_of
 from mooring.device_settings.model import Cause, Guard, Level, LevelRow, Row
+from mooring.device_settings.pace import Sizes
 from mooring.device_settings.progress import Progress
 from mooring.device_settings.rules import State
 from mooring.devices import changes
@@ -102,6 +103,7 @@ class SettingsWorker:
         self._applying = applying
         self._instance = applying.instance
         self._batch = batch
+        self._sizes = Sizes(batch)
         self._pause = batch / settings.device_settings_per_second
         self._lease = Lease(database, LEASE)
         self._live = LiveCatalogue(
@@ -333,17 +335,20 @@ class SettingsWorker:
 
     def _spread(self, row: LevelRow, after: int) -> bool:
         key = row.key
+        size = self._sizes.of(key.tenant)
         with self._database.read() as connection:
             devices = devices_store.page(
                 connection,
                 SYSTEM,
-                limit=self._batch,
+                limit=size,
                 after=after,
                 tenant=key.tenant,
                 dialect=key.name if key.level is Level.DIALECT else None,
             )
+        began = time.monotonic()
         self._apply_all(devices, Cause(row.updated_by, str(key), row.reason))
-        last = devices[-1].id if len(devices) == self._batch else None
+        self._sizes.took(key.tenant, time.monotonic() - began)
+        last = devices[-1].id if len(devices) == size else None
         with self._database.write() as connection:
             level_store.mark_applied(connection, row, last)
         return last is not None
