@@ -283,6 +283,22 @@ def test_every_change_is_in_the_audit(
     ]
 
 
+@pytest.mark.attack("is added under the name of a removed device")
+def test_a_name_that_is_used_again_has_no_settings_of_its_former_owner(
+    platform: App, device: Add, own: DeviceSettings
+) -> None:
+    device("lamp")
+    for number in range(5):
+        own.change(SYSTEM, "lamp", patch(pin=number))
+    platform.devices.remove(SYSTEM, "lamp")
+    device("lamp")
+    _, view = own.show(SYSTEM, "lamp")
+    assert (view.document, view.row.record.version) == ({}, 0)
+    own.change(SYSTEM, "lamp", patch(x=1))
+    (document,) = published(platform).values()
+    assert (document["version"], document["config"]) == (1, {"x": 1})
+
+
 def test_the_settings_of_a_removed_device_are_gone(
     platform: App, device: Add, own: DeviceSettings
 ) -> None:

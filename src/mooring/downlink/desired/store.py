@@ -59,10 +59,15 @@ _WRITTEN = [column.name for column in desired.c]
 _INSERT = sa.insert(desired).values({name: sa.bindparam(name) for name in _WRITTEN})
 _REPLACE = (
     sa.update(desired)
-    # A document that was dropped may come back with any version.
+    # A document that was dropped may come back with any version. A device that has the name of a
+    # removed one begins at 1, whatever version that one had.
     .where(
         _c.topic == sa.bindparam("named"),
-        sa.or_(_c.version < sa.bindparam("newer"), _c.payload.is_(None)),
+        sa.or_(
+            _c.version < sa.bindparam("newer"),
+            _c.payload.is_(None),
+            _c.device_id.is_distinct_from(sa.bindparam("owner", type_=sa.BigInteger)),
+        ),
     )
     .values({name: sa.bindparam(name) for name in _WRITTEN})
 )
@@ -81,7 +86,8 @@ def put(connection: Connection, values: dict[str, object]) -> bool:
     if connection.execute(_VERSION, named).first() is None:
         connection.execute(_INSERT, values)
         return True
-    changed = connection.execute(_REPLACE, {**values, **named, "newer": values["version"]})
+    given = {**values, **named, "newer": values["version"], "owner": values["device_id"]}
+    changed = connection.execute(_REPLACE, given)
     return bool(changed.rowcount)
 
 
@@ -165,7 +171,8 @@ def settle(connection: Connection, documents: Sequence[Document]) -> None:
         else:
             settled = connection.execute(
                 sa.update(desired)
-                .where(mine, _c.payload.is_not(None))
+                # Not the version alone: the name of a removed device begins again at 1.
+                .where(mine, _c.payload == one.payload)
                 .values(pending=False, error=None)
             )
             done["desired_published"] += settled.rowcount
