@@ -38,6 +38,7 @@ from mooring.store.engine import Database, now_ms
 from mooring.store.leases import Lease
 from mooring.store.lookout import Lookout
 from mooring.store.tally import add_to_counter
+from mooring.store.wake import Waker
 from mooring.supervisor.rows import RowFaults
 
 __all__ = ["LEASE", "SettingsWorker", "run"]
@@ -49,7 +50,8 @@ BATCH = 50  # devices in one transaction, about 0.1 s
 EVENTS_AT_ONCE = 5_000
 LOOK_SECONDS = 0.25
 ASK_SECONDS = 1.0  # between two looks when nobody commits anything: time alone ends a guard
-STANDBY_SECONDS = 2.0
+STANDBY_SECONDS = 2.0  # between two attempts to take over
+RENEW_SECONDS = 4.0
 
 _WORK = (
     "SELECT EXISTS (SELECT 1 FROM device_settings_levels WHERE applied_upto IS NOT NULL)"
@@ -66,27 +68,39 @@ async def run(app: Any) -> None:
     """Until cancelled, while this process holds the lease."""
     worker = SettingsWorker(app.database, app.service(Applying), app.settings)
     lookout = Lookout(app.database)
-    asked, more = float("-inf"), False
+    waker = Waker(app.database.wake_folder)
+    ask_at = renew_at = 0.0
+    held = more = False
     try:
         while True:
-            if not await asyncio.to_thread(worker.holds):
-                await asyncio.sleep(STANDBY_SECONDS)
-                continue
-            always = more or time.monotonic() - asked >= ASK_SECONDS
-            if lookout.waits:
-                found = await asyncio.to_thread(lookout.ask, _WORK)
-            else:
-                found = lookout.ask(_WORK, always=always)
-            if always:
-                asked = time.monotonic()
+            now = time.monotonic()
+            if now >= renew_at:
+                held = await asyncio.to_thread(worker.holds)
+                renew_at = now + (RENEW_SECONDS if held else STANDBY_SECONDS)
             pause = 0.0
-            if found is not None and (more or worker.is_needed(found)):
-                pause = await asyncio.to_thread(worker.step)
+            if held:
+                always = more or now >= ask_at
+                if always:
+                    ask_at = now + ASK_SECONDS
+                if more or await _is_needed(worker, lookout, always=always):
+                    pause = await asyncio.to_thread(worker.step)
             more = pause > 0
-            await asyncio.sleep(pause or LOOK_SECONDS)
+            if more:
+                await asyncio.sleep(pause)
+            else:
+                await waker.wait(LOOK_SECONDS, asleep=ASK_SECONDS if held else STANDBY_SECONDS)
     finally:
+        waker.close()
         lookout.close()
         await asyncio.to_thread(worker.close)
+
+
+async def _is_needed(worker: SettingsWorker, lookout: Lookout, *, always: bool) -> bool:
+    if lookout.waits:
+        found = await asyncio.to_thread(lookout.ask, _WORK)
+    else:
+        found = lookout.ask(_WORK, always=always)
+    return found is not None and worker.is_needed(found)
 
 
 class SettingsWorker:
