@@ -1,4 +1,5 @@
-"""Attributes that a device reports of itself, in its registration and its status messages.
+"""Attributes that a device reports of itself, in its registration and its status messages; a
+registration is answered.
 
 Other channels are not looked at: telemetry costs nothing. What a report says counts less than what
 people said (``mooring.devices.attributes.merge``); a value that is not valid is left out and
@@ -18,9 +19,10 @@ from mooring.devices.attributes.model import NAMED, Held, Source, Value
 from mooring.devices.attributes.rules import checked
 from mooring.dialects import meaning
 from mooring.dialects.model import Channel, Kind
+from mooring.dialects.outgoing import compose
 from mooring.dialects.payload import PayloadLimits, look_up
 from mooring.errors import Invalid
-from mooring.ingest.facts import Fact
+from mooring.ingest.facts import Fact, Standing
 from mooring.ingest.projection import ALWAYS, NEVER, Effect, Keys, Sees
 from mooring.store.tally import add_to_counter
 
@@ -44,13 +46,15 @@ _NAMES = frozenset(name for names in _CALLED.values() for name in names)
 
 
 class Report(NamedTuple):
-    """What one message says. ``values`` are checked; ``refused`` of them were not valid."""
+    """What one message says. ``values`` are checked; ``refused`` of them were not valid;
+    ``answer`` is what the device is waiting for."""
 
     device: int
     at: int
     source: Source
     values: dict[str, Value]
     refused: int
+    answer: Effect | None
 
 
 class ReportedAttributes:
@@ -82,9 +86,10 @@ class ReportedAttributes:
     def _report(self, fact: Fact) -> Report | None:
         shape = fact.channel.payload
         about = look_up(fact.body, shape.metadata or ())
-        if not isinstance(about, dict):
-            return None
         registers = fact.kind is Kind.REGISTER
+        answer = _answer(fact) if registers and fact.standing is Standing.LIVE else None
+        if not isinstance(about, dict):
+            about = {}
         said: dict[str, object] = {}
         for name, words in _CALLED.items():
             known = (*words, "type") if name == "type" and shape.metadata else words
@@ -106,10 +111,10 @@ class ReportedAttributes:
                 values[name] = checked(name, value)
             except Invalid:  # it costs that value; the device is not told, so it is counted
                 refused += 1
-        if not values and not refused:
+        if not values and not refused and answer is None:
             return None
         source = Source.REGISTRATION if registers else Source.DEVICE
-        return Report(fact.device.id, fact.received_at, source, values, refused)
+        return Report(fact.device.id, fact.received_at, source, values, refused, answer)
 
     def apply(self, connection: Connection, rows: list[Report]) -> Sequence[Effect]:
         refused = sum(report.refused for report in rows)
@@ -135,4 +140,16 @@ class ReportedAttributes:
             store.write(connection, changes)
         if refused:
             add_to_counter(connection, REFUSED, refused)
-        return ()
+        answers = {one.answer.topic: one.answer for one in rows if one.answer is not None}
+        return list(answers.values())
+
+
+def _answer(fact: Fact) -> Effect | None:
+    """That the platform knows the device, where its dialect has a channel for it."""
+    channel = next(iter(fact.device.dialect.of_kind(Kind.REGISTER_RESPONSE)), None)
+    topic = fact.device.down_topic(Kind.REGISTER_RESPONSE)
+    if channel is None or topic is None:
+        return None
+    said = {"status": "registered"}
+    payload = compose(channel.payload, said, time_ms=fact.received_at, device=fact.device.name)
+    return Effect(topic, payload)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -142,3 +143,16 @@ def test_a_device_that_is_gone_costs_nothing(database: Database, desk: Desk) -> 
         connection.execute(sa.delete(devices).where(devices.c.id == 1))
     assert desk.batch([status(type="pump")]).stored == 1
     assert held(database) == {}
+
+
+def test_a_registration_is_answered(database: Database, desk: Desk) -> None:
+    """Once a batch, also if it says nothing else; not for what the broker had kept."""
+    said = {"device_id": "boiler", "timestamp": "2026-01-01T00:00:00Z"}
+    effects = desk.batch([packet(BOILER, said), packet(BOILER, said)]).effects
+    assert [one.topic for one in effects] == ["iotflow/discovery/response/boiler"]
+    answer = json.loads(effects[0].payload)
+    assert answer["device_id"] == "boiler"
+    assert answer["status"] == "registered"
+    assert answer["timestamp"].endswith("Z")
+    assert not desk.batch([packet(BOILER, said, retain=True)]).effects
+    assert not desk.batch([status(type="pump")]).effects
