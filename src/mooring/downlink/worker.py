@@ -156,7 +156,7 @@ class Sender:
         the next look. ``False``: only a whole step may do anything now."""
         if not (self._begun and self.link is not None):
             return False
-        if not await asyncio.to_thread(self._lease.held):
+        if not (self._lease.fresh or await asyncio.to_thread(self._lease.held)):
             return False
         self._begun = False  # an exception leaves rows that are marked
         while await self._send_live():
@@ -185,9 +185,9 @@ class Sender:
         Raises:
             DatabaseUnavailable: nothing is lost; call again.
         """
-        before, self.holding = (
-            self.holding,
-            await asyncio.to_thread(self._lease.held, after_dead=True),
+        before = self.holding
+        self.holding = self._lease.fresh or await asyncio.to_thread(
+            self._lease.held, after_dead=True
         )
         if self.holding is not before and self.on_state is not None:
             self.on_state()
@@ -195,7 +195,10 @@ class Sender:
             self._begun = False
             return 0
         begun, self._begun = self._begun, False  # an exception leaves rows that are marked
-        changed = await asyncio.to_thread(self._look, begun=begun)
+        changed = 0
+        if begun and self.link is not None:  # first what a person or a device waits for
+            changed += await self._send_live()
+        changed += await asyncio.to_thread(self._look, begun=begun)
         if await self.connected():
             changed += await self._send_live()
             changed += await self._send(alone=False)

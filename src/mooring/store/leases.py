@@ -37,6 +37,12 @@ class Lease:
         self._holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
         self._until = 0
 
+    @property
+    def fresh(self) -> bool:
+        """Whether it was taken or renewed so lately that nobody else can have it; no question
+        to the database."""
+        return now_ms() < self._until - 2 * self._lease_ms // 3
+
     def held(self, *, after_own_host: bool = False, after_dead: bool = False) -> bool:
         """Takes or renews it; whether it is ours now.
 
@@ -49,9 +55,9 @@ class Lease:
         Raises:
             DatabaseUnavailable: it cannot be asked.
         """
-        at = now_ms()
-        if at < self._until - 2 * self._lease_ms // 3:
+        if self.fresh:
             return True
+        at = now_ms()
         until = at + self._lease_ms
         with self._database.write(news=False) as connection:
             taken = connection.execute(
