@@ -32,6 +32,7 @@ INTERNAL = {
     "mooring.devices.reconcile.REFRESH_MOST",  # which of two ways is taken
     "mooring.device_settings.pace.TENANTS_MAX",  # sizes of batches remembered
     "mooring.device_settings.schemas.COMPILED_MAX",  # schemas kept ready; a cache
+    "mooring.device_settings.schemas.SECRETS_MAX",  # likewise
     "mooring.doctor.store.EVENTS_MOST",  # how much evidence is read for a verdict
     "mooring.doctor.why.SHOWN_MAX",
     "mooring.link.connection.QUOTA_MOST",  # further ones of ours wait

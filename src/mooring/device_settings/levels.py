@@ -148,6 +148,8 @@ class SettingsLevels:
         with self.database.write() as connection:
             row = self._read(connection, actor, key)
             require_match(if_match, str(row.version), str(key))
+            if stored is not None and row.schema is None:
+                self._require_room_for_schema(connection, tenant)
             row = replace(row, schema=stored, reason=reason)
             if stored is not None:
                 require_valid(row, row.document, whole=False)
@@ -198,6 +200,16 @@ class SettingsLevels:
         )
         level_store.put_level(connection, self.instance, after)
         return after
+
+    def _require_room_for_schema(self, connection: Connection, tenant: str) -> None:
+        """Every schema of a tenant is read for each change of its devices."""
+        most = self.settings.device_settings_schemas_max_per_tenant
+        if len(level_store.schemas_of_tenant(connection, tenant)) >= most:
+            raise limit_reached(
+                f"JSON Schemas of the tenant {tenant}",
+                most,
+                "device_settings_schemas_max_per_tenant",
+            )
 
     def _check_schemas(
         self, connection: Connection, key: Key, row: LevelRow, document: Mapping[str, Any]

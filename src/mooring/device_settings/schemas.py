@@ -33,6 +33,7 @@ DEPTH_MAX = 32
 ERRORS_MAX = 10
 """Mistakes of a document that are named."""
 REGEX_BYTES = 262_144  # of memory for one compiled pattern
+SECRETS_MAX = 256  # schemas whose secret fields are remembered
 COMPILED_MAX = 16  # schemas kept ready for use
 VALUE = "the value"  # stands for the value in a message: it may be secret
 
@@ -134,6 +135,7 @@ def _mistake(error: jsonschema_rs.ValidationError) -> tuple[str, str]:
     return path_text(error.instance_path), str(error.message)[:300]
 
 
+@lru_cache(SECRETS_MAX)
 def secrets_of(stored: bytes) -> Secrets:
     """Paths of the fields that a schema marks as secret (``x-secret`` or ``writeOnly``)."""
     found = frozenset(_secrets(msgspec.json.decode(stored), ()))

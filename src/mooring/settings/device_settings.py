@@ -19,6 +19,9 @@ class DeviceSettingsSettings(Declared):
         "is rejected.",
         ge=1,
     )
+    device_settings_schemas_max_per_tenant: int = setting(
+        50, "JSON Schemas of settings of one tenant; one more is rejected.", ge=1, le=1000
+    )
     device_settings_versions_kept: int = setting(
         20, "Versions of the settings kept of one device; the oldest go first.", ge=1, le=1000
     )

@@ -29,6 +29,7 @@ def settings(tmp_path: Path, migrated_url: str) -> Settings:
         database_url=migrated_url,
         mqtt_port=free_port(),
         device_settings_levels_max_per_tenant=4,
+        device_settings_schemas_max_per_tenant=2,
         device_settings_versions_kept=3,
         device_settings_per_second=100_000,
     )

@@ -232,6 +232,12 @@ def test_everything_has_a_limit(
         levels.change(SYSTEM, "a", GROUP, "more", patch(x=1))
     assert refusal.value.slug == "limit_reached"
     levels.change(SYSTEM, "a", GROUP, "g0", patch(x=2))
+    for number in range(2):
+        levels.set_schema(SYSTEM, "a", GROUP, f"g{number}", b"{}")
+    levels.set_schema(SYSTEM, "a", GROUP, "g1", b'{"title":"another"}')
+    with pytest.raises(Conflict) as refusal:
+        levels.set_schema(SYSTEM, "a", GROUP, "g2", b"{}")
+    assert refusal.value.slug == "limit_reached"
     for number in range(6):
         own.change(SYSTEM, "lamp", patch(x=number))
     kept = own.history(SYSTEM, "lamp")[1]
