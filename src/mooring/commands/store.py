@@ -198,15 +198,20 @@ def open_of_tenant(connection: Connection, tenant: str, most: int) -> int:
     return int(found.scalar_one())
 
 
+_HANDED_OVER = (
+    sa.select(_c.device_id, sa.func.count())
+    .where(
+        _c.state.in_(_WITHOUT_OUTCOME), _c.device_id.in_(sa.bindparam("numbers", expanding=True))
+    )
+    .group_by(_c.device_id)
+)
+
+
 def without_outcome(connection: Connection, numbers: Sequence[int]) -> dict[int, int]:
     """Device → how many of its commands are handed over and open."""
     found: dict[int, int] = {}
     for part in _parts(numbers):
-        rows = connection.execute(
-            sa.select(_c.device_id, sa.func.count())
-            .where(_c.state.in_(_WITHOUT_OUTCOME), _c.device_id.in_(part))
-            .group_by(_c.device_id)
-        )
+        rows = connection.execute(_HANDED_OVER, {"numbers": part})
         found.update({row[0]: row[1] for row in rows})
     return found
 
@@ -222,21 +227,24 @@ def carried_by(connection: Connection, downlink_ids: Sequence[int]) -> list[Comm
     return found
 
 
+_OF_SESSIONS = (
+    _SELECT.where(
+        _c.device_id.in_(sa.bindparam("numbers", expanding=True)),
+        _c.state == State.SENT.value,
+        _c.delivery == AT_LEAST_ONCE,
+        _c.session.is_not(None),
+    )
+    .order_by(_c.id)
+    .with_for_update(of=commands)
+)
+
+
 def of_earlier_sessions(connection: Connection, device_ids: Sequence[int]) -> list[Command]:
     """Commands of these devices that were handed over in a session that is known, and may be
     repeated; for changing them."""
     found: list[Command] = []
     for part in _parts(sorted(device_ids)):
-        rows = connection.execute(
-            _SELECT.where(
-                _c.device_id.in_(part),
-                _c.state == State.SENT.value,
-                _c.delivery == AT_LEAST_ONCE,
-                _c.session.is_not(None),
-            )
-            .order_by(_c.id)
-            .with_for_update(of=commands)
-        )
+        rows = connection.execute(_OF_SESSIONS, {"numbers": part})
         found += [_command(row) for row in rows]
     return found
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mqtt5 import PubAckReasonCode
+from sqlalchemy.engine import Connection
 
 from mooring.downlink import store
 from mooring.downlink.desired.worker import DesiredKeeper
@@ -330,33 +331,40 @@ class Sender:
             for number in woken:
                 self._pauses.pop(number, None)
         with self._database.read() as connection:
-            tenants = store.tenants_with_work(connection, self._after_live, BATCH, State.QUEUED)
-            if self._after_live is not None and len(tenants) < BATCH:
-                first = store.tenants_with_work(
-                    connection, None, BATCH - len(tenants), State.QUEUED
-                )
-                tenants += [one for one in first if one not in tenants]
-            share = max(1, BATCH // max(1, len(tenants)))
-            found: list[int] = []
-            for tenant in tenants:
-                some = live_store.live_devices(connection, tenant, at, share)
-                if some:
-                    self._after_live = tenant
-                    found += some
-                if len(found) >= BATCH:
-                    break
+            rows = live_store.due(connection, at, BATCH)
+            if rows is None:
+                found = self._in_turn(connection, at)
+            else:
+                found = list({one.device_id: None for one in rows})
             room = self._live.room(connection, found)
             full = [number for number in found if room.get(number, LIVE_EACH) <= 0]
-            rows = live_store.live_of(
-                connection, [one for one in found if one not in full], at, LIVE_EACH
-            )
+            if rows is None:
+                open_ = [one for one in found if one not in full]
+                rows = live_store.live_of(connection, open_, at, LIVE_EACH)
         left = dict(room)
         asked: list[Asked] = []
         for one in rows:
             left[one.device_id] = left.get(one.device_id, LIVE_EACH) - 1
-            if left[one.device_id] >= 0 and len(asked) < BATCH:
+            if left[one.device_id] >= 0 and len(asked) < BATCH and one.device_id not in full:
                 asked.append(one)
         return asked, full
+
+    def _in_turn(self, connection: Connection, at: int) -> list[int]:
+        """Devices with live messages to be tried now: every tenant has its turn."""
+        tenants = store.tenants_with_work(connection, self._after_live, BATCH, State.QUEUED)
+        if self._after_live is not None and len(tenants) < BATCH:
+            first = store.tenants_with_work(connection, None, BATCH - len(tenants), State.QUEUED)
+            tenants += [one for one in first if one not in tenants]
+        share = max(1, BATCH // max(1, len(tenants)))
+        found: list[int] = []
+        for tenant in tenants:
+            some = live_store.live_devices(connection, tenant, at, share)
+            if some:
+                self._after_live = tenant
+                found += some
+            if len(found) >= BATCH:
+                break
+        return found
 
     def _claim_live(
         self, asked: Sequence[Asked], full: Sequence[int], listening: Mapping[int, Listening]

@@ -17,6 +17,7 @@ from mooring.store.schema import devices, downlinks
 __all__ = [
     "any_live",
     "claim_live",
+    "due",
     "live_devices",
     "live_of",
     "park",
@@ -28,6 +29,37 @@ __all__ = [
 ]
 
 _d = downlinks.c
+
+
+_at = sa.bindparam("at", type_=sa.BigInteger)
+_first = downlinks.alias("first")
+_DUE = (
+    sa.select(_d.id, _d.device_id, devices.c.username, _d.topic)
+    .join(devices, devices.c.id == _d.device_id)
+    .where(
+        _d.state == State.QUEUED.value,
+        _d.expires_at > _at,
+        _d.device_id.in_(
+            sa.select(_first.c.device_id)
+            .where(
+                _first.c.state == State.QUEUED.value,
+                _first.c.next_at <= _at,
+                _first.c.expires_at > _at,
+            )
+            .limit(sa.bindparam("devices"))
+        ),
+    )
+    .order_by(_d.id)
+    .limit(sa.bindparam("rows"))
+)
+
+
+def due(connection: Connection, at: int, number: int) -> list[Asked] | None:
+    """All live messages of devices that have one to be tried now, in the order in which they
+    were written; ``None``: there are more than ``number``, so tenants must take turns."""
+    most = {"at": at, "devices": number + 1, "rows": number + 1}
+    rows = connection.execute(_DUE, most).all()
+    return None if len(rows) > number else [Asked(*row) for row in rows]
 
 
 def any_live(connection: Connection, at: int) -> bool:
@@ -79,16 +111,19 @@ def live_of(connection: Connection, device_ids: Sequence[int], at: int, each: in
     return sorted(found, key=lambda asked: asked.id)
 
 
+_CLAIM = (
+    sa.update(downlinks)
+    .where(_d.id.in_(sa.bindparam("numbers", expanding=True)), _d.state == State.QUEUED.value)
+    .values(state=State.SENDING.value, attempts=_d.attempts + 1, sent_at=_at)
+    .returning(*store.CLAIMED)
+)
+
+
 def claim_live(connection: Connection, numbers: Sequence[int], at: int) -> list[Claimed]:
     """Marks these live messages as being sent; those that were cancelled are left out."""
     claimed: list[Claimed] = []
     for part in store.parts_of(numbers):
-        rows = connection.execute(
-            sa.update(downlinks)
-            .where(_d.id.in_(part), _d.state == State.QUEUED.value)
-            .values(state=State.SENDING.value, attempts=_d.attempts + 1, sent_at=at)
-            .returning(*store.CLAIMED)
-        ).all()
+        rows = connection.execute(_CLAIM, {"numbers": part, "at": at}).all()
         claimed += [store.claimed_row(row) for row in rows]
     return sorted(claimed, key=lambda one: one.id)
 
