@@ -32,7 +32,7 @@ __all__ = ["app"]
 app = noun("Dialects: channels, usernames and payload shapes of fleets.")
 
 BROKEN = 2
-FOLLOW_SECONDS = 10.0  # for ingest to be subscribed to new topics
+FOLLOW_SECONDS = 10.0  # for every process to use them
 
 Name = Annotated[str, typer.Argument(metavar="DIALECT", help="Name of the dialect.")]
 
@@ -135,7 +135,8 @@ def asyncapi(
 @command(app, "reload")
 def reload(session: Session) -> int:
     """Reload the dialects of the data directory in running processes, and wait until ingest is
-    subscribed to their topics. Exit code 2 if a dialect is invalid."""
+    subscribed to their topics and the broker grants their rights. Exit code 2 if a dialect is
+    invalid."""
 
     with session.open() as platform:
         catalogue = platform.catalogue  # read from the directory just now
@@ -147,8 +148,8 @@ def reload(session: Session) -> int:
         followed = following.wait_followed(platform.database, FOLLOW_SECONDS)
     if not followed:
         session.out.note(
-            f"Ingest is not subscribed to the new topics after {FOLLOW_SECONDS:g} s. "
-            "It applies the change when it can. See `mooring status`."
+            f"After {FOLLOW_SECONDS:g} s not every process uses the new dialects. "
+            "They are applied as soon as possible. See `mooring status`."
         )
     if session.out.as_json:
         session.out.document(

@@ -147,7 +147,10 @@ async def _platform(
             broker = await stack.enter_async_context(_broker(app, supervisor))
             if broker.process.set_aside is not None:
                 say.set_aside(broker.process.set_aside)
-        heartbeat = Heartbeat(app.database, "up", lambda: _detail(broker), supervisor.report)
+        followers: list[Follower] = []  # one, as soon as the children run
+        heartbeat = Heartbeat(
+            app.database, "up", lambda: _detail(broker, followers), supervisor.report
+        )
         heartbeat.start()
         stack.push_async_callback(_patiently, heartbeat.stop)
         children = await stack.enter_async_context(_children(supervisor, template))
@@ -166,6 +169,8 @@ async def _platform(
 
         process = broker.process if broker is not None else None
         follower = Follower(app, process, broker.accounts if broker else None, moved)
+        follower.on_dialects = heartbeat.nudge
+        followers.append(follower)
         stack.push_async_callback(supervisor.stop)  # before anything is stopped that they start
         await supervisor.start(
             [
@@ -226,11 +231,15 @@ class Broker:
     accounts: list[Account]  # it was started with, where the authority has to know
 
 
-def _detail(broker: Broker | None) -> dict[str, object]:
+def _detail(broker: Broker | None, followers: Sequence[Follower]) -> dict[str, object]:
     """The figures of ``up`` in ``mooring status``."""
-    return (
-        {"managed": False} if broker is None else {"managed": True, **broker.connections.detail()}
-    )
+    figures: dict[str, object] = {"managed": broker is not None}
+    if broker is not None:
+        figures |= broker.connections.detail()
+    for follower in followers:
+        if follower.dialects >= 0:
+            figures["dialects_read"] = follower.dialects
+    return figures
 
 
 @asynccontextmanager

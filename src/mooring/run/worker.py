@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from collections.abc import Callable
 from functools import partial
 
 from mooring.app import App
@@ -77,13 +78,15 @@ async def _run(app: App) -> int:
         ears=ears,
     )
     keeper = CommandKeeper(app.service(Commands))
-    heartbeat = Heartbeat(app.database, "worker", lambda: _detail(sender), supervisor.report)
+    heartbeat = Heartbeat(
+        app.database, "worker", lambda: _detail(sender, current), supervisor.report
+    )
     sender.on_state = heartbeat.nudge
     heartbeat.start()
     workers = [
         Worker("downlinks", sender.run, rows=(documents.faults,)),
         Worker("commands", keeper.run, rows=(keeper.faults,)),
-        Worker("dialects", lambda: _follow_dialects(current)),
+        Worker("dialects", lambda: _follow_dialects(current, heartbeat.nudge)),
     ]
     if app.settings.broker == "managed":
         faults = RowFaults("the rotation of device")
@@ -115,17 +118,22 @@ def _gate(app: App) -> tuple[Ears, Gate]:
     return Ears(), ConnectedGate(app.database)
 
 
-def _detail(sender: Sender) -> dict[str, object]:
+def _detail(sender: Sender, current: Current) -> dict[str, object]:
     """Figures for ``status``. Another worker may hold the lease: then this one stands by."""
+    read = {"dialects_read": current.version} if current.version >= 0 else {}
     if sender.holding is False:
-        return {"downlinks": "another worker"}
-    return {"connected": sender.link is not None, "downlinks_sent": sender.sent}
+        return {"downlinks": "another worker", **read}
+    return {"connected": sender.link is not None, "downlinks_sent": sender.sent, **read}
 
 
-async def _follow_dialects(current: Current) -> None:
+async def _follow_dialects(current: Current, changed: Callable[[], None]) -> None:
     """Until cancelled: dialects that are reloaded are used from then on."""
+    before = current.version
     while True:
         await asyncio.to_thread(current.app)
+        if current.version != before:
+            before = current.version
+            changed()
         await asyncio.sleep(LOOK_SECONDS)
 
 

@@ -42,6 +42,11 @@ class Current:
         return self._platform
 
     @property
+    def version(self) -> int:
+        """Of the dialects at the last look; -1 before the first."""
+        return self._live.version
+
+    @property
     def due(self) -> bool:
         """Whether ``app`` would look."""
         return self._live.due

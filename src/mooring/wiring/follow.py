@@ -84,6 +84,10 @@ class Follower:
         self._equal: tuple[object, ...] | None = None  # of database and broker, when they agreed
         self._equal_until = 0.0  # monotonic: then everything is read again
         self._waker: Waker | None = None
+        self.dialects = -1
+        """The version of the dialects whose rights the broker's accounts have."""
+        self.on_dialects: Callable[[], None] | None = None  # called when it has changed
+        self._dialects_read: int | None = None  # whose rights are not yet compared
         self._begun = False
         self._asking: asyncio.Future[None] | None = None
         self.faults = RowFaults("the step", passing=(MooringError,), policy=STEPS)
@@ -138,8 +142,10 @@ class Follower:
                         await self._requests()
                 if now >= self._next_compare and not self.faults.postponed("comparison"):
                     async with self._step("comparison"):
+                        read = self._dialects_read
                         await self._compare()
                         self._next_compare = time.monotonic() + pause
+                        self._dialects_followed(read)
             except MooringError as exc:
                 log.warning("the broker does not follow the database: %s", exc)
                 await asyncio.sleep(1)
@@ -186,7 +192,19 @@ class Follower:
                 catalogue=current.catalogue,
                 devices=current.devices,
             )
+            self._dialects_read = dialects.version
             self.compare_soon()
+        elif self._dialects_read is None:
+            self._dialects_followed(dialects.version)
+
+    def _dialects_followed(self, version: int | None) -> None:
+        if version is None:
+            return
+        self._dialects_read = None
+        if version != self.dialects:
+            self.dialects = version
+            if self.on_dialects is not None:
+                self.on_dialects()
 
     async def _changes(self) -> None:
         if self.before_lock_outs is not None:
