@@ -59,7 +59,7 @@ OVERLAP_MS = 10_000  # a statement may be committed later than the time in it
 LEARN_MS = 3_600_000  # how long a learned interval counts
 UNKNOWN_MS = 900_000  # after which a device without one is looked at again
 TIMES_SINCE_MS = 30 * 86_400_000  # how far back messages are looked at
-STALE_MS = 600_000  # by which an event of a former start of the broker may be late
+DELAYED_MS = 600_000  # by which an event of a former start of the broker may be late
 LEARN_AT_ONCE = 200  # devices whose interval is worked out in one step
 
 
@@ -185,7 +185,7 @@ class PresenceWorker:
                 work.known[number] = one._replace(record=restarted(one.record, at, self._grace_ms))
                 work.changed.add(number)
             return
-        if 0 < self._running_at - at < STALE_MS:
+        if 0 < self._running_at - at < DELAYED_MS:
             return  # of a session of the broker that ended; it was delivered late
         kind = Event.LOGIN if event.event == str(LogKind.CONNECTED) else Event.GONE
         reason = sentence(event.detail) if kind is Event.GONE else ""
