@@ -23,17 +23,10 @@ def test_a_name_that_is_used_again_finds_nothing(attacked: Attacked, dialect: st
     device.subscribe(settings_topic(old))
     device.publish(old.topics["telemetry"], "{}", qos=1, retain=True)
     device.disconnect()
-    with attacked.admin() as admin:
-        for retain in (False, True):
-            sent = admin.post(
-                "/api/v1/mqtt/publish",
-                json={
-                    "topic": settings_topic(old),
-                    "payload": {"wifi": "secret"},
-                    "retain": retain,
-                },
-            )
-            assert sent.status_code < 300, sent.text
+    platform = attacked.platform.connect()  # REST keeps no command at the broker
+    for retain in (False, True):
+        platform.publish(settings_topic(old), '{"wifi": "secret"}', qos=1, retain=retain)
+    platform.disconnect()
     attacked.platform.cli("device", "remove", old.reference, "--yes")
     new = attacked.attacker(name, dialect=dialect)
     assert new.username == old.username

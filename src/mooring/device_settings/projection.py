@@ -19,7 +19,7 @@ from mooring.dialects.payload import look_up
 from mooring.ingest.facts import Fact
 from mooring.ingest.projection import Effect, Keys, Sees, of_kinds
 from mooring.secrets.instance import Instance
-from mooring.store.schema import device_settings
+from mooring.store.schema import device_settings, devices
 from mooring.store.schema.base import shown
 from mooring.store.upsert import Reading, Upsert
 
@@ -59,8 +59,13 @@ class SettingsReported:
         for device, report in rows:
             said.setdefault(device, []).append(report)
         known = {row[0]: _Known(*row[1:]) for row in _READ.execute(connection, sorted(said))}
+        # A device may have been removed since ingest looked it up.
+        new = sorted(said.keys() - known.keys())
+        there = known.keys() | (
+            {row[0] for row in _DEVICES.execute(connection, new)} if new else ()
+        )
         changed = []
-        for device in sorted(said):
+        for device in sorted(said.keys() & there):
             before = known.get(device, _NEW)
             first = _record(before)
             after = first
@@ -166,6 +171,7 @@ _STATE = (
     "too_large",
     "due",
 )
+_DEVICES = Reading(devices, ("id", "tenant"), "id")
 _READ = Reading(device_settings, ("device_id", *_Known._fields), "device_id")
 _WRITE = Upsert(
     device_settings,

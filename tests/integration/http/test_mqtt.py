@@ -350,6 +350,7 @@ def test_a_group_command_that_no_worker_sends_is_withdrawn(
     platform: App, admin: httpx.Client, add_device: AddDevice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service, "SENT_SECONDS", 0.2)
+    monkeypatch.setattr(Lease, "fresh", False)
     monkeypatch.setattr(Lease, "held", lambda _self, **_options: False)
     add_device("s1", dialect="iotflow", groups=("g",))
     answer = admin.post(f"{BASE}/fleet/g/command", json={"command": "x"})
