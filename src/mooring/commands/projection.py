@@ -174,5 +174,5 @@ def _result(fact: Fact) -> dict[str, Any] | None:
 def _words(fact: Fact, said: bool | str | None) -> str:
     body = fact.body or {}
     why = next((body[key] for key in ("error", "message", "reason") if key in body), "")
-    words = "" if said is None else str(said).lower()
+    words = said.lower() if isinstance(said, str) else ""  # true and false are the state itself
     return f"{words}{': ' if words and why else ''}{why}"[:DETAIL_CHARACTERS]
