@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import time
 
 import pytest
 
@@ -141,9 +142,16 @@ def sessions(attacked: Attacked) -> int:
     client = MqttClient(
         attacked.platform.ports["mqtt_port"], username=name, password=secrets["service_password"]
     )
+    total, uptime = "$SYS/broker/clients/total", "$SYS/broker/uptime"
     with client:
-        client.subscribe("$SYS/broker/clients/total")
-        return int(client.collect(2)[-1].payload)  # the first one is retained, and old
+        client.subscribe(total, uptime)
+        found = client.collect(1)
+        # What is retained is old, and a number that stays the same is not published again.
+        while found[-1].topic != uptime or found[-1].retain:
+            found += client.collect(1)
+        time.sleep(1)  # the uptime comes first
+        found += client.waiting()
+        return int([message for message in found if message.topic == total][-1].payload)
 
 
 @pytest.mark.attack("runs a second ingest next to the platform's own")
