@@ -181,6 +181,7 @@ class BrokerConfig:
         autosave_seconds: how often queues and retained messages are saved. A broker that is
             killed (not stopped) loses at most what arrived since.
         session_days: after so long without its client a session ends, with all it queued.
+        sessions_expire: whether they do; see ``versions.expires_sessions_once``.
         run_as_root: adds ``user root``; only right when the broker is started by root, and
             then needed for it to read files that are root's own.
     """
@@ -196,6 +197,7 @@ class BrokerConfig:
     sys_interval: int = 10
     run_as_root: bool = False
     session_days: int = 30
+    sessions_expire: bool = True
 
 
 def render(config: BrokerConfig) -> str:
@@ -262,7 +264,8 @@ def _persistence(config: BrokerConfig) -> Iterator[str]:
     yield f"persistence_location {_path(config.persistence)}/"
     yield "autosave_on_changes false"
     yield f"autosave_interval {config.autosave_seconds}"
-    yield f"persistent_client_expiration {config.session_days}d"
+    if config.sessions_expire:
+        yield f"persistent_client_expiration {config.session_days}d"
 
 
 def _limits(config: BrokerConfig) -> Iterator[str]:

@@ -12,7 +12,14 @@ from pathlib import Path
 
 from mooring.broker.installation import version
 
-__all__ = ["DIFFERENCES", "Difference", "has_side_file", "installed", "patterns_span_levels"]
+__all__ = [
+    "DIFFERENCES",
+    "Difference",
+    "expires_sessions_once",
+    "has_side_file",
+    "installed",
+    "patterns_span_levels",
+]
 
 Version = tuple[int, int, int]
 
@@ -83,6 +90,12 @@ DIFFERENCES = (
         "Writes patterns for such names with 2.0 only.",
     ),
     Difference(
+        "Session of an absent client whose account a reload removes",
+        "expires twice, and the broker dies some time later",
+        "expires once",
+        "With 2.0 and a password file sessions do not expire; there is one for each account.",
+    ),
+    Difference(
         "`max_connections` after a reload",
         "no longer in force",
         "in force",
@@ -99,6 +112,12 @@ def has_side_file(found: Version) -> bool:
 def patterns_span_levels(found: Version) -> bool:
     """Whether ``%u`` in the access list stands for a username with a slash."""
     return found < (2, 1, 0)
+
+
+def expires_sessions_once(found: Version) -> bool:
+    """Whether a reload that removes the account of an absent client leaves its session in the list
+    of those that expire once. Twice, the broker reads freed memory later and dies."""
+    return found >= (2, 1, 0)
 
 
 def installed(binary: Path) -> Version:

@@ -36,7 +36,12 @@ from mooring.broker.process import BrokerProcess
 from mooring.broker.protocol import Authority, SharedAuthority
 from mooring.broker.reload import Reload, by_command, by_pid_file, with_valid_tls
 from mooring.broker.side_file import SideFile
-from mooring.broker.versions import has_side_file, installed, patterns_span_levels
+from mooring.broker.versions import (
+    expires_sessions_once,
+    has_side_file,
+    installed,
+    patterns_span_levels,
+)
 from mooring.errors import InvalidSetting, NotFound, Unavailable
 from mooring.files import write_atomically
 from mooring.identity.account import Account, Rights
@@ -208,6 +213,8 @@ def broker_config(
             message_size_limit=settings.message_size_limit,
         ),
         session_days=settings.broker_session_days,
+        sessions_expire=settings.authority != "password_file"
+        or expires_sessions_once(installed(find_mosquitto(settings.mosquitto))),
         run_as_root=os.geteuid() == 0,
     )
 

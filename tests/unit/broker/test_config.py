@@ -190,6 +190,14 @@ def test_sessions_end() -> None:
     assert "persistent_client_expiration 9d" in lines(replace(BASE, session_days=9))
 
 
+def test_where_a_session_would_expire_twice_none_does() -> None:
+    assert not [
+        line
+        for line in lines(replace(BASE, sessions_expire=False))
+        if line.startswith("persistent_client_expiration")
+    ]
+
+
 def test_a_websocket_listener_names_the_pages_it_takes() -> None:
     listener = Listener(9001, websockets=True, origins=("https://a.example", "https://b.example"))
     written = lines(replace(BASE, listeners=(listener,)))
