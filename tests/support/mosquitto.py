@@ -128,10 +128,9 @@ class Mosquitto:
             lines.append("allow_anonymous true")
         return "\n".join([*lines, *self.lines, ""])
 
-    def stop(self) -> None:
-        """Ends it the proper way; harmless when it does not run."""
-        if self._child is not None:
-            self._child.end(signal.SIGTERM)
+    def stop(self) -> int:
+        """Ends it the proper way; harmless when it does not run. Its exit code."""
+        return 0 if self._child is None else self._child.end(signal.SIGTERM)
 
     def kill(self) -> None:
         """Ends it without letting it save anything."""
