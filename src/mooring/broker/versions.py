@@ -93,7 +93,8 @@ DIFFERENCES = (
         "Session of an absent client whose account a reload removes",
         "expires twice, and the broker dies some time later",
         "expires once",
-        "With 2.0 and a password file sessions do not expire; there is one for each account.",
+        "The plugin accepts absent clients at a reload. Without it sessions do not expire with "
+        "2.0; there is one for each account.",
     ),
     Difference(
         "`max_connections` after a reload",

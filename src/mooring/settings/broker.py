@@ -112,7 +112,7 @@ class BrokerSettings(Declared):
     broker_session_days: int = setting(
         30,
         "Days after which the broker deletes the session of a disconnected client. With "
-        "Mosquitto 2.0 and a password file it keeps the one session that an account can have.",
+        "Mosquitto 2.0 and without the plugin it keeps the one session that an account can have.",
         ge=8,
         le=3650,
     )

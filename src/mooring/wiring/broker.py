@@ -213,7 +213,9 @@ def broker_config(
             message_size_limit=settings.message_size_limit,
         ),
         session_days=settings.broker_session_days,
-        sessions_expire=settings.authority != "password_file"
+        # Without the plugin, and with one session for each account, none expires where it could
+        # expire twice.
+        sessions_expire=not settings.username_is_client_id
         or expires_sessions_once(installed(find_mosquitto(settings.mosquitto))),
         run_as_root=os.geteuid() == 0,
     )

@@ -69,6 +69,12 @@ int mosquitto_client_sub_count(const struct mosquitto *client)
     return 0;
 }
 
+int mosquitto_client_protocol(const struct mosquitto *client)
+{
+    (void)client;
+    return mp_mqtt;
+}
+
 bool mosquitto_client_clean_session(const struct mosquitto *client)
 {
     return client->clean;

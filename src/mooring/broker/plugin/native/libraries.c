@@ -91,8 +91,12 @@ static const char *load_sqlite(const char *path)
     return fill(library, functions, sizeof functions / sizeof functions[0], "libsqlite3");
 }
 
+struct mosquitto *(*find_client)(const char *client_id);
+
 const char *libraries_load(const char *sqlite_path)
 {
+    void *found = dlsym(RTLD_DEFAULT, "mosquitto_client");
+    memcpy(&find_client, &found, sizeof found);
     const char *wrong = load_crypto();
     if (wrong == NULL)
         wrong = load_sqlite(sqlite_path);

@@ -93,6 +93,11 @@ struct sqlite_library {
 };
 #undef MEMBER
 
+/* The broker's client with this id, connected or absent: since 2.1, otherwise NULL. One that is
+ * logging in is none yet. */
+struct mosquitto;
+extern struct mosquitto *(*find_client)(const char *client_id);
+
 extern struct crypto_library crypto;
 extern struct sqlite_library sqlite;
 
