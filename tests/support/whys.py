@@ -307,9 +307,14 @@ def broker_down(w: Whys, code: str) -> None:
 def change_pending(w: Whys, code: str) -> None:
     lamp = w.add()
     assert w.platform.up is not None
-    with w.stopped(w.platform.up.pid):
-        w.api.post(f"/devices/{lamp.device}/disable", json={}).raise_for_status()
-        w.becomes(lamp, code)
+    for _ in range(5):
+        with w.stopped(w.platform.up.pid):
+            answer = w.api.post(f"/devices/{lamp.device}/disable", json={})
+            if answer.status_code == 503:  # it was stopped while it had PostgreSQL's lock
+                continue
+            answer.raise_for_status()
+            w.becomes(lamp, code)
+            break
     w.becomes(lamp, "disabled")
 
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from mooring.commands.model import NewCommand
 from mooring.dialects import Channel, Dialect, Identity, Kind, compose, valid_topic_name
 from mooring.dialects.model import Attribute
+from mooring.dialects.outgoing import packet_bytes
 from mooring.errors import Invalid, NotFound
 
-__all__ = ["Shaped", "check_packet", "command_channel", "packet_bytes", "shaped"]
+__all__ = ["Shaped", "check_packet", "command_channel", "shaped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +89,6 @@ def shaped(
             code="invalid_payload",
         ) from exc
     return Shaped(channel, topic, payload)
-
-
-def packet_bytes(topic: str, payload: bytes, qos: int) -> int:
-    """Bytes of the PUBLISH packet that an MQTT 3.1.1 client receives [MQTT-3.3]."""
-    body = 2 + len(topic.encode()) + (2 if qos else 0) + len(payload)
-    length = 1
-    while body >> (7 * length):
-        length += 1
-    return 1 + length + body
 
 
 def check_packet(shape: Shaped, most: int, whose: str) -> None:

@@ -1,19 +1,11 @@
-"""How large a message is on the wire. Pure."""
+"""Whether a device can take a message. Pure."""
 
 from __future__ import annotations
 
+from mooring.dialects.outgoing import packet_bytes
 from mooring.errors import Invalid
 
-__all__ = ["check_packet", "packet_bytes"]
-
-
-def packet_bytes(topic: str, payload: bytes, qos: int) -> int:
-    """Bytes of a PUBLISH packet of MQTT 3.1.1 [MQTT-3.3]."""
-    rest = 2 + len(topic.encode()) + (2 if qos else 0) + len(payload)
-    length = 1
-    while rest >= 128**length:
-        length += 1
-    return 1 + length + rest
+__all__ = ["check_packet"]
 
 
 def check_packet(topic: str, payload: bytes, qos: int, most: int) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from mooring.dialects.model import Format, Path, PayloadShape, TimeFormat
 from mooring.dialects.times import iso
 
-__all__ = ["compose", "compose_text"]
+__all__ = ["compose", "compose_text", "packet_bytes"]
 
 
 def compose(
@@ -86,6 +86,15 @@ def compose_text(name: str, values: Mapping[str, Any]) -> bytes:
         raise ValueError("a command sent as text has one parameter: value")
     value = values["value"]
     return (value if isinstance(value, str) else msgspec.json.encode(value).decode()).encode()
+
+
+def packet_bytes(topic: str, payload: bytes, qos: int) -> int:
+    """Bytes of the PUBLISH packet that an MQTT 3.1.1 client receives [MQTT-3.3]."""
+    body = 2 + len(topic.encode()) + (2 if qos else 0) + len(payload)
+    length = 1
+    while body >> (7 * length):
+        length += 1
+    return 1 + length + body
 
 
 def _time(time_ms: int, form: TimeFormat) -> str | int:

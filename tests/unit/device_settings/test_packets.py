@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mooring.device_settings.packets import check_packet, packet_bytes
+from mooring.device_settings.packets import check_packet
+from mooring.dialects.outgoing import packet_bytes
 from mooring.errors import Invalid
 
 
