@@ -161,11 +161,13 @@ def test_random_kills(
             if how[one.login.device] is Numbers.COUNT:
                 twice += again
             else:  # nothing tells what it sends again from what it says again
-                anew = sum(
+                delivered_again = sum(
                     kept[number] > 1 and held_by_a_killed_broker(kills, at)
                     for number, at in enumerate(one.acknowledged_at)
                 )
-                assert again <= one.repeated + anew, f"{one.login.device}: {again} stored twice"
+                assert again <= one.repeated + delivered_again, (
+                    f"{one.login.device}: {again} stored twice"
+                )
             for number, at in enumerate(one.acknowledged_at):
                 assert at, f"{one.login.device} never got an answer to {number}"
                 acknowledged += 1

@@ -305,7 +305,7 @@ def test_few_matches_are_sorted_alone(platform: App, monkeypatch: pytest.MonkeyP
 
 def test_one_change_costs_one_device(platform: App) -> None:
     """The number of statements does not depend on how many devices there are, and no index of
-    devices is told."""
+    devices has to follow."""
     add(platform, "one")
     with platform.database.read() as connection:
         before = connection.exec_driver_sql("SELECT count(*) FROM device_changes").scalar()

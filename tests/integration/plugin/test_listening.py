@@ -92,7 +92,7 @@ def test_a_subscription_is_told_at_once(
     for _ in range(60):
         client.subscribe(f"{DOWN}/a")
     watch.poke()
-    assert len(reader.waiting()) <= 40, "one that subscribes without end is told of now and then"
+    assert len(reader.waiting()) <= 40, "one that subscribes without end is reported occasionally"
 
 
 def test_more_subscriptions_than_are_remembered(connect: Connect, watch: Watch, pump: str) -> None:
