@@ -227,7 +227,7 @@ def test_a_key_that_never_leaves_the_device(place: Place) -> None:
     (folder / "device.key").write_bytes(key_pem(key))
     (folder / "device.csr").write_bytes(a_csr("somebody else", key))
     answer = place.platform.cli("cert", "sign", folder / "device.csr", login.username, "--json")
-    assert answer.json()["subject"] == login.username
+    assert (answer.json()["subject"], answer.json()["in_force"]) == (login.username, True)
     assert sorted(path.name for path in folder.iterdir()) == [
         "ca.crt",
         "device.crt",
@@ -286,7 +286,7 @@ def test_over_http(private: Place) -> None:
     folder.mkdir()
     (folder / "device.key").write_bytes(key_pem(made))
     (folder / "device.crt").write_text(issued["certificate"])
-    assert issued["port"] == private.port
+    assert (issued["port"], issued["in_force"]) == (private.port, True)
     assert private.publish(login, folder).returncode == 0
     assert [one["serial"] for one in ask("GET", "")["items"]] == [issued["serial"]]
     done = ask("DELETE", f"/{issued['serial']}?reason=keyCompromise")

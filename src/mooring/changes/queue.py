@@ -23,6 +23,7 @@ __all__ = [
     "postpone",
     "settle",
     "waiting",
+    "waiting_for",
     "waiting_usernames",
 ]
 
@@ -110,6 +111,15 @@ def existing(connection: Connection, ids: Sequence[int]) -> set[int]:
     return set(
         connection.execute(
             sa.select(broker_changes.c.id).where(broker_changes.c.id.in_(ids))
+        ).scalars()
+    )
+
+
+def waiting_for(connection: Connection, username: str) -> list[int]:
+    """The changes of one login that the broker may not have applied yet."""
+    return list(
+        connection.execute(
+            sa.select(broker_changes.c.id).where(broker_changes.c.username == username)
         ).scalars()
     )
 

@@ -22,6 +22,7 @@ from mooring.later import later
 
 with later():
     from mooring import clock
+    from mooring.changes import waiting
     from mooring.cli import address as cli_address
     from mooring.pki import expiry, operator
     from mooring.pki import model as pki_model
@@ -325,6 +326,12 @@ def _told(
     session: Session, platform: App, known: Device, bundle: DeviceBundle, written: dict[str, Path]
 ) -> None:
     port = platform.settings.mqtt_mtls_port
+    running = waiting.broker_runs(platform.database)
+    accepted = waiting.wait_applied(
+        platform.database,
+        platform.certificates.pending(known),
+        IN_FORCE_SECONDS if running else 0.0,
+    )
     if session.out.as_json:
         session.out.document(
             {
@@ -334,6 +341,7 @@ def _told(
                 **info_document(bundle.info),
                 "files": {name: str(path.absolute()) for name, path in written.items()},
                 "port": port or None,
+                "in_force": accepted,
             }
         )
         return
@@ -348,6 +356,15 @@ def _told(
     if not known.enabled:
         session.out.note(
             "The device is disabled. Its certificate is rejected until the device is enabled."
+        )
+    if not accepted and running:
+        session.out.note(
+            f"The broker did not confirm within {IN_FORCE_SECONDS:g} s that it accepts the "
+            f"certificate. See `mooring status`."
+        )
+    elif not accepted:
+        session.out.note(
+            "The broker will accept the certificate when it runs. Start it with `mooring up`."
         )
     if not port:
         session.out.note("The broker accepts certificates on mqtt_mtls_port, which is not set.")

@@ -57,7 +57,10 @@ class CertificatesOut(Document):
 
 
 class IssuedOut(Document):
-    """A new certificate, and the CAs that the device must trust, both as PEM, without secrets."""
+    """A new certificate, and the CAs that the device must trust, both as PEM, without secrets.
+
+    `in_force`: the broker accepts it now.
+    """
 
     serial: str
     username: str
@@ -66,6 +69,7 @@ class IssuedOut(Document):
     certificate: str
     ca: str
     port: int | None
+    in_force: bool
 
 
 class RequestIn(Document):
@@ -83,16 +87,24 @@ class RevokedOut(Document):
 
 
 @router.post("", status_code=201, response_model=IssuedOut)
-def issue_certificate(
+async def issue_certificate(
+    *,
     certificates: CertificatesNow,
     settings: SettingsNow,
     who: Who,
+    watch: Watch,
     device: DeviceReference,
     request: RequestIn,
 ) -> dict[str, Any]:
     """Signs a request created on the device. The key stays on the device."""
-    _, bundle = certificates.issue(who, device, csr=request.csr.encode(), days=request.days)
-    return _issued(settings, bundle)
+
+    def issue() -> tuple[DeviceBundle, list[int]]:
+        known, bundle = certificates.issue(who, device, csr=request.csr.encode(), days=request.days)
+        return bundle, certificates.pending(known)
+
+    bundle, changes = await run_in_threadpool(issue)
+    in_force = await watch.applied(changes, IN_FORCE_SECONDS)
+    return {**_issued(settings, bundle), "in_force": in_force}
 
 
 @router.get("", response_model=CertificatesOut)

@@ -52,6 +52,26 @@ def test_a_disabled_device_is_on_hold(app: App, certificates: DeviceCertificates
     assert certificates.ledger.held() == []
 
 
+def test_a_new_certificate_waits_for_a_broker_that_asks_which_are_valid(
+    tmp_path: Path, migrated_file: Path
+) -> None:
+    (tmp_path / "data").mkdir()
+    shutil.copy(migrated_file, tmp_path / "data" / "mooring.db")
+    with open_app(Settings(data_dir=tmp_path / "data", auth_mode="plugin")) as app:
+        app.pki.init()
+        device, other = add(app, "pump"), add(app, "valve")
+        for one in (device, other):
+            with app.database.write() as connection:
+                change_queue.settle(connection, app.certificates.pending(one))
+            assert app.certificates.pending(one) == []
+        app.certificates.issue(SYSTEM, "pump")
+        (change,) = app.certificates.pending(device)
+        assert app.certificates.pending(other) == []
+        with app.database.write() as connection:
+            change_queue.settle(connection, [change])
+        assert app.certificates.pending(device) == []
+
+
 def test_a_successor_of_the_same_name_does_not_inherit(
     app: App, certificates: DeviceCertificates
 ) -> None:

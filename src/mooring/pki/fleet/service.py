@@ -6,6 +6,7 @@ A change is in force when the certificate watch of ``mooring up`` has told the b
 
 from __future__ import annotations
 
+import builtins
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -170,6 +171,13 @@ class DeviceCertificates:
         return done
 
     # ------------------------------------------------------------------ in force
+
+    def pending(self, device: Device) -> builtins.list[int]:
+        """Changes of the device's login that the broker may not have applied yet: until it has,
+        it rejects a certificate that was just issued. With an authority that accepts every
+        certificate of the CA there is none."""
+        with self.database.read() as connection:
+            return change_queue.waiting_for(connection, device.username)
 
     def in_force(self, records: Collection[CertificateRecord]) -> bool:
         """Whether the broker rejects these certificates and no session is left."""
