@@ -174,8 +174,8 @@ class DeviceCertificates:
 
     def pending(self, device: Device) -> builtins.list[int]:
         """Changes of the device's login that the broker may not have applied yet: until it has,
-        it rejects a certificate that was just issued. With an authority that accepts every
-        certificate of the CA there is none."""
+        it rejects a certificate that was just issued. Empty with an authority that accepts every
+        certificate of the CA."""
         with self.database.read() as connection:
             return change_queue.waiting_for(connection, device.username)
 
