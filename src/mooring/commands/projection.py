@@ -12,8 +12,8 @@ from mooring.clock import now_ms
 from mooring.commands import store
 from mooring.commands.changes import Waits, apply
 from mooring.commands.model import Command
+from mooring.commands.moving import record
 from mooring.commands.rules import Event, reply_event
-from mooring.commands.service import record
 from mooring.dialects.meaning import outcome, readings
 from mooring.dialects.model import Channel, DoneWhen, Kind
 from mooring.ingest.facts import Fact

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from mooring.commands.model import AT_LEAST_ONCE, Command, Evidence
-from mooring.commands.rules import OPEN, WITHOUT_OUTCOME, State
+from mooring.commands.rules import WITHOUT_OUTCOME, State
 from mooring.dialects.model import DoneWhen
 from mooring.identity.actor import Actor, walled
 from mooring.store.given import given, parameter
+from mooring.store.numbered import insert_numbered
 from mooring.store.schema import commands, device_state, devices, downlinks
 from mooring.store.tally import add_to_counter
 
 __all__ = [
     "EVIDENCE_MAX",
-    "About",
-    "about_device",
     "any_due",
     "carried_by",
     "connection_changed",
@@ -32,9 +31,7 @@ __all__ = [
     "of_effects",
     "of_replies",
     "one",
-    "open_number",
     "open_of_tenant",
-    "recognises_repeats",
     "without_outcome",
     "work_question",
     "write",
@@ -63,7 +60,6 @@ _WORK = (
 )
 
 _c = commands.c
-_OPEN = [state.value for state in OPEN]
 _WITHOUT_OUTCOME = [state.value for state in WITHOUT_OUTCOME]
 _COLUMNS = (
     _c.id,
@@ -100,7 +96,6 @@ _FROM = commands.join(devices, devices.c.id == _c.device_id)
 _SELECT = sa.select(*_COLUMNS).select_from(_FROM)
 
 
-_INSERT = sa.insert(commands).returning(_c.id)
 _COPIED = (
     "uid",
     "device_id",
@@ -122,15 +117,19 @@ _COPIED = (
 )
 
 
-def insert(connection: Connection, new: Command) -> int:
-    """A queued command; its number. Raises ``IntegrityError`` when the device has one with the
-    same ``uid``."""
-    values = {name: getattr(new, name) for name in _COPIED} | {
-        "parameters": json.dumps(dict(new.parameters), ensure_ascii=False),
-        "state": new.state.value,
-        "evidence": evidence_text(new.evidence),
-    }
-    return int(connection.execute(_INSERT, values).scalar_one())
+def insert(connection: Connection, new: Sequence[Command]) -> list[int]:
+    """Queued commands; their numbers, in the order of ``new``. Raises ``IntegrityError`` when a
+    device has one with the same ``uid``."""
+    rows = [
+        {name: getattr(one, name) for name in _COPIED}
+        | {
+            "parameters": json.dumps(dict(one.parameters), ensure_ascii=False),
+            "state": one.state.value,
+            "evidence": evidence_text(one.evidence),
+        }
+        for one in new
+    ]
+    return insert_numbered(connection, commands, rows)
 
 
 def one(connection: Connection, number: int, *, lock: bool = False) -> Command | None:
@@ -183,14 +182,7 @@ def _counting(*where: sa.ColumnElement[bool]) -> Any:
     return sa.select(sa.func.count()).select_from(some)
 
 
-_OPEN_OF_DEVICE = _counting(_c.device_id == sa.bindparam("whose"), _c.state.in_(_OPEN))
 _OPEN_OF_TENANT = _counting(_c.tenant == sa.bindparam("whose"), _c.finished_at.is_(None))
-
-
-def open_number(connection: Connection, device_id: int, most: int) -> int:
-    """How many open ones a device has; counts to ``most``."""
-    found = connection.execute(_OPEN_OF_DEVICE, {"whose": device_id, "most": most})
-    return int(found.scalar_one())
 
 
 def open_of_tenant(connection: Connection, tenant: str, most: int) -> int:
@@ -247,37 +239,6 @@ def of_earlier_sessions(connection: Connection, device_ids: Sequence[int]) -> li
         rows = connection.execute(_OF_SESSIONS, {"numbers": part})
         found += [_command(row) for row in rows]
     return found
-
-
-class About(NamedTuple):
-    """What is known of a device that is to be sent a command."""
-
-    connected: bool
-    metadata: str | None  # JSON, what it last reported of itself
-
-
-_ABOUT = sa.select(
-    sa.func.coalesce(device_state.c.connected, device_state.c.online, sa.false()),
-    device_state.c.metadata,
-).where(device_state.c.device_id == sa.bindparam("device"))
-
-
-def about_device(connection: Connection, device_id: int) -> About:
-    row = connection.execute(_ABOUT, {"device": device_id}).first()
-    return About(connected=False, metadata=None) if row is None else About(bool(row[0]), row[1])
-
-
-def recognises_repeats(metadata: str | None) -> bool:
-    """Whether the device is the SDK, which keeps the ids of commands on disk. Pure."""
-    if not metadata or '"sdk"' not in metadata:
-        return False
-    try:
-        said = json.loads(metadata)
-    except ValueError:
-        return False
-    return isinstance(said, dict) and any(
-        isinstance(said.get(key), str) and bool(said[key]) for key in ("sdk", "meta.sdk")
-    )
 
 
 # ---------------------------------------------------------------------- what happened

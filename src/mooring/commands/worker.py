@@ -17,8 +17,9 @@ from sqlalchemy.engine import Connection
 from mooring.commands import store
 from mooring.commands.changes import Waits, apply
 from mooring.commands.model import Command
+from mooring.commands.moving import record
 from mooring.commands.rules import Event, State
-from mooring.commands.service import Commands, record
+from mooring.commands.service import Commands
 from mooring.dialects.model import DoneWhen
 from mooring.errors import DatabaseUnavailable
 from mooring.store.engine import now_ms

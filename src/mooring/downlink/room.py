@@ -30,18 +30,19 @@ class TenantRoom:
         self._clock = clock
         self._left: dict[str, tuple[int, float]] = {}
 
-    def take(self, tenant: str, most: int, count: Callable[[], int]) -> bool:
-        """Whether the tenant may have one more; then it has one less to come.
+    def take(self, tenant: str, most: int, count: Callable[[], int], number: int = 1) -> int:
+        """How many more the tenant may have, at most ``number``; it has that many less to come.
 
         Args:
             most: the limit.
             count: the number of its open ones, at most ``most``.
         """
         if most <= COUNT_EACH:
-            return count() < most
+            return max(0, min(number, most - count()))
         now = self._clock()
         left, at = self._left.get(tenant, (0, float("-inf")))
         if now - at >= (BELIEVED_SECONDS if left else RECOUNT_SECONDS):
             left, at = most - count(), now
-        self._left[tenant] = (max(0, left - 1), at)
-        return left > 0
+        taken = max(0, min(number, left))
+        self._left[tenant] = (left - taken, at)
+        return taken

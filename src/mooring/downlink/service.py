@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from sqlalchemy.engine import Connection
 
@@ -15,7 +17,7 @@ from mooring.downlink.live import store as live_store
 from mooring.downlink.model import Downlink, NewDownlink, Written
 from mooring.downlink.room import TenantRoom
 from mooring.downlink.rules import Event, State
-from mooring.errors import Conflict, Invalid, NotFound
+from mooring.errors import Conflict, Invalid, MooringError, NotFound
 from mooring.identity.actor import Actor, Role
 from mooring.secrets.instance import Instance
 from mooring.settings import Settings
@@ -42,6 +44,46 @@ class Downlinks:
             Invalid: the topic cannot be published to, or the payload is too large.
             Conflict: ``limit_reached``: the device or the tenant has too many open ones.
         """
+        (found,) = self.put_many(connection, [new])
+        if isinstance(found, MooringError):
+            raise found
+        return found
+
+    def put_many(
+        self, connection: Connection, news: Sequence[NewDownlink]
+    ) -> list[Written | MooringError]:
+        """As ``put`` for many, with the same few statements however many there are.
+
+        Returns:
+            In the order of ``news``, what was written, or why one was not. None is raised.
+        """
+        found: dict[int, Written | MooringError] = {}
+        written = store.with_keys(connection, [key for one in news if (key := _key(one))])
+        wanted: dict[int, NewDownlink] = {}
+        firsts: dict[str, int] = {}  # key → where it is given first
+        for place, new in enumerate(news):
+            key = _key(new)
+            try:
+                self._check(new)
+            except MooringError as exc:
+                found[place] = exc
+                continue
+            if key is not None and key in written:
+                found[place] = Written(written[key], again=True)
+            elif key is None or firsts.setdefault(key, place) == place:
+                wanted[place] = new
+        full = self._without_room(connection, wanted)
+        found.update(full)
+        rest = {place: new for place, new in wanted.items() if place not in full}
+        numbers = store.insert(connection, [self._values(new) for new in rest.values()])
+        found.update((place, Written(number)) for place, number in zip(rest, numbers, strict=True))
+        for place, new in enumerate(news):
+            if place not in found:  # given a second time
+                first = found[firsts[_key(new) or ""]]
+                found[place] = replace(first, again=True) if isinstance(first, Written) else first
+        return [found[place] for place in range(len(news))]
+
+    def _check(self, new: NewDownlink) -> None:
         check_topic(new.topic)
         most = self.settings.message_size_limit
         if len(new.payload) > most:
@@ -50,38 +92,29 @@ class Downlinks:
                 hint="Send less, or raise message_size_limit.",
                 code="payload_too_large",
             )
-        key = None
-        if new.dedupe is not None:
-            key = f"{new.device_id or ''}:{new.dedupe}"
-            found = store.with_key(connection, key)
-            if found is not None:
-                return Written(found, again=True)
         if new.until.live and new.device_id is None:
             raise Invalid("A live message goes to one device.", code="invalid")
-        self._check_room(connection, new)
+
+    def _values(self, new: NewDownlink) -> dict[str, Any]:
         at = now_ms()
-        number = store.insert(
-            connection,
-            {
-                "device_id": new.device_id,
-                "tenant": new.tenant,
-                "topic": new.topic,
-                "payload": self.instance.seal(new.payload) if new.secret else new.payload,
-                "sealed": new.secret,
-                "qos": max(1, new.qos),
-                "retain": new.retain,
-                "until": new.until.value,
-                "state": (State.QUEUED if new.until.live else State.WAITING).value,
-                "created_at": at,
-                "next_at": at if new.not_before is None else new.not_before,
-                "expires_at": new.expires_at,
-                "origin": new.origin,
-                "dedupe": new.dedupe,
-                "open_key": key,
-                "reason": new.reason,
-            },
-        )
-        return Written(number)
+        return {
+            "device_id": new.device_id,
+            "tenant": new.tenant,
+            "topic": new.topic,
+            "payload": self.instance.seal(new.payload) if new.secret else new.payload,
+            "sealed": new.secret,
+            "qos": max(1, new.qos),
+            "retain": new.retain,
+            "until": new.until.value,
+            "state": (State.QUEUED if new.until.live else State.WAITING).value,
+            "created_at": at,
+            "next_at": at if new.not_before is None else new.not_before,
+            "expires_at": new.expires_at,
+            "origin": new.origin,
+            "dedupe": new.dedupe,
+            "open_key": _key(new),
+            "reason": new.reason,
+        }
 
     def confirm(self, connection: Connection, number: int) -> bool:
         """The device has it, in the caller's transaction; whether it was still open."""
@@ -174,20 +207,37 @@ class Downlinks:
                 )
         return ended == len(numbers)
 
-    def _check_room(self, connection: Connection, new: NewDownlink) -> None:
-        per_device = self.settings.downlinks_max_per_device
-        if new.device_id is not None:
-            count = store.open_numbers(connection, per_device, device_id=new.device_id)
-            if count >= per_device:
-                raise limit_reached(
-                    "open downlinks of one device", per_device, "downlinks_max_per_device"
+    def _without_room(
+        self, connection: Connection, wanted: Mapping[int, NewDownlink]
+    ) -> dict[int, MooringError]:
+        """Those for which the device or the tenant has no room, by their places."""
+        full: dict[int, MooringError] = {}
+        most = self.settings.downlinks_max_per_device
+        devices = {one.device_id for one in wanted.values() if one.device_id is not None}
+        open_ = store.open_of_devices(connection, devices)
+        of_tenant: dict[str, list[int]] = defaultdict(list)
+        for place, new in wanted.items():
+            if new.device_id is not None:
+                if open_[new.device_id] >= most:
+                    full[place] = limit_reached(
+                        "open downlinks of one device", most, "downlinks_max_per_device"
+                    )
+                    continue
+                open_[new.device_id] += 1
+            of_tenant[new.tenant].append(place)
+        most = self.settings.downlinks_max_per_tenant
+        for tenant, places in of_tenant.items():
+
+            def count(tenant: str = tenant) -> int:
+                return store.open_of_tenant(connection, tenant, most)
+
+            room = self.room.take(tenant, most, count, len(places))
+            for place in places[room:]:
+                full[place] = limit_reached(
+                    "open downlinks of one tenant", most, "downlinks_max_per_tenant"
                 )
-        per_tenant = self.settings.downlinks_max_per_tenant
-        if not self.room.take(
-            new.tenant,
-            per_tenant,
-            lambda: store.open_numbers(connection, per_tenant, tenant=new.tenant),
-        ):
-            raise limit_reached(
-                "open downlinks of one tenant", per_tenant, "downlinks_max_per_tenant"
-            )
+        return full
+
+
+def _key(new: NewDownlink) -> str | None:
+    return None if new.dedupe is None else f"{new.device_id or ''}:{new.dedupe}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from mooring.downlink.model import Claimed, Downlink
 from mooring.downlink.rules import OPEN, TRANSITIONS, Event, State, Until
+from mooring.store.numbered import insert_numbered
 from mooring.store.schema import broker_events, device_state, devices, downlinks
 from mooring.store.tally import add_to_counter
 
@@ -30,7 +32,8 @@ __all__ = [
     "newest_of",
     "of_device",
     "one",
-    "open_numbers",
+    "open_of_devices",
+    "open_of_tenant",
     "parts_of",
     "tenants_with_work",
     "unanswered",
@@ -38,7 +41,7 @@ __all__ = [
     "wake",
     "wake_all",
     "with_held",
-    "with_key",
+    "with_keys",
     "withdraw",
     "work_question",
 ]
@@ -99,17 +102,19 @@ CLAIMED = (
 )
 
 
-_INSERT = sa.insert(downlinks).returning(_d.id)
+def insert(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Their numbers, in the order of ``rows``. Raises ``IntegrityError`` when one with the same
+    ``open_key`` is open."""
+    return insert_numbered(connection, downlinks, rows)
 
 
-def insert(connection: Connection, values: Mapping[str, Any]) -> int:
-    """Raises ``IntegrityError`` when one with the same ``open_key`` is open."""
-    return int(connection.execute(_INSERT, values).scalar_one())
-
-
-def with_key(connection: Connection, open_key: str) -> int | None:
-    """The open one with this key."""
-    return connection.execute(sa.select(_d.id).where(_d.open_key == open_key)).scalar()
+def with_keys(connection: Connection, keys: Sequence[str]) -> dict[str, int]:
+    """Key → the open one with it."""
+    found: dict[str, int] = {}
+    for part in parts_of(keys):
+        rows = connection.execute(sa.select(_d.open_key, _d.id).where(_d.open_key.in_(part)))
+        found |= {row[0]: row[1] for row in rows}
+    return found
 
 
 def one(connection: Connection, number: int) -> tuple[int | None, str, Downlink] | None:
@@ -158,23 +163,35 @@ def unanswered(connection: Connection, numbers: Sequence[int]) -> int:
     )
 
 
-_OPEN_NUMBERS = {
-    name: sa.select(sa.func.count()).select_from(
-        sa.select(sa.literal(1))
-        .select_from(downlinks)
-        .where(_d.finished_at.is_(None), _d[name] == sa.bindparam("whose"))
-        .limit(sa.bindparam("most"))
-        .subquery()
-    )
-    for name in ("device_id", "tenant")
-}
+_OPEN_OF_TENANT = sa.select(sa.func.count()).select_from(
+    sa.select(sa.literal(1))
+    .select_from(downlinks)
+    .where(_d.finished_at.is_(None), _d.tenant == sa.bindparam("whose"))
+    .limit(sa.bindparam("most"))
+    .subquery()
+)
 
 
-def open_numbers(connection: Connection, most: int, **owner: int | str) -> int:
-    """How many are open of ``device_id=`` or ``tenant=``; counts to ``most``."""
-    ((name, value),) = owner.items()
-    found = connection.execute(_OPEN_NUMBERS[name], {"whose": value, "most": most})
+def open_of_tenant(connection: Connection, tenant: str, most: int) -> int:
+    """How many are open of a tenant; counts to ``most``."""
+    found = connection.execute(_OPEN_OF_TENANT, {"whose": tenant, "most": most})
     return int(found.scalar_one())
+
+
+_OPEN_OF_DEVICES = (
+    sa.select(_d.device_id, sa.func.count())
+    .where(_d.finished_at.is_(None), _d.device_id.in_(sa.bindparam("numbers", expanding=True)))
+    .group_by(_d.device_id)
+)
+
+
+def open_of_devices(connection: Connection, numbers: Collection[int]) -> Counter[int]:
+    """Device → how many of its own are open."""
+    found: Counter[int] = Counter()
+    for part in parts_of(sorted(numbers)):
+        for number, count in connection.execute(_OPEN_OF_DEVICES, {"numbers": part}):
+            found[number] = count
+    return found
 
 
 # ---------------------------------------------------------------------- whose turn it is

@@ -27,7 +27,7 @@ from mooring.dialects import (
 )
 from mooring.downlink.gate import NUDGE
 from mooring.downlink.service import Downlinks
-from mooring.errors import Invalid, NotFound
+from mooring.errors import Invalid, MooringError, NotFound
 from mooring.identity.actor import Role
 from mooring.publish.document import (
     BrokerStatus,
@@ -245,11 +245,11 @@ async def fleet_command(
                 for topic, (channel, identity) in groups.items()
             }
             topics = list(to)
-            topics += [
-                commands.put(connection, who, device, new).topic
-                for device in found
-                if device is not None
-            ]
+            orders = [(device, new) for device in found if device is not None]
+            for made in commands.create_many(connection, who, orders):
+                if isinstance(made, MooringError):
+                    raise made
+                topics.append(made.topic)
             publisher.require_connection()
             note(
                 connection,

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from functools import partial
 
 from mooring.app import App
-from mooring.commands.service import CommandOwner, Commands
+from mooring.commands.moving import CommandOwner
+from mooring.commands.service import Commands
 from mooring.commands.worker import CommandKeeper
 from mooring.credentials.rotation.worker import Parts, RotationWorker
 from mooring.dialects import Catalogue

@@ -14,7 +14,8 @@ from mqtt5 import PubAckReasonCode
 
 from mooring.app import App, open_app
 from mooring.commands.model import Command, NewCommand
-from mooring.commands.service import CommandOwner, Commands
+from mooring.commands.moving import CommandOwner
+from mooring.commands.service import Commands
 from mooring.commands.worker import CommandKeeper
 from mooring.devices.model import Device, NewDevice
 from mooring.downlink.protocol import Asked, Listening

@@ -13,9 +13,9 @@ from sqlalchemy.engine import Connection
 from mooring.app import App
 from mooring.devices.model import Device
 from mooring.downlink import store
-from mooring.downlink.model import NewDownlink
+from mooring.downlink.model import NewDownlink, Written
 from mooring.downlink.rules import Event, State
-from mooring.errors import Conflict, Forbidden, Invalid, NotFound
+from mooring.errors import Conflict, Forbidden, Invalid, MooringError, NotFound
 from mooring.identity.actor import SYSTEM, Actor, Role
 from mooring.retention.tidy import tidy
 from mooring.store.engine import now_ms
@@ -81,22 +81,58 @@ def test_what_a_tenant_has_open_is_not_counted_for_each_message(
 ) -> None:
     """A count costs what the tenant has, and everybody's writes wait for it."""
     counted: list[str] = []
-    count = store.open_numbers
+    count = store.open_of_tenant
 
-    def noted(connection: Connection, most: int, **owner: int | str) -> int:
-        counted.extend(owner)
-        return count(connection, most, **owner)
+    def noted(connection: Connection, tenant: str, most: int) -> int:
+        counted.append(tenant)
+        return count(connection, tenant, most)
 
-    monkeypatch.setattr(store, "open_numbers", noted)
+    monkeypatch.setattr(store, "open_of_tenant", noted)
     settings = platform.settings.model_copy(update={"downlinks_max_per_tenant": 10_000})
     downlinks = replace(platform.downlinks, settings=settings)
     for name in ("lamp", "pump", "valve"):
         new = NewDownlink("a/b", b"x", "a", "test", now_ms() + 1000, device(name).id)
         with platform.database.write() as connection:
             downlinks.put(connection, new)
-    assert counted.count("tenant") == 1
-    assert counted.count("device_id") == 3
+    assert counted == ["a"]
     assert platform.downlinks is platform.downlinks  # one room for all requests of a process
+
+
+def test_many_are_written_together_and_each_failure_is_its_own(platform: App, device: Add) -> None:
+    lamp, pump = device("lamp"), device("pump")
+    expires = now_ms() + 60_000
+
+    def new(of: Device, topic: str = "a/b", dedupe: str | None = None) -> NewDownlink:
+        return NewDownlink(topic, b"x", "a", "test", expires, of.id, dedupe=dedupe)
+
+    with platform.database.write() as connection:
+        first = platform.downlinks.put(connection, new(lamp, dedupe="one"))
+    settings = platform.settings.model_copy(update={"downlinks_max_per_device": 3})
+    few = replace(platform.downlinks, settings=settings)
+    orders = [
+        new(pump),
+        new(lamp, dedupe="one"),  # it is open
+        new(lamp, "a/#"),
+        new(lamp, dedupe="two"),
+        new(lamp, dedupe="two"),
+        new(lamp),
+        new(lamp),  # the fourth
+        new(pump),
+    ]
+    with platform.database.write() as connection:
+        found = few.put_many(connection, orders)
+    errors = {place: one.slug for place, one in enumerate(found) if isinstance(one, MooringError)}
+    assert errors == {2: "invalid_topic", 6: "limit_reached"}
+    written = [one for one in found if isinstance(one, Written)]
+    assert written[1] == Written(first.id, again=True)
+    assert written[3] == Written(written[2].id, again=True)
+    with platform.database.read() as connection:
+        known = {
+            one.id for of in (lamp, pump) for one in store.of_device(connection, of.id, limit=9)
+        }
+        of_pump = [one.id for one in store.of_device(connection, pump.id, limit=9)]
+    assert known == {one.id for one in written}
+    assert of_pump == [written[5].id, written[0].id], "numbers belong to their orders"
 
 
 def test_what_the_broker_would_disconnect_for_is_rejected(platform: App, device: Add) -> None:

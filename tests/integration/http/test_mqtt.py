@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 
 from mooring.app import App
-from mooring.commands.service import CommandOwner
+from mooring.commands.moving import CommandOwner
 from mooring.dialects import parse_time
 from mooring.downlink.protocol import Asked, Listening
 from mooring.downlink.worker import Sender

@@ -24,7 +24,7 @@ class Tenant:
     def put(self, most: int = MOST) -> bool:
         taken = self.room.take("acme", most, self.count)
         self.open += taken
-        return taken
+        return bool(taken)
 
 
 def test_many_are_counted_once() -> None:
@@ -47,6 +47,14 @@ def test_tenants_have_rooms_of_their_own() -> None:
     room = TenantRoom(lambda: 0.0)
     assert not room.take("full", MOST, lambda: MOST)
     assert room.take("empty", MOST, lambda: 0)
+
+
+def test_several_are_taken_together_as_far_as_there_is_room() -> None:
+    for most in (5, MOST):
+        room = TenantRoom(lambda: 0.0)
+        assert room.take("acme", most, lambda most=most: most - 4, 3) == 3  # type: ignore[misc]
+        assert room.take("acme", most, lambda most=most: most - 1, 3) == 1  # type: ignore[misc]
+        assert room.take("acme", most, lambda most=most: most, 3) == 0  # type: ignore[misc]
 
 
 @given(
