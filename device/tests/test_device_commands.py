@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 
 from mooring_device import commands as module
-from mooring_device.commands import Commands, parse_order
+from mooring_device.builtin import dialect_of
+from mooring_device.commands import Commands
 from mooring_device.limits import Limits
 from mooring_device.link import Arrived
+from mooring_device.orders import parse_order
 from mooring_device.outbox import Outbox
-from mooring_device.shapes import Shape
 from mooring_device.store import Store
 
-TOPIC = "mooring/t/lamp/command/open"
+BASE = "mooring/t/lamp"
+TOPIC = f"{BASE}/command/open"
 
 
 class Stand:
@@ -27,13 +29,16 @@ class Stand:
         self.store = Store(folder / "queue.db")
         self.work: list[Callable[[], None]] = []
         self.calls: list[Any] = []
-        outbox = Outbox({"reply": "r"}, Shape(values="values"), Limits())
+        self.dialect = dialect_of("mooring", {"command": f"{BASE}/command/+", "reply": "r"}, {})
+        outbox = Outbox(self.dialect, Limits())
         self.commands = Commands(self.store, outbox, self.work.append)
         self.commands.handlers["open"] = self.calls.append
 
     def take(self, body: dict[str, Any]) -> None:
         message = Arrived(TOPIC, json.dumps(body).encode(), 1)
-        self.commands.take(parse_order(TOPIC, message.payload, named_by_topic=True), message)
+        found = self.dialect.find(TOPIC)
+        assert found is not None
+        self.commands.take(parse_order(found, message.payload), message)
 
     def do(self) -> None:
         while self.work:

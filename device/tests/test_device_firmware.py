@@ -14,7 +14,9 @@ import pytest
 
 from device_servers import Web, credentials, until
 from mooring_device.backoff import Backoff
+from mooring_device.builtin import dialect_of
 from mooring_device.credentials import native_topics
+from mooring_device.dialect import Payload
 from mooring_device.download import Fetcher, fetcher_for
 from mooring_device.errors import ConnectFailed, FirmwareRefused
 from mooring_device.firmware import Firmware, Updates
@@ -22,10 +24,10 @@ from mooring_device.limits import Limits
 from mooring_device.link import Arrived
 from mooring_device.offers import Offer, parse_offer
 from mooring_device.outbox import Outbox
-from mooring_device.shapes import shape_of
 from mooring_device.store import Store
 
 IMAGE = bytes(range(256)) * 2_000
+PLAIN = Payload(identifier=("id",))
 SHA = hashlib.sha256(IMAGE).hexdigest()
 OFFER: dict[str, Any] = {
     "version": "2.0",
@@ -52,19 +54,19 @@ OFFER: dict[str, Any] = {
 )
 def test_an_offer_that_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(FirmwareRefused):
-        parse_offer(json.dumps({**OFFER, **change}).encode())
+        parse_offer(json.dumps({**OFFER, **change}).encode(), PLAIN)
 
 
 @pytest.mark.parametrize("payload", [b"", b"[]", b"null", b"{}", b"\xff"])
 def test_what_is_no_offer(payload: bytes) -> None:
     with pytest.raises(FirmwareRefused, match="not complete"):
-        parse_offer(payload)
+        parse_offer(payload, PLAIN)
 
 
 def test_an_offer_is_read() -> None:
-    offer = parse_offer(json.dumps({**OFFER, "sha256": SHA.upper(), "id": "r1"}).encode())
+    offer = parse_offer(json.dumps({**OFFER, "sha256": SHA.upper(), "id": "r1"}).encode(), PLAIN)
     assert offer == Offer("2.0", "https://x/fw.bin", SHA, len(IMAGE), "r1")
-    assert parse_offer(json.dumps({**OFFER, "url": "http://127.0.0.1:1/x"}).encode())
+    assert parse_offer(json.dumps({**OFFER, "url": "http://127.0.0.1:1/x"}).encode(), PLAIN)
 
 
 class Images:
@@ -181,7 +183,7 @@ class Bench:
         self.installed: list[bytes] = []
         self.updates = Updates(
             self.store,
-            Outbox(native_topics("t", "d"), shape_of("mooring"), Limits()),
+            Outbox(dialect_of("mooring", native_topics("t", "d"), {}), Limits()),
             running=running,
             fetcher=lambda offer: Fetcher(
                 folder / "fw", ssl.create_default_context(), {}, timeout=5
@@ -205,7 +207,7 @@ class Bench:
 
     def offer(self, images: Images, *, retained: bool = False, **more: Any) -> None:
         body = {**OFFER, "url": images.url, "id": "r1", **more}
-        self.updates.arrived(Arrived("t", json.dumps(body).encode(), retained=retained))
+        self.updates.arrived(Arrived("t", json.dumps(body).encode(), retained=retained), PLAIN)
 
     def close(self) -> None:
         self.updates.close(5)

@@ -259,7 +259,12 @@ def test_commands_are_answered(broker: Mosquitto, platform: Platform, tmp_path: 
         "2": {"id": "2", "ok": False, "error": "KeyError: 'a'"},
         "3": {"id": "3", "ok": True},
         "4": {"id": "4", "ok": False, "error": "The command ran; its result is not JSON."},
-        "5": {"id": "5", "ok": False, "error": "This device has no command 'dance'."},
+        "5": {
+            "id": "5",
+            "ok": False,
+            "status": "rejected",
+            "error": "This device has no command 'dance'.",
+        },
     }
     assert calls == [{"a": 2, "b": 3}, {}, "reboot"]  # once, although it came twice
     assert len([r for r in replies if r["id"] == "1"]) == 2

@@ -14,7 +14,18 @@ import mooring_device.limits
 import mooring_device.options
 import mooring_device.receipts
 import mooring_device.sender
-from mooring.dialects import Decoded, PayloadLimits, builtin, compile_decoder
+from mooring.commands.rules import ATTEMPTS_MAX
+from mooring.device_settings.service import GUARD_MAX_MS
+from mooring.devices.service import GROUPS_MAX
+from mooring.dialects import (
+    Decoded,
+    Identity,
+    PayloadLimits,
+    builtin,
+    compile_decoder,
+    device_shape,
+)
+from mooring.dialects.ids import MAX_WORD_BYTES
 from mooring.dialects.model import Dialect, Kind
 from mooring.dialects.numbered import sequence_of
 from mooring.dialects.payload import MAX_INTEGER, MAX_SEQUENCE
@@ -23,11 +34,16 @@ from mooring.sequences import worker as gap_worker
 from mooring.settings import Settings
 from mooring.uplink.service import MESSAGES_MAX
 from mooring.web.errors import BODY_MAX_BYTES
-from mooring_device import http_way, shapes
+from mooring_device import configs, http_way, orders, shapes
+from mooring_device import dialect as sdk_dialect
+from mooring_device.builtin import dialect_of
+from mooring_device.commands import KEEP
+from mooring_device.dialect import read_shape
 from mooring_device.errors import InvalidReading
 from mooring_device.limits import Limits
 from mooring_device.options import Options
 from mooring_device.outbox import Outbox
+from mooring_device.tables import Held
 
 DEFAULTS = {name: field.default for name, field in Settings.model_fields.items()}
 
@@ -47,6 +63,12 @@ PAIRS = {
     "readings in a request": (mooring_device.options.MAX_HTTP_BATCH, MESSAGES_MAX),
     "readings in a request by default": (Options().http_batch, MESSAGES_MAX),
     "whole numbers": (shapes.MAX_INTEGER, MAX_INTEGER),
+    "topics of a device in every group": (2 * GROUPS_MAX, sdk_dialect.MAX_TOPICS),
+    "bytes of a word in a topic": (MAX_WORD_BYTES, sdk_dialect.MAX_KEY),
+    "characters of a command's id": (MAX_WORD_BYTES, orders.MAX_ID),
+    "commands without outcome": (DEFAULTS["commands_without_outcome_max"], Limits().commands),
+    "commands handed over again": (ATTEMPTS_MAX * Limits().commands, KEEP),
+    "seconds of a guard": (GUARD_MAX_MS // 1000, configs.GUARD_MAX),
     "nested levels": (shapes.MAX_DEPTH, PayloadLimits().max_depth),
 }
 
@@ -57,7 +79,6 @@ def test_what_one_side_sends_the_other_takes(name: str) -> None:
     assert sent <= taken
 
 
-NUMBERED = [d for d in builtin() if shapes.SHAPES[d.name].seq]
 JSON: st.SearchStrategy[Any] = st.recursive(
     st.none()
     | st.booleans()
@@ -88,24 +109,25 @@ def deep(levels: int) -> Any:
 def test_a_reading_the_sdk_takes_is_stored_under_its_number(
     dialect: Dialect, values: dict[str, Any], ts: int, seq: int
 ) -> None:
-    shape = shapes.SHAPES[dialect.name]
     channel = next((c for c in dialect.ups() if c.kind is Kind.TELEMETRY), None)
     if channel is None:
         return  # traps send alerts only
+    outbox = Outbox(read_shape(device_shape(dialect, Identity("t", "d"))), Limits())
     try:
-        new = Outbox({"telemetry": "t"}, shape, Limits()).new("telemetry", values, ts=ts)
+        new = outbox.new("telemetry", values, ts=ts)
     except InvalidReading:
         return
-    payload = shape.payload(new.ts, seq, new.rest)
+    payload = outbox.outgoing(Held(seq, new.ts, *new[2:5])).payload
     found = compile_decoder(channel.payload, PayloadLimits())(payload, ts)
     assert isinstance(found, Decoded), payload
-    assert found.seq == (seq if shape.seq else None)
-    assert not shape.seq or sequence_of(payload, channel.payload.sequence) == seq
+    numbered = channel.payload.sequence is not None
+    assert found.seq == (seq if numbered else None)
+    assert not numbered or sequence_of(payload, channel.payload.sequence) == seq
 
 
 def test_the_largest_reading_is_taken_with_its_head() -> None:
-    shape = shapes.Shape()
-    outbox = Outbox({"telemetry": "t"}, shape, Limits(), clock=lambda: 1_790_000_000_000)
+    dialect = dialect_of("", {"telemetry": "t"}, {})
+    outbox = Outbox(dialect, Limits(), clock=lambda: 1_790_000_000_000)
     size = Limits().reading_bytes
     while True:
         try:
@@ -114,7 +136,7 @@ def test_the_largest_reading_is_taken_with_its_head() -> None:
             size -= 1
         else:
             break
-    largest = shape.payload(new.ts, mooring_device.receipts.MAX_SEQ, new.rest)
+    largest = outbox.outgoing(Held(mooring_device.receipts.MAX_SEQ, new.ts, *new[2:5])).payload
     assert Limits().reading_bytes - 2 <= len(largest) <= DEFAULTS["payload_max_bytes"]
 
 

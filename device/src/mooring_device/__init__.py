@@ -6,18 +6,21 @@ with Device.from_env() as device:
     device.publish({"temperature": 21.5})
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 from mooring_device.backoff import Backoff
+from mooring_device.commands import Job
 from mooring_device.credentials import Credentials, Tls
 from mooring_device.device import Device
 from mooring_device.errors import (
+    Cancelled,
     ClaimRefused,
     ConnectFailed,
     DeviceError,
     FirmwareRefused,
     InvalidReading,
     InvalidSetting,
+    Rejected,
     Revoked,
     StoreUnavailable,
 )
@@ -28,6 +31,7 @@ from mooring_device.shapes import Shape
 
 __all__ = [
     "Backoff",
+    "Cancelled",
     "ClaimRefused",
     "ConnectFailed",
     "Credentials",
@@ -37,8 +41,10 @@ __all__ = [
     "FirmwareRefused",
     "InvalidReading",
     "InvalidSetting",
+    "Job",
     "Limits",
     "Options",
+    "Rejected",
     "Revoked",
     "Shape",
     "StoreUnavailable",

@@ -10,18 +10,20 @@ from __future__ import annotations
 import inspect
 import json
 import logging
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable
 from typing import Any
 
 from mooring_device.dedupe import Action, State, command_key, decide, recover
-from mooring_device.errors import DeviceError, InvalidReading
+from mooring_device.errors import Cancelled, DeviceError, InvalidReading, Rejected
 from mooring_device.link import Arrived
+from mooring_device.orders import MAX_WORDS, Order, Outcome, reply_to
 from mooring_device.outbox import Outbox, now_ms
 from mooring_device.shapes import dump
 from mooring_device.store import Store
 from mooring_device.tables import Command, Tables
 
-__all__ = ["KEEP", "Commands", "Handler", "Order", "parse_order"]
+__all__ = ["KEEP", "Commands", "Handler", "Job", "parameters_of", "words_of"]
 
 log = logging.getLogger("mooring_device")
 
@@ -29,61 +31,43 @@ Handler = Callable[..., Any]
 
 KEEP = 1_000  # finished commands remembered, to recognise repeats
 
-# Where the dialects put a command's id, name and arguments; the first that is there counts.
-_ID = ("id", "commandId", "command_id", "correlationId", "request_id", "requestId")
-_NAME = ("name", "command", "type", "action", "cmd")
-_ARGS = ("args", "payload", "parameters", "params")
+CANCELLED = Outcome("cancelled", ok=False, error="The command was cancelled.")
+INTERRUPTED = Outcome("failed", ok=False, error="The device restarted while it ran.")
+TOO_LATE = Outcome("expired", ok=False, error="It came to its turn too late.")
+FULL = Outcome("rejected", ok=False, error="Too many commands wait on this device.")
+NOT_JSON = Outcome("failed", ok=False, error="The command ran; its result is not JSON.")
+TOO_LARGE = Outcome("failed", ok=False, error="The command ran; its result is too large.")
 
 
-class Order:
-    """A command as it arrived: id (and the key it came under), name, arguments.
+class Job:
+    """A command that runs, for handlers that take a second argument. Safe to use from any thread.
 
-    ``lasts``: milliseconds from when the platform sent it until it must not be carried out any
-    more; ``None``: it does not say.
+    Attributes:
+        id: of the command, or ``None``.
+        name: of the command.
     """
 
-    def __init__(
-        self,
-        id_: str | None,
-        id_key: str,
-        name: str,
-        args: dict[str, Any],
-        lasts: int | None = None,
-    ) -> None:
-        self.id = id_
-        self.id_key = id_key
-        self.name = name
-        self.args = args
-        self.lasts = lasts
+    def __init__(self, command: Command, running: Callable[[], None]) -> None:
+        self.id = command.id
+        self.name = command.name
+        self._running = running
+        self._cancelled = threading.Event()
 
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody wants it cancelled. Raise ``Cancelled`` when it has stopped."""
+        return self._cancelled.is_set()
 
-def parse_order(topic: str, payload: bytes, *, named_by_topic: bool) -> Order:
-    """Read a command in any dialect.
+    def wait(self, seconds: float) -> bool:
+        """Wait, at most this long, for a cancellation; whether there is one."""
+        return self._cancelled.wait(seconds)
 
-    Raises:
-        ValueError: it has no name, or is not JSON object.
-    """
-    body: Any = json.loads(payload) if payload.strip() else {}
-    if not isinstance(body, dict):
-        raise ValueError("a command is a JSON object")  # noqa: TRY004  one error for bad input
-    id_key = next((key for key in _ID if body.get(key) not in (None, "")), "id")
-    id_ = body.get(id_key)
-    name = topic.rsplit("/", 1)[-1] if named_by_topic else ""
-    name = name or next((body[k] for k in _NAME if isinstance(body.get(k), str)), "")
-    if not name:
-        raise ValueError("a command needs a name")
-    args: Any = next((body[k] for k in _ARGS if body.get(k) is not None), {})
-    if not isinstance(args, dict):
-        args = {"value": args}
-    lasts = _lasts(body.get("ts"), body.get("expires"))
-    return Order(None if id_ in (None, "") else str(id_), id_key, name, args, lasts)
+    def running(self) -> None:
+        """Report that the command is being carried out."""
+        self._running()
 
-
-def _lasts(sent: object, expires: object) -> int | None:
-    """A duration of the platform's clock: this device's own may be wrong."""
-    if type(sent) is not int or type(expires) is not int:
-        return None
-    return max(0, expires - sent)
+    def cancel(self) -> None:
+        self._cancelled.set()
 
 
 class Commands:
@@ -93,6 +77,8 @@ class Commands:
         store: where they are kept.
         outbox: makes the replies.
         submit: gives work to the thread of the callbacks.
+        most: how many may wait; further ones are rejected.
+        running_after: seconds until a command that still runs is reported as running; 0: never.
     """
 
     def __init__(
@@ -100,48 +86,83 @@ class Commands:
         store: Store,
         outbox: Outbox,
         submit: Callable[[Callable[[], None]], None],
+        *,
+        most: int = 100,
+        running_after: float = 0.0,
     ) -> None:
         self.handlers: dict[str, Handler] = {}
         self._store = store
         self._outbox = outbox
         self._submit = submit
+        self._most = most
+        self._running_after = running_after
+        self._jobs: dict[str, Job] = {}
+        self._lock = threading.Lock()
 
-    def take(self, order: Order, message: Arrived, done: Mapping[str, Any] | None = None) -> bool:
+    # ------------------------------------------------------------------ in the network's thread
+
+    def take(self, order: Order, message: Arrived, done: Outcome | None = None) -> bool:
         """Take in a command; durable on return. False when it is a repeat.
 
-        ``done``: its reply, for a command that the SDK has carried out itself; its arguments
+        ``done``: its outcome, for a command that the SDK has carried out itself; its arguments
         are then not kept.
         """
         key = command_key(order.id, message.topic, message.payload, message.packet_id)
-        reply = None if done is None else dump({order.id_key: order.id, **done})
         new = Command(
             key,
             order.id,
             order.name,
-            "{}" if done is not None else dump(_kept(order)),
-            State.RECEIVED if done is None else State.DONE,
-            reply,
+            dump(_kept(order) if done is None else {"id_at": order.id_at}),
+            State.RECEIVED,
+            None,
         )
 
-        def keep(tables: Tables) -> tuple[Action, Command | None]:
+        def keep(tables: Tables) -> Action:
             known = tables.command(key)
             action = decide(
                 known.state if known else None,
                 identified=order.id is not None,
                 repeat=message.repeat,
             )
-            if action is Action.RUN:
+            if action is Action.REPLY_AGAIN and known is not None:
+                self._repeat(tables, known)
+            elif action is Action.RUN and done is not None:
+                self._end(tables, new, done)
+            elif action is Action.RUN and tables.waiting() >= self._most:
+                tables.add("commands_rejected", 1)
+                self._end(tables, new, FULL)
+                action = Action.IGNORE
+            elif action is Action.RUN:
                 tables.put_command(new, now_ms())
-                if reply is not None:
-                    self._outbox.queue(tables, "reply", json.loads(reply))
-            elif action is Action.REPLY_AGAIN and known is not None and known.reply:
-                self._outbox.queue(tables, "reply", json.loads(known.reply))
-            return action, known
+            return action
 
-        action, _ = self._store.run(keep)
+        action = self._store.run(keep)
         if action is Action.RUN and done is None:
             self._submit(lambda: self.carry_out(new))
         return action is Action.RUN
+
+    def cancel(self, id_: str, id_at: list[str]) -> None:
+        """Cancel a command; durable on return. One that has not begun is not carried out, also
+        if it comes later; the handler of one that runs is notified; of one that is over the reply
+        is repeated."""
+        key = command_key(id_, "", b"", 0)
+
+        def keep(tables: Tables) -> None:
+            known = tables.command(key)
+            if known is not None and known.state is State.DONE:
+                self._repeat(tables, known)
+            elif known is None or known.state is State.RECEIVED:
+                at = dump({"id_at": id_at})
+                new = known or Command(key, id_, "", at, State.RECEIVED, None)
+                self._end(tables, new, CANCELLED)
+
+        self._store.run(keep)
+        with self._lock:
+            job = self._jobs.get(key)
+        if job is not None:
+            job.cancel()
+
+    # ------------------------------------------------------------------ in the callbacks' thread
 
     def recover(self) -> None:
         """After a start: run what was taken in, answer for what was interrupted."""
@@ -149,56 +170,145 @@ class Commands:
             if recover(command.state) is Action.RUN:
                 self._submit(lambda command=command: self.carry_out(command))  # type: ignore[misc]
             else:
-                self._finish(command, {"ok": False, "error": "The device restarted while it ran."})
+                self._finish(command, INTERRUPTED)
 
     def carry_out(self, command: Command) -> None:
         """Run a command's handler and queue the reply. In the thread of the callbacks."""
         started = command._replace(state=State.STARTED)
-        self._store.run(lambda tables: tables.put_command(started, now_ms()))
-        self._finish(started, self._call(started))
+        job = Job(started, lambda: self._report_running(started))
 
-    def _call(self, command: Command) -> dict[str, Any]:
-        handler = self.handlers.get(command.name)
-        if handler is None:
-            return {"ok": False, "error": f"This device has no command {command.name!r}."}
-        kept = json.loads(command.args)
-        if kept.get("until") is not None and now_ms() > kept["until"]:
-            return {"ok": False, "status": "expired", "error": "It came to its turn too late."}
-        args = kept["args"]
+        def begin(tables: Tables) -> bool:
+            known = tables.command(command.key)
+            if known is None or known.state is not State.RECEIVED:
+                return False  # cancelled while it waited
+            tables.put_command(started, now_ms())
+            return True
+
+        with self._lock:  # before it is marked: a cancellation finds it either way
+            self._jobs[command.key] = job
         try:
-            result = handler(args) if takes_arguments(handler) else handler()
+            if self._store.run(begin):
+                self._finish(started, self._watched(started, job))
+        finally:
+            with self._lock:
+                del self._jobs[command.key]
+
+    def _watched(self, command: Command, job: Job) -> Outcome:
+        if not self._running_after:
+            return self._call(command, job)
+        timer = threading.Timer(self._running_after, job.running)
+        timer.daemon = True
+        timer.start()
+        try:
+            return self._call(command, job)
+        finally:
+            timer.cancel()
+
+    def _call(self, command: Command, job: Job) -> Outcome:
+        kept = json.loads(command.args)
+        name, args = command.name, kept["args"]
+        if name not in self.handlers and kept.get("channel") in self.handlers:
+            # A channel for one command, whose payload is a bare text or names nothing.
+            name, args = kept["channel"], args or {"value": name}
+        handler = self.handlers.get(name)
+        if handler is None:
+            return Outcome("rejected", ok=False, error=f"This device has no command {name!r}.")
+        if kept.get("until") is not None and now_ms() > kept["until"]:
+            return TOO_LATE
+        try:
+            result = handler(*(args, job)[: parameters_of(handler)])
+        except BaseException as exc:  # noqa: BLE001  SystemExit would end the callbacks' thread
+            return _failure(exc, command.name)
+        try:
             dump({"result": result})
         except InvalidReading:
-            return {"ok": False, "error": "The command ran; its result is not JSON."}
-        except Exception as exc:
-            log.exception("The command %s failed.", command.name)
-            words = exc.message if isinstance(exc, DeviceError) else f"{type(exc).__name__}: {exc}"
-            return {"ok": False, "error": words}
-        return {"ok": True} if result is None else {"ok": True, "result": result}
+            return NOT_JSON
+        return Outcome("done", ok=True, result=result)
 
-    def _finish(self, command: Command, answer: dict[str, Any]) -> None:
-        id_key = json.loads(command.args).get("id_key", "id")
-        reply = dump({id_key: command.id, **answer})
-        done = command._replace(state=State.DONE, reply=reply, args="{}")
+    def _report_running(self, command: Command) -> None:
+        """Unless it is over."""
 
         def keep(tables: Tables) -> None:
-            tables.put_command(done, now_ms())
-            tables.forget_commands(KEEP)
-            if command.id is not None:
-                self._outbox.queue(tables, "reply", json.loads(reply))
+            known = tables.command(command.key)
+            if known is not None and known.state is State.STARTED:
+                self._queue(tables, command, Outcome("running", ok=None))
 
         self._store.run(keep)
+
+    def _finish(self, command: Command, outcome: Outcome) -> None:
+        try:
+            self._store.run(lambda tables: self._end(tables, command, outcome))
+        except InvalidReading as exc:
+            log.warning("The reply to the command %s cannot be sent: %s", command.name, exc)
+            self._store.run(lambda tables: self._end(tables, command, TOO_LARGE))
+
+    # ------------------------------------------------------------------ in a transaction
+
+    def _end(self, tables: Tables, command: Command, outcome: Outcome) -> None:
+        reply = self._queue(tables, command, outcome)
+        at = dump({"id_at": _id_at(command)})
+        done = command._replace(state=State.DONE, reply=reply, args=at)
+        tables.put_command(done, now_ms())
+        tables.forget_commands(KEEP)
+
+    def _queue(self, tables: Tables, command: Command, outcome: Outcome) -> str | None:
+        """Queue a reply, where the dialect can say this; answers with the reply."""
+        kind = _reply_kind(self._outbox, command.name)
+        channel = self._outbox.dialect.up(kind)
+        if command.id is None or channel is None:
+            return None
+        reply = reply_to(channel, command.id, _id_at(command), outcome)
+        if reply is None:
+            return None
+        self._outbox.queue(tables, kind, reply)
+        return dump(reply)
+
+    def _repeat(self, tables: Tables, command: Command) -> None:
+        if command.reply:
+            kind = _reply_kind(self._outbox, command.name)
+            self._outbox.queue(tables, kind, json.loads(command.reply))
+
+
+def _failure(error: BaseException, name: str) -> Outcome:
+    words = {Rejected: "rejected", Cancelled: "cancelled"}
+    word = next((words[kind] for kind in words if isinstance(error, kind)), "failed")
+    if word == "failed":
+        log.error("The command %s failed.", name, exc_info=error)
+    return Outcome(word, ok=False, error=words_of(error))
+
+
+def _reply_kind(outbox: Outbox, name: str) -> str:
+    """Rotations have a channel of their own in some dialects."""
+    rotation = name.lower() == "rotate_credentials"
+    return "rotation_reply" if rotation and outbox.dialect.up("rotation_reply") else "reply"
 
 
 def _kept(order: Order) -> dict[str, Any]:
     """What is stored of a command until it is carried out."""
     until = None if order.lasts is None else now_ms() + order.lasts
-    return {"args": order.args, "id_key": order.id_key, "until": until}
+    return {"args": order.args, "id_at": order.id_at, "until": until, "channel": order.channel}
 
 
-def takes_arguments(handler: Handler) -> bool:
-    """Whether a handler wants the command's arguments."""
+def _id_at(command: Command) -> list[str]:
+    """Where the id was; version 0.1.0 kept a single key."""
+    kept = json.loads(command.args)
+    found: list[str] = kept.get("id_at") or [kept.get("id_key", "id")]
+    return found
+
+
+def parameters_of(handler: Handler) -> int:
+    """How many arguments a handler wants: none, the arguments, and what runs."""
     try:
-        return bool(inspect.signature(handler).parameters)
+        wanted = inspect.signature(handler).parameters.values()
     except (TypeError, ValueError):
-        return True  # a builtin without a signature
+        return 1  # a builtin without a signature
+    if any(p.kind is p.VAR_POSITIONAL for p in wanted):
+        return 1
+    return min(2, sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in wanted))
+
+
+def words_of(error: BaseException) -> str:
+    """An exception as a text that can be sent."""
+    words = error.message if isinstance(error, DeviceError) else f"{type(error).__name__}: {error}"
+    words = words.replace("\0", " ").encode("utf-8", "replace").decode()
+    return words if len(words) <= MAX_WORDS else words[: MAX_WORDS - 1] + "…"

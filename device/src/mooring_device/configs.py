@@ -16,12 +16,16 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from mooring_device.commands import takes_arguments
-from mooring_device.outbox import Outbox
-from mooring_device.shapes import dump
+from mooring_device.commands import parameters_of, words_of
+from mooring_device.dialect import Payload, look_up
+from mooring_device.errors import InvalidReading
+from mooring_device.limits import CLOCK_FLOOR_MS
+from mooring_device.orders import read_json
+from mooring_device.outbox import Outbox, now_ms
+from mooring_device.shapes import dump, put
 from mooring_device.store import Store
 from mooring_device.tables import Tables
 
@@ -34,6 +38,8 @@ GUARD_MAX = 86_400  # seconds
 STARTS_MAX = 3
 """After this many starts within one trial the former settings are applied: the new ones may be why
 the device restarts."""
+
+SECRET_LEAST = 3  # characters; shorter ones would be found in any text
 
 MASK = "********"  # the platform's, too
 KEPT, TRIAL = "config", "config_trial"  # keys of the store
@@ -54,21 +60,31 @@ class Offered(NamedTuple):
         return dump({"version": self.version, "config": self.config})
 
 
-def parse_config(payload: bytes) -> Offered:
+def parse_config(payload: bytes, shape: Payload) -> Offered:
     """Version and settings; payloads of dialects without versions are settings as a whole.
 
     Raises:
         ValueError: no JSON object.
+        InvalidReading: they cannot be kept.
     """
-    body = json.loads(payload)
-    if not isinstance(body, dict):
-        raise ValueError("settings are a JSON object")  # noqa: TRY004  one error for bad input
-    config, version, guard = body.get("config"), body.get("version"), body.get("guard_s")
+    body = read_json(payload)
+    if shape.guess:
+        shape = Payload(
+            identifier=("version",), values=("config",), guard=("guard_s",), secrets=("secret",)
+        )
+    config = look_up(body, shape.values)
+    if not isinstance(config, dict):
+        config = body
+    if config is body:
+        used = {path[0] for path in shape.known}
+        config = {key: value for key, value in body.items() if key not in used}
+    version, guard = look_up(body, shape.identifier), look_up(body, shape.guard)
+    dump(config)  # what cannot be written cannot be kept
     return Offered(
         version if type(version) is int else None,
-        config if isinstance(config, dict) else body,
+        config,
         min(guard, GUARD_MAX) if type(guard) is int and guard > 0 else 0,
-        _paths(body.get("secret")),
+        _paths(look_up(body, shape.secrets)),
     )
 
 
@@ -114,6 +130,7 @@ class Configs:
         self._done = ""  # the mark of what was applied last
         self._trial: Offered | None = None
         self._timer: threading.Timer | None = None
+        self._asked = threading.Event()  # the newest settings wait for the callbacks' thread
 
     # ------------------------------------------------------------------ events
 
@@ -128,25 +145,30 @@ class Configs:
                 known["version"], known["config"], known["guard"], known.get("secrets", [])
             )
             self._seen = self._done = offered.mark
-            self._submit(lambda: self._try(offered, starts=known["starts"] + 1))
+            if known.get("back"):  # it ended while the former settings were being applied
+                self._submit(lambda: self._go_back(offered))
+            else:
+                self._submit(lambda: self._try(offered, known["starts"] + 1, known.get("began")))
         elif kept is not None:
             known = json.loads(kept)
             offered = Offered(known["version"], known["config"])
             self._seen = self._done = offered.mark
             self._submit(lambda: self._hand_over(offered.config))
 
-    def arrived(self, payload: bytes) -> None:
-        """Take in settings from the broker; the same ones again are nothing new."""
+    def arrived(self, payload: bytes, shape: Payload) -> None:
+        """Take in settings from the broker; the same ones again are nothing new.
+
+        Raises:
+            ValueError, InvalidReading: they are not settings.
+        """
         if self.handler is None or not payload:  # empty: the platform has cleared them
             return
-        try:
-            offered = parse_config(payload)
-        except ValueError as exc:
-            log.warning("Not settings, ignored: %s.", exc)
-            return
+        offered = parse_config(payload, shape)
         if offered.mark != self._seen:
             self._seen, self._newest = offered.mark, offered
-            self._submit(self._apply_newest)
+            if not self._asked.is_set():
+                self._asked.set()
+                self._submit(self._apply_newest)
 
     def connected(self) -> None:
         """A new session is in service: settings that were tried before it are confirmed."""
@@ -163,6 +185,7 @@ class Configs:
 
     def _apply_newest(self) -> None:
         """What a broker kept for a device that was away arrives all together."""
+        self._asked.clear()
         offered = self._newest
         while True:
             time.sleep(SETTLE)
@@ -173,29 +196,27 @@ class Configs:
             return
         self._done = offered.mark
         if offered.guard:
-            self._try(offered, starts=0)
+            self._try(offered, 0, None)
             return
         self._end_trial()
-        error = self._call(offered.config)
-        self._report(offered, error)
+        self._report(offered, self._call(offered))
 
-    def _try(self, offered: Offered, *, starts: int) -> None:
+    def _try(self, offered: Offered, starts: int, began: int | None) -> None:
+        """``began``: when the trial began, epoch milliseconds; a restart does not prolong it."""
         self._end_trial()
-        if starts > STARTS_MAX:
+        began = now_ms() if began is None else began
+        left = remaining(offered.guard, began, now_ms())
+        if starts > STARTS_MAX or left <= 0:
             self._go_back(offered)
             return
-        trial = {**offered._asdict(), "starts": starts}
         # Before the handler runs, which may restart the device.
-        self._store.run(lambda tables: tables.put(TRIAL, dump(trial)))
-        error = self._call(offered.config)
+        self._note_trial(offered, starts=starts, began=began)
+        error = self._call(offered)
         if error:
-            self._forget_trial()
             self._report(offered, error)
             return
         self._trial = offered
-        self._timer = threading.Timer(
-            offered.guard, lambda: self._submit(lambda: self._give_up(offered))
-        )
+        self._timer = threading.Timer(left, lambda: self._submit(lambda: self._give_up(offered)))
         self._timer.daemon = True
         self._timer.start()
         self.reconnect()
@@ -213,10 +234,13 @@ class Configs:
             self.reconnect()
 
     def _go_back(self, trial: Offered) -> None:
+        """Apply the former settings. Noted first: a device that ends meanwhile goes on with this
+        at its next start, and does not try the others again."""
+        self._note_trial(trial, back=True)
         kept = self._store.run(lambda tables: tables.get(KEPT))
-        self._call({} if kept is None else json.loads(kept)["config"])
-        self._forget_trial()
-        self._queue(trial.version, {"ok": False, "error": NOT_CONFIRMED})
+        former = {"version": None, "config": {}} if kept is None else json.loads(kept)
+        self._call(Offered(former["version"], former["config"]))
+        self._refuse(trial, NOT_CONFIRMED)
 
     def _end_trial(self) -> None:
         if self._timer is not None:
@@ -224,45 +248,104 @@ class Configs:
         self._trial = self._timer = None
 
     def _hand_over(self, config: dict[str, Any]) -> None:
-        self._call(config)
+        self._call(Offered(None, config))
 
-    def _call(self, config: dict[str, Any]) -> str:
+    def _call(self, offered: Offered) -> str:
         """Hand settings to the application; what went wrong, or an empty text."""
         handler = self.handler
         if handler is None:
             return ""
         try:
-            if takes_arguments(handler):
-                handler(config)
-            else:
-                handler()
-        except Exception as exc:
+            handler(*(offered.config,)[: parameters_of(handler)])
+        except BaseException as exc:  # SystemExit would end the thread of all callbacks
             log.exception("The settings could not be applied.")
-            return f"{type(exc).__name__}: {exc}"
+            return without_secrets(words_of(exc), offered)
         return ""
+
+    # ------------------------------------------------------------------ kept and reported
+
+    def _note_trial(self, offered: Offered, **more: Any) -> None:
+        trial = dump({**offered._asdict(), **more})
+        self._store.run(lambda tables: tables.put(TRIAL, trial))
 
     def _report(self, offered: Offered, error: str) -> None:
         if error:
             # The same version is tried again when it arrives with the next connection.
             self._seen = self._done = ""
-            self._queue(offered.version, {"ok": False, "error": error})
+            self._refuse(offered, error)
             return
 
         def keep(tables: Tables) -> None:
-            tables.put(KEPT, offered.mark)
+            _keep(tables, offered)
+            self._queue(tables, offered, masked(offered.config, offered.secrets), "")
+
+        try:
+            self._store.run(keep)
+        except InvalidReading as exc:  # too large to report
+            log.warning("The settings were applied and cannot be reported: %s", exc)
+            self._store.run(lambda tables: _keep(tables, offered))
+
+    def _refuse(self, offered: Offered, error: str) -> None:
+        def keep(tables: Tables) -> None:
             tables.drop(TRIAL)
-            config = masked(offered.config, offered.secrets)
-            answer = {"version": offered.version, "ok": True, "config": config}
-            self._outbox.queue(tables, "config_reported", answer)
+            self._queue(tables, offered, None, error)
 
         self._store.run(keep)
 
-    def _forget_trial(self) -> None:
-        self._store.run(lambda tables: tables.drop(TRIAL))
+    def _queue(
+        self, tables: Tables, offered: Offered, config: dict[str, Any] | None, error: str
+    ) -> None:
+        channel = self._outbox.dialect.up("config_reported")
+        if channel is None:
+            return
+        shape = channel.payload
+        body: dict[str, Any] = {}
+        put(body, shape.reply_to or ("version",), offered.version)
+        outcome = next((path for path in shape.outcome if path[-1] in ("ok", "success")), None)
+        if outcome is not None or not shape.outcome:
+            put(body, outcome or ("ok",), not error)
+        else:
+            put(body, shape.outcome[0], "failed" if error else "done")
+        if config is not None:
+            put(body, shape.values or ("config",), config)
+        if error:
+            put(body, shape.error or ("error",), error)
+        self._outbox.queue(tables, "config_reported", body)
 
-    def _queue(self, version: int | None, answer: dict[str, Any]) -> None:
-        self._store.run(
-            lambda tables: self._outbox.queue(
-                tables, "config_reported", {"version": version, **answer}
+
+def _keep(tables: Tables, offered: Offered) -> None:
+    tables.put(KEPT, offered.mark)
+    tables.drop(TRIAL)
+
+
+def remaining(guard: int, began: int, now: int) -> float:
+    """Seconds that are left of a trial. Pure. A clock that was not set at one of the two times, or
+    was set back between them, counts for nothing: the whole time is left."""
+    if began < CLOCK_FLOOR_MS or now < began:
+        return float(guard)
+    return guard - (now - began) / 1000
+
+
+def without_secrets(words: str, offered: Offered) -> str:
+    """A text without the values of secret fields. Pure."""
+    for value in sorted(_secret_values(offered.config, offered.secrets), key=len, reverse=True):
+        words = words.replace(value, MASK)
+    return words
+
+
+def _secret_values(value: Any, secrets: list[list[str]]) -> Iterator[str]:
+    if [] in secrets:
+        yield from _leaves(value)
+    elif secrets and isinstance(value, (dict, list)):
+        for key, below in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _secret_values(
+                below, [p[1:] for p in secrets if p and p[0] in (str(key), "*")]
             )
-        )
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    if isinstance(value, (dict, list)):
+        for below in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(below)
+    elif len(str(value)) >= SECRET_LEAST and not isinstance(value, bool):
+        yield str(value)

@@ -7,19 +7,19 @@ program runs in every dialect.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from mooring_device.builtin import NATIVE, dialect_of
+from mooring_device.dialect import VERSION, Dialect, read_shape
 from mooring_device.errors import InvalidSetting
 
-__all__ = ["DOWN_KINDS", "NATIVE", "Credentials", "Tls", "native_topics"]
+__all__ = ["NATIVE", "Credentials", "Tls", "native_topics"]
 
-NATIVE = "mooring"
-
-# What a device listens to, when it is among its topics.
-DOWN_KINDS = ("command", "fleet_command", "config", "firmware", "receipt", "rerequest")
+log = logging.getLogger("mooring_device")
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,7 @@ class Credentials:
     dialect: str = NATIVE
     tls: Tls | None = None
     http_url: str = ""
+    shape: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         if not self.host:
@@ -113,6 +114,7 @@ class Credentials:
                 port=int(tls_port or broker["port"]),
                 tls=tls if tls_port else None,
                 http_url=_text(http.get("url") or "").rstrip("/"),
+                shape=usable_shape(answer.get("shape")),
             )
         except (KeyError, TypeError, AttributeError, ValueError) as exc:
             raise InvalidSetting(
@@ -123,10 +125,30 @@ class Credentials:
     def with_password(self, password: str | None) -> Credentials:
         return replace(self, password=password)
 
-    @property
-    def downs(self) -> dict[str, str]:
-        """What the device subscribes to: kind → topic filter."""
-        return {kind: self.topics[kind] for kind in DOWN_KINDS if kind in self.topics}
+    def channels(self) -> Dialect:
+        """How the device speaks.
+
+        Raises:
+            InvalidSetting: the shape or a topic cannot be used.
+        """
+        return dialect_of(self.dialect, self.topics, self.shape)
+
+
+def usable_shape(given: Any) -> dict[str, Any]:
+    """The shape of the platform's answer, checked; empty where there is none, or where it is of a
+    version that only a newer SDK understands.
+
+    Raises:
+        InvalidSetting: it cannot be used.
+    """
+    if given is None:
+        return {}
+    version = given.get("version") if isinstance(given, dict) else None
+    if type(version) is int and version > VERSION:
+        log.warning("The platform's shape has version %d: update the SDK to use it.", version)
+        return {}
+    read_shape(given)
+    return dict(given)
 
 
 def _text(value: Any) -> str:

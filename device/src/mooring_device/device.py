@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 from mooring_device import __version__
 from mooring_device.commands import Commands
 from mooring_device.configs import Configs
-from mooring_device.credentials import NATIVE, Credentials, Tls
+from mooring_device.credentials import Credentials, Tls
+from mooring_device.dialect import Dialect
 from mooring_device.download import fetcher_for
 from mooring_device.environment import credentials_from, plain_http_from
 from mooring_device.errors import InvalidSetting, StoreUnavailable
@@ -25,6 +26,7 @@ from mooring_device.firmware import Firmware, Updates
 from mooring_device.http import Api
 from mooring_device.identity import hardware_id as own_hardware_id
 from mooring_device.link import Waker
+from mooring_device.messages import Messages
 from mooring_device.options import Options
 from mooring_device.outbox import Outbox
 from mooring_device.pace import Bucket
@@ -32,7 +34,7 @@ from mooring_device.presence import Presence
 from mooring_device.router import ROTATE, Router
 from mooring_device.runner import Runner
 from mooring_device.sender import Sender
-from mooring_device.shapes import Shape, shape_of
+from mooring_device.shapes import Shape
 from mooring_device.store import Store
 from mooring_device.tls import Contexts
 from mooring_device.vault import Vault
@@ -61,7 +63,7 @@ class Device:
             ``MOORING_STORE`` or ``~/.mooring-device`` by default.
         firmware: the version that runs; told to the platform.
         options: see ``Options``.
-        shape: of the payloads, for a dialect the SDK does not know.
+        shape: of the payloads, where the credentials carry none: topics from the environment.
 
     Raises:
         InvalidSetting: the credentials cannot be used, or a TLS file is missing or wrong.
@@ -97,11 +99,18 @@ class Device:
         )
         self._vault = Vault(folder / "credentials.json")
         self.credentials = credentials = self._vault.given(credentials)
-        dialect = NATIVE if "receipt" in credentials.topics else credentials.dialect
-        shape = shape or shape_of(dialect)
-        self._outbox = Outbox(credentials.topics, shape, self.options.limits)
+        self._shape = shape
+        dialect = self._dialect_of(credentials)
+        self._outbox = Outbox(dialect, self.options.limits)
         self._worker = Worker("mooring-callbacks")
-        self._commands = Commands(self._store, self._outbox, self._worker.put)
+        self._commands = Commands(
+            self._store,
+            self._outbox,
+            self._worker.put,
+            most=self.options.limits.commands,
+            running_after=self.options.running_after,
+        )
+        self._messages = Messages(self._worker.put)
         self._configs = Configs(self._store, self._outbox, self._worker.put)
         self._updates = Updates(
             self._store,
@@ -115,7 +124,7 @@ class Device:
         self._sender = Sender(
             self._store,
             self._outbox,
-            receipts="receipt" in credentials.topics,
+            receipts=dialect.has("receipt"),
             window=Window(
                 self.options.window,
                 self.options.receipt_timeout,
@@ -131,10 +140,11 @@ class Device:
             waker=self._waker,
             sender=self._sender,
             outbox=self._outbox,
-            presence=Presence(shape, firmware, __version__, self._facts),
+            presence=Presence(firmware, __version__, self._facts),
             contexts=contexts,
             make_router=self._router,
             on_up=self._configs.connected,
+            shaped=self._dialect_of,
         )
         self._started = False
         self._closed = False
@@ -231,7 +241,8 @@ class Device:
 
         Args:
             values: what it says; JSON.
-            channel: a kind from the device's topics: ``telemetry``, ``event``, ``alert`` …
+            channel: the kind or the name of a channel of the device's dialect: ``telemetry``,
+                ``event``, ``alert`` …
             ts: when it was measured, epoch milliseconds; now by default.
             name: fills the ``+`` of a topic that has one.
             wait: return only when it is on disk. Without, it is there some milliseconds
@@ -257,14 +268,16 @@ class Device:
     def command(self, name: str) -> Callable[[F], F]:
         """Register a handler: ``@device.command("reboot")``.
 
-        It gets the arguments as a dict, or nothing when it takes no parameter; what it
-        returns (JSON) is the reply's result, and an exception the reply's error. Handlers run
-        one after the other, in a thread of their own.
+        It gets the arguments as a dict, or nothing when it takes no parameter, and a ``Job`` as
+        a second argument when it takes two. What it returns (JSON) is the reply's result, and an
+        exception the reply's error; raise ``Rejected`` for a command that is not accepted.
+        Handlers run one after the other, in a thread of their own. One that runs for longer than
+        ``options.running_after`` seconds is reported as running, where the dialect can say so.
 
         Raises:
             InvalidSetting: the name is the SDK's own, or taken.
         """
-        if name == ROTATE or name in self._commands.handlers:
+        if name.lower() == ROTATE or name in self._commands.handlers:
             raise InvalidSetting(f"The command {name!r} has a handler already.")
 
         def register(handler: F) -> F:
@@ -275,12 +288,32 @@ class Device:
 
     def on_config(self, handler: F) -> F:
         """Register the handler for settings: it gets the settings as a dict, at the start the
-        last ones and then every change. An exception reports them as not applied.
+        last ones and then every change. An exception reports them as not applied, with its
+        words: raise ``Rejected`` to choose them.
 
         Guarded settings are kept only if the device connects again with them in time;
         otherwise the handler gets the former ones again."""
         self._configs.handler = handler
         return handler
+
+    def on_message(self, channel: str) -> Callable[[F], F]:
+        """Register a handler for a channel that the SDK has no part of its own for:
+        ``@device.on_message("filesystem")``, by its kind or its name in the dialect.
+
+        It gets the message (a dict, a text, or bytes, as the channel has them) and, when it takes
+        two parameters, the topic.
+
+        Raises:
+            InvalidSetting: it has a handler already.
+        """
+        if channel in self._messages.handlers:
+            raise InvalidSetting(f"The channel {channel!r} has a handler already.")
+
+        def register(handler: F) -> F:
+            self._messages.handlers[channel] = handler
+            return handler
+
+        return register
 
     def on_firmware(self, handler: Callable[[Firmware], Any]) -> Callable[[Firmware], Any]:
         """Register the handler that installs a downloaded, checked image. When it returns,
@@ -292,7 +325,10 @@ class Device:
     def stats(self) -> dict[str, Any]:
         """Counters and states, for a log or a display."""
         kept = self._store.run(
-            lambda tables: [int(tables.get(k, 0)) for k in ("dropped_by_size", "dropped_by_age")]
+            lambda tables: [
+                int(tables.get(k, 0))
+                for k in ("dropped_by_size", "dropped_by_age", "commands_rejected")
+            ]
         )
         counters = self._sender.counters
         return {
@@ -305,6 +341,9 @@ class Device:
             "dropped_by_size": kept[0],
             "dropped_by_age": kept[1],
             "unstored": self._store.unstored,
+            "undeliverable": counters.undeliverable,
+            "commands_rejected": kept[2],
+            "messages_dropped": self._messages.dropped,
             "sent": counters.sent,
             "resent": counters.resent,
             "delivered": counters.delivered,
@@ -407,10 +446,22 @@ class Device:
             commands=self._commands,
             configs=self._configs,
             updates=self._updates,
+            messages=self._messages,
             sender=self._sender,
             vault=self._vault,
             reconnect=reconnect,
         )
+
+    def _dialect_of(self, credentials: Credentials) -> Dialect:
+        """How the device speaks with these credentials.
+
+        Raises:
+            InvalidSetting: their shape or a topic cannot be used.
+        """
+        found = credentials.channels()
+        if self._shape is None:
+            return found
+        return Dialect(map(self._shape.on, found.channels), name=found.name, groups=found.groups)
 
     def _facts(self) -> dict[str, int]:
         return {"queued": self._store.held, "seq": self._store.last_seq}

@@ -7,6 +7,8 @@
     ├── ConnectFailed        broker or platform cannot be reached, or TLS failed; ``retry`` is true
     ├── ClaimRefused         the platform did not accept the claim code
     ├── FirmwareRefused      an update that must not be installed (hash, size, address)
+    ├── Rejected             raised by a handler: the command or the settings are not accepted
+    ├── Cancelled            raised by a handler: it has stopped because of a cancellation
     └── Revoked              the platform has revoked this device; it must stop
 
 Errors of sockets, SQLite and TLS are translated where they enter, with ``from exc``.
@@ -16,12 +18,14 @@ No message ever contains a password.
 from __future__ import annotations
 
 __all__ = [
+    "Cancelled",
     "ClaimRefused",
     "ConnectFailed",
     "DeviceError",
     "FirmwareRefused",
     "InvalidReading",
     "InvalidSetting",
+    "Rejected",
     "Revoked",
     "StoreUnavailable",
 ]
@@ -66,6 +70,15 @@ class ClaimRefused(DeviceError):
 
 class FirmwareRefused(DeviceError):
     """An update that must not be installed: wrong hash or size, or an address not allowed."""
+
+
+class Rejected(DeviceError):
+    """For handlers to raise: this command or these settings are not accepted. The message is what
+    people read as the reason."""
+
+
+class Cancelled(DeviceError):
+    """For handlers to raise: the command has stopped, because ``job.cancelled`` was true."""
 
 
 class Revoked(DeviceError):

@@ -16,12 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from mooring_device.backoff import Backoff
+from mooring_device.commands import words_of
+from mooring_device.dialect import Payload, look_up
 from mooring_device.download import Fetcher
-from mooring_device.errors import ConnectFailed, DeviceError, FirmwareRefused
+from mooring_device.errors import ConnectFailed, DeviceError, FirmwareRefused, InvalidReading
 from mooring_device.link import Arrived
-from mooring_device.offers import Offer, parse_offer
+from mooring_device.offers import Offer, id_of, parse_offer
+from mooring_device.orders import read_json
 from mooring_device.outbox import Outbox
-from mooring_device.shapes import dump
+from mooring_device.shapes import dump, put
 from mooring_device.store import Store
 from mooring_device.tables import Tables
 
@@ -98,15 +101,15 @@ class Updates:
                     error=f"The device restarted while it installed, and {now}.",
                 )
 
-    def arrived(self, message: Arrived) -> None:
+    def arrived(self, message: Arrived, shape: Payload) -> None:
         """Take in an offer; durable on return."""
         if self.handler is None or not message.payload:
             return
         try:
-            offer = parse_offer(message.payload)
+            offer = parse_offer(message.payload, shape)
         except FirmwareRefused as exc:
             log.warning("%s", exc)
-            self._refuse(message.payload, exc)
+            self._refuse(message.payload, shape, exc)
             return
         kept = self._store.run(lambda tables: tables.get("firmware"))
         known = json.loads(kept) if kept else None
@@ -188,9 +191,9 @@ class Updates:
         error = ""
         try:
             handler(update)
-        except Exception as exc:
+        except BaseException as exc:  # SystemExit would end the thread without a report
             log.exception("The firmware %s could not be installed.", offer.version)
-            error = f"{type(exc).__name__}: {exc}"
+            error = words_of(exc)
         path.unlink(missing_ok=True)
         if error:
             self._report(offer, "failed", error=error)
@@ -203,8 +206,6 @@ class Updates:
         self, offer: Offer, state: str, *, percent: int = 0, error: str = "", keep: bool = True
     ) -> None:
         report: dict[str, Any] = {"version": offer.version, "state": state, "percent": percent}
-        if offer.id:
-            report["id"] = offer.id
         if error:
             report["error"] = error
 
@@ -214,15 +215,34 @@ class Updates:
                 if state in ("done", "failed"):
                     # With the report: after "failed" the same offer may arrive again.
                     self._end(offer)
-            self._outbox.queue(tables, "firmware_progress", report)
+            self._queue(tables, report, offer.id)
 
         self._store.run(write)
 
-    def _refuse(self, payload: bytes, error: FirmwareRefused) -> None:
+    def _refuse(self, payload: bytes, shape: Payload, error: FirmwareRefused) -> None:
         try:
-            body = json.loads(payload)
-            report = {key: body[key] for key in ("id", "version") if key in body}
-        except (ValueError, TypeError):
+            whole = read_json(payload)
+        except ValueError:
             return  # nothing to name in a report; the log has it
-        report.update(state="failed", percent=0, error=str(error))
-        self._store.run(lambda tables: self._outbox.queue(tables, "firmware_progress", report))
+        body = look_up(whole, shape.values)
+        version = body.get("version") if isinstance(body, dict) else None
+        report = {"version": version, "state": "failed", "percent": 0, "error": words_of(error)}
+        if version is None:
+            del report["version"]
+        try:
+            self._store.run(lambda tables: self._queue(tables, report, id_of(whole, shape)))
+        except InvalidReading as exc:  # an id or a version that cannot be written
+            log.warning("The firmware offer cannot be answered: %s", exc)
+
+    def _queue(self, tables: Tables, report: dict[str, Any], offer_id: str) -> None:
+        channel = self._outbox.dialect.up("firmware_progress")
+        if channel is None:
+            return
+        body: dict[str, Any] = {}
+        if channel.payload.values:
+            put(body, channel.payload.values, report)
+        else:
+            body.update(report)
+        if offer_id:
+            put(body, channel.payload.reply_to or ("id",), offer_id)
+        self._outbox.queue(tables, "firmware_progress", body)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 
 from mooring_device.credentials import Credentials
-from mooring_device.errors import DeviceError
+from mooring_device.errors import DeviceError, InvalidReading
 from mooring_device.http import Api
 from mooring_device.options import Options
 from mooring_device.outbox import Outbox
@@ -54,7 +54,12 @@ class HttpWay:
         batch = sender.batch(time.monotonic(), self._options.http_batch, urgent=False)
         if not batch:
             return 0
-        messages = [outbox.shape.payload(held.ts, held.seq, held.rest) for held in batch]
+        messages = []
+        for held in batch:
+            try:
+                messages.append(outbox.outgoing(held).payload)
+            except InvalidReading as exc:  # noqa: PERF203  one message does not stop the others
+                sender.drop(held, exc)
         try:
             api = self.api(credentials)
             receipts = [api.send(credentials, some) for some in parts(messages)]

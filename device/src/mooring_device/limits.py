@@ -30,6 +30,7 @@ class Limits:
         age_ms: how long one is kept, in milliseconds; 0: indefinitely.
         reading_bytes: the JSON of one reading at most; a larger one is rejected.
         pending: readings that wait in memory to be written; at this many, ``publish`` waits.
+        commands: that may wait for their turn; a further one is rejected.
     """
 
     readings: int = 500_000
@@ -37,9 +38,10 @@ class Limits:
     age_ms: int = 30 * 24 * 3600 * 1000
     reading_bytes: int = 256 * 1024
     pending: int = 1_000
+    commands: int = 100
 
     def __post_init__(self) -> None:
-        counts = (self.readings, self.bytes, self.reading_bytes, self.pending)
+        counts = (self.readings, self.bytes, self.reading_bytes, self.pending, self.commands)
         if min(counts) < 1 or self.age_ms < 0:
             raise ValueError("every limit of the queue must be positive (age_ms may be 0)")
         if self.reading_bytes > MAX_READING_BYTES:

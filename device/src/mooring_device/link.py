@@ -37,6 +37,7 @@ class Will:
 
     topic: str
     payload: bytes
+    retain: bool = True
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class Link:
     Args:
         credentials: where to and as whom.
         context: for TLS, or ``None``.
-        will: the Last Will, retained, or ``None``.
+        will: the Last Will, or ``None``.
         waker: ends ``turn`` early.
         keepalive, timeout: seconds; ``timeout`` bounds each step of connecting.
     """
@@ -136,7 +137,7 @@ class Link:
         if credentials.username is not None:
             client.username_pw_set(credentials.username, credentials.password)
         if will is not None:
-            client.will_set(will.topic, will.payload, qos=1, retain=True)
+            client.will_set(will.topic, will.payload, qos=1, retain=will.retain)
         if context is not None:
             client.tls_set_context(context)
             client.tls_insecure_set(not context.check_hostname)
@@ -251,6 +252,10 @@ class Link:
         """Subscribe at QoS 1; answers with the packet id that ``granted`` will show."""
         code, packet_id = self._client.subscribe([(f, 1) for f in filters])
         return packet_id if code == MQTTErrorCode.MQTT_ERR_SUCCESS and packet_id else 0
+
+    def unsubscribe(self, filters: list[str]) -> None:
+        """End subscriptions of an earlier session."""
+        self._client.unsubscribe(filters)
 
     def ack(self, message: Arrived) -> None:
         """Acknowledge: what the message asked for is on disk."""

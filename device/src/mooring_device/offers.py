@@ -5,14 +5,15 @@ Pure: bytes in, an ``Offer`` or ``FirmwareRefused`` out.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
+from mooring_device.dialect import Payload, look_up
 from mooring_device.errors import FirmwareRefused
+from mooring_device.orders import read_json
 
 __all__ = ["MAX_BYTES", "Offer", "parse_offer"]
 
@@ -71,20 +72,28 @@ def check_address(url: str) -> None:
     )
 
 
-def parse_offer(payload: bytes) -> Offer:
-    """Read ``{"version", "url", "sha256", "size", "signature"?, "id"?}``.
+def id_of(body: dict[str, Any], shape: Payload) -> str:
+    """The platform's own name for an offer, or ""."""
+    found = look_up(body, shape.identifier or ("id",))
+    return "" if found is None else str(found)
+
+
+def parse_offer(payload: bytes, shape: Payload) -> Offer:
+    """Read ``{"version", "url", "sha256", "size", "signature"?, "id"?}``, where the shape has them.
 
     Raises:
         FirmwareRefused: incomplete, or not to be fetched.
     """
     try:
-        body: Any = json.loads(payload)
+        whole = read_json(payload)
+        found = look_up(whole, shape.values)
+        body: Any = found if isinstance(found, dict) else whole
         offer = Offer(
             version=str(body["version"]),
             url=str(body["url"]),
             sha256=str(body["sha256"]).lower(),
             size=body["size"],
-            id=str(body.get("id") or ""),
+            id=id_of(whole, shape),
             signature=str(body.get("signature") or ""),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as exc:

@@ -35,6 +35,7 @@ class Options:
             can read; off: such an address is rejected.
         recover_every: between two requests for fresh credentials after rejections.
         linger: at most this long, ``close`` waits for the queue to drain.
+        running_after: until a command that is not over yet is reported as running; 0: never.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -53,6 +54,7 @@ class Options:
     plain_http: bool = False
     recover_every: float = 600.0
     linger: float = 5.0
+    running_after: float = 5.0
 
     def __post_init__(self) -> None:
         if self.http not in HTTP_MODES:
@@ -60,7 +62,10 @@ class Options:
         if self.synchronous not in ("FULL", "NORMAL"):
             raise ValueError("synchronous is FULL or NORMAL")
         times = (self.receipt_timeout, self.connect_timeout, self.http_after, self.recover_every)
-        if min(times) <= 0 or min(self.heartbeat, self.drain_rate, self.linger) < 0:
+        if (
+            min(times) <= 0
+            or min(self.heartbeat, self.drain_rate, self.linger, self.running_after) < 0
+        ):
             raise ValueError("a time of the options is negative or zero")
         if min(self.window, self.per_live, self.keepalive, self.http_batch) < 1:
             raise ValueError("a count of the options is less than one")

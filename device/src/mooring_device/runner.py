@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 from mooring_device.credentials import Credentials
+from mooring_device.dialect import Dialect
 from mooring_device.errors import ConnectFailed, DeviceError, Revoked
 from mooring_device.http_way import HttpWay
 from mooring_device.link import Refused, Waker
@@ -46,6 +47,7 @@ class Runner(threading.Thread):
         contexts: Contexts,
         make_router: Callable[[Callable[[], None]], Router],
         on_up: Callable[[], None] = lambda: None,
+        shaped: Callable[[Credentials], Dialect] = Credentials.channels,
     ) -> None:
         super().__init__(name="mooring-network", daemon=True)
         self.up = threading.Event()
@@ -63,6 +65,8 @@ class Runner(threading.Thread):
         self._presence = presence
         self._router = make_router(self._reconnect_soon)
         self._on_up = on_up
+        self._shaped = shaped
+        self._former: set[str] = set()  # filters that this device has subscribed to before
         self._stop_asked = threading.Event()
         self._leave_at: float | None = None
         self._contexts = contexts
@@ -161,6 +165,7 @@ class Runner(threading.Thread):
             connected=self._connected,
             stopping=self._stop_asked.is_set,
             leaving=lambda now: self._leave_at is not None and now >= self._leave_at,
+            former=self._former,
         ).run()
 
     def _connected(self, is_up: bool) -> None:
@@ -226,9 +231,16 @@ class Runner(threading.Thread):
             passwords = offered(known, fresh.password, None, known.settled)
         self._vault.recovered(fresh, passwords)
         self._credentials = fresh
-        self._outbox.topics = fresh.topics
+        self._speak(fresh)
         self._refusals = 0
         log.info("The platform gave this device fresh credentials.")
+
+    def _speak(self, credentials: Credentials) -> None:
+        """Use the channels of these credentials from the next session on."""
+        dialect = self._shaped(credentials)
+        self._former = {*self._former, *self._outbox.dialect.filters()}
+        self._outbox.dialect = dialect
+        self._sender.by_receipt = dialect.has("receipt")
 
     # ------------------------------------------------------------------ between sessions
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mooring_device import ranges as r
+from mooring_device.errors import InvalidReading
 from mooring_device.outbox import Outbox
 from mooring_device.pace import LIVE, Bucket, plan
 from mooring_device.receipts import Receipt, Skip, answer_rerequest, settle
@@ -36,6 +37,7 @@ class Counters:
     resent: int = 0
     delivered: int = 0
     receipts: int = 0
+    undeliverable: int = 0
 
 
 class Lane:
@@ -100,7 +102,7 @@ class Sender:
         self.counters = Counters()
         self._store = store
         self._outbox = outbox
-        self._by_receipt = receipts
+        self.by_receipt = receipts
         self._window = window
         self._bucket = bucket
         self._per_live = per_live
@@ -122,7 +124,18 @@ class Sender:
     def pump(self, now: float, put: Callable[[Held], int]) -> None:
         """Send what may go now. ``put`` sends one and answers with its packet id."""
         for held in self.batch(now, self._window.size):
-            self._packets[put(held)] = held.seq
+            try:
+                self._packets[put(held)] = held.seq
+            except InvalidReading as exc:  # noqa: PERF203  one message does not stop the others
+                self.drop(held, exc)
+
+    def drop(self, held: Held, why: InvalidReading) -> None:
+        """Take out a message that cannot be sent any more: the device has lost its channel."""
+        log.warning("A message of the queue is dropped: %s", why)
+        self.counters.undeliverable += 1
+        gone = ((held.seq, held.seq),)
+        self._window.release(gone)
+        self._store.post(lambda tables: tables.delete(gone))
 
     def batch(self, now: float, most: int, *, urgent: bool = True) -> list[Held]:
         """The next messages in order, at most ``most``, noted as sent.
@@ -143,7 +156,7 @@ class Sender:
         return repeats + fresh
 
     def _repeats(self, now: float, most: int) -> list[Held]:
-        due = self._window.due(now)[:most] if self._by_receipt else []
+        due = self._window.due(now)[:most] if self.by_receipt else []
         if not due:
             return []
         found = self._store.run(lambda tables: tables.read_some(due))
@@ -183,7 +196,7 @@ class Sender:
     def acked(self, packet_ids: list[int]) -> None:
         """The broker has these."""
         seqs = [self._packets.pop(i) for i in packet_ids if i in self._packets]
-        if seqs and not self._by_receipt:
+        if seqs and not self.by_receipt:
             self._delivered(r.compress(sorted(seqs)))
 
     def receipts(self, receipts: Sequence[Receipt]) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from mooring_device.credentials import Credentials
 from mooring_device.link import Link, Waker, Will
 from mooring_device.options import Options
-from mooring_device.outbox import Outbox
+from mooring_device.outbox import Outbox, Outgoing
 from mooring_device.presence import Presence
 from mooring_device.router import Router
 from mooring_device.sender import Sender
@@ -32,6 +32,7 @@ class Session:
         proved: called once, when login, subscription and ``holds`` seconds have passed.
         stopping: asked at every turn; then the device publishes its goodbye.
         leaving: asked at every turn; then the session ends and the next one begins.
+        former: filters of an earlier dialect, which the broker may still know.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Session:
         connected: Callable[[bool], None],
         stopping: Callable[[], bool],
         leaving: Callable[[float], bool],
+        former: Iterable[str] = (),
     ) -> None:
         self._credentials = credentials
         self._options = options
@@ -62,7 +64,10 @@ class Session:
         self._connected = connected
         self._stopping = stopping
         self._leaving = leaving
-        will = presence.will(credentials.topics)
+        self._dialect = outbox.dialect
+        self._filters = outbox.dialect.filters()
+        self._former = [topic for topic in former if topic not in self._filters]
+        will = presence.will(outbox.dialect)
         self._link = Link(
             credentials,
             context=context,
@@ -101,15 +106,16 @@ class Session:
         return time.monotonic() - began
 
     def _greet(self, now: float) -> None:
-        filters = list(self._credentials.downs.values())
-        if filters:
-            self._link.subscribe(filters)
+        if self._former:
+            self._link.unsubscribe(self._former)
+        if self._filters:
+            self._link.subscribe(list(self._filters))
         else:
             self._ready()
         ca = trusted(self._credentials.tls)
-        birth = self._presence.birth(self._credentials.topics, ca=ca)
+        birth = self._presence.birth(self._outbox.dialect, ca=ca)
         if birth:
-            self._link.publish(*birth, retain=True)
+            self._send(birth)
         self._sender.begin()
         self._next_beat = now + self._options.heartbeat
 
@@ -147,7 +153,7 @@ class Session:
         arrived, link.arrived = link.arrived, []
         receipts = []
         for message in arrived:
-            receipt = self._router.route(message, self._credentials)
+            receipt = self._router.route(message, self._credentials, self._dialect)
             if receipt is not None:
                 receipts.append(receipt)
             link.ack(message)
@@ -156,8 +162,8 @@ class Session:
         self._sender.acked(acked)
         for _, codes in link.granted:
             self._ready()
-            kinds = list(self._credentials.downs)
-            refused = [kind for kind, code in zip(kinds, codes) if code >= FAILURE]
+            names = self._filters.values()
+            refused = [name for name, code in zip(names, codes) if code >= FAILURE]
             if refused:
                 log.warning("The broker does not grant: %s.", ", ".join(refused))
         link.granted.clear()
@@ -168,20 +174,22 @@ class Session:
         self._connected(True)
 
     def _put(self, held: Held) -> int:
-        topic = self._outbox.topic(held.channel, held.name)
-        return self._link.publish(topic, self._outbox.shape.payload(held.ts, held.seq, held.rest))
+        return self._send(self._outbox.outgoing(held))
+
+    def _send(self, message: Outgoing, *, qos: int = 1) -> int:
+        return self._link.publish(message.topic, message.payload, qos=qos, retain=message.retain)
 
     def _beat(self, now: float) -> None:
         if self._options.heartbeat and now >= self._next_beat:
             self._next_beat = now + self._options.heartbeat
-            beat = self._presence.beat(self._credentials.topics)
+            beat = self._presence.beat(self._outbox.dialect)
             if beat:
-                self._link.publish(*beat, qos=0)
+                self._send(beat, qos=0)
 
     def _goodbye(self) -> None:
-        offline = self._presence.offline(self._credentials.topics)
+        offline = self._presence.offline(self._outbox.dialect)
         if offline and self._link.up:
-            waiting = self._link.publish(*offline, retain=True)
+            waiting = self._send(offline)
             deadline = time.monotonic() + 2.0
             while waiting not in self._link.acked and time.monotonic() < deadline:
                 if not self._link.turn(0.1):

@@ -1,4 +1,4 @@
-"""How a payload looks in each dialect: which key holds the time, whether it is numbered.
+"""Payloads that the device sends: the time, the number and the rest, in their places.
 
 Pure: values in, JSON out. What the queue keeps of a message is everything behind its time
 and number (``rest``), because the number is given out in the transaction that stores it.
@@ -8,14 +8,25 @@ A repeat has the same bytes as the first, so that the platform knows it again.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from mooring_device.dialect import Channel, Path, Payload
 from mooring_device.errors import InvalidReading
 
-__all__ = ["MAX_DEPTH", "MAX_INTEGER", "SHAPES", "Shape", "dump", "shape_of"]
+__all__ = [
+    "MAX_DEPTH",
+    "MAX_INTEGER",
+    "READINGS",
+    "Shape",
+    "dump",
+    "payload_of",
+    "put",
+    "rest_of",
+    "unnumbered",
+]
 
 
 MAX_DEPTH = 32  # of nested objects and arrays, as on the platform
@@ -24,7 +35,7 @@ MAX_INTEGER = 2**63 - 1
 
 @dataclass(frozen=True)
 class Shape:
-    """Where time, number and values go.
+    """Where time, number and readings go, for a device that got no shape from its platform.
 
     Attributes:
         time: the key of the device's time.
@@ -38,49 +49,99 @@ class Shape:
     seq: str = "seq"
     values: str = ""
 
-    def rest(self, values: Mapping[str, Any], *, telemetry: bool) -> str:
-        """What follows time and number: JSON without its opening brace.
-
-        Raises:
-            InvalidReading: no JSON, or a key that is taken.
-        """
-        if telemetry and self.values:
-            return dump({self.values: dict(values)})[1:]
-        for taken in (self.time, self.seq):
-            if taken and taken in values:
-                raise InvalidReading(
-                    f"The key {taken!r} is taken.", hint="Give the time as publish(…, ts=…)."
-                )
-        return dump(dict(values))[1:]
-
-    def head(self, ts: int, seq: int) -> str:
-        """Time and number, with the opening brace."""
-        text = '{"' + self.time + '":' + (f'"{_iso(ts)}"' if self.iso else str(ts))
-        return f'{text},"{self.seq}":{seq}' if self.seq else text
-
-    def payload(self, ts: int, seq: int, rest: str) -> bytes:
-        """The whole message."""
-        return (self.head(ts, seq) + ("" if rest == "}" else ",") + rest).encode()
-
-    def unnumbered(self, ts: int, values: Mapping[str, Any]) -> bytes:
-        """A message that is not kept: status, heartbeat."""
-        time = _iso(ts) if self.iso else ts
-        return dump({self.time: time, **values}).encode()
+    def on(self, channel: Channel) -> Channel:
+        """The channel with these keys in its payload."""
+        if not channel.up:
+            return channel
+        payload = replace(
+            channel.payload,
+            time=(self.time,),
+            time_format="iso" if self.iso else "ms",
+            sequence=(self.seq,) if self.seq else None,
+        )
+        if channel.kind in READINGS:
+            payload = replace(payload, values=(self.values,) if self.values else ())
+        return replace(channel, payload=payload)
 
 
-SHAPES = {
-    "mooring": Shape(values="values"),
-    "drivesafe": Shape("timestamp", iso=True),
-    "pulse": Shape("timestamp", iso=True),
-    "iotflow": Shape("timestamp", iso=True, seq=""),
-    "mousetrap": Shape("timestamp", iso=True, seq=""),
-    "smarthome": Shape("timestamp", iso=True, seq="", values="sensors"),
-}
+READINGS = ("telemetry", "metrics")  # kinds whose values go where the payload has a place for them
 
 
-def shape_of(dialect: str) -> Shape:
-    """The shape of a dialect; one that is not known gets ``ts`` and ``seq`` next to the values."""
-    return SHAPES.get(dialect, Shape())
+def rest_of(payload: Payload, values: Mapping[str, Any], *, readings: bool) -> str:
+    """What follows time and number: JSON without its opening brace.
+
+    Args:
+        readings: the values go where the payload has a place for them; otherwise they are the
+            payload but for time and number.
+
+    Raises:
+        InvalidReading: no JSON, or a key that is taken.
+    """
+    if readings and payload.values:
+        body: dict[str, Any] = {}
+        put(body, payload.values, dict(values))
+    else:
+        body = dict(values)
+    for path in (payload.time, payload.sequence):
+        if path and not _is_free(body, path):
+            raise InvalidReading(
+                f"The key {'.'.join(path)!r} is taken.", hint="Give the time as publish(…, ts=…)."
+            )
+    return dump(body)[1:]
+
+
+def payload_of(payload: Payload, ts: int, seq: int, rest: str) -> bytes:
+    """The whole message. The same number, time and rest give the same bytes."""
+    head = [(p, v) for p, v in ((payload.time, _time(payload, ts)), (payload.sequence, seq)) if p]
+    if all(len(path) == 1 for path, _ in head):
+        parts = [f"{json.dumps(path[0], ensure_ascii=False)}:{json.dumps(v)}" for path, v in head]
+        if rest != "}":
+            parts.append(rest[:-1])
+        return ("{" + ",".join(parts) + "}").encode()
+    body = json.loads("{" + rest)
+    for path, value in head:
+        put(body, path, value)
+    return dump(body).encode()
+
+
+def unnumbered(payload: Payload, ts: int | None, values: Iterable[tuple[Path, Any]]) -> bytes:
+    """A message that is not kept: status, heartbeat, the Last Will (which has no time)."""
+    body: dict[str, Any] = {}
+    if payload.time and ts is not None:
+        put(body, payload.time, _time(payload, ts))
+    for path, value in values:
+        put(body, path, value)
+    return dump(body).encode()
+
+
+def put(body: dict[str, Any], path: Path, value: Any) -> None:
+    """Write a value at a path; objects on the way are made."""
+    *outer, last = path
+    for key in outer:
+        below = body.get(key)
+        if not isinstance(below, dict):
+            below = body[key] = {}
+        body = below
+    body[last] = value
+
+
+def _is_free(body: Mapping[str, Any], path: Path) -> bool:
+    below: Any = body
+    for key in path[:-1]:
+        if key not in below:
+            return True
+        below = below[key]
+        if not isinstance(below, Mapping):
+            return False
+    return path[-1] not in below
+
+
+def _time(payload: Payload, ts: int) -> str | int | float:
+    if payload.time_format == "iso":
+        return _iso(ts)
+    if payload.time_format == "ms":
+        return ts
+    return ts / 1000 if ts % 1000 else ts // 1000
 
 
 def dump(value: Mapping[str, Any]) -> str:

@@ -218,10 +218,21 @@ class Tables:
         return None if row is None else _command(row)
 
     def put_command(self, command: Command, now_ms: int) -> None:
+        """``now_ms`` is raised above the newest one: the order is that of arrival, also within a
+        millisecond and where the clock was set back."""
+        newest = self._db.execute("SELECT max(at_ms) FROM commands").fetchone()[0]
+        at_ms = now_ms if newest is None else max(now_ms, newest + 1)
         self._db.execute(
             "INSERT OR REPLACE INTO commands VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (*command[:4], command.state.value, command.reply, now_ms),
+            (*command[:4], command.state.value, command.reply, at_ms),
         )
+
+    def waiting(self) -> int:
+        """How many have not begun."""
+        (found,) = self._db.execute(
+            "SELECT count(*) FROM commands WHERE state = ?", (State.RECEIVED.value,)
+        ).fetchone()
+        return int(found)
 
     def unfinished(self) -> list[Command]:
         rows = self._db.execute(

@@ -58,8 +58,12 @@ class Vault:
         kept = self._facts.get("credentials")
         if kept is None:
             return None
-        tls = Tls(**kept["tls"]) if kept["tls"] else None
-        return Credentials(**{**kept, "tls": tls, "password": self.passwords.current})
+        more = {
+            "tls": Tls(**kept["tls"]) if kept["tls"] else None,
+            "shape": self._facts.get("shape") or {},
+            "password": self.passwords.current,
+        }
+        return Credentials(**{**kept, **more})
 
     def claimed_with(self, code: str) -> bool:
         """Whether the identity came from this claim code."""
@@ -91,7 +95,9 @@ class Vault:
         facts = asdict(credentials)
         facts["topics"] = dict(credentials.topics)
         del facts["password"]
-        self._facts = {**self._small_facts(), **marks, "credentials": facts}
+        # Next to the credentials, not in them: version 0.1.0 reads the file, too.
+        shape = facts.pop("shape")
+        self._facts = {**self._small_facts(), **marks, "credentials": facts, "shape": shape}
         self._saved = False
         self.settle(passwords)
 

@@ -37,5 +37,5 @@ class Worker:
                 return
             try:
                 work()
-            except Exception:
+            except BaseException:  # SystemExit would end this thread, which all callbacks share
                 log.exception("A callback of the device failed.")

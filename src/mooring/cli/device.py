@@ -394,6 +394,7 @@ def _credentials_document(
         **device_document(credentials.device),
         "password": credentials.password,
         "topics": credentials.topics,
+        "shape": credentials.shape,
         "accepted_by_broker": accepted,
         "broker": {
             "host": address.host,

@@ -163,7 +163,7 @@ class Recovery:
                 tenant=device.tenant,
                 reason=reason,
             )
-        return Recovered(Credentials(device, password, self.devices.topics(device)), [change])
+        return Recovered(self.devices.credentials_of(device, password), [change])
 
     def _recover(self, connection: Connection, proof: _Proof, origin: str, at: int) -> Recovered:
         device, secret, held, known = proof.device, proof.secret, proof.held, proof.known
@@ -198,8 +198,7 @@ class Recovery:
             tenant=device.tenant,
             reason=how,
         )
-        topics = self.devices.topics(device)
-        return Recovered(Credentials(device, password, topics), [change])
+        return Recovered(self.devices.credentials_of(device, password), [change])
 
 
 def _proof(connection: Connection, device: Device, secret: str, at: int) -> _Proof | None:

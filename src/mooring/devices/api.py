@@ -76,6 +76,7 @@ class CredentialsOut(DeviceOut):
 
     password: str | None = Field(description="Only if it was generated. Shown only once.")
     topics: dict[str, str]
+    shape: dict[str, Any] = Field(description="Channels of the device, for the SDK.")
     accepted_by_broker: bool
     broker: BrokerOut
     http: HttpOut
@@ -334,6 +335,7 @@ def _credentials(credentials: Credentials, accepted: bool, told: dict[str, Any])
         **document(credentials.device),
         "password": credentials.password,
         "topics": credentials.topics,
+        "shape": credentials.shape,
         "accepted_by_broker": accepted,
         **told,
     }

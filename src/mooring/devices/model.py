@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from mooring.dialects.model import Identity
 
@@ -71,8 +72,14 @@ class NewDevice:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a device needs to connect. The password is shown once and stored nowhere."""
+    """What a device needs to connect. The password is shown once and stored nowhere.
+
+    Attributes:
+        topics: kind → topic, for people and firmware.
+        shape: the same and more for the SDK (``mooring.dialects.device_shape``).
+    """
 
     device: Device
     password: str = field(repr=False)
     topics: dict[str, str] = field(default_factory=dict)
+    shape: dict[str, Any] = field(default_factory=dict)

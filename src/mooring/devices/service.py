@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
@@ -30,7 +31,7 @@ from mooring.devices.attributes.merge import ROOM, Room, merge
 from mooring.devices.attributes.model import FOLLOWED, NAMED, Held, Source, Value
 from mooring.devices.attributes.rules import checked_all
 from mooring.devices.model import Credentials, Device, Login, NewDevice
-from mooring.dialects import Catalogue, check_text, check_word, normal_mac
+from mooring.dialects import Catalogue, check_text, check_word, device_shape, normal_mac
 from mooring.dialects.model import Identity
 from mooring.errors import Conflict, Invalid, NotFound
 from mooring.identity.account import NO_QUOTA, Account, Quota
@@ -118,8 +119,7 @@ class Devices:
                 tenant=device.tenant,
                 reason=reason,
             )
-        topics = self.catalogue.get(device.dialect).topics(device.identity)
-        return Credentials(device, password, topics), [change]
+        return self.credentials_of(device, password), [change]
 
     def insert(
         self,
@@ -295,6 +295,14 @@ class Devices:
     def topics(self, device: Device) -> dict[str, str]:
         """Kind → topic, from the device's dialect."""
         return self.catalogue.get(device.dialect).topics(device.identity)
+
+    def shape(self, device: Device) -> dict[str, Any]:
+        """How the device speaks, for the SDK."""
+        return device_shape(self.catalogue.get(device.dialect), device.identity)
+
+    def credentials_of(self, device: Device, password: str) -> Credentials:
+        """What the device needs to connect with this password."""
+        return Credentials(device, password, self.topics(device), self.shape(device))
 
     @property
     def logins(self) -> Accounts:

@@ -8,6 +8,7 @@ for reading the files.
 from mooring.dialects.asyncapi import document
 from mooring.dialects.capability import Capabilities, capabilities
 from mooring.dialects.checking import check
+from mooring.dialects.device_shape import device_shape
 from mooring.dialects.ids import MAX_WORD_BYTES, check_text, check_word, normal_mac
 from mooring.dialects.load import Catalogue, builtin, load_all, load_file
 from mooring.dialects.match import Match, Router
@@ -91,6 +92,7 @@ __all__ = [
     "check_word",
     "compile_decoder",
     "compose",
+    "device_shape",
     "document",
     "filters_overlap",
     "firmware",

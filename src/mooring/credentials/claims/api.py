@@ -98,6 +98,7 @@ class DeviceCredentialsOut(Document):
     password: str
     client_id: str
     topics: dict[str, str]
+    shape: dict[str, Any] = Field(description="Channels of the device, for the SDK.")
     broker: BrokerOut
     http: HttpOut
     accepted_by_broker: bool = Field(
@@ -139,6 +140,7 @@ def credentials_document(
         "password": credentials.password,
         "client_id": device.client_id,
         "topics": credentials.topics,
+        "shape": credentials.shape,
         **told_to_devices(settings, asked_at=request.url.hostname),
         "accepted_by_broker": accepted,
         "retry_after": None if accepted else RETRY_SECONDS,

@@ -302,8 +302,7 @@ class Claims:
         return Claimed(self._answer(device, password), [change], again=True)
 
     def _answer(self, device: Device, password: str) -> Credentials:
-        dialect = self.devices.catalogue.get(device.dialect)
-        return Credentials(device, password, dialect.topics(device.identity))
+        return self.devices.credentials_of(device, password)
 
     def _note(
         self, connection: Connection, action: str, device: Device, claim: ClaimCode, origin: str
