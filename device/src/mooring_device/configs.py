@@ -234,7 +234,7 @@ class Configs:
             self.reconnect()
 
     def _go_back(self, trial: Offered) -> None:
-        """Apply the former settings. Noted first: a device that ends meanwhile goes on with this
+        """Apply the former settings. Noted first: a device that ends meanwhile continues with this
         at its next start, and does not try the others again."""
         self._note_trial(trial, back=True)
         kept = self._store.run(lambda tables: tables.get(KEPT))

@@ -135,7 +135,7 @@ class Credentials:
 
 
 def usable_shape(given: Any) -> dict[str, Any]:
-    """The shape of the platform's answer, checked; empty where there is none, or where it is of a
+    """The shape of the platform's answer, checked; empty where it has none, or where it is of a
     version that only a newer SDK understands.
 
     Raises:

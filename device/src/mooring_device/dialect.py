@@ -153,7 +153,7 @@ class Dialect:
                     self._exact.setdefault(topic, channel)
 
     def up(self, kind_or_name: str) -> Channel | None:
-        """The channel on which the device says this: the first one of a kind, or by its name."""
+        """The channel on which the device sends this: the first one of a kind, or by its name."""
         return self._ups.get(kind_or_name)
 
     @property
