@@ -334,6 +334,7 @@ def open_app(
                     settings.tenant_messages_per_second,
                     settings.tenant_bytes_per_second,
                 ),
+                settings.groups_max_per_tenant,
             ),
             throttles=throttles,
             tally=tally,

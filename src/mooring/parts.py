@@ -12,6 +12,7 @@ from mooring.device_settings.part import PART as DEVICE_SETTINGS
 from mooring.devices.part import PART as DEVICES
 from mooring.doctor.part import PART as DOCTOR
 from mooring.downlink.part import PART as DOWNLINK
+from mooring.groups.part import PART as GROUPS
 from mooring.ingest.part import PART as INGEST
 from mooring.later import later
 from mooring.limits.part import PART as LIMITS
@@ -45,6 +46,7 @@ DOMAINS = (
     DOCTOR,
     DOWNLINK,
     COMMANDS,
+    GROUPS,
     DEVICE_SETTINGS,
     UPLINK,
     INGEST,

@@ -98,6 +98,9 @@ PLACES = (
     ("mooring.devices.following", "stores"),
     ("mooring.*.password_store", "stores"),
     ("mooring.*.search_store", "stores"),
+    ("mooring.*.query_store", "stores"),
+    ("mooring.*.group_store", "stores"),
+    ("mooring.groups.selector", "stores"),
     ("mooring.presence.reported", "services"),
     *(
         (f"mooring.{domain}{rest}", "rules")

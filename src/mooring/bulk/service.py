@@ -121,8 +121,10 @@ class Bulk:
             numbers = store.insert(
                 connection,
                 checked,
-                tenants_max=self.devices.tenants_max,
-                devices_max=self.devices.devices_max,
+                store.Limits(
+                    self.devices.tenants_max, self.devices.devices_max, self.devices.groups_max
+                ),
+                actor.name,
             )
             broker.insert_many(connection, users)
             store.record(connection, actor, action, checked, reason)

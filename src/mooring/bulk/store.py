@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,15 +11,25 @@ from sqlalchemy.engine import Connection
 
 from mooring.bulk.model import Checked
 from mooring.devices.attributes.store import insert_many
+from mooring.devices.group_store import add_members, ensure
 from mooring.devices.password_store import newest_event
 from mooring.devices.store import count_devices, ensure_tenant
 from mooring.identity.actor import Actor
 from mooring.store.engine import now_ms
-from mooring.store.schema import audit, broker_users, credentials, device_groups, devices
+from mooring.store.schema import audit, broker_users, credentials, devices
 
-__all__ = ["Taken", "insert", "record", "taken"]
+__all__ = ["Limits", "Taken", "insert", "record", "taken"]
 
 AT_ONCE = 1000  # rows a statement
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many tenants, and devices and groups of one tenant, there may be."""
+
+    tenants: int
+    devices: int
+    groups: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +66,27 @@ def taken(connection: Connection) -> Taken:
 
 
 def insert(
-    connection: Connection, every: Sequence[Checked], *, tenants_max: int, devices_max: int
+    connection: Connection, every: Sequence[Checked], limits: Limits, actor: str
 ) -> list[int]:
     """Adds tenants, devices, credentials and groups in the caller's transaction; the numbers of
     the devices, the lowest first.
 
+    Args:
+        actor: who named the groups.
+
     Raises:
-        Conflict: ``limit_reached``: too many tenants, or devices of one.
+        Conflict: ``limit_reached``: too many tenants, or devices or groups of one;
+            ``group_is_dynamic``.
     """
     event = newest_event(connection)
     added: list[int] = []
+    named: dict[str, set[str]] = defaultdict(set)
+    for one in every:
+        named[one.device.tenant].update(one.device.groups)
     for tenant, adding in Counter(one.device.tenant for one in every).items():
-        ensure_tenant(connection, tenant, tenants_max)
-        count_devices(connection, tenant, devices_max, adding)
+        ensure_tenant(connection, tenant, limits.tenants)
+        count_devices(connection, tenant, limits.devices, adding)
+        ensure(connection, tenant, named[tenant], most=limits.groups, actor=actor)
     for start in range(0, len(every), AT_ONCE):
         part = every[start : start + AT_ONCE]
         connection.execute(sa.insert(devices), [_row(one) for one in part])
@@ -86,17 +104,18 @@ def insert(
                 for one in part
             ],
         )
-        groups = [
-            {"device_id": numbers[one.device.username], "group_name": group}
-            for one in part
-            for group in one.device.groups
-        ]
         insert_many(
             connection,
             [(numbers[one.device.username], one.device.tenant, one.attributes) for one in part],
         )
-        if groups:
-            connection.execute(sa.insert(device_groups), groups)
+        add_members(
+            connection,
+            [
+                (numbers[one.device.username], one.device.tenant, group)
+                for one in part
+                for group in one.device.groups
+            ],
+        )
     return sorted(added)
 
 

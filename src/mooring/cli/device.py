@@ -116,9 +116,9 @@ def list_(
         list[str] | None,
         typer.Option(
             "--where",
-            metavar="NAME=VALUE",
-            help="Only devices with this attribute, also NAME!=VALUE; * is any value. May be "
-            "repeated.",
+            metavar="QUERY",
+            help="Only devices that meet this query, such as type=pump or 'firmware < 1.4 and "
+            "online'. May be repeated.",
         ),
     ] = None,
     sort: Annotated[

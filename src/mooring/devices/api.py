@@ -181,8 +181,8 @@ def list_devices(
         list[Line] | None,
         Query(
             max_length=100,
-            description="Condition on an attribute: `NAME=VALUE`, `NAME!=VALUE`, or `NAME=*` for "
-            "any value. May be repeated; all must hold.",
+            description="Query, such as `type=pump` or `firmware < 1.4 and not online`. May be "
+            "repeated; all must hold.",
         ),
     ] = None,
     sort: Annotated[

@@ -21,7 +21,6 @@ PART = Part(
         schema.devices,
         schema.device_attributes,
         schema.device_changes,
-        schema.device_groups,
         schema.credentials,
         schema.former_verifiers,
     ),

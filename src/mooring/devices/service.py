@@ -23,7 +23,7 @@ from mooring.broker.password_lines import check_username
 from mooring.broker.users import RESERVED_PREFIXES, check_password
 from mooring.broker.users import check_username as check_own_username
 from mooring.changes import queue as change_queue
-from mooring.devices import changes, store
+from mooring.devices import changes, group_store, store
 from mooring.devices import password_store as passwords
 from mooring.devices.accounts import Accounts, scope_of
 from mooring.devices.attributes import store as attributes
@@ -66,7 +66,8 @@ class Devices:
         quota, tenant_quota: what a device, and all devices of a tenant, may take of the broker
             where nothing else is said of them; 0: no limit.
         recover_days: how long a removed device gets the answer that it was removed.
-        tenants_max, devices_max: how many tenants, and devices of one tenant, there may be.
+        tenants_max, devices_max, groups_max: how many tenants, and devices and groups of one
+            tenant, there may be.
         room: how many free attributes a device may have.
     """
 
@@ -82,6 +83,7 @@ class Devices:
     room: Room = ROOM
     quota: Quota = NO_QUOTA
     tenant_quota: Quota = NO_QUOTA
+    groups_max: int = 1000
 
     # ------------------------------------------------------------------ changing
 
@@ -152,6 +154,9 @@ class Devices:
         sealed = self.instance.seal(password)
         store.ensure_tenant(connection, device.tenant, self.tenants_max)
         store.count_devices(connection, device.tenant, self.devices_max)
+        group_store.ensure(
+            connection, device.tenant, device.groups, most=self.groups_max, actor=actor
+        )
         device = store.insert(
             connection, device, scope=scope, mac_key=mac_key, verifier=verifiers.make(password)
         )

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from mooring.devices.group_store import add_members
 from mooring.devices.model import Device, Login
 from mooring.identity.actor import Actor, Walled, walled
 from mooring.store.engine import now_ms
@@ -275,11 +276,7 @@ def insert(  # one row, its credential and its groups
         _CREDENTIAL,
         {"device_id": number, "verifier": verifier, "created_at": device.created_at},
     )
-    if device.groups:
-        connection.execute(
-            sa.insert(device_groups),
-            [{"device_id": number, "group_name": group} for group in device.groups],
-        )
+    add_members(connection, [(number, device.tenant, group) for group in device.groups])
     return Device(
         number,
         device.tenant,

@@ -7,6 +7,7 @@ devices that said something of themselves in the batch.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -19,6 +20,7 @@ from mooring.ingest.projection import ALWAYS, Effect, Keys, Repeating, Sees, of_
 from mooring.presence.state import Known, Said, advance
 from mooring.store.schema import device_state
 from mooring.store.upsert import Reading, Upsert
+from mooring.store.version_key import version_key
 
 __all__ = ["ABSENCES", "AnnouncedAbsence", "DeviceState", "LastSeen"]
 
@@ -95,7 +97,9 @@ class DeviceState:
         for said in rows:
             after[said.device] = advance(after[said.device], said)
         changed = [
-            (device, *after[device]) for device in devices if after[device] != before.get(device)
+            (device, *after[device], _key(after[device].firmware))
+            for device in devices
+            if after[device] != before.get(device)
         ]
         if changed:
             _SET_STATE.execute(connection, changed)
@@ -137,6 +141,11 @@ def _online(fact: Fact) -> bool | None:
     return True if said is None and kind is not Kind.STATUS else said
 
 
+@lru_cache(maxsize=1024)  # a fleet has few versions, and a device says its own each time
+def _key(firmware: str | None) -> str | None:
+    return None if firmware is None else version_key(firmware)
+
+
 _SET_SEEN = Upsert(
     device_state,
     ("device_id", "last_seen_at"),
@@ -157,5 +166,8 @@ _SET_ANNOUNCED = Upsert(
 _KNOWN = ("device_id", *Known._fields)
 _READ_STATE = Reading(device_state, _KNOWN, "device_id")
 _SET_STATE = Upsert(
-    device_state, _KNOWN, "device_id", lambda new: {name: new[name] for name in Known._fields}
+    device_state,
+    (*_KNOWN, "firmware_key"),
+    "device_id",
+    lambda new: {name: new[name] for name in (*Known._fields, "firmware_key")},
 )

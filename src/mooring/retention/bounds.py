@@ -79,10 +79,11 @@ BOUNDS = (
     _row("retention", By.OWNER, "tenants", "At most one rule for each tenant and kind."),
     # Belonging to a device
     _row("credentials", By.OWNER, "devices", "One row for each device."),
+    _row("groups", By.REFUSED, "groups_max_per_tenant", "One more in the tenant is rejected."),
     _row(
         "device_groups",
         By.OWNER,
-        "devices",
+        "devices groups",
         "At most `mooring.devices.service.GROUPS_MAX` rows for each device.",
     ),
     _row(

@@ -31,6 +31,7 @@ from mooring.settings.devices import DeviceSettings
 from mooring.settings.downlinks import DownlinkSettings
 from mooring.settings.field import InvalidValue, Setting
 from mooring.settings.file import read_toml
+from mooring.settings.groups import GroupSettings
 from mooring.settings.ingest import IngestSettings
 from mooring.settings.limits import LimitSettings
 from mooring.settings.people import PeopleSettings
@@ -84,6 +85,7 @@ class Settings(
     PlatformSettings,
     DownlinkSettings,
     CommandSettings,
+    GroupSettings,
     DeviceSettingsSettings,
 ):
     """The effective settings of one process. Units are in the names or descriptions."""

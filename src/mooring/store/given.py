@@ -34,7 +34,7 @@ def given(dialect: str, columns: Mapping[str, TypeEngine[Any]]) -> sa.Subquery:
     if dialect == "postgresql":
         each = sa.func.jsonb_array_elements(sa.cast(rows, postgresql.JSONB)).table_valued("value")
         made = [
-            sa.cast(each.c.value.op("->>")(sa.literal_column(str(place))), kind).label(name)
+            sa.cast(each.c.value.op("->>")(sa.literal_column(str(place))), _plain(kind)).label(name)
             for place, (name, kind) in enumerate(columns.items())
         ]
     else:
@@ -46,6 +46,12 @@ def given(dialect: str, columns: Mapping[str, TypeEngine[Any]]) -> sa.Subquery:
             for place, (name, kind) in enumerate(columns.items())
         ]
     return sa.select(*made).subquery("given")
+
+
+def _plain(kind: TypeEngine[Any]) -> TypeEngine[Any]:
+    """Without a collation, which no cast can name; the column keeps its own."""
+    plain = isinstance(kind, sa.String) and not isinstance(kind, sa.Text)
+    return sa.String(kind.length) if plain else kind
 
 
 def parameter(rows: Iterable[Sequence[object]]) -> dict[str, str]:

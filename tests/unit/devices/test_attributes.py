@@ -291,7 +291,7 @@ def test_what_people_search_for() -> None:
     )
     assert order("type") == Order("type")
     assert order("-tag") == Order("tags", descending=True)
-    for wrong in (["type"], ["type="], ["=x"], ["position=1"], ["a=1"] * 17, ["firmware=1"]):
+    for wrong in (["type"], ["type="], ["=x"], ["position=1"], ["a=1"] * 17, ["label=1"]):
         with pytest.raises(Invalid):
             terms(wrong)
     with pytest.raises(Invalid, match="position"):

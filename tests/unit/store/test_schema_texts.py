@@ -28,6 +28,7 @@ CHECKED = {
         users.password_hash api_keys.prefix api_keys.digest broker_users.verifier
         credentials.verifier credentials.mark former_verifiers.verifier rotations.old_verifier
         rotations.new_verifier claim_codes.digest certificates.serial certificates.fingerprint
+        device_state.firmware_key
         certificates.authority certificates.key_type certificates.pem sightings.authority
         sequences.above ingest_ledger.client_id ingest_attempts.client_id devices.mac_key
         clocks.boot sessions.token_id commands.session
@@ -46,9 +47,11 @@ CHECKED = {
         leftovers.username tenant_limits.tenant downlinks.tenant desired.tenant
         ingest_filters.filter ingest_filters.client_id device_attributes.tenant
         device_settings_levels.tenant device_settings_levels.name
+        groups.tenant groups.name device_groups.tenant
     """,
-    "mooring.devices.attributes.rules": """
+    "mooring.devices.attributes": """
         device_attributes.name device_attributes.key device_attributes.value claim_codes.attributes
+        groups.query
     """,
     "the service that takes it": """
         downlinks.topic desired.topic commands.uid commands.name commands.parameters

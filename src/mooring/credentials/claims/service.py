@@ -17,6 +17,7 @@ from mooring.credentials import ending
 from mooring.credentials.claims import code as codes
 from mooring.credentials.claims import store
 from mooring.credentials.claims.model import ClaimCode, Claimed, Issued, NewClaim
+from mooring.devices import group_store
 from mooring.devices import password_store as passwords
 from mooring.devices import store as devices
 from mooring.devices.attributes.model import Source
@@ -64,6 +65,7 @@ class Claims:
 
         Raises:
             NotFound: no such dialect.
+            Conflict: ``limit_reached``, or a group is dynamic.
             Invalid: a word that no topic takes, a label too long, a time out of range, an
                 attribute that is not valid.
         """
@@ -96,6 +98,13 @@ class Claims:
             try:
                 with self.database.write() as connection:
                     devices.ensure_tenant(connection, wanted.tenant, self.settings.tenants_max)
+                    group_store.ensure(
+                        connection,
+                        wanted.tenant,
+                        claim.groups,
+                        most=self.settings.groups_max_per_tenant,
+                        actor=actor.name,
+                    )
                     store.require_code_room(
                         connection, wanted.tenant, self.settings.claim_codes_max_per_tenant, at
                     )

@@ -7,28 +7,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mooring.devices.attributes.keys import UNSORTED, key_of
+from mooring.devices.attributes.language import TERMS_MAX, parse, too_many
 from mooring.devices.attributes.rules import check_name
+from mooring.devices.attributes.terms import Both, Condition, Either, Not, Term, flat
 from mooring.errors import Invalid
 
 __all__ = ["TERMS_MAX", "Order", "Term", "order", "terms"]
 
-TERMS_MAX = 16
-"""Conditions of one question."""
-
-_TERM = re.compile(r"([^=!]+?)(!?=)(.*)", re.DOTALL)
-
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """A condition: the attribute has the value with this key, or, negated, it has not.
-
-    Attributes:
-        key: ``None``: any value.
-    """
-
-    name: str
-    key: str | None
-    negated: bool = False
+_SPACED = re.compile(r"\s*([A-Za-z][A-Za-z0-9_.-]*)\s*(!?=)\s*([^=<>~()\"']+?)\s*")
+"""A condition with a value of several words that stand in no quotes."""
+_KEYWORD = re.compile(r"\b(and|or|not|in)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +27,19 @@ class Order:
     descending: bool = False
 
 
-def terms(words: Iterable[str]) -> tuple[Term, ...]:
-    """Conditions as people write them: ``type=esp32``, ``tag!=old``, ``room=*`` for any value.
+def terms(words: Iterable[str]) -> tuple[Condition, ...]:
+    """Conditions that must all hold: ``type=esp32``, ``tag!=old``, ``room=*`` for any value, or
+    whole queries (``mooring.devices.attributes.language``).
 
     Values are compared without regard to case.
 
     Raises:
-        Invalid: ``invalid_search``: a word has another form, or there are too many.
+        Invalid: ``invalid_search``: a word has another form, or there are too many conditions.
     """
-    found = tuple(_term(one) for one in words)
-    if len(found) > TERMS_MAX:
-        raise Invalid(
-            f"The search has {len(found)} conditions; {TERMS_MAX} are allowed.",
-            hint="Use fewer.",
-            code="invalid_search",
-        )
+    found = tuple(part for one in words for part in flat(_parsed(one)))
+    number = sum(map(_size, found))
+    if number > TERMS_MAX:
+        raise too_many(number)
     return found
 
 
@@ -63,39 +49,37 @@ def order(text: str) -> Order:
     Raises:
         Invalid: ``invalid_search``: the attribute has no order. ``invalid_attribute``: the name.
     """
-    name = _name(text.removeprefix("-"))
+    name = text.removeprefix("-")
+    if name == "tag":
+        name = "tags"
+    check_name(name)
     if name in UNSORTED:
-        raise _no_order(name)
+        raise Invalid(
+            f"Devices cannot be searched or sorted by {name}.",
+            hint=f"{name}=* finds those that have it.",
+            code="invalid_search",
+        )
     return Order(name, descending=text.startswith("-"))
 
 
-def _term(text: str) -> Term:
-    match = _TERM.fullmatch(text)
-    if match is None or not match[3].strip():
-        raise Invalid(
-            f"{text[:100]!a} is not a valid condition.",
-            hint="Use NAME=VALUE, NAME!=VALUE, or NAME=* for any value.",
-            code="invalid_search",
-        )
-    name, value = _name(match[1].strip()), match[3].strip()
-    negated = match[2] == "!="
-    if value == "*":
-        return Term(name, None, negated)
-    if name in UNSORTED:
-        raise _no_order(name)
-    return Term(name, key_of(value), negated)
+def _parsed(text: str) -> Condition:
+    try:
+        return parse(text)
+    except Invalid:
+        spaced = _SPACED.fullmatch(text)
+        if spaced is None or _KEYWORD.search(spaced[3]) or "\0" in text:
+            raise
+        # One condition as a shell passes it: room=Living room.
+        condition = parse(f'{spaced[1]}{spaced[2]}"x"')
+        if not isinstance(condition, Term):
+            raise
+        return Term(condition.name, key_of(spaced[3]), condition.negated)
 
 
-def _name(text: str) -> str:
-    if text == "tag":
-        return "tags"
-    check_name(text)
-    return text
-
-
-def _no_order(name: str) -> Invalid:
-    return Invalid(
-        f"Devices cannot be searched or sorted by {name}.",
-        hint=f"{name}=* finds those that have it.",
-        code="invalid_search",
-    )
+def _size(condition: Condition) -> int:
+    match condition:
+        case Both(parts) | Either(parts):
+            return sum(map(_size, parts))
+        case Not(part):
+            return _size(part)
+    return 1

@@ -14,8 +14,10 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from mooring.devices.attributes.query import Order, Term
-from mooring.store.schema import device_attributes, devices
+from mooring.devices.attributes.query import Order
+from mooring.devices.attributes.query_store import has, holds
+from mooring.devices.attributes.terms import Condition, InGroup, Term
+from mooring.store.schema import device_attributes, device_groups, devices
 
 __all__ = ["Found", "Place", "Search", "place_of"]
 
@@ -45,13 +47,13 @@ class Search:
 
     Attributes:
         conditions: on the table ``devices``.
-        where: on attributes.
+        where: on attributes and what else is known of a device; all must hold.
         tenant: only its devices; ``None``: those of all tenants.
         order: by which attribute; by default the order in which devices were added.
     """
 
     conditions: Sequence[sa.ColumnElement[bool]] = ()
-    where: Sequence[Term] = ()
+    where: Sequence[Condition] = ()
     tenant: str | None = None
     order: Order | None = None
 
@@ -65,7 +67,7 @@ class Search:
             found = self._by_key(connection, order, after, limit)
             after = None
         if len(found) < limit:
-            without = [*self.conditions, ~_has(order.name, None)]
+            without = [*self.conditions, ~has(order.name, None, devices.c.id)]
             found += self._by_number(connection, after, limit - len(found), without)
         return found
 
@@ -76,21 +78,40 @@ class Search:
         limit: int,
         conditions: Sequence[sa.ColumnElement[bool]],
     ) -> list[Found]:
-        driving = self._driving()
-        others = [term for term in self.where if term is not driving]
-        if driving is None:
-            number: Any = devices.c.id
-            statement = sa.select(number)
-            if self.tenant is not None:
-                statement = statement.where(devices.c.tenant == self.tenant)
-        else:
-            number = device_attributes.c.device_id
-            statement = _driven(sa.select(number), driving.name, self.tenant, driving.key)
-        statement = statement.where(*conditions, *(_holds(term, number) for term in others))
+        statement, number = self._narrowed(connection, conditions)
         if after is not None:
             statement = statement.where(number > after.number)
         rows = connection.execute(statement.order_by(number).limit(limit))
         return [Found(row[0], None) for row in rows]
+
+    def count(self, connection: Connection) -> int:
+        """How many devices there are."""
+        statement, number = self._narrowed(connection, self.conditions)
+        counted = statement.with_only_columns(sa.func.count(number), maintain_column_froms=True)
+        return int(connection.execute(counted).scalar_one())
+
+    def _narrowed(
+        self, connection: Connection, conditions: Sequence[sa.ColumnElement[bool]]
+    ) -> tuple[sa.Select[Any], Any]:
+        """Numbers of the devices that meet every condition, each once, and their column."""
+        driving = self._driving()
+        group = next((t for t in self.where if isinstance(t, InGroup) and t.name is not None), None)
+        number: Any
+        if driving is not None:
+            number = device_attributes.c.device_id
+            statement = _driven(sa.select(number), driving.name, self.tenant, driving.key)
+        elif group is not None:
+            number = device_groups.c.device_id
+            statement = _members(sa.select(number), group.name, self.tenant)
+        else:
+            number = devices.c.id
+            statement = sa.select(number)
+            if self.tenant is not None:
+                statement = statement.where(devices.c.tenant == self.tenant)
+        used = driving if driving is not None else group
+        engine = connection.dialect.name
+        others = [holds(one, number, engine) for one in self.where if one is not used]
+        return statement.where(*conditions, *others), number
 
     def _few(self, connection: Connection) -> list[int] | None:
         """The devices that have the value asked for, where they are few: sorting them costs less
@@ -106,7 +127,14 @@ class Search:
 
     def _driving(self) -> Term | None:
         """The condition that an index answers."""
-        return next((t for t in self.where if t.key is not None and not t.negated), None)
+        return next(
+            (
+                term
+                for term in self.where
+                if isinstance(term, Term) and term.key is not None and not term.negated
+            ),
+            None,
+        )
 
     def _by_key(
         self, connection: Connection, order: Order, after: Place | None, limit: int
@@ -116,8 +144,9 @@ class Search:
         few = self._few(connection)
         if few is not None:
             statement = statement.where(c.device_id.in_(few))
+        engine = connection.dialect.name
         statement = statement.where(
-            *self.conditions, *(_holds(term, c.device_id) for term in self.where)
+            *self.conditions, *(holds(one, c.device_id, engine) for one in self.where)
         )
         if order.name == "tags":
             statement = statement.where(_first_tag(order))
@@ -154,17 +183,13 @@ def _driven(
     return statement
 
 
-def _holds(term: Term, number: Any) -> sa.ColumnElement[bool]:
-    exists = _has(term.name, term.key, number)
-    return ~exists if term.negated else exists
-
-
-def _has(name: str, key: str | None, number: Any = devices.c.id) -> sa.ColumnElement[bool]:
-    one = device_attributes.alias()
-    statement = sa.select(sa.literal(1)).where(one.c.device_id == number, one.c.name == name)
-    if key is not None:
-        statement = statement.where(one.c.key == key)
-    return statement.exists()
+def _members(statement: sa.Select[Any], group: str | None, tenant: str | None) -> sa.Select[Any]:
+    """Members of one group, joined with their devices."""
+    c = device_groups.c
+    statement = statement.select_from(
+        device_groups.join(devices, devices.c.id == c.device_id)
+    ).where(c.group_name == group)
+    return statement if tenant is None else statement.where(c.tenant == tenant)
 
 
 def _first_tag(order: Order) -> sa.ColumnElement[bool]:

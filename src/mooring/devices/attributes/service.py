@@ -14,9 +14,10 @@ from mooring.devices.attributes import store
 from mooring.devices.attributes.keys import key_of
 from mooring.devices.attributes.merge import Room, merge
 from mooring.devices.attributes.model import FOLLOWED, Held, Source, Value, document
-from mooring.devices.attributes.query import Order, Term
+from mooring.devices.attributes.query import Order
 from mooring.devices.attributes.rules import check_name, checked
 from mooring.devices.attributes.search_store import Place, Search, place_of
+from mooring.devices.attributes.terms import Condition
 from mooring.devices.model import Device
 from mooring.devices.service import Devices
 from mooring.errors import Outdated
@@ -142,7 +143,7 @@ class Attributes:
         tenant: str | None = None,
         dialect: str | None = None,
         search: str | None = None,
-        where: Sequence[Term] = (),
+        where: Sequence[Condition] = (),
         order: Order | None = None,
     ) -> list[Listed]:
         """Devices that meet every condition, in the order they were added or in that of an

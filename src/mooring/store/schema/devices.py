@@ -7,6 +7,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -29,6 +30,7 @@ __all__ = [
     "device_limits",
     "devices",
     "former_verifiers",
+    "groups",
     "rotations",
     "sightings",
     "tenant_limits",
@@ -86,11 +88,36 @@ device_changes = Table(
     Column("last_id", BigInteger, nullable=False),
 )
 
+groups = Table(
+    "groups",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("tenant", String(128), ForeignKey("tenants.name"), nullable=False),
+    Column("name", String(128), nullable=False),
+    # Of a dynamic group (mooring.devices.attributes.language); NULL: it is static.
+    Column("query", Text),
+    Column("description", Shown(200), nullable=False, server_default=""),
+    # Among the groups of a device: whose settings win.
+    Column("priority", Integer, nullable=False, server_default="0"),
+    Column("created_at", BigInteger, nullable=False),
+    Column("created_by", Shown(200), nullable=False),
+    UniqueConstraint("tenant", "name"),
+)
+
 device_groups = Table(
     "device_groups",
     metadata,
+    # Members of static groups. Written by mooring.devices.group_store alone.
     Column("device_id", BigId, ForeignKey("devices.id", ondelete="CASCADE"), primary_key=True),
     Column("group_name", String(128), primary_key=True),
+    Column("tenant", String(128), nullable=False),  # the device's
+    ForeignKeyConstraint(["tenant", "group_name"], ["groups.tenant", "groups.name"]),
+)
+Index(
+    "ix_device_groups_group_name",
+    device_groups.c.group_name,
+    device_groups.c.tenant,
+    device_groups.c.device_id,
 )
 
 device_attributes = Table(

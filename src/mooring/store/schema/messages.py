@@ -22,6 +22,7 @@ from mooring.store.schema.base import (
     POSTGRESQL_ONLY,
     SQLITE_ONLY,
     BigId,
+    Ordered,
     Shown,
     ShownText,
     metadata,
@@ -122,6 +123,8 @@ device_state = Table(
     Column("online", Boolean),  # NULL: never said
     Column("online_at", BigInteger),  # since when that is so
     Column("firmware", String(128)),
+    # By which versions compare (mooring.store.version_key).
+    Column("firmware_key", Ordered(512)),
     Column("metadata", Text),  # JSON, the newest the device sent
     Column("metadata_at", BigInteger),
     # The device's own time of the message that said it; NULL where it had none. A message that

@@ -1,0 +1,1 @@
+"""Groups of devices: static ones with members, and dynamic ones by a query."""
