@@ -50,8 +50,9 @@ def given(dialect: str, columns: Mapping[str, TypeEngine[Any]]) -> sa.Subquery:
 
 def _plain(kind: TypeEngine[Any]) -> TypeEngine[Any]:
     """Without a collation, which no cast can name; the column keeps its own."""
-    plain = isinstance(kind, sa.String) and not isinstance(kind, sa.Text)
-    return sa.String(kind.length) if plain else kind
+    if isinstance(kind, sa.String) and not isinstance(kind, sa.Text):
+        return sa.String(kind.length)
+    return kind
 
 
 def parameter(rows: Iterable[Sequence[object]]) -> dict[str, str]:
