@@ -141,7 +141,7 @@ def _online(fact: Fact) -> bool | None:
     return True if said is None and kind is not Kind.STATUS else said
 
 
-@lru_cache(maxsize=1024)  # a fleet has few versions, and a device says its own each time
+@lru_cache(maxsize=1024)  # a fleet has few versions
 def _key(firmware: str | None) -> str | None:
     return None if firmware is None else version_key(firmware)
 

@@ -15,7 +15,7 @@ from mooring.errors import Invalid
 __all__ = ["TERMS_MAX", "Order", "Term", "order", "terms"]
 
 _SPACED = re.compile(r"\s*([A-Za-z][A-Za-z0-9_.-]*)\s*(!?=)\s*([^=<>~()\"']+?)\s*")
-"""A condition with a value of several words that stand in no quotes."""
+"""A condition with a value of several words without quotes."""
 _KEYWORD = re.compile(r"\b(and|or|not|in)\b", re.IGNORECASE)
 
 
