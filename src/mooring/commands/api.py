@@ -63,8 +63,9 @@ async def send_command(
         reason=given.reason,
     )
     written = await run_in_threadpool(commands.send, who, device, new)
-    publisher: Publisher = request.app.state.publisher
-    publisher.nudge(NUDGE)
+    if commands.database.wake_folder is None:  # else the commit has woken the worker
+        publisher: Publisher = request.app.state.publisher
+        publisher.nudge(NUDGE)
     return document(written)
 
 

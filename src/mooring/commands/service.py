@@ -18,6 +18,7 @@ from mooring.commands.writing import Made, Order, Writing, same
 from mooring.devices.model import Device
 from mooring.devices.service import Devices
 from mooring.downlink import store as downlink_store
+from mooring.downlink.gate import WORK
 from mooring.downlink.rules import Event as DownlinkEvent
 from mooring.downlink.rules import State as DownlinkState
 from mooring.downlink.service import Downlinks
@@ -64,7 +65,7 @@ class Commands:
         device = self.devices.get(actor, reference)
         actor.require(Role.OPERATOR, device.tenant)
         try:
-            with self.database.write() as connection:
+            with self.database.write(news=WORK) as connection:
                 return self.put(connection, actor, device, new)
         except IntegrityError:  # the same id at the same moment
             with self.database.read() as connection:

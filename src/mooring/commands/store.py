@@ -208,13 +208,18 @@ def without_outcome(connection: Connection, numbers: Sequence[int]) -> dict[int,
     return found
 
 
+_CARRIED = (
+    _SELECT.where(_c.downlink_id.in_(sa.bindparam("numbers", expanding=True)))
+    .order_by(_c.id)
+    .with_for_update(of=commands)
+)
+
+
 def carried_by(connection: Connection, downlink_ids: Sequence[int]) -> list[Command]:
     """The commands that these messages carry, for changing them."""
     found: list[Command] = []
     for part in _parts(downlink_ids):
-        rows = connection.execute(
-            _SELECT.where(_c.downlink_id.in_(part)).order_by(_c.id).with_for_update(of=commands)
-        )
+        rows = connection.execute(_CARRIED, {"numbers": part})
         found += [_command(row) for row in rows]
     return found
 
@@ -244,28 +249,35 @@ def of_earlier_sessions(connection: Connection, device_ids: Sequence[int]) -> li
 # ---------------------------------------------------------------------- what happened
 
 
+_WRITTEN = (
+    "id",
+    "state",
+    "attempts",
+    "late",
+    "sent_at",
+    "delivered_at",
+    "finished_at",
+    "due_at",
+    "session",
+    "result",
+    "evidence",
+)
+_WRITE: dict[str, Any] = {}  # by engine; to put one together costs more than to run it
+
+
 def write(connection: Connection, changed: Sequence[Command]) -> None:
     """Stores what ``changes.apply`` made of them, in the order of their numbers."""
     if not changed:
         return
     rows = sorted(changed, key=lambda one: one.id)
-    names = (
-        "id",
-        "state",
-        "attempts",
-        "late",
-        "sent_at",
-        "delivered_at",
-        "finished_at",
-        "due_at",
-        "session",
-        "result",
-        "evidence",
-    )
-    new = given(connection.dialect.name, {name: _c[name].type for name in names})
-    values = {name: new.c[name] for name in names if name != "id"}
+    engine = connection.dialect.name
+    statement = _WRITE.get(engine)
+    if statement is None:
+        new = given(engine, {name: _c[name].type for name in _WRITTEN})
+        values = {name: new.c[name] for name in _WRITTEN if name != "id"}
+        statement = _WRITE[engine] = sa.update(commands).where(_c.id == new.c.id).values(values)
     connection.execute(
-        sa.update(commands).where(_c.id == new.c.id).values(values),
+        statement,
         parameter(
             [
                 one.id,

@@ -101,7 +101,7 @@ class CommandKeeper:
         if not self._lease.held(after_dead=True):
             return 0
         at = now_ms()
-        with self._database.read() as connection:
+        with self._database.read(brief=True) as connection:
             changed = store.connection_changed(connection, AT_ONCE)
             due = store.due(connection, at, AT_ONCE)
         work: list[Work] = [

@@ -243,7 +243,7 @@ class Devices:
             Conflict: several do; the message lists them.
         """
         mac_key = _mac_or_none(reference)
-        with self.database.read() as connection:
+        with self.database.read(brief=True) as connection:
             found = store.find(connection, actor, word=reference, mac_key=mac_key)
             if not found and ":" in reference:
                 tenant, _, name = reference.partition(":")

@@ -18,9 +18,12 @@ from mooring.link.protocol import Subscription
 from mooring.store.engine import Database, now_ms
 from mooring.store.schema import device_state
 
-__all__ = ["NUDGE", "SETTLE_MS", "ConnectedGate", "Ears"]
+__all__ = ["NUDGE", "SETTLE_MS", "WORK", "ConnectedGate", "Ears"]
 
 log = logging.getLogger(__name__)
+
+WORK = "downlinks"
+"""What a transaction tells of that writes live messages: see ``Database.write``."""
 
 NUDGE = "$mooring/downlinks/new"
 """A process that has written a live message publishes here, so that it is sent without delay. It
@@ -105,6 +108,9 @@ class Ears:
         if task is not None:
             task.cancel()
             await asyncio.wait([task])
+
+    def lost(self) -> None:
+        """The connection has ended."""
 
     def heard(self, topic: str, payload: bytes) -> None:
         """One message. A nudge has no other meaning than to look now."""

@@ -44,6 +44,11 @@ class PluginEars(Ears):
         self.link = None
         await super().close()
 
+    def lost(self) -> None:
+        for answer in self._asked.values():
+            if not answer.done():
+                answer.set_exception(silent("The connection to the broker was lost."))
+
     def heard(self, topic: str, payload: bytes) -> None:
         if topic == SUBSCRIBED:
             self.awake(payload.decode("utf-8", "replace"))
@@ -68,7 +73,8 @@ class PluginEars(Ears):
         self._asked[nonce] = answer
         question = json.dumps({"nonce": nonce, "listening": text})
         try:
-            await link.publish(CONTROL, question.encode(), qos=1)
+            # The answer confirms it; a connection that is lost takes the question with it.
+            await link.publish(CONTROL, question.encode())
             async with asyncio.timeout(ANSWER_SECONDS):
                 return await answer
         except TimeoutError as exc:

@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from mooring.downlink.model import Claimed, Downlink
 from mooring.downlink.rules import OPEN, TRANSITIONS, Event, State, Until
+from mooring.store.given import given, parameter
 from mooring.store.numbered import insert_numbered
 from mooring.store.schema import broker_events, device_state, devices, downlinks
 from mooring.store.tally import add_to_counter
@@ -61,8 +62,8 @@ LIVE = [until.value for until in Until if until.live]
 _WOKEN = [state.value for state, event in TRANSITIONS if event is Event.CONNECT]
 
 _WORK = (
-    "SELECT EXISTS (SELECT 1 FROM downlinks WHERE state = 'waiting' AND next_at <= {at})"
-    " OR EXISTS (SELECT 1 FROM downlinks WHERE state = 'queued' AND next_at <= {at})"
+    "SELECT EXISTS (SELECT 1 FROM downlinks WHERE state = 'queued' AND next_at <= {at}),"
+    " EXISTS (SELECT 1 FROM downlinks WHERE state = 'waiting' AND next_at <= {at})"
     " OR EXISTS (SELECT 1 FROM downlinks WHERE finished_at IS NULL AND expires_at <= {at})"
     " OR EXISTS (SELECT 1 FROM desired WHERE pending),"
     " EXISTS (SELECT 1 FROM downlinks WHERE state IN ('held', 'unconfirmed', 'queued')),"
@@ -248,8 +249,8 @@ def claim(
 
 
 def work_question(at: int) -> str:
-    """For ``Lookout``: whether anything is due or past its time; whether anything waits for a
-    device to connect; the newest event of the broker."""
+    """For ``Lookout``: whether a live message is due; whether any other is, or is past its time;
+    whether anything waits for a device to connect; the newest event of the broker."""
     return _WORK.format(at=int(at))
 
 
@@ -278,39 +279,61 @@ def unclaim(connection: Connection, at: int) -> int:
 # ---------------------------------------------------------------------- what happened
 
 
+_FINISH: dict[tuple[str, bool], Any] = {}
+
+
+def _finishing(dialect: str, *, over: bool) -> Any:
+    """Put together once: that costs more than running it."""
+    found = _FINISH.get((dialect, over))
+    if found is None:
+        new = given(dialect, {name: _d[name].type for name in ("id", "attempts", "next_at")})
+        values: dict[str, Any] = {
+            "state": sa.bindparam("to"),
+            "error": sa.bindparam("why", type_=_d.error.type),
+            "next_at": sa.func.coalesce(new.c.next_at, _d.next_at),
+            "losses": sa.case((sa.bindparam("lost", type_=sa.Boolean), _d.losses + 1), else_=0),
+            "answered_at": sa.func.coalesce(
+                sa.bindparam("taken_at", type_=_d.answered_at.type), _d.answered_at
+            ),
+        }
+        if over:
+            values |= _OVER | {"finished_at": sa.bindparam("at", type_=_d.finished_at.type)}
+        found = _FINISH[dialect, over] = (
+            sa.update(downlinks)
+            .where(
+                _d.id == new.c.id,
+                _d.attempts == new.c.attempts,
+                _d.state == State.SENDING.value,
+            )
+            .values(values)
+        )
+    return found
+
+
 def finish_attempts(
     connection: Connection,
     event: Event,
-    attempts: Sequence[tuple[int, int]],
+    attempts: Sequence[tuple[int, int, int | None]],
     at: int,
     *,
-    next_at: Mapping[int, int] | None = None,
     lost: bool = False,
     taken: bool = False,
     error: str | None = None,
 ) -> int:
-    """Records what became of attempts: pairs of number and ``attempts`` of the row. A row that
-    somebody else has changed meanwhile stays as it is.
+    """Records what became of attempts, in one statement. A row that somebody else has changed
+    meanwhile stays as it is.
 
     Args:
-        next_at: for ``Event.RETRY``: when each is tried again.
+        attempts: of each row its number, its ``attempts``, and the earliest time of its next one.
         lost: they got no answer.
         taken: the broker has taken them.
     """
     state = TRANSITIONS[State.SENDING, event]
-    changed = 0
-    for number, attempt in attempts:
-        values = _values(state, at, error)
-        if next_at is not None and number in next_at:
-            values["next_at"] = next_at[number]
-        values["losses"] = _d.losses + 1 if lost else 0
-        if taken:
-            values["answered_at"] = at
-        changed += connection.execute(
-            sa.update(downlinks)
-            .where(_d.id == number, _d.state == State.SENDING.value, _d.attempts == attempt)
-            .values(values)
-        ).rowcount
+    statement = _finishing(connection.dialect.name, over=state.over)
+    values = {"to": state.value, "why": error, "lost": lost, "taken_at": at if taken else None}
+    if state.over:
+        values["at"] = at
+    changed = connection.execute(statement, values | parameter(attempts)).rowcount
     _count(connection, state, changed)
     return changed
 
@@ -359,11 +382,14 @@ def expire(connection: Connection, at: int, limit: int) -> int:
     return len(change(connection, Event.EXPIRE, at, _d.id.in_(some)))
 
 
+_OVER: dict[str, Any] = {"payload": None, "sealed": False, "open_key": None}
+
+
 def _values(state: State, at: int, error: str | None) -> dict[str, Any]:
     """A row that is over keeps no payload and no key."""
     values: dict[str, Any] = {"state": state.value, "error": error}
     if state.over:
-        values |= {"finished_at": at, "payload": None, "sealed": False, "open_key": None}
+        values |= _OVER | {"finished_at": at}
     return values
 
 

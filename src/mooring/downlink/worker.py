@@ -20,7 +20,7 @@ from sqlalchemy.engine import Connection
 
 from mooring.downlink import store
 from mooring.downlink.desired.worker import DesiredKeeper
-from mooring.downlink.gate import ConnectedGate, Ears
+from mooring.downlink.gate import WORK, ConnectedGate, Ears
 from mooring.downlink.live import store as live_store
 from mooring.downlink.model import Claimed
 from mooring.downlink.protocol import Asked, Gate, Listening, LiveOwner, Taken
@@ -109,6 +109,7 @@ class Sender:
         self._live = live
         self._ears = ears or Ears()
         self._after_live: str | None = None
+        self._live_left = False  # more live messages were due than fit into a batch
         self._pauses: dict[int, int] = {}  # device → how long it was parked the last time
         self._lease = Lease(database, LEASE, lease_ms=lease_ms)
         self.on_state: Callable[[], None] | None = None
@@ -132,17 +133,22 @@ class Sender:
     async def run(self) -> None:
         """Until cancelled: ``step`` whenever there is something to do."""
         lookout = Lookout(self._database)
-        waker = Waker(self._database.wake_folder)
+        waker = Waker(self._database.wake_folder, WORK)
         self._ears.on_poke = waker.wake
         busy_until = 0.0
         try:
             while True:
                 now = time.monotonic()
                 renew = now >= self._renew_at
-                poked = self._ears.take_poke()
-                if poked and not renew and await self._send_live_now():
+                live = other = False
+                if self._ears.take_poke() and not renew:
+                    live = not await self._send_live_now()
                     busy_until = now + BUSY_SECONDS
-                elif renew or poked or (self.holding and await self._is_needed(lookout, now)):
+                elif self.holding and not renew:
+                    live, other = await self._is_needed(lookout, now)
+                    if live and not other:
+                        live = not await self._send_live_now()
+                if renew or live or other:
                     while await self.step():
                         busy_until = now + BUSY_SECONDS
                     self._renew_at = now + (RENEW_SECONDS if self.holding else STANDBY_SECONDS)
@@ -160,12 +166,13 @@ class Sender:
         if not (self._lease.fresh or await asyncio.to_thread(self._lease.held)):
             return False
         self._begun = False  # an exception leaves rows that are marked
-        while await self._send_live():
+        while await self._send_live() and self._live_left:
             pass
         self._begun = True
         return True
 
-    async def _is_needed(self, lookout: Lookout, now: float) -> bool:
+    async def _is_needed(self, lookout: Lookout, now: float) -> tuple[bool, bool]:
+        """Whether a live message is due, and whether there is other work."""
         question = store.work_question(now_ms())
         always = now >= self._ask_at  # time alone makes rows due
         if always:
@@ -175,9 +182,9 @@ class Sender:
         else:
             found = lookout.ask(question, always=always)
         if found is None:
-            return False
-        due, held, newest = found
-        return bool(due) or (bool(held) and (newest or 0) > self._event)
+            return False, False
+        live, due, held, newest = found
+        return bool(live), bool(due) or (bool(held) and (newest or 0) > self._event)
 
     async def step(self) -> int:
         """Does what is due now; how many rows were changed. Does nothing while another process
@@ -251,6 +258,8 @@ class Sender:
 
     def _changed(self, connected: bool) -> None:
         self._say("" if connected else "The connection to the broker was lost.")
+        if not connected:
+            self._ears.lost()
         if connected and self._desired is not None:
             self._desired.compare_soon()  # it may have come up empty
         if self.on_state is not None:
@@ -277,7 +286,7 @@ class Sender:
                 if left and self._live is not None:
                     self._live.taken(connection, left, at)
                 changed += store.wake_all(connection, at + SETTLE_MS)
-        with self._database.read() as connection:
+        with self._database.read(brief=True) as connection:
             ended = store.any_expired(connection, at)
             back, last, _ = store.devices_connected(connection, self._event, EVENTS_AT_ONCE)
             live = live_store.with_live(connection, back)
@@ -321,17 +330,20 @@ class Sender:
         as many messages without outcome as they may have."""
         assert self._live is not None
         at = now_ms()
-        with self._database.read() as connection:
-            woken = live_store.wake_live_names(connection, awake) if awake else []
-            if not woken and not live_store.any_live(connection, at):
-                return [], []
+        woken: list[int] = []
+        if awake:
+            with self._database.read(brief=True) as connection:
+                woken = live_store.wake_live_names(connection, awake)
         if woken:
-            with self._database.write() as connection:
+            with self._database.write(news=False) as connection:
                 live_store.wake_live(connection, woken, at)
             for number in woken:
                 self._pauses.pop(number, None)
-        with self._database.read() as connection:
+        with self._database.read(brief=True) as connection:
             rows = live_store.due(connection, at, BATCH)
+            if rows is not None and not rows:
+                return [], []
+            self._live_left = rows is None
             if rows is None:
                 found = self._in_turn(connection, at)
             else:
@@ -381,7 +393,7 @@ class Sender:
                     del self._pauses[next(iter(self._pauses))]
                 self._pauses[one.device_id] = pause
                 deaf[one.device_id] = at + pause
-        with self._database.write() as connection:
+        with self._database.write(news=False) as connection:
             # An outcome ends this pause; one that came since the last look must not be missed.
             room = self._live.room(connection, full) if full else {}
             deaf |= {one: at + FULL_MS for one in full if room.get(one, 1) <= 0}
@@ -410,7 +422,7 @@ class Sender:
     def _claim(self, *, alone: bool) -> list[Claimed]:
         """The next rows in fair order: every tenant has its turn, with an equal share."""
         at = now_ms()
-        with self._database.read() as connection:
+        with self._database.read(brief=True) as connection:
             if not store.any_due(connection, at):
                 return []
         with self._database.write() as connection:
@@ -467,27 +479,30 @@ class Sender:
         self, results: Sequence[_Result], evidence: Mapping[int, Listening] = NOTHING
     ) -> None:
         at = now_ms()
-        with self._database.read() as connection:
-            unheard = [
-                one.row.device_id
-                for one in results
-                if one.answer is not None and not one.answer.heard and one.row.device_id is not None
-            ]
-            connected = store.connected_now(connection, unheard)
+        unheard = [
+            one.row.device_id
+            for one in results
+            if one.answer is not None and not one.answer.heard and one.row.device_id is not None
+        ]
+        connected: set[int] = set()
+        if unheard:
+            with self._database.read() as connection:
+                connected = store.connected_now(connection, unheard)
         kinds: dict[tuple[Event, bool, bool, str], list[_Result]] = defaultdict(list)
         for one in results:
             answer = one.answer
             lost = answer is not None and not answer.acknowledged
             taken = answer is not None and answer.acknowledged and not answer.refused
             kinds[_event_of(one, connected), lost, taken, one.error].append(one)
-        with self._database.write() as connection:
+        # Nothing waits for a command to be sent. The looks that follow commits cost each process.
+        news = not all(one.row.until.live for one in results)
+        with self._database.write(news=news) as connection:
             for (event, lost, taken, error), some in kinds.items():
                 store.finish_attempts(
                     connection,
                     event,
-                    [(one.row.id, one.row.attempts) for one in some],
+                    [(one.row.id, one.row.attempts, _next_at(one, at)) for one in some],
                     at,
-                    next_at={one.row.id: _next_at(one, at) for one in some},
                     lost=lost,
                     taken=taken,
                     error=error or None,

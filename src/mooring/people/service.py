@@ -158,7 +158,7 @@ class People:
         if secret.startswith(tokens.KEY_START):
             return self._by_key(secret, origin)
         claims = tokens.read(self.instance.session_key, secret, at_ms=now_ms())
-        with self.database.read() as connection:
+        with self.database.read(brief=True) as connection:
             found = store.login_of_session(connection, claims.user_id, claims.session)
         if (
             found is None
@@ -174,7 +174,7 @@ class People:
         prefix = tokens.split_key(secret)
         found = None
         if prefix is not None:
-            with self.database.read() as connection:
+            with self.database.read(brief=True) as connection:
                 found = store.key_by_prefix(connection, prefix)
         given = tokens.digest(secret)
         if found is None or not hmac.compare_digest(given, found[1]):

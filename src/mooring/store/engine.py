@@ -10,6 +10,8 @@ connection and rules of their own, and run side by side.
 
 from __future__ import annotations
 
+import select
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,8 +21,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine, make_url
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.pool import PoolProxiedConnection
+from sqlalchemy.exc import IntegrityError, InvalidatePoolError
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from mooring.clock import now_ms
 from mooring.errors import Internal, InvalidSetting
@@ -53,6 +55,7 @@ POOL_SIZE, POOL_OVERFLOW = 5, 15
 POOL_WAIT_SECONDS = 10  # for a free one
 CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 60  # no request and no job needs one that long; see ``unhurried``
+PING_AFTER_SECONDS = 0.5  # a connection that was used less long ago is not tried before its use
 WRITER_LOCK = 0x6D6F_6F77  # the number of the advisory lock
 WRITER_IDLE = "30s"  # a writer that has fallen silent must not hold up the others
 IDLE_SECONDS = 600  # a transaction whose client is silent: a slow reader of an export
@@ -85,6 +88,7 @@ class Notes:
 
 
 _NOTES = "mooring_notes"
+_USED_AT = "mooring_used_at"  # when the connection was last given back, monotonic
 _IMMEDIATE = "mooring_immediate"  # the transaction that begins next will write
 
 
@@ -102,6 +106,10 @@ class Database:
         self.dialect = engine.dialect.name
         self.wake_folder = wake_folder
         """Where processes that wait for commits have their pipes: see ``mooring.store.wake``."""
+        # SQLite has no trips, and begins a transaction when the first statement needs one.
+        self._brief = (
+            engine if self.is_sqlite else engine.execution_options(isolation_level="AUTOCOMMIT")
+        )
         self._grace_ms = 0
         self._committed: Callable[[Sequence[Noted]], None] | None = None
 
@@ -110,22 +118,28 @@ class Database:
         return self.dialect == "sqlite"
 
     @contextmanager
-    def read(self) -> Iterator[Connection]:
+    def read(self, *, brief: bool = False) -> Iterator[Connection]:
         """A connection for reading.
+
+        Args:
+            brief: without a transaction around the statements, which saves two trips to a server.
+                For a few statements that need no common state, and no cursor.
 
         Raises:
             DatabaseUnavailable: it cannot be reached, or has to be repaired first.
             Invalid: it cannot store or compare with a value.
         """
-        with _translated(), self.engine.connect() as connection:
+        engine = self._brief if brief else self.engine
+        with _translated(), engine.connect() as connection:
             yield connection
 
     @contextmanager
-    def write(self, *, news: bool = True) -> Iterator[Connection]:
+    def write(self, *, news: bool | str = True) -> Iterator[Connection]:
         """A transaction: committed at the end of the block, rolled back by an exception.
 
         Args:
-            news: whether another process may wait for what it writes.
+            news: whether another process may wait for what it writes; or the one kind of work
+                that waits for it, as ``Waker`` is given it. The others look occasionally.
 
         Raises:
             DatabaseUnavailable: it cannot be reached, is locked too long, is full or read-only.
@@ -146,7 +160,7 @@ class Database:
         if notes.changes and self._committed is not None:
             self._committed(notes.changes)
         if news and self.wake_folder is not None:
-            wake.ring(self.wake_folder)
+            wake.ring(self.wake_folder, "" if news is True else news)
 
     @contextmanager
     def apart(self) -> Iterator[Connection]:
@@ -286,7 +300,6 @@ def _postgres(url: sa.URL) -> Engine:
         max_overflow=POOL_OVERFLOW,
         pool_timeout=POOL_WAIT_SECONDS,
         pool_use_lifo=True,  # those not needed stay idle
-        pool_pre_ping=True,  # a restarted server is not an error of the next request
         hide_parameters=True,  # errors are logged; values may be secret
         connect_args={
             "client_encoding": "utf8",  # also where the server stores SQL_ASCII
@@ -309,7 +322,31 @@ def _postgres(url: sa.URL) -> Engine:
         )
         connection.autocommit = False
 
+    @event.listens_for(engine, "checkin")
+    def given_back(_connection: Any, record: ConnectionPoolEntry) -> None:
+        record.info[_USED_AT] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def checked(connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+        """A restarted server is not an error of the next request: a connection is tried, unless
+        it was used a moment ago and the server has sent nothing since. The trip to the server
+        costs as much as a statement."""
+        used_at = record.info.get(_USED_AT, float("-inf"))
+        if time.monotonic() - used_at < PING_AFTER_SECONDS and not _has_input(connection):
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.dbapi.Error as exc:  # type: ignore[union-attr]
+            raise InvalidatePoolError("The connection has ended.") from exc
+
     return engine
+
+
+def _has_input(connection: Any) -> bool:
+    """Whether something waits to be read: of an idle connection, that the server has ended it."""
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def unhurried(connection: Connection) -> None:

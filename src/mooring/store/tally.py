@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from typing import Any
 
 from sqlalchemy.engine import Connection
 
@@ -58,11 +59,15 @@ class Tally:
 
 def add_to_counter(connection: Connection, name: str, number: int) -> None:
     """In one statement: two processes may begin the same counter at the same moment."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    connection.execute(
-        insert(counters)
-        .values(name=name, value=number)
-        .on_conflict_do_update(
-            index_elements=[counters.c.name], set_={"value": counters.c.value + number}
+    statement = _ADD.get(connection.dialect.name)
+    if statement is None:
+        insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+        new = insert(counters)
+        statement = _ADD[connection.dialect.name] = new.on_conflict_do_update(
+            index_elements=[counters.c.name],
+            set_={"value": counters.c.value + new.excluded.value},
         )
-    )
+    connection.execute(statement, {"name": name, "value": number})
+
+
+_ADD: dict[str, Any] = {}  # by engine; to put one together costs more than to run it

@@ -31,14 +31,18 @@ _UNFINISHED = "."  # the first character of a pipe that nobody reads yet
 _BYTES = 4096
 
 
-def ring(folder: Path) -> None:
-    """Wakes everybody who waits in this folder. Never blocks, from any thread."""
+def ring(folder: Path, only: str = "") -> None:
+    """Wakes everybody who waits in this folder. Never blocks, from any thread.
+
+    Args:
+        only: the work whose waiters are woken; empty: all.
+    """
     try:
         names = os.listdir(folder)  # noqa: PTH208 - names, and this is called for every commit
     except OSError:
         return  # nobody waits
     for name in names:
-        if name.startswith(_UNFINISHED):
+        if name.startswith(_UNFINISHED) or (only and not name.startswith(f"{only}-")):
             continue
         path = folder / name
         try:
@@ -60,9 +64,11 @@ class Waker:
 
     Args:
         folder: where ``ring`` looks; ``None`` where nobody rings.
+        work: what is waited for, one word; see ``ring``.
     """
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, work: str = "any") -> None:
+        self._work = work
         self._rung = asyncio.Event()
         self._awake_until = 0.0  # monotonic
         self._path: Path | None = None
@@ -107,7 +113,7 @@ class Waker:
 
     def _open(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
-        name = f"{os.getpid()}-{secrets.token_hex(4)}"
+        name = f"{self._work}-{os.getpid()}-{secrets.token_hex(4)}"
         unfinished = folder / f"{_UNFINISHED}{name}"
         os.mkfifo(unfinished, 0o600)
         try:

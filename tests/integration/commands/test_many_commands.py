@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 
+import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
 from mooring.commands.model import Command, NewCommand
+from mooring.downlink.gate import WORK
 from mooring.errors import MooringError
 from mooring.identity.actor import SYSTEM
+from mooring.store import wake
 from mooring.store.schema import commands, downlinks
 from tests.integration.commands.conftest import Stand
 
@@ -100,3 +103,20 @@ def test_the_number_of_statements_does_not_grow_with_the_devices(stand: Stand) -
         assert all(isinstance(one, Command) for one in made)
         counted[number] = len(seen)
     assert counted[60] <= counted[2]
+
+
+def test_a_command_on_its_way_wakes_the_sender_alone(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every commit that wakes everybody costs each process some milliseconds."""
+    rung: list[str] = []
+    monkeypatch.setattr(wake, "ring", lambda folder, only="": rung.append(only))
+    monkeypatch.setattr(stand.app.database, "wake_folder", stand.app.settings.data_dir)
+    lamp = stand.device()
+    stand.listens(lamp)
+    stand.step()
+    rung.clear()
+    sent = stand.send(lamp)
+    stand.step()
+    assert stand.state(sent) == "sent"
+    assert rung == [WORK]

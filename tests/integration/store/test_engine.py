@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
 import sqlalchemy as sa
+from psycopg.pq import TransactionStatus
 
 from mooring.errors import DatabaseUnavailable, InvalidSetting
 from mooring.store import engine
@@ -103,6 +105,43 @@ def test_a_lost_connection_is_replaced(short: Database, database_url: str) -> No
             other.execute("SELECT pg_terminate_backend(%s, 5000)", (mine_in(connection),))
             connection.exec_driver_sql("SELECT 1")
     assert mine()
+
+
+def test_a_connection_that_was_just_used_is_not_tried_again(
+    short: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[object] = []
+    ping = short.engine.dialect.do_ping
+
+    def noted(connection: Any) -> bool:
+        tried.append(connection)
+        return ping(connection)
+
+    monkeypatch.setattr(short.engine.dialect, "do_ping", noted)
+    for _ in range(3):
+        with short.read() as connection:
+            mine_in(connection)
+    before = len(tried)
+    with short.read() as connection:
+        mine_in(connection)
+    assert len(tried) == before
+    monkeypatch.setattr(engine, "PING_AFTER_SECONDS", 0.0)
+    with short.read() as connection:
+        mine_in(connection)
+    assert len(tried) == before + 1
+
+
+def test_a_brief_read_holds_no_transaction(short: Database) -> None:
+    def state(connection: sa.Connection) -> TransactionStatus:
+        mine_in(connection)
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, psycopg.Connection)
+        return driver.info.transaction_status
+
+    with short.read(brief=True) as connection:
+        assert state(connection) is TransactionStatus.IDLE
+    with short.read() as connection:
+        assert state(connection) is TransactionStatus.INTRANS
 
 
 def mine_in(connection: sa.Connection) -> int:

@@ -126,3 +126,22 @@ async def test_without_pipes_it_looks_as_often_as_asked(
         async with asyncio.timeout(LONG / 2):
             await waker.wait(0.001)
         waker.close()
+
+
+@in_loop
+async def test_news_for_one_kind_of_work_wakes_no_other(tmp_path: Path) -> None:
+    database = open_database(f"sqlite:///{tmp_path / 'mooring.db'}")
+    sender, other = Waker(database.wake_folder, "downlinks"), Waker(database.wake_folder)
+    with database.write(news="downlinks"):
+        pass
+    async with asyncio.timeout(LONG / 2):
+        assert await sender.wait(LONG)
+    assert await other.wait(0.05, asleep=0.05) is False
+    with database.write():
+        pass
+    async with asyncio.timeout(LONG / 2):
+        assert await sender.wait(LONG)
+        assert await other.wait(LONG)
+    for one in (sender, other):
+        one.close()
+    database.close()

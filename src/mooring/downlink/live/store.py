@@ -15,7 +15,6 @@ from mooring.downlink.rules import Event, State, Until
 from mooring.store.schema import devices, downlinks
 
 __all__ = [
-    "any_live",
     "claim_live",
     "due",
     "live_devices",
@@ -60,12 +59,6 @@ def due(connection: Connection, at: int, number: int) -> list[Asked] | None:
     most = {"at": at, "devices": number + 1, "rows": number + 1}
     rows = connection.execute(_DUE, most).all()
     return None if len(rows) > number else [Asked(*row) for row in rows]
-
-
-def any_live(connection: Connection, at: int) -> bool:
-    """Whether a live message is to be tried now."""
-    due = sa.exists().where(_d.state == State.QUEUED.value, _d.next_at <= at)
-    return bool(connection.execute(sa.select(due)).scalar())
 
 
 def live_devices(connection: Connection, tenant: str, at: int, limit: int) -> list[int]:
