@@ -143,9 +143,15 @@ def show(session: Session, number: Number) -> None:
 
 @command(app, "cancel")
 def cancel(session: Session, number: Number, reason: Reason = "") -> None:
-    """Cancel a command that was not sent yet."""
+    """Cancel a command, or ask the device to."""
     with session.open() as platform:
         found = platform.service(service.Commands).cancel(session.actor, number, reason=reason)
+    if not found.over and not session.out.as_json:
+        session.out.say(
+            "The command was sent. The device is asked to cancel it. See "
+            f"`mooring command show {number}`."
+        )
+        return
     _print(session, found)
 
 

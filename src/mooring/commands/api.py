@@ -99,7 +99,8 @@ def show_command(commands: CommandsNow, who: Who, number: Number) -> dict[str, A
 def cancel_command(
     commands: CommandsNow, who: Who, number: Number, reason: Reason = ""
 ) -> dict[str, Any]:
-    """Cancels a command that was not handed over yet; otherwise `already_sent`."""
+    """Cancels a command that was not handed over yet. Of one that was, the device is asked to
+    cancel it, where its dialect can (`cancel_asked`); otherwise `already_sent`."""
     return document(commands.cancel(who, number, reason=reason))
 
 

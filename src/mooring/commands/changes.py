@@ -28,6 +28,7 @@ def apply(
     result: Any = None,
     sent_at: int | None = None,
     session: str = "",
+    cancellable: bool = False,
 ) -> Command | None:
     """The command after an event; ``None``: nothing changes.
 
@@ -35,9 +36,10 @@ def apply(
         at: epoch milliseconds.
         detail: for people: what shows it.
         result: what the device answered.
+        cancellable: the device can be asked to cancel it.
         sent_at, session: with ``Event.TAKEN``: when the attempt began, and the session.
     """
-    rule = follow(command.state, event, command.facts)
+    rule = follow(command.state, event, replace(command.facts, cancellable=cancellable))
     if rule is None:
         return None
     changed = replace(

@@ -69,6 +69,7 @@ class CommandOut(Document):
     delivery: Literal["at_most_once", "at_least_once"]
     replies: bool = Field(description="Whether devices of the dialect answer commands.")
     done_when: str = Field(description="The effect that shows it was carried out.")
+    cancel_asked: bool = Field(description="The device was asked to cancel it.")
     attempts: int = Field(description="How often it was handed over, or may have been.")
     actor: str
     reason: str
@@ -96,6 +97,7 @@ def document(command: Command) -> dict[str, Any]:
         "delivery",
         "replies",
         "done_when",
+        "cancel_asked",
         "attempts",
         "actor",
         "reason",

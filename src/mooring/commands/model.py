@@ -100,6 +100,14 @@ class Command:
         return self.state not in OPEN
 
     @property
+    def cancel_asked(self) -> bool:
+        """Whether the device was asked to cancel it."""
+        return any(
+            one.kind == "person" and one.state in (State.SENT, State.DELIVERED)
+            for one in self.evidence
+        )
+
+    @property
     def facts(self) -> Facts:
         return Facts(
             self.replies,

@@ -46,7 +46,7 @@ class State(StrEnum):
     TIMED_OUT = "timed_out"  # the device did not answer in time
     UNCONFIRMED = "unconfirmed"  # the device has no way to answer
     EXPIRED = "expired"  # it was never handed over
-    CANCELLED = "cancelled"  # likewise
+    CANCELLED = "cancelled"  # it was never handed over, or the device reports that it was cancelled
 
 
 OPEN = frozenset({State.QUEUED, State.SENT, State.DELIVERED})
@@ -64,10 +64,11 @@ class Event(StrEnum):
     SUCCEEDED = "reply: done"
     FAILED = "reply: failed"
     REJECTED = "reply: rejected"
+    CANCELLED = "reply: cancelled"
     EFFECT = "effect"  # what the dialect declares in done_when
     SESSION_ENDED = "session ended"
     TIME = "time"  # the deadline of its state
-    CANCEL = "cancel"
+    CANCEL = "cancel"  # somebody wants it
 
 
 class Guard(StrEnum):
@@ -77,6 +78,7 @@ class Guard(StrEnum):
     ANSWERABLE = "the dialect has replies, or the command an effect"
     NO_ANSWER = "the dialect has neither replies nor an effect"
     EFFECT = "the dialect declares an effect of the command"
+    CANCELLABLE = "the dialect has a channel for cancelling"
     REPEATABLE = "it may be repeated, and was handed over fewer than 5 times"
 
 
@@ -89,12 +91,14 @@ class Facts:
         effect: the dialect declares an effect of this command.
         repeatable: the device is known to recognise a command that comes again.
         attempts: how often it was handed over.
+        cancellable: the device can be asked to cancel it.
     """
 
     replies: bool
     effect: bool = False
     repeatable: bool = False
     attempts: int = 0
+    cancellable: bool = False
 
     def allow(self, guard: Guard) -> bool:
         match guard:
@@ -106,6 +110,8 @@ class Facts:
                 return not (self.replies or self.effect)
             case Guard.EFFECT:
                 return self.effect
+            case Guard.CANCELLABLE:
+                return self.cancellable
             case Guard.REPEATABLE:
                 return self.repeatable and self.attempts < ATTEMPTS_MAX
 
@@ -131,6 +137,7 @@ _ANSWERS = {
     Event.SUCCEEDED: State.DONE,
     Event.FAILED: State.FAILED,
     Event.REJECTED: State.REJECTED,
+    Event.CANCELLED: State.CANCELLED,
 }
 # The device may answer before the sender has recorded that the broker took the command.
 _HANDED_OVER = (State.QUEUED, State.SENT, State.DELIVERED)
@@ -146,6 +153,9 @@ TABLE: tuple[Rule, ...] = (
         for state in _HANDED_OVER
         for event, to in _ANSWERS.items()
     ),
+    # The device is asked; it stays where it is until the device answers.
+    Rule(State.SENT, Event.CANCEL, Guard.CANCELLABLE, State.SENT, "person"),
+    Rule(State.DELIVERED, Event.CANCEL, Guard.CANCELLABLE, State.DELIVERED, "person"),
     Rule(State.SENT, Event.EFFECT, Guard.EFFECT, State.DONE, "effect"),
     Rule(State.DELIVERED, Event.EFFECT, Guard.EFFECT, State.DONE, "effect"),
     Rule(State.SENT, Event.SESSION_ENDED, Guard.REPEATABLE, State.QUEUED, "broker event"),
@@ -197,6 +207,7 @@ _FAILURE = frozenset({"failed", "failure", "fail", "error", "interrupted"})
 _REFUSAL = frozenset(
     {"rejected", "refused", "denied", "unknown", "unsupported", "invalid", "expired"}
 )
+_CANCELLED = frozenset({"cancelled", "canceled", "aborted"})
 _RUNNING = frozenset(
     {"accepted", "running", "received", "pending", "started", "in_progress", "acknowledged"}
 )
@@ -218,6 +229,8 @@ def reply_event(said: bool | str | None) -> Event:
         return Event.FAILED
     if said in _REFUSAL:
         return Event.REJECTED
+    if said in _CANCELLED:
+        return Event.CANCELLED
     return Event.ACCEPTED
 
 

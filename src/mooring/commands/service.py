@@ -14,11 +14,14 @@ from mooring.commands.changes import Waits, apply
 from mooring.commands.model import Command, NewCommand
 from mooring.commands.moving import record
 from mooring.commands.rules import Event, State
+from mooring.commands.shape import cancellation
 from mooring.commands.writing import Made, Order, Writing, same
+from mooring.devices import store as device_store
 from mooring.devices.model import Device
 from mooring.devices.service import Devices
 from mooring.downlink import store as downlink_store
 from mooring.downlink.gate import WORK
+from mooring.downlink.model import NewDownlink
 from mooring.downlink.rules import Event as DownlinkEvent
 from mooring.downlink.rules import State as DownlinkState
 from mooring.downlink.service import Downlinks
@@ -29,6 +32,8 @@ from mooring.store.engine import Database, now_ms
 from mooring.store.schema import downlinks
 
 __all__ = ["Commands"]
+
+CANCEL_MS = 60_000  # how long a device is asked at least, while it is away
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,27 +175,35 @@ class Commands:
     # ------------------------------------------------------------------ cancelling
 
     def cancel(self, actor: Actor, number: int, *, reason: str = "") -> Command:
-        """Ends a command that was not handed over yet.
+        """Ends a command that was not handed over yet. Of one that was, the device is asked to
+        cancel it, where its dialect can: the command stays as it is until the device answers.
 
         Raises:
             NotFound: no such command, or the actor does not see it.
-            Conflict: ``already_sent``; ``command_over``.
+            Conflict: ``already_sent``: the dialect has no way to cancel it; ``command_over``;
+                ``limit_reached``: too many messages of the device are open.
         """
         found = self.get(actor, number)
         actor.require(Role.OPERATOR, found.tenant)
         at = now_ms()
-        with self.database.write() as connection:
+        with self.database.write(news=WORK) as connection:
             found = store.one(connection, number, lock=True) or found
             if found.over:
                 raise Conflict(f"The command {number} is over: {found.state}.", code="command_over")
-            if found.state is not State.QUEUED or not self.withdraw(connection, found):
+            waits = found.state is State.QUEUED and self.withdraw(connection, found)
+            # One that was handed over and queued again may have arrived all the same.
+            asked = (not waits or found.attempts > 0) and self._ask(connection, found, at)
+            changed = (
+                apply(found, Event.CANCEL, at, self.waits, detail=actor.name, cancellable=asked)
+                if waits or found.state is not State.QUEUED
+                else None
+            )
+            if changed is None:
                 raise Conflict(
                     f"The command {number} was already sent.",
                     hint="The device may carry it out. Send a command that undoes it.",
                     code="already_sent",
                 )
-            changed = apply(found, Event.CANCEL, at, self.waits, detail=actor.name)
-            assert changed is not None
             record(connection, [(found, changed)])
             audit_log.record(
                 connection,
@@ -201,6 +214,31 @@ class Commands:
                 reason=reason,
             )
         return changed
+
+    def _ask(self, connection: Connection, command: Command, at: int) -> bool:
+        """Asks the device to cancel a command; ``False``: its dialect has no way to."""
+        device = device_store.by_number(connection, command.device_id)
+        if device is None:
+            return False
+        dialect = self.devices.catalogue.get(device.dialect)
+        message = cancellation(dialect, device.identity, uid=command.uid, at=at)
+        if message is None:
+            return False
+        # Not a live message: it goes before the commands that wait, and is harmless later.
+        self.downlinks.put(
+            connection,
+            NewDownlink(
+                topic=message.topic,
+                payload=message.payload,
+                tenant=command.tenant,
+                origin="cancel",
+                expires_at=max(command.due_at or 0, at + CANCEL_MS),
+                device_id=command.device_id,
+                qos=message.channel.qos,
+                dedupe=f"cancel:{command.id}",
+            ),
+        )
+        return True
 
     def withdraw(self, connection: Connection, command: Command) -> bool:
         """Ends the message that carries a queued command; ``False``: it is on its way."""

@@ -6,12 +6,20 @@ import json
 from dataclasses import dataclass, field
 
 from mooring.commands.model import NewCommand
-from mooring.dialects import Channel, Dialect, Identity, Kind, compose, valid_topic_name
+from mooring.dialects import (
+    Channel,
+    Dialect,
+    Identity,
+    Kind,
+    capabilities,
+    compose,
+    valid_topic_name,
+)
 from mooring.dialects.model import Attribute
 from mooring.dialects.outgoing import packet_bytes
 from mooring.errors import Invalid, NotFound
 
-__all__ = ["Shaped", "check_packet", "command_channel", "shaped"]
+__all__ = ["Shaped", "cancellation", "check_packet", "command_channel", "shaped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +97,21 @@ def shaped(
             code="invalid_payload",
         ) from exc
     return Shaped(channel, topic, payload)
+
+
+def cancellation(dialect: Dialect, identity: Identity, *, uid: str, at: int) -> Shaped | None:
+    """Asks a device to cancel a command; ``None``: its dialect has no way to.
+
+    Args:
+        uid: the command's id on the wire.
+    """
+    if not capabilities(dialect).cancel:
+        return None
+    channel = dialect.of_kind(Kind.CANCEL)[0]
+    topic = channel.address(identity, name=uid)
+    if topic is None or not valid_topic_name(topic):
+        return None
+    return Shaped(channel, topic, compose(channel.payload, {}, time_ms=at, identifier=uid))
 
 
 def check_packet(shape: Shaped, most: int, whose: str) -> None:

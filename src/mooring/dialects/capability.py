@@ -19,6 +19,7 @@ class Capabilities:
     Attributes:
         commands: names of its channels for commands.
         replies: the device answers commands.
+        cancel: a command that was sent can be cancelled by the device.
         command_ids: a command carries an id, so a device can recognise one that is repeated.
         effects: name of a command → what shows that it was carried out.
         settings_down: the device gets its settings.
@@ -30,6 +31,7 @@ class Capabilities:
 
     commands: tuple[str, ...]
     replies: bool
+    cancel: bool
     command_ids: bool
     effects: dict[str, str]
     settings_down: bool
@@ -51,6 +53,7 @@ def capabilities(dialect: Dialect) -> Capabilities:
     return Capabilities(
         commands=tuple(one.name for one in commands),
         replies=answered and identified,
+        cancel=answered and identified and Kind.CANCEL in downs,
         command_ids=identified,
         effects={name: str(effect) for one in commands for name, effect in one.done_when},
         settings_down=Kind.CONFIG in downs,
@@ -67,6 +70,7 @@ def lines(can: Capabilities) -> list[tuple[str, str]]:
     return [
         ("command channels", ", ".join(can.commands) or "none"),
         ("replies to commands", _yes(can.replies)),
+        ("cancel of sent commands", _yes(can.cancel)),
         ("command ids", _yes(can.command_ids)),
         ("effects of commands", effects or "none"),
         ("settings down", _yes(can.settings_down)),

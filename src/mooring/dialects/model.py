@@ -48,6 +48,7 @@ class Kind(StrEnum):
     ALERT = "alert"
     ALERT_CLEARED = "alert_cleared"
     COMMAND = "command"
+    CANCEL = "cancel"  # the platform asks a device not to carry out a command, or to stop
     REPLY = "reply"
     ROTATION_REPLY = "rotation_reply"  # whether the device has stored its new password
     CONFIG = "config"

@@ -51,6 +51,7 @@ _UP = frozenset(
 _DOWN = frozenset(
     {
         Kind.COMMAND,
+        Kind.CANCEL,
         Kind.CONFIG,
         Kind.FIRMWARE,
         Kind.FILESYSTEM,
@@ -203,6 +204,12 @@ def _check_commands(dialect: Dialect, channel: Channel, index: int, report: Repo
             ("channels", index, "done_when"),
             f"A channel of the kind {channel.kind} has no commands.",
             "Remove it, or move it to a channel of the kind command.",
+        )
+    if channel.kind is Kind.CANCEL and channel.payload.identifier is None:
+        report.add(
+            ("channels", index, "payload", "identifier"),
+            "It does not name the command that is to be cancelled.",
+            "Add payload.identifier.",
         )
     for name, effect in channel.done_when:
         if effect is DoneWhen.ALERT_CLEARED and not dialect.of_kind(Kind.ALERT_CLEARED):

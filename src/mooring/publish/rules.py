@@ -59,6 +59,9 @@ def check_publish(actor: Actor, topic: str, addressed: Sequence[Addressed]) -> N
         )
 
 
+_COMMANDS = frozenset({Kind.COMMAND, Kind.FLEET_COMMAND, Kind.CANCEL})
+
+
 def check_retain(topic: str, addressed: Sequence[Addressed]) -> None:
     """Rejects a command that the broker would keep: every device that subscribes later would
     carry it out, each time it connects.
@@ -66,7 +69,7 @@ def check_retain(topic: str, addressed: Sequence[Addressed]) -> None:
     Raises:
         Invalid: ``retain_on_command``.
     """
-    if any(one.match.channel.kind in (Kind.COMMAND, Kind.FLEET_COMMAND) for one in addressed):
+    if any(one.match.channel.kind in _COMMANDS for one in addressed):
         raise Invalid(
             f"{topic[:100]!a} is a topic for commands, which are never retained.",
             hint="Publish it without retain, or use a command: it waits for its device.",

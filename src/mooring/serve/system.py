@@ -81,6 +81,7 @@ class CapabilitiesOut(Document):
 
     commands: list[str] = Field(description="Names of the channels for commands.")
     replies: bool = Field(description="The device answers commands.")
+    cancel: bool = Field(description="A device can cancel a command that was sent.")
     command_ids: bool = Field(description="A command carries an id.")
     effects: dict[str, str] = Field(
         description="Name of a command to what shows that it was carried out."

@@ -8,7 +8,8 @@ import pytest
 import sqlalchemy as sa
 
 from mooring.commands.model import NewCommand
-from mooring.commands.rules import ATTEMPTS_MAX
+from mooring.commands.projection import CommandReplies, Heard, Reply
+from mooring.commands.rules import ATTEMPTS_MAX, Event
 from mooring.errors import BrokerUnavailable, Conflict, Forbidden, Invalid, NotFound
 from mooring.identity.actor import SYSTEM, Actor, Role
 from mooring.store.engine import now_ms
@@ -179,12 +180,12 @@ def test_time_ends_what_waits(stand: Stand) -> None:
 
 
 def test_cancelling(stand: Stand) -> None:
-    lamp = stand.device()
+    lamp = stand.device(dialect="drivesafe")  # has no way to cancel what was sent
     first, second = stand.send(lamp), stand.send(lamp, "other")
     assert stand.commands.cancel(SYSTEM, first.id, reason="wrong lamp").state == "cancelled"
     stand.listens(lamp)
     stand.step(2)
-    assert [topic.rsplit("/", 1)[1] for topic, *_ in stand.link.sent] == ["other"]
+    assert [json.loads(payload)["command"] for _, payload, *_ in stand.link.sent] == ["other"]
     with pytest.raises(Conflict) as caught:
         stand.commands.cancel(SYSTEM, second.id)
     assert caught.value.slug == "already_sent"
@@ -198,6 +199,46 @@ def test_cancelling(stand: Stand) -> None:
             "command.send",
             "command.cancel",
         ]
+
+
+def test_a_device_is_asked_to_cancel_what_it_has(stand: Stand) -> None:
+    """The command stays as it is, and the message does not wait behind other commands."""
+    lamp = stand.device()
+    stand.listens(lamp)
+    sent = stand.send(lamp, parameters={"n": 1})
+    stand.step(2)
+    assert stand.state(sent) == "sent"
+    stand.gate.usernames.clear()
+    waits = stand.send(lamp, "later")
+    asked = stand.commands.cancel(SYSTEM, sent.id, reason="wrong lamp")
+    assert (asked.state, asked.cancel_asked) == ("sent", True)
+    assert asked.due_at == stand.now(sent).due_at
+    stand.link.sent.clear()
+    stand.step(2)
+    (message,) = stand.link.sent
+    assert message[0] == "mooring/a/lamp/cancel"
+    assert json.loads(message[1])["id"] == sent.uid
+    assert message[3] is False, "never retained"
+    assert stand.state(waits) == "queued"
+    with stand.app.database.write() as connection:
+        answer = Reply(lamp.id, sent.uid, Event.CANCELLED, None, "cancelled")
+        CommandReplies().apply(connection, Heard([answer]))
+    over = stand.now(sent)
+    assert (over.state, over.over, over.late) == ("cancelled", True, False)
+    with pytest.raises(Conflict) as caught:
+        stand.commands.cancel(SYSTEM, sent.id)
+    assert caught.value.slug == "command_over"
+
+
+def test_a_command_that_was_queued_again_is_cancelled_here_and_there(stand: Stand) -> None:
+    """Nothing shows that the device has it; nothing shows that it has not."""
+    lamp = stand.device()
+    sent = stand.send(lamp)
+    with stand.app.database.write() as connection:
+        connection.execute(sa.update(commands).values(attempts=1))
+    assert stand.commands.cancel(SYSTEM, sent.id).state == "cancelled"
+    stand.step(2)
+    assert [topic for topic, *_ in stand.link.sent] == ["mooring/a/lamp/cancel"]
 
 
 def test_what_is_on_its_way_is_neither_cancelled_nor_expired(stand: Stand) -> None:

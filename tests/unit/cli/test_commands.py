@@ -90,6 +90,7 @@ def test_a_new_device_in_json(mooring: Mooring) -> None:
     assert len(found.pop("password")) >= 22  # 128 bits in base 64
     assert found.pop("id") == 1
     assert found.pop("created_at").endswith("Z")
+    assert found.pop("shape")["dialect"] == "pulse"
     assert found == {
         "device": "pump",
         "tenant": "acme",

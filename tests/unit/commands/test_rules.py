@@ -99,13 +99,34 @@ def test_what_is_over_stays_so_but_for_a_late_reply() -> None:
         if found is not None:
             assert state is State.TIMED_OUT
             assert found.late
-            assert found.to in OUTCOMES
+            assert found.to in OUTCOMES | {State.CANCELLED}
             assert found.evidence == "reply"
 
 
-def test_only_what_was_not_handed_over_is_cancelled_or_expires() -> None:
-    ends = {State.CANCELLED, State.EXPIRED}
-    assert {one.state for one in TABLE if one.to in ends} == {State.QUEUED}
+def test_what_was_handed_over_expires_never_and_is_cancelled_by_its_device_alone() -> None:
+    assert {one.state for one in TABLE if one.to is State.EXPIRED} == {State.QUEUED}
+    for one in TABLE:
+        if one.to is State.CANCELLED:
+            assert one.state is State.QUEUED or one.event is Event.CANCELLED
+
+
+def test_a_device_that_is_asked_to_cancel_decides() -> None:
+    """The command stays as it is, with its deadline, until the device answers."""
+    sent = apply(command(), Event.TAKEN, AT, Waits(), sent_at=AT)
+    assert sent is not None
+    assert apply(sent, Event.CANCEL, AT + 1, Waits()) is None  # a dialect that cannot
+    asked = apply(sent, Event.CANCEL, AT + 1, Waits(), detail="ada", cancellable=True)
+    assert asked is not None
+    assert (asked.state, asked.due_at, asked.cancel_asked) == (State.SENT, sent.due_at, True)
+    assert not sent.cancel_asked
+    for event, to in (
+        (Event.CANCELLED, State.CANCELLED),
+        (Event.SUCCEEDED, State.DONE),
+        (Event.TIME, State.TIMED_OUT),
+    ):
+        ended = apply(asked, event, AT + 2, Waits())
+        assert ended is not None
+        assert ended.state is to
 
 
 def test_no_state_claims_more_than_its_dialect_can_know() -> None:
@@ -140,6 +161,7 @@ def test_it_is_handed_over_again_only_where_that_is_safe() -> None:
         (False, Event.FAILED),
         ("error", Event.FAILED),
         ("rejected", Event.REJECTED),
+        ("cancelled", Event.CANCELLED),
         ("accepted", Event.ACCEPTED),
         ("running", Event.ACCEPTED),
         ("somehow", Event.ACCEPTED),
@@ -212,12 +234,12 @@ class Life(RuleBasedStateMachine):
         )
         self.handed, self.outcomes = 0, []
 
-    @rule(event=st.sampled_from(list(Event)))
-    def happens(self, event: Event) -> None:
+    @rule(event=st.sampled_from(list(Event)), cancellable=st.booleans())
+    def happens(self, event: Event, cancellable: bool) -> None:
         if event is Event.TIME and (self.command.due_at or self.now + 1) > self.now:
             return  # the worker asks first
         before = self.command
-        after = apply(before, event, self.now, Waits(), sent_at=self.now)
+        after = apply(before, event, self.now, Waits(), sent_at=self.now, cancellable=cancellable)
         if after is None:
             return
         if event is Event.TAKEN:
@@ -244,8 +266,10 @@ class Life(RuleBasedStateMachine):
         one = self.command
         assert one.over == (one.due_at is None) == (one.finished_at is not None)
         assert one.evidence[-1].state == one.state
-        assert not one.late or one.state in OUTCOMES
-        if one.state in (State.EXPIRED, State.CANCELLED):
+        assert not one.late or one.state in OUTCOMES | {State.CANCELLED}
+        if one.state is State.CANCELLED and one.evidence[-1].kind == "reply":
+            assert self.handed or one.attempts  # the device knows of it
+        elif one.state in (State.EXPIRED, State.CANCELLED):
             assert not one.facts.repeatable or self.handed < ATTEMPTS_MAX
             assert one.facts.repeatable or self.handed == 0
         if one.state is State.DONE:

@@ -85,6 +85,7 @@ def test_the_page_shows_what_each_dialect_can_do() -> None:
         cells = [
             dialect.name,
             yes[can.replies],
+            yes[can.cancel],
             yes[can.command_ids],
             effects or "none",
             yes[can.settings_down],
