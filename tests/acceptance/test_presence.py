@@ -21,7 +21,8 @@ def connect(platform: Platform, fleet: Sequence[Login]) -> list[MqttClient]:
     clients = []
     for login in fleet:
         topic = login.topics["status"]
-        client = platform.connect(login, will=(topic, b'{"online":false}', 1, True))
+        # 1.5 times this keepalive is no more than the grace.
+        client = platform.connect(login, will=(topic, b'{"online":false}', 1, True), keepalive=10)
         client.publish(topic, '{"online":true}', retain=True)
         clients.append(client)
     return clients

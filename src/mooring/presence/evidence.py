@@ -66,6 +66,7 @@ class Told:
         session: number of the session in that start, the same in ``login`` and ``gone``.
         key: of a login by password, the salt of the verifier that fitted.
         clean: of a login, whether the session ends with the connection.
+        keepalive: of a login, in seconds; 0: the device has none.
         count: how often it happened since it was last reported, this time included.
         sample: the first bytes of a denied payload; size: all of its bytes.
     """
@@ -87,6 +88,7 @@ class Told:
     key: str
     session: int | None
     clean: bool
+    keepalive: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +184,7 @@ def _told(said: dict[str, Any]) -> Told:
         key=str(said.get("key") or ""),
         session=None if said.get("session") is None else int(said["session"]),
         clean=said.get("clean") is not False,
+        keepalive=None if said.get("keepalive") is None else int(said["keepalive"]) & 0xFFFF,
     )
 
 
@@ -287,7 +290,9 @@ class Evidence:
 
 
 def _row(event: Told, word: str, detail: str) -> EventRow:
-    return EventRow(event.at, word, event.user, event.client, event.address, detail)
+    return EventRow(
+        event.at, word, event.user, event.client, event.address, detail, event.keepalive
+    )
 
 
 def _detail(event: Told) -> str:

@@ -34,12 +34,14 @@ _KEPT = {
 CLIENTS_MAX = 200_000  # client ids remembered; the oldest go first
 PENDING_MAX = 10_000  # connections remembered that have not logged in; the oldest go first
 PENDING_MS = 120_000  # Mosquitto 2.0 closes one after 90 s
+KEEPALIVE_MAX = 65_535  # seconds [MQTT-3.1.2.10]
 CLAIM_MAX = 100  # characters of a client id that a rejected login claimed
 
 
 @dataclass(frozen=True, slots=True)
 class EventRow:
-    """One line worth keeping. ``at`` in epoch milliseconds."""
+    """One line worth keeping. ``at`` in epoch milliseconds; ``keepalive`` of a connect in seconds,
+    0 where the device has none."""
 
     at: int
     event: str
@@ -47,6 +49,7 @@ class EventRow:
     client_id: str | None
     address: str | None
     detail: str
+    keepalive: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +172,7 @@ class Observer:
                 event.client_id if session is not None else None,
                 address or (session.address if session is not None else None),
                 detail,
+                None if event.keep_alive is None else min(event.keep_alive, KEEPALIVE_MAX),
             )
         )
 

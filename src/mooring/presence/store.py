@@ -49,6 +49,7 @@ def add_events(connection: Connection, rows: Sequence[EventRow]) -> None:
                 "client_id": row.client_id,
                 "address": row.address,
                 "detail": row.detail,
+                "keepalive": row.keepalive,
             }
             for row in rows
         ],

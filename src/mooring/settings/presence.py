@@ -18,7 +18,7 @@ class PresenceSettings(Declared):
     presence_grace_seconds: int = setting(
         120,
         "How long devices may take to come back after a start of the platform or the broker, until "
-        "they count as offline. At least 1.5 times their keepalive.",
+        "they count as offline. A device with a longer keepalive has 1.5 times that.",
         ge=1,
         le=86_400,
     )

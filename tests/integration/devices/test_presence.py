@@ -44,11 +44,18 @@ def add(platform: App, name: str = "one", dialect: str = "pulse") -> Device:
     return platform.devices.add(SYSTEM, NewDevice(name, dialect))[0].device
 
 
-def session(platform: App, kind: LogKind, at: int, *devices: Device, detail: str = "") -> None:
+def session(
+    platform: App,
+    kind: LogKind,
+    at: int,
+    *devices: Device,
+    detail: str = "",
+    keepalive: int | None = None,
+) -> None:
     """Events of the broker, as those who read its evidence store them."""
     with platform.database.write() as connection:
         names = [one.username for one in devices] or [None]
-        rows = [EventRow(at, str(kind), name, name, None, detail) for name in names]
+        rows = [EventRow(at, str(kind), name, name, None, detail, keepalive) for name in names]
         evidence.add_events(connection, rows)
         there = kind is LogKind.CONNECTED
         if kind is LogKind.RUNNING:
@@ -118,6 +125,26 @@ def test_a_device_without_sessions(platform: App, worker: PresenceWorker) -> Non
     says(platform, one, T + 5 * MINUTE)
     worker.step(T + 5 * MINUTE + 10)
     assert state(platform, one) == ("online", "")
+
+
+def test_a_long_keepalive_is_waited_for(platform: App, worker: PresenceWorker) -> None:
+    one, two = add(platform), add(platform, "two")
+    session(platform, LogKind.CONNECTED, T, one, keepalive=600)
+    session(platform, LogKind.CONNECTED, T, two, keepalive=60)
+    worker.step(T + 10)
+    session(platform, LogKind.RUNNING, T + MINUTE)
+    worker.step(T + MINUTE + 10)
+    worker.step(T + MINUTE + GRACE + 10)
+    assert (state(platform, one)[0], state(platform, two)) == ("online", ("offline", NOT_BACK))
+    says(platform, one, T + MINUTE - 10)  # stored late: sent before the restart
+    worker.step(T + MINUTE + GRACE + 20)
+    # The platform was restarted, too: the keepalive is known from the record.
+    worker = PresenceWorker(platform.database, lambda: platform.catalogue, GRACE)
+    worker.step(T + 5 * MINUTE)
+    worker.step(T + 5 * MINUTE + 900_000 - 1)
+    assert state(platform, one)[0] == "online"
+    worker.step(T + 5 * MINUTE + 900_000)
+    assert state(platform, one) == ("offline", NOT_BACK)
 
 
 def test_no_restart_makes_a_false_offline(platform: App, worker: PresenceWorker) -> None:

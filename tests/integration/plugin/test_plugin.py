@@ -47,6 +47,7 @@ def test_a_login_is_accepted_with_either_password_and_says_which(
             connect("pump", password, client_id=client_id).disconnect()
             event = watch.event("login", user="pump")
             assert (event["with"], event["client"], event["clean"]) == (used, client_id, True)
+            assert event["keepalive"] == 60
             assert watch.event("gone", user="pump")["with"] == used
 
 

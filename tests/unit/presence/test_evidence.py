@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mooring.broker.log import LogKind
 from mooring.presence.evidence import OVERSIZE, Evidence, Folded, Oversize, Told, parse
-from mooring.presence.observe import EventRow
+from mooring.presence.observe import KEEPALIVE_MAX, EventRow
 
 
 def told(n: int, kind: str, **more: Any) -> Told:
@@ -33,10 +33,16 @@ def test_a_login_and_its_end() -> None:
     assert seen.latest["lamp"].connected
     assert seen.latest["lamp"].address == "10.0.0.7"
     assert [(one.username, one.key, one.at) for one in seen.used] == [("lamp", "salt", 1001)]
+    assert seen.rows[0].keepalive is None  # a plugin of an earlier version
     seen = evidence.fold([told(2, "gone", why="7", session=4)])
     assert not seen.restarted
     assert not seen.latest["lamp"].connected
     assert words(seen) == ["disconnected"]
+
+
+def test_a_login_says_its_keepalive() -> None:
+    seen = Evidence().fold([told(1, "login", session=4, keepalive=300)])
+    assert [row.keepalive for row in seen.rows] == [300]
 
 
 def test_the_end_of_a_session_that_was_taken_over_is_not_the_end_of_the_newer_one() -> None:
@@ -193,6 +199,7 @@ def test_what_is_no_event(payload: bytes) -> None:
                 "key",
                 "with",
                 "clean",
+                "keepalive",
                 "action",
             ]
         ),
@@ -205,6 +212,7 @@ def test_no_event_breaks_the_fold(more: dict[str, Any]) -> None:
         event = parse(json.dumps(said).encode("utf-8", "surrogatepass"))
         if event is not None:
             for row in Evidence().fold([event]).rows:
+                assert row.keepalive is None or 0 <= row.keepalive <= KEEPALIVE_MAX
                 for text in (row.username, row.client_id, row.address, row.detail):
                     assert text is None or "\0" not in text
                     (text or "").encode()

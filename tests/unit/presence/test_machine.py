@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -122,6 +123,21 @@ def test_a_session_that_began_after_a_restart_needs_no_grace() -> None:
     record = advance(Record(), Event.LOGIN, T)
     assert restarted(record, T, GRACE) == restarted(record, T - 1, GRACE) == record
     assert restarted(record, T + 1, GRACE).grace_until == T + 1 + GRACE
+
+
+def test_a_device_with_a_long_keepalive_has_more_time_after_a_restart() -> None:
+    """It may not notice earlier that its connection has ended."""
+    for keepalive, wanted in ((None, GRACE), (0, GRACE), (60, GRACE), (600, 900_000)):
+        record = restarted(advance(Record(), Event.LOGIN, T, keepalive=keepalive), T + 10, GRACE)
+        assert tick(record, T + 10 + wanted - 1, None).state is State.ONLINE
+        assert tick(record, T + 10 + wanted, None).state is State.OFFLINE
+    # The newest session counts, as far as its keepalive is known.
+    record = advance(advance(Record(), Event.LOGIN, T, keepalive=600), Event.LOGIN, T + 1)
+    assert record.keepalive == 600
+    assert advance(record, Event.LOGIN, T + 2, keepalive=30).keepalive == 30
+    # A record of an earlier version has none.
+    older = json.dumps(json.loads(pack(record))[:-1])
+    assert unpack(older) == record._replace(keepalive=0)
 
 
 def test_an_announced_absence() -> None:

@@ -21,6 +21,7 @@ def test_the_log_tells_who_is_connected_and_from_where() -> None:
     seen = Observer().observe(events(LOG), now=0)
     assert seen.restarted
     assert [row.event for row in seen.rows] == ["running", "connected", "refused", "disconnected"]
+    assert [row.keepalive for row in seen.rows] == [None, 60, None, None]
     lamp = seen.latest["home/lamp"]
     assert (lamp.connected, lamp.address) == (False, "10.0.0.7")
 

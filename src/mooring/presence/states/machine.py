@@ -24,6 +24,7 @@ __all__ = [
     "State",
     "advance",
     "due",
+    "grace",
     "restarted",
     "shown",
     "silence_ms",
@@ -117,6 +118,7 @@ class Record(NamedTuple):
         announced_at: when it announced an absence.
         changes: the newest changes between "there" and "gone".
         flapping_at: since when it is flapping.
+        keepalive: of its newest session, in seconds; 0: none, or not known.
     """
 
     state: State = State.NEVER_SEEN
@@ -131,6 +133,7 @@ class Record(NamedTuple):
     announced_at: int | None = None
     changes: tuple[int, ...] = ()
     flapping_at: int | None = None
+    keepalive: int = 0
 
 
 def shown(record: Record) -> State:
@@ -143,17 +146,23 @@ def silence_ms(interval: int) -> int:
     return max(interval * 3 // 2, SILENCE_MIN_MS)
 
 
-def advance(record: Record, event: Event, at: int, reason: str = "") -> Record:
+def advance(
+    record: Record, event: Event, at: int, reason: str = "", *, keepalive: int | None = None
+) -> Record:
     """The record once something more is known; events of one device in their order.
 
     Args:
         at: when it happened.
         reason: of an end, for people.
+        keepalive: of a login, in seconds; ``None``: not known.
     """
     match event:
         case Event.LOGIN:
             record = record._replace(
-                connected=True, session_at=at, heard_at=max(at, record.heard_at)
+                connected=True,
+                session_at=at,
+                heard_at=max(at, record.heard_at),
+                keepalive=record.keepalive if keepalive is None else keepalive,
             )
             return _move(_there(record)._replace(announced_at=None), event, at, reason)
         case Event.GONE:
@@ -169,14 +178,25 @@ def advance(record: Record, event: Event, at: int, reason: str = "") -> Record:
     return record
 
 
+def grace(record: Record, least_ms: int) -> int:
+    """How long the device may take to come back after a restart, in milliseconds: by then it has
+    noticed that its connection has ended [MQTT-3.1.2-24]."""
+    return max(least_ms, record.keepalive * 1_500)
+
+
 def restarted(record: Record, at: int, grace_ms: int) -> Record:
-    """The broker or the platform was started: what ended with it says nothing of the device."""
+    """The broker or the platform was started: what ended with it says nothing of the device.
+
+    Args:
+        grace_ms: how long a device may take to come back, at least.
+    """
     if record.connected and record.session_at >= at:
         return record  # a session that began since then
     is_there = record.state not in (State.OFFLINE, State.NEVER_SEEN)
     if not is_there and record.gone_at is None:
         return record._replace(connected=None)
-    return record._replace(connected=None, gone_at=None, gone_reason="", grace_until=at + grace_ms)
+    until = at + grace(record, grace_ms)
+    return record._replace(connected=None, gone_at=None, gone_reason="", grace_until=until)
 
 
 def tick(record: Record, at: int, interval: int | None) -> Record:

@@ -74,6 +74,7 @@ class Session(NamedTuple):
     at: int
     event: str
     detail: str
+    keepalive: int | None = None  # of a login, in seconds
 
 
 class Seen(NamedTuple):
@@ -223,18 +224,18 @@ _OF_SESSIONS = [
 def sessions(connection: Connection, after: int, limit: int) -> tuple[list[Session], int]:
     """What the broker's evidence says after an event, in its order, and the last one looked at."""
     e = broker_events.c
-    some = sa.select(e.id, e.at, e.event, e.username, e.detail).where(e.id > after)
+    some = sa.select(e.id, e.at, e.event, e.username, e.detail, e.keepalive).where(e.id > after)
     page = some.order_by(e.id).limit(limit).subquery()
     statement = (
-        sa.select(page.c.id, devices.c.id, page.c.at, page.c.event, page.c.detail)
+        sa.select(page.c.id, devices.c.id, page.c.at, page.c.event, page.c.detail, page.c.keepalive)
         .outerjoin(devices, devices.c.username == page.c.username)
         .order_by(page.c.id)
     )
     rows = connection.execute(statement).all()
     of_broker = (str(LogKind.RUNNING), str(LogKind.STOPPING))
     found = [
-        Session(device, at, event, detail)
-        for _, device, at, event, detail in rows
+        Session(device, at, event, detail, keepalive)
+        for _, device, at, event, detail, keepalive in rows
         if event in _OF_SESSIONS and (device is not None or event in of_broker)
     ]
     return found, rows[-1][0] if rows else after

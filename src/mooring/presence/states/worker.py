@@ -29,6 +29,7 @@ from mooring.presence.states.machine import (
     State,
     advance,
     due,
+    grace,
     restarted,
     shown,
     tick,
@@ -68,7 +69,8 @@ class PresenceWorker:
 
     Args:
         catalogue: the dialects as they are now.
-        grace_ms: how long devices may take to come back after a restart.
+        grace_ms: how long devices may take to come back after a restart, at least: one with a
+            long keepalive has more.
     """
 
     def __init__(
@@ -189,7 +191,7 @@ class PresenceWorker:
             return  # of a session of the broker that ended; it was delivered late
         kind = Event.LOGIN if event.event == str(LogKind.CONNECTED) else Event.GONE
         reason = sentence(event.detail) if kind is Event.GONE else ""
-        work.feed(event.device, kind, at, reason)
+        work.feed(event.device, kind, at, reason, keepalive=event.keepalive)
 
     def _state(self, work: _Work, seen: Seen, now: int) -> None:
         """What a device reports of its presence."""
@@ -231,7 +233,9 @@ class PresenceWorker:
         or than a restart."""
         record = work.record(seen.device)
         heard = min(seen.heard_at or 0, now)
-        restart = 0 if record.grace_until is None else record.grace_until - self._grace_ms
+        restart = 0
+        if record.grace_until is not None:
+            restart = record.grace_until - grace(record, self._grace_ms)
         left = seen.online is False and seen.said_at is not None and heard <= seen.said_at
         if heard > max(record.heard_at, restart) and not left:
             work.feed(seen.device, Event.HEARD, heard)
@@ -322,10 +326,18 @@ class _Work:
         one = self.known.get(number)
         return Record() if one is None else one.record
 
-    def feed(self, number: int, event: Event, at: int, reason: str = "") -> None:
+    def feed(
+        self,
+        number: int,
+        event: Event,
+        at: int,
+        reason: str = "",
+        *,
+        keepalive: int | None = None,
+    ) -> None:
         one = self.known.get(number)
         before = self.record(number)
-        after = advance(before, event, at, reason)
+        after = advance(before, event, at, reason, keepalive=keepalive)
         if one is None:
             self.known[number] = Known(before)
             self.touched.add(number)

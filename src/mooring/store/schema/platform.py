@@ -76,6 +76,7 @@ broker_events = Table(
     Column("client_id", Shown(300)),
     Column("address", Shown(64)),
     Column("detail", ShownText, nullable=False, server_default=""),
+    Column("keepalive", Integer),  # of a connect, seconds; 0: none; NULL: not known
     sqlite_autoincrement=True,
 )
 Index("ix_broker_events_username_id", broker_events.c.username, broker_events.c.id)

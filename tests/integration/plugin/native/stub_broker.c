@@ -80,6 +80,12 @@ bool mosquitto_client_clean_session(const struct mosquitto *client)
     return client->clean;
 }
 
+int mosquitto_client_keepalive(const struct mosquitto *client)
+{
+    (void)client;
+    return 60;
+}
+
 const char *mosquitto_client_id(const struct mosquitto *client)
 {
     return client->id;

@@ -73,6 +73,10 @@ static size_t write_down(const struct event *event, uint64_t at_ms, uint32_t cou
         text_add(&out, ",\"replay\":true");
     if (event->clean >= 0)
         text_add(&out, event->clean ? ",\"clean\":true" : ",\"clean\":false");
+    if (event->kind == EVIDENCE_LOGIN) {
+        text_add(&out, ",\"keepalive\":");
+        text_number(&out, event->keepalive);
+    }
     if (out.cut)
         text_add(&out, ",\"cut\":true");
     text_add(&out, ",\"count\":");

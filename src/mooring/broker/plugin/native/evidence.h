@@ -32,6 +32,7 @@ struct event {
     uint64_t at_ms;          /* when it happened; 0: now */
     bool replay;             /* a login that was told before, perhaps to nobody */
     int clean;               /* -1: left out */
+    int keepalive;           /* of a login, in seconds; 0: none is asked for */
 };
 
 #define EVIDENCE_TOPIC "$mooring/authority/event"

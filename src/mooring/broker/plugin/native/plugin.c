@@ -73,6 +73,7 @@ static struct event login_of(const struct session *session)
         .key = session->key[0] != '\0' ? session->key : NULL,
         .session = session->number,
         .clean = session->clean,
+        .keepalive = mosquitto_client_keepalive(session->client),
     };
 }
 
