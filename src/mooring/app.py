@@ -40,6 +40,7 @@ with later():
     from mooring.credentials.rotation import service as rotation
     from mooring.devices import state
     from mooring.devices.attributes import service as attributes
+    from mooring.discovery import admission
     from mooring.doctor import service as doctor
     from mooring.downlink import service as downlink
     from mooring.downlink.desired import service as desired
@@ -165,6 +166,7 @@ class App:
             self.settings,
             self.throttles.claims,
             self.tally,
+            self.service(admission.Admission),
         )
 
     @property

@@ -10,6 +10,7 @@ from mooring.commands.part import PART as COMMANDS
 from mooring.credentials.part import PART as CREDENTIALS
 from mooring.device_settings.part import PART as DEVICE_SETTINGS
 from mooring.devices.part import PART as DEVICES
+from mooring.discovery.part import PART as DISCOVERY
 from mooring.doctor.part import PART as DOCTOR
 from mooring.downlink.part import PART as DOWNLINK
 from mooring.groups.part import PART as GROUPS
@@ -54,6 +55,7 @@ DOMAINS = (
     PUBLISH,
     PRESENCE,
     ROLLUPS,
+    DISCOVERY,
 )
 
 PLATFORM = Part(

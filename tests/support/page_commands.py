@@ -77,15 +77,18 @@ class Shell:
 
     Args:
         place: stands for the clone; the platform's data directory appears in it as ``.mooring``.
+        keep: variables of the platform that a person has set in this terminal too.
     """
 
-    def __init__(self, platform: Platform, place: Path) -> None:
+    def __init__(self, platform: Platform, place: Path, *, keep: tuple[str, ...] = ()) -> None:
         self.place = place
         place.mkdir()
         (place / ".mooring").symlink_to(platform.data_dir)
         self._ports = {"8883": "mqtt_tls_port", "1883": "mqtt_port", "8080": "http_port"}
         self._ports = {told: str(platform.ports[name]) for told, name in self._ports.items()}
-        self._env = {n: v for n, v in platform.cli.env.items() if not n.startswith("MOORING_")}
+        self._env = {
+            n: v for n, v in platform.cli.env.items() if n in keep or not n.startswith("MOORING_")
+        }
         self._env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{self._env['PATH']}"
         self._password = "PASSWORD"
 

@@ -126,6 +126,11 @@ class Downlinks:
         key = f"{device_id}:{dedupe}"
         store.change(connection, Event.CANCEL, now_ms(), downlinks.c.open_key == key)
 
+    def forget(self, connection: Connection, numbers: Sequence[int]) -> list[int]:
+        """Deletes those of these that are over, in the caller's transaction; the others. For
+        messages that nobody looks at afterwards."""
+        return store.forget(connection, numbers)
+
     def wake(self, connection: Connection, devices: Sequence[int]) -> None:
         """Live messages of these devices are tried now, in the caller's transaction: there is
         room for one more."""

@@ -28,6 +28,7 @@ __all__ = [
     "devices_connected",
     "expire",
     "finish_attempts",
+    "forget",
     "insert",
     "newest_event",
     "newest_of",
@@ -496,3 +497,20 @@ def claimed_row(row: Sequence[Any]) -> Claimed:
 
 def parts_of(values: Sequence[Any]) -> Iterable[Sequence[Any]]:
     return (values[at : at + AT_ONCE] for at in range(0, len(values), AT_ONCE))
+
+
+def forget(connection: Connection, numbers: Sequence[int]) -> list[int]:
+    """Deletes those that are over; the others."""
+    for part in parts_of(numbers):
+        connection.execute(
+            sa.delete(downlinks).where(
+                downlinks.c.id.in_(part), downlinks.c.finished_at.is_not(None)
+            )
+        )
+    return [
+        number
+        for part in parts_of(numbers)
+        for number in connection.execute(
+            sa.select(downlinks.c.id).where(downlinks.c.id.in_(part)).order_by(downlinks.c.id)
+        ).scalars()
+    ]

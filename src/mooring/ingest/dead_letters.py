@@ -12,7 +12,7 @@ from mooring.devices.reference import DeviceRef
 from mooring.dialects.model import Kind
 from mooring.dialects.payload import BadPayload
 from mooring.ingest.dead_budget import DeadBudget, Keep
-from mooring.ingest.plan import DeadLetter, Plan, UnknownDevice
+from mooring.ingest.plan import REGISTRATION_MAX, DeadLetter, Plan, UnknownDevice
 from mooring.ingest.routing import Route, Unroutable
 from mooring.link.protocol import Broken
 
@@ -51,12 +51,15 @@ class DeadLetters:
         unknown = plan.unknown.get(why.stranger)
         if unknown is None:
             dialect, tenant, name = why.stranger
-            plan.unknown[why.stranger] = UnknownDevice(
-                dialect, tenant, name, received_at, 1, packet.topic
+            unknown = plan.unknown[why.stranger] = UnknownDevice(
+                dialect, tenant, name, received_at, 0, packet.topic
             )
-        else:
-            unknown.messages += 1
-            unknown.last_topic = packet.topic
+        unknown.messages += 1
+        unknown.last_topic = packet.topic
+        if why.registers and not packet.retain:  # what the broker kept is sent at every start
+            payload = bytes(packet.payload)
+            unknown.registered_at = received_at
+            unknown.registration = payload if len(payload) <= REGISTRATION_MAX else b""
 
     def bad(
         self, plan: Plan, packet: PublishPacket, route: Route, bad: BadPayload, received_at: int

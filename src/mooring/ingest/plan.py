@@ -10,7 +10,9 @@ from mooring.ingest.facts import Fact
 from mooring.ingest.routing import Route
 from mooring.ingest.rows import MessageRow
 
-__all__ = ["DeadLetter", "Plan", "Retained", "UnknownDevice"]
+__all__ = ["REGISTRATION_MAX", "DeadLetter", "Plan", "Retained", "UnknownDevice"]
+
+REGISTRATION_MAX = 2048  # bytes of a registration of an unknown device that are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,13 @@ class DeadLetter:
 
 @dataclass(slots=True)
 class UnknownDevice:
-    """A device that speaks and was never added, with how often it did in this batch."""
+    """A device that speaks and was never added, with how often it did in this batch.
+
+    Attributes:
+        registered_at: when it asked to be registered; ``None``: it did not.
+        registration: the payload of that message, empty if it is longer than
+            ``REGISTRATION_MAX`` bytes.
+    """
 
     dialect: str
     tenant: str
@@ -37,6 +45,8 @@ class UnknownDevice:
     at: int
     messages: int
     last_topic: str
+    registered_at: int | None = None
+    registration: bytes = b""
 
 
 class Retained(NamedTuple):

@@ -95,8 +95,11 @@ def write_dead(cursor: psycopg.Cursor[Any], letters: Sequence[DeadLetter], most:
     cursor.execute(sql.TRIM_DEAD, (most,))
 
 
-def write_unknown(cursor: psycopg.Cursor[Any], devices: Sequence[UnknownDevice], most: int) -> None:
-    """Lists unknown devices, ``most`` at most."""
+def write_unknown(
+    cursor: psycopg.Cursor[Any], devices: Sequence[UnknownDevice], of_tenant: int, others: int
+) -> None:
+    """Lists unknown devices: at most ``of_tenant`` of each tenant, and ``others`` of tenants that
+    do not exist."""
     # Nobody has names that long: what goes by one stays a dead letter.
     some = [s for s in devices if len(s.tenant) <= _TENANT_LENGTH and len(s.name) <= _NAME_LENGTH]
     if some:
@@ -109,7 +112,10 @@ def write_unknown(cursor: psycopg.Cursor[Any], devices: Sequence[UnknownDevice],
                 _array(s.at for s in some),
                 _array(s.messages for s in some),
                 [_text(s.last_topic) for s in some],
-                most,
+                _array(s.registered_at for s in some),
+                [None if s.registered_at is None else s.registration for s in some],
+                others,
+                of_tenant,
             ),
         )
 

@@ -52,7 +52,8 @@ class Route:
 class Unroutable:
     """Why the messages of one topic belong to nobody.
 
-    ``stranger`` is (dialect, tenant, name) when a device that is not known speaks.
+    ``stranger`` is (dialect, tenant, name) when a device that is not known speaks; ``registers``:
+    on the channel on which it asks to be registered.
     """
 
     reason: str
@@ -62,6 +63,7 @@ class Unroutable:
     later: frozenset[int] = NONE
     declared: bool = True  # false: no dialect knows the topic
     ours: bool = False  # a topic on which the platform speaks
+    registers: bool = False
 
 
 class RouteTable:
@@ -161,6 +163,7 @@ class RouteTable:
             + (f" in the tenant {tenant}." if first.dialect.tenanted else "."),
             tenant if first.dialect.tenanted else None,
             (first.dialect.name, tenant, name),
+            registers=first.channel.kind is Kind.REGISTER,
         )
 
     def _route(self, topic: str, match: Match, device: DeviceRef) -> Route:

@@ -78,7 +78,8 @@ class PostgresSink:
     Args:
         url: a SQLAlchemy or libpq URL.
         dead_letters_max: dead letters kept.
-        strangers_max: unknown devices listed.
+        strangers_max: unknown devices listed, of tenants that do not exist.
+        unknown_max: of each tenant that exists.
         projections: what else follows from messages.
     """
 
@@ -90,12 +91,14 @@ class PostgresSink:
         *,
         dead_letters_max: int = 1_000_000,
         strangers_max: int = 10_000,
+        unknown_max: int = 2_000,
         projections: Projections | None = None,
     ) -> None:
         self._projections = projections or Projections()
         self._arguments = postgres_arguments(parse_url(url))
         self._dead_letters_max = dead_letters_max
         self._strangers_max = strangers_max
+        self._unknown_max = unknown_max
         self._connection: psycopg.Connection | None = None
         self._core: Connection | None = None  # over the same connection
         self._partitions = Partitions(0, frozenset())
@@ -260,7 +263,9 @@ class PostgresSink:
             if plan.dead:
                 write_dead(cursor, plan.dead, self._dead_letters_max)
             if plan.unknown:
-                write_unknown(cursor, list(plan.unknown.values()), self._strangers_max)
+                write_unknown(
+                    cursor, list(plan.unknown.values()), self._unknown_max, self._strangers_max
+                )
             self._finish(cursor, attempt, client_id, batch, forget)
         return attempt.committed
 
@@ -412,4 +417,5 @@ class _Steps:
         write_dead(self._cursor, letters, self._sink._dead_letters_max)
 
     def unknown(self, devices: Sequence[UnknownDevice]) -> None:
-        write_unknown(self._cursor, devices, self._sink._strangers_max)
+        sink = self._sink
+        write_unknown(self._cursor, devices, sink._unknown_max, sink._strangers_max)

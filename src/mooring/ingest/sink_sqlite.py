@@ -67,11 +67,17 @@ _DEAD = (
 _TRIM_DEAD = "DELETE FROM dead_letters WHERE id <= (SELECT max(id) FROM dead_letters) - ?"
 _UNKNOWN = (
     "INSERT INTO strangers (dialect, tenant, name, first_seen_at, last_seen_at, messages,"
-    " last_topic) SELECT ?, ?, ?, ?, ?, ?, ? WHERE (SELECT count(*) FROM strangers) < ? OR"
-    " EXISTS (SELECT 1 FROM strangers WHERE dialect = ? AND tenant = ? AND name = ?)"
+    " last_topic, registered_at, registration) SELECT ?1, ?2, ?3, ?4, ?4, ?5, ?6, ?7, ?8 WHERE"
+    " EXISTS (SELECT 1 FROM strangers WHERE dialect = ?1 AND tenant = ?2 AND name = ?3) OR"
+    # Each tenant has a list of its own. Tenants that nobody has created share one.
+    " CASE WHEN EXISTS (SELECT 1 FROM tenants WHERE name = ?2)"
+    " THEN (SELECT count(*) FROM (SELECT 1 FROM strangers WHERE tenant = ?2 LIMIT ?9)) < ?9"
+    " ELSE (SELECT count(*) FROM strangers) < ?10 END"
     " ON CONFLICT (dialect, tenant, name) DO UPDATE SET"
     " last_seen_at = excluded.last_seen_at, messages = messages + excluded.messages,"
-    " last_topic = excluded.last_topic"
+    " last_topic = excluded.last_topic,"
+    " registered_at = coalesce(excluded.registered_at, registered_at),"
+    " registration = coalesce(excluded.registration, registration)"
 )
 _COUNT = (
     "INSERT INTO counters (name, value) VALUES (?, ?)"
@@ -98,7 +104,8 @@ class SqliteSink:
     Args:
         path: the database file.
         dead_letters_max: dead letters kept.
-        strangers_max: unknown devices listed.
+        strangers_max: unknown devices listed, of tenants that do not exist.
+        unknown_max: of each tenant that exists.
         projections: what else follows from messages.
     """
 
@@ -110,11 +117,13 @@ class SqliteSink:
         *,
         dead_letters_max: int = 1_000_000,
         strangers_max: int = 10_000,
+        unknown_max: int = 2_000,
         projections: Projections | None = None,
     ) -> None:
         self._projections = projections or Projections()
         self._dead_letters_max = dead_letters_max
         self._strangers_max = strangers_max
+        self._unknown_max = unknown_max
         self._connection = sqlite3.connect(
             path, isolation_level=None, check_same_thread=False, cached_statements=64
         )
@@ -305,13 +314,12 @@ class SqliteSink:
                     s.tenant,
                     s.name,
                     s.at,
-                    s.at,
                     s.messages,
                     s.last_topic,
+                    s.registered_at,
+                    None if s.registered_at is None else s.registration,
+                    self._unknown_max,
                     self._strangers_max,
-                    s.dialect,
-                    s.tenant,
-                    s.name,
                 )
                 for s in devices
             ],

@@ -23,11 +23,13 @@ def open_sink(settings: Settings, projections: Projections) -> Sink:
             file,
             dead_letters_max=settings.dead_letters_max,
             strangers_max=settings.strangers_max,
+            unknown_max=2 * settings.discovery_max_per_tenant,
             projections=projections,
         )
     return sink_postgres.PostgresSink(
         settings.effective_database_url,
         dead_letters_max=settings.dead_letters_max,
         strangers_max=settings.strangers_max,
+        unknown_max=2 * settings.discovery_max_per_tenant,
         projections=projections,
     )

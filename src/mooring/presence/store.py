@@ -19,6 +19,7 @@ from mooring.store.schema import (
     device_state,
     devices,
     strangers,
+    tenants,
 )
 
 with later():
@@ -106,23 +107,40 @@ def count(connection: Connection, name: str, number: int) -> None:
 
 
 def add_unknown(
-    connection: Connection, found: Mapping[tuple[str, str, str], int], most: int
+    connection: Connection,
+    found: Mapping[tuple[str, str, str], int],
+    most: int,
+    others: int,
 ) -> None:
     """Lists (dialect, tenant, name) → when it tried to log in, epoch milliseconds; those that
-    are listed already are seen again, and no more than ``most`` are listed."""
+    are listed already are seen again.
+
+    Anybody who reaches the broker can try any name, so they have a share of their own: at most
+    ``most`` of each tenant that only ever tried to log in are listed, and ``others`` of tenants
+    that do not exist.
+    """
     c = strangers.c
-    room = most - int(
-        connection.execute(sa.select(sa.func.count()).select_from(strangers)).scalar_one()
+    names = {tenant for _, tenant, _ in found}
+    tried = (c.messages == 0, c.registered_at.is_(None))
+    known = set(
+        connection.execute(sa.select(tenants.c.name).where(tenants.c.name.in_(names))).scalars()
     )
+    count = sa.select(sa.func.count()).select_from(strangers)
+    room: dict[str | None, int] = {
+        name: most - int(connection.execute(count.where(c.tenant == name, *tried)).scalar_one())
+        for name in known
+    }
+    room[None] = others - int(connection.execute(count).scalar_one())
     for (dialect, tenant, name), at in found.items():
         again = connection.execute(
             sa.update(strangers)
             .where(c.dialect == dialect, c.tenant == tenant, c.name == name)
             .values(last_seen_at=at)
         )
-        if again.rowcount or room <= 0:
+        owner = tenant if tenant in known else None
+        if again.rowcount or room[owner] <= 0:
             continue
-        room -= 1
+        room[owner] -= 1
         values = {
             "dialect": dialect,
             "tenant": tenant,

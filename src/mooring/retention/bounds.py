@@ -206,7 +206,26 @@ BOUNDS = (
         "dead_letters_max dead_letters_max_per_device dead_letters_max_bytes",
         "The oldest are deleted, those of the same device first.",
     ),
-    _row("strangers", By.SWEEP, "strangers_max", "Further unknown devices are not listed."),
+    _row(
+        "strangers",
+        By.SWEEP,
+        "discovery_max_per_tenant strangers_max",
+        "The oldest of a tenant are deleted, those that only tried to log in first. At most twice "
+        "as many are added until then. Of tenants that do not exist `strangers_max` are listed.",
+    ),
+    _row(
+        "discovery_decisions",
+        By.SWEEP,
+        "discovery_max_per_tenant claim_codes_max_per_tenant",
+        "Deleted when they end. The oldest refusals of a tenant are deleted; one acceptance for "
+        "each open claim code.",
+    ),
+    _row(
+        "discovery_rules",
+        By.REFUSED,
+        "discovery_rules_max_per_tenant",
+        "One more of a tenant is rejected.",
+    ),
     _row("channels", By.FIXED, "", "One row for each channel a dialect has declared."),
     # Kept by the platform about itself
     _row(

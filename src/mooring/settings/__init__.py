@@ -28,6 +28,7 @@ from mooring.settings.commands import CommandSettings
 from mooring.settings.credentials import CredentialSettings
 from mooring.settings.device_settings import DeviceSettingsSettings
 from mooring.settings.devices import DeviceSettings
+from mooring.settings.discovery import DiscoverySettings
 from mooring.settings.downlinks import DownlinkSettings
 from mooring.settings.field import InvalidValue, Setting
 from mooring.settings.file import read_toml
@@ -87,6 +88,7 @@ class Settings(
     CommandSettings,
     GroupSettings,
     DeviceSettingsSettings,
+    DiscoverySettings,
 ):
     """The effective settings of one process. Units are in the names or descriptions."""
 

@@ -37,4 +37,6 @@ class IngestSettings(Declared):
     dead_letters_max_bytes: int = setting(
         1_073_741_824, "Maximum total size of the payloads of all dead letters.", ge=1
     )
-    strangers_max: int = setting(10_000, "Unknown devices listed. Further ones are counted.", ge=1)
+    strangers_max: int = setting(
+        10_000, "Unknown devices listed of tenants that do not exist.", ge=1
+    )

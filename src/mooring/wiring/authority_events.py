@@ -164,7 +164,12 @@ class AuthorityEvents:
             passwords.prove_used(connection, uses)
             rotations.used(connection, uses)
             if unknown := self._unknown(seen):
-                store.add_unknown(connection, unknown, settings.strangers_max)
+                store.add_unknown(
+                    connection,
+                    unknown,
+                    settings.discovery_max_per_tenant,
+                    settings.strangers_max,
+                )
             self._since_trim += len(seen.rows)
             if self._since_trim >= TRIM_EVERY:
                 self._since_trim = 0

@@ -21,6 +21,8 @@ from mooring.credentials.claims.model import NewClaim
 from mooring.device_settings.levels import SettingsLevels
 from mooring.device_settings.model import Change, Level
 from mooring.device_settings.service import DeviceSettings
+from mooring.discovery.model import Action, NewRule
+from mooring.discovery.service import Discovery
 from mooring.identity.actor import SYSTEM, Actor, Role
 from mooring.people.model import NewKey, NewUser
 from mooring.serve.app import create_app
@@ -62,6 +64,8 @@ def world(platform: App, add_device: AddDevice) -> Iterator[App]:
         schema = f'{{"title":"{word}"}}'.encode()
         levels.set_schema(SYSTEM, tenant, Level.TENANT, tenant, schema)
         platform.claims.new(SYSTEM, NewClaim("pulse", tenant, f"{word}-label"))
+        unknown = platform.service(Discovery)
+        unknown.add_rule(SYSTEM, NewRule("pulse", f"{word}-*", Action.REFUSE, tenant))
     spoil(database, T0, SECRET.encode(), reason="unknown_topic")  # whose it is is not known
     tally(database, messages_stored=7)
     yield platform
@@ -76,6 +80,7 @@ def fill(path: str, values: dict[str, str]) -> str:
 
 OF_B = {
     "device": f"{SECRET}-1",
+    "unknown": f"{SECRET}-stranger",
     "device_id": f"{SECRET}-1",
     "group_id": f"{SECRET}-g",
     "name": f"{SECRET}-user",
@@ -146,7 +151,7 @@ def test_no_get_shows_anything_of_another_tenant(
                 told = answer.text.replace(address.partition("?")[0], "")
                 if answer.status_code == 404:  # repeats what was asked for and says no more
                     told = told.replace(f"{SECRET}-1", "").replace(f"{SECRET}-user", "")
-                    told = told.replace(f"tenant {SECRET}.", "")
+                    told = told.replace(f"tenant {SECRET}.", "").replace(OF_B["unknown"], "")
                 assert SECRET not in told, address
                 assert answer.status_code in {200, 403, 404}, f"{address}: {answer.text}"
                 own_things += "alpaca-" in answer.text
@@ -196,6 +201,14 @@ BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/tenants": {"name": "new"},
     "/api/v1/devices/{device}/commands": {"name": "restart"},
     "/api/v1/commands/{number}/cancel": {},
+    "/api/v1/discovery/{unknown}/accept": {},
+    "/api/v1/discovery/{unknown}/refuse": {},
+    "/api/v1/discovery-rules": {
+        "dialect": "pulse",
+        "pattern": "*",
+        "action": "refuse",
+        "tenant": SECRET,
+    },
     "/api/v1/mqtt/publish": {"topic": f"pulse/{SECRET}/{SECRET}-1/commands", "payload": "x"},
     "/api/v1/mqtt/device/{device_id}/command": {"command": "restart"},
     "/api/v1/mqtt/fleet/{group_id}/command": {"command": "restart"},

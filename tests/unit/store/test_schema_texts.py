@@ -30,6 +30,7 @@ CHECKED = {
         rotations.new_verifier claim_codes.digest certificates.serial certificates.fingerprint
         device_state.firmware_key
         certificates.authority certificates.key_type certificates.pem sightings.authority
+        discovery_decisions.state discovery_rules.action discovery_rules.digest
         sequences.above ingest_ledger.client_id ingest_attempts.client_id devices.mac_key
         clocks.boot sessions.token_id commands.session
         device_settings.document device_settings.reported device_settings_history.document
@@ -48,6 +49,7 @@ CHECKED = {
         ingest_filters.filter ingest_filters.client_id device_attributes.tenant
         device_settings_levels.tenant device_settings_levels.name
         groups.tenant groups.name device_groups.tenant
+        discovery_rules.tenant discovery_rules.dialect discovery_rules.pattern
     """,
     "mooring.devices.attributes": """
         device_attributes.name device_attributes.key device_attributes.value claim_codes.attributes
@@ -64,6 +66,8 @@ CHECKED = {
         messages.payload latest.payload device_state.firmware device_state.metadata
         dead_letters.topic strangers.dialect strangers.tenant strangers.name strangers.last_topic
         metrics.name metrics_refused.example
+        discovery_decisions.dialect discovery_decisions.tenant discovery_decisions.name
+        discovery_decisions.key
     """,
 }
 

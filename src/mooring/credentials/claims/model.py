@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from sqlalchemy.engine import Connection
 
 from mooring.devices.model import Credentials
 
-__all__ = ["ClaimCode", "Claimed", "Issued", "NewClaim"]
+__all__ = ["Admitted", "ClaimCode", "Claimed", "FleetCodes", "Issued", "NewClaim"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +80,32 @@ class Claimed:
     credentials: Credentials
     changes: list[int]
     again: bool = False
+
+
+class Admitted(NamedTuple):
+    """A device that a fleet code accepts, and the name of who decided that, for the audit."""
+
+    wanted: NewClaim
+    by: str
+
+
+class FleetCodes(Protocol):
+    """Codes that many devices have: each of them claims credentials of its own with one."""
+
+    def read(self, text: str) -> str | None:
+        """A fleet code however it was typed; ``None`` for what cannot be one."""
+        ...
+
+    def known(self, connection: Connection, code: str, *, lock: bool) -> bool:
+        """Whether there is such a code. ``lock``: nobody else uses it until the transaction
+        ends."""
+        ...
+
+    def admit(self, connection: Connection, code: str, name: str) -> Admitted | None:
+        """Counts one more device, in the caller's write transaction; ``None``: the code is not
+        valid for a device of this name.
+
+        Raises:
+            Conflict: ``discovery_quota_used``.
+        """
+        ...

@@ -16,7 +16,13 @@ from mooring.changes import queue as change_queue
 from mooring.credentials import ending
 from mooring.credentials.claims import code as codes
 from mooring.credentials.claims import store
-from mooring.credentials.claims.model import ClaimCode, Claimed, Issued, NewClaim
+from mooring.credentials.claims.model import (
+    ClaimCode,
+    Claimed,
+    FleetCodes,
+    Issued,
+    NewClaim,
+)
 from mooring.devices import group_store
 from mooring.devices import password_store as passwords
 from mooring.devices import store as devices
@@ -45,11 +51,16 @@ __all__ = ["Claims"]
 DAY_MS = 86_400_000
 LONGEST_SECONDS = 10 * 365 * 86_400
 _COUNTED = (Gone, Forbidden, NotFound)  # what a guess can run into
+_TAKEN = frozenset({"device_exists", "username_taken", "mac_taken", "client_id_taken"})
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """Claim codes of one installation."""
+    """Claim codes of one installation.
+
+    Attributes:
+        fleet: codes that many devices have.
+    """
 
     database: Database
     devices: Devices
@@ -57,6 +68,7 @@ class Claims:
     settings: Settings
     throttle: Throttle
     tally: Tally
+    fleet: FleetCodes | None = None
 
     # ------------------------------------------------------------------ for people
 
@@ -69,15 +81,53 @@ class Claims:
             Invalid: a word that no topic takes, a label too long, a time out of range, an
                 attribute that is not valid.
         """
+        while True:
+            try:
+                with self.database.write() as connection:
+                    return self.issue(connection, actor, wanted, reason=reason)
+            except IntegrityError:  # one in 2**40 codes there has ever been: take another
+                continue
+
+    def issue(
+        self, connection: Connection, actor: Actor, wanted: NewClaim, *, reason: str = ""
+    ) -> Issued:
+        """``new``, in the caller's transaction.
+
+        Raises:
+            IntegrityError: the code exists already; the transaction can be done again.
+        """
         actor.require(Role.OPERATOR, wanted.tenant)
         self._check(wanted)
+        claim = self._unused(wanted, actor.name)
+        code = codes.new()
+        devices.ensure_tenant(connection, wanted.tenant, self.settings.tenants_max)
+        group_store.ensure(
+            connection,
+            wanted.tenant,
+            claim.groups,
+            most=self.settings.groups_max_per_tenant,
+            actor=actor.name,
+        )
+        store.require_code_room(
+            connection,
+            wanted.tenant,
+            self.settings.claim_codes_max_per_tenant,
+            claim.created_at,
+        )
+        claim = store.insert(connection, claim, self._digest(code))
+        audit_log.record(
+            connection, actor, "claim.new", f"claim {claim.id}", tenant=claim.tenant, reason=reason
+        )
+        return Issued(claim, codes.shown(code))
+
+    def _unused(self, wanted: NewClaim, created_by: str) -> ClaimCode:
         at = now_ms()
         lasting = (
             self.settings.claim_days * DAY_MS
             if wanted.seconds is None
             else int(wanted.seconds * 1000)
         )
-        claim = ClaimCode(
+        return ClaimCode(
             id=0,
             tenant=wanted.tenant,
             dialect=wanted.dialect,
@@ -86,40 +136,13 @@ class Claims:
             groups=tuple(dict.fromkeys(wanted.groups)),
             attributes=wanted.attributes,
             created_at=at,
-            created_by=actor.name,
+            created_by=created_by,
             expires_at=at + lasting,
             revoked_at=None,
             claimed_at=None,
             hardware_id=None,
             device_id=None,
         )
-        while True:
-            code = codes.new()
-            try:
-                with self.database.write() as connection:
-                    devices.ensure_tenant(connection, wanted.tenant, self.settings.tenants_max)
-                    group_store.ensure(
-                        connection,
-                        wanted.tenant,
-                        claim.groups,
-                        most=self.settings.groups_max_per_tenant,
-                        actor=actor.name,
-                    )
-                    store.require_code_room(
-                        connection, wanted.tenant, self.settings.claim_codes_max_per_tenant, at
-                    )
-                    claim = store.insert(connection, claim, self._digest(code))
-                    audit_log.record(
-                        connection,
-                        actor,
-                        "claim.new",
-                        f"claim {claim.id}",
-                        tenant=claim.tenant,
-                        reason=reason,
-                    )
-            except IntegrityError:  # one in 2**40 codes there has ever been: take another
-                continue
-            return Issued(claim, codes.shown(code))
 
     def page(
         self,
@@ -161,6 +184,11 @@ class Claims:
             )
             return store.by_id(connection, actor, number) or claim
 
+    def withdraw(self, connection: Connection, number: int) -> None:
+        """Revokes a code that nobody has used, in the caller's transaction. The caller checks
+        permissions and writes the audit entry."""
+        store.withdraw(connection, number, now_ms())
+
     # ------------------------------------------------------------------ for devices
 
     def claim(self, text: str, hardware_id: str, *, origin: str = "local") -> Claimed:
@@ -176,9 +204,12 @@ class Claims:
         """
         hardware = codes.hardware_key(hardware_id)
         code = codes.read(text)
+        fleet = self.fleet.read(text) if self.fleet is not None else None
         digest = self._digest(code if code is not None else "")
         with self.throttle.attempt(origin, refuse=self._too_many) as attempt:
             try:
+                if fleet is not None:
+                    return self._claim_of_fleet(fleet, hardware_id.strip(), hardware, origin)
                 # A wrong code must not cost a write transaction, which others wait for.
                 with self.database.read() as connection:
                     self._checked(connection, code and digest, hardware)
@@ -192,17 +223,43 @@ class Claims:
                 self.tally.count("claims_refused")
                 raise
 
+    def _claim_of_fleet(self, code: str, hardware_id: str, hardware: str, origin: str) -> Claimed:
+        """Credentials for a device that has a fleet code. For each device that uses it a claim
+        code is stored that only this device can use again. It never gives an existing device new
+        credentials: many devices have the code."""
+        assert self.fleet is not None
+        digest = self._digest(f"fleet:{code}/{hardware}")
+        with self.database.read() as connection:
+            if not self.fleet.known(connection, code, lock=False):
+                raise _not_valid()
+        with self.database.write() as connection:
+            if not self.fleet.known(connection, code, lock=True):
+                raise _not_valid()
+            if store.by_digest(connection, digest) is not None:
+                claim = self._checked(connection, digest, hardware, lock=True)
+                return self._again(connection, claim, origin)
+            admitted = self.fleet.admit(connection, code, codes.device_name(hardware_id))
+            if admitted is None:
+                raise _not_valid()
+            claim = self._unused(admitted.wanted, admitted.by)
+            if self._named(connection, claim) is not None:
+                raise _not_valid()
+            claim = store.insert(connection, claim, digest)
+            try:
+                return self._first(connection, claim, hardware_id, hardware, origin)
+            except Conflict as exc:
+                if exc.slug not in _TAKEN:
+                    raise
+                # Who has the code must not learn which devices exist.
+                raise _not_valid() from exc
+
     def _checked(
         self, connection: Connection, digest: str | None, hardware: str, *, lock: bool = False
     ) -> ClaimCode:
         """The claim code, if this device may use it now."""
         claim = store.by_digest(connection, digest, lock=lock) if digest is not None else None
         if claim is None:
-            raise NotFound(
-                "This claim code is not valid.",
-                hint="Check it, or create a new one with `mooring claim new`.",
-                code="claim_refused",
-            )
+            raise _not_valid()
         if claim.revoked_at is not None:
             raise Gone("This claim code has been revoked.", code="claim_revoked")
         if now_ms() >= claim.expires_at:
@@ -353,6 +410,14 @@ class Claims:
             raise Invalid(
                 "A claim code must be valid for one second to ten years.", code="invalid_expiry"
             )
+
+
+def _not_valid() -> NotFound:
+    return NotFound(
+        "This claim code is not valid.",
+        hint="Check it, or create a new one with `mooring claim new`.",
+        code="claim_refused",
+    )
 
 
 def _called(claim: ClaimCode) -> str:

@@ -14,7 +14,7 @@ from mooring.identity.actor import Actor, walled
 from mooring.store.room import require_room
 from mooring.store.schema import claim_codes
 
-__all__ = ["by_digest", "by_id", "insert", "page", "require_code_room", "revoke", "use"]
+__all__ = ["by_digest", "by_id", "insert", "page", "require_code_room", "revoke", "use", "withdraw"]
 
 _COLUMNS = (
     claim_codes.c.id,
@@ -120,5 +120,18 @@ def revoke(connection: Connection, number: int, at: int) -> None:
     connection.execute(
         sa.update(claim_codes)
         .where(claim_codes.c.id == number, claim_codes.c.revoked_at.is_(None))
+        .values(revoked_at=at)
+    )
+
+
+def withdraw(connection: Connection, number: int, at: int) -> None:
+    """Revokes one that is not used."""
+    connection.execute(
+        sa.update(claim_codes)
+        .where(
+            claim_codes.c.id == number,
+            claim_codes.c.revoked_at.is_(None),
+            claim_codes.c.claimed_at.is_(None),
+        )
         .values(revoked_at=at)
     )

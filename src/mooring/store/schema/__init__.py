@@ -28,6 +28,7 @@ from mooring.store.schema.devices import (
     tenant_limits,
     tenants,
 )
+from mooring.store.schema.discovery import discovery_decisions, discovery_rules
 from mooring.store.schema.downlinks import desired, downlinks
 from mooring.store.schema.messages import (
     channels,
@@ -99,6 +100,8 @@ __all__ = [
     "device_settings_progress",
     "device_state",
     "devices",
+    "discovery_decisions",
+    "discovery_rules",
     "downlinks",
     "former_verifiers",
     "groups",

@@ -221,4 +221,11 @@ strangers = Table(
     Column("last_seen_at", BigInteger, nullable=False),
     Column("messages", BigInteger, nullable=False),
     Column("last_topic", Text, nullable=False),
+    # When it last asked to be registered, with what payload (none: too long to keep), and when
+    # it was last answered (mooring.discovery).
+    Column("registered_at", BigInteger),
+    Column("registration", LargeBinary),
+    Column("answered_at", BigInteger),
 )
+Index("ix_strangers_tenant", strangers.c.tenant, strangers.c.last_seen_at)
+Index("ix_strangers_registered_at", strangers.c.registered_at)
