@@ -250,7 +250,7 @@ class Claims:
             except Conflict as exc:
                 if exc.slug not in _TAKEN:
                     raise
-                # Who has the code must not learn which devices exist.
+                # A device that has the code must not learn which other devices exist.
                 raise _not_valid() from exc
 
     def _checked(
