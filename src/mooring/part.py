@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from mooring.supervisor.registry import Entry
 
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Table
 
     from mooring.settings.field import Declared
+    from mooring.supervisor.worker import Worker
 
-__all__ = ["Noun", "Part", "nothing"]
+__all__ = ["Noun", "Part", "Resident", "nothing"]
 
 
 class Noun(NamedTuple):
@@ -32,6 +33,18 @@ class Noun(NamedTuple):
 
     verb: bool = False
     """Whether the word is a command of ``app``, not ``app`` itself."""
+
+
+class Resident(Protocol):
+    """Part of a serving process, from its start to its end; used from its event loop."""
+
+    def workers(self) -> Sequence[Worker]:
+        """Its lasting work."""
+        ...
+
+    async def close(self) -> None:
+        """The process ends."""
+        ...
 
 
 def nothing() -> Sequence[Any]:
@@ -62,6 +75,8 @@ class Part:
         counters: names in the table ``counters``.
         settings: the class that declares its settings; ``Settings`` inherits from it.
         nouns: its words on the command line.
+        residents: what lives as long as a serving process, made from an ``App`` and the
+            process's ``Current``; routes find it by its class.
     """
 
     name: str
@@ -73,6 +88,7 @@ class Part:
     counters: tuple[str, ...] = ()
     settings: Callable[[], type[Declared]] | None = None
     nouns: tuple[Noun, ...] = ()
+    residents: Callable[[], Mapping[type, Callable[[Any, Any], Resident]]] = field(default=dict)
 
 
 def noun(name: str, *more: str, module: str = "") -> Noun:

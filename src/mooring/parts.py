@@ -25,6 +25,7 @@ from mooring.publish.part import PART as PUBLISH
 from mooring.retention.part import PART as RETENTION
 from mooring.rollups.part import PART as ROLLUPS
 from mooring.sequences.part import PART as SEQUENCES
+from mooring.stream.part import PART as STREAM
 from mooring.supervisor.registry import Entry
 from mooring.telemetry.part import PART as TELEMETRY
 from mooring.uplink.part import PART as UPLINK
@@ -56,6 +57,7 @@ DOMAINS = (
     PRESENCE,
     ROLLUPS,
     DISCOVERY,
+    STREAM,
 )
 
 PLATFORM = Part(

@@ -105,6 +105,10 @@ PLACES = (
     ("mooring.groups.selector", "stores"),
     ("mooring.presence.reported", "services"),
     *(
+        (f"mooring.stream.{name}", "services")
+        for name in ("conversation", "hub", "snapshot", "streams")
+    ),
+    *(
         (f"mooring.{domain}{rest}", "rules")
         for domain in (
             "audit",
@@ -134,6 +138,7 @@ PLACES = (
             "uplink",
             "rollups",
             "sequences",
+            "stream",
             "telemetry",
         )
         for rest in ("", ".*")

@@ -52,6 +52,10 @@ class _Answers(dict[int, bytes]):
 # A PUBACK or PUBREC for packet n with reason "success" and no properties [MQTT-3.4.2-1].
 PUBACK, PUBREC = _Answers(b"\x40\x02"), _Answers(b"\x50\x02")
 
+# A retained message that we have had is not sent again at every reconnect.
+_FIRST = mqtt5.RetainHandling.SEND_IF_SUBSCRIPTION_NOT_EXISTS
+_NEVER = mqtt5.RetainHandling.SEND_NEVER
+
 ReasonCode = mqtt5.PubAckReasonCode | mqtt5.PubRecReasonCode | mqtt5.PubCompReasonCode
 """What the broker says to a message."""
 
@@ -234,8 +238,7 @@ class Connection(asyncio.Protocol):
             mqtt5.TopicFilter(
                 s.filter,
                 max_qos=QoS(s.qos),
-                # A retained message that we have had is not sent again at every reconnect.
-                retain_handling=mqtt5.RetainHandling.SEND_IF_SUBSCRIPTION_NOT_EXISTS,
+                retain_handling=_FIRST if s.retained else _NEVER,
                 retain_as_published=False,
             )
             for s in subscriptions

@@ -40,12 +40,14 @@ class Subscription:
 
     ``number`` comes back in ``subscription_ids`` of every message that this subscription
     brings, 1 to 268,435,455; 0: none. Where it is not ``required``, the broker may reject it.
+    ``retained``: retained messages come first, once.
     """
 
     filter: str
     qos: int = 1
     number: int = 0
     required: bool = True
+    retained: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,9 @@ __all__ = [
     "insert_user",
     "key_by_prefix",
     "key_page",
+    "keys_by_prefix",
     "login_by_name",
-    "login_of_session",
+    "logins_of_sessions",
     "require_key_room",
     "require_user_room",
     "revoke",
@@ -67,6 +68,15 @@ _LOGIN_OF_SESSION = _LOGIN.where(
         sa.select(sessions.c.user_id).where(sessions.c.token_id == sa.bindparam("session"))
     ),
 )
+_LOGINS_OF_SESSIONS = (
+    _LOGIN.add_columns(sessions.c.user_id, sessions.c.token_id)
+    .join(sessions, sessions.c.user_id == users.c.id)
+    .where(sessions.c.token_id.in_(sa.bindparam("sessions", expanding=True)))
+)
+_KEYS = sa.select(*_KEY, api_keys.c.digest).where(
+    api_keys.c.prefix.in_(sa.bindparam("prefixes", expanding=True))
+)
+AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +156,22 @@ def login_by_name(connection: Connection, name: str) -> Login | None:
     return _login(connection.execute(_LOGIN_BY_NAME, {"login": name}).first())
 
 
-def login_of_session(connection: Connection, number: int, session: str) -> Login | None:
-    """The user of a session, while it exists."""
-    asked = {"number": number, "session": session}
-    return _login(connection.execute(_LOGIN_OF_SESSION, asked).first())
+def logins_of_sessions(
+    connection: Connection, wanted: Sequence[tuple[int, str]]
+) -> dict[tuple[int, str], Login]:
+    """The users of sessions, given as the user's number and the session, while they exist."""
+    if len(wanted) == 1:
+        number, session = wanted[0]
+        found = _login(
+            connection.execute(_LOGIN_OF_SESSION, {"number": number, "session": session}).first()
+        )
+        return {} if found is None else {wanted[0]: found}
+    every: dict[tuple[int, str], Login] = {}
+    for start in range(0, len(wanted), AT_ONCE):
+        some = [session for _, session in wanted[start : start + AT_ONCE]]
+        for row in connection.execute(_LOGINS_OF_SESSIONS, {"sessions": some}):
+            every[row.user_id, row.token_id] = Login(row[5], _user(row), row[6])
+    return every
 
 
 def insert_session(
@@ -267,6 +289,22 @@ def key_by_prefix(connection: Connection, prefix: str) -> tuple[ApiKey, str] | N
     """A key and its digest."""
     row = connection.execute(_KEY_BY_PREFIX, {"prefix": prefix}).first()
     return (_key(row), row[7]) if row is not None else None
+
+
+def keys_by_prefix(
+    connection: Connection, prefixes: Sequence[str]
+) -> dict[str, tuple[ApiKey, str]]:
+    """Keys and their digests, by prefix."""
+    found: dict[str, tuple[ApiKey, str]] = {}
+    for start in range(0, len(prefixes), AT_ONCE):
+        some = prefixes[start : start + AT_ONCE]
+        if len(some) == 1:
+            one = key_by_prefix(connection, some[0])
+            found |= {} if one is None else {some[0]: one}
+            continue
+        for row in connection.execute(_KEYS, {"prefixes": some}):
+            found[row[0]] = (_key(row), row[7])
+    return found
 
 
 def key_page(

@@ -56,9 +56,14 @@ def create_app(
     figures, answered = metrics.new_registry(platform.telemetry)
     figures.register(CertificateFigures(platform))
 
+    current = Current(platform)
+    residents = {
+        kind: make(platform, current) for part in parts for kind, make in part.residents().items()
+    }
     workers = [
         Worker("tally", lambda: _flush_often(platform)),
         *_workers(parts, platform),
+        *(worker for resident in residents.values() for worker in resident.workers()),
     ]
 
     @asynccontextmanager
@@ -86,7 +91,8 @@ def create_app(
         generate_unique_id_function=openapi.operation_id,
         redirect_slashes=False,
     )
-    api.state.current = Current(platform)
+    api.state.current = current
+    api.state.residents = residents
     api.state.publisher = publisher
     api.state.watcher = Watcher(platform.database, direct)
     api.state.registry = figures

@@ -23,6 +23,7 @@ from typing import Any
 import h11
 from prometheus_client import CollectorRegistry, Counter
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from mooring.identity.throttle import network_of
 
@@ -36,6 +37,7 @@ __all__ = [
     "Limited",
     "descriptors_for",
     "protocol_class",
+    "websocket_class",
 ]
 
 HEAD_SECONDS = 10.0  # from the first byte of a request (or the connection) to the end of its head
@@ -194,6 +196,17 @@ class Limited(H11Protocol):
         super().timeout_keep_alive_handler()
         self._cut_later()
 
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """The connection stays counted until the WebSocket ends, and nobody waits for it."""
+        self._follow("")
+        self._stop_writing()
+        super().handle_websocket_upgrade(event)
+        now = self.transport.get_protocol()
+        if isinstance(now, Upgraded):
+            now.former = self
+        else:  # pragma: no cover - uvicorn made one of another class
+            self._connections.remove(self)
+
     # ------------------------------------------------------------------ waiting
 
     def cut(self) -> None:
@@ -244,6 +257,44 @@ class Limited(H11Protocol):
         if self._writing is not None:
             self._writing.cancel()
             self._writing = None
+
+
+class Upgraded(WebSocketsSansIOProtocol):
+    """uvicorn's WebSocket, which ends its connection's place in ``Connections``.
+
+    Answers to pings are written whether or not the client reads, so nothing is read from a client
+    that does not.
+    """
+
+    def __init__(self, connections: Connections, **uvicorns: Any) -> None:
+        super().__init__(**uvicorns)
+        self._connections = connections
+        self.former: Limited | None = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.former is not None:
+            self._connections.remove(self.former)
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if not self.transport.is_closing():
+            self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if not self.read_paused and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+
+def websocket_class(connections: Connections) -> type[WebSocketsSansIOProtocol]:
+    """As ``protocol_class``, for connections that become WebSockets."""
+
+    class Bound(Upgraded):
+        def __init__(self, **uvicorns: Any) -> None:
+            super().__init__(connections, **uvicorns)
+
+    return Bound
 
 
 def protocol_class(connections: Connections) -> type[H11Protocol]:

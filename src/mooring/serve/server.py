@@ -6,7 +6,7 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from types import FrameType
@@ -17,12 +17,14 @@ import uvicorn
 from mooring.app import App
 from mooring.broker.ports import is_free, port_owner
 from mooring.errors import Conflict, InvalidSetting, MooringError
+from mooring.part import Resident
 from mooring.serve.app import create_app
 from mooring.serve.connections import (
     HEAD_MAX_BYTES,
     Connections,
     descriptors_for,
     protocol_class,
+    websocket_class,
 )
 from mooring.store.processes import Heartbeat
 from mooring.supervisor import ending
@@ -35,6 +37,9 @@ __all__ = ["run"]
 GRACE_SECONDS = 5
 KEEP_ALIVE_SECONDS = 30
 TICK_SECONDS = 1.0
+WEBSOCKET_MAX_BYTES = 262_144  # of one message of a client
+PING_SECONDS = 20.0
+PONG_SECONDS = 90.0  # a client that reads slowly finds the ping behind what it has not read yet
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +48,9 @@ class Server(uvicorn.Server):
     """Looks once a second whether it is to stop, and when a signal comes; uvicorn's own looks ten
     times a second, which is most of what a quiet server does."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, residents: Collection[Resident] = ()) -> None:
         super().__init__(config)
+        self._residents = residents
         self._wake: Callable[[], object] = lambda: None
 
     async def main_loop(self) -> None:
@@ -56,6 +62,12 @@ class Server(uvicorn.Server):
             with suppress(TimeoutError):
                 async with asyncio.timeout(TICK_SECONDS):
                     await stopping.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """First those who wait for news get a reason, then uvicorn ends what is left."""
+        for resident in self._residents:
+            await resident.close()
+        await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)
@@ -86,6 +98,8 @@ def run(app: App, direct: Direct | None = None) -> None:
         exempt=proxies.trusts,
         registry=registry,
     )
+    # At INFO it logs the address of each WebSocket, and people put tokens into addresses.
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     server = Server(
         uvicorn.Config(
             api,
@@ -96,10 +110,15 @@ def run(app: App, direct: Direct | None = None) -> None:
             access_log=False,
             server_header=False,
             proxy_headers=False,  # uvicorn would believe loopback; ``Proxies`` has the rule
-            ws="none",
+            ws=websocket_class(connections),
+            ws_max_size=WEBSOCKET_MAX_BYTES,
+            ws_ping_interval=PING_SECONDS,
+            ws_ping_timeout=PONG_SECONDS,
+            ws_per_message_deflate=False,  # it takes 64 KiB of memory for each client
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=GRACE_SECONDS,
-        )
+        ),
+        api.state.residents.values(),
     )
 
     def detail() -> dict[str, Any]:

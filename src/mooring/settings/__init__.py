@@ -42,6 +42,7 @@ from mooring.settings.presence import PresenceSettings
 from mooring.settings.retention import RetentionSettings
 from mooring.settings.rollups import RollupSettings
 from mooring.settings.sequences import SequenceSettings
+from mooring.settings.stream import StreamSettings
 
 __all__ = [
     "CHOICE_FILE",
@@ -79,6 +80,7 @@ class Settings(
     RollupSettings,
     PresenceSettings,
     SequenceSettings,
+    StreamSettings,
     IngestSettings,
     PkiSettings,
     LimitSettings,

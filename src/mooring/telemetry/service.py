@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
@@ -77,7 +77,13 @@ class Telemetry:
         return [self._reading(device.dialect, row) for row in rows]
 
     def latest_many(
-        self, actor: Actor, *, limit: int = 50, after: int = 0, tenant: str | None = None
+        self,
+        actor: Actor,
+        *,
+        limit: int = 50,
+        after: int = 0,
+        tenant: str | None = None,
+        among: Collection[int] | None = None,
     ) -> list[DeviceLatest]:
         """The same for many devices in one statement, in the order they were added.
 
@@ -85,10 +91,13 @@ class Telemetry:
             limit: devices at most.
             after: continue behind the device with this number.
             tenant: only its devices.
+            among: only the devices with these numbers, 500 at most.
         """
         actor.require(Role.VIEWER, tenant or actor.tenant)
         with self.database.read() as connection:
-            rows = store.latest_page(connection, actor, limit=limit, after=after, tenant=tenant)
+            rows = store.latest_page(
+                connection, actor, limit=limit, after=after, tenant=tenant, among=among
+            )
         return [self._device_latest(list(of_one)) for _, of_one in groupby(rows, lambda r: r[0])]
 
     def _device_latest(self, rows: list[Sequence[Any]]) -> DeviceLatest:

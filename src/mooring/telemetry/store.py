@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -64,9 +64,16 @@ def latest_of(connection: Connection, device_id: int) -> Rows:
 
 
 def latest_page(
-    connection: Connection, actor: Actor, *, limit: int, after: int, tenant: str | None
+    connection: Connection,
+    actor: Actor,
+    *,
+    limit: int,
+    after: int,
+    tenant: str | None,
+    among: Collection[int] | None = None,
 ) -> Rows:
-    """A page of devices with everything they said last, in one statement."""
+    """A page of devices with everything they said last, in one statement; ``among``: only of
+    these."""
     chosen = (
         sa.select(
             devices.c.id, devices.c.tenant, devices.c.name, devices.c.label, devices.c.dialect
@@ -77,6 +84,8 @@ def latest_page(
     )
     if tenant is not None:
         chosen = chosen.where(devices.c.tenant == tenant)
+    if among is not None:
+        chosen = chosen.where(devices.c.id.in_(among))
     page = walled(chosen, devices.c.tenant, actor).subquery("page")
     return connection.execute(
         sa.select(

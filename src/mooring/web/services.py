@@ -22,7 +22,16 @@ from mooring.identity.actor import Actor
 from mooring.settings import Settings
 from mooring.store.engine import Database
 
-__all__ = ["CatalogueNow", "Current", "DatabaseNow", "Platform", "SettingsNow", "now", "provided"]
+__all__ = [
+    "CatalogueNow",
+    "Current",
+    "DatabaseNow",
+    "Platform",
+    "SettingsNow",
+    "now",
+    "platform_now",
+    "provided",
+]
 
 T = TypeVar("T")
 
@@ -68,7 +77,11 @@ class Current(Protocol):
 async def now(request: Request) -> Platform:
     """The platform at the time of the request; once for each request. A thread costs more than
     most requests, so it is used only when the database is asked."""
-    current: Current = request.app.state.current
+    return await platform_now(request.app.state.current)
+
+
+async def platform_now(current: Current) -> Platform:
+    """The platform now; see ``now``."""
     return await run_in_threadpool(current.app) if current.due else current.held
 
 

@@ -33,6 +33,7 @@ __all__ = [
     "Seen",
     "Session",
     "add_changes",
+    "changes_after",
     "dialects_of",
     "every",
     "history",
@@ -46,6 +47,7 @@ __all__ = [
     "sessions",
     "set_mark",
     "statements",
+    "states_of",
     "times",
     "unpack",
     "write",
@@ -193,6 +195,28 @@ def history(connection: Connection, number: int, limit: int) -> list[Changed]:
     statement = sa.select(c.at, c.state, c.reason).where(c.device_id == number)
     rows = connection.execute(statement.order_by(c.id.desc()).limit(limit))
     return [Changed(at, State(state), reason) for at, state, reason in rows]
+
+
+def changes_after(
+    connection: Connection, after: int, limit: int
+) -> tuple[list[tuple[int, Changed]], int]:
+    """What changed behind a number, of every device, and the number up to which that is all;
+    with a negative one nothing, and the newest number."""
+    c = presence_changes.c
+    if after < 0:
+        newest = connection.execute(sa.select(sa.func.max(c.id))).scalar()
+        return [], newest or 0
+    statement = sa.select(c.device_id, c.at, c.state, c.reason, c.id).where(c.id > after)
+    rows = connection.execute(statement.order_by(c.id).limit(limit)).all()
+    found = [(row[0], Changed(row[1], State(row[2]), row[3])) for row in rows]
+    return found, rows[-1][4] if rows else after
+
+
+def states_of(connection: Connection, numbers: Collection[int]) -> dict[int, Record]:
+    """What is known of some devices."""
+    c = presence.c
+    rows = connection.execute(sa.select(c.device_id, c.record).where(c.device_id.in_(numbers)))
+    return {number: unpack(text) for number, text in rows}
 
 
 # ---------------------------------------------------------------------- evidence

@@ -1,0 +1,321 @@
+"""Live changes of one serving process: one connection to the broker, for all its clients.
+
+The connection exists while somebody listens, and some time longer. Messages come with QoS 0: what
+is lost here is in the database. A topic is believed only as far as it names a known device, whose
+tenant decides who may see it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+
+from mqtt5 import PublishPacket
+
+from mooring.devices import following
+from mooring.devices.index import DeviceIndex
+from mooring.devices.reference import DeviceRef
+from mooring.dialects.live import LiveCatalogue
+from mooring.dialects.load import Catalogue
+from mooring.dialects.payload import BadPayload, PayloadLimits
+from mooring.errors import DatabaseUnavailable
+from mooring.ingest.routing import RouteTable, Unroutable
+from mooring.link.mqtt import MqttLink
+from mooring.link.protocol import Batch, Endpoint, Subscription
+from mooring.presence.states import store as presence_store
+from mooring.store.engine import Database, now_ms
+from mooring.stream.filters import Filters, filters_of
+from mooring.stream.journal import Journal
+from mooring.stream.model import PRESENCE, Change, Wanted
+from mooring.stream.reader import Reader
+from mooring.stream.said import change_of
+from mooring.supervisor.worker import Worker
+
+__all__ = ["Hub"]
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1.0  # between two looks at devices, dialects and presence
+BATCH, LINGER_SECONDS = 2_000, 0.02
+EACH_MESSAGES, EACH_BYTES = 50, 262_144  # of one device in one batch; the rest is passed over
+CONFIRM_SECONDS = 5.0
+PRESENCE_AT_ONCE = 2_000
+
+
+class Hub:
+    """Starts to listen with the first reader.
+
+    Args:
+        endpoint: makes the platform's way to the broker, from a client id.
+        catalogue: the dialects as they are now.
+        limits: what a payload may be.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        endpoint: Callable[[str], Endpoint],
+        catalogue: LiveCatalogue,
+        limits: PayloadLimits,
+    ) -> None:
+        self.process = secrets.token_hex(8)
+        """Names this process in cursors."""
+        self.journal = Journal()
+        self.live = False
+        """Whether changes arrive now."""
+        self.counts: Counter[str] = Counter()
+        self.on_live: Callable[[bool], None] = lambda _: None
+        self._database = database
+        self._endpoint = endpoint
+        self._dialects = catalogue
+        self._catalogue: Catalogue = catalogue.held
+        self._limits = limits
+        self._filters = Filters()
+        self._taken: dict[Reader, frozenset[str]] = {}
+        self._devices = DeviceIndex(self._catalogue)
+        self._routes = self._table()
+        self._presence = -1  # the last change of presence that was read
+        self._work = asyncio.Event()
+        self._fresh = asyncio.Event()  # set at each confirmation, for those who wait
+        self._stale = False  # devices are to be read before the next confirmation
+
+    def workers(self) -> tuple[Worker, ...]:
+        """Its lasting work."""
+        return (Worker("stream", self._run),)
+
+    # ------------------------------------------------------------------ readers
+
+    async def add(self, reader: Reader, devices: Sequence[DeviceRef]) -> bool:
+        """From now on the reader is noted of every change; whether changes arrive.
+
+        Args:
+            devices: those that it names.
+        """
+        filters = filters_of(reader.wanted, self._catalogue.all(), devices)
+        self._taken[reader] = filters
+        if self._filters.take(filters) or self._filters.since(filters) is None:
+            self._stale = True
+            self._work.set()
+        self.journal.add(reader)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CONFIRM_SECONDS):
+                while self._filters.since(filters) is None:
+                    self._fresh.clear()
+                    await self._fresh.wait()
+        return self.live
+
+    def drop(self, reader: Reader) -> None:
+        """The reader has gone."""
+        self.journal.drop(reader)
+        filters = self._taken.pop(reader, None)
+        if filters is not None:
+            self._filters.give(filters, now_ms())
+
+    def resume(self, reader: Reader, number: int) -> bool:
+        """Marks what changed since a number; ``False`` where that is not known any more."""
+        since = self._filters.since(self._taken[reader])
+        if since is None or since > number or number > self.journal.number:
+            return False
+        if not self.journal.knows_since(reader.wanted, number):
+            return False
+        reader.restart(number)
+        reader.catch_up(self.journal.since(reader.wanted, number))
+        return True
+
+    # ------------------------------------------------------------------ the connection
+
+    async def _run(self) -> None:
+        """Listens while somebody wants to; after a failure, again."""
+        if self._filters.used:
+            self._work.set()
+        while True:
+            await self._work.wait()
+            link = MqttLink(
+                self._endpoint(f"mooring-{secrets.token_hex(16)}"),
+                session_seconds=0,
+                on_state=self._changed,
+            )
+            try:
+                if await asyncio.to_thread(self._follow):
+                    self._retake()
+                await link.start()
+                await self._listen(link)
+            finally:
+                self._changed(connected=False)
+                self.journal.clear()
+                await link.close()
+
+    async def _listen(self, link: MqttLink) -> None:
+        """Until nobody has wanted anything for a while."""
+        taking: asyncio.Task[Batch] | None = None
+        looked_at = 0.0
+        clock = asyncio.get_running_loop().time
+        connection = 0
+        try:
+            while True:
+                if link.connected and (self._stale or connection != link.connections):
+                    connection = link.connections
+                    await self._confirm(link)
+                if taking is None:
+                    taking = asyncio.create_task(link.take(BATCH, LINGER_SECONDS))
+                waiting = asyncio.create_task(self._work.wait())
+                await asyncio.wait(
+                    {taking, waiting}, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                )
+                waiting.cancel()
+                if taking.done():
+                    self._arrived(taking.result().packets)
+                    taking = None
+                self._work.clear()
+                if clock() - looked_at >= LOOK_SECONDS:
+                    looked_at = clock()
+                    await self._look()
+                    if self._filters.expire(now_ms()):
+                        self._stale = True
+                    if not len(self._filters):
+                        return
+        finally:
+            if taking is not None:
+                taking.cancel()
+
+    async def _confirm(self, link: MqttLink) -> None:
+        """Asks the broker for what is wanted now."""
+        self._stale = False
+        if await asyncio.to_thread(self._follow):
+            self._retake()
+        filters = self._filters.all()
+        await link.subscribe([Subscription(one, qos=0, retained=False) for one in filters])
+        async with asyncio.timeout(CONFIRM_SECONDS):
+            await link.subscribed()
+        if not link.connected:
+            return
+        self._filters.confirmed(filters, self.journal.number)
+        if not self.live:
+            self.live = True
+            self.on_live(True)
+        self._fresh.set()
+
+    def _changed(self, connected: bool) -> None:
+        if connected:
+            self._work.set()
+            return
+        self._filters.lost()
+        if self.live:
+            self.live = False
+            self.on_live(False)
+
+    # ------------------------------------------------------------------ messages
+
+    def _arrived(self, packets: Iterable[PublishPacket]) -> None:
+        now = now_ms()
+        messages: Counter[int] = Counter()
+        sizes: Counter[int] = Counter()
+        for packet in packets:
+            if packet.retain:
+                continue
+            try:
+                topic = packet.topic
+                route = self._routes.get(topic) or self._routes.find(topic)
+                if isinstance(route, Unroutable):
+                    continue
+                messages[route.device_id] += 1
+                sizes[route.device_id] += len(packet.payload)
+                if messages[route.device_id] > EACH_MESSAGES or sizes[
+                    route.device_id
+                ] > EACH_BYTES + len(packet.payload):
+                    self.counts["stream_passed_over"] += 1
+                    continue
+                decoded = route.decode(packet.payload, now)
+                if isinstance(decoded, BadPayload):
+                    continue
+                change = change_of(route, decoded, now, self._limits)
+            except Exception:
+                # A fault of ours in one message must not end the others' streams.
+                self.counts["stream_faults"] += 1
+                if self.counts["stream_faults"] == 1:
+                    log.exception("a message is missing in the live stream")
+                continue
+            if change is not None:
+                self._take(change)
+
+    def _take(self, change: Change) -> None:
+        for reader in self.journal.take(change):
+            reader.wake()
+
+    # ------------------------------------------------------------------ what changes slowly
+
+    async def _look(self) -> None:
+        try:
+            new_dialects, changes = await asyncio.to_thread(self._read)
+        except DatabaseUnavailable as exc:
+            log.warning("the live stream follows devices later: %s", exc)
+            return
+        if new_dialects:
+            self._retake()
+        for change in changes:
+            self._take(change)
+
+    def _read(self) -> tuple[bool, list[Change]]:
+        """In a thread, while no message is looked at; whether there are other dialects, and what
+        has changed of presence."""
+        new_dialects = self._follow()
+        with self._database.read() as connection:
+            rows, self._presence = presence_store.changes_after(
+                connection, self._presence, PRESENCE_AT_ONCE
+            )
+        found = []
+        for number, one in rows:
+            device = self._devices.by_id(number)
+            if device is not None:
+                values = {"state": str(one.state), "reason": one.reason}
+                found.append(Change(device, PRESENCE, "", "", one.at, values))
+        return new_dialects, found
+
+    def _follow(self) -> bool:
+        """Reads devices and dialects as they are now; whether there are other dialects."""
+        catalogue = self._dialects.get()
+        others = catalogue is not self._catalogue
+        if others:
+            self._catalogue = catalogue
+            self._devices.use(catalogue)
+            self._routes = self._table()
+        for _ in following.follow(self._devices, self._database):
+            pass
+        return others
+
+    def _table(self) -> RouteTable:
+        numbers = {
+            (dialect.name, channel.name): 0
+            for dialect in self._catalogue.all()
+            for channel in dialect.channels
+        }
+        return RouteTable(self._catalogue, self._devices, numbers, self._limits)
+
+    def _retake(self) -> None:
+        """The filters of every reader may be others."""
+        for reader, before in self._taken.items():
+            devices = (self._devices.by_id(n) for n in reader.wanted.devices or ())
+            filters = filters_of(
+                reader.wanted, self._catalogue.all(), [one for one in devices if one is not None]
+            )
+            if filters != before:
+                self._filters.take(filters)
+                self._filters.give(before, now_ms())
+                self._taken[reader] = filters
+                self._stale = True
+
+    def follow_groups(self, reader: Reader, wanted: Wanted, devices: Sequence[DeviceRef]) -> None:
+        """Another selection of devices for a reader whose groups have changed."""
+        self.journal.drop(reader)
+        reader.wanted = wanted
+        self.journal.add(reader)
+        filters = filters_of(wanted, self._catalogue.all(), devices)
+        if self._filters.take(filters):
+            self._stale = True
+            self._work.set()
+        self._filters.give(self._taken[reader], now_ms())
+        self._taken[reader] = filters
