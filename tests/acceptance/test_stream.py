@@ -111,6 +111,24 @@ def test_a_client_that_was_away_continues(platform: Platform, port: int, viewer:
                 stream.sees(login.device, "a", 3)
 
 
+def test_groups(platform: Platform, port: int, viewer: str) -> None:
+    group = f"cellar-{serial()}"
+    inside = platform.add(f"in-{serial()}", "mooring", "--group", group)
+    outside = platform.add(f"out-{serial()}", "mooring")
+    with (
+        StreamClient(port, viewer) as stream,
+        platform.connect(inside) as one,
+        platform.connect(outside) as two,
+    ):
+        error = stream.subscribe(groups=["default:none-such"])["error"]
+        assert error["code"] == "group_not_found"
+        stream.subscribe(groups=[f"default:{group}"], kinds=["telemetry"])
+        say(two, outside, {"level": 1})
+        say(one, inside, {"level": 2})
+        stream.sees(inside.device, "level", 2)
+        assert {device for device, _, _ in stream.view} == {inside.device}
+
+
 def test_it_follows_devices_that_are_added_later(
     platform: Platform, port: int, viewer: str
 ) -> None:

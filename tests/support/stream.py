@@ -109,7 +109,8 @@ class StreamClient(AbstractContextManager["StreamClient"]):
         except ConnectionClosed as exc:
             frame = exc.rcvd
             assert frame is not None, exc
-            return frame.code, json.loads(frame.reason) if frame.reason else {}
+            reason = frame.reason
+            return frame.code, json.loads(reason) if reason.startswith("{") else {}
 
     @classmethod
     def opened(cls, port: int, token: str, **wanted: Any) -> Self:

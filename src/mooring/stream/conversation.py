@@ -1,8 +1,8 @@
 """One client of the stream: what it asks for, and what it is sent.
 
-Two tasks: one reads, one writes. The writer sends at most ten messages a second for each
-subscription, and waits while the client does not read; meanwhile changes are only marked. Failure
-invariant: when ``run`` has returned or raised, the hub knows none of its readers.
+One task reads, one writes, one looks after groups. The writer sends at most ten messages a second
+for each subscription, and waits while the client does not read; meanwhile changes are only marked.
+Failure invariant: when ``run`` has returned or raised, the hub knows none of its readers.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ __all__ = ["SUBSCRIPTIONS_MAX", "Conversation", "Ended", "Socket"]
 
 SUBSCRIPTIONS_MAX = 20  # of one client
 PACE_SECONDS = 0.1
+GROUPS_SECONDS = 30.0  # between two looks who is in a subscription's groups
 SNAPSHOTS_AT_ONCE = 4
 SAID_MAX = 32  # answers that wait; while there are as many, nothing more is read
 
@@ -57,6 +58,7 @@ class _Seat:
     """A subscription in this conversation."""
 
     reader: Reader
+    ask: Subscribe
     begun: bool = False  # the client has its answer
     snapshot: bool = False  # it begins (again) with what is stored
     gap: bool = False  # and the client missed changes before
@@ -93,7 +95,11 @@ class Conversation:
     async def run(self) -> None:
         """Until the client has gone."""
         self._say({"welcome": {"login": self.actor.name, "tenant": self.actor.tenant}})
-        tasks = {asyncio.create_task(self._listen()), asyncio.create_task(self._speak())}
+        tasks = {
+            asyncio.create_task(self._listen()),
+            asyncio.create_task(self._speak()),
+            asyncio.create_task(self._regroup()),
+        }
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -150,11 +156,11 @@ class Conversation:
             )
         snapshots = await self._snapshots()
         async with self._reading:
-            wanted, devices = await asyncio.to_thread(snapshots.wanted, self.actor, ask)
+            wanted = await asyncio.to_thread(snapshots.wanted, self.actor, ask)
         self._unsubscribe(ask.id, known=False)
         reader = Reader(ask.id, wanted, wake=self._work.set)
-        seat = self._seats[ask.id] = _Seat(reader)
-        await self._hub.add(reader, devices)
+        seat = self._seats[ask.id] = _Seat(reader, ask)
+        await self._hub.add(reader)
         cursor = None if ask.from_ is None else read_cursor(ask.from_)
         resumed = (
             cursor is not None
@@ -164,6 +170,23 @@ class Conversation:
         seat.snapshot, seat.gap = not resumed, ask.from_ is not None and not resumed
         seat.begun = True
         self._say({"id": ask.id, "subscribed": True, "live": self._hub.live})
+
+    async def _regroup(self) -> None:
+        """Members of groups come and go; a dynamic group says who they are when it is asked."""
+        while True:
+            await asyncio.sleep(GROUPS_SECONDS)
+            for seat in [one for one in self._seats.values() if one.begun and one.ask.groups]:
+                snapshots = await self._snapshots()
+                try:
+                    async with self._reading:
+                        wanted = await asyncio.to_thread(snapshots.wanted, self.actor, seat.ask)
+                except MooringError as exc:
+                    self._say(error_document(seat.ask.id, exc))
+                    continue
+                if wanted != seat.reader.wanted and self._seats.get(seat.ask.id) is seat:
+                    self._hub.change(seat.reader, wanted)
+                    seat.snapshot = True
+                    self._work.set()
 
     def _unsubscribe(self, named: str, *, known: bool = True) -> None:
         seat = self._seats.pop(named, None)

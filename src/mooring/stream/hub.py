@@ -11,14 +11,13 @@ import asyncio
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from mqtt5 import PublishPacket
 
 from mooring.devices import following
 from mooring.devices.index import DeviceIndex
-from mooring.devices.reference import DeviceRef
 from mooring.dialects.live import LiveCatalogue
 from mooring.dialects.load import Catalogue
 from mooring.dialects.payload import BadPayload, PayloadLimits
@@ -76,6 +75,7 @@ class Hub:
         self._limits = limits
         self._filters = Filters()
         self._taken: dict[Reader, frozenset[str]] = {}
+        self._new: set[Reader] = set()  # whose filters are not known yet
         self._devices = DeviceIndex(self._catalogue)
         self._routes = self._table()
         self._presence = -1  # the last change of presence that was read
@@ -89,35 +89,38 @@ class Hub:
 
     # ------------------------------------------------------------------ readers
 
-    async def add(self, reader: Reader, devices: Sequence[DeviceRef]) -> bool:
-        """From now on the reader is noted of every change; whether changes arrive.
-
-        Args:
-            devices: those that it names.
-        """
-        filters = filters_of(reader.wanted, self._catalogue.all(), devices)
-        self._taken[reader] = filters
-        if self._filters.take(filters) or self._filters.since(filters) is None:
-            self._stale = True
-            self._work.set()
+    async def add(self, reader: Reader) -> None:
+        """From now on the reader is noted of every change. Returns when changes arrive, or some
+        seconds later."""
         self.journal.add(reader)
+        self._new.add(reader)
+        self._begin()
         with suppress(TimeoutError):
             async with asyncio.timeout(CONFIRM_SECONDS):
-                while self._filters.since(filters) is None:
+                while not self._hears(reader):
                     self._fresh.clear()
                     await self._fresh.wait()
-        return self.live
+
+    def change(self, reader: Reader, wanted: Wanted) -> None:
+        """The reader is about something else now."""
+        self.drop(reader)
+        reader.wanted = wanted
+        self.journal.add(reader)
+        self._new.add(reader)
+        self._begin()
 
     def drop(self, reader: Reader) -> None:
         """The reader has gone."""
         self.journal.drop(reader)
+        self._new.discard(reader)
         filters = self._taken.pop(reader, None)
         if filters is not None:
             self._filters.give(filters, now_ms())
 
     def resume(self, reader: Reader, number: int) -> bool:
         """Marks what changed since a number; ``False`` where that is not known any more."""
-        since = self._filters.since(self._taken[reader])
+        filters = self._taken.get(reader)
+        since = None if filters is None else self._filters.since(filters)
         if since is None or since > number or number > self.journal.number:
             return False
         if not self.journal.knows_since(reader.wanted, number):
@@ -126,11 +129,19 @@ class Hub:
         reader.catch_up(self.journal.since(reader.wanted, number))
         return True
 
+    def _begin(self) -> None:
+        self._stale = True
+        self._work.set()
+
+    def _hears(self, reader: Reader) -> bool:
+        filters = self._taken.get(reader)
+        return filters is not None and self._filters.since(filters) is not None
+
     # ------------------------------------------------------------------ the connection
 
     async def _run(self) -> None:
         """Listens while somebody wants to; after a failure, again."""
-        if self._filters.used:
+        if self._filters.used or self._new:
             self._work.set()
         while True:
             await self._work.wait()
@@ -140,8 +151,6 @@ class Hub:
                 on_state=self._changed,
             )
             try:
-                if await asyncio.to_thread(self._follow):
-                    self._retake()
                 await link.start()
                 await self._listen(link)
             finally:
@@ -176,7 +185,7 @@ class Hub:
                     await self._look()
                     if self._filters.expire(now_ms()):
                         self._stale = True
-                    if not len(self._filters):
+                    if not len(self._filters) and not self._new:
                         return
         finally:
             if taking is not None:
@@ -184,9 +193,9 @@ class Hub:
 
     async def _confirm(self, link: MqttLink) -> None:
         """Asks the broker for what is wanted now."""
+        others = await asyncio.to_thread(self._follow)
+        self._retake(every=others)
         self._stale = False
-        if await asyncio.to_thread(self._follow):
-            self._retake()
         filters = self._filters.all()
         await link.subscribe([Subscription(one, qos=0, retained=False) for one in filters])
         async with asyncio.timeout(CONFIRM_SECONDS):
@@ -255,7 +264,7 @@ class Hub:
             log.warning("the live stream follows devices later: %s", exc)
             return
         if new_dialects:
-            self._retake()
+            self._retake(every=True)
         for change in changes:
             self._take(change)
 
@@ -295,27 +304,17 @@ class Hub:
         }
         return RouteTable(self._catalogue, self._devices, numbers, self._limits)
 
-    def _retake(self) -> None:
-        """The filters of every reader may be others."""
-        for reader, before in self._taken.items():
+    def _retake(self, *, every: bool) -> None:
+        """Filters of the new readers, or of every reader: those that they had may be others."""
+        for reader in (*self._new, *(list(self._taken) if every else ())):
             devices = (self._devices.by_id(n) for n in reader.wanted.devices or ())
             filters = filters_of(
                 reader.wanted, self._catalogue.all(), [one for one in devices if one is not None]
             )
-            if filters != before:
-                self._filters.take(filters)
+            self._filters.take(filters)
+            before = self._taken.get(reader)
+            if before is not None:
                 self._filters.give(before, now_ms())
-                self._taken[reader] = filters
-                self._stale = True
-
-    def follow_groups(self, reader: Reader, wanted: Wanted, devices: Sequence[DeviceRef]) -> None:
-        """Another selection of devices for a reader whose groups have changed."""
-        self.journal.drop(reader)
-        reader.wanted = wanted
-        self.journal.add(reader)
-        filters = filters_of(wanted, self._catalogue.all(), devices)
-        if self._filters.take(filters):
-            self._stale = True
-            self._work.set()
-        self._filters.give(self._taken[reader], now_ms())
-        self._taken[reader] = filters
+            self._taken[reader] = filters
+        self._new.clear()
+        self._stale = self._stale or every

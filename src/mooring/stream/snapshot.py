@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mooring.devices.reference import DeviceRef
+from sqlalchemy.engine import Connection
+
 from mooring.devices.service import Devices
 from mooring.dialects.model import Channel
 from mooring.dialects.times import iso
+from mooring.errors import Invalid
+from mooring.groups.selector import Selector, group_not_found
 from mooring.identity.actor import Actor, Role
 from mooring.presence.states import store as presence_store
 from mooring.presence.states.machine import shown
@@ -24,6 +27,7 @@ from mooring.telemetry.service import Telemetry
 __all__ = ["PAGE", "Snapshots"]
 
 PAGE = 100  # devices in one message
+MEMBERS_MAX = 10_000  # devices of one subscription's groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +38,38 @@ class Snapshots:
     devices: Devices
     telemetry: Telemetry
 
-    def wanted(self, actor: Actor, ask: Subscribe) -> tuple[Wanted, list[DeviceRef]]:
-        """What a client may have of what it asks for, and the devices that it names.
+    def wanted(self, actor: Actor, ask: Subscribe) -> Wanted:
+        """What a client may have of what it asks for.
 
         Raises:
             NotFound, Conflict: a device or group does not exist, or several match.
+            Invalid: the groups have too many devices.
         """
         actor.require(Role.VIEWER, actor.tenant)
         kinds = KINDS if ask.kinds is None else frozenset(ask.kinds)
         if ask.devices is None and ask.groups is None:
-            return Wanted(actor.tenant, None, kinds), []
-        named = [self.devices.get(actor, one) for one in ask.devices or ()]
-        dialects = {one.name: one for one in self.devices.catalogue.all()}
-        refs = [DeviceRef.of(d, dialects[d.dialect]) for d in named if d.dialect in dialects]
-        numbers = frozenset(device.id for device in named)
-        return Wanted(actor.tenant, numbers, kinds), refs
+            return Wanted(actor.tenant, None, kinds)
+        numbers = {self.devices.get(actor, one).id for one in ask.devices or ()}
+        with self.database.read() as connection:
+            for one in ask.groups or ():
+                numbers.update(self._members(connection, actor, one))
+        if len(numbers) > MEMBERS_MAX:
+            raise Invalid(
+                f"The groups have {len(numbers):,} devices; {MEMBERS_MAX:,} are allowed.",
+                hint="Subscribe to every device, or to smaller groups.",
+                code="too_many_devices",
+            )
+        return Wanted(actor.tenant, frozenset(numbers), kinds)
+
+    def _members(self, connection: Connection, actor: Actor, named: str) -> Sequence[int]:
+        """The numbers of a group's devices; ``named`` is ``tenant:name`` or a name."""
+        tenant, _, name = named.rpartition(":")
+        tenant = tenant or actor.tenant or ""
+        if not tenant or not actor.sees(tenant):
+            raise group_not_found(named)
+        selector = Selector(tenant, group=name)
+        selector.check(connection)
+        return selector.page(connection, 0, MEMBERS_MAX + 1)
 
     def pages(self, actor: Actor, wanted: Wanted) -> Iterator[list[dict[str, Any]]]:
         """The newest values that are stored, some devices at a time."""
