@@ -125,6 +125,22 @@ class Credentials:
     def with_password(self, password: str | None) -> Credentials:
         return replace(self, password=password)
 
+    def with_shape(self, answer: Mapping[str, Any]) -> Credentials:
+        """With the topics and the shape of the platform's answer; as they are where it has none.
+
+        Raises:
+            InvalidSetting: they cannot be used.
+        """
+        shape = usable_shape(answer.get("shape"))
+        topics = answer.get("topics")
+        if not shape or not isinstance(topics, dict):
+            return self
+        try:
+            topics = {_text(key): _text(topic) for key, topic in topics.items()}
+        except TypeError as exc:
+            raise InvalidSetting(f"The topics cannot be used: {exc}.") from exc
+        return replace(self, shape=shape, topics=topics)
+
     def channels(self) -> Dialect:
         """How the device speaks.
 

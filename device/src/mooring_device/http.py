@@ -150,6 +150,23 @@ class Api:
             answer["http"] = {"url": credentials.http_url}
         return Credentials.from_answer(answer)
 
+    def shape(self, credentials: Credentials) -> Credentials | None:
+        """The same credentials with the channels that the device has now; ``None``: the platform
+        does not tell.
+
+        Raises:
+            ConnectFailed: no usable answer; try again later.
+            InvalidSetting: what it answers cannot be used.
+        """
+        path = f"/api/v1/devices/{quote(credentials.device, safe='')}/shape"
+        try:
+            answer = self._ask("GET", path, None, credentials)
+        except _Problem as exc:
+            if exc.status < 500 and exc.status not in (408, 429):
+                return None
+            raise self._later(exc) from exc
+        return credentials.with_shape(answer)
+
     def send(self, credentials: Credentials, messages: list[bytes]) -> Receipt:
         """Send readings; answers with the platform's receipt.
 
@@ -173,6 +190,11 @@ class Api:
         self, path: str, body: Mapping[str, Any] | bytes, credentials: Credentials | None = None
     ) -> dict[str, Any]:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return self._ask("POST", path, data, credentials)
+
+    def _ask(
+        self, method: str, path: str, data: bytes | None, credentials: Credentials | None
+    ) -> dict[str, Any]:
         headers = {
             "Content-Type": "application/json",
             "Accept": "application/json",
@@ -181,7 +203,7 @@ class Api:
         if credentials is not None:
             headers["Authorization"] = basic_auth(credentials.username, credentials.password)
         request = urllib.request.Request(  # noqa: S310  the scheme was checked above
-            self._url + path, data=data, headers=headers, method="POST"
+            self._url + path, data=data, headers=headers, method=method
         )
         try:
             with self._opener.open(request, timeout=self._timeout) as response:

@@ -36,6 +36,7 @@ class Options:
         recover_every: between two requests for fresh credentials after rejections.
         linger: at most this long, ``close`` waits for the queue to drain.
         running_after: until a command that is not over yet is reported as running; 0: never.
+        shape_every: between two requests for the device's channels, where it can come into groups.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -55,6 +56,7 @@ class Options:
     recover_every: float = 600.0
     linger: float = 5.0
     running_after: float = 5.0
+    shape_every: float = 3600.0
 
     def __post_init__(self) -> None:
         if self.http not in HTTP_MODES:
@@ -62,6 +64,8 @@ class Options:
         if self.synchronous not in ("FULL", "NORMAL"):
             raise ValueError("synchronous is FULL or NORMAL")
         times = (self.receipt_timeout, self.connect_timeout, self.http_after, self.recover_every)
+        if self.shape_every <= 0:
+            raise ValueError("shape_every is more than 0")
         if (
             min(times) <= 0
             or min(self.heartbeat, self.drain_rate, self.linger, self.running_after) < 0

@@ -7,10 +7,13 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
+from mooring_device.channels import ChannelsWatch
 from mooring_device.credentials import Credentials
 from mooring_device.dialect import Dialect
 from mooring_device.errors import ConnectFailed, DeviceError, Revoked
+from mooring_device.http import Api
 from mooring_device.http_way import HttpWay
 from mooring_device.link import Refused, Waker
 from mooring_device.options import Options
@@ -74,6 +77,11 @@ class Runner(threading.Thread):
         self._down_since = time.monotonic()
         self._asked_at: float | None = None
         self._http = HttpWay(options)
+        self._channels = ChannelsWatch(
+            options.shape_every,
+            lambda it: Api(it.http_url, it.tls, plain_http=options.plain_http),
+            waker.wake,
+        )
 
     def stop(self) -> None:
         """End the session with a goodbye, then the thread."""
@@ -135,7 +143,7 @@ class Runner(threading.Thread):
             self._vault.settle(lost(self._vault.passwords, had_session=False))
             return 0.0, False
         self._down_since = time.monotonic()
-        if self._leave_at is not None:  # a new password was offered and is kept
+        if self._take_channels() or self._leave_at is not None:  # or a new password was offered
             self._leave_at = None
             return held, True
         if not self._stop_asked.is_set():
@@ -164,12 +172,31 @@ class Runner(threading.Thread):
             proved=lambda: self._proved(passwords),
             connected=self._connected,
             stopping=self._stop_asked.is_set,
-            leaving=lambda now: self._leave_at is not None and now >= self._leave_at,
+            leaving=self._leaving,
             former=self._former,
         ).run()
 
+    def _leaving(self, now: float) -> bool:
+        if self._leave_at is not None and now >= self._leave_at:
+            return True
+        if not (self._outbox.dialect.groups and self._credentials.http_url and self.up.is_set()):
+            return False
+        return self._channels.check(now, self._current())
+
+    def _take_channels(self) -> bool:
+        """Use the channels that the platform told, from the next session on."""
+        told = self._channels.take()
+        if told is None:
+            return False
+        self._credentials = replace(self._credentials, topics=told.topics, shape=told.shape)
+        self._vault.reshaped(self._credentials)
+        self._speak(self._credentials)
+        log.info("The platform told new channels for this device; connecting again with them.")
+        return True
+
     def _connected(self, is_up: bool) -> None:
         if is_up:
+            self._channels.connected(time.monotonic())
             self.sessions += 1
             self.last_failure = ""
             self._refusals = 0

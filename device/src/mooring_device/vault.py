@@ -81,15 +81,26 @@ class Vault:
         mark = _digest(f"{credentials.username}\n{credentials.password}")
         same = self._facts.get("given") == mark
         passwords = self.passwords if same else Passwords(credentials.password)
+        shape_mark = _digest(json.dumps([dict(credentials.topics), dict(credentials.shape)]))
+        kept = self.credentials
+        if same and kept is not None and self._facts.get("given_shape") == shape_mark:
+            # The platform has told newer channels since the application was given these.
+            credentials = replace(credentials, topics=kept.topics, shape=kept.shape)
         found = credentials.with_password(passwords.current)
-        if not same or found != self.credentials:
-            self._keep(credentials, passwords, given=mark)
+        if not same or found != kept or self._facts.get("given_shape") != shape_mark:
+            self._keep(credentials, passwords, given=mark, given_shape=shape_mark)
         return found
+
+    def reshaped(self, credentials: Credentials) -> None:
+        """Keep channels that the platform told. The passwords stay as they are."""
+        self._keep(credentials, self.passwords, **self._marks())
 
     def recovered(self, credentials: Credentials, passwords: Passwords) -> None:
         """Keep what the platform answered to a recovery."""
-        marks = {k: self._facts[k] for k in ("claim", "given") if k in self._facts}
-        self._keep(credentials, passwords, **marks)
+        self._keep(credentials, passwords, **self._marks())
+
+    def _marks(self) -> dict[str, str]:
+        return {k: self._facts[k] for k in ("claim", "given", "given_shape") if k in self._facts}
 
     def _keep(self, credentials: Credentials, passwords: Passwords, **marks: str) -> None:
         facts = asdict(credentials)

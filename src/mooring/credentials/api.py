@@ -1,25 +1,65 @@
-"""Route of recovery: a device asks for working credentials with the password it has."""
+"""Routes that devices ask with the password they have: working credentials, and their channels."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
+from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from mooring.credentials.claims.api import RETRY_SECONDS, DeviceCredentialsOut, credentials_document
 from mooring.credentials.service import Recovery
+from mooring.devices.login import device_login, require_own
+from mooring.devices.service import Devices
+from mooring.identity.throttle import Throttles
+from mooring.store.tally import Tally
 from mooring.web.auth import address_of
 from mooring.web.basic import device_logins, scheme
-from mooring.web.fields import DeviceReference
-from mooring.web.services import SettingsNow, provided
+from mooring.web.fields import DeviceReference, Document
+from mooring.web.services import DatabaseNow, SettingsNow, provided
 from mooring.web.watching import Watch
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/api/v1/devices", tags=["device"])
 
+DevicesNow = Annotated[Devices, provided(Devices)]
+ThrottlesNow = Annotated[Throttles, provided(Throttles)]
+TallyNow = Annotated[Tally, provided(Tally)]
 RecoveryNow = Annotated[Recovery, provided(Recovery)]
+
+
+class ShapeOut(Document):
+    """How a device speaks now."""
+
+    device: str
+    tenant: str
+    topics: dict[str, str]
+    shape: dict[str, Any] = Field(description="Channels of the device, for the SDK.")
+
+
+@router.get("/{device}/shape", dependencies=[Depends(scheme)], response_model=ShapeOut)
+def shape(
+    *,
+    request: Request,
+    database: DatabaseNow,
+    devices: DevicesNow,
+    throttles: ThrottlesNow,
+    tally: TallyNow,
+    device: DeviceReference,
+    logins: Annotated[list[tuple[str, str]], Depends(device_logins)],
+) -> dict[str, Any]:
+    """Returns a device's channels, which change with its groups and with its dialect."""
+    origin = address_of(request)
+    known = device_login(database, logins, throttle=throttles.devices, tally=tally, origin=origin)
+    found = require_own(device, known)
+    return {
+        "device": found.name,
+        "tenant": found.tenant,
+        "topics": devices.topics(found),
+        "shape": devices.shape(found),
+    }
 
 
 @router.post(

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from mooring.devices import store
 from mooring.devices.model import Device
-from mooring.errors import TooMany, Unauthorized
+from mooring.errors import Forbidden, TooMany, Unauthorized
 from mooring.identity.throttle import Throttle
 from mooring.secrets import verifiers
 from mooring.store.engine import Database
 from mooring.store.tally import Tally
 
-__all__ = ["device_login"]
+__all__ = ["device_login", "require_own"]
 
 # Compared against when there is no such device, so that the answer takes as long.
 _NOBODY = verifiers.make(verifiers.new_password())
@@ -59,6 +59,21 @@ def device_login(
             )
         attempt.succeeded()
         return device
+
+
+def require_own(named: str, known: Device) -> Device:
+    """The device that has logged in, which must be the one that is named.
+
+    Raises:
+        Forbidden: another one is named.
+    """
+    if named not in {known.name, known.reference, known.username}:
+        raise Forbidden(
+            f"These are the credentials of {known.name}, not of {named}.",
+            hint="A device asks for itself only.",
+            code="another_device",
+        )
+    return known
 
 
 def _device(database: Database, logins: Sequence[tuple[str, str]]) -> Device | None:

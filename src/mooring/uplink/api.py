@@ -7,10 +7,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
 
-from mooring.devices.login import device_login
+from mooring.devices.login import device_login, require_own
 from mooring.devices.model import Device
 from mooring.dialects import Catalogue
-from mooring.errors import Forbidden
 from mooring.identity.throttle import Throttles
 from mooring.sequences import store as gap_store
 from mooring.sequences.numbers import receipt
@@ -80,7 +79,7 @@ async def telemetry(
     """Accepts readings of a device, one or many: `{"messages": [ … ]}`. The answer is sent when
     they are stored."""
     known = await run_in_threadpool(
-        lambda: _device(
+        lambda: require_own(
             device,
             device_login(
                 database,
@@ -100,17 +99,6 @@ async def telemetry(
     if not done:
         raise not_committed()
     return {"accepted": len(plan.payloads) + plan.already, "receipt": receipt(held)}
-
-
-def _device(device: str, known: Device) -> Device:
-    """The device that asks, which is the one that is named."""
-    if device not in {known.name, known.reference, known.username}:
-        raise Forbidden(
-            f"These are the credentials of {known.name}, not of {device}.",
-            hint="A device sends its own readings only.",
-            code="another_device",
-        )
-    return known
 
 
 def _planned(

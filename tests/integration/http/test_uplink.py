@@ -50,6 +50,30 @@ def test_only_its_own(made: Credentials, platform: App, nobody: httpx.Client) ->
     assert (answer.status_code, code(answer)) == (403, "another_device")
 
 
+def test_a_device_asks_for_its_own_channels(
+    made: Credentials, platform: App, nobody: httpx.Client
+) -> None:
+    """They change with its groups."""
+    platform.devices.add(
+        SYSTEM, NewDevice("boiler", dialect="iotflow", groups=("attic",)), password="boiler's own"
+    )
+
+    def ask(name: str, username: str, password: str) -> httpx.Response:
+        return nobody.get(f"/api/v1/devices/{name}/shape", auth=(username, password))
+
+    answer = ask("boiler", "boiler", "boiler's own")
+    assert answer.status_code == 200
+    fleet = next(c for c in answer.json()["shape"]["channels"] if c["name"] == "fleet_command")
+    assert fleet["topics"] == ["iotflow/fleet/commands/attic"]
+    assert answer.json()["topics"]["fleet_command"] == "iotflow/fleet/commands/attic"
+    refused = ask("boiler", made.device.username, made.password)
+    assert (refused.status_code, code(refused)) == (403, "another_device")
+    wrong = ask("boiler", "boiler", "wrong")
+    assert (wrong.status_code, code(wrong)) == (401, "device_login_refused")
+    platform.devices.set_enabled(SYSTEM, "boiler", enabled=False)
+    assert ask("boiler", "boiler", "boiler's own").status_code == 401
+
+
 def test_a_disabled_device_sends_nothing(
     made: Credentials, platform: App, nobody: httpx.Client
 ) -> None:
