@@ -44,6 +44,7 @@ with later():
     from mooring.doctor import service as doctor
     from mooring.downlink import service as downlink
     from mooring.downlink.desired import service as desired
+    from mooring.jobs import kinds
     from mooring.limits import service as limits
     from mooring.people import service as people
     from mooring.pki import model as pki_model
@@ -182,6 +183,10 @@ class App:
     def desired(self) -> desired.Desired:
         """Retained documents of devices."""
         return desired.Desired(self.settings, self.instance)
+
+    def job_kinds(self) -> dict[str, kinds.JobKind]:
+        """What can be done for many devices, by name."""
+        return {one.name: one for part in PARTS for one in part.jobs(self)}
 
     @property
     def recovery(self) -> credentials.Recovery:

@@ -53,7 +53,7 @@ def nothing() -> Sequence[Any]:
 
 
 def no_projections(_app: Any) -> Sequence[Any]:
-    """For a part that derives nothing from messages."""
+    """For a part that derives nothing from messages, or does nothing for many devices."""
     return ()
 
 
@@ -70,6 +70,7 @@ class Part:
         projections: what it derives from messages, inside the transaction that stores them
             (``mooring.ingest.projection``); made from an ``App``, applied in the order of the
             parts.
+        jobs: what it can do for many devices (``mooring.jobs.kinds``); made from an ``App``.
         workers: its lasting work. ``serve`` starts those of the role ``serve`` that can be made
             from an ``App``; other processes start theirs by name.
         counters: names in the table ``counters``.
@@ -84,6 +85,7 @@ class Part:
     services: Callable[[], Mapping[type, Callable[[Any], object]]] = field(default=dict)
     tables: Callable[[], Sequence[Table]] = field(default=nothing)
     projections: Callable[[Any], Sequence[Any]] = field(default=no_projections)
+    jobs: Callable[[Any], Sequence[Any]] = field(default=no_projections)
     workers: tuple[Entry, ...] = ()
     counters: tuple[str, ...] = ()
     settings: Callable[[], type[Declared]] | None = None

@@ -15,6 +15,7 @@ from mooring.doctor.part import PART as DOCTOR
 from mooring.downlink.part import PART as DOWNLINK
 from mooring.groups.part import PART as GROUPS
 from mooring.ingest.part import PART as INGEST
+from mooring.jobs.part import PART as JOBS
 from mooring.later import later
 from mooring.limits.part import PART as LIMITS
 from mooring.part import Part, noun, verb
@@ -50,6 +51,7 @@ DOMAINS = (
     COMMANDS,
     GROUPS,
     DEVICE_SETTINGS,
+    JOBS,
     UPLINK,
     INGEST,
     SEQUENCES,

@@ -33,6 +33,9 @@ LAYERS = (
     "composition",  # builds the services of a process
     "faces",  # the processes, and how people and programs reach them
 )
+# Domains whose action can be done for many devices.
+JOBS_OF = ("commands", "credentials.rotation", "device_settings")
+
 PLACES = (
     ("mooring", "foundations"),
     ("mooring.clock", "foundations"),
@@ -94,6 +97,11 @@ PLACES = (
     ("mooring.commands.about", "stores"),
     ("mooring.discovery.admission", "services"),
     ("mooring.discovery.answers", "services"),
+    *((f"mooring.{name}.jobs", "services") for name in JOBS_OF),
+    *((f"mooring.jobs.{name}", "stores") for name in ("kinds", "model", "outcomes", "selection")),
+    ("mooring.jobs.documents", "services"),
+    ("mooring.*.of_jobs", "stores"),
+    ("mooring.device_settings.projection", "services"),
     ("mooring.*.worker", "services"),
     ("mooring.*.service", "services"),
     ("mooring.*.store", "stores"),
@@ -133,6 +141,7 @@ PLACES = (
             "retention",
             "credentials",
             "identity",
+            "jobs",
             "secrets",
             "changes",
             "uplink",

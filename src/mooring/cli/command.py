@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mooring.cli import device as device_commands
+from mooring.cli import many
 from mooring.cli.duration import seconds_of
 from mooring.cli.frame import Session, command, noun
 from mooring.cli.output import ago, iso
@@ -88,6 +89,54 @@ def device_command(
     else:
         session.out.say(_sentence(found, waited=wait))
     return NOT_DONE if wait and found.state not in _GOOD() else 0
+
+
+@command(app, "send")
+def send(
+    session: Session,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the command.")],
+    parameters: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Parameters; a value is JSON or a text."),
+    ] = None,
+    *,
+    names: many.Named = None,
+    everyone: many.AllDevices = False,
+    where: many.Where = None,
+    group: many.Group = None,
+    tenant: many.OfTenant = "default",
+    body: Annotated[
+        str | None, typer.Option("--params", metavar="JSON", help="All parameters, as JSON.")
+    ] = None,
+    channel: Annotated[
+        str | None, typer.Option("--channel", help="Channel of the dialect. Default: its first.")
+    ] = None,
+    now: Annotated[
+        bool,
+        typer.Option("--now", help="Only to connected devices, and within 30 seconds."),
+    ] = False,
+    expires: Annotated[
+        str | None,
+        typer.Option("--expires", metavar="DURATION", help="How long it may wait to be sent."),
+    ] = None,
+    pace: many.Pace = "100/s",
+    at_once: many.AtOnce = None,
+    stop_after: many.StopAfter = None,
+    stop_share: many.StopShare = None,
+    wait: many.Wait = False,
+    reason: Reason = "",
+) -> int:
+    """Send a command to many devices: a job that is tracked at each of them."""
+    what = {
+        "name": name,
+        "parameters": _parameters(parameters or [], body),
+        "channel": channel,
+        "now": now,
+        "expires_seconds": None if expires is None else seconds_of(expires),
+    }
+    plan = many.plan_of(pace, at_once=at_once, stop_after=stop_after, stop_share=stop_share)
+    chosen = many.selector_of(tenant, names=names, everyone=everyone, where=where, group=group)
+    return many.start(session, many.new_job("command", what, chosen, plan, reason), wait=wait)
 
 
 @command(app, "list")

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mooring.cli import device as device_commands
+from mooring.cli import many
 from mooring.cli.duration import seconds_of
 from mooring.cli.frame import Session, command
 from mooring.cli.output import clean, iso
 from mooring.cli.words import Reason, Yes
-from mooring.errors import Invalid, MooringError
+from mooring.errors import Invalid
 from mooring.later import later
 
 with later():
     from mooring.changes import waiting
+    from mooring.jobs import service
 
 if TYPE_CHECKING:
     from mooring.app import App
     from mooring.credentials.rotation.model import Rotation
     from mooring.devices.model import Device
 
-__all__ = ["pace_of"]
+__all__: list[str] = []
 
 LOOK_SECONDS = 0.2
-PAGE = 500
 
 
 @command(device_commands.app, "rotate")
@@ -57,14 +56,16 @@ def rotate(
         bool,
         typer.Option("--compromised", help="Do not let the old password recover the device later."),
     ] = False,
+    stop_after: many.StopAfter = None,
     wait: Annotated[
         str, typer.Option("--wait", help="How long to wait for completion. 0s does not wait.")
     ] = "60s",
+    no_wait: many.NoWait = False,
     reason: Reason = "",
     yes: Yes = False,
 ) -> int | None:
     """Give devices new passwords. A rotation completes when the device has used the new
-    password."""
+    password. Several devices are a job: see `mooring job`."""
     several = everyone or tenant is not None or dialect is not None or older_than is not None
     if several == (reference is not None):
         raise Invalid(
@@ -73,8 +74,8 @@ def rotate(
             "--older-than.",
             code="which_devices",
         )
-    seconds = 0.0 if wait.strip() in {"0", "0s"} else seconds_of(wait)
-    per_second = pace_of(pace)
+    seconds = 0.0 if no_wait or wait.strip() in {"0", "0s"} else seconds_of(wait)
+    plan = many.plan_of(pace, stop_after=stop_after)
     with session.open() as platform:
         if reference is not None:
             device = platform.devices.get(session.actor, reference)
@@ -83,17 +84,32 @@ def rotate(
             )
             if begun.again:
                 session.out.note("A rotation is already in progress. Its state:")
-            found = _follow(session, platform, [begun.rotation.id], seconds)
-            return _one(session, device, found[0] if found else begun.rotation)
+            found = _follow(session, platform, begun.rotation.id, seconds)
+            return _one(session, device, found or begun.rotation)
         if not session.confirm("Give all these devices new passwords?", yes=yes):
             session.out.note("Nothing was rotated.")
             return 1
-        age = int(seconds_of(older_than) * 1000) if older_than else 0
-        numbers = list(_candidates(session, platform, tenant, dialect, age))
-        ids, refused = _begin(
-            session, platform, numbers, per_second, reason=reason, keep_old=not compromised
-        )
-        return _many(session, _follow(session, platform, ids, seconds), refused)
+        age = seconds_of(older_than) if older_than else 0
+        what = {"older_than_seconds": age, "keep_old": not compromised}
+        jobs = [
+            platform.service(service.Jobs).start(
+                session.actor,
+                many.new_job(
+                    "rotation",
+                    what,
+                    many.selector_of(one, **many.of_dialect(dialect)),
+                    plan,
+                    reason,
+                ),
+            )
+            for one in _tenants(session, platform, tenant, dialect, age_ms=int(age * 1000))
+        ]
+        if not jobs and not session.out.as_json:
+            session.out.say("No devices to rotate.")
+            return 0
+        if seconds:
+            jobs = many.follow(session, platform, jobs, seconds)
+        return many.report(session, platform, jobs, waited=bool(seconds))
 
 
 @command(device_commands.app, "disable")
@@ -108,86 +124,30 @@ def enable(session: Session, reference: device_commands.Reference, *, reason: Re
     _set_enabled(session, reference, reason, enabled=True)
 
 
-def pace_of(text: str) -> float:
-    """``10/s``, ``100/min``, ``500/h``: how many in a second.
-
-    Raises:
-        Invalid: it has another form.
-    """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)/(\d*[a-z]+)", text.strip().lower(), re.ASCII)
-    if found is None or float(found[1]) <= 0:
-        raise Invalid(
-            f"{text[:40]!a} is not a valid rate.",
-            hint="Use a number and a unit, for example 10/s or 100/min.",
-            code="invalid_pace",
+def _tenants(
+    session: Session, platform: App, tenant: str | None, dialect: str | None, *, age_ms: int
+) -> list[str]:
+    """Tenants with devices to rotate: each gets a job of its own."""
+    names = [tenant] if tenant is not None else platform.people.tenants(session.actor)
+    return [
+        name
+        for name in names
+        if platform.rotations.candidates(
+            session.actor, tenant=name, dialect=dialect, older_than_ms=age_ms, limit=1
         )
-    each = found[2] if found[2][0].isdigit() else f"1{found[2]}"
-    return float(found[1]) / seconds_of(each)
+    ]
 
 
-def _candidates(
-    session: Session, platform: App, tenant: str | None, dialect: str | None, age_ms: int
-) -> Iterator[int]:
-    after = 0
-    while True:
-        page = platform.rotations.candidates(
-            session.actor,
-            tenant=tenant,
-            dialect=dialect,
-            older_than_ms=age_ms,
-            limit=PAGE,
-            after=after,
-        )
-        yield from page
-        if len(page) < PAGE:
-            return
-        after = page[-1]
-
-
-def _begin(
-    session: Session,
-    platform: App,
-    numbers: list[int],
-    per_second: float,
-    *,
-    reason: str,
-    keep_old: bool,
-) -> tuple[list[str], list[dict[str, str]]]:
-    """Starts one after the other; returns rotation ids and failures."""
-    ids: list[str] = []
-    refused: list[dict[str, str]] = []
-    started = time.monotonic()
-    with session.out.progress("Beginning", len(numbers)) as report:
-        for done, number in enumerate(numbers, 1):
-            device = platform.devices.numbered(session.actor, number)
-            if device is not None:
-                try:
-                    begun = platform.rotations.start(
-                        session.actor, device, reason=reason, keep_old=keep_old
-                    )
-                except MooringError as exc:  # this one cannot be; the others can
-                    refused.append(
-                        {"device": device.reference, "code": exc.slug, "message": exc.message}
-                    )
-                else:
-                    ids.append(begun.rotation.id)
-            report(done)
-            pause = started + done / per_second - time.monotonic()
-            if pause > 0 and done < len(numbers):
-                time.sleep(pause)
-    return ids, refused
-
-
-def _follow(session: Session, platform: App, ids: list[str], seconds: float) -> list[Rotation]:
-    """Waits until they complete or the time is over; returns their states."""
+def _follow(session: Session, platform: App, number: str, seconds: float) -> Rotation | None:
+    """Waits until it completes or the time is over; its state."""
     deadline = time.monotonic() + seconds
-    with session.out.progress("Settled", len(ids)) as report:
+    with session.out.progress("Settled", 1) as report:
         while True:
-            found = platform.rotations.by_ids(ids)
+            found = platform.rotations.by_ids([number])
             over = sum(rotation.phase.over for rotation in found)
             report(over)
             if over == len(found) or time.monotonic() >= deadline:
-                return found
+                return found[0] if found else None
             time.sleep(LOOK_SECONDS)
 
 
@@ -207,28 +167,6 @@ def _one(session: Session, device: Device, rotation: Rotation) -> int:
             f"this command again to see its state."
         )
     return 0 if settled or not rotation.phase.over else 1
-
-
-def _many(session: Session, found: list[Rotation], refused: list[dict[str, str]]) -> int:
-    count: dict[str, int] = {}
-    for rotation in found:
-        word = str(rotation.phase) if rotation.phase.over else "in progress"
-        count[word] = count.get(word, 0) + 1
-    if session.out.as_json:
-        session.out.document(
-            {"rotations": [_document(r) for r in found], "count": count, "refused": refused}
-        )
-    else:
-        session.out.table(
-            ["State", "Devices"],
-            [[word, number] for word, number in sorted(count.items())],
-            empty="No devices to rotate.",
-            right=["Devices"],
-        )
-        for one in refused[:20]:
-            session.out.note(f"{clean(one['device'])}: {clean(one['message'])}")
-    failed = count.get("rolled_back", 0) + count.get("cancelled", 0) + len(refused)
-    return 1 if failed else 0
 
 
 def _document(rotation: Rotation) -> dict[str, Any]:

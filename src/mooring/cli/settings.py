@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mooring.cli import many
 from mooring.cli.assignments import patch_of, read_object, removal_of
-from mooring.cli.device_settings import Assignments, FromFile, IfVersion
+from mooring.cli.device_settings import Assignments, FromFile, GuardFor, IfVersion
+from mooring.cli.duration import seconds_of
 from mooring.cli.frame import Session, command, noun
 from mooring.cli.output import ago, iso
 from mooring.cli.words import Limit, Reason
@@ -139,6 +141,33 @@ def unset(
             session.actor, *_place(level, name, tenant), change
         )
     _say(session, found)
+
+
+@command(app, "send")
+def send(
+    session: Session,
+    assignments: Assignments = None,
+    *,
+    file: FromFile = None,
+    names: many.Named = None,
+    everyone: many.AllDevices = False,
+    where: many.Where = None,
+    group: many.Group = None,
+    tenant: many.OfTenant = "default",
+    guard: GuardFor = None,
+    pace: many.Pace = "100/s",
+    at_once: many.AtOnce = None,
+    stop_after: many.StopAfter = None,
+    stop_share: many.StopShare = None,
+    wait: many.Wait = False,
+    reason: Reason = "",
+) -> int:
+    """Set settings of many devices, each at its own level and one after the other: a job."""
+    patch = patch_of(assignments or (), None if file is None else read_object(file))
+    what = {"patch": patch, "guard_seconds": 0 if guard is None else int(seconds_of(guard))}
+    plan = many.plan_of(pace, at_once=at_once, stop_after=stop_after, stop_share=stop_share)
+    chosen = many.selector_of(tenant, names=names, everyone=everyone, where=where, group=group)
+    return many.start(session, many.new_job("settings", what, chosen, plan, reason), wait=wait)
 
 
 @command(schema, "show")

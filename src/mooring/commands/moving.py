@@ -11,11 +11,13 @@ from sqlalchemy.engine import Connection
 from mooring.commands import store
 from mooring.commands.changes import Waits, apply
 from mooring.commands.model import Command
+from mooring.commands.of_jobs import is_of_job, outcome_of
 from mooring.commands.rules import OUTCOMES, Event, State
 from mooring.downlink import store as downlink_store
 from mooring.downlink.live import store as live_store
 from mooring.downlink.protocol import Taken
 from mooring.downlink.rules import Event as DownlinkEvent
+from mooring.jobs import outcomes
 from mooring.settings import Settings
 from mooring.store.engine import now_ms
 from mooring.store.schema import downlinks
@@ -89,6 +91,10 @@ def record(connection: Connection, changes: Sequence[tuple[Command, Command]]) -
         if after.over and not before.over:
             over.append(after)
     store.count(connection, entered)
+    outcomes.note(
+        connection,
+        [outcome_of(after) for _, after in changes if after.over and is_of_job(after)],
+    )
     at = now_ms()
     again = [
         after.downlink_id

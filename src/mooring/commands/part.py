@@ -7,7 +7,7 @@ from mooring.part import Part, noun
 from mooring.supervisor.registry import Entry
 
 with later():
-    from mooring.commands import api, changes, projection, service
+    from mooring.commands import api, changes, jobs, projection, service
     from mooring.settings import commands as settings
     from mooring.store import schema
 
@@ -25,6 +25,7 @@ PART = Part(
     projections=lambda app: (
         projection.CommandReplies(changes.Waits(app.settings.command_unconfirmed_seconds * 1000)),
     ),
+    jobs=lambda app: (jobs.CommandJobs(app.service(service.Commands)),),
     workers=(Entry("commands", "worker", "moves commands with time and connections"),),
     counters=(
         "commands_sent",

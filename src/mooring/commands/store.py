@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -24,6 +24,7 @@ __all__ = [
     "carried_by",
     "connection_changed",
     "due",
+    "ends",
     "find",
     "insert",
     "listed",
@@ -243,6 +244,23 @@ def of_earlier_sessions(connection: Connection, device_ids: Sequence[int]) -> li
     for part in _parts(sorted(device_ids)):
         rows = connection.execute(_OF_SESSIONS, {"numbers": part})
         found += [_command(row) for row in rows]
+    return found
+
+
+class End(NamedTuple):
+    """What became of a command, and the last step of its evidence."""
+
+    id: int
+    state: State
+    detail: str
+
+
+def ends(connection: Connection, numbers: Sequence[int]) -> list[End]:
+    """Commands by their numbers; those that are gone are left out."""
+    found = []
+    for part in _parts(numbers):
+        rows = connection.execute(sa.select(_c.id, _c.state, _c.evidence).where(_c.id.in_(part)))
+        found += [End(row[0], State(row[1]), json.loads(row[2])[-1][3]) for row in rows]
     return found
 
 

@@ -10,6 +10,7 @@ with later():
     from mooring.credentials import api
     from mooring.credentials.claims import api as claims_api
     from mooring.credentials.rotation import api as rotation_api
+    from mooring.credentials.rotation import jobs as rotation_jobs
     from mooring.settings import credentials as settings
     from mooring.store import schema
 
@@ -26,6 +27,7 @@ PART = Part(
         schema.claim_codes,
         schema.rotations,
     ),
+    jobs=lambda app: (rotation_jobs.RotationJobs(app.rotations),),
     workers=(Entry("rotations", "worker", "runs password rotations"),),
     counters=(
         "claims_refused",

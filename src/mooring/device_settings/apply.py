@@ -256,6 +256,11 @@ class Applying:
 
     # ------------------------------------------------------------------ parts of it
 
+    def reports(self, device: Device) -> bool:
+        """Whether the device can report which version it has."""
+        names = self.catalogue.names()
+        return device.dialect in names and reports(self.catalogue.get(device.dialect))
+
     def channel(self, device: Device) -> Channel | None:
         """Where the device gets its settings; ``None`` where it cannot."""
         if device.dialect not in self.catalogue.names():

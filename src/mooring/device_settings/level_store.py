@@ -188,14 +188,20 @@ def _level(instance: Instance, row: Any) -> LevelRow:
     )
 
 
-def guarded(connection: Connection, instance: Instance) -> list[tuple[LevelRow, int, int | None]]:
+def guarded(
+    connection: Connection, instance: Instance, after: int = 0
+) -> list[tuple[LevelRow, int, int | None]]:
     """Levels with a guarded change, their device, and when the session began in which the device
-    is connected; ``None``: it is away."""
+    is connected; ``None``: it is away. In the order of the devices, at most ``AT_ONCE``.
+
+    Args:
+        after: only devices with a higher number.
+    """
     statement = (
         sa.select(*_LEVEL, device_state.c.connected, device_state.c.connected_at)
         .outerjoin(device_state, device_state.c.device_id == _l.device_id)
-        .where(_l.guard_until.is_not(None))
-        .order_by(_l.guard_until)
+        .where(_l.guard_until.is_not(None), _l.device_id > after)
+        .order_by(_l.device_id)
         .limit(AT_ONCE)
     )
     found = connection.execute(statement).all()

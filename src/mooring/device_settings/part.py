@@ -7,7 +7,16 @@ from mooring.part import Part, noun
 from mooring.supervisor.registry import Entry
 
 with later():
-    from mooring.device_settings import api, api_levels, apply, levels, projection, service, worker
+    from mooring.device_settings import (
+        api,
+        api_levels,
+        apply,
+        jobs,
+        levels,
+        projection,
+        service,
+        worker,
+    )
     from mooring.settings import device_settings as settings
     from mooring.store import schema
 
@@ -34,6 +43,7 @@ PART = Part(
         schema.device_settings_progress,
     ),
     projections=lambda app: (projection.SettingsReported(app.instance),),
+    jobs=lambda app: (jobs.SettingsJobs(app.service(service.DeviceSettings)),),
     workers=(
         Entry(
             "device settings",

@@ -12,12 +12,14 @@ from typing import Any, NamedTuple
 from sqlalchemy.engine import Connection
 
 from mooring.device_settings.documents import canonical
+from mooring.device_settings.of_jobs import reported_outcomes
 from mooring.device_settings.rules import Record, Report, State, reported
 from mooring.dialects import meaning
 from mooring.dialects.model import Channel, Kind
 from mooring.dialects.payload import look_up
 from mooring.ingest.facts import Fact
 from mooring.ingest.projection import Effect, Keys, Sees, of_kinds
+from mooring.jobs.outcomes import note
 from mooring.secrets.instance import Instance
 from mooring.store.schema import device_settings, devices
 from mooring.store.schema.base import shown
@@ -64,7 +66,7 @@ class SettingsReported:
         there = known.keys() | (
             {row[0] for row in _DEVICES.execute(connection, new)} if new else ()
         )
-        changed = []
+        changed, ended = [], []
         for device in sorted(said.keys() & there):
             before = known.get(device, _NEW)
             first = _record(before)
@@ -74,8 +76,11 @@ class SettingsReported:
             if after != first or device not in known:
                 asks = _asks(first, after, downlink=before.downlink_id is not None)
                 changed.append((device, *self._columns(first, after), asks or bool(before.due)))
+            if after.state is not first.state:
+                ended += reported_outcomes(device, after)
         if changed:
             _WRITE.execute(connection, changed)
+        note(connection, ended)
         return ()
 
     def _columns(self, first: Record, after: Record) -> tuple[Any, ...]:

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 
 from mooring.audit import log as audit_log
 from mooring.device_settings import level_store, store
-from mooring.device_settings.apply import Applying, Levels, reports
+from mooring.device_settings.apply import Applying, Levels
 from mooring.device_settings.documents import (
     Secrets,
     canonical,
@@ -97,26 +97,30 @@ class DeviceSettings:
         """
         device = self.devices.get(actor, reference)
         actor.require(Role.OPERATOR, device.tenant)
+        with self.database.write() as connection:
+            self.put(connection, actor, device, change)
+            return device, self._view(connection, device)
+
+    def put(self, connection: Connection, actor: Actor, device: Device, change: Change) -> None:
+        """As ``change``, in the caller's transaction; the caller checks permissions."""
         self._require_channel(device)
         if change.guard_ms:
-            self._require_guard(device, change.guard_ms)
-        with self.database.write() as connection:
-            view = self._view(connection, device, mask=False)
-            require_match(change.if_match, view.etag, device.reference)
-            levels = self._levels(connection, device)
-            document = merged_change(view.own.document, change, levels.secrets)
-            check_document(document, self.applying.settings.device_settings_max_bytes)
-            self._write(connection, actor, view, document, change)
-            self._apply(connection, actor, device, levels, change)
-            audit_log.record(
-                connection,
-                actor,
-                "settings.change",
-                device.reference,
-                tenant=device.tenant,
-                reason=change.reason,
-            )
-            return device, self._view(connection, device)
+            self.require_guard(device, change.guard_ms)
+        view = self._view(connection, device, mask=False)
+        require_match(change.if_match, view.etag, device.reference)
+        levels = self._levels(connection, device)
+        document = merged_change(view.own.document, change, levels.secrets)
+        check_document(document, self.applying.settings.device_settings_max_bytes)
+        self._write(connection, actor, view, document, change)
+        self._apply(connection, actor, device, levels, change)
+        audit_log.record(
+            connection,
+            actor,
+            "settings.change",
+            device.reference,
+            tenant=device.tenant,
+            reason=change.reason,
+        )
 
     def adopt(
         self,
@@ -175,36 +179,42 @@ class DeviceSettings:
         """
         device = self.devices.get(actor, reference)
         actor.require(Role.OPERATOR, device.tenant)
+        with self.database.write() as connection:
+            self.put_again(connection, actor, device, reason=reason)
+            return device, self._view(connection, device)
+
+    def put_again(
+        self, connection: Connection, actor: Actor, device: Device, *, reason: str = ""
+    ) -> None:
+        """As ``resend``, in the caller's transaction; the caller checks permissions."""
         channel = self._require_channel(device)
         instance = self.applying.instance
-        with self.database.write() as connection:
-            row = store.rows(connection, instance, [device.id], lock=True).get(device.id)
-            if row is None or row.document is None:
-                raise Conflict(
-                    f"{device.reference} has no settings.",
-                    hint="`mooring device settings set` sets some.",
-                    code="no_settings",
-                )
-            levels = self._levels(connection, device)
-            packet = facts_of(connection, [device.id]).get(device.id, NOTHING).max_packet
-            after = self.applying.place(
-                connection,
-                device,
-                channel,
-                replace(row, record=resent(row.record), sent_at=None),
-                secrets=levels.secrets,
-                packet=packet,
+        row = store.rows(connection, instance, [device.id], lock=True).get(device.id)
+        if row is None or row.document is None:
+            raise Conflict(
+                f"{device.reference} has no settings.",
+                hint="`mooring device settings set` sets some.",
+                code="no_settings",
             )
-            store.set_row(connection, instance, after, with_document=False)
-            audit_log.record(
-                connection,
-                actor,
-                "settings.resend",
-                device.reference,
-                tenant=device.tenant,
-                reason=reason,
-            )
-            return device, self._view(connection, device)
+        levels = self._levels(connection, device)
+        packet = facts_of(connection, [device.id]).get(device.id, NOTHING).max_packet
+        after = self.applying.place(
+            connection,
+            device,
+            channel,
+            replace(row, record=resent(row.record), sent_at=None),
+            secrets=levels.secrets,
+            packet=packet,
+        )
+        store.set_row(connection, instance, after, with_document=False)
+        audit_log.record(
+            connection,
+            actor,
+            "settings.resend",
+            device.reference,
+            tenant=device.tenant,
+            reason=reason,
+        )
 
     # ------------------------------------------------------------------ inside
 
@@ -282,8 +292,7 @@ class DeviceSettings:
         )
 
     def _reports(self, device: Device) -> bool:
-        catalogue = self.applying.catalogue
-        return device.dialect in catalogue.names() and reports(catalogue.get(device.dialect))
+        return self.applying.reports(device)
 
     def _require_channel(self, device: Device) -> Any:
         channel = self.applying.channel(device)
@@ -296,7 +305,8 @@ class DeviceSettings:
             )
         return channel
 
-    def _require_guard(self, device: Device, guard_ms: int) -> None:
+    def require_guard(self, device: Device, guard_ms: int) -> None:
+        """Raises ``Invalid`` where the device's change cannot be guarded for that long."""
         if not GUARD_MIN_MS <= guard_ms <= GUARD_MAX_MS:
             raise Invalid(
                 f"A change cannot be guarded for {guard_ms // 1000} s.",

@@ -22,6 +22,7 @@ from mooring.device_settings.apply import Applying, Levels
 from mooring.device_settings.guards import Verdict, judge
 from mooring.device_settings.kinds import NOTHING, facts_of
 from mooring.device_settings.model import Cause, Guard, Level, LevelRow, Row
+from mooring.device_settings.of_jobs import confirmed, not_reported, reverted
 from mooring.device_settings.pace import Sizes
 from mooring.device_settings.progress import Progress
 from mooring.device_settings.rules import State
@@ -32,6 +33,7 @@ from mooring.dialects.live import LiveCatalogue
 from mooring.downlink import store as downlink_store
 from mooring.errors import DatabaseUnavailable, MooringError
 from mooring.identity.actor import SYSTEM
+from mooring.jobs.outcomes import note
 from mooring.settings import Settings
 from mooring.store import versions
 from mooring.store.engine import Database, now_ms
@@ -126,6 +128,7 @@ class SettingsWorker:
         self._followed = Progress()
         self._event: int | None = None  # the broker's last event that was looked at
         self._carried = False  # whether any settings are downlinks
+        self._guards_after = 0
         self.faults = RowFaults("the settings of")
 
     def holds(self) -> bool:
@@ -171,6 +174,20 @@ class SettingsWorker:
                 for device, version, downlink in sorted(found):
                     store.set_taken(connection, device, version, at)
                     self._carried |= downlink
+                self._note_taken(connection, [(device, version) for device, version, _ in found])
+
+    def _note_taken(self, connection: Connection, taken: Sequence[tuple[int, int]]) -> None:
+        """Where a dialect reports nothing, no more will be known than that the broker took it."""
+        version_of = dict(taken)
+        known = devices_store.by_numbers(connection, sorted(version_of))
+        note(
+            connection,
+            [
+                not_reported(device.id, version_of[device.id])
+                for device in known
+                if not self._applying.reports(device)
+            ],
+        )
 
     def follow_sessions(self) -> None:
         """What is not retained is sent in every session until the device reports it."""
@@ -246,7 +263,9 @@ class SettingsWorker:
 
     def _follow_guards(self) -> None:
         with self._database.read() as connection:
-            found = level_store.guarded(connection, self._instance)
+            found = level_store.guarded(connection, self._instance, self._guards_after)
+            # Those that wait for long must not take the places of the others.
+            self._guards_after = found[-1][1] if len(found) == level_store.AT_ONCE else 0
             known = store.rows(connection, self._instance, [number for _, number, _ in found])
         for level, number, session in found:
             row = known.get(number, Row(number))
@@ -261,6 +280,7 @@ class SettingsWorker:
                     level_store.set_guard_session(connection, level.key, guard.version, session)
                 elif verdict is Verdict.CONFIRMED:
                     level_store.close_guard(connection, level.key, guard.version)
+                    note(connection, [confirmed(number, guard.version)])
                 elif verdict is Verdict.TAKEN_BACK:
                     self._take_back(connection, level, guard)
 
@@ -285,6 +305,7 @@ class SettingsWorker:
             ),
         )
         self._apply_to(connection, [device], Cause(SYSTEM.name, "guard", reason))
+        note(connection, [reverted(device.id, guard.version)])
         add_to_counter(connection, "device_settings_reverted", 1)
         self._audit(connection, "settings.revert", device, reason)
 

@@ -108,6 +108,19 @@ BOUNDS = (
         "each device at most `commands_kept_per_device` are kept.",
     ),
     _row(
+        "jobs",
+        By.REFUSED,
+        "jobs_max_per_tenant jobs_kept_per_tenant",
+        "One more open job of the tenant is rejected. Finished ones are deleted after "
+        "`records_days`; of each tenant at most `jobs_kept_per_tenant` are kept.",
+    ),
+    _row(
+        "job_targets",
+        By.OWNER,
+        "jobs job_targets_max",
+        "At most `job_targets_max` rows for each job; a larger job is cancelled.",
+    ),
+    _row(
         "desired",
         By.REFUSED,
         "desired_max_per_device",

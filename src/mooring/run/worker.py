@@ -24,6 +24,7 @@ from mooring.downlink.plugin_gate import PluginEars, PluginGate
 from mooring.downlink.protocol import Gate
 from mooring.downlink.worker import Sender
 from mooring.errors import MooringError
+from mooring.jobs.worker import JobWorker
 from mooring.parts import PARTS
 from mooring.run.process import prepare
 from mooring.serve.current import LOOK_SECONDS, Current
@@ -79,6 +80,7 @@ async def _run(app: App) -> int:
         ears=ears,
     )
     keeper = CommandKeeper(app.service(Commands))
+    jobs = JobWorker(app.database, app.instance, app.settings, app.job_kinds())
     heartbeat = Heartbeat(
         app.database, "worker", lambda: _detail(sender, current), supervisor.report
     )
@@ -87,7 +89,8 @@ async def _run(app: App) -> int:
     workers = [
         Worker("downlinks", sender.run, rows=(documents.faults,)),
         Worker("commands", keeper.run, rows=(keeper.faults,)),
-        Worker("dialects", lambda: _follow_dialects(current, heartbeat.nudge)),
+        Worker("jobs", jobs.run, rows=(jobs.faults,)),
+        Worker("dialects", lambda: _follow_dialects(current, heartbeat.nudge, jobs)),
     ]
     if app.settings.broker == "managed":
         faults = RowFaults("the rotation of device")
@@ -127,13 +130,14 @@ def _detail(sender: Sender, current: Current) -> dict[str, object]:
     return {"connected": sender.link is not None, "downlinks_sent": sender.sent, **read}
 
 
-async def _follow_dialects(current: Current, changed: Callable[[], None]) -> None:
+async def _follow_dialects(current: Current, changed: Callable[[], None], jobs: JobWorker) -> None:
     """Until cancelled: dialects that are reloaded are used from then on."""
     before = current.version
     while True:
         await asyncio.to_thread(current.app)
         if current.version != before:
             before = current.version
+            jobs.use(current.held.job_kinds())
             changed()
         await asyncio.sleep(LOOK_SECONDS)
 

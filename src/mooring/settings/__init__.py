@@ -34,6 +34,7 @@ from mooring.settings.field import InvalidValue, Setting
 from mooring.settings.file import read_toml
 from mooring.settings.groups import GroupSettings
 from mooring.settings.ingest import IngestSettings
+from mooring.settings.jobs import JobSettings
 from mooring.settings.limits import LimitSettings
 from mooring.settings.people import PeopleSettings
 from mooring.settings.pki import PkiSettings
@@ -91,6 +92,7 @@ class Settings(
     GroupSettings,
     DeviceSettingsSettings,
     DiscoverySettings,
+    JobSettings,
 ):
     """The effective settings of one process. Units are in the names or descriptions."""
 

@@ -24,6 +24,9 @@ from mooring.device_settings.service import DeviceSettings
 from mooring.discovery.model import Action, NewRule
 from mooring.discovery.service import Discovery
 from mooring.identity.actor import SYSTEM, Actor, Role
+from mooring.jobs.model import NewJob
+from mooring.jobs.selection import selector
+from mooring.jobs.service import Jobs
 from mooring.people.model import NewKey, NewUser
 from mooring.serve.app import create_app
 from mooring.store.schema import metadata
@@ -58,6 +61,8 @@ def world(platform: App, add_device: AddDevice) -> Iterator[App]:
         people.add(SYSTEM, NewUser(f"{word}-user", tenant=tenant))
         people.add_key(SYSTEM, NewKey(f"{word}-key", tenant=tenant))
         platform.service(Commands).send(SYSTEM, device.reference, NewCommand(f"{word}-do"))
+        new = NewJob("command", {"name": f"{word}-do"}, selector(tenant, everyone=True))
+        platform.service(Jobs).start(SYSTEM, new)
         change = Change({"note": word})
         platform.service(DeviceSettings).change(SYSTEM, f"{tenant}:{word}-1", change)
         levels = platform.service(SettingsLevels)
@@ -214,6 +219,17 @@ BODIES: dict[str, dict[str, Any]] = {
         "action": "refuse",
         "tenant": SECRET,
     },
+    "/api/v1/jobs": {
+        "kind": "command",
+        "what": {"name": "x"},
+        "tenant": SECRET,
+        "selection": {"all": True},
+    },
+    "/api/v1/jobs/{number}": {"stop_after": 5},
+    "/api/v1/jobs/{number}/pause": {},
+    "/api/v1/jobs/{number}/resume": {},
+    "/api/v1/jobs/{number}/cancel": {},
+    "/api/v1/jobs/{number}/retry": {},
     "/api/v1/mqtt/publish": {"topic": f"pulse/{SECRET}/{SECRET}-1/commands", "payload": "x"},
     "/api/v1/mqtt/device/{device_id}/command": {"command": "restart"},
     "/api/v1/mqtt/fleet/{group_id}/command": {"command": "restart"},

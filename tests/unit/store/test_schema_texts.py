@@ -23,6 +23,8 @@ CHECKED = {
         device_settings.state device_settings_levels.level
         presence.state presence.record presence_changes.state
         presence_marks.name
+        jobs.kind jobs.state jobs.waves job_targets.state job_targets.counted job_targets.cause
+        job_targets.reference
     """,
     "made by the program": """
         users.password_hash api_keys.prefix api_keys.digest broker_users.verifier
@@ -32,7 +34,7 @@ CHECKED = {
         certificates.authority certificates.key_type certificates.pem sightings.authority
         discovery_decisions.state discovery_rules.action discovery_rules.digest
         sequences.above ingest_ledger.client_id ingest_attempts.client_id devices.mac_key
-        clocks.boot sessions.token_id commands.session
+        clocks.boot sessions.token_id commands.session jobs.what jobs.request_key
         device_settings.document device_settings.reported device_settings_history.document
         device_settings_levels.document device_settings_levels.guard_document
     """,
@@ -44,7 +46,7 @@ CHECKED = {
         certificates.username sightings.username dead_letters.tenant users.tenant api_keys.tenant
         audit.tenant retention.tenant channels.dialect channels.name
         leftovers.name leftovers.client_id leftovers.client_ids leftovers.scope leftovers.filters
-        commands.tenant commands.channel
+        commands.tenant commands.channel jobs.tenant
         leftovers.username tenant_limits.tenant downlinks.tenant desired.tenant
         ingest_filters.filter ingest_filters.client_id device_attributes.tenant
         device_settings_levels.tenant device_settings_levels.name
@@ -58,7 +60,7 @@ CHECKED = {
     "the service that takes it": """
         downlinks.topic desired.topic commands.uid commands.name commands.parameters
         commands.topic commands.result device_settings.topic device_settings_levels.schema
-        devices.label broker_users.username broker_users.note broker_users.publish
+        jobs.selection devices.label broker_users.username broker_users.note broker_users.publish
         broker_users.subscribe users.name api_keys.name claim_codes.label claim_codes.groups
         claim_codes.hardware_id
     """,

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from mooring.audit import log as audit_log
@@ -18,7 +19,7 @@ from mooring.devices.model import Device
 from mooring.devices.service import Devices
 from mooring.dialects import Kind
 from mooring.errors import Conflict, NotFound
-from mooring.identity.actor import Actor, Role
+from mooring.identity.actor import SYSTEM, Actor, Role
 from mooring.secrets import verifiers
 from mooring.secrets.instance import Instance
 from mooring.settings import Settings
@@ -54,55 +55,9 @@ class Rotations:
             NotFound: it has been removed meanwhile.
         """
         actor.require(Role.OPERATOR, device.tenant)
-        self._check(device)
-        secret, at = verifiers.new_password(), now_ms()
         try:
             with self.database.write() as connection:
-                current = passwords.credential(connection, device.id)
-                if current is None:
-                    raise NotFound(f"The device {device.reference} no longer exists.")
-                if current.verifier is None:
-                    raise Conflict(
-                        f"{device.reference} has no password; it logs in with a certificate.",
-                        hint="Renew its certificate with `mooring cert renew`.",
-                        code="certificate_only",
-                    )
-                under_way = store.active(connection, device.id)
-                if under_way is not None:
-                    return Started(under_way, again=True)
-                rotation = Rotation(
-                    id=secrets.token_hex(8),
-                    device_id=device.id,
-                    phase=Phase.PREPARED,
-                    actor=actor.name,
-                    origin=actor.origin,
-                    reason=reason,
-                    created_at=at,
-                    keep_old=keep_old,
-                    sealed_secret=self.instance.seal(secret),
-                    old_verifier=current.verifier,
-                    new_verifier=verifiers.make(secret),
-                    old_created_at=current.created_at,
-                    sends=0,
-                    first_sent_at=None,
-                    last_sent_at=None,
-                    sent_event=None,
-                    flips=0,
-                    in_force_at=None,
-                    finished_at=None,
-                    outcome="",
-                )
-                store.insert(connection, rotation)
-                if self.settings.authority == "plugin":  # it accepts both from now on
-                    change_queue.enqueue(connection, "put", device.username)
-                audit_log.record(
-                    connection,
-                    actor,
-                    "rotation.start",
-                    device.reference,
-                    tenant=device.tenant,
-                    reason=reason,
-                )
+                return self.put(connection, actor, device, reason=reason, keep_old=keep_old)
         except IntegrityError as exc:  # on PostgreSQL two may begin at the same moment
             with self.database.read() as connection:
                 under_way = store.active(connection, device.id)
@@ -112,7 +67,86 @@ class Rotations:
                     hint="Try again.",
                 ) from exc
             return Started(under_way, again=True)
+
+    def put(
+        self,
+        connection: Connection,
+        actor: Actor,
+        device: Device,
+        *,
+        reason: str = "",
+        keep_old: bool = True,
+    ) -> Started:
+        """As ``start``, in the caller's transaction; the caller checks permissions."""
+        self.check(device)
+        secret, at = verifiers.new_password(), now_ms()
+        current = passwords.credential(connection, device.id)
+        if current is None:
+            raise NotFound(f"The device {device.reference} no longer exists.")
+        if current.verifier is None:
+            raise Conflict(
+                f"{device.reference} has no password; it logs in with a certificate.",
+                hint="Renew its certificate with `mooring cert renew`.",
+                code="certificate_only",
+            )
+        under_way = store.active(connection, device.id)
+        if under_way is not None:
+            return Started(under_way, again=True)
+        rotation = Rotation(
+            id=secrets.token_hex(8),
+            device_id=device.id,
+            phase=Phase.PREPARED,
+            actor=actor.name,
+            origin=actor.origin,
+            reason=reason,
+            created_at=at,
+            keep_old=keep_old,
+            sealed_secret=self.instance.seal(secret),
+            old_verifier=current.verifier,
+            new_verifier=verifiers.make(secret),
+            old_created_at=current.created_at,
+            sends=0,
+            first_sent_at=None,
+            last_sent_at=None,
+            sent_event=None,
+            flips=0,
+            in_force_at=None,
+            finished_at=None,
+            outcome="",
+        )
+        store.insert(connection, rotation)
+        if self.settings.authority == "plugin":  # it accepts both from now on
+            change_queue.enqueue(connection, "put", device.username)
+        audit_log.record(
+            connection,
+            actor,
+            "rotation.start",
+            device.reference,
+            tenant=device.tenant,
+            reason=reason,
+        )
         return Started(rotation)
+
+    def take_back(
+        self, connection: Connection, device: Device, rotation: Rotation, *, reason: str
+    ) -> bool:
+        """Ends a rotation that the device was never notified of, in the caller's transaction;
+        whether it did."""
+        if rotation.phase is not Phase.PREPARED or rotation.sends:
+            return False
+        if not store.finish(connection, rotation, Phase.CANCELLED, reason, now_ms()):
+            return False
+        if self.settings.authority == "plugin":  # it accepts the old one alone
+            change_queue.enqueue(connection, "put", device.username)
+        audit_log.record(
+            connection,
+            SYSTEM,
+            "rotation.cancelled",
+            device.reference,
+            tenant=device.tenant,
+            reason=reason,
+        )
+        return True
 
     def candidates(
         self,
@@ -162,7 +196,8 @@ class Rotations:
                 connection, actor, limit=limit, before=before, only_active=only_active
             )
 
-    def _check(self, device: Device) -> None:
+    def check(self, device: Device) -> None:
+        """Raises ``Conflict`` where the device cannot be given a password over the broker."""
         if not device.enabled:
             raise Conflict(
                 f"{device.reference} is disabled.",

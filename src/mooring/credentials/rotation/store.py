@@ -13,6 +13,9 @@ from mooring.credentials.rotation.model import Rotation
 from mooring.credentials.rotation.rules import Phase, Timing
 from mooring.devices.password_store import NAMES_AT_ONCE, Use
 from mooring.identity.actor import Actor, walled
+from mooring.jobs import outcomes
+from mooring.jobs.model import Outcome
+from mooring.jobs.rules import TargetState
 from mooring.secrets import verifiers
 from mooring.store.schema import (
     broker_changes,
@@ -23,20 +26,27 @@ from mooring.store.schema import (
 )
 
 __all__ = [
+    "REFERENCE",
     "WORK",
     "Standing",
     "active",
     "by_ids",
     "change",
     "due_for_age",
+    "end_of",
     "finish",
     "insert",
     "newest",
+    "of_age",
     "oldest_sent_event",
     "page",
+    "reference_of",
     "standing",
     "used",
 ]
+
+REFERENCE = "rotation:"
+"""Begins what targets of jobs are carried out by."""
 
 _COLUMNS = (
     rotations.c.id,
@@ -256,7 +266,7 @@ def change(connection: Connection, rotation: Rotation, *, was: Phase, **values: 
 
 def finish(connection: Connection, rotation: Rotation, phase: Phase, outcome: str, at: int) -> bool:
     """It is over: password and verifiers are erased from its row."""
-    return change(
+    finished = change(
         connection,
         rotation,
         was=rotation.phase,
@@ -267,6 +277,38 @@ def finish(connection: Connection, rotation: Rotation, phase: Phase, outcome: st
         old_verifier=None,
         new_verifier=None,
     )
+    if finished:
+        state, code = end_of(phase)
+        outcomes.note(connection, [Outcome(reference_of(rotation.id), state, code, outcome)])
+    return finished
+
+
+def end_of(phase: Phase) -> tuple[TargetState, str]:
+    """What the end of a rotation means for the job that started it. Pure."""
+    if phase is Phase.SETTLED:
+        return TargetState.SUCCEEDED, ""
+    return TargetState.FAILED, str(phase)
+
+
+def reference_of(rotation: str) -> str:
+    """What the target of a job is carried out by."""
+    return f"{REFERENCE}{rotation}"
+
+
+def of_age(connection: Connection, numbers: Sequence[int], older_than: int) -> list[int]:
+    """Those of these devices that are enabled and have a password from before then."""
+    statement = (
+        sa.select(devices.c.id)
+        .join(credentials, credentials.c.device_id == devices.c.id)
+        .where(
+            devices.c.id.in_(numbers),
+            devices.c.enabled,
+            credentials.c.verifier.is_not(None),
+            credentials.c.created_at < older_than,
+        )
+        .order_by(devices.c.id)
+    )
+    return list(connection.execute(statement).scalars())
 
 
 def used(connection: Connection, uses: Iterable[Use]) -> None:

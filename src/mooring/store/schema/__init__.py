@@ -30,6 +30,7 @@ from mooring.store.schema.devices import (
 )
 from mooring.store.schema.discovery import discovery_decisions, discovery_rules
 from mooring.store.schema.downlinks import desired, downlinks
+from mooring.store.schema.jobs import job_targets, jobs
 from mooring.store.schema.messages import (
     channels,
     dead_letters,
@@ -108,6 +109,8 @@ __all__ = [
     "ingest_attempts",
     "ingest_filters",
     "ingest_ledger",
+    "job_targets",
+    "jobs",
     "latest",
     "leases",
     "leftovers",

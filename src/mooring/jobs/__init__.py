@@ -1,0 +1,1 @@
+"""Jobs: one action for many devices, at a pace, until too many fail."""

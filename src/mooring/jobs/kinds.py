@@ -1,0 +1,66 @@
+"""What a domain brings so that its action can be done for many devices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from sqlalchemy.engine import Connection
+
+from mooring.devices.model import Device
+from mooring.identity.actor import Actor
+from mooring.jobs.model import Job, Started, Verdict
+
+__all__ = ["JobKind"]
+
+
+class JobKind(Protocol):
+    """One kind of job.
+
+    Every outcome is reported with ``mooring.jobs.outcomes.note`` in the transaction in which the
+    domain learns of it. ``verdicts`` answers for what was missed, from time to time.
+    """
+
+    name: str
+
+    def check(self, actor: Actor, tenant: str, what: Mapping[str, Any]) -> dict[str, Any]:
+        """What is asked for, as it is stored.
+
+        Raises:
+            Invalid: it can be done for no device.
+        """
+        ...
+
+    def title(self, what: Mapping[str, Any]) -> str:
+        """In a few words, without secrets."""
+        ...
+
+    def shown(self, connection: Connection, tenant: str, what: Mapping[str, Any]) -> dict[str, Any]:
+        """``what`` without secrets."""
+        ...
+
+    def chosen(
+        self, connection: Connection, what: Mapping[str, Any], numbers: Sequence[int]
+    ) -> Sequence[int]:
+        """Those of the selected devices that are targets at all."""
+        ...
+
+    def start(
+        self, connection: Connection, job: Job, devices: Sequence[Device]
+    ) -> Sequence[Started]:
+        """Hands the devices over in the caller's transaction; one answer for each, in order.
+
+        Raises:
+            Exception: for one of them; it is then asked for each alone.
+        """
+        ...
+
+    def withdraw(self, connection: Connection, references: Sequence[str]) -> None:
+        """Takes back what no device can have yet, and notes that as outcomes."""
+        ...
+
+    def verdicts(
+        self, connection: Connection, asked: Sequence[tuple[str, int]]
+    ) -> Mapping[str, Verdict]:
+        """Reference and mark → what became of it; a reference that is gone is left out."""
+        ...
