@@ -114,6 +114,14 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture
+def new_sqlite_url(migrated_file: Path, tmp_path: Path) -> str:
+    """A SQLite database with every table and no row, for this test alone."""
+    path = tmp_path / "mooring.db"
+    shutil.copy(migrated_file, path)
+    return f"sqlite:///{path}"
+
+
 @pytest.fixture(scope="session")
 def migrated_postgres(postgres_server: Postgres) -> str:
     """The URL of a PostgreSQL database for the same reason: emptied, not made anew."""
@@ -129,11 +137,10 @@ def _migrate(url: str) -> None:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def migrated_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def migrated_url(request: pytest.FixtureRequest) -> str:
     if request.param == "sqlite":
-        path = tmp_path / "mooring.db"
-        shutil.copy(request.getfixturevalue("migrated_file"), path)
-        return f"sqlite:///{path}"
+        new: str = request.getfixturevalue("new_sqlite_url")
+        return new
     server: Postgres = request.getfixturevalue("postgres_server")
     url: str = request.getfixturevalue("migrated_postgres")
     server.empty_tables(url)

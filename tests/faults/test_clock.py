@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ssl
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -66,6 +67,19 @@ def env(request: pytest.FixtureRequest) -> dict[str, str]:
     return {"MOORING_DATABASE_URL": request.getfixturevalue("database_url")}
 
 
+@pytest.fixture(scope="module")
+def one_clock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WrongClock]:
+    with closing(WrongClock(tmp_path_factory.mktemp("clock"))) as wrong:
+        yield wrong
+
+
+@pytest.fixture
+def wrong(one_clock: WrongClock) -> WrongClock:
+    """The clock of the programs, which is right at the start of each test."""
+    one_clock.step(0)
+    return one_clock
+
+
 def stand_through(platform: Platform, wrong: WrongClock, fleet: Fleet, seconds: int) -> None:
     """The clock is away for a while, and comes back."""
     wrong.step(seconds)
@@ -80,11 +94,10 @@ def stand_through(platform: Platform, wrong: WrongClock, fleet: Fleet, seconds: 
     fleet.require_whole_and_sane()
 
 
-def test_a_stepped_clock_loses_nothing_and_heals(tmp_path: Path, env: dict[str, str]) -> None:
-    with (
-        closing(WrongClock(tmp_path)) as wrong,
-        running_platform(tmp_path / "data", env=env | wrong.env) as platform,
-    ):
+def test_a_stepped_clock_loses_nothing_and_heals(
+    tmp_path: Path, wrong: WrongClock, env: dict[str, str]
+) -> None:
+    with running_platform(tmp_path / "data", env=env | wrong.env) as platform:
         fleet = Fleet(platform)
         fleet.send(20)
         stand_through(platform, wrong, fleet, 10 * YEAR)
@@ -108,94 +121,93 @@ def test_a_stepped_clock_loses_nothing_and_heals(tmp_path: Path, env: dict[str, 
 
 @pytest.mark.soak
 @pytest.mark.timeout(1200)
-def test_a_clock_that_steps_again_and_again(tmp_path: Path, env: dict[str, str]) -> None:
-    with (
-        closing(WrongClock(tmp_path)) as wrong,
-        running_platform(tmp_path / "data", env=env | wrong.env) as platform,
-    ):
+def test_a_clock_that_steps_again_and_again(
+    tmp_path: Path, wrong: WrongClock, env: dict[str, str]
+) -> None:
+    with running_platform(tmp_path / "data", env=env | wrong.env) as platform:
         fleet = Fleet(platform)
         fleet.send(20)
         for seconds in (2 * HOUR, -2 * HOUR, 40 * DAY, -40 * DAY, 400 * DAY, YEAR * 50, -YEAR * 56):
             stand_through(platform, wrong, fleet, seconds)
 
 
-def test_a_first_start_in_1970_and_a_clock_that_is_confirmed(tmp_path: Path) -> None:
+def test_a_first_start_in_1970_and_a_clock_that_is_confirmed(
+    tmp_path: Path, wrong: WrongClock
+) -> None:
     """A board without a battery gets its time from the network after Mooring has started."""
-    with closing(WrongClock(tmp_path)) as wrong:
-        wrong.step(60 - int(time.time()))
-        with running_platform(tmp_path / "data", env=wrong.env) as platform:
-            fleet = Fleet(platform)
-            fleet.send()
-            assert "Set the clock" in clock(platform, expect=1)["problem"]
-            made = x509.load_pem_x509_certificate((platform.data_dir / "pki/ca.crt").read_bytes())
-            assert made.not_valid_before_utc.year >= 2025
-            wrong.step(0)
-            wait_until(lambda: not noticed(platform), "the clock to be followed")
-            told = clock(platform, expect=None)
-            assert told["off_seconds"] == 0
-            assert told["deletes_before"] < "2026-02", "what came in 1970 is not too old by itself"
-            fleet.send()
-            assert len(platform.rows("SELECT 1 FROM messages")) == fleet.sent
-            server = platform.data_dir / "pki/server.crt"
+    wrong.step(60 - int(time.time()))
+    with running_platform(tmp_path / "data", env=wrong.env) as platform:
+        fleet = Fleet(platform)
+        fleet.send()
+        assert "Set the clock" in clock(platform, expect=1)["problem"]
+        made = x509.load_pem_x509_certificate((platform.data_dir / "pki/ca.crt").read_bytes())
+        assert made.not_valid_before_utc.year >= 2025
+        wrong.step(0)
+        wait_until(lambda: not noticed(platform), "the clock to be followed")
+        told = clock(platform, expect=None)
+        assert told["off_seconds"] == 0
+        assert told["deletes_before"] < "2026-02", "what came in 1970 is not too old by itself"
+        fleet.send()
+        assert len(platform.rows("SELECT 1 FROM messages")) == fleet.sent
+        server = platform.data_dir / "pki/server.crt"
 
-            def in_force() -> bool:
-                found = x509.load_pem_x509_certificate(server.read_bytes())
-                return found.not_valid_before_utc <= datetime.now(UTC) <= found.not_valid_after_utc
+        def in_force() -> bool:
+            found = x509.load_pem_x509_certificate(server.read_bytes())
+            return found.not_valid_before_utc <= datetime.now(UTC) <= found.not_valid_after_utc
 
-            wait_until(in_force, "a server certificate that is valid now", timeout=90)
-            assert platform.cli("retention", "run", "--json").json()["messages"] == 0
-            platform.cli("clock", "confirm", "--yes")
-            assert clock(platform)["problem"] == ""
+        wait_until(in_force, "a server certificate that is valid now", timeout=90)
+        assert platform.cli("retention", "run", "--json").json()["messages"] == 0
+        platform.cli("clock", "confirm", "--yes")
+        assert clock(platform)["problem"] == ""
 
-            wrong.step(40 * DAY)
-            wait_until(lambda: noticed(platform), "the step")
-            platform.cli("clock", "confirm", "--yes")
-            later = (time.time() + 39 * DAY) * 1000
+        wrong.step(40 * DAY)
+        wait_until(lambda: noticed(platform), "the step")
+        platform.cli("clock", "confirm", "--yes")
+        later = (time.time() + 39 * DAY) * 1000
 
-            def dated() -> bool:
-                fleet.send(1)
-                return bool(platform.rows("SELECT 1 FROM messages WHERE received_at > ?", later))
+        def dated() -> bool:
+            fleet.send(1)
+            return bool(platform.rows("SELECT 1 FROM messages WHERE received_at > ?", later))
 
-            wait_until(dated, "messages dated by the confirmed clock")
-            said = platform.rows("SELECT action FROM audit WHERE action = 'clock.confirm'")
-            assert len(said) == 2
+        wait_until(dated, "messages dated by the confirmed clock")
+        said = platform.rows("SELECT action FROM audit WHERE action = 'clock.confirm'")
+        assert len(said) == 2
 
 
-def test_a_first_start_with_a_clock_ahead(tmp_path: Path) -> None:
+def test_a_first_start_with_a_clock_ahead(tmp_path: Path, wrong: WrongClock) -> None:
     """What was dated then gets its dates right by itself, and the CA stays the same one."""
-    with closing(WrongClock(tmp_path)) as wrong:
-        wrong.step(10 * YEAR)
-        with running_platform(tmp_path / "data", env=wrong.env) as platform:
-            ca = platform.data_dir / "pki/ca.crt"
+    wrong.step(10 * YEAR)
+    with running_platform(tmp_path / "data", env=wrong.env) as platform:
+        ca = platform.data_dir / "pki/ca.crt"
 
-            def begins() -> datetime:
-                return x509.load_pem_x509_certificate(ca.read_bytes()).not_valid_before_utc
+        def begins() -> datetime:
+            return x509.load_pem_x509_certificate(ca.read_bytes()).not_valid_before_utc
 
-            held = x509.load_pem_x509_certificate(ca.read_bytes())
-            assert begins() > datetime.now(UTC)
-            login = platform.add("lamp", "mooring")
-            wrong.step(0)
-            wait_until(lambda: noticed(platform), "the step back to be noticed")
-            platform.cli("clock", "confirm", "--yes")
-            wait_until(lambda: begins() <= datetime.now(UTC), "the CA's dates to be right")
-            now = x509.load_pem_x509_certificate(ca.read_bytes())
-            assert (now.subject, now.public_key()) == (held.subject, held.public_key())
+        held = x509.load_pem_x509_certificate(ca.read_bytes())
+        assert begins() > datetime.now(UTC)
+        login = platform.add("lamp", "mooring")
+        wrong.step(0)
+        wait_until(lambda: noticed(platform), "the step back to be noticed")
+        platform.cli("clock", "confirm", "--yes")
+        wait_until(lambda: begins() <= datetime.now(UTC), "the CA's dates to be right")
+        now = x509.load_pem_x509_certificate(ca.read_bytes())
+        assert (now.subject, now.public_key()) == (held.subject, held.public_key())
 
-            def accepted() -> bool:
-                """By its own name and dates, as a device checks them."""
-                tls = ssl.create_default_context(cafile=ca)
-                port = platform.ports["mqtt_tls_port"]
-                words = (login.client_id, login.username, login.password)
-                names = ("client_id", "username", "password")
-                client = MqttClient(
-                    port, host="localhost", tls=tls, **dict(zip(names, words, strict=True))
-                )
-                try:
-                    client.connect().disconnect()
-                except ssl.SSLError:
-                    return False
-                return True
+        def accepted() -> bool:
+            """By its own name and dates, as a device checks them."""
+            tls = ssl.create_default_context(cafile=ca)
+            port = platform.ports["mqtt_tls_port"]
+            words = (login.client_id, login.username, login.password)
+            names = ("client_id", "username", "password")
+            client = MqttClient(
+                port, host="localhost", tls=tls, **dict(zip(names, words, strict=True))
+            )
+            try:
+                client.connect().disconnect()
+            except ssl.SSLError:
+                return False
+            return True
 
-            wait_until(accepted, "the broker to show the certificate of now", timeout=90)
-            rows = platform.rows("SELECT created_at FROM credentials")
-            assert all(at <= time.time() * 1000 + HOUR * 1000 for (at,) in rows)
+        wait_until(accepted, "the broker to show the certificate of now", timeout=90)
+        rows = platform.rows("SELECT created_at FROM credentials")
+        assert all(at <= time.time() * 1000 + HOUR * 1000 for (at,) in rows)

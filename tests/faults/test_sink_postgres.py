@@ -37,9 +37,9 @@ from tests.support.tcp import Wire
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    opened = open_database(database_url)
-    upgrade(opened)
+def database(postgres_server: Postgres, migrated_postgres: str) -> Iterator[Database]:
+    postgres_server.empty_tables(migrated_postgres)
+    opened = open_database(migrated_postgres)
     yield opened
     opened.close()
 

@@ -55,7 +55,8 @@ def run(argv: Sequence[str], env: Mapping[str, str], input: str, timeout: float)
     Raises:
         subprocess.TimeoutExpired: it did not end within ``timeout`` seconds, and was killed.
     """
-    if _read_at_start(env) != _read_at_start(os.environ | OURS):
+    forking = Forking.for_environment(env)
+    if forking is None:
         done = subprocess.run(
             argv, input=input, capture_output=True, text=True, env=env, timeout=timeout, check=False
         )
@@ -65,7 +66,7 @@ def run(argv: Sequence[str], env: Mapping[str, str], input: str, timeout: float)
         given, out, err = files
         given.write(input)
         given.seek(0)
-        code = Forking.of_this_process().run(argv, env, [file.fileno() for file in files], timeout)
+        code = forking.run(argv, env, [file.fileno() for file in files], timeout)
         out.seek(0)
         err.seek(0)
         return Ran(tuple(argv[1:]), code, out.read(), err.read())
@@ -76,19 +77,32 @@ def _read_at_start(env: Mapping[str, str]) -> dict[str, str]:
 
 
 class Forking:
-    """The process that forks for commands: ``cli_server.py``."""
+    """A process that forks for commands: ``cli_server.py``.
 
-    _started: ClassVar[dict[int, Forking]] = {}
+    Args:
+        env: its own environment. A command has its own, but for what is read at the start.
+    """
+
+    _started: ClassVar[dict[tuple[int, frozenset[tuple[str, str]]], Forking]] = {}
 
     @classmethod
-    def of_this_process(cls) -> Forking:
-        """The one of this test run's worker, started when it is first needed."""
-        with _starting:
-            if os.getpid() not in cls._started:
-                cls._started[os.getpid()] = cls()
-            return cls._started[os.getpid()]
+    def for_environment(cls, env: Mapping[str, str]) -> Forking | None:
+        """The one of this test run's worker whose environment fits, started when it is first
+        needed; ``None``: the command must be started as a program.
 
-    def __init__(self) -> None:
+        There is one more for each preloaded library, because starting every command of such a
+        test as a program takes a second of CPU each.
+        """
+        wanted = _read_at_start(env)
+        if wanted != _read_at_start(os.environ | OURS) and "LD_PRELOAD" not in wanted:
+            return None
+        key = (os.getpid(), frozenset(wanted.items()))
+        with _starting:
+            if key not in cls._started:
+                cls._started[key] = cls(env)
+            return cls._started[key]
+
+    def __init__(self, env: Mapping[str, str]) -> None:
         self._channel, other = socket.socketpair()
         self._sending = threading.Lock()
         program = Path(__file__).with_name("cli_server.py")
@@ -96,7 +110,7 @@ class Forking:
             [sys.executable, "-P", program, str(other.fileno())],
             pass_fds=[other.fileno()],
             stdin=subprocess.DEVNULL,
-            env={name: value for name, value in os.environ.items() if "MOORING" not in name} | OURS,
+            env={name: value for name, value in env.items() if "MOORING" not in name},
         )
         other.close()
 
@@ -251,10 +265,11 @@ class Cli:
         process: ForkedProcess | None = None
         # What it would inherit from us besides the environment, the forking process does not have.
         plain = signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
-        if plain and _read_at_start(env) == _read_at_start(os.environ | OURS):
+        forking = Forking.for_environment(env) if plain else None
+        if forking is not None:
             with Path(os.devnull).open("rb") as nothing, log.open("ab") as output:
                 files = [nothing.fileno(), output.fileno(), output.fileno()]
-                process = Forking.of_this_process().start(argv, env, files, session=True)
+                process = forking.start(argv, env, files, session=True)
         child = Child(argv, log, env=env, process=process)
         self._children.append(child)
         return child

@@ -1,11 +1,11 @@
 """A platform on an empty database, served by a real uvicorn on a free port.
 
-The services run on SQLite and on PostgreSQL: ``any_database_url`` gives the URL. A PostgreSQL
-database is made and migrated once and emptied for each test, which is quicker.
+The services run on SQLite and on PostgreSQL: ``any_database_url`` gives the URL.
 """
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,7 +13,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-import sqlalchemy as sa
 import uvicorn
 from argon2 import PasswordHasher
 
@@ -24,13 +23,12 @@ from mooring.people import passwords
 from mooring.people.model import NewKey
 from mooring.serve.app import create_app
 from mooring.settings import Settings
-from mooring.store import migrate
-from mooring.store.engine import open_database
-from mooring.store.schema import metadata
 from tests.integration.http.rows import AddDevice
 from tests.support.ports import free_port
-from tests.support.postgres import Postgres
 from tests.support.waiting import wait_until
+
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""For plain HTTP. By default each client reads all public CAs, which takes 50 ms."""
 
 ClientOf = Callable[..., httpx.Client]
 
@@ -44,32 +42,10 @@ def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     passwords._nobody.cache_clear()
 
 
-@pytest.fixture(scope="session")
-def migrated_url(postgres_server: Postgres) -> Iterator[str]:
-    url = postgres_server.create_database()
-    database = open_database(url)
-    migrate.upgrade(database)
-    database.close()
-    yield url
-    postgres_server.drop_database(url)
-
-
 @pytest.fixture
-def empty_url(migrated_url: str) -> str:
-    database = open_database(migrated_url)
-    names = ", ".join(table.name for table in metadata.sorted_tables)
-    with database.write() as connection:
-        connection.execute(sa.text(f"TRUNCATE {names} RESTART IDENTITY"))
-    database.close()
+def any_database_url(migrated_url: str) -> str:
+    """Migrated already: that takes longer than most of these tests."""
     return migrated_url
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def any_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'mooring.db'}"
-    url: str = request.getfixturevalue("empty_url")
-    return url
 
 
 @pytest.fixture
@@ -118,7 +94,9 @@ def client_of(platform: App, url: str) -> Iterator[ClientOf]:
         def make(role: str, tenant: str | None = None) -> httpx.Client:
             issued = platform.people.add_key(SYSTEM, NewKey(role, Role.of(role), tenant))
             headers = {"Authorization": f"Bearer {issued.secret}"}
-            return stack.enter_context(httpx.Client(base_url=url, headers=headers, timeout=30))
+            return stack.enter_context(
+                httpx.Client(base_url=url, headers=headers, timeout=30, verify=NO_TLS)
+            )
 
         yield make
 
@@ -131,7 +109,7 @@ def admin(client_of: ClientOf) -> httpx.Client:
 @pytest.fixture
 def nobody(url: str) -> Iterator[httpx.Client]:
     """A client without any login."""
-    with httpx.Client(base_url=url, timeout=30) as client:
+    with httpx.Client(base_url=url, timeout=30, verify=NO_TLS) as client:
         yield client
 
 

@@ -32,6 +32,7 @@ from mooring.serve.app import create_app
 from mooring.store.schema import metadata
 from tests.integration.http.conftest import ClientOf
 from tests.integration.http.rows import AddDevice, say, seen, spoil, stranger, tally
+from tests.support.postgres import Postgres
 
 T0 = 1_771_000_000_000
 SECRET = "quokka"  # everything of tenant b is named after it
@@ -40,9 +41,10 @@ OPEN = {"/healthz", "/readyz", "/metrics", "/api/v1/openapi.json", "/api/v1/docs
 
 
 @pytest.fixture
-def any_database_url(empty_url: str) -> str:
+def any_database_url(postgres_server: Postgres, migrated_postgres: str) -> str:
     """PostgreSQL alone: it is the stricter one."""
-    return empty_url
+    postgres_server.empty_tables(migrated_postgres)
+    return migrated_postgres
 
 
 @pytest.fixture

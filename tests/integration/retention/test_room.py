@@ -33,8 +33,8 @@ LIMITS = {
 
 
 @pytest.fixture
-def app(tmp_path: Path, any_database_url: str) -> Iterator[App]:
-    flags = {"data_dir": tmp_path / "data", "database_url": any_database_url, **LIMITS}
+def app(tmp_path: Path, migrated_url: str) -> Iterator[App]:
+    flags = {"data_dir": tmp_path / "data", "database_url": migrated_url, **LIMITS}
     settings, _ = load(flags)
     with open_app(settings, upgrade=True) as opened:
         yield opened

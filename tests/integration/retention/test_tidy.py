@@ -13,7 +13,6 @@ from mooring.retention.tidy import FORMER_MAX, tidy
 from mooring.retention.tidy_store import OF_DEVICES
 from mooring.settings import Settings
 from mooring.store.engine import Database, now_ms, open_database
-from mooring.store.migrate import upgrade
 from mooring.store.schema import (
     api_keys,
     audit,
@@ -36,9 +35,8 @@ DAY = 86_400_000
 
 
 @pytest.fixture
-def database(any_database_url: str) -> Iterator[Database]:
-    opened = open_database(any_database_url)
-    upgrade(opened)
+def database(migrated_url: str) -> Iterator[Database]:
+    opened = open_database(migrated_url)
     with opened.write() as connection:
         connection.execute(sa.insert(tenants).values(name="a", created_at=0))
     yield opened

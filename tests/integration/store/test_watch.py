@@ -1,24 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import sqlalchemy as sa
 
 from mooring.changes import queue as change_queue
-from mooring.store import migrate, versions
-from mooring.store.engine import Database, Noted, now_ms, open_database
+from mooring.store import versions
+from mooring.store.engine import Database, Noted, now_ms
 from mooring.store.schema import broker_changes
 from mooring.store.watch import Bell, Waiting
 from tests.support.waiting import wait_until
-
-
-@pytest.fixture
-def database(any_database_url: str) -> Iterator[Database]:
-    opened = open_database(any_database_url)
-    migrate.upgrade(opened)
-    yield opened
-    opened.close()
 
 
 def test_the_bell_rings_for_a_change_and_falls_silent_when_it_is_settled(

@@ -25,6 +25,8 @@ from mooring.store.engine import now_ms
 from mooring.store.schema import devices
 from mooring.store.versions import version
 
+pytestmark = pytest.mark.usefixtures("new_sqlite_url")  # where ``data_dir=tmp_path`` has it
+
 MACS = ("AA:BB:CC:00:00:01", "AA:BB:CC:00:00:02")
 
 

@@ -19,14 +19,12 @@ from mooring.secrets.instance import open_instance
 from mooring.secrets.verifiers import check
 from mooring.simulate.enrol import LABEL, Passwords, enrol, made_up_mac, own_prefix
 from mooring.simulate.figures import Figures, Latencies
-from mooring.store import migrate
 from mooring.store.engine import open_database
 
 
 @pytest.fixture
-def devices(tmp_path: Path) -> Iterator[Devices]:
-    database = open_database(f"sqlite:///{tmp_path / 'mooring.db'}")
-    migrate.upgrade(database)
+def devices(tmp_path: Path, new_sqlite_url: str) -> Iterator[Devices]:
+    database = open_database(new_sqlite_url)
     yield Devices(database, load_all(), open_instance(tmp_path))
     database.close()
 

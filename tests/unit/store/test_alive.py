@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import sqlalchemy as sa
 
 from mooring.store.engine import now_ms, open_database
-from mooring.store.migrate import upgrade
 from mooring.store.processes import STALE_MS, alive, is_alive
 from mooring.store.schema import processes
 from tests.support.source import ROOT
 
 
 @pytest.mark.parametrize("age", [0, STALE_MS - 1_000, STALE_MS + 1_000, -1_000])
-def test_the_condition_says_what_the_function_says(tmp_path: Path, age: int) -> None:
-    database = open_database(f"sqlite:///{tmp_path / 'mooring.db'}")
-    upgrade(database)
+def test_the_condition_says_what_the_function_says(new_sqlite_url: str, age: int) -> None:
+    database = open_database(new_sqlite_url)
     at = now_ms()
     with database.write() as connection:
         connection.execute(
