@@ -7,11 +7,12 @@ from typing import Annotated
 import typer
 
 from mooring.cli.frame import Session, command, noun
-from mooring.cli.output import ago, iso
+from mooring.cli.output import ago
 from mooring.cli.words import Limit
 from mooring.later import later
 
 with later():
+    from mooring.audit import documents
     from mooring.audit import log as audit_log
 
 __all__ = ["app"]
@@ -35,7 +36,7 @@ def list_(
     if session.out.as_json:
         session.out.document(
             {
-                "audit": [{**row, "at": iso(row["at"])} for row in shown],
+                "audit": [documents.entry(row) for row in shown],
                 "next_before": shown[-1]["id"] if more else None,
             }
         )

@@ -24,7 +24,7 @@ with later():
     from mooring import clock
     from mooring.changes import waiting
     from mooring.cli import address as cli_address
-    from mooring.pki import expiry, operator
+    from mooring.pki import documents, expiry, operator
     from mooring.pki import model as pki_model
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ def revoke(
     if session.out.as_json:
         session.out.document(
             {
-                "revoked": [_document(record) for record in done.certificates],
+                "revoked": [documents.certificate(record) for record in done.certificates],
                 "usernames": list(done.usernames),
                 "in_force": in_force,
             }
@@ -252,7 +252,10 @@ def list_(
     shown = found[:limit]
     if session.out.as_json:
         session.out.document(
-            {"certificates": [_document(record) for record in shown], "total": len(found)}
+            {
+                "certificates": [documents.certificate(record) for record in shown],
+                "total": len(found),
+            }
         )
         return
     session.out.table(
@@ -393,22 +396,6 @@ def _state(record: CertificateRecord) -> str:
     return f"ends in {expiry.days_left(record.not_after, now)} days"
 
 
-def _document(record: CertificateRecord) -> dict[str, Any]:
-    return {
-        "serial": record.serial,
-        "username": record.username,
-        "fingerprint": record.fingerprint,
-        "authority": record.authority,
-        "key_type": record.key_type,
-        "own_key": record.own_key,
-        "not_before": _time(record.not_before),
-        "not_after": _time(record.not_after),
-        "issued_at": _time(record.issued_at),
-        "revoked_at": None if record.revoked_at is None else _time(record.revoked_at),
-        "reason": record.reason,
-    }
-
-
 def info_document(info: CertificateInfo) -> dict[str, Any]:
     """A certificate in JSON."""
     return {
@@ -418,13 +405,9 @@ def info_document(info: CertificateInfo) -> dict[str, Any]:
         "hosts": list(info.sans),
         "fingerprint": info.fingerprint,
         "key_type": info.key_type,
-        "not_before": _time(info.not_before),
-        "not_after": _time(info.not_after),
+        "not_before": documents.moment(info.not_before),
+        "not_after": documents.moment(info.not_after),
     }
-
-
-def _time(time: Any) -> str:
-    return str(time.isoformat(timespec="milliseconds")).replace("+00:00", "Z")
 
 
 def _line(info: CertificateInfo) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,13 +16,13 @@ from mooring.errors import Invalid, Unavailable
 from mooring.later import later
 
 with later():
+    from mooring.credentials.claims import documents, qr
     from mooring.credentials.claims import model as claims_model
-    from mooring.credentials.claims import qr
     from mooring.store import engine
     from mooring.web import address as access_address
 
 if TYPE_CHECKING:
-    from mooring.credentials.claims.model import ClaimCode
+    pass
 
 __all__ = ["app"]
 
@@ -77,7 +77,12 @@ def new(
         _write(qr_file, qr.svg(text).encode() if qr_file.suffix.lower() == ".svg" else qr.png(text))
     if session.out.as_json:
         session.out.document(
-            {**_document(issued.claim), "code": issued.code, "qr_text": text, "url": url}
+            {
+                **documents.claim(issued.claim, engine.now_ms()),
+                "code": issued.code,
+                "qr_text": text,
+                "url": url,
+            }
         )
         return
     session.out.say(qr.terminal(text))
@@ -112,7 +117,7 @@ def list_(
     if session.out.as_json:
         session.out.document(
             {
-                "claims": [_document(claim) for claim in shown],
+                "claims": [documents.claim(claim, engine.now_ms()) for claim in shown],
                 "next_before": shown[-1].id if more else None,
             }
         )
@@ -153,7 +158,7 @@ def revoke(
     with session.open() as platform:
         claim = platform.claims.revoke(session.actor, number, reason=reason)
     if session.out.as_json:
-        session.out.document({"revoked": _document(claim)})
+        session.out.document({"revoked": documents.claim(claim, engine.now_ms())})
     else:
         session.out.say(f"Claim code number {number} ({clean(claim.label)}) is revoked.")
 
@@ -166,23 +171,3 @@ def _write(path: Path, content: bytes) -> None:
             f"{path} cannot be written: {exc.strerror}.",
             hint="The code was created. To revoke it, find its number with `mooring claim list`.",
         ) from exc
-
-
-def _document(claim: ClaimCode) -> dict[str, Any]:
-
-    return {
-        "id": claim.id,
-        "state": claim.state(engine.now_ms()),
-        "tenant": claim.tenant,
-        "dialect": claim.dialect,
-        "label": claim.label,
-        "name": claim.name,
-        "groups": list(claim.groups),
-        "attributes": dict(claim.attributes),
-        "created_at": iso(claim.created_at),
-        "created_by": claim.created_by,
-        "expires_at": iso(claim.expires_at),
-        "revoked_at": iso(claim.revoked_at),
-        "claimed_at": iso(claim.claimed_at),
-        "hardware_id": claim.hardware_id,
-    }

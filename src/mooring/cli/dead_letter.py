@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mooring.cli.frame import Session, command, noun
-from mooring.cli.output import ago, iso
+from mooring.cli.output import ago
 from mooring.cli.words import Limit
+from mooring.later import later
+
+with later():
+    from mooring.telemetry import documents
 
 if TYPE_CHECKING:
-    from mooring.telemetry.model import DeadLetter
+    pass
 
 __all__ = ["app"]
 
@@ -51,7 +54,7 @@ def list_(
     if session.out.as_json:
         session.out.document(
             {
-                "dead_letters": [_document(letter) for letter in page.items],
+                "dead_letters": [documents.dead_letter(letter) for letter in page.items],
                 "next_before": following,
             }
         )
@@ -83,22 +86,3 @@ def list_(
 def _preview(payload: bytes) -> str:
     text = payload.decode("utf-8", "backslashreplace")
     return text if len(text) <= PREVIEW_CHARACTERS else text[: PREVIEW_CHARACTERS - 1] + "…"
-
-
-def _document(letter: DeadLetter) -> dict[str, Any]:
-    """The payload as text where it is UTF-8, else base64, so that nothing is lost."""
-    try:
-        payload: dict[str, str] = {"payload": letter.payload.decode("utf-8")}
-    except UnicodeDecodeError:
-        payload = {"payload_base64": base64.b64encode(letter.payload).decode("ascii")}
-    return {
-        "id": letter.id,
-        "received_at": iso(letter.received_at),
-        "reason": letter.reason,
-        "detail": letter.detail,
-        "topic": letter.topic,
-        "tenant": letter.tenant,
-        "device": letter.device,
-        "size": letter.size,
-        **payload,
-    }

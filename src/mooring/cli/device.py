@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mooring.cli import device_import
 from mooring.cli.attributes import AttributeOption, given, show_attributes, shown_value
 from mooring.cli.frame import Session, command, noun
-from mooring.cli.output import ago, clean, iso
+from mooring.cli.output import ago, clean
 from mooring.cli.words import Limit, PasswordStdin, Reason, Yes, read_password
 from mooring.later import later
 
@@ -20,18 +21,20 @@ with later():
     from mooring.changes import waiting
     from mooring.cli import address as cli_address
     from mooring.cli import snippets as cli_snippets
+    from mooring.devices import documents
     from mooring.devices import model as devices_model
-    from mooring.devices.attributes import model, query
+    from mooring.devices.attributes import query
     from mooring.store import engine
+    from mooring.telemetry import documents as telemetry_documents
     from mooring.web import address as access_address
 
 if TYPE_CHECKING:
     from mooring.app import App
-    from mooring.cli.snippets import BrokerAddress, Snippets
-    from mooring.devices.model import Credentials, Device
+    from mooring.cli.snippets import Snippets
+    from mooring.devices.model import Credentials
     from mooring.devices.state import DeviceState
 
-__all__ = ["app", "device_document"]
+__all__ = ["app"]
 
 app = noun("Devices and their credentials.")
 device_import.declare(app)
@@ -92,7 +95,8 @@ def add(
         )
         if session.out.as_json:
             told = access_address.told_to_devices(platform.settings)
-            document = _credentials_document(credentials, accepted, address, told)
+            broker = asdict(address) | {"ca_pem": told["broker"]["ca_pem"]}
+            document = documents.credentials(credentials, accepted, broker, told["http"])
             session.out.document(document | ({"password": None} if password is not None else {}))
         else:
             follows = _follows(accepted, running, "accept")
@@ -146,10 +150,7 @@ def list_(
     if session.out.as_json:
         session.out.document(
             {
-                "devices": [
-                    {**device_document(one.device), "attributes": model.document(one.attributes)}
-                    for one in shown
-                ],
+                "devices": [documents.listed(one.device, one.attributes) for one in shown],
                 "next_after": shown[-1].device.id if more else None,
             }
         )
@@ -184,14 +185,7 @@ def show(session: Session, reference: Reference) -> None:
         topics = platform.devices.topics(device)
         state = platform.states.of(session.actor, device)
     if session.out.as_json:
-        session.out.document(
-            {
-                **device_document(device),
-                "attributes": model.document(held),
-                "topics": topics,
-                "state": _state_document(state),
-            }
-        )
+        session.out.document(documents.details(device, held, topics, state))
         return
     session.out.facts(
         [
@@ -226,7 +220,7 @@ def remove(
         _, changes = platform.devices.remove(session.actor, device.username, reason=reason)
         applied, running = _wait_for_broker(platform, changes)
     if session.out.as_json:
-        session.out.document({"removed": device_document(device), "applied_by_broker": applied})
+        session.out.document({"removed": documents.device(device), "applied_by_broker": applied})
         return None
     session.out.say(f"Removed {clean(device.reference)}. {_follows(applied, running, 'reject')}")
     return None
@@ -240,7 +234,7 @@ def topics_(session: Session, reference: Reference) -> None:
         topics = platform.devices.topics(device)
         channels = platform.catalogue.get(device.dialect).channels
     if session.out.as_json:
-        session.out.document({"device": device.name, "tenant": device.tenant, "topics": topics})
+        session.out.document(documents.topics(device, topics))
         return
     told = {c.name: c for c in channels} | {str(c.kind): c for c in reversed(channels)}
     session.out.table(
@@ -278,17 +272,7 @@ def can(
         device = platform.devices.get(session.actor, reference)
         verdict = platform.devices.may(device, access_rules.Action(action.value), topic)
     if session.out.as_json:
-        session.out.document(
-            {
-                "device": device.name,
-                "tenant": device.tenant,
-                "action": action.value,
-                "topic": topic,
-                "allowed": verdict.allowed,
-                "rule": verdict.rule,
-                "reason": verdict.reason,
-            }
-        )
+        session.out.document(documents.can(device, action.value, topic, verdict))
     else:
         why = f"the filter {verdict.rule} covers it"
         if verdict.reason is not None:
@@ -307,18 +291,7 @@ def unknown_devices(session: Session, *, limit: Limit = 50) -> None:
     if session.out.as_json:
         session.out.document(
             {
-                "strangers": [
-                    {
-                        "device": s.name,
-                        "tenant": s.tenant,
-                        "dialect": s.dialect,
-                        "first_seen_at": iso(s.first_seen_at),
-                        "last_seen_at": iso(s.last_seen_at),
-                        "messages": s.messages,
-                        "last_topic": s.last_topic,
-                    }
-                    for s in page.items
-                ],
+                "strangers": [telemetry_documents.unknown_device(one) for one in page.items],
                 "more": page.next is not None,
             }
         )
@@ -341,37 +314,6 @@ def unknown_devices(session: Session, *, limit: Limit = 50) -> None:
 # ---------------------------------------------------------------------- what is printed
 
 
-def device_document(device: Device) -> dict[str, Any]:
-    """A device in JSON, without any secret."""
-    return {
-        "id": device.id,
-        "device": device.name,
-        "tenant": device.tenant,
-        "dialect": device.dialect,
-        "label": device.label,
-        "mac": device.mac,
-        "groups": list(device.groups),
-        "username": device.username,
-        "client_id": device.client_id,
-        "enabled": device.enabled,
-        "created_at": iso(device.created_at),
-    }
-
-
-def _state_document(state: DeviceState) -> dict[str, Any]:
-    return {
-        "last_seen_at": iso(state.last_seen_at),
-        "online": state.online,
-        "online_at": iso(state.online_at),
-        "firmware": state.firmware,
-        "metadata": state.metadata,
-        "metadata_at": iso(state.metadata_at),
-        "connected": state.connected,
-        "connected_at": iso(state.connected_at),
-        "address": state.address,
-    }
-
-
 def _state_facts(state: DeviceState) -> list[tuple[str, object]]:
     facts: list[tuple[str, object]] = [("last seen", ago(state.last_seen_at))]
     if state.online is not None:
@@ -385,29 +327,6 @@ def _state_facts(state: DeviceState) -> list[tuple[str, object]]:
         facts.append(("firmware", state.firmware))
     facts += [(f"  {name}", value) for name, value in sorted(state.metadata.items())]
     return facts
-
-
-def _credentials_document(
-    credentials: Credentials, accepted: bool, address: BrokerAddress, told: dict[str, Any]
-) -> dict[str, Any]:
-    return {
-        **device_document(credentials.device),
-        "password": credentials.password,
-        "topics": credentials.topics,
-        "shape": credentials.shape,
-        "accepted_by_broker": accepted,
-        "broker": {
-            "host": address.host,
-            "port": address.port,
-            "tls_port": address.tls_port,
-            "ws_port": address.ws_port,
-            "cafile": address.cafile,
-            # For a device elsewhere, which has none of this machine's files.
-            "network_host": address.network_host,
-            "ca_pem": told["broker"]["ca_pem"],
-        },
-        "http": told["http"],
-    }
 
 
 def _credentials_text(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,11 +19,12 @@ with later():
     from mooring.cli import address as cli_address
     from mooring.dialects import asyncapi as dialects_asyncapi
     from mooring.dialects import capability as dialects_capability
+    from mooring.dialects import documents
     from mooring.ingest import following
     from mooring.store import versions
 
 if TYPE_CHECKING:
-    from mooring.dialects import Catalogue, Channel, Dialect
+    from mooring.dialects import Catalogue, Dialect
     from mooring.errors import InvalidDialect
 
 __all__ = ["app"]
@@ -44,7 +44,7 @@ def list_(session: Session) -> None:
     if session.out.as_json:
         session.out.document(
             {
-                "dialects": [_summary(d) for d in catalogue.all()],
+                "dialects": [_document(d) for d in catalogue.all()],
                 "broken": _broken_document(catalogue),
             }
         )
@@ -57,13 +57,7 @@ def show(session: Session, name: Name) -> None:
     """Show a dialect with its channels, username and client ID."""
     dialect = _catalogue(session).get(name)
     if session.out.as_json:
-        session.out.document(
-            {
-                **_summary(dialect),
-                "capabilities": asdict(dialects_capability.capabilities(dialect)),
-                "channels": [_channel_document(c) for c in dialect.channels],
-            }
-        )
+        session.out.document(_document(dialect))
         return
     session.out.facts(
         [
@@ -155,7 +149,7 @@ def reload(session: Session) -> int:
         session.out.document(
             {
                 "followed": followed,
-                "dialects": [_summary(d) for d in catalogue.all()],
+                "dialects": [_document(d) for d in catalogue.all()],
                 "broken": _broken_document(catalogue),
             }
         )
@@ -202,30 +196,6 @@ def _broken_document(catalogue: Catalogue) -> list[dict[str, Any]]:
     return [{"file": str(path), **_mistakes(error)} for path, error in catalogue.broken.items()]
 
 
-def _summary(dialect: Dialect) -> dict[str, Any]:
-    return {
-        "dialect": dialect.name,
-        "title": dialect.title,
-        "description": dialect.description,
-        "username": dialect.username,
-        "client_id": dialect.client_id,
-        "client_id_fixed": dialect.client_id_fixed,
-        "interval_seconds": None if dialect.interval_ms is None else dialect.interval_ms // 1000,
-        "tenanted": dialect.tenanted,
-        "needs_mac": dialect.needs_mac,
-        "source": dialect.source,
-    }
-
-
-def _channel_document(channel: Channel) -> dict[str, Any]:
-    return {
-        "name": channel.name,
-        "topic": channel.topic,
-        "direction": str(channel.direction),
-        "kind": str(channel.kind),
-        "qos": channel.qos,
-        "retain": channel.retain,
-        "operator_only": channel.operator_only,
-        "description": channel.description,
-        "example": channel.payload.example,
-    }
+def _document(dialect: Dialect) -> dict[str, Any]:
+    """As HTTP shows it, with the file on this machine."""
+    return {**documents.dialect(dialect), "source": dialect.source}

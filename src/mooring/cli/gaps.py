@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mooring.cli.device import app
 from mooring.cli.frame import Session, command
-from mooring.cli.output import ago, iso
+from mooring.cli.output import ago
 from mooring.cli.words import Limit
 from mooring.later import later
 
 with later():
+    from mooring.sequences import documents
     from mooring.sequences import numbers as sequences
     from mooring.sequences import store as gap_store
 
@@ -44,7 +45,7 @@ def gaps(
                 one = gap_store.numbers_of(connection, device.id)
                 found = [one] if one is not None else []
     if session.out.as_json:
-        session.out.document({"devices": [gaps_document(one) for one in found]})
+        session.out.document({"devices": [documents.numbers(one) for one in found]})
         return
     empty = "No gaps. All numbered readings have arrived."
     if device is not None:
@@ -67,20 +68,6 @@ def gaps(
         right=["Complete to", "Highest", "Given up"],
         empty=empty,
     )
-
-
-def gaps_document(one: DeviceNumbers) -> dict[str, Any]:
-    """One device's numbers in JSON."""
-    return {
-        "device": one.name,
-        "tenant": one.tenant,
-        "upto": one.numbers.upto,
-        "highest": one.numbers.highest,
-        "missing": [list(r) for r in sequences.gaps(one.numbers)],
-        "lost": one.numbers.lost,
-        "gap_since": iso(one.gap_since),
-        "asked_at": iso(one.asked_at),
-    }
 
 
 def _missing_text(one: DeviceNumbers) -> str:

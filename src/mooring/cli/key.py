@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mooring.cli.duration import seconds_of
 from mooring.cli.frame import Session, command, noun
-from mooring.cli.output import ago, clean, iso
+from mooring.cli.output import ago, clean
 from mooring.cli.words import Limit, OnlyTenant, RoleOption, RoleWord
 from mooring.later import later
 
 with later():
     from mooring.identity import actor
+    from mooring.people import documents
     from mooring.people import model as people_model
     from mooring.store import engine
 
@@ -43,7 +44,7 @@ def new(
             session.actor, people_model.NewKey(name, actor.Role.of(role), tenant, until)
         )
     if session.out.as_json:
-        session.out.document({**_document(issued.key), "secret": issued.secret})
+        session.out.document({**documents.key(issued.key), "secret": issued.secret})
         return
     session.out.say(
         f"The key {clean(name)} ({issued.key.prefix}) has the role {role}.\n"
@@ -68,7 +69,7 @@ def list_(
     if session.out.as_json:
         session.out.document(
             {
-                "keys": [_document(key) for _, key in shown],
+                "keys": [documents.key(key) for _, key in shown],
                 "next_before": shown[-1][0] if more else None,
             }
         )
@@ -117,15 +118,3 @@ def _state(key: ApiKey) -> str:
         return "good"
     when = ago(key.expires_at)
     return f"expires {when}" if when.startswith("in") else f"expired {when}"
-
-
-def _document(key: ApiKey) -> dict[str, Any]:
-    return {
-        "key": key.prefix,
-        "name": key.name,
-        "role": key.role.name.lower(),
-        "tenant": key.tenant,
-        "created_at": iso(key.created_at),
-        "expires_at": iso(key.expires_at),
-        "revoked_at": iso(key.revoked_at),
-    }

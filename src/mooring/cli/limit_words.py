@@ -10,6 +10,10 @@ import typer
 from mooring.cli.frame import Session
 from mooring.cli.output import clean
 from mooring.errors import Invalid
+from mooring.later import later
+
+with later():
+    from mooring.limits import documents
 
 if TYPE_CHECKING:
     from mooring.identity.account import Quota
@@ -74,19 +78,8 @@ def say(
     change."""
     names = ("connections", "messages", "bytes")
     if session.out.as_json:
-        own, in_force = (
-            {name: getattr(quota, name) for name in names} for quota in (found.own, found.in_force)
-        )
-        session.out.document(
-            {
-                "tenant": tenant,
-                "device": device,
-                "own": own,
-                "in_force": in_force,
-                "enforced": found.enforced,
-                **({} if applied is None else {"applied_by_broker": applied}),
-            }
-        )
+        changes = {} if applied is None else {"applied_by_broker": applied}
+        session.out.document({**documents.limits(tenant, device, found), **changes})
         return
     of = "device" if device is not None else "tenant"
     session.out.facts([(of, clean(device if device is not None else tenant))])

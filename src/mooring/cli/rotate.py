@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,13 +11,15 @@ from mooring.cli import device as device_commands
 from mooring.cli import many
 from mooring.cli.duration import seconds_of
 from mooring.cli.frame import Session, command
-from mooring.cli.output import clean, iso
+from mooring.cli.output import clean
 from mooring.cli.words import Reason, Yes
 from mooring.errors import Invalid
 from mooring.later import later
 
 with later():
     from mooring.changes import waiting
+    from mooring.credentials.rotation import documents
+    from mooring.devices import documents as device_documents
     from mooring.jobs import service
 
 if TYPE_CHECKING:
@@ -154,7 +156,7 @@ def _follow(session: Session, platform: App, number: str, seconds: float) -> Rot
 def _one(session: Session, device: Device, rotation: Rotation) -> int:
     settled = rotation.phase == "settled"
     if session.out.as_json:
-        session.out.document({"device": device.name, **_document(rotation)})
+        session.out.document(documents.rotation(device.name, device.tenant, rotation))
     elif settled:
         session.out.say(f"{clean(device.reference)} uses its new password.")
     elif rotation.phase.over:
@@ -169,21 +171,6 @@ def _one(session: Session, device: Device, rotation: Rotation) -> int:
     return 0 if settled or not rotation.phase.over else 1
 
 
-def _document(rotation: Rotation) -> dict[str, Any]:
-    return {
-        "id": rotation.id,
-        "phase": str(rotation.phase),
-        "over": rotation.phase.over,
-        "outcome": rotation.outcome,
-        "reason": rotation.reason,
-        "requested_by": rotation.actor,
-        "created_at": iso(rotation.created_at),
-        "finished_at": iso(rotation.finished_at),
-        "sends": rotation.sends,
-        "changes": rotation.flips,
-    }
-
-
 def _set_enabled(session: Session, reference: str, reason: str, *, enabled: bool) -> None:
 
     with session.open() as platform:
@@ -193,7 +180,7 @@ def _set_enabled(session: Session, reference: str, reason: str, *, enabled: bool
         applied = waiting.wait_for_broker(platform.database, changes)
     if session.out.as_json:
         session.out.document(
-            {"device": device_commands.device_document(device), "applied_by_broker": applied}
+            {"device": device_documents.device(device), "applied_by_broker": applied}
         )
         return
     state, verb = ("enabled", "accept") if enabled else ("disabled", "reject")

@@ -20,10 +20,10 @@ with later():
     import csv
 
     from mooring.store import engine
-    from mooring.telemetry import cells, when
+    from mooring.telemetry import cells, documents, when
 
 if TYPE_CHECKING:
-    from mooring.telemetry.model import DeviceLatest, Key, Page, Point, Reading
+    from mooring.telemetry.model import Key, Page, Point, Reading
 
 __all__ = ["app"]
 
@@ -65,14 +65,7 @@ def latest(
         device = platform.devices.get(session.actor, reference)
         readings = platform.telemetry.latest(session.actor, device)
     if session.out.as_json:
-        session.out.document(
-            {
-                "device": device.name,
-                "tenant": device.tenant,
-                "dialect": device.dialect,
-                "readings": [_reading_document(reading) for reading in readings],
-            }
-        )
+        session.out.document(documents.latest(device, readings))
         return
     session.out.table(
         ["Channel", "When", "Metric", "Value"],
@@ -87,7 +80,7 @@ def _latest_of_all(session: Session, tenant: str | None, limit: int) -> None:
     shown = found[:limit]
     if session.out.as_json:
         session.out.document(
-            {"devices": [_latest_document(d) for d in shown], "more": len(found) > limit}
+            {"devices": [documents.latest_of_one(d) for d in shown], "more": len(found) > limit}
         )
         return
     session.out.table(
@@ -187,20 +180,11 @@ def _history_document(
     cursor: Key | None,
 ) -> None:
     rows: dict[str, Any] = (
-        {"messages": [_reading_document(reading) for reading in readings]}
+        {"messages": [documents.message(reading) for reading in readings]}
         if metric is None
         else {
             "metric": metric,
-            "points": [
-                {
-                    "ts": iso(point.ts),
-                    "value": point.value,
-                    "channel": point.channel,
-                    "received_at": iso(point.received_at),
-                    "time_source": point.time_source,
-                }
-                for point in points
-            ],
+            "points": [documents.point(point) for point in points],
         }
     )
     session.out.document({"device": device, "tenant": tenant, **rows, "more": cursor is not None})
@@ -272,30 +256,3 @@ def _payload_text(payload: Any) -> str:
     if isinstance(payload, str):
         return payload
     return json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
-
-
-def _reading_document(reading: Reading) -> dict[str, Any]:
-    return {
-        "channel": reading.channel,
-        "kind": reading.kind,
-        "ts": iso(reading.ts),
-        "received_at": iso(reading.received_at),
-        "time_source": reading.time_source,
-        **({"seq": reading.seq} if reading.seq is not None else {}),
-        "values": reading.values,
-        "payload": reading.payload,
-    }
-
-
-def _latest_document(device: DeviceLatest) -> dict[str, Any]:
-    return {
-        "device": device.name,
-        "tenant": device.tenant,
-        "dialect": device.dialect,
-        "label": device.label,
-        "last_seen_at": iso(device.last_seen_at),
-        "online": device.online,
-        "connected": device.connected,
-        "firmware": device.firmware,
-        "readings": [_reading_document(reading) for reading in device.readings],
-    }

@@ -8,6 +8,10 @@ import typer
 
 from mooring.cli.frame import Session, command, noun
 from mooring.cli.output import clean
+from mooring.later import later
+
+with later():
+    from mooring.people import documents
 
 __all__ = ["app"]
 
@@ -20,7 +24,7 @@ def list_(session: Session) -> None:
     with session.open() as platform:
         names = platform.people.tenants(session.actor)
     if session.out.as_json:
-        session.out.document({"tenants": names})
+        session.out.document({"tenants": [documents.tenant(name) for name in names]})
         return
     session.out.table(
         ["Tenant"],
@@ -38,6 +42,6 @@ def add(
     with session.open() as platform:
         platform.people.add_tenant(session.actor, name)
     if session.out.as_json:
-        session.out.document({"tenant": name})
+        session.out.document(documents.tenant(name))
     else:
         session.out.say(f"Added the tenant {clean(name)}.")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mooring.cli.frame import Session, command, noun
-from mooring.cli.output import ago, clean, iso
+from mooring.cli.output import ago, clean
 from mooring.cli.words import (
     Limit,
     OnlyTenant,
@@ -21,10 +21,11 @@ from mooring.later import later
 
 with later():
     from mooring.identity import actor
+    from mooring.people import documents
     from mooring.people import model as people_model
 
 if TYPE_CHECKING:
-    from mooring.people.model import User
+    pass
 
 __all__ = ["app"]
 
@@ -50,7 +51,7 @@ def add(
             session.actor, people_model.NewUser(name, actor.Role.of(role), tenant, password)
         )
     if session.out.as_json:
-        session.out.document({**_document(user), "password": generated})
+        session.out.document({**documents.user(user), "password": generated})
         return
     session.out.say(f"Added {clean(user.name)} as {role}.")
     if generated:
@@ -71,7 +72,7 @@ def list_(
     if session.out.as_json:
         session.out.document(
             {
-                "users": [_document(user) for user in shown],
+                "users": [documents.user(user) for user in shown],
                 "next_after": shown[-1].name if more else None,
             }
         )
@@ -103,7 +104,7 @@ def password(session: Session, name: Name, *, password_stdin: PasswordStdin = Fa
     with session.open() as platform:
         generated = platform.people.set_password(session.actor, name, given)
     if session.out.as_json:
-        session.out.document({"user": name, "password": generated})
+        session.out.document({"name": name, "password": generated})
         return
     session.out.say(f"{clean(name)} has a new password.")
     if generated:
@@ -116,7 +117,7 @@ def logout(session: Session, name: Name) -> None:
     with session.open() as platform:
         platform.people.end_sessions(session.actor, name)
     if session.out.as_json:
-        session.out.document({"user": name, "logged_out": True})
+        session.out.document({"name": name, "logged_out": True})
     else:
         session.out.say(f"{clean(name)} is logged out everywhere.")
 
@@ -143,7 +144,7 @@ def remove(session: Session, name: Name, *, yes: Yes = False) -> int | None:
             return 1
         platform.people.remove(session.actor, name)
     if session.out.as_json:
-        session.out.document({"removed": _document(user)})
+        session.out.document({"removed": documents.user(user)})
     else:
         session.out.say(f"Removed {clean(name)}.")
     return None
@@ -153,16 +154,6 @@ def _set_disabled(session: Session, name: str, *, disabled: bool) -> None:
     with session.open() as platform:
         user = platform.people.set_disabled(session.actor, name, disabled=disabled)
     if session.out.as_json:
-        session.out.document({**_document(user), "disabled": disabled})
+        session.out.document({**documents.user(user), "disabled": disabled})
     else:
         session.out.say(f"{clean(name)} is {'disabled' if disabled else 'enabled'}.")
-
-
-def _document(user: User) -> dict[str, Any]:
-    return {
-        "user": user.name,
-        "role": user.role.name.lower(),
-        "tenant": user.tenant,
-        "disabled": user.disabled,
-        "created_at": iso(user.created_at),
-    }

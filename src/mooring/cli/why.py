@@ -8,7 +8,11 @@ import typer
 
 from mooring.cli.device import app
 from mooring.cli.frame import Session, command
-from mooring.cli.output import ago, clean, iso
+from mooring.cli.output import ago, clean
+from mooring.later import later
+
+with later():
+    from mooring.doctor import documents
 
 __all__ = ["why"]
 
@@ -32,18 +36,7 @@ def why(
         found = platform.diagnosis.why(session.actor, reference)
     verdict = found.verdict
     if session.out.as_json:
-        session.out.document(
-            {
-                "username": found.username,
-                "device": found.device.name if found.device else None,
-                "tenant": found.device.tenant if found.device else None,
-                "well": verdict.well,
-                "code": str(verdict.code),
-                "summary": verdict.summary,
-                "next_step": verdict.next_step,
-                "evidence": [{"at": iso(one.at), "text": one.text} for one in verdict.evidence],
-            }
-        )
+        session.out.document(documents.diagnosis(found))
     else:
         session.out.say(clean(verdict.summary))
         if verdict.next_step:

@@ -11,11 +11,11 @@ from starlette.concurrency import run_in_threadpool
 
 from mooring.broker.access_rules import Action
 from mooring.broker.users import PASSWORD_MOST
+from mooring.devices import documents
 from mooring.devices.attributes.api import AttributesNow
-from mooring.devices.attributes.model import document as attributes_document
 from mooring.devices.attributes.query import order, terms
 from mooring.devices.attributes.search_store import Place
-from mooring.devices.model import Credentials, Device, NewDevice
+from mooring.devices.model import Credentials, NewDevice
 from mooring.devices.service import Devices
 from mooring.devices.state import DeviceStates
 from mooring.web.address import told_to_devices
@@ -151,23 +151,6 @@ class DeviceIn(Document):
     reason: Reason = ""
 
 
-def document(device: Device) -> dict[str, Any]:
-    """A device as every answer shows it."""
-    return {
-        "id": device.id,
-        "device": device.name,
-        "tenant": device.tenant,
-        "dialect": device.dialect,
-        "label": device.label,
-        "mac": device.mac,
-        "groups": list(device.groups),
-        "username": device.username,
-        "client_id": device.client_id,
-        "enabled": device.enabled,
-        "created_at": device.created_at,
-    }
-
-
 @router.get("", response_model=PageOf[DeviceListed])
 def list_devices(
     *,
@@ -206,9 +189,7 @@ def list_devices(
         order=ordered,
     )
     shown = found[: paging.limit]
-    items = [
-        {**document(one.device), "attributes": attributes_document(one.attributes)} for one in shown
-    ]
+    items = [documents.listed(one.device, one.attributes) for one in shown]
     if len(found) <= paging.limit:
         return paging.page(items, None)
     key, number = shown[-1].place
@@ -264,7 +245,7 @@ async def add_device(
     credentials, changes, told = await run_in_threadpool(add)
     response.headers["Location"] = f"{router.prefix}/{quote(credentials.device.reference)}"
     accepted = await watch.applied(changes, ACCEPTANCE_SECONDS)
-    answer = _credentials(credentials, accepted, told)
+    answer = documents.credentials(credentials, accepted, told["broker"], told["http"])
     return answer if new.password is None else answer | {"password": None}
 
 
@@ -279,12 +260,7 @@ def show_device(
 ) -> dict[str, Any]:
     """Returns a device with its attributes, its topics and its last known state."""
     found, held = attributes.of(who, device)
-    return {
-        **document(found),
-        "attributes": attributes_document(held),
-        "topics": devices.topics(found),
-        "state": states.of(who, found),
-    }
+    return documents.details(found, held, devices.topics(found), states.of(who, found))
 
 
 @router.delete("/{device}", response_model=RemovedOut)
@@ -294,18 +270,14 @@ async def remove_device(
     """Removes a device. Its session ends and its password is rejected."""
     found, changes = await run_in_threadpool(devices.remove, who, device, reason=reason)
     applied = await watch.applied(changes, ACCEPTANCE_SECONDS)
-    return {"removed": document(found), "applied_by_broker": applied}
+    return {"removed": documents.device(found), "applied_by_broker": applied}
 
 
 @router.get("/{device}/topics", response_model=TopicsOut)
 def device_topics(devices: DevicesNow, who: Who, device: DeviceReference) -> dict[str, Any]:
     """Lists the topics that a device publishes and subscribes to."""
     found = devices.get(who, device)
-    return {
-        "device": found.name,
-        "tenant": found.tenant,
-        "topics": devices.topics(found),
-    }
+    return documents.topics(found, devices.topics(found))
 
 
 @router.get("/{device}/can", response_model=CanOut)
@@ -319,23 +291,4 @@ def device_can(
     """Checks whether a device may use a topic, and which rule decides."""
     found = devices.get(who, device)
     verdict = devices.may(found, Action(action), topic)
-    return {
-        "device": found.name,
-        "tenant": found.tenant,
-        "action": action,
-        "topic": topic,
-        "allowed": verdict.allowed,
-        "rule": verdict.rule,
-        "reason": verdict.reason,
-    }
-
-
-def _credentials(credentials: Credentials, accepted: bool, told: dict[str, Any]) -> dict[str, Any]:
-    return {
-        **document(credentials.device),
-        "password": credentials.password,
-        "topics": credentials.topics,
-        "shape": credentials.shape,
-        "accepted_by_broker": accepted,
-        **told,
-    }
+    return documents.can(found, action, topic, verdict)

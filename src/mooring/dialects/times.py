@@ -11,7 +11,16 @@ import math
 import re
 from datetime import UTC, datetime, timedelta
 
-__all__ = ["DAY_MS", "EARLIEST_MS", "FIRST_MS", "FIRST_US", "is_uptime", "iso", "parse_time"]
+__all__ = [
+    "DAY_MS",
+    "EARLIEST_MS",
+    "FIRST_MS",
+    "FIRST_US",
+    "is_uptime",
+    "iso",
+    "iso_or_none",
+    "parse_time",
+]
 
 DAY_MS = 86_400_000
 EARLIEST_MS = 1_420_070_400_000  # 2015-01-01: a clock before this was never set
@@ -60,6 +69,11 @@ def iso(time_ms: int) -> str:
     """``2026-02-13T12:00:00.000Z``: how Mooring writes a time."""
     moment = _EPOCH + time_ms * _MILLISECOND
     return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+def iso_or_none(time_ms: int | None) -> str | None:
+    """The same for a time that may not be known."""
+    return None if time_ms is None else iso(time_ms)
 
 
 def _number(value: object) -> int | float | None:

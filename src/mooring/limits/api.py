@@ -10,13 +10,14 @@ from starlette.concurrency import run_in_threadpool
 
 from mooring.devices.api import ACCEPTANCE_SECONDS
 from mooring.identity.account import Quota
-from mooring.limits.service import VALUE_MAX, DeviceLimits, Limited
+from mooring.limits import documents
+from mooring.limits.service import VALUE_MAX, DeviceLimits
 from mooring.web.auth import Who
 from mooring.web.fields import DeviceReference, Document, Reason, Word
 from mooring.web.services import provided
 from mooring.web.watching import Watch
 
-__all__ = ["document", "router"]
+__all__ = ["router"]
 
 router = APIRouter(prefix="/api/v1", tags=["devices"])
 
@@ -58,22 +59,11 @@ class LimitsChanged(LimitsOut):
     applied_by_broker: bool
 
 
-def document(tenant: str, device: str | None, found: Limited) -> dict[str, Any]:
-    """Limits as CLI and REST show them."""
-    return {
-        "tenant": tenant,
-        "device": device,
-        "own": _quota(found.own),
-        "in_force": _quota(found.in_force),
-        "enforced": found.enforced,
-    }
-
-
 @router.get("/devices/{device}/limits", response_model=LimitsOut)
 def device_limits(limits: LimitsNow, who: Who, device: DeviceReference) -> dict[str, Any]:
     """Returns the broker limits of a device."""
     known, found = limits.of_device(who, device)
-    return document(known.tenant, known.name, found)
+    return documents.limits(known.tenant, known.name, found)
 
 
 @router.put("/devices/{device}/limits", response_model=LimitsChanged)
@@ -85,13 +75,13 @@ async def set_device_limits(
         limits.set_of_device, who, device, _given(new), reason=new.reason
     )
     applied = await watch.applied(changes, ACCEPTANCE_SECONDS)
-    return {**document(known.tenant, known.name, found), "applied_by_broker": applied}
+    return {**documents.limits(known.tenant, known.name, found), "applied_by_broker": applied}
 
 
 @router.get("/tenants/{tenant}/limits", response_model=LimitsOut)
 def tenant_limits(limits: LimitsNow, who: Who, tenant: Word) -> dict[str, Any]:
     """Returns the broker limits of all devices of a tenant together."""
-    return document(tenant, None, limits.of_tenant(who, tenant))
+    return documents.limits(tenant, None, limits.of_tenant(who, tenant))
 
 
 @router.put("/tenants/{tenant}/limits", response_model=LimitsChanged)
@@ -103,16 +93,8 @@ async def set_tenant_limits(
         limits.set_of_tenant, who, tenant, _given(new), reason=new.reason
     )
     applied = await watch.applied(changes, ACCEPTANCE_SECONDS)
-    return {**document(tenant, None, found), "applied_by_broker": applied}
+    return {**documents.limits(tenant, None, found), "applied_by_broker": applied}
 
 
 def _given(new: LimitsIn) -> Quota:
     return Quota(new.connections, new.messages, new.bytes)
-
-
-def _quota(quota: Quota) -> dict[str, int | None]:
-    return {
-        "connections": quota.connections,
-        "messages": quota.messages,
-        "bytes": quota.bytes,
-    }

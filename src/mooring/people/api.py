@@ -9,7 +9,8 @@ from pydantic import Field, StringConstraints
 
 from mooring.errors import Forbidden
 from mooring.identity.actor import Actor, Role
-from mooring.people.model import ApiKey, NewKey, NewUser, User
+from mooring.people import documents
+from mooring.people.model import NewKey, NewUser
 from mooring.people.passwords import MAX_CHARACTERS
 from mooring.people.service import People
 from mooring.store.engine import now_ms
@@ -180,7 +181,7 @@ def list_users(people: PeopleNow, who: Who, paging: PagingDep) -> PageOf[dict[st
     """Lists users by name."""
     (after,) = paging.key(str) or ("",)
     found = people.users(who, limit=paging.limit + 1, after=str(after))
-    return paging.cut([_user(user) for user in found], lambda item: (item["name"],))
+    return paging.cut([documents.user(user) for user in found], lambda item: (item["name"],))
 
 
 @router.post("/users", status_code=201, response_model=NewUserOut)
@@ -189,19 +190,21 @@ def add_user(people: PeopleNow, who: Who, new: UserIn, response: Response) -> di
     wanted = NewUser(new.name, Role.of(new.role), new.tenant or who.tenant, new.password)
     user, generated = people.add(who, wanted, reason=new.reason)
     response.headers["Location"] = f"{router.prefix}/users/{user.name}"
-    return {**_user(user), "password": generated}
+    return {**documents.user(user), "password": generated}
 
 
 @router.get("/users/{name}", response_model=UserOut)
 def show_user(people: PeopleNow, who: Who, name: Name) -> dict[str, Any]:
     """Returns a user."""
-    return _user(people.user(who, name))
+    return documents.user(people.user(who, name))
 
 
 @router.patch("/users/{name}", response_model=UserOut)
 def change_user(people: PeopleNow, who: Who, name: Name, change: UserChange) -> dict[str, Any]:
     """Enables or disables a user. Tokens of a disabled user are rejected immediately."""
-    return _user(people.set_disabled(who, name, disabled=change.disabled, reason=change.reason))
+    return documents.user(
+        people.set_disabled(who, name, disabled=change.disabled, reason=change.reason)
+    )
 
 
 @router.delete("/users/{name}", status_code=204)
@@ -236,7 +239,7 @@ def list_keys(people: PeopleNow, who: Who, paging: PagingDep) -> PageOf[dict[str
     )
     shown = found[: paging.limit]
     return paging.page(
-        [_key(key) for _, key in shown],
+        [documents.key(key) for _, key in shown],
         (shown[-1][0],) if len(found) > paging.limit else None,
     )
 
@@ -247,7 +250,7 @@ def add_key(people: PeopleNow, who: Who, new: KeyIn) -> dict[str, Any]:
     expires = now_ms() + new.expires_in_days * DAY_MS if new.expires_in_days else None
     wanted = NewKey(new.name, Role.of(new.role), new.tenant or who.tenant, expires)
     issued = people.add_key(who, wanted, reason=new.reason)
-    return {**_key(issued.key), "key": issued.secret}
+    return {**documents.key(issued.key), "key": issued.secret}
 
 
 @router.delete("/api-keys/{prefix}", status_code=204)
@@ -265,14 +268,14 @@ def list_tenants(people: PeopleNow, who: Who, paging: PagingDep) -> PageOf[dict[
     """Lists tenants by name."""
     (after,) = paging.key(str) or ("",)
     names = people.tenants(who, limit=paging.limit + 1, after=str(after))
-    return paging.cut([{"name": name} for name in names], lambda item: (item["name"],))
+    return paging.cut([documents.tenant(name) for name in names], lambda item: (item["name"],))
 
 
 @router.post("/tenants", status_code=201, response_model=TenantOut)
 def add_tenant(people: PeopleNow, who: Who, new: TenantIn) -> dict[str, Any]:
     """Adds a tenant. Adding a device also creates its tenant."""
     people.add_tenant(who, new.name, reason=new.reason)
-    return {"name": new.name}
+    return documents.tenant(new.name)
 
 
 # ------------------------------------------------------------------ values to documents
@@ -280,25 +283,3 @@ def add_tenant(people: PeopleNow, who: Who, new: TenantIn) -> dict[str, Any]:
 
 def _actor(actor: Actor) -> dict[str, Any]:
     return {"name": actor.name, "role": actor.role.name.lower(), "tenant": actor.tenant}
-
-
-def _user(user: User) -> dict[str, Any]:
-    return {
-        "name": user.name,
-        "role": user.role.name.lower(),
-        "tenant": user.tenant,
-        "disabled": user.disabled,
-        "created_at": user.created_at,
-    }
-
-
-def _key(key: ApiKey) -> dict[str, Any]:
-    return {
-        "prefix": key.prefix,
-        "name": key.name,
-        "role": key.role.name.lower(),
-        "tenant": key.tenant,
-        "created_at": key.created_at,
-        "expires_at": key.expires_at,
-        "revoked_at": key.revoked_at,
-    }

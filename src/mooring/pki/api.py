@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
@@ -10,10 +9,10 @@ from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from mooring.changes.waiting import broker_runs
+from mooring.pki import documents
 from mooring.pki.bundle import DeviceBundle
 from mooring.pki.fleet.service import DeviceCertificates
 from mooring.pki.issue import DEVICE_DAYS
-from mooring.pki.ledger import CertificateRecord
 from mooring.pki.model import Reason
 from mooring.settings import Settings
 from mooring.web.auth import Who
@@ -112,7 +111,7 @@ def list_certificates(
     certificates: CertificatesNow, who: Who, device: DeviceReference
 ) -> dict[str, Any]:
     """Lists the certificates of a device, newest first."""
-    return {"items": [_document(one) for one in certificates.list(who, device)]}
+    return {"items": [documents.certificate(one) for one in certificates.list(who, device)]}
 
 
 @router.delete("/{serial}", response_model=RevokedOut)
@@ -133,36 +132,19 @@ async def revoke_certificate(
     in_force = await watch.until(
         lambda: certificates.in_force(done.certificates), IN_FORCE_SECONDS if running else 0.0
     )
-    return {"revoked": [_document(one) for one in done.certificates], "in_force": in_force}
+    return {
+        "revoked": [documents.certificate(one) for one in done.certificates],
+        "in_force": in_force,
+    }
 
 
 def _issued(settings: Settings, bundle: DeviceBundle) -> dict[str, Any]:
     return {
         "serial": bundle.info.serial,
         "username": bundle.info.subject,
-        "not_before": _ms(bundle.info.not_before),
-        "not_after": _ms(bundle.info.not_after),
+        "not_before": documents.moment(bundle.info.not_before),
+        "not_after": documents.moment(bundle.info.not_after),
         "certificate": bundle.certificate.decode("ascii"),
         "ca": bundle.trust.decode("ascii"),
         "port": settings.mqtt_mtls_port or None,
     }
-
-
-def _document(record: CertificateRecord) -> dict[str, Any]:
-    return {
-        "serial": record.serial,
-        "username": record.username,
-        "fingerprint": record.fingerprint,
-        "authority": record.authority,
-        "key_type": record.key_type,
-        "own_key": record.own_key,
-        "not_before": _ms(record.not_before),
-        "not_after": _ms(record.not_after),
-        "issued_at": _ms(record.issued_at),
-        "revoked_at": None if record.revoked_at is None else _ms(record.revoked_at),
-        "reason": record.reason,
-    }
-
-
-def _ms(time: datetime) -> int:
-    return round(time.timestamp() * 1000)

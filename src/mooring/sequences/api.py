@@ -8,8 +8,9 @@ from fastapi import APIRouter
 
 from mooring.devices.service import Devices
 from mooring.identity.actor import Role
+from mooring.sequences import documents
 from mooring.sequences import store as gap_store
-from mooring.sequences.numbers import Numbers, gaps
+from mooring.sequences.numbers import Numbers
 from mooring.sequences.store import DeviceNumbers
 from mooring.web.auth import Who
 from mooring.web.fields import DeviceReference, Document, Time
@@ -45,7 +46,7 @@ def all_gaps(database: DatabaseNow, who: Who, paging: PagingDep) -> PageOf[dict[
         found = gap_store.with_gaps(connection, who, limit=paging.limit + 1, after=int(after))
     ids = {(one.tenant, one.name): one.device_id for one in found}
     return paging.cut(
-        [_document(one) for one in found],
+        [documents.numbers(one) for one in found],
         lambda item: (ids[item["tenant"], item["device"]],),
     )
 
@@ -60,17 +61,4 @@ def gaps_of(
         found = gap_store.numbers_of(connection, known.id)
     if found is None:
         found = DeviceNumbers(known.id, known.tenant, known.name, Numbers(), None, None)
-    return _document(found)
-
-
-def _document(one: DeviceNumbers) -> dict[str, Any]:
-    return {
-        "device": one.name,
-        "tenant": one.tenant,
-        "upto": one.numbers.upto,
-        "highest": one.numbers.highest,
-        "missing": gaps(one.numbers),
-        "lost": one.numbers.lost,
-        "gap_since": one.gap_since,
-        "asked_at": one.asked_at,
-    }
+    return documents.numbers(found)

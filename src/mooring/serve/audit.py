@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from mooring.audit import documents
 from mooring.audit.log import rows as audit_rows
 from mooring.identity.actor import Role
 from mooring.web.auth import Who
@@ -43,4 +44,4 @@ def audit(database: DatabaseNow, who: Who, paging: PagingDep) -> PageOf[dict[str
             limit=paging.limit + 1,
             before=int(before) if before is not None else None,
         )
-    return paging.cut(rows, lambda row: (row["id"],))
+    return paging.cut([documents.entry(row) for row in rows], lambda row: (row["id"],))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
 from pydantic import Field
 
 from mooring import __version__
-from mooring.dialects import Dialect, capabilities
+from mooring.dialects import documents
 from mooring.dialects.asyncapi import document
 from mooring.identity.actor import Role
 from mooring.masking import without_login
@@ -95,6 +94,13 @@ class CapabilitiesOut(Document):
     )
 
 
+class DialectChannelOut(ChannelOut):
+    """A channel in a dialect's declaration. `operator_only`: no device may use it."""
+
+    operator_only: bool
+    example: Any = Field(description="A payload; null if the dialect gives none.")
+
+
 class DialectOut(Document):
     """The declaration of one fleet."""
 
@@ -103,11 +109,13 @@ class DialectOut(Document):
     description: str
     username: str
     client_id: str
+    client_id_fixed: bool = Field(description="The firmware connects with this client ID.")
+    interval_seconds: int | None = Field(description="How often a device sends; null: not known.")
     tenanted: bool
     needs_mac: bool
     max_packet: int
     capabilities: CapabilitiesOut
-    channels: list[ChannelOut]
+    channels: list[DialectChannelOut]
 
 
 class DialectsOut(Document):
@@ -140,23 +148,14 @@ def status(telemetry: TelemetryNow, who: Who, request: Request) -> dict[str, Any
 def list_dialects(catalogue: CatalogueNow, who: Who) -> dict[str, Any]:
     """Lists dialects with their channels."""
     who.require(Role.VIEWER, who.tenant)
-    return {"items": [_document(one) for one in catalogue.all()]}
+    return {"items": [documents.dialect(one) for one in catalogue.all()]}
 
 
 @router.get("/dialects/{name}", response_model=DialectOut)
 def show_dialect(catalogue: CatalogueNow, who: Who, name: Word) -> dict[str, Any]:
     """Returns a dialect."""
     who.require(Role.VIEWER, who.tenant)
-    return _document(catalogue.get(name))
-
-
-def _document(dialect: Dialect) -> dict[str, Any]:
-    shown = ("name", "title", "description", "username", "client_id", "tenanted", "needs_mac")
-    return {
-        **{name: getattr(dialect, name) for name in (*shown, "max_packet")},
-        "capabilities": asdict(capabilities(dialect)),
-        "channels": list(dialect.channels),
-    }
+    return documents.dialect(catalogue.get(name))
 
 
 @router.get("/asyncapi.json")

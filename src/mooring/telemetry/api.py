@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
@@ -10,8 +9,8 @@ from fastapi.responses import StreamingResponse
 
 from mooring.devices.service import Devices
 from mooring.store.engine import now_ms
+from mooring.telemetry import documents
 from mooring.telemetry.export import Exports, FileFormat
-from mooring.telemetry.model import DeadLetter
 from mooring.telemetry.resolution import POINTS_MAX
 from mooring.telemetry.series import METRICS_MAX, Aggregate, Charts
 from mooring.telemetry.service import Telemetry
@@ -159,12 +158,7 @@ def latest(
 ) -> dict[str, Any]:
     """Returns the newest message of each channel of a device."""
     found = devices.get(who, device)
-    return {
-        "device": found.name,
-        "tenant": found.tenant,
-        "dialect": found.dialect,
-        "readings": telemetry.latest(who, found),
-    }
+    return documents.latest(found, telemetry.latest(who, found))
 
 
 @router.get("/latest", response_model=PageOf[DeviceLatestOut])
@@ -174,21 +168,7 @@ def latest_of_many(
     """Lists the newest messages of many devices, in the order in which the devices were added."""
     (after,) = paging.key(int) or (0,)
     found = telemetry.latest_many(who, limit=paging.limit + 1, after=int(after), tenant=tenant)
-    items = [
-        {
-            "id": one.id,
-            "device": one.name,
-            "tenant": one.tenant,
-            "dialect": one.dialect,
-            "label": one.label,
-            "last_seen_at": one.last_seen_at,
-            "online": one.online,
-            "connected": one.connected,
-            "firmware": one.firmware,
-            "readings": one.readings,
-        }
-        for one in found
-    ]
+    items = [documents.latest_of_one(one) for one in found]
     return paging.cut(items, lambda item: (item["id"],))
 
 
@@ -221,9 +201,9 @@ def history(
     }
     if metric:
         points = telemetry.points(who, found, metric, **options)
-        return paging.page([PointOut.model_validate(one) for one in points.items], points.next)
+        return paging.page([documents.point(one) for one in points.items], points.next)
     messages = telemetry.history(who, found, **options)
-    return paging.page([MessageOut.model_validate(one) for one in messages.items], messages.next)
+    return paging.page([documents.message(one) for one in messages.items], messages.next)
 
 
 @router.get("/devices/{device}/metrics", response_model=MetricsOut)
@@ -359,30 +339,11 @@ def dead_letters(
         reason=reason,
         device=devices.get(who, device) if device else None,
     )
-    return paging.page([_letter(one) for one in page.items], page.next)
+    return paging.page([documents.dead_letter(one) for one in page.items], page.next)
 
 
 @router.get("/strangers", response_model=PageOf[StrangerOut])
 def strangers(telemetry: TelemetryNow, who: Who, paging: PagingDep) -> Any:
     """Lists unknown devices: they publish but were never added. Most recently seen first."""
     page = telemetry.strangers(who, limit=paging.limit, cursor=paging.key(int, str, str, str))
-    return paging.page(page.items, page.next)
-
-
-def _letter(letter: DeadLetter) -> dict[str, Any]:
-    try:
-        payload, encoding = letter.payload.decode(), "text"
-    except UnicodeDecodeError:
-        payload, encoding = base64.b64encode(letter.payload).decode(), "base64"
-    return {
-        "id": letter.id,
-        "received_at": letter.received_at,
-        "reason": letter.reason,
-        "detail": letter.detail,
-        "topic": letter.topic,
-        "tenant": letter.tenant,
-        "device": letter.device,
-        "size": letter.size,
-        "payload": payload,
-        "encoding": encoding,
-    }
+    return paging.page([documents.unknown_device(one) for one in page.items], page.next)

@@ -33,10 +33,15 @@ JSON_DEPTH_MAX = 64  # objects and arrays in one another, in what is passed on
 
 _NO_CONTROLS = r"^[^\x00-\x1f\x7f]*$"
 
-# Epoch milliseconds inside, 2026-02-13T12:00:00.000Z outside.
+
+def _written(time: int | str) -> str:
+    return time if isinstance(time, str) else iso(time)
+
+
+# 2026-02-13T12:00:00.000Z outside; inside epoch milliseconds, or what ``documents`` has written.
 Time = Annotated[
-    int,
-    PlainSerializer(iso, return_type=str),
+    int | str,
+    PlainSerializer(_written, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 

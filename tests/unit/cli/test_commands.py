@@ -331,7 +331,10 @@ def test_dead_letters(mooring: Mooring, database: Database) -> None:
             )
     found = mooring("dead-letter", "list", "--limit", "2", "--json").json()
     assert [letter["reason"] for letter in found["dead_letters"]] == ["empty", "not_utf8"]
-    assert found["dead_letters"][1]["payload_base64"] == "//4="
+    assert (found["dead_letters"][1]["payload"], found["dead_letters"][1]["encoding"]) == (
+        "//4=",
+        "base64",
+    )
     rest = mooring("dead-letter", "list", "--before", str(found["next_before"]), "--json").json()
     assert [letter["payload"] for letter in rest["dead_letters"]] == ["{"]
     text = mooring("dead-letter", "list").out
@@ -346,11 +349,11 @@ def test_dead_letters(mooring: Mooring, database: Database) -> None:
 
 def test_users(mooring: Mooring) -> None:
     made = mooring("user", "add", "ada", "--role", "admin", "--json").json()
-    assert (made["user"], made["role"], made["tenant"]) == ("ada", "admin", None)
+    assert (made["name"], made["role"], made["tenant"]) == ("ada", "admin", None)
     assert len(made["password"]) >= 12
     said = mooring("user", "add", "bob", "--password-stdin", input="correct horse battery\n")
     check_sentences("user add", said.out)
-    assert [u["user"] for u in mooring("user", "list", "--json").json()["users"]] == ["ada", "bob"]
+    assert [u["name"] for u in mooring("user", "list", "--json").json()["users"]] == ["ada", "bob"]
     assert "disabled" in mooring("user", "disable", "bob").out
     assert mooring("user", "list", "--json").json()["users"][1]["disabled"] is True
     mooring("user", "enable", "bob")
@@ -371,17 +374,17 @@ def test_keys(mooring: Mooring) -> None:
     listed = mooring("key", "list", "--json")
     assert made["secret"] not in listed.out
     [key] = listed.json()["keys"]
-    assert (key["key"], key["role"], key["revoked_at"]) == (made["key"], "operator", None)
+    assert (key["prefix"], key["role"], key["revoked_at"]) == (made["prefix"], "operator", None)
     assert "expires in 8" in mooring("key", "list").out
     assert mooring("key", "new", "other").out.count("Secret: ") == 1
-    assert mooring("key", "revoke", made["key"], "--json").json() == {"revoked": made["key"]}
+    assert mooring("key", "revoke", made["prefix"], "--json").json() == {"revoked": made["prefix"]}
     assert "revoked now" in mooring("key", "list").out
 
 
 def test_tenants(mooring: Mooring) -> None:
     check_sentences("tenant add", mooring("tenant", "add", "acme").out)
     mooring("tenant", "add", "acme", code=4)
-    assert mooring("tenant", "list", "--json").json() == {"tenants": ["acme"]}
+    assert mooring("tenant", "list", "--json").json() == {"tenants": [{"name": "acme"}]}
     assert mooring("tenant", "list").out == "TENANT\nacme\n"
 
 
@@ -451,7 +454,7 @@ def test_the_database_is_made_and_told_of(nothing: Mooring) -> None:
 
 
 def test_dialects(mooring: Mooring) -> None:
-    names = {d["dialect"] for d in mooring("dialect", "list", "--json").json()["dialects"]}
+    names = {d["name"] for d in mooring("dialect", "list", "--json").json()["dialects"]}
     assert names >= {"mousetrap", "drivesafe", "pulse", "iotflow", "smarthome", "mooring"}
     shown = mooring("dialect", "show", "drivesafe", "--json").json()
     assert shown["channels"][0]["topic"] == "device/data/{device}"

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Path, Request, Response
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
-from mooring.credentials.claims import qr
-from mooring.credentials.claims.model import ClaimCode, NewClaim
+from mooring.credentials.claims import documents, qr
+from mooring.credentials.claims.model import NewClaim
 from mooring.credentials.claims.service import Claims
 from mooring.devices.api import BrokerOut, HttpOut
 from mooring.devices.model import Credentials
@@ -107,25 +107,6 @@ class DeviceCredentialsOut(Document):
     retry_after: int | None = None
 
 
-def _document(claim: ClaimCode) -> dict[str, Any]:
-    return {
-        "id": claim.id,
-        "state": claim.state(now_ms()),
-        "tenant": claim.tenant,
-        "dialect": claim.dialect,
-        "label": claim.label,
-        "name": claim.name,
-        "groups": list(claim.groups),
-        "attributes": dict(claim.attributes),
-        "created_at": claim.created_at,
-        "created_by": claim.created_by,
-        "expires_at": claim.expires_at,
-        "revoked_at": claim.revoked_at,
-        "claimed_at": claim.claimed_at,
-        "hardware_id": claim.hardware_id,
-    }
-
-
 def credentials_document(
     settings: Settings, credentials: Credentials, accepted: bool, request: Request
 ) -> dict[str, Any]:
@@ -164,7 +145,7 @@ def new_claim_code(
     issued = claims.new(who, wanted, reason=new.reason)
     text = qr.content(issued.code, told_to_devices(settings)["http"]["url"])
     return {
-        **_document(issued.claim),
+        **documents.claim(issued.claim, now_ms()),
         "code": issued.code,
         "qr_text": text,
         "qr_svg": qr.svg(text),
@@ -184,7 +165,9 @@ def list_claim_codes(
         before=None if before is None else int(before),
         tenant=tenant,
     )
-    return paging.cut([_document(claim) for claim in found], lambda item: (item["id"],))
+    now = now_ms()
+    items = [documents.claim(one, now) for one in found]
+    return paging.cut(items, lambda item: (item["id"],))
 
 
 @router.delete("/claim-codes/{number}", response_model=ClaimOut)
@@ -192,7 +175,7 @@ def revoke_claim_code(
     claims: ClaimsNow, who: Who, number: Number, reason: Reason = ""
 ) -> dict[str, Any]:
     """Revokes a code immediately. A device that has used it keeps its credentials."""
-    return _document(claims.revoke(who, number, reason=reason))
+    return documents.claim(claims.revoke(who, number, reason=reason), now_ms())
 
 
 @router.post(

@@ -8,10 +8,10 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
-from mooring.credentials.rotation.model import Rotation
+from mooring.credentials.rotation import documents
 from mooring.credentials.rotation.service import Rotations
+from mooring.devices import documents as device_documents
 from mooring.devices.api import DeviceOut
-from mooring.devices.api import document as device_document
 from mooring.devices.service import Devices
 from mooring.errors import NotFound
 from mooring.identity.actor import Actor
@@ -68,24 +68,6 @@ class LockedOut(Document):
     applied_by_broker: bool
 
 
-def document(device: str, tenant: str, rotation: Rotation) -> dict[str, Any]:
-    """A rotation as every answer shows it."""
-    return {
-        "id": rotation.id,
-        "device": device,
-        "tenant": tenant,
-        "phase": str(rotation.phase),
-        "over": rotation.phase.over,
-        "reason": rotation.reason,
-        "requested_by": rotation.actor,
-        "created_at": rotation.created_at,
-        "finished_at": rotation.finished_at,
-        "sends": rotation.sends,
-        "changes": rotation.flips,
-        "outcome": rotation.outcome,
-    }
-
-
 @router.post("/devices/{device}/rotate-credentials", status_code=202, response_model=RotationOut)
 def rotate_credentials(
     devices: DevicesNow,
@@ -98,7 +80,7 @@ def rotate_credentials(
     asked = asked or RotateIn()
     found = devices.get(who, device)
     started = rotations.start(who, found, reason=asked.reason, keep_old=not asked.compromised)
-    return document(found.name, found.tenant, started.rotation)
+    return documents.rotation(found.name, found.tenant, started.rotation)
 
 
 @router.get("/devices/{device}/rotation", response_model=RotationOut)
@@ -112,7 +94,7 @@ def last_rotation(
         raise NotFound(
             f"The credentials of {device} were never rotated.", code="rotation_not_found"
         )
-    return document(found.name, found.tenant, rotation)
+    return documents.rotation(found.name, found.tenant, rotation)
 
 
 @router.get("/rotations", response_model=PageOf[RotationOut])
@@ -130,9 +112,11 @@ def list_rotations(
         before=None if key is None else (int(key[0]), str(key[1])),
         only_active=active,
     )
-    return paging.cut(
-        [document(device, tenant, rotation) for tenant, device, rotation in found],
-        lambda item: (item["created_at"], item["id"]),
+    shown = found[: paging.limit]
+    last = shown[-1][2] if len(found) > paging.limit else None
+    return paging.page(
+        [documents.rotation(device, tenant, rotation) for tenant, device, rotation in shown],
+        None if last is None else (last.created_at, last.id),
     )
 
 
@@ -186,4 +170,4 @@ async def _set_enabled(
         reason=asked.reason if asked else "",
     )
     applied = await watch.applied(changes, seconds)
-    return {"device": device_document(now), "applied_by_broker": applied}
+    return {"device": device_documents.device(now), "applied_by_broker": applied}
