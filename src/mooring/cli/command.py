@@ -18,7 +18,7 @@ from mooring.errors import Invalid
 from mooring.later import later
 
 with later():
-    from mooring.commands import model, rules, service
+    from mooring.commands import documents, model, rules, service
 
 if TYPE_CHECKING:
     from mooring.commands.model import Command
@@ -85,7 +85,7 @@ def device_command(
             time.sleep(WAIT_SECONDS)
             found = commands.get(session.actor, found.id)
     if session.out.as_json:
-        session.out.document(_document(found))
+        session.out.document(documents.document(found))
     else:
         session.out.say(_sentence(found, waited=wait))
     return NOT_DONE if wait and found.state not in _GOOD() else 0
@@ -160,7 +160,7 @@ def list_(
             limit=limit,
         )
     if session.out.as_json:
-        session.out.document({"commands": [_document(one) for one in found]})
+        session.out.document({"commands": [documents.document(one) for one in found]})
         return
     session.out.table(
         ["Number", "Device", "Command", "State", "Created", "Sent", "By", "Evidence"],
@@ -206,7 +206,7 @@ def cancel(session: Session, number: Number, reason: Reason = "") -> None:
 
 def _print(session: Session, found: Command) -> None:
     if session.out.as_json:
-        session.out.document(_document(found))
+        session.out.document(documents.document(found))
         return
     session.out.facts(
         [
@@ -281,22 +281,3 @@ def _state(word: str) -> Any:
             hint=f"Use one of: {', '.join(rules.State)}.",
             code="invalid_state",
         ) from exc
-
-
-def _document(one: Command) -> dict[str, Any]:
-    same = ("device", "tenant", "channel", "name", "topic", "qos", "over", "late", "delivery")
-    more = ("replies", "done_when", "attempts", "actor", "reason", "result")
-    times = ("created_at", "expires_at", "sent_at", "delivered_at", "finished_at")
-    return {
-        "number": one.id,
-        "id": one.uid,
-        "state": str(one.state),
-        "parameters": dict(one.parameters),
-        **{name: getattr(one, name) for name in (*same, *more)},
-        "reply_timeout_seconds": one.reply_timeout_ms / 1000,
-        **{name: iso(getattr(one, name)) for name in times},
-        "evidence": [
-            {"at": iso(step.at), "state": step.state, "kind": step.kind, "detail": step.detail}
-            for step in one.evidence
-        ],
-    }

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from mooring.commands.model import Command
+from mooring.dialects.times import iso, iso_or_none
 from mooring.web.fields import Document, Json, Reason, Time, Word
 
 __all__ = ["CommandIn", "CommandOut", "States", "document"]
@@ -84,7 +85,7 @@ class CommandOut(Document):
 
 
 def document(command: Command) -> dict[str, Any]:
-    """A command as every answer shows it."""
+    """A command as every answer shows it. Times are text."""
     same = (
         "device",
         "tenant",
@@ -102,12 +103,8 @@ def document(command: Command) -> dict[str, Any]:
         "actor",
         "reason",
         "result",
-        "created_at",
-        "expires_at",
-        "sent_at",
-        "delivered_at",
-        "finished_at",
     )
+    times = ("created_at", "expires_at", "sent_at", "delivered_at", "finished_at")
     return {
         "number": command.id,
         "id": command.uid,
@@ -115,8 +112,9 @@ def document(command: Command) -> dict[str, Any]:
         "state": str(command.state),
         "reply_timeout_seconds": command.reply_timeout_ms / 1000,
         "evidence": [
-            {"at": one.at, "state": one.state, "kind": one.kind, "detail": one.detail}
+            {"at": iso(one.at), "state": one.state, "kind": one.kind, "detail": one.detail}
             for one in command.evidence
         ],
         **{name: getattr(command, name) for name in same},
+        **{name: iso_or_none(getattr(command, name)) for name in times},
     }
