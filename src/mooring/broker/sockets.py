@@ -18,7 +18,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Peer", "connections", "descriptors", "end", "parse_table", "supported"]
+__all__ = ["Peer", "connections", "count", "descriptors", "end", "parse_table", "supported"]
 
 PIDFD_GETFD = 438  # the same number on every architecture
 _ESTABLISHED, _CLOSE_WAIT = "01", "08"  # both hold a descriptor
@@ -81,6 +81,17 @@ def descriptors(pid: int) -> tuple[int, int]:
     limits = (process / "limits").read_text(encoding="ascii")
     most = re.search(r"^Max open files\s+(\d+)", limits, re.MULTILINE)
     return used, int(most[1]) if most else 1 << 20
+
+
+def count(pid: int) -> int:
+    """How many descriptors a process has open. Since Linux 6.2 the folder's size says it, at no
+    cost for each of them.
+
+    Raises:
+        OSError: the process is gone, or another user's.
+    """
+    folder = f"/proc/{pid}/fd"
+    return os.stat(folder).st_size or len(os.listdir(folder))  # noqa: PTH116, PTH208
 
 
 def end(pid: int, inodes: Collection[int]) -> int:

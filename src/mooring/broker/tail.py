@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,6 +13,8 @@ __all__ = ["LogTail"]
 
 POLL_SECONDS = 0.5
 READ_BYTES = 1 << 20
+INLINE_BYTES = 16_384
+"""Up to this many are read without a thread: they have just been written, and are in memory."""
 MAX_LINE_BYTES = 1 << 16
 """A longer line is not a sentence of a broker's; it is cut so that memory stays bounded."""
 
@@ -50,24 +52,30 @@ class LogTail:
                 lines = self._take()
         return lines
 
-    async def follow(self, poll: float = POLL_SECONDS) -> AsyncIterator[list[str]]:
+    async def follow(
+        self, poll: float | Callable[[], float] = POLL_SECONDS
+    ) -> AsyncIterator[list[str]]:
         """Batches of lines indefinitely, each as soon as ``poll`` seconds let it be seen."""
         while True:
             began = time.monotonic()
-            lines = [] if self._is_read() else await asyncio.to_thread(self.read)
+            unread = self._unread()
+            if unread is None or unread > INLINE_BYTES:
+                lines = await asyncio.to_thread(self.read)
+            else:
+                lines = self.read() if unread else []
             if lines:
                 yield lines
             else:
                 self.read_at = began
-                await asyncio.sleep(poll)
+                await asyncio.sleep(poll() if callable(poll) else poll)
 
-    def _is_read(self) -> bool:
-        """Whether there is nothing more to read. Asks only the file system's cache, so it needs no
-        thread, several times a second."""
-        if self._file is None:
-            return False
-        here = os.fstat(self._file.fileno())
-        return here.st_size == self._file.tell() and not self._moved()
+    def _unread(self) -> int | None:
+        """How many bytes have been added; ``None`` if it is another file now, or a shorter one.
+        Asks only the file system's cache, so it needs no thread, several times a second."""
+        if self._file is None or self._moved():
+            return None
+        more = os.fstat(self._file.fileno()).st_size - self._file.tell()
+        return more if more >= 0 else None
 
     def close(self) -> None:
         if self._file is not None:

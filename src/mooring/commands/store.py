@@ -20,6 +20,7 @@ from mooring.store.tally import add_to_counter
 
 __all__ = [
     "EVIDENCE_MAX",
+    "WORK",
     "any_due",
     "carried_by",
     "connection_changed",
@@ -34,7 +35,6 @@ __all__ = [
     "one",
     "open_of_tenant",
     "without_outcome",
-    "work_question",
     "write",
 ]
 
@@ -53,12 +53,14 @@ COUNTED = {
     State.CANCELLED: "commands_cancelled",
 }
 
-_WORK = (
-    "SELECT EXISTS (SELECT 1 FROM commands WHERE due_at <= {at}),"
+WORK = (
+    "SELECT EXISTS (SELECT 1 FROM commands WHERE due_at <= :at),"
     " EXISTS (SELECT 1 FROM commands WHERE state IN ('sent', 'delivered')"
     " AND (delivery = 'at_least_once' OR done_when = 'session')),"
     " (SELECT max(id) FROM broker_events)"
 )
+"""For ``Lookout``, at a time ``at``: whether a deadline has passed, whether a command waits for
+what happens to its device's connection, and the newest event of the broker."""
 
 _c = commands.c
 _WITHOUT_OUTCOME = [state.value for state in WITHOUT_OUTCOME]
@@ -369,12 +371,6 @@ def of_effects(
         )
         found += [_command(row) for row in rows]
     return found
-
-
-def work_question(at: int) -> str:
-    """For ``Lookout``: whether a deadline has passed, whether a command waits for what happens
-    to its device's connection, and the newest event of the broker."""
-    return _WORK.format(at=int(at))
 
 
 def any_due(connection: Connection, at: int) -> bool:

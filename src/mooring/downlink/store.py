@@ -19,6 +19,7 @@ from mooring.store.tally import add_to_counter
 __all__ = [
     "CLAIMED",
     "LIVE",
+    "WORK",
     "any_due",
     "any_expired",
     "change",
@@ -45,7 +46,6 @@ __all__ = [
     "with_held",
     "with_keys",
     "withdraw",
-    "work_question",
 ]
 
 COUNTED = {
@@ -62,14 +62,16 @@ AT_ONCE = 500  # numbers in one statement
 LIVE = [until.value for until in Until if until.live]
 _WOKEN = [state.value for state, event in TRANSITIONS if event is Event.CONNECT]
 
-_WORK = (
-    "SELECT EXISTS (SELECT 1 FROM downlinks WHERE state = 'queued' AND next_at <= {at}),"
-    " EXISTS (SELECT 1 FROM downlinks WHERE state = 'waiting' AND next_at <= {at})"
-    " OR EXISTS (SELECT 1 FROM downlinks WHERE finished_at IS NULL AND expires_at <= {at})"
+WORK = (
+    "SELECT EXISTS (SELECT 1 FROM downlinks WHERE state = 'queued' AND next_at <= :at),"
+    " EXISTS (SELECT 1 FROM downlinks WHERE state = 'waiting' AND next_at <= :at)"
+    " OR EXISTS (SELECT 1 FROM downlinks WHERE finished_at IS NULL AND expires_at <= :at)"
     " OR EXISTS (SELECT 1 FROM desired WHERE pending),"
     " EXISTS (SELECT 1 FROM downlinks WHERE state IN ('held', 'unconfirmed', 'queued')),"
     " (SELECT max(id) FROM broker_events)"
 )
+"""For ``Lookout``, at a time ``at``: whether a live message is due; whether any other is, or is past
+its time; whether anything waits for a device to connect; the newest event of the broker."""
 
 _d = downlinks.c
 _SHOWN = (
@@ -247,12 +249,6 @@ def claim(
         .returning(*CLAIMED)
     ).all()
     return sorted((claimed_row(row) for row in rows), key=lambda claimed: claimed.id)
-
-
-def work_question(at: int) -> str:
-    """For ``Lookout``: whether a live message is due; whether any other is, or is past its time;
-    whether anything waits for a device to connect; the newest event of the broker."""
-    return _WORK.format(at=int(at))
 
 
 def any_due(connection: Connection, at: int) -> bool:

@@ -173,14 +173,14 @@ class Sender:
 
     async def _is_needed(self, lookout: Lookout, now: float) -> tuple[bool, bool]:
         """Whether a live message is due, and whether there is other work."""
-        question = store.work_question(now_ms())
+        at = {"at": now_ms()}
         always = now >= self._ask_at  # time alone makes rows due
         if always:
             self._ask_at = now + LOOK_SECONDS
         if lookout.waits:
-            found = await asyncio.to_thread(lookout.ask, question)
+            found = await asyncio.to_thread(lookout.ask, store.WORK, at)
         else:
-            found = lookout.ask(question, always=always)
+            found = lookout.ask(store.WORK, at, always=always)
         if found is None:
             return False, False
         live, due, held, newest = found

@@ -12,6 +12,8 @@ import secrets
 from collections.abc import Callable
 from functools import partial
 
+import uvloop
+
 from mooring.app import App
 from mooring.commands.moving import CommandOwner
 from mooring.commands.service import Commands
@@ -50,7 +52,7 @@ def main(app: App) -> None:
     """Runs until SIGTERM or SIGINT."""
     prepare(app.settings)
     try:
-        ending.run(_run(app))
+        ending.run(_run(app), uvloop.new_event_loop)
     finally:
         ending.exit_within(EXIT_SECONDS, 1)
 

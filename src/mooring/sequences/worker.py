@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 import msgspec
+from sqlalchemy.engine import Connection
 
 from mooring.clock import now_ms
 from mooring.dialects.model import Kind
@@ -72,16 +73,11 @@ class GapRequests:
         Raises:
             DatabaseUnavailable: nothing was noted.
         """
-        wait = int(self._seconds * 1000)
+        with self._database.read() as connection:
+            if not self._overdue(connection, at):
+                return []  # without a transaction that writes, which would wake other processes
         with self._database.write() as connection:
-            found = store.overdue(
-                connection,
-                missing_since=at - wait,
-                asked_before=at - GAP_AGAIN * wait,
-                limit=GAP_DEVICES,
-            )
-            if not found:
-                return []
+            found = self._overdue(connection, at)
             store.asked(connection, [one.device_id for one in found], at)
         messages = []
         for one in found:
@@ -91,3 +87,12 @@ class GapRequests:
                     missing = gaps(one.numbers)[:GAP_RANGES]
                     messages.append((topic, msgspec.json.encode({"missing": missing})))
         return messages
+
+    def _overdue(self, connection: Connection, at: int) -> Sequence[store.DeviceNumbers]:
+        wait = int(self._seconds * 1000)
+        return store.overdue(
+            connection,
+            missing_since=at - wait,
+            asked_before=at - GAP_AGAIN * wait,
+            limit=GAP_DEVICES,
+        )

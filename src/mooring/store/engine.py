@@ -13,7 +13,7 @@ from __future__ import annotations
 import select
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -101,8 +101,11 @@ def notes_of(connection: Connection) -> Notes:
 class Database:
     """One engine and its transactions. ``dialect`` is ``sqlite`` or ``postgresql``."""
 
-    def __init__(self, engine: Engine, wake_folder: Path | None = None) -> None:
+    def __init__(
+        self, engine: Engine, wake_folder: Path | None = None, synchronous: str = "FULL"
+    ) -> None:
         self.engine = engine
+        self._synchronous = synchronous
         self.dialect = engine.dialect.name
         self.wake_folder = wake_folder
         """Where processes that wait for commits have their pipes: see ``mooring.store.wake``."""
@@ -134,12 +137,15 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self, *, news: bool | str = True) -> Iterator[Connection]:
+    def write(self, *, news: bool | str = True, lasting: bool = True) -> Iterator[Connection]:
         """A transaction: committed at the end of the block, rolled back by an exception.
 
         Args:
             news: whether another process may wait for what it writes; or the one kind of work
                 that waits for it, as ``Waker`` is given it. The others look occasionally.
+            lasting: whether it must survive a power cut. What only says that a process runs need
+                not, and on SQLite does not wait for the disk then; the next commit that does
+                takes it along.
 
         Raises:
             DatabaseUnavailable: it cannot be reached, is locked too long, is full or read-only.
@@ -149,7 +155,7 @@ class Database:
             info = connection.info  # of the driver's connection, which may break
             if self.is_sqlite:
                 info[_IMMEDIATE] = True
-            with connection.begin():
+            with nullcontext() if lasting else self._without_disk(connection), connection.begin():
                 if not self.is_sqlite:
                     connection.execute(_ALONE, {"number": WRITER_LOCK, "idle": WRITER_IDLE})
                 notes = info[_NOTES] = Notes(self._grace_ms)
@@ -161,6 +167,19 @@ class Database:
             self._committed(notes.changes)
         if news and self.wake_folder is not None:
             wake.ring(self.wake_folder, "" if news is True else news)
+
+    @contextmanager
+    def _without_disk(self, connection: Connection) -> Iterator[None]:
+        """SQLite's commits inside the block do not wait for the disk."""
+        if not self.is_sqlite:
+            yield
+            return
+        driver: Any = connection.connection.driver_connection
+        driver.execute("PRAGMA synchronous = NORMAL")
+        try:
+            yield
+        finally:
+            driver.execute(f"PRAGMA synchronous = {self._synchronous}")
 
     @contextmanager
     def apart(self) -> Iterator[Connection]:
@@ -289,7 +308,7 @@ def open_database(url: str, *, synchronous: str = "FULL", news: bool = True) -> 
     if parsed.get_backend_name() == "sqlite":
         file = sqlite_file(url) if news else None
         folder = None if file is None else file.parent / wake.FOLDER
-        return Database(_sqlite(parsed, synchronous), folder)
+        return Database(_sqlite(parsed, synchronous), folder, synchronous)
     return Database(_postgres(parsed))
 
 

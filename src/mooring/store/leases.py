@@ -59,7 +59,7 @@ class Lease:
             return True
         at = now_ms()
         until = at + self._lease_ms
-        with self._database.write(news=False) as connection:
+        with self._database.write(news=False, lasting=False) as connection:
             taken = connection.execute(
                 sa.update(leases)
                 .where(
@@ -99,7 +99,7 @@ class Lease:
         number = rest.partition(":")[0]
         if host != socket.gethostname() or not number.isdigit() or _runs(int(number)):
             return False
-        with self._database.write(news=False) as connection:
+        with self._database.write(news=False, lasting=False) as connection:
             mine = sa.and_(leases.c.name == self._name, leases.c.holder == holder)
             return bool(connection.execute(sa.delete(leases).where(mine)).rowcount)
 

@@ -7,9 +7,12 @@ look; only then, and when the caller's clock says so, a question is asked.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -33,12 +36,19 @@ class Lookout:
         self._seen = -1
         self.waits = not database.is_sqlite
 
-    def ask(self, question: str, *, always: bool = False) -> Sequence[Any] | None:
+    def ask(
+        self,
+        question: str,
+        values: Mapping[str, int] = MappingProxyType({}),
+        *,
+        always: bool = False,
+    ) -> Sequence[Any] | None:
         """The one row of ``question``, or ``None`` when nobody has committed since the last
         look.
 
         Args:
-            question: a statement without parameters; nothing from outside may be in it.
+            question: a statement, the same text each time, so that it is prepared once.
+            values: of its parameters, which are written ``:name``.
             always: ask also then, because time alone may have changed the answer.
 
         Raises:
@@ -47,13 +57,13 @@ class Lookout:
         try:
             connection = self._open()
             if not self._database.is_sqlite:
-                return connection.exec_driver_sql(question).one()
+                return connection.execute(_statement(question), values).one()
             driver = connection.connection.driver_connection
             assert isinstance(driver, sqlite3.Connection)
             version = driver.execute("PRAGMA data_version").fetchone()[0]
             if version == self._seen and not always:
                 return None
-            row: Sequence[Any] = driver.execute(question).fetchone()
+            row: Sequence[Any] = driver.execute(question, values).fetchone()
             self._seen = version
         except (DBAPIError, PoolTimeout, sqlite3.Error) as exc:
             self.close()
@@ -75,3 +85,8 @@ class Lookout:
             if not self._database.is_sqlite:
                 self._connection.execution_options(isolation_level="AUTOCOMMIT")
         return self._connection
+
+
+@lru_cache(32)
+def _statement(question: str) -> sa.TextClause:
+    return sa.text(question)

@@ -107,7 +107,7 @@ class Heartbeat:
             "beat_at": now_ms(),
             "detail": json.dumps({**self._detail(), WORKERS: self._report()}),
         }
-        with self._database.write(news=False) as connection:
+        with self._database.write(news=False, lasting=False) as connection:
             updated = connection.execute(
                 sa.update(processes).where(processes.c.name == self._name).values(values)
             )

@@ -65,10 +65,15 @@ class Waker:
     Args:
         folder: where ``ring`` looks; ``None`` where nobody rings.
         work: what is waited for, one word; see ``ring``.
+        awake: seconds after a commit for which ``wait`` waits no longer than it would where nobody
+            rings; 0 for a caller that knows when work becomes due.
     """
 
-    def __init__(self, folder: Path | None, work: str = "any") -> None:
+    def __init__(
+        self, folder: Path | None, work: str = "any", *, awake: float = AWAKE_SECONDS
+    ) -> None:
         self._work = work
+        self._awake = awake
         self._rung = asyncio.Event()
         self._awake_until = 0.0  # monotonic
         self._path: Path | None = None
@@ -94,7 +99,7 @@ class Waker:
                 await self._rung.wait()
         if self._rung.is_set():
             self._rung.clear()
-            self._awake_until = time.monotonic() + AWAKE_SECONDS
+            self._awake_until = time.monotonic() + self._awake
             return True
         return not told
 

@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -27,9 +27,12 @@ THREADS = 32
 """More than the questions that can hang at the same time, so that files are still read."""
 
 
-def run(main: Coroutine[Any, Any, int]) -> int:
+def run(
+    main: Coroutine[Any, Any, int],
+    new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
+) -> int:
     """As ``asyncio.run``, but threads that hang are left behind."""
-    loop = asyncio.new_event_loop()
+    loop = new_loop()
     loop.set_default_executor(ThreadPoolExecutor(THREADS, "mooring"))
     try:
         asyncio.set_event_loop(loop)

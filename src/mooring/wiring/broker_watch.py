@@ -26,6 +26,7 @@ __all__ = ["BrokerWatch"]
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.3
+CALM_SECONDS = 1.0  # where the plugin reports what is urgent
 UNREADABLE, NOT_STORABLE = "that cannot be read", "that cannot be stored"
 REFUSED = "broker_lines_refused"
 """Counter of lines that were not believed: cut, or to be read in two ways."""
@@ -88,13 +89,16 @@ class BrokerWatch:
             self._reader = LogReader(version)
             # 2.0 does not say to its plugins why a session ended.
             self._ends = version < (2, 1)
-        async for lines in self._tail.follow(POLL_SECONDS):
+        async for lines in self._tail.follow(self._pause):
             self.lines += len(lines)
             seen = self._observe(self._reader, lines)
             if self.of_broker_only:
                 seen = _of_broker(seen, ends=self._ends)
             if seen.rows or seen.restarted or seen.refused:
                 await self._store(seen)
+
+    def _pause(self) -> float:
+        return CALM_SECONDS if self.of_broker_only else POLL_SECONDS
 
     def _observe(self, reader: LogReader, lines: Sequence[str]) -> Observations:
         """A line that cannot be read costs itself."""

@@ -42,7 +42,9 @@ __all__ = ["CertificateWatch", "watch_certificates"]
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
-LOOK_SECONDS = 2.0  # between two rounds when neither a file nor a commit asks for one
+ASLEEP_SECONDS = 1.0  # between two looks at the files when nobody commits
+LOOK_SECONDS = 2.0  # between two rounds while what devices report of the CA counts
+REST_SECONDS = 20.0  # otherwise, when neither a file nor a commit asks for one
 SECOND_LOOK_SECONDS, LOOKS = 0.02, 50  # files that change count once two looks agree
 SETTLE_SECONDS = 60.0  # between two looks at what only time changes: renewals, ends
 CLOCK_JUMP_SECONDS = 5.0
@@ -113,8 +115,13 @@ class CertificateWatch:
                     await asyncio.sleep(RETRY_SECONDS)
                 else:
                     self._say("step", "")
-                    look_at = time.monotonic() + LOOK_SECONDS
-                while not await waker.wait(POLL_SECONDS) and not await self._is_due(look_at):
+                    look_at = time.monotonic() + (
+                        LOOK_SECONDS if self._sightings.wanted else REST_SECONDS
+                    )
+                while not (
+                    await waker.wait(POLL_SECONDS, asleep=ASLEEP_SECONDS)
+                    or await self._is_due(look_at)
+                ):
                     continue
         finally:
             waker.close()
@@ -123,6 +130,8 @@ class CertificateWatch:
         """Whether a round may find something to do though nobody has committed anything."""
         if not self._at_rest or time.monotonic() >= at:
             return True
+        if self._operators is None:  # files of our own directory: no thread is needed for them
+            return self._seen_now() != self._seen
         return await asyncio.to_thread(self._seen_now) != self._seen
 
     def _seen_now(self) -> tuple[object, ...]:

@@ -22,6 +22,7 @@ __all__ = ["ConnectionWatch"]
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
+ANYWAY_SECONDS = 10.0  # connections are listed also when nothing says that one has come or gone
 FRESH_SECONDS = 2.0
 """The log has to be read up to so lately; else nobody is known to have logged in."""
 
@@ -48,6 +49,9 @@ class ConnectionWatch:
         room = available(settings) - RESERVE
         self._crowd = Crowd(settings.broker_login_seconds, self._most, room)
         self._fullest = 0
+        self._settled: tuple[int, int] | None = None
+        """The broker's process and descriptors when each of its connections had logged in."""
+        self._look_at = 0.0  # monotonic: then they are listed anyway
         self._can_end = True
 
     def detail(self) -> dict[str, object]:
@@ -70,6 +74,11 @@ class ConnectionWatch:
         pid = self._broker.pid
         if pid is None:
             return
+        now = time.monotonic()
+        here = (pid, sockets.count(pid))
+        if here == self._settled and now < self._look_at:
+            return
+        self._settled, self._look_at = None, now + ANYWAY_SECONDS
         peers = sockets.connections(self._ports)
         counts = Counter(peer.port for peer in peers)
         self._fullest = max(counts.values(), default=0)
@@ -77,6 +86,10 @@ class ConnectionWatch:
         if time.monotonic() - read_at > FRESH_SECONDS:
             return
         surplus = self._crowd.look(peers, logged_in, read_at)
+        if not (surplus.silent or surplus.beyond) and all(
+            (peer.address, peer.peer_port) in logged_in for peer in peers
+        ):
+            self._settled = here
         for counter, found in ((SILENT, surplus.silent), (BEYOND, surplus.beyond)):
             ended = self._end(pid, found)
             if ended:

@@ -115,7 +115,7 @@ class Follower:
             await asyncio.to_thread(self._forget_requests)
             self._next_compare = time.monotonic() + pause
             self._begun = True
-        waker = self._waker = Waker(self.app.database.wake_folder)
+        waker = self._waker = Waker(self.app.database.wake_folder, awake=0.0)
         try:
             await self._follow(bell, waker, dialects, pause)
         finally:
@@ -124,6 +124,7 @@ class Follower:
 
     async def _follow(self, bell: Bell, waker: Waker, dialects: Current, pause: float) -> None:
         look_again = busy_until = 0.0
+        committed = False
         while True:
             try:
                 now = time.monotonic()
@@ -150,9 +151,11 @@ class Follower:
                 log.warning("the broker does not follow the database: %s", exc)
                 await asyncio.sleep(1)
             idle = time.monotonic() >= busy_until
-            await waker.wait(
+            # What was committed may be dialects, and those are not looked at each time.
+            longest = DIALECT_LOOK_SECONDS if committed else ASLEEP_SECONDS
+            committed = await waker.wait(
                 max(bell.pause, IDLE_PAUSE_SECONDS) if idle else bell.pause,
-                asleep=min(ASLEEP_SECONDS, bell.due_in, self._next_compare - now),
+                asleep=min(longest, bell.due_in, self._next_compare - now),
             )
 
     @asynccontextmanager

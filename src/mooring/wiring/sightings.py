@@ -48,6 +48,8 @@ class SightingReader:
         self._mark = 0
         self._next = 0.0
         self._rollover: str | None = None
+        self.wanted = True
+        """Whether there may be anything to read, as of the last call."""
         self.faults = RowFaults("CA reported by the device:")
 
     def read(self) -> int:
@@ -56,7 +58,8 @@ class SightingReader:
             return 0
         self._next = time.monotonic() + READ_SECONDS
         authorities = self._pki.authorities()
-        if len(authorities) < 2:
+        self.wanted = len(authorities) > 1
+        if not self.wanted:
             self._mark, self._rollover = 0, None
             return 0
         if self._rollover != authorities[0]:

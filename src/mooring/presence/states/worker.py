@@ -85,6 +85,7 @@ class PresenceWorker:
         self._swept_at = 0
         self._events = 0
         self._statements = 0
+        self._evidence: tuple[int, ...] | None = None  # as it was when all of it was folded
         self._running_at = 0  # when the broker was last started
 
     @classmethod
@@ -116,7 +117,21 @@ class PresenceWorker:
         if not lease.held(after_dead=True):
             self._known = None
             return False
-        return self.step(now_ms())
+        now = now_ms()
+        return self._is_needed(now) and self.step(now)
+
+    def _is_needed(self, now: int) -> bool:
+        """Whether ``step`` may find something to do. The question is asked before the step reads,
+        so what is committed meanwhile is found by the next one."""
+        with self._database.read() as connection:
+            evidence = store.evidence(connection, self._statements - OVERLAP_MS)
+        before, self._evidence = self._evidence, evidence
+        return (
+            self._known is None
+            or evidence != before
+            or not 0 <= now - self._swept_at < SWEEP_MS
+            or bool(self._timers and self._timers[0][0] <= now)
+        )
 
     def step(self, now: int) -> bool:
         """One turn; whether more evidence waits.
@@ -127,6 +142,7 @@ class PresenceWorker:
         if self._known is None:
             self._open(now)
         assert self._known is not None
+        evidence, self._evidence = self._evidence, None  # an exception leaves work to be done
         work = _Work(self._known)
         waiting = self._due(now)
         with self._database.read() as connection:
@@ -145,7 +161,10 @@ class PresenceWorker:
         self._write(work, upto, max(newest, self._statements))
         for number in {*work.changed, *waiting}:
             self._remind(number, now)
-        return len(events) == EVENTS_AT_ONCE
+        if len(events) == EVENTS_AT_ONCE:
+            return True
+        self._evidence = evidence
+        return False
 
     def _sweep(self, connection: Connection, now: int) -> list[Seen]:
         """Devices that neither the broker nor a statement has announced."""
