@@ -14,10 +14,13 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
-__all__ = ["SUPERVISED", "Fork", "document", "received", "without_settings"]
+__all__ = ["HEIR", "SUPERVISED", "Fork", "document", "received", "without_settings"]
 
 SUPERVISED = "MOORING_SUPERVISED_BY"
 """The process id of the parent; where it is set, standard input holds the document."""
+
+HEIR = "MOORING_SUPERVISED_NEXT_BY"
+"""The process id of the one that becomes the parent when the parent ends."""
 
 
 class Fork(BaseException):

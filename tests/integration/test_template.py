@@ -71,12 +71,16 @@ def test_forks_are_processes_of_their_own(tmp_path: Path) -> None:
         assert lives(template)
         before = {role: platform.pid(role) for role in ROLES}
         os.kill(template, signal.SIGKILL)
-        wait_until(lambda: not any(map(lives, before.values())), "the end of its forks")
         wait_until(
-            lambda: all(parent_of_newest(platform, role) == up for role in ROLES),
-            "every process to be started as a program",
-            timeout=60,
+            lambda: all(parent_of(pid) == up for pid in before.values()),
+            "its forks to be children of up",
         )
+        os.kill(before["keeper"], signal.SIGKILL)
+        wait_until(lambda: platform.pid("keeper") != before["keeper"], "another keeper", timeout=60)
+        assert parent_of_newest(platform, "keeper") == up
+        assert platform.up.log().count("keeper ended with signal 9") == 2
+        others = [role for role in ROLES if role != "keeper"]
+        assert [platform.pid(role) for role in others] == [before[role] for role in others]
         login = platform.add("lamp", "mooring")
         platform.connect(login).publish(login.topics["telemetry"], '{"values":{"t":1}}', qos=1)
         wait_until(lambda: platform.stored(login) == 1, "the message")
@@ -132,6 +136,55 @@ def test_a_fork_that_ends_before_it_is_known_has_its_exit_code(tmp_path: Path) -
     )
     assert (done.returncode, done.stdout) == (0, "0\n"), done.stderr
     assert (tmp_path / "log").read_text() == f"mooring {mooring.__version__}\n"
+
+
+RETIRED = """
+import asyncio, os, signal, sys, time
+from pathlib import Path
+from mooring.handover import Fork
+from mooring.run.children import follow_parent
+from mooring.run.template import Template
+from mooring.settings import Settings
+
+def parent_of(pid):
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+async def run(template):
+    log = os.memfd_create("log")
+    first, second, third = [await template.fork([code], b"{}", log) for code in "340"]
+    assert parent_of(first.pid) == template.pid
+    while os.fstat(log).st_size < 3:  # not all of them follow their parent yet
+        await asyncio.sleep(0.02)
+    template.retire()
+    while template.alive:
+        await asyncio.sleep(0.02)
+    assert not Path(f"/proc/{template.pid}").exists()
+    assert {parent_of(one.pid) for one in (first, second, third)} == {os.getpid()}
+    first.terminate()
+    second.kill()
+    print(await first.wait(), await second.wait(), third.pid)
+
+try:
+    template = Template.start(Settings())
+except Fork as fork:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(int(fork.words[0])))
+    follow_parent()
+    os.write(1, b".")
+    while True:
+        time.sleep(60)
+asyncio.run(run(template))
+"""
+
+
+def test_a_retired_template_leaves_its_forks_to_its_parent() -> None:
+    """They run on, their exit codes are known, and they end when the parent does."""
+    done = subprocess.run(
+        [sys.executable, "-c", RETIRED], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    first, second, left = map(int, done.stdout.split())
+    assert (first, second) == (3, -9)
+    wait_until(lambda: not lives(left), "the end of the one that was left")
 
 
 def test_nothing_is_left_of_a_killed_platform(tmp_path: Path) -> None:

@@ -191,8 +191,12 @@ def follow_parent() -> None:
     if not parent:
         return
 
+    heir = os.environ.get(handover.HEIR, "")
+
     def watch() -> None:
         _wait_for_end(int(parent))
+        if heir and os.getppid() == int(heir):  # the template has ended, and ``up`` has not
+            _wait_for_end(int(heir))
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(STOP_SECONDS)  # as long as a parent would wait before it kills
         os.kill(os.getpid(), signal.SIGKILL)

@@ -6,9 +6,10 @@ share that memory.
 
 ``up`` makes it before it has any thread, lock or connection, so nothing but code is inherited. It
 then talks to it in messages: words, standard input and log go there; process ids and exit codes
-come back. The template ends when ``up`` is gone, and its forks notice that their parent is gone
-(``follow_parent``). Where there is no template (not on Linux, or it was killed), ``children``
-starts each process as a program.
+come back. Once all processes run, the template has nothing to do and is retired: the kernel makes
+its forks children of ``up``. The same happens when it is killed. The template ends when ``up`` is
+gone, and its forks notice that neither is their parent (``follow_parent``). Where there is no
+template (not on Linux, or no longer), ``children`` starts each process as a program.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ log = logging.getLogger(__name__)
 
 ARENAS = 2  # of the C library's allocator, which would make one for each thread
 _M_ARENA_MAX = -8
+_PR_SET_CHILD_SUBREAPER = 36
+RETRY_SECONDS = 1.0
 MESSAGE_BYTES = 65_536
 IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """The template outlives them: it ends after ``up``, which stops its children in order."""
@@ -87,8 +90,8 @@ class Forked:
                 os.close(self._descriptor)
             self._ended.set()
 
-    def orphaned(self) -> None:
-        """The template is gone, and cannot say any more when this one ends."""
+    def adopted(self) -> None:
+        """The template is gone, and this process is the parent now."""
         loop, descriptor = asyncio.get_running_loop(), self._descriptor
         if descriptor is None:
             self.ended(-signal.SIGTERM)
@@ -96,9 +99,8 @@ class Forked:
 
         def gone() -> None:
             loop.remove_reader(descriptor)
-            self.ended(-signal.SIGTERM)
+            self.ended(_exit_code(descriptor))
 
-        self.terminate()
         loop.add_reader(descriptor, gone)
 
     def _send(self, number: signal.Signals) -> None:
@@ -113,6 +115,7 @@ class Template:
     def __init__(self, pid: int, channel: socket.socket) -> None:
         self.pid = pid
         self.alive = True
+        self._retired = self._reaped = False
         self._channel = channel
         self._turn = asyncio.Lock()
         self._following = False
@@ -136,6 +139,7 @@ class Template:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         _prepare(postgresql=not settings.effective_database_url.startswith("sqlite"))
+        _adopt_orphans(True)
         pid = os.fork()
         if pid == 0:
             ours.close()
@@ -172,12 +176,31 @@ class Template:
                 raise Unavailable(f"The template process cannot be used: {exc}.") from exc
             return self._forked[await self._started]
 
+    def retire(self) -> None:
+        """Ends it; its forks run on, as children of this process. Whatever is started later is a
+        program."""
+        if not self.alive or self._retired:
+            return
+        if self._turn.locked():  # it is forking
+            asyncio.get_running_loop().call_later(RETRY_SECONDS, self.retire)
+            return
+        self._retired = True
+        self._channel.shutdown(socket.SHUT_WR)  # ``_read`` notices its end
+
     def close(self) -> None:
-        """End it; whatever it forked and still runs ends then, too."""
+        """End it; whatever it forked and still runs has to be stopped before."""
         self._channel.close()
+        self._reap()
+
+    def _reap(self) -> None:
+        """Returns when it is gone and its forks have another parent."""
+        if self._reaped:
+            return
+        self._reaped = True
         with contextlib.suppress(ProcessLookupError, ChildProcessError):
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
+        _adopt_orphans(False)
 
     def _read(self) -> None:
         try:
@@ -199,13 +222,30 @@ class Template:
 
     def _lost(self) -> None:
         if self.alive:
-            log.warning("the template process ended; processes are started without it")
+            if not self._retired:
+                log.warning("the template process ended; processes are started without it")
             self.alive = False
             asyncio.get_running_loop().remove_reader(self._channel)
+            self._reap()
             if self._started is not None and not self._started.done():
                 self._started.set_exception(Unavailable("The template process ended."))
             for forked in self._forked.values():
-                forked.orphaned()
+                forked.adopted()
+
+
+def _adopt_orphans(on: bool) -> None:
+    """Whether this process becomes the parent of processes whose parent below it has ended."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, int(on), 0, 0, 0)
+
+
+def _exit_code(descriptor: int) -> int:
+    """Of a process that has ended, by its descriptor."""
+    try:
+        found = os.waitid(os.P_PIDFD, descriptor, os.WEXITED)
+    except ChildProcessError:  # the kernel gave it to another parent
+        return -signal.SIGTERM
+    assert found is not None
+    return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
 
 
 # ---------------------------------------------------------------------- the template itself
@@ -217,6 +257,7 @@ def _become_template(channel: socket.socket) -> NoReturn:
     Raises:
         Fork: in each process that is forked.
     """
+    heir = os.getppid()
     os.setsid()
     parent = os.getpid()
     before = {number: signal.signal(number, signal.SIG_IGN) for number in IGNORED}
@@ -233,6 +274,7 @@ def _become_template(channel: socket.socket) -> NoReturn:
     for number, handler in before.items():  # what ``nohup`` ignores is ignored
         signal.signal(number, handler)
     os.environ[handover.SUPERVISED] = str(parent)
+    os.environ[handover.HEIR] = str(heir)
     for name in settings_variables():
         os.environ.pop(name, None)
     handover.received.cache_clear()

@@ -62,6 +62,9 @@ __all__ = ["main"]
 log = logging.getLogger(__name__)
 
 READY_SECONDS = 60.0
+TEMPLATE_SECONDS = 20.0
+"""From the start until the template is retired. What fails does so mostly at the beginning, and is
+started again fastest by the template."""
 EXIT_SECONDS = 4.0  # for what still waits for the database when everything else is stopped
 CHILDREN = ("ingest", "serve", "keeper", "worker")
 MIGRATION = ("db", "migrate")
@@ -180,6 +183,8 @@ async def _platform(
         )
         ready.set()
         say.ready(app, first_password, demo=demo)
+        if template is not None:
+            asyncio.get_running_loop().call_later(TEMPLATE_SECONDS, template.retire)
         await stop.wait()
         say.stopping()
 

@@ -18,7 +18,7 @@ from mooring.presence.observe import Connectivity, EventRow
 from mooring.presence.states import store
 from mooring.presence.states.machine import HOLD_MS, LAG_MS, NOT_BACK
 from mooring.presence.states.service import DevicePresence
-from mooring.presence.states.worker import PresenceWorker
+from mooring.presence.states.worker import SWEEP_MS, PresenceWorker
 from mooring.settings import Settings
 from mooring.store.schema import channels, device_state, messages, presence_changes
 
@@ -316,3 +316,41 @@ def test_a_step_costs_what_has_changed(platform: App, worker: PresenceWorker) ->
     finally:
         sa.event.remove(platform.database.engine, "before_cursor_execute", note)
     assert [one for one in written if not one.startswith(("BEGIN", "COMMIT", "ROLLBACK"))] == []
+
+
+def test_nothing_is_read_again_until_something_has_changed(
+    platform: App, worker: PresenceWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[int] = []
+    step = worker.step
+    monkeypatch.setattr(worker, "step", lambda now: steps.append(now) or step(now))
+
+    def needed(at: int) -> bool:
+        """Whether a step was made; the second look finds that all of it is done."""
+        before = len(steps)
+        for _ in range(3):
+            assert not worker.look(at)
+        assert len(steps) - before < 3
+        return len(steps) > before
+
+    one = add(platform)
+    worker.look(T)
+    worker.look(T)
+    assert not needed(T + 1)
+    session(platform, LogKind.CONNECTED, T + 2, one)
+    assert needed(T + 3)
+    assert state(platform, one) == ("online", "")
+    says(platform, one, T + 4, online=True, online_at=T + 4)
+    assert needed(T + 5)
+    session(platform, LogKind.DISCONNECTED, T + 6, one)
+    assert needed(T + 7)
+    assert not needed(T + 8)
+    assert needed(T + 6 + HOLD_MS), "its time is over though nothing was committed"
+    assert state(platform, one)[0] == "offline"
+    two = add(platform, "two")
+    says(platform, two, T + 9, online=True, online_at=T + 3)  # committed later than others
+    assert needed(T + 7 + HOLD_MS)
+    says(platform, two, T + 10, announced_at=T + 10)
+    assert needed(T + 8 + HOLD_MS)
+    assert not needed(T + 9 + HOLD_MS)
+    assert needed(T + SWEEP_MS), "devices that nobody announced are looked for"

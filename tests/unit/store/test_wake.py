@@ -145,3 +145,16 @@ async def test_news_for_one_kind_of_work_wakes_no_other(tmp_path: Path) -> None:
     for one in (sender, other):
         one.close()
     database.close()
+async def test_one_who_knows_when_work_is_due_sleeps_after_a_commit_too(tmp_path: Path) -> None:
+    folder = tmp_path / wake.FOLDER
+    knows, others = Waker(folder, awake=0.0), Waker(folder)
+    ring(folder)
+    async with asyncio.timeout(LONG / 2):
+        assert await knows.wait(0.0)
+        assert await others.wait(0.0)
+        await others.wait(0.0)  # for a while it looks as often as it likes
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await knows.wait(0.0)
+    knows.close()
+    others.close()

@@ -117,7 +117,10 @@ class PresenceWorker:
         if not lease.held(after_dead=True):
             self._known = None
             return False
-        now = now_ms()
+        return self.look(now_ms())
+
+    def look(self, now: int) -> bool:
+        """``step``, where it may find something to do. Returns and raises as it does."""
         return self._is_needed(now) and self.step(now)
 
     def _is_needed(self, now: int) -> bool:
