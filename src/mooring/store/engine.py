@@ -179,7 +179,8 @@ class Database:
         try:
             yield
         finally:
-            driver.execute(f"PRAGMA synchronous = {self._synchronous}")
+            if not connection.invalidated:  # else it is closed and not used again
+                driver.execute(f"PRAGMA synchronous = {self._synchronous}")
 
     @contextmanager
     def apart(self) -> Iterator[Connection]:

@@ -7,9 +7,8 @@ look; only then, and when the caller's clock says so, a question is asked.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
@@ -39,7 +38,7 @@ class Lookout:
     def ask(
         self,
         question: str,
-        values: Mapping[str, int] = MappingProxyType({}),
+        values: dict[str, int] | None = None,
         *,
         always: bool = False,
     ) -> Sequence[Any] | None:
@@ -57,13 +56,13 @@ class Lookout:
         try:
             connection = self._open()
             if not self._database.is_sqlite:
-                return connection.execute(_statement(question), values).one()
+                return connection.execute(_statement(question), values or {}).one()
             driver = connection.connection.driver_connection
             assert isinstance(driver, sqlite3.Connection)
             version = driver.execute("PRAGMA data_version").fetchone()[0]
             if version == self._seen and not always:
                 return None
-            row: Sequence[Any] = driver.execute(question, values).fetchone()
+            row: Sequence[Any] = driver.execute(question, values or {}).fetchone()
             self._seen = version
         except (DBAPIError, PoolTimeout, sqlite3.Error) as exc:
             self.close()

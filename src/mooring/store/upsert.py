@@ -129,7 +129,7 @@ class Reading:
 
 
 def _driver(connection: Connection) -> Any:
-    """SQLite's own connection: its errors are the driver's, which ``mooring.store.faults`` knows."""
+    """SQLite's own connection. Its errors are known to ``mooring.store.faults``, too."""
     return connection.connection.driver_connection
 
 
