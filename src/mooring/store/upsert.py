@@ -52,7 +52,7 @@ class Upsert:
                 self._file = self._row_by_row(connection)
             if self._reordered:
                 rows = [tuple([row[place] for place in self._order]) for row in rows]
-            _driver(connection).executemany(self._file, rows)
+            driver_of(connection).executemany(self._file, rows)
 
     def _from_one_value(self) -> Any:
         types = {name: self._table.c[name].type for name in self._columns}
@@ -105,7 +105,7 @@ class Reading:
         text = msgspec.json.encode(keys).decode()
         if dialect == "postgresql":
             return connection.exec_driver_sql(statement, {GIVEN: text}).all()
-        rows: Sequence[Any] = _driver(connection).execute(statement, (text,)).fetchall()
+        rows: Sequence[Any] = driver_of(connection).execute(statement, (text,)).fetchall()
         for place in self._booleans:  # SQLite has none
             rows = [(*row[:place], _BOOLEAN[row[place]], *row[place + 1 :]) for row in rows]
         return rows
@@ -128,7 +128,7 @@ class Reading:
         return str(statement.compile(dialect=connection.dialect))
 
 
-def _driver(connection: Connection) -> Any:
+def driver_of(connection: Connection) -> Any:
     """SQLite's own connection. Its errors are known to ``mooring.store.faults``, too."""
     return connection.connection.driver_connection
 

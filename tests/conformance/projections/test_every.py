@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import sqlalchemy as sa
@@ -19,6 +21,7 @@ from mooring.dialects.model import Channel
 from mooring.ingest.facts import Fact
 from mooring.ingest.ledger import Ledger
 from mooring.ingest.projection import Effect, Keys, Projection
+from mooring.store import upsert
 from mooring.store.engine import Database
 from mooring.store.schema import (
     dead_letters,
@@ -279,7 +282,7 @@ def test_what_fails_costs_only_itself(
 
 
 def statements(desk: Desk, work: Callable[[], object]) -> list[str]:
-    """Those that projections send meanwhile."""
+    """Those that projections send meanwhile, by Core or to SQLite's driver."""
     sink: Any = desk.sink
     sink.versions()  # connects
     engine = getattr(sink, "_core", None) or sink.connection
@@ -288,9 +291,22 @@ def statements(desk: Desk, work: Callable[[], object]) -> list[str]:
     def note(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
         seen.append(statement)
 
+    driver_of = upsert.driver_of
+
+    def noting(connection: Any) -> Any:
+        def sends(name: str) -> Callable[..., Any]:
+            def send(statement: str, *values: Any) -> Any:
+                seen.append(statement)
+                return getattr(driver_of(connection), name)(statement, *values)
+
+            return send
+
+        return SimpleNamespace(execute=sends("execute"), executemany=sends("executemany"))
+
     event.listen(engine.engine, "before_cursor_execute", note)
     try:
-        work()
+        with patch.object(upsert, "driver_of", noting):
+            work()
     finally:
         event.remove(engine.engine, "before_cursor_execute", note)
     return seen
