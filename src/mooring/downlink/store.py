@@ -70,8 +70,8 @@ WORK = (
     " EXISTS (SELECT 1 FROM downlinks WHERE state IN ('held', 'unconfirmed', 'queued')),"
     " (SELECT max(id) FROM broker_events)"
 )
-"""For ``Lookout``, at a time ``at``: whether a live message is due; whether any other is, or is past
-its time; whether anything waits for a device to connect; the newest event of the broker."""
+"""For ``Lookout``, at a time ``at``: whether a live message is due; whether any other is, or is
+past its time; whether anything waits for a device to connect; the newest event of the broker."""
 
 _d = downlinks.c
 _SHOWN = (

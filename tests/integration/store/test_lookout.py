@@ -26,7 +26,7 @@ def test_every_question_is_answered(database: Database) -> None:
     at = {"at": now_ms()}
     for _ in range(2):
         assert lookout.ask(commands.WORK, at, always=True) == (0, 0, None)
-        assert lookout.ask(downlinks.WORK, at, always=True) == (0, 0, None)
+        assert lookout.ask(downlinks.WORK, at, always=True) == (0, 0, 0, None)
         assert lookout.ask(rotations.WORK, always=True) == (0, 0, 0, None)
         row = lookout.ask(device_settings._WORK, always=True)
         assert row is not None
