@@ -147,6 +147,7 @@ async def test_news_for_one_kind_of_work_wakes_no_other(tmp_path: Path) -> None:
     database.close()
 
 
+@in_loop
 async def test_one_who_knows_when_work_is_due_sleeps_after_a_commit_too(tmp_path: Path) -> None:
     folder = tmp_path / wake.FOLDER
     knows, others = Waker(folder, awake=0.0), Waker(folder)
