@@ -177,7 +177,7 @@ class Template:
             return self._forked[await self._started]
 
     def retire(self) -> None:
-        """Ends it; its forks run on, as children of this process. Whatever is started later is a
+        """Ends it; its forks run on, as children of this process. What is started later is a
         program."""
         if not self.alive or self._retired:
             return
