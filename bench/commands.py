@@ -3,6 +3,8 @@ SUBSCRIBE to a command that waits for it.
 
 ``python -m bench.commands``: the real ``mooring up`` with Mooring's plugin and 1,000 connected
 devices, on SQLite and on PostgreSQL. A delay ends when the socket has the bytes of the PUBLISH.
+``--fleet 10000`` measures one command to each of so many connected devices instead, from the first
+transaction that writes them to the last socket.
 """
 
 from __future__ import annotations
@@ -23,9 +25,13 @@ from typing import Any
 import httpx
 
 from bench.figures import percentile
-from mooring.app import open_app
-from mooring.devices.model import NewDevice
+from mooring.app import App, open_app
+from mooring.commands.model import Command, NewCommand
+from mooring.commands.service import Commands
+from mooring.devices.model import Device, NewDevice
+from mooring.downlink.gate import WORK
 from mooring.identity.actor import SYSTEM
+from mooring.secrets import verifiers
 from mooring.settings import Settings
 from tests.support.platform import Platform
 from tests.support.postgres import Postgres
@@ -38,6 +44,8 @@ TARGETS = {"call to socket": (10.0, 50.0), "subscribe to socket": (50.0, 300.0)}
 """Milliseconds: p50 and p99."""
 TOGETHER = 100  # connections that are opened at the same time
 WAIT_SECONDS = 20.0
+AT_ONCE = 1_000  # devices, or commands, in one transaction
+FLEET_TARGET, FLEET_SECONDS = 5.0, 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +57,7 @@ class Login:
     password: str
     client_id: str
     topic: str
+    device: Device
 
 
 class Board:
@@ -121,24 +130,74 @@ def _platform(store: str, devices: int) -> Iterator[tuple[Platform, list[Login]]
             url = stack.enter_context(Postgres()).create_database()
             env["MOORING_DATABASE_URL"] = url
         platform = Platform(folder, env=env)
-        settings = Settings(data_dir=folder, database_url=url, auth_mode="plugin")  # type: ignore[arg-type]
+        settings = Settings(data_dir=folder, database_url=url, auth_mode="plugin")
         with open_app(settings, upgrade=True) as app:
             logins = [
-                Login(
-                    made.device.name,
-                    made.device.username,
-                    made.password,
-                    made.device.client_id,
-                    made.topics["command"],
-                )
-                for number in range(devices)
-                for made in [app.devices.add(SYSTEM, NewDevice(f"d{number}", DIALECT, TENANT))[0]]
+                login
+                for start in range(0, devices, AT_ONCE)
+                for login in _added(app, range(start, min(start + AT_ONCE, devices)))
             ]
         platform.start()
         try:
             yield platform, logins
         finally:
             platform.stop()
+
+
+def _added(app: App, numbers: Sequence[int]) -> list[Login]:
+    """Devices in one transaction."""
+    found = []
+    with app.database.write() as connection:
+        for number in numbers:
+            password = verifiers.new_password()
+            new = NewDevice(f"d{number}", DIALECT, TENANT)
+            device, _ = app.devices.insert(connection, new, password)
+            topic = app.devices.topics(device)["command"]
+            found.append(
+                Login(device.name, device.username, password, device.client_id, topic, device)
+            )
+    return found
+
+
+def measure_fleet(*, devices: int, store: str) -> dict[str, float]:
+    """Seconds until each of so many connected devices has one command."""
+    with _platform(store, devices) as (platform, logins):
+        settings = Settings(
+            data_dir=platform.data_dir,
+            database_url=platform.cli.env.get("MOORING_DATABASE_URL"),
+            auth_mode="plugin",
+        )
+        with open_app(settings) as app:
+            return asyncio.run(_measure_fleet(platform, app, logins))
+
+
+async def _measure_fleet(platform: Platform, app: App, logins: list[Login]) -> dict[str, float]:
+    boards = [Board(one, platform.ports["mqtt_port"]) for one in logins]
+    for start in range(0, len(boards), TOGETHER):
+        some = boards[start : start + TOGETHER]
+        await asyncio.gather(*(one.connect() for one in some))
+        await asyncio.gather(*(one.subscribe() for one in some))
+    commands = app.service(Commands)
+    every = [one.device for one in logins]
+
+    def write(some: Sequence[Device]) -> None:
+        with app.database.write(news=WORK) as connection:
+            made = commands.create_many(
+                connection, SYSTEM, [(one, NewCommand("x")) for one in some]
+            )
+        failed = [one for one in made if not isinstance(one, Command)]
+        if failed:
+            raise RuntimeError(f"{len(failed)} commands: {failed[0]}")
+
+    began = time.perf_counter()
+    for start in range(0, len(every), AT_ONCE):
+        await asyncio.to_thread(write, every[start : start + AT_ONCE])
+    written = time.perf_counter() - began
+    async with asyncio.timeout(FLEET_SECONDS):
+        arrived = [await board.arrived.get() for board in boards]
+    for board in boards:
+        await board.close()
+    return {"written": written, "handed over": max(arrived) - began, "devices": float(len(boards))}
 
 
 async def _measure(
@@ -198,10 +257,20 @@ def main() -> None:
     made = argparse.ArgumentParser(prog="python -m bench.commands", description=__doc__)
     made.add_argument("--devices", type=int, default=1_000)
     made.add_argument("--calls", type=int, default=300)
+    made.add_argument("--fleet", type=int, help="One command to each of so many devices instead.")
     made.add_argument("--store", choices=["sqlite", "postgresql"], action="append")
     options = made.parse_args()
     found: dict[str, Any] = {}
     for store in options.store or ["sqlite", "postgresql"]:
+        if options.fleet:
+            found[store] = measure_fleet(devices=options.fleet, store=store)
+            took = found[store]["handed over"]
+            print(
+                f"{store:10}  {options.fleet} devices  written in {found[store]['written']:.1f} s, "
+                f"handed over in {took:.1f} s (< {FLEET_TARGET:g})",
+                file=sys.stderr,
+            )
+            continue
         found[store] = measure(devices=options.devices, calls=options.calls, store=store)
         for what, shares in found[store].items():
             p50, p99 = TARGETS[what]

@@ -42,27 +42,33 @@ def apply(
     rule = follow(command.state, event, replace(command.facts, cancellable=cancellable))
     if rule is None:
         return None
-    changed = replace(
+    attempts, began = command.attempts, command.sent_at
+    in_session = command.session
+    if event is Event.TAKEN or (command.state is State.QUEUED and rule.evidence == "reply"):
+        began = sent_at if sent_at is not None else at
+        attempts, in_session = attempts + 1, session or None
+    delivered_at = command.delivered_at
+    if rule.to is State.DELIVERED and delivered_at is None:
+        delivered_at = at
+    due_at = deadline(
+        rule.to,
+        command.facts,
+        expires_at=command.expires_at,
+        sent_at=began,
+        reply_timeout_ms=command.reply_timeout_ms,
+        unconfirmed_ms=waits.unconfirmed_ms,
+    )
+    # In one piece: a batch makes some hundreds of these.
+    return replace(
         command,
         state=rule.to,
         late=rule.late,
         evidence=(*command.evidence, Evidence(at, str(rule.to), rule.evidence, detail)),
+        sent_at=began,
+        attempts=attempts,
+        session=in_session,
+        delivered_at=delivered_at,
+        result=command.result if result is None else result,
+        due_at=due_at,
+        finished_at=at if due_at is None else None,
     )
-    if event is Event.TAKEN or (command.state is State.QUEUED and rule.evidence == "reply"):
-        began = sent_at if sent_at is not None else at
-        changed = replace(
-            changed, sent_at=began, attempts=command.attempts + 1, session=session or None
-        )
-    if rule.to is State.DELIVERED and command.delivered_at is None:
-        changed = replace(changed, delivered_at=at)
-    if result is not None:
-        changed = replace(changed, result=result)
-    due_at = deadline(
-        rule.to,
-        changed.facts,
-        expires_at=command.expires_at,
-        sent_at=changed.sent_at,
-        reply_timeout_ms=command.reply_timeout_ms,
-        unconfirmed_ms=waits.unconfirmed_ms,
-    )
-    return replace(changed, due_at=due_at, finished_at=at if due_at is None else None)

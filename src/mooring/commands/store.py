@@ -270,7 +270,6 @@ def ends(connection: Connection, numbers: Sequence[int]) -> list[End]:
 
 
 _WRITTEN = (
-    "id",
     "state",
     "attempts",
     "late",
@@ -281,8 +280,12 @@ _WRITTEN = (
     "session",
     "result",
     "evidence",
+    "id",
 )
-_WRITE: dict[str, Any] = {}  # by engine; to put one together costs more than to run it
+_WRITE: dict[str, Any] = {}  # to put one together costs more than to run it
+_WRITE_ROWS = (
+    f"UPDATE commands SET {', '.join(f'{name} = ?' for name in _WRITTEN[:-1])} WHERE id = ?"  # noqa: S608 - names of columns
+)
 
 
 def write(connection: Connection, changed: Sequence[Command]) -> None:
@@ -290,31 +293,33 @@ def write(connection: Connection, changed: Sequence[Command]) -> None:
     if not changed:
         return
     rows = sorted(changed, key=lambda one: one.id)
-    engine = connection.dialect.name
-    statement = _WRITE.get(engine)
+    values = [
+        (
+            one.state.value,
+            one.attempts,
+            one.late,
+            one.sent_at,
+            one.delivered_at,
+            one.finished_at,
+            one.due_at,
+            one.session,
+            None if one.result is None else json.dumps(one.result, ensure_ascii=False),
+            evidence_text(one.evidence),
+            one.id,
+        )
+        for one in rows
+    ]
+    if connection.dialect.name == "sqlite":
+        # No trips to save: bound row by row it costs a third of taking them out of one value.
+        connection.exec_driver_sql(_WRITE_ROWS, values)
+        return
+    statement = _WRITE.get("postgresql")
     if statement is None:
-        new = given(engine, {name: _c[name].type for name in _WRITTEN})
-        values = {name: new.c[name] for name in _WRITTEN if name != "id"}
-        statement = _WRITE[engine] = sa.update(commands).where(_c.id == new.c.id).values(values)
-    connection.execute(
-        statement,
-        parameter(
-            [
-                one.id,
-                one.state.value,
-                one.attempts,
-                one.late,
-                one.sent_at,
-                one.delivered_at,
-                one.finished_at,
-                one.due_at,
-                one.session,
-                None if one.result is None else json.dumps(one.result, ensure_ascii=False),
-                evidence_text(one.evidence),
-            ]
-            for one in rows
-        ),
-    )
+        new = given("postgresql", {name: _c[name].type for name in _WRITTEN})
+        fresh = {name: new.c[name] for name in _WRITTEN if name != "id"}
+        statement = sa.update(commands).where(_c.id == new.c.id).values(fresh)
+        _WRITE["postgresql"] = statement
+    connection.execute(statement, parameter(values))
 
 
 def count(connection: Connection, states: Mapping[State, int]) -> None:

@@ -280,14 +280,21 @@ _FINISH: dict[tuple[str, bool], Any] = {}
 
 
 def _finishing(dialect: str, *, over: bool) -> Any:
-    """Put together once: that costs more than running it."""
+    """Put together once: that costs more than running it. PostgreSQL gets all rows as one value;
+    SQLite has no trips to save, and would look at every row of that value for each of its own."""
     found = _FINISH.get((dialect, over))
     if found is None:
-        new = given(dialect, {name: _d[name].type for name in ("id", "attempts", "next_at")})
+        names = ("id", "attempts", "next_at")
+        new: dict[str, Any] = {
+            name: sa.bindparam(f"new_{name}", type_=_d[name].type) for name in names
+        }
+        if dialect == "postgresql":
+            rows = given(dialect, {name: _d[name].type for name in names})
+            new = {name: rows.c[name] for name in names}
         values: dict[str, Any] = {
             "state": sa.bindparam("to"),
             "error": sa.bindparam("why", type_=_d.error.type),
-            "next_at": sa.func.coalesce(new.c.next_at, _d.next_at),
+            "next_at": new["next_at"],
             "losses": sa.case((sa.bindparam("lost", type_=sa.Boolean), _d.losses + 1), else_=0),
             "answered_at": sa.func.coalesce(
                 sa.bindparam("taken_at", type_=_d.answered_at.type), _d.answered_at
@@ -298,8 +305,8 @@ def _finishing(dialect: str, *, over: bool) -> Any:
         found = _FINISH[dialect, over] = (
             sa.update(downlinks)
             .where(
-                _d.id == new.c.id,
-                _d.attempts == new.c.attempts,
+                _d.id == new["id"],
+                _d.attempts == new["attempts"],
                 _d.state == State.SENDING.value,
             )
             .values(values)
@@ -310,14 +317,14 @@ def _finishing(dialect: str, *, over: bool) -> Any:
 def finish_attempts(
     connection: Connection,
     event: Event,
-    attempts: Sequence[tuple[int, int, int | None]],
+    attempts: Sequence[tuple[int, int, int]],
     at: int,
     *,
     lost: bool = False,
     taken: bool = False,
     error: str | None = None,
 ) -> int:
-    """Records what became of attempts, in one statement. A row that somebody else has changed
+    """Records what became of attempts, with one statement. A row that somebody else has changed
     meanwhile stays as it is.
 
     Args:
@@ -330,7 +337,13 @@ def finish_attempts(
     values = {"to": state.value, "why": error, "lost": lost, "taken_at": at if taken else None}
     if state.over:
         values["at"] = at
-    changed = connection.execute(statement, values | parameter(attempts)).rowcount
+    changes: Any = values | parameter(attempts)
+    if connection.dialect.name == "sqlite":
+        changes = [
+            values | {"new_id": number, "new_attempts": attempt, "new_next_at": next_at}
+            for number, attempt, next_at in attempts
+        ]
+    changed = connection.execute(statement, changes).rowcount
     _count(connection, state, changed)
     return changed
 

@@ -10,9 +10,11 @@ from sqlalchemy import event
 
 from mooring.commands.model import Command, NewCommand
 from mooring.downlink.gate import WORK
+from mooring.downlink.live import store as live_store
 from mooring.errors import MooringError
 from mooring.identity.actor import SYSTEM
 from mooring.store import wake
+from mooring.store.engine import now_ms
 from mooring.store.schema import commands, downlinks
 from tests.integration.commands.conftest import Stand
 
@@ -120,3 +122,21 @@ def test_a_command_on_its_way_wakes_the_sender_alone(
     stand.step()
     assert stand.state(sent) == "sent"
     assert rung == [WORK]
+
+
+def test_a_tenant_with_many_waiting_has_its_first_ones_looked_at(stand: Stand) -> None:
+    """What a batch costs does not grow with what waits behind it; all are handed over, in order."""
+    every = [stand.device(f"lamp{n}") for n in range(40)]
+    orders = [(one, NewCommand(f"c{turn}")) for turn in range(10) for one in every]
+    with stand.app.database.write() as connection:
+        stand.commands.create_many(connection, SYSTEM, orders)
+    stand.gate.usernames = {one.username for one in every}
+    with stand.app.database.read() as connection:
+        found = live_store.live_devices(connection, "a", now_ms(), 5)
+    assert found == [one.id for one in every[:5]], "those that have waited longest"
+    stand.step(6)
+    sent: dict[str, list[str]] = {}
+    for topic, *_ in stand.link.sent:
+        device, _command, name = topic.split("/")[-3:]
+        sent.setdefault(device, []).append(name)
+    assert sent == {one.name: [f"c{turn}" for turn in range(10)] for one in every}
