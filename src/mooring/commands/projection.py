@@ -14,7 +14,7 @@ from mooring.commands.changes import Waits, apply
 from mooring.commands.model import Command
 from mooring.commands.moving import record
 from mooring.commands.rules import Event, reply_event
-from mooring.dialects.meaning import outcome, readings
+from mooring.dialects.meaning import error, outcome, readings
 from mooring.dialects.model import Channel, DoneWhen, Kind
 from mooring.ingest.facts import Fact
 from mooring.ingest.projection import ALWAYS, NEVER, Effect, Keys, Sees
@@ -173,6 +173,7 @@ def _result(fact: Fact) -> dict[str, Any] | None:
 
 def _words(fact: Fact, said: bool | str | None) -> str:
     body = fact.body or {}
-    why = next((body[key] for key in ("error", "message", "reason") if key in body), "")
+    declared = error(fact.channel.payload, body)
+    why = declared or next((body[key] for key in ("error", "message", "reason") if key in body), "")
     words = said.lower() if isinstance(said, str) else ""  # true and false are the state itself
     return f"{words}{': ' if words and why else ''}{why}"[:DETAIL_CHARACTERS]
