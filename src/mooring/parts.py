@@ -28,6 +28,7 @@ from mooring.rollups.part import PART as ROLLUPS
 from mooring.sequences.part import PART as SEQUENCES
 from mooring.stream.part import PART as STREAM
 from mooring.supervisor.registry import Entry
+from mooring.system_topics.part import PART as SYSTEM_TOPICS
 from mooring.telemetry.part import PART as TELEMETRY
 from mooring.uplink.part import PART as UPLINK
 
@@ -60,6 +61,7 @@ DOMAINS = (
     ROLLUPS,
     DISCOVERY,
     STREAM,
+    SYSTEM_TOPICS,
 )
 
 PLATFORM = Part(

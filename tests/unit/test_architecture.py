@@ -151,6 +151,7 @@ PLACES = (
             "rollups",
             "sequences",
             "stream",
+            "system_topics",
             "telemetry",
         )
         for rest in ("", ".*")

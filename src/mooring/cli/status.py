@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +20,7 @@ with later():
     from mooring.broker import answers as broker_answers
     from mooring.broker import open_ids
     from mooring.store import clock as stored
+    from mooring.telemetry import problems
     from mooring.wiring import choice as run_choice
 
 if TYPE_CHECKING:
@@ -27,54 +28,12 @@ if TYPE_CHECKING:
     from mooring.pki.fleet.service import Health
     from mooring.telemetry.model import Overview, ProcessInfo
 
-__all__ = ["ROLES", "app", "problems_of"]
+__all__ = ["app"]
 
 app = verbs()
 
-ROLES = ("up", "ingest", "serve", "keeper", "worker")  # one of each must run
 SHOWN = {"dead_letters"}
-NEARLY = 0.9  # of the connections of one port
 WATCH_SECONDS = 2.0
-FAILURES_SHOWN = 2  # in a row; a single one is over when it is read
-
-
-def problems_of(overview: Overview, *, broker_answers: bool) -> list[str]:
-    """Problems, a sentence each; empty if none exist. Pure."""
-    alive = [process for process in overview.processes if process.alive]
-    if not alive and not broker_answers:
-        return ["Mooring is not running. Start it with `mooring up`."]
-    problems = []
-    if not broker_answers:
-        problems.append("The broker does not answer.")
-    running = {process.role for process in alive}
-    problems += [
-        f"No `mooring {role}` process is running." for role in ROLES if role not in running
-    ]
-    problems += [
-        f"{process.name} is not connected to the broker."
-        for process in alive
-        if process.detail.get("connected") is False
-    ]
-    problems += [_full(process.detail) for process in alive if _is_nearly_full(process.detail)]
-    problems += [
-        f"The worker {worker.name} of `mooring {process.role}` failed "
-        f"{worker.failures_in_a_row} times in a row: {worker.error}"
-        for process in alive
-        for worker in process.workers
-        if worker.failures_in_a_row >= FAILURES_SHOWN
-    ]
-    problems += [
-        f"{worker.rows_postponed} {'row' if worker.rows_postponed == 1 else 'rows'} of the worker "
-        f"{worker.name} failed; the last one: {worker.row_error}"
-        for process in alive
-        for worker in process.workers
-        if worker.rows_postponed
-    ]
-    if overview.broker_changes_error:
-        number = overview.broker_changes_pending
-        what = "pending broker change" if number == 1 else "pending broker changes"
-        problems.append(f"{number} {what}: {overview.broker_changes_error}")
-    return problems
 
 
 @command(app)
@@ -89,15 +48,15 @@ def status(
             overview = platform.telemetry.overview(session.actor)
             answers = broker_answers.broker_answers(platform.settings)
             certificates = platform.certificates.health(platform.settings)
-            problems = problems_of(overview, broker_answers=answers)
-            problems += _clock_problems(platform)
-            problems += _authority_problems(platform) if answers else []
-            problems += _dialect_problems(platform)
-            problems += certificates.problems
+            found = [one.text for one in problems.of_overview(overview, broker_answers=answers)]
+            found += _clock_problems(platform)
+            found += _authority_problems(platform) if answers else []
+            found += _dialect_problems(platform)
+            found += certificates.problems
             if watch and sys.stdout.isatty():
                 typer.echo("\x1b[H\x1b[2J", nl=False)
             if session.out.as_json:
-                document = _document(overview, answers, problems)
+                document = _document(overview, answers, found)
                 document["broker"] |= _authority(platform)
                 session.out.document(
                     {
@@ -107,11 +66,11 @@ def status(
                     }
                 )
             else:
-                _print(session, platform, overview, problems)
+                _print(session, platform, overview, found)
                 for line in (*certificates.reminders, *_open(platform)):
                     session.out.say(clean(line))
             if not watch:
-                return 1 if problems else 0
+                return 1 if found else 0
             time.sleep(WATCH_SECONDS)
 
 
@@ -217,18 +176,6 @@ def _authority_words(platform: App) -> str:
 
 def _state(process: ProcessInfo) -> str:
     return "running" if process.alive else f"silent, last report {ago(process.beat_at)}"
-
-
-def _is_nearly_full(detail: Mapping[str, Any]) -> bool:
-    count, most = detail.get("connections"), detail.get("connections_most")
-    return isinstance(count, int) and isinstance(most, int) and count >= most * NEARLY
-
-
-def _full(detail: Mapping[str, Any]) -> str:
-    return (
-        f"The broker has {detail['connections']} of {detail['connections_most']} connections on "
-        "one port; Raise max_connections, or the limit on open files."
-    )
 
 
 def _figures(process: ProcessInfo) -> str:

@@ -38,7 +38,9 @@ from mooring.publish.document import (
     MetricsOut,
     PublishedOut,
     PublishIn,
+    StreamOut,
     StructureOut,
+    SubscribeIn,
     ValidateIn,
     ValidOut,
 )
@@ -46,6 +48,7 @@ from mooring.publish.rules import Addressed, check_publish, check_retain
 from mooring.publish.service import Group, as_bytes, note, sent, write_group_command
 from mooring.publish.store import foreign_dialects, group_members, tenants_of
 from mooring.telemetry.service import Telemetry
+from mooring.web.address import stream_url, told_to_devices
 from mooring.web.auth import Who
 from mooring.web.fields import DeviceReference, Word
 from mooring.web.publisher import Publisher
@@ -122,6 +125,29 @@ def publish(
         "qos": message.qos,
         "retain": message.retain,
         "bytes": len(payload),
+    }
+
+
+@router.post("/subscribe", response_model=StreamOut)
+def subscribe(settings: SettingsNow, who: Who, request: Request, given: SubscribeIn) -> Any:
+    """Returns where messages of a topic can be read as they come. For administrators.
+
+    The answer opens nothing: the broker asks for a login that may read the topic."""
+    who.require(Role.ADMIN, who.tenant)
+    if not valid_filter(given.topic):
+        raise Invalid(
+            f"{given.topic[:64]!a} is not a valid topic filter.",
+            hint="'+' and '#' stand for whole levels, '#' only at the end.",
+            code="invalid_topic",
+        )
+    asked_at = request.url.hostname
+    broker = told_to_devices(settings, asked_at=asked_at)["broker"]
+    return {
+        "topic": given.topic,
+        "url": stream_url(settings, asked_at=asked_at),
+        "subprotocol": "mqtt",
+        "host": broker["host"],
+        "port": broker["tls_port"],
     }
 
 

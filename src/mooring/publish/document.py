@@ -19,7 +19,9 @@ __all__ = [
     "MetricsOut",
     "PublishIn",
     "PublishedOut",
+    "StreamOut",
     "StructureOut",
+    "SubscribeIn",
     "ValidOut",
     "ValidateIn",
 ]
@@ -54,6 +56,23 @@ class PublishedOut(Document):
     qos: int
     retain: bool
     bytes: int
+
+
+class SubscribeIn(Document):
+    topic: TopicText
+
+
+class StreamOut(Document):
+    """Where to subscribe, with a login of the broker that may read the topic."""
+
+    topic: str
+    url: str | None = Field(
+        description="MQTT over WebSocket. On loopback it is open to programs on this machine. "
+        "null: an attached broker is not known to have it."
+    )
+    subprotocol: Literal["mqtt"]
+    host: str
+    port: int = Field(description="MQTT over TLS.")
 
 
 class ChannelOut(Document):

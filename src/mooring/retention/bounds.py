@@ -124,7 +124,8 @@ BOUNDS = (
         "desired",
         By.REFUSED,
         "desired_max_per_device",
-        "One more document of the device is rejected.",
+        "One more document of the device is rejected. Of topics without a device one document for "
+        "each system topic, and `mooring.system_topics.worker.GROUPS_MAX` for groups.",
     ),
     _row(
         "device_settings",

@@ -44,6 +44,7 @@ from mooring.settings.retention import RetentionSettings
 from mooring.settings.rollups import RollupSettings
 from mooring.settings.sequences import SequenceSettings
 from mooring.settings.stream import StreamSettings
+from mooring.settings.system_topics import SystemTopicSettings
 
 __all__ = [
     "CHOICE_FILE",
@@ -93,6 +94,7 @@ class Settings(
     DeviceSettingsSettings,
     DiscoverySettings,
     JobSettings,
+    SystemTopicSettings,
 ):
     """The effective settings of one process. Units are in the names or descriptions."""
 

@@ -7,9 +7,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mooring.hosts import LOCAL_HOSTS, recent_hosts
+from mooring.masking import without_login
 from mooring.settings import Settings, is_loopback
 
-__all__ = ["bracketed", "http_url", "told_to_devices"]
+__all__ = ["bracketed", "http_url", "stream_url", "told_to_devices"]
 
 WILDCARDS = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not listened on
 
@@ -54,6 +55,24 @@ def http_url(settings: Settings, *, asked_at: str | None = None) -> str | None:
     if not is_loopback(listening) or not (asked_at is None or is_loopback(asked_at)):
         return None
     return f"http://{bracketed(listening)}:{settings.http_port}"
+
+
+def stream_url(settings: Settings, *, asked_at: str | None = None) -> str | None:
+    """Where a program opens MQTT over WebSocket; ``None`` where an attached broker is not known to
+    have such a listener.
+
+    Args:
+        asked_at: the host a request was sent to.
+    """
+    if settings.broker == "attached":
+        parts = urlsplit(settings.broker_url or "")
+        return without_login(parts.geturl()) if parts.scheme in ("ws", "wss") else None
+    if is_loopback(settings.mqtt_ws_host):
+        return f"ws://{bracketed(settings.mqtt_ws_host)}:{settings.mqtt_ws_port}"
+    host = settings.mqtt_ws_host
+    if host in WILDCARDS:
+        host = _host(settings, asked_at)
+    return f"wss://{bracketed(host)}:{settings.mqtt_ws_port}"
 
 
 def bracketed(host: str) -> str:

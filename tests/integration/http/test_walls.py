@@ -241,6 +241,7 @@ HARMLESS = {
     "/api/v1/logout",  # of one's own
     "/api/v1/me/password",
     "/api/v1/mqtt/topics/validate",
+    "/api/v1/mqtt/subscribe",  # an address
     "/api/v1/claims",  # a device's, with a claim code
     "/api/v1/devices/{device}/recover",  # a device's, with its own credentials
     "/api/v1/devices/{device}/telemetry",

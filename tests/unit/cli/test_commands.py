@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from mooring.cli.status import problems_of
 from mooring.store.engine import Database, now_ms, open_database
 from mooring.store.schema import (
     audit,
@@ -25,6 +24,7 @@ from mooring.store.schema import (
     versions,
 )
 from mooring.telemetry.model import Overview, ProcessInfo
+from mooring.telemetry.problems import of_overview
 from tests.support.golden import check_sentences
 from tests.unit.cli.conftest import Mooring
 
@@ -565,7 +565,7 @@ def test_an_invalid_dialect_file_is_a_problem(mooring: Mooring, database: Databa
     ],
 )
 def test_what_is_wrong(name: str, found: Overview, answers: bool, count: int) -> None:
-    problems = problems_of(found, broker_answers=answers)
+    problems = [one.text for one in of_overview(found, broker_answers=answers)]
     assert len(problems) == count
     check_sentences(f"status: {name}", "\n".join(problems))
 
@@ -608,7 +608,7 @@ def test_a_port_that_is_nearly_full_is_a_problem(count: int, told: int) -> None:
         "up", "up", 1, "here", 0, 0, True, {"connections": count, "connections_most": 1000}
     )
     found.processes[0] = full
-    problems = problems_of(found, broker_answers=True)
+    problems = [one.text for one in of_overview(found, broker_answers=True)]
     assert len(problems) == told
     assert all(f"{count} of 1000 connections" in one for one in problems)
 

@@ -52,6 +52,51 @@ class Desired:
                 which MQTT reads as "delete", or too large.
             Conflict: ``limit_reached``: the device has too many.
         """
+        self._check(topic, payload)
+        room = self.settings.desired_max_per_device
+        if store.count(connection, device.id, topic, room) >= room:
+            raise limit_reached("retained documents of one device", room, "desired_max_per_device")
+        return store.put(
+            connection,
+            {
+                "device_id": device.id,
+                "tenant": device.tenant,
+                "payload": self.instance.seal(payload) if secret else payload,
+                "sealed": secret,
+                **_row(topic, version, qos, origin),
+            },
+        )
+
+    def put_shared(
+        self,
+        connection: Connection,
+        topic: str,
+        payload: bytes,
+        *,
+        version: int,
+        origin: str,
+        qos: int = 1,
+    ) -> bool:
+        """Writes the document of a topic that belongs to no device; whether it was newer than the
+        one that is there. The caller bounds the number of its documents, and drops those that
+        nobody needs.
+
+        Raises:
+            Invalid: as ``put``.
+        """
+        self._check(topic, payload)
+        return store.put(
+            connection,
+            {
+                "device_id": None,
+                "tenant": "",
+                "payload": payload,
+                "sealed": False,
+                **_row(topic, version, qos, origin),
+            },
+        )
+
+    def _check(self, topic: str, payload: bytes) -> None:
         check_topic(topic)
         if len(topic.encode()) > TOPIC_BYTES_MAX:
             raise Invalid(
@@ -66,25 +111,6 @@ class Desired:
                 hint="Drop a document to delete it; raise message_size_limit for larger ones.",
                 code="payload_too_large",
             )
-        room = self.settings.desired_max_per_device
-        if store.count(connection, device.id, topic, room) >= room:
-            raise limit_reached("retained documents of one device", room, "desired_max_per_device")
-        return store.put(
-            connection,
-            {
-                "topic": topic,
-                "device_id": device.id,
-                "tenant": device.tenant,
-                "payload": self.instance.seal(payload) if secret else payload,
-                "sealed": secret,
-                "version": version,
-                "qos": max(1, qos),
-                "origin": origin,
-                "updated_at": now_ms(),
-                "pending": True,
-                "error": None,
-            },
-        )
 
     def publish_again(self, connection: Connection, topic: str) -> None:
         """The broker is to publish what it has, as if it were new."""
@@ -97,3 +123,15 @@ class Desired:
     def topics(self, connection: Connection, device: Device) -> list[str]:
         """Topics of the device's documents, also of those that are being cleared."""
         return store.topics_of_device(connection, device.id)
+
+
+def _row(topic: str, version: int, qos: int, origin: str) -> dict[str, object]:
+    return {
+        "topic": topic,
+        "version": version,
+        "qos": max(1, qos),
+        "origin": origin,
+        "updated_at": now_ms(),
+        "pending": True,
+        "error": None,
+    }

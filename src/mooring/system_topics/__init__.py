@@ -1,0 +1,1 @@
+"""What the platform publishes about itself, on topics of dialects that have such channels."""
