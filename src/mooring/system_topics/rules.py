@@ -207,7 +207,7 @@ class _Seen:
 
 class Alerts:
     """Remembers which problems were published. One counts as begun, and as ended, when two looks in
-    a row say so: processes that start one after another are no problem."""
+    a row show it: processes start one after another."""
 
     def __init__(self) -> None:
         self._seen: dict[tuple[str, str], _Seen] = {}

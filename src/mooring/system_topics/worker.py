@@ -284,7 +284,7 @@ class SystemTopics:
                     )
 
     def _drop(self, kept: set[str]) -> None:
-        """Clears documents whose dialect or group is no more."""
+        """Clears documents whose dialect or group no longer exists."""
         with self._app.database.read() as connection:
             gone = [one for one in store.documents(connection, ORIGIN) if one not in kept]
         if gone:
