@@ -43,6 +43,7 @@ SECRET_LEAST = 3  # characters; shorter ones would be found in any text
 
 MASK = "********"  # the platform's, too
 KEPT, TRIAL = "config", "config_trial"  # keys of the store
+GIVEN_UP = "config_given_up"  # the mark of what was not confirmed in time
 NOT_CONFIRMED = "The device could not connect again with these settings and went back."
 
 
@@ -128,6 +129,7 @@ class Configs:
         self._seen = ""  # the mark of what arrived last
         self._newest: Offered | None = None
         self._done = ""  # the mark of what was applied last
+        self._given_up = ""
         self._trial: Offered | None = None
         self._timer: threading.Timer | None = None
         self._asked = threading.Event()  # the newest settings wait for the callbacks' thread
@@ -138,7 +140,9 @@ class Configs:
         """Apply the settings the device last ran with, or those that it was trying."""
         if self.handler is None:
             return
-        kept, trial = self._store.run(lambda tables: (tables.get(KEPT), tables.get(TRIAL)))
+        kept, trial, self._given_up = self._store.run(
+            lambda tables: (tables.get(KEPT), tables.get(TRIAL), tables.get(GIVEN_UP, ""))
+        )
         if trial is not None:
             known = json.loads(trial)
             offered = Offered(
@@ -164,7 +168,8 @@ class Configs:
         if self.handler is None or not payload:  # empty: the platform has cleared them
             return
         offered = parse_config(payload, shape)
-        if offered.mark != self._seen:
+        # The broker keeps what was given up until the platform goes back, too.
+        if offered.mark not in (self._seen, self._given_up):
             self._seen, self._newest = offered.mark, offered
             if not self._asked.is_set():
                 self._asked.set()
@@ -240,6 +245,7 @@ class Configs:
         kept = self._store.run(lambda tables: tables.get(KEPT))
         former = {"version": None, "config": {}} if kept is None else json.loads(kept)
         self._call(Offered(former["version"], former["config"]))
+        self._given_up = trial.mark
         self._refuse(trial, NOT_CONFIRMED)
 
     def _end_trial(self) -> None:
@@ -288,6 +294,8 @@ class Configs:
     def _refuse(self, offered: Offered, error: str) -> None:
         def keep(tables: Tables) -> None:
             tables.drop(TRIAL)
+            if error == NOT_CONFIRMED:
+                tables.put(GIVEN_UP, offered.mark)
             self._queue(tables, offered, None, error)
 
         self._store.run(keep)
@@ -316,6 +324,7 @@ class Configs:
 def _keep(tables: Tables, offered: Offered) -> None:
     tables.put(KEPT, offered.mark)
     tables.drop(TRIAL)
+    tables.drop(GIVEN_UP)
 
 
 def remaining(guard: int, began: int, now: int) -> float:
