@@ -15,6 +15,7 @@ _LIMIT = re.compile(r"^((?:MAX|MOST)_\w+|[A-Z]\w*_(?:MAX|MOST)) = [\d_]+\b", re.
 # Bounds of what is printed, of our own made-up devices, and of what cannot be reached from
 # outside: no page has to tell them.
 INTERNAL = {
+    "mooring.devices.changes.SPANS_MOST",  # how changes are written down, not how many
     "mooring.store.version_key.KEY_MAX",  # no version that is stored has a longer one
     "mooring.identity.policy.KNOWN_MOST",  # dialects whose rights are worked out; a cache
     "mooring.secrets.verifiers.MAX_ITERATIONS",  # of a verifier somebody else made

@@ -24,6 +24,7 @@ with later():
     from mooring.devices import documents
     from mooring.devices import model as devices_model
     from mooring.devices.attributes import query
+    from mooring.groups import service as groups
     from mooring.store import engine
     from mooring.telemetry import documents as telemetry_documents
     from mooring.web import address as access_address
@@ -31,6 +32,7 @@ with later():
 if TYPE_CHECKING:
     from mooring.app import App
     from mooring.cli.snippets import Snippets
+    from mooring.devices.attributes.terms import Condition
     from mooring.devices.model import Credentials
     from mooring.devices.state import DeviceState
 
@@ -125,6 +127,9 @@ def list_(
             "online'. May be repeated.",
         ),
     ] = None,
+    group: Annotated[
+        str | None, typer.Option("--group", help="Only devices of this group, static or dynamic.")
+    ] = None,
     sort: Annotated[
         str | None,
         typer.Option("--sort", help="Attribute to sort by; -NAME for the reverse order."),
@@ -135,6 +140,8 @@ def list_(
     ] = 0,
 ) -> None:
     """List devices in the order they were added, or by an attribute."""
+    if group is not None:  # its name means something in one tenant only
+        tenant = tenant or session.actor.tenant or "default"
     with session.open() as platform:
         found = platform.attributes.page(
             session.actor,
@@ -143,7 +150,7 @@ def list_(
             tenant=tenant,
             dialect=dialect,
             search=search,
-            where=query.terms(where or ()),
+            where=(*query.terms(where or ()), *_of_group(platform, session, tenant, group)),
             order=None if sort is None else query.order(sort),
         )
     shown, more = found[:limit], len(found) > limit
@@ -155,7 +162,7 @@ def list_(
             }
         )
         return
-    narrowed = tenant or dialect or search or after or where
+    narrowed = tenant or dialect or search or after or where or group
     session.out.table(
         ["Device", "Tenant", "Dialect", "MAC", "Label", "Groups", "Type", "Tags", "Added"],
         [
@@ -175,6 +182,14 @@ def list_(
             f"More are available. --after {shown[-1].device.id} shows the next ones, or raise "
             "--limit."
         )
+
+
+def _of_group(
+    platform: App, session: Session, tenant: str | None, group: str | None
+) -> tuple[Condition, ...]:
+    if tenant is None or group is None:
+        return ()
+    return platform.service(groups.Groups).conditions(session.actor, tenant, group)
 
 
 @command(app, "show")

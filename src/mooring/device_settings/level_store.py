@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from mooring.device_settings.model import Guard, Key, Level, LevelRow
 from mooring.device_settings.sealing import opened, sealed
 from mooring.secrets.instance import Instance
-from mooring.store.schema import device_settings_levels, device_state
+from mooring.store.schema import device_settings_levels, device_state, groups
 
 __all__ = [
     "close_guard",
@@ -33,7 +33,13 @@ __all__ = [
 AT_ONCE = 500
 
 _l = device_settings_levels.c
-_LEVEL = tuple(device_settings_levels.c)
+_LEVEL = (
+    *device_settings_levels.c,
+    sa.select(groups.c.priority)
+    .where(_l.level == str(Level.GROUP), groups.c.tenant == _l.tenant, groups.c.name == _l.name)
+    .scalar_subquery()
+    .label("priority"),
+)
 
 
 def level(connection: Connection, instance: Instance, key: Key) -> LevelRow:
@@ -108,7 +114,6 @@ def put_level(connection: Connection, instance: Instance, row: LevelRow) -> None
     """Writes a level as ``row`` has it. A level with version 1 is new."""
     key, guard = row.key, row.guard
     values: dict[str, Any] = {
-        "priority": row.priority,
         "document": sealed(instance, row.document),
         "version": row.version,
         "schema": None if row.schema is None else row.schema.decode(),
@@ -178,7 +183,7 @@ def _level(instance: Instance, row: Any) -> LevelRow:
         key=Key(row.tenant, Level(row.level), row.name),
         document=opened(instance, row.document),
         version=row.version,
-        priority=row.priority,
+        priority=row.priority or 0,
         schema=None if row.schema is None else row.schema.encode(),
         updated_at=row.updated_at,
         updated_by=row.updated_by,

@@ -20,6 +20,7 @@ from mooring.device_settings.documents import Secrets, check_document, masked, m
 from mooring.device_settings.model import Change, Key, Level, LevelRow, LevelView
 from mooring.device_settings.schemas import check_schema, secrets_of
 from mooring.device_settings.service import merged_change, require_match
+from mooring.devices import group_store
 from mooring.dialects import Catalogue
 from mooring.dialects.ids import check_word
 from mooring.errors import Invalid, NotFound
@@ -93,7 +94,7 @@ class SettingsLevels:
             NotFound: no such tenant that the actor sees.
             Outdated: ``settings_changed``: it is not the version of ``if_match`` any more.
             Invalid: the document breaks a schema or a limit.
-            Conflict: ``limit_reached``.
+            Conflict: ``limit_reached``, or ``group_is_dynamic``.
         """
         key = self._key(tenant, level, name)
         _check_priority(level, priority)
@@ -110,6 +111,7 @@ class SettingsLevels:
             document = merged_change(row.document, change, secrets)
             check_document(document, self.settings.device_settings_max_bytes)
             self._check_schemas(connection, key, row, document)
+            self._prepare_group(connection, actor, key, priority)
             after = self._write(
                 connection,
                 actor,
@@ -151,6 +153,7 @@ class SettingsLevels:
             if stored is not None and row.schema is None:
                 self._require_room_for_schema(connection, tenant)
             row = replace(row, schema=stored, reason=reason)
+            self._prepare_group(connection, actor, key, None)
             if stored is not None:
                 require_valid(row, row.document, whole=False)
             after = self._write(connection, actor, row)
@@ -200,6 +203,17 @@ class SettingsLevels:
         )
         level_store.put_level(connection, self.instance, after)
         return after
+
+    def _prepare_group(
+        self, connection: Connection, actor: Actor, key: Key, priority: int | None
+    ) -> None:
+        """Settings of a group bring it into being, as its first member does."""
+        if key.level is not Level.GROUP:
+            return
+        most = self.settings.groups_max_per_tenant
+        group_store.ensure(connection, key.tenant, [key.name], most=most, actor=actor.name)
+        if priority is not None:
+            group_store.set_priority(connection, key.tenant, key.name, priority)
 
     def _require_room_for_schema(self, connection: Connection, tenant: str) -> None:
         """Every schema of a tenant is read for each change of its devices."""

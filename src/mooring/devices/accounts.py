@@ -175,7 +175,7 @@ class Accounts:
             next_verifier=login.next_verifier,
             certificates=login.certificates,
             tenant=device.tenant,
-            values=(device.name, device.tenant, device.mac or "", *device.groups),
+            values=(device.name, device.tenant, device.mac or "", *_groups(dialect, device)),
             quota=quotas.of(device),
             tenant_quota=quotas.of_tenant(device.tenant),
         )
@@ -213,9 +213,14 @@ class _Quotas:
         return found
 
 
+def _groups(dialect: Dialect, device: Device) -> tuple[str, ...]:
+    """The groups that decide about its topics: elsewhere a change of groups changes no account."""
+    return device.groups if device.groups and dialect.has_groups else ()
+
+
 def _rights(dialect: Dialect, device: Device) -> Rights:
     mac = device.mac or ""
-    if device.groups or _SPECIAL.search(f"{device.name}{device.tenant}{mac}"):
+    if _groups(dialect, device) or _SPECIAL.search(f"{device.name}{device.tenant}{mac}"):
         return rights_of(dialect, device.identity)
     values = {DEVICE: device.name, TENANT: device.tenant, MAC: mac}
     return SharedRights(pattern_of(dialect, with_mac=bool(mac)), values)

@@ -8,8 +8,9 @@ device.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -18,9 +19,19 @@ from mooring.dialects.model import Dialect
 from mooring.store import versions
 from mooring.store.schema import channels, device_changes
 
-__all__ = ["CHANGES_KEPT", "Changed", "changed_since", "newest", "note", "note_dialects"]
+__all__ = [
+    "CHANGES_KEPT",
+    "Changed",
+    "changed_since",
+    "newest",
+    "note",
+    "note_dialects",
+    "note_many",
+]
 
 CHANGES_KEPT = 10_000  # an index that is further behind reads every device
+
+SPANS_MOST = 16  # versions that a change of many devices takes
 
 _ADD = sa.insert(device_changes)
 _TRIM = sa.delete(device_changes).where(device_changes.c.version <= sa.bindparam("upto"))
@@ -54,6 +65,24 @@ def note(connection: Connection, first: int, last: int | None = None) -> None:
         _ADD, {"version": version, "first_id": first, "last_id": first if last is None else last}
     )
     connection.execute(_TRIM, {"upto": version - CHANGES_KEPT})
+
+
+def note_many(connection: Connection, numbers: Iterable[int]) -> None:
+    """Notes in the caller's transaction that these devices were changed, in few versions: those
+    between two of them may be looked at in vain."""
+    for first, last in spans(sorted(numbers)):
+        note(connection, first, last)
+
+
+def spans(numbers: Sequence[int], most: int = SPANS_MOST) -> list[tuple[int, int]]:
+    """At most so many spans that contain all of these sorted numbers: those with the largest gaps
+    between them."""
+    if not numbers:
+        return []
+    gaps = sorted(range(1, len(numbers)), key=lambda at: numbers[at - 1] - numbers[at])
+    apart = [at for at in gaps[: most - 1] if numbers[at] - numbers[at - 1] > 1]
+    cuts = [0, *sorted(apart), len(numbers)]
+    return [(numbers[a], numbers[b - 1]) for a, b in pairwise(cuts)]
 
 
 def note_dialects(connection: Connection, dialects: Iterable[Dialect]) -> None:

@@ -22,7 +22,17 @@ from mooring.store.schema import device_groups, groups
 with later():
     from sqlalchemy.dialects import postgresql, sqlite
 
-__all__ = ["Group", "add_members", "drop_members", "ensure", "find", "members", "room"]
+__all__ = [
+    "Group",
+    "add_members",
+    "drop_members",
+    "ensure",
+    "find",
+    "last_member",
+    "members",
+    "room",
+    "set_priority",
+]
 
 AT_ONCE = 500
 LIMIT = "groups_max_per_tenant"
@@ -165,6 +175,19 @@ def members(
         .scalars()
         .all()
     )
+
+
+def set_priority(connection: Connection, tenant: str, group: str, priority: int) -> None:
+    """Among the groups of a device: whose settings win."""
+    connection.execute(
+        sa.update(groups).where(_G.tenant == tenant, _G.name == group).values(priority=priority)
+    )
+
+
+def last_member(connection: Connection, tenant: str, group: str) -> int | None:
+    """The highest number of a static group's members."""
+    statement = sa.select(sa.func.max(_M.device_id))
+    return connection.execute(statement.where(_M.group_name == group, _M.tenant == tenant)).scalar()
 
 
 def _insert(connection: Connection, table: sa.Table) -> Any:

@@ -297,6 +297,14 @@ class Dialect:
     def of_kind(self, kind: Kind) -> tuple[Channel, ...]:
         return tuple(c for c in self.channels if c.kind is kind)
 
+    @property
+    def has_groups(self) -> bool:
+        """Whether a device's groups decide which topics it may use."""
+        return any(
+            Attribute.GROUP in channel.placeholders.values() and not channel.operator_only
+            for channel in self.channels
+        )
+
     def ups(self) -> tuple[Channel, ...]:
         return tuple(c for c in self.channels if c.direction is Direction.UP)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from mooring.later import later
-from mooring.part import Part
+from mooring.part import Part, noun
 
 with later():
+    from mooring.groups import api, service
     from mooring.settings import groups as settings
     from mooring.store import schema
 
@@ -13,6 +14,11 @@ __all__ = ["PART"]
 
 PART = Part(
     "groups",
+    routers=lambda: (api.router,),
+    services=lambda: {
+        service.Groups: lambda app: service.Groups(app.database, app.devices, app.settings),
+    },
     tables=lambda: (schema.groups, schema.device_groups),
     settings=lambda: settings.GroupSettings,
+    nouns=(noun("group", "group_members"),),
 )

@@ -17,11 +17,13 @@ from mooring.devices import group_store
 from mooring.devices.attributes.query import terms
 from mooring.devices.attributes.search_store import Place, Search
 from mooring.devices.attributes.terms import Condition, InGroup
+from mooring.devices.group_store import Group
 from mooring.errors import Invalid, NotFound
 from mooring.store.given import GIVEN, given, parameter
 from mooring.store.schema import devices
+from mooring.store.schema.base import shown
 
-__all__ = ["NAMES_MAX", "Selector"]
+__all__ = ["NAMES_MAX", "Selector", "conditions_of", "group_not_found"]
 
 NAMES_MAX = 10_000
 """Devices that one selector can name."""
@@ -55,6 +57,12 @@ class Selector:
             raise Invalid(
                 f"The selection names {len(self.names):,} devices; {NAMES_MAX:,} are allowed.",
                 hint="Select them by a group or a query.",
+                code="invalid_selector",
+            )
+        if any(shown(one, len(one) + 1) != one for one in (*(self.names or ()), self.group or "")):
+            raise Invalid(
+                "A name has characters that no name has.",
+                hint="Use names of devices and groups.",
                 code="invalid_selector",
             )
         if self.where is not None:
@@ -143,7 +151,7 @@ class Selector:
             group = group_store.find(connection, self.tenant, [self.group]).get(self.group)
             if group is None:
                 return None
-            where = (InGroup(group.name),) if group.query is None else terms([group.query])
+            where = conditions_of(group)
         return Search(where=where, tenant=self.tenant)
 
     def _named(self, connection: Connection) -> sa.ColumnElement[bool]:
@@ -156,6 +164,11 @@ class Selector:
     def _existing(self, connection: Connection) -> set[str]:
         statement = sa.select(devices.c.name).where(self._named(connection))
         return set(connection.execute(statement, self._parameter()).scalars())
+
+
+def conditions_of(group: Group) -> tuple[Condition, ...]:
+    """What the devices of a group have in common."""
+    return (InGroup(group.name),) if group.query is None else terms([group.query])
 
 
 def group_not_found(name: str) -> NotFound:

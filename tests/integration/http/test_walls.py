@@ -23,6 +23,8 @@ from mooring.device_settings.model import Change, Level
 from mooring.device_settings.service import DeviceSettings
 from mooring.discovery.model import Action, NewRule
 from mooring.discovery.service import Discovery
+from mooring.groups.model import NewGroup
+from mooring.groups.service import Groups
 from mooring.identity.actor import SYSTEM, Actor, Role
 from mooring.jobs.model import NewJob
 from mooring.jobs.selection import selector
@@ -71,6 +73,8 @@ def world(platform: App, add_device: AddDevice) -> Iterator[App]:
         levels.change(SYSTEM, tenant, Level.TENANT, tenant, change)
         schema = f'{{"title":"{word}"}}'.encode()
         levels.set_schema(SYSTEM, tenant, Level.TENANT, tenant, schema)
+        dynamic = NewGroup(f"{word}-q", tenant, f"room = {word}-room", f"{word} by query")
+        platform.service(Groups).create(SYSTEM, dynamic)
         platform.claims.new(SYSTEM, NewClaim("pulse", tenant, f"{word}-label"))
         unknown = platform.service(Discovery)
         unknown.add_rule(SYSTEM, NewRule("pulse", f"{word}-*", Action.REFUSE, tenant))
@@ -91,6 +95,7 @@ OF_B = {
     "unknown": f"{SECRET}-stranger",
     "device_id": f"{SECRET}-1",
     "group_id": f"{SECRET}-g",
+    "group": f"{SECRET}-g",
     "name": f"{SECRET}-user",
     "prefix": "00000000",
     "number": "2",
@@ -164,6 +169,7 @@ def test_no_get_shows_anything_of_another_tenant(
                 if answer.status_code == 404:  # repeats what was asked for and says no more
                     told = told.replace(f"{SECRET}-1", "").replace(f"{SECRET}-user", "")
                     told = told.replace(f"tenant {SECRET}.", "").replace(OF_B["unknown"], "")
+                    told = told.replace(f"no group {SECRET}-g.", "")
                 assert SECRET not in told, address
                 assert answer.status_code in {200, 403, 404}, f"{address}: {answer.text}"
                 own_things += "alpaca-" in answer.text
@@ -205,6 +211,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/devices/{device}/settings/resend": {},
     "/api/v1/settings/{level}/{place}": {"x": 1},
     "/api/v1/settings/{level}/{place}/schema": {},
+    "/api/v1/groups": {"name": "new", "tenant": SECRET},
+    "/api/v1/groups/{group}": {"priority": 1},
+    "/api/v1/groups/{group}/members": {"all": True},
+    "/api/v1/groups/{group}/members/remove": {"all": True},
     "/api/v1/devices": {"name": "new", "dialect": "pulse", "tenant": SECRET},
     "/api/v1/users": {"name": "new", "tenant": SECRET},
     "/api/v1/users/{name}": {"disabled": True},

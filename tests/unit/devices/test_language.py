@@ -160,7 +160,7 @@ def test_conditions_of_a_command_line() -> None:
     assert terms(["type=pump", "tag=cellar and online"]) == (PUMP, CELLAR, Presence("online"))
     assert terms(["room=Living room"]) == (Term("room", "tliving room"),)
     assert terms(["room!=Living room"]) == (Term("room", "tliving room", negated=True),)
-    for wrong in ("room=a and", "room = a or b", "name=a b"):
+    for wrong in ("room=a and", "room = a or b", "enabled=a b", "room=\ud800", "room=a \0"):
         with pytest.raises(Invalid):
             terms([wrong])
 

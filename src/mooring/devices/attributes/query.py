@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mooring.devices.attributes.keys import UNSORTED, key_of
+from mooring.devices.attributes.keys import UNSORTED
 from mooring.devices.attributes.language import TERMS_MAX, parse, too_many
 from mooring.devices.attributes.rules import check_name
 from mooring.devices.attributes.terms import Both, Condition, Either, Not, Term, flat
@@ -67,13 +67,11 @@ def _parsed(text: str) -> Condition:
         return parse(text)
     except Invalid:
         spaced = _SPACED.fullmatch(text)
-        if spaced is None or _KEYWORD.search(spaced[3]) or "\0" in text:
+        if spaced is None or _KEYWORD.search(spaced[3]):
             raise
         # One condition as a shell passes it: room=Living room.
-        condition = parse(f'{spaced[1]}{spaced[2]}"x"')
-        if not isinstance(condition, Term):
-            raise
-        return Term(condition.name, key_of(spaced[3]), condition.negated)
+        value = spaced[3].replace("\\", "\\\\")
+        return parse(f'{spaced[1]}{spaced[2]}"{value}"')
 
 
 def _size(condition: Condition) -> int:

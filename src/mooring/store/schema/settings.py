@@ -36,7 +36,6 @@ device_settings_levels = Table(
     # Of a dialect, type or group; of a device its number; empty for the tenant.
     Column("name", String(128), nullable=False),
     Column("device_id", BigId, ForeignKey("devices.id", ondelete="CASCADE"), index=True),
-    Column("priority", Integer, nullable=False, server_default="0"),  # among groups
     Column("document", Text, nullable=False),
     Column("version", BigInteger, nullable=False),  # of this level alone
     Column("schema", Text),  # JSON Schema without references
