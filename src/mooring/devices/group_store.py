@@ -7,11 +7,12 @@ statement. A dynamic group has no members: its query is evaluated when it is use
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from mooring.devices.model import Group
 from mooring.errors import Conflict
 from mooring.later import later
 from mooring.store.engine import now_ms
@@ -23,7 +24,6 @@ with later():
     from sqlalchemy.dialects import postgresql, sqlite
 
 __all__ = [
-    "Group",
     "add_members",
     "drop_members",
     "ensure",
@@ -39,25 +39,6 @@ LIMIT = "groups_max_per_tenant"
 
 _G = groups.c
 _M = device_groups.c
-
-
-class Group(NamedTuple):
-    """A group of a tenant's devices.
-
-    Attributes:
-        query: of a dynamic group; ``None``: it is static.
-        priority: among the groups of a device: the settings of the higher one win.
-        created_at: epoch milliseconds.
-    """
-
-    id: int
-    tenant: str
-    name: str
-    query: str | None
-    description: str
-    priority: int
-    created_at: int
-    created_by: str
 
 
 COLUMNS = tuple(groups.c[name] for name in Group._fields)

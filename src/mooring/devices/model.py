@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from mooring.dialects.model import Identity
 
-__all__ = ["Credentials", "Device", "Login", "NewDevice"]
+__all__ = ["Credentials", "Device", "Group", "Login", "NewDevice"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +83,22 @@ class Credentials:
     password: str = field(repr=False)
     topics: dict[str, str] = field(default_factory=dict)
     shape: dict[str, Any] = field(default_factory=dict)
+
+
+class Group(NamedTuple):
+    """A group of a tenant's devices.
+
+    Attributes:
+        query: of a dynamic group; ``None``: it is static.
+        priority: among the groups of a device: the settings of the higher one win.
+        created_at: epoch milliseconds.
+    """
+
+    id: int
+    tenant: str
+    name: str
+    query: str | None
+    description: str
+    priority: int
+    created_at: int
+    created_by: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mooring.devices.group_store import Group
+from mooring.devices.model import Group
 
 __all__ = ["GroupView", "MembersChanged", "NewGroup"]
 

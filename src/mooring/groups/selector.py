@@ -17,7 +17,7 @@ from mooring.devices import group_store
 from mooring.devices.attributes.query import terms
 from mooring.devices.attributes.search_store import Place, Search
 from mooring.devices.attributes.terms import Condition, InGroup
-from mooring.devices.group_store import Group
+from mooring.devices.model import Group
 from mooring.errors import Invalid, NotFound
 from mooring.store.given import GIVEN, given, parameter
 from mooring.store.schema import devices

@@ -23,8 +23,7 @@ from mooring.devices import store as devices_store
 from mooring.devices.attributes import store as attributes
 from mooring.devices.attributes.language import parse
 from mooring.devices.attributes.terms import Condition, groups_of
-from mooring.devices.group_store import Group
-from mooring.devices.model import Device
+from mooring.devices.model import Device, Group
 from mooring.devices.service import GROUPS_MAX, Devices
 from mooring.dialects import check_text, check_word
 from mooring.errors import Conflict, Invalid, NotFound

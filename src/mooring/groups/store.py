@@ -8,7 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from mooring.devices.group_store import COLUMNS, Group
+from mooring.devices.group_store import COLUMNS
+from mooring.devices.model import Group
 from mooring.store.given import given, parameter
 from mooring.store.schema import device_groups, device_state, devices, groups, tenants
 
