@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from mooring.cli.device import device_document
 from mooring.cli.frame import Session, command, noun
-from mooring.cli.output import ago, iso
+from mooring.cli.output import ago
 from mooring.cli.words import Limit, Reason
 from mooring.later import later
 
 with later():
+    from mooring.devices import documents as device_documents
     from mooring.groups import documents, model
     from mooring.groups import service as groups
-
-if TYPE_CHECKING:
-    from mooring.groups.model import GroupView
 
 __all__ = ["DryRun", "Name", "OfTenant", "app"]
 
@@ -65,7 +62,7 @@ def create(
             session.actor, new, dry_run=dry_run, reason=reason
         )
     if session.out.as_json:
-        session.out.document(_document(made))
+        session.out.document(documents.document(made))
         return
     matches = f" {_devices(made.devices or 0)} match now." if query is not None else ""
     if dry_run:
@@ -91,7 +88,7 @@ def list_(
     if session.out.as_json:
         session.out.document(
             {
-                "groups": [_document(one) for one in shown],
+                "groups": [documents.document(one) for one in shown],
                 "next_after": shown[-1].group.name if more else None,
             }
         )
@@ -124,7 +121,7 @@ def show(session: Session, name: Name, *, tenant: OfTenant = None) -> None:
             session.actor, tenant_of(session, tenant), name
         )
     if session.out.as_json:
-        session.out.document(_document(found))
+        session.out.document(documents.document(found))
         return
     group = found.group
     session.out.facts(
@@ -166,7 +163,7 @@ def set_(
             reason=reason,
         )
     if session.out.as_json:
-        session.out.document(_document(changed))
+        session.out.document(documents.document(changed))
     elif dry_run:
         session.out.say(f"{name} would have {_devices(changed.devices or 0)}.")
     else:
@@ -193,7 +190,7 @@ def members(
     if session.out.as_json:
         session.out.document(
             {
-                "devices": [device_document(one) for one in shown],
+                "devices": [device_documents.device(one) for one in shown],
                 "next_after": shown[-1].id if more else None,
             }
         )
@@ -206,11 +203,6 @@ def members(
     )
     if more:
         session.out.note(f"More are available. --after {shown[-1].id} shows the next ones.")
-
-
-def _document(view: GroupView) -> dict[str, Any]:
-    found = documents.document(view)
-    return {**found, "created_at": iso(view.group.created_at)}
 
 
 def _devices(number: int) -> str:

@@ -9,8 +9,8 @@ from pydantic import Field, StringConstraints
 from starlette.concurrency import run_in_threadpool
 
 from mooring.devices.api import DeviceOut
-from mooring.devices.api import document as device_document
 from mooring.devices.attributes.language import QUERY_MAX
+from mooring.devices.documents import device as device_document
 from mooring.errors import Invalid
 from mooring.groups.documents import document, members_document
 from mooring.groups.model import MembersChanged, NewGroup

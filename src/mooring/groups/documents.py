@@ -1,9 +1,10 @@
-"""Groups as command line and REST show them."""
+"""What the command line and HTTP answer of groups. Times are text."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from mooring.dialects.times import iso
 from mooring.groups.model import GroupView, MembersChanged
 
 __all__ = ["document", "members_document"]
@@ -20,7 +21,7 @@ def document(view: GroupView) -> dict[str, Any]:
         "description": group.description,
         "priority": group.priority,
         "devices": view.devices,
-        "created_at": group.created_at,
+        "created_at": iso(group.created_at),
         "created_by": group.created_by,
     }
 
