@@ -68,15 +68,20 @@ def note(connection: Connection, first: int, last: int | None = None) -> None:
 
 
 def note_many(connection: Connection, numbers: Iterable[int]) -> None:
-    """Notes in the caller's transaction that these devices were changed, in few versions: those
-    between two of them may be looked at in vain."""
+    """Notes in the caller's transaction that these devices were changed, in few versions.
+
+    Devices between two of them may be looked at, too.
+    """
     for first, last in spans(sorted(numbers)):
         note(connection, first, last)
 
 
 def spans(numbers: Sequence[int], most: int = SPANS_MOST) -> list[tuple[int, int]]:
-    """At most so many spans that contain all of these sorted numbers: those with the largest gaps
-    between them."""
+    """Spans that contain all of these sorted numbers, with the largest gaps between them.
+
+    Args:
+        most: the maximum number of spans.
+    """
     if not numbers:
         return []
     gaps = sorted(range(1, len(numbers)), key=lambda at: numbers[at - 1] - numbers[at])

@@ -57,7 +57,7 @@ def find(connection: Connection, tenant: str, names: Collection[str]) -> dict[st
 
 
 def room(connection: Connection, tenant: str, adding: int, most: int) -> None:
-    """Checks, in the caller's write transaction, that so many groups may be added.
+    """Checks, in the caller's write transaction, that this number of groups may be added.
 
     Raises:
         Conflict: ``limit_reached``.

@@ -1,4 +1,4 @@
-"""What one can do with groups.
+"""Groups: creating and changing them, and their members.
 
 Members of a static group may get rights: the topics of its group channel, where their dialect has
 one. A dynamic group gives none. So a change of members concerns the broker only where rights
