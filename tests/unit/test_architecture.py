@@ -48,6 +48,7 @@ PLACES = (
     ("mooring.running", "foundations"),
     ("mooring.logs", "foundations"),
     ("mooring.handover", "foundations"),
+    ("mooring.record", "foundations"),
     ("mooring.masking", "foundations"),
     ("mooring.supervisor", "foundations"),
     ("mooring.supervisor.*", "foundations"),
@@ -174,6 +175,7 @@ STOREYS: dict[str, frozenset[str]] = {
             "hosts",
             "identity",  # who may do what: people's roles, accounts of the broker and their rights
             "later",
+            "record",
             "link",
             "logs",
             "masking",

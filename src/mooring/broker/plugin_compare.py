@@ -38,8 +38,11 @@ class Comparison:
         if name:
             if name not in self._tenants:
                 self._tenants[name] = self._of_tenant(name)
-            if self._tenants[name] != account.tenant_quota:
-                self._tenants[name] = account.tenant_quota  # told once
+            if self._tenants[name] is account.tenant_quota:
+                return found  # as with every other account of the tenant
+            different = self._tenants[name] != account.tenant_quota
+            self._tenants[name] = account.tenant_quota  # told once
+            if different:
                 found.append(
                     Difference(
                         DifferenceKind.WRONG_RIGHTS, account.username, "limits of the tenant"
@@ -55,7 +58,7 @@ def _differences(
     if held is None:
         return [Difference(DifferenceKind.MISSING, name)]
     found = []
-    if (held.verifier, held.next_verifier) != (account.verifier, account.next_verifier):
+    if held.verifier != account.verifier or held.next_verifier != account.next_verifier:
         found.append(Difference(DifferenceKind.STALE, name))
     detail = _wrong_rights(account, held, rights)
     if detail is not None:

@@ -336,6 +336,14 @@ def see(db: sqlite3.Connection, names: Iterable[str]) -> None:
     db.executemany("INSERT OR IGNORE INTO seen(username) VALUES(?)", ((name,) for name in names))
 
 
+def others(db: sqlite3.Connection, seen: Iterable[int]) -> list[str]:
+    """Accounts of the file whose names do not have one of these hashes. Two names with the same
+    hash of 64 bits, which is another one in each process, do not occur in practice."""
+    known = frozenset(seen)
+    rows = db.execute("SELECT username FROM account")
+    return [name for (name,) in rows if hash(name) not in known]
+
+
 def unseen(db: sqlite3.Connection, most: int) -> list[str]:
     """Accounts of the file that are not in the list; -1: all of them."""
     rows = db.execute(

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from mooring.dialects.model import Identity
+from mooring.record import record
 
 __all__ = ["Credentials", "Device", "Group", "Login", "NewDevice"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Login:
     """What a device may log in with.
 
@@ -26,7 +27,7 @@ class Login:
     certificates: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Device:
     """One device. Times are epoch milliseconds."""
 

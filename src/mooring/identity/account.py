@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from mooring.record import record
+
 __all__ = ["NO_QUOTA", "Account", "Pattern", "Quota", "Rights", "SharedRights"]
 
 
@@ -90,7 +92,7 @@ class Quota:
 NO_QUOTA = Quota()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Account:
     """One broker login.
 
