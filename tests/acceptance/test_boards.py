@@ -256,3 +256,21 @@ def test_a_script_is_a_device(platform: Platform, http: httpx.Client) -> None:
         login.topics["config_reported"], {"version": 1, "ok": True, "config": {"interval": 5}}
     )
     wait_until(lambda: text(http, login) == "in sync", "the report")
+
+
+def test_a_board_that_refuses_its_settings_is_seen(platform: Platform, http: httpx.Client) -> None:
+    login = add(http, "stubborn-1", "pulse")
+    assert change(http, login, interval=0).is_success
+    wait_until(lambda: text(http, login) == "sent, not reported yet", "the broker to have it")
+    board = platform.connect(login)
+    for number in range(5):
+        said = {"version": 1, "ok": False, "error": "0 s is too often", "seq": number}
+        board.publish(login.topics["config_reported"], json.dumps(said))
+    wait_until(lambda: text(http, login) == "stopped after 5 refusals", "the end of it")
+    shown = platform.cli("device", "show", login.reference).stdout
+    assert "stopped after 5 refusals: 0 s is too often" in shown
+    (line,) = platform.cli("status", "--json").json()["refused_settings"]
+    assert login.reference in line
+    assert "0 s is too often" in line
+    assert change(http, login, interval=60).is_success
+    assert platform.cli("status", "--json").json()["refused_settings"] == []

@@ -57,7 +57,8 @@ def http(platform: Platform) -> Iterator[httpx.Client]:
     """The REST interface, which costs less than a command each time."""
     key = platform.cli("key", "new", "settings", "--role", "admin", "--json").json()["secret"]
     url = f"http://127.0.0.1:{platform.ports['http_port']}/api/v1/"
-    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}) as client:
+    headers = {"Authorization": f"Bearer {key}"}
+    with httpx.Client(base_url=url, headers=headers, timeout=30) as client:
         yield client
 
 
@@ -132,20 +133,26 @@ def test_three_changes_while_a_device_is_off(
     assert lamp.seen == [{"x": 3}]
 
 
-def test_no_version_comes_after_a_higher_one(platform: Platform, http: httpx.Client) -> None:
-    login = platform.add("rapid-1", "mooring")
+@pytest.mark.parametrize("changes", [60, pytest.param(1_000, marks=[pytest.mark.soak])])
+def test_no_version_comes_after_a_higher_one(
+    platform: Platform, http: httpx.Client, changes: int
+) -> None:
+    """Changes by many at the same time have versions without gap or twin."""
+    login = platform.add(f"rapid-{changes}", "mooring")
     client = platform.connect(login)
     client.subscribe(login.topics["config"])
-    with ThreadPoolExecutor(4) as pool:
-        made = list(pool.map(lambda x: change(http, "rapid-1", x=x)["version"], range(40)))
-    assert sorted(made) == list(range(1, 41))
+    with ThreadPoolExecutor(8) as pool:
+        made = list(
+            pool.map(lambda x: change(http, login.device, x=x)["version"], range(1, changes + 1))
+        )
+    assert sorted(made) == list(range(1, changes + 1))
 
     def versions() -> list[int]:
         received.extend(json.loads(one.payload)["version"] for one in client.waiting())
         return received
 
     received: list[int] = []
-    wait_until(lambda: versions()[-1:] == [40], "the newest version")
+    wait_until(lambda: versions()[-1:] == [changes], "the newest version", timeout=60)
     assert received == sorted(set(received))
 
 

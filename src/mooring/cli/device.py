@@ -21,6 +21,7 @@ with later():
     from mooring.changes import waiting
     from mooring.cli import address as cli_address
     from mooring.cli import snippets as cli_snippets
+    from mooring.device_settings import rules, service
     from mooring.devices import documents
     from mooring.devices import model as devices_model
     from mooring.devices.attributes import query
@@ -32,6 +33,7 @@ with later():
 if TYPE_CHECKING:
     from mooring.app import App
     from mooring.cli.snippets import Snippets
+    from mooring.device_settings.model import DeviceView
     from mooring.devices.attributes.terms import Condition
     from mooring.devices.model import Credentials
     from mooring.devices.state import DeviceState
@@ -199,8 +201,10 @@ def show(session: Session, reference: Reference) -> None:
         device, held = platform.attributes.of(session.actor, reference)
         topics = platform.devices.topics(device)
         state = platform.states.of(session.actor, device)
+        _, view = platform.service(service.DeviceSettings).show(session.actor, device.username)
     if session.out.as_json:
-        session.out.document(documents.details(device, held, topics, state))
+        shown = documents.details(device, held, topics, state)
+        session.out.document(shown | {"settings": _settings_document(view)})
         return
     session.out.facts(
         [
@@ -215,6 +219,7 @@ def show(session: Session, reference: Reference) -> None:
             ("enabled", "yes" if device.enabled else "no"),
             ("added", ago(device.created_at)),
             *_state_facts(state),
+            *_settings_facts(view),
         ]
     )
     show_attributes(session, held)
@@ -327,6 +332,26 @@ def unknown_devices(session: Session, *, limit: Limit = 50) -> None:
 
 
 # ---------------------------------------------------------------------- what is printed
+
+
+def _settings_document(view: DeviceView) -> dict[str, object]:
+    record = view.row.record
+    return {
+        "version": record.version,
+        "state": str(record.state),
+        "state_text": rules.label(record.state, reports=view.reports),
+        "refused_because": record.words,
+    }
+
+
+def _settings_facts(view: DeviceView) -> list[tuple[str, object]]:
+    """Version and state, and the device's words where it has refused them."""
+    record = view.row.record
+    if not record.version:
+        return []
+    words = f": {clean(record.words)}" if record.words else ""
+    said = rules.label(record.state, reports=view.reports)
+    return [("settings", f"version {record.version}, {said}{words}")]
 
 
 def _state_facts(state: DeviceState) -> list[tuple[str, object]]:

@@ -19,6 +19,7 @@ with later():
     from mooring import clock
     from mooring.broker import answers as broker_answers
     from mooring.broker import open_ids
+    from mooring.device_settings import service as device_settings
     from mooring.store import clock as stored
     from mooring.telemetry import problems
     from mooring.wiring import choice as run_choice
@@ -63,11 +64,16 @@ def status(
                         **document,
                         "certificates": _certificates(certificates),
                         "open": _open(platform),
+                        "refused_settings": _refused(session, platform),
                     }
                 )
             else:
                 _print(session, platform, overview, found)
-                for line in (*certificates.reminders, *_open(platform)):
+                for line in (
+                    *certificates.reminders,
+                    *_open(platform),
+                    *_refused(session, platform),
+                ):
                     session.out.say(clean(line))
             if not watch:
                 return 1 if found else 0
@@ -111,6 +117,12 @@ def _open(platform: App) -> list[str]:
         username_is_client_id=settings.username_is_client_id,
     )
     return [said] if said else []
+
+
+def _refused(session: Session, platform: App) -> list[str]:
+    """Devices that do not take their settings: for a person, and no problem of the platform."""
+    settings = platform.service(device_settings.DeviceSettings)
+    return settings.refusing(session.actor)
 
 
 def _print(session: Session, platform: App, overview: Overview, problems: Sequence[str]) -> None:

@@ -35,7 +35,7 @@ from mooring.device_settings.model import (
     LevelRow,
     Row,
 )
-from mooring.device_settings.rules import resent
+from mooring.device_settings.rules import REFUSALS_MAX, resent
 from mooring.devices.model import Device
 from mooring.devices.service import Devices
 from mooring.errors import Conflict, Invalid, Outdated
@@ -44,6 +44,7 @@ from mooring.store.engine import Database, now_ms
 
 __all__ = ["GUARD_MAX_MS", "GUARD_MIN_MS", "DeviceSettings", "merged_change", "require_match"]
 
+REFUSING_SHOWN = 5
 GUARD_MIN_MS, GUARD_MAX_MS = 30_000, 86_400_000
 
 
@@ -67,6 +68,18 @@ class DeviceSettings:
         actor.require(Role.VIEWER, device.tenant)
         with self.database.read() as connection:
             return device, self._view(connection, device)
+
+    def refusing(self, actor: Actor) -> list[str]:
+        """Devices that have refused their settings too often to be sent them again, a sentence
+        each; of many the first ones."""
+        with self.database.read() as connection:
+            found = store.stopped(connection, actor, REFUSING_SHOWN + 1)
+        said = [
+            f"The device {tenant}:{name} has refused its settings {REFUSALS_MAX} times: "
+            f"{words or 'it gives no reason'}. They are not sent again until they change."
+            for tenant, name, words in found[:REFUSING_SHOWN]
+        ]
+        return said + ["More devices have refused their settings."] * (len(found) > len(said))
 
     def history(
         self, actor: Actor, reference: str, *, before: int | None = None, limit: int = 50

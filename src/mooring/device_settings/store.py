@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 from mooring.device_settings.model import Cause, HistoryEntry, Row
 from mooring.device_settings.rules import Record, State
 from mooring.device_settings.sealing import opened, sealed
+from mooring.identity.actor import Actor, walled
 from mooring.later import later
 from mooring.secrets.instance import Instance
 from mooring.store.schema import (
@@ -21,6 +22,7 @@ from mooring.store.schema import (
     device_settings,
     device_settings_history,
     device_state,
+    devices,
     downlinks,
 )
 
@@ -38,6 +40,7 @@ __all__ = [
     "set_done",
     "set_row",
     "set_taken",
+    "stopped",
     "unreported",
     "with_settings",
 ]
@@ -47,6 +50,20 @@ AT_ONCE = 500
 _d = device_settings.c
 _h = device_settings_history.c
 _ROW = tuple(device_settings.c)
+
+
+def stopped(connection: Connection, actor: Actor, limit: int) -> list[tuple[str, str, str]]:
+    """Tenant, name, and the device's words, of devices that have refused their settings too often
+    and that the actor sees."""
+    statement = (
+        sa.select(devices.c.tenant, devices.c.name, _d.words)
+        .join(devices, devices.c.id == _d.device_id)
+        .where(_d.state == State.STOPPED.value)
+    )
+    rows = connection.execute(
+        walled(statement, devices.c.tenant, actor).order_by(_d.device_id).limit(limit)
+    )
+    return [(tenant, name, words) for tenant, name, words in rows]
 
 
 def rows(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from mqtt5 import PublishPacket
 
 from mooring.commands import store
 from mooring.commands.model import Command, Evidence
@@ -210,6 +211,29 @@ def test_a_cleared_alert_is_the_effect_of_the_oldest_command(
     assert now(database, second).state is State.DONE
     for number in (reboot, foreign, later):
         assert now(database, number).state is State.SENT
+
+
+def test_a_cleared_alert_that_is_delivered_again_is_no_effect_of_the_next_command(
+    database: Database, desk: Desk
+) -> None:
+    """It has no number of its own: what the broker repeats is recognised by its packet."""
+    shape = {"device": TRAP, "name": "alert_reset", "replies": False, "done_when": "alert_cleared"}
+    first = put(database, "a", **shape)
+    cleared = packet(CLEARED, {"alert_type": "trap_triggered"}, number=77)
+    plan = desk.plan([cleared])
+    desk.commit(plan)
+    desk.planner.ledger.committed(desk.planner.ledger.next_batch, plan.packets)  # as ingest does
+    done = now(database, first)
+    assert done.state is State.DONE
+    second = put(database, "b", sent_at=NOW + 1, **shape)
+    again = PublishPacket(
+        cleared.topic, cleared.payload, qos=cleared.qos, packet_id=77, duplicate=True
+    )
+    desk.batch([again], NOW + 50)
+    assert now(database, second).state is State.SENT
+    assert now(database, first) == done
+    desk.batch([packet(CLEARED, {"alert_type": "trap_triggered"})], NOW + 60)  # said again
+    assert now(database, second).state is State.DONE
 
 
 def test_what_a_reply_holds_is_bounded(database: Database, desk: Desk) -> None:

@@ -25,7 +25,7 @@ from mooring.devices.model import Device, NewDevice
 from mooring.dialects import load_all
 from mooring.downlink.rules import State as DownlinkState
 from mooring.errors import Conflict, Invalid
-from mooring.identity.actor import SYSTEM
+from mooring.identity.actor import SYSTEM, Actor, Role
 from mooring.store.engine import now_ms
 from mooring.store.schema import (
     audit,
@@ -223,7 +223,12 @@ def test_five_refusals_stop_it_and_a_person_sends_it_again(
         ).one()
         assert counters_of(connection)["device_settings_stopped"] == 1
     assert tuple(stop) == ("a:lamp", "no such network")
+    (said,) = own.refusing(SYSTEM)
+    assert "a:lamp" in said
+    assert "no such network" in said
+    assert own.refusing(Actor("mallory", Role.ADMIN, "b")) == []
     own.resend(SYSTEM, "lamp")
+    assert own.refusing(SYSTEM) == []
     with platform.database.read() as connection:
         assert connection.execute(sa.select(desired.c.payload)).scalar() is not None
     says(platform, lamp, ok(1, x=1))
