@@ -70,12 +70,22 @@ def test_where_to_subscribe(platform: Platform) -> None:
     url = f"http://127.0.0.1:{platform.ports['http_port']}/api/v1/mqtt/subscribe"
     with httpx.Client(headers={"X-API-Key": key}, timeout=30) as http:
         answer = http.post(url, json={"topic": "iotflow/monitoring/#"})
+        port = platform.ports["http_port"]
         assert answer.json() == {
             "topic": "iotflow/monitoring/#",
-            "url": f"ws://127.0.0.1:{platform.ports['mqtt_ws_port']}",
-            "subprotocol": "mqtt",
-            "host": "127.0.0.1",
-            "port": platform.ports["mqtt_tls_port"],
+            "url": f"ws://127.0.0.1:{port}/api/v1/stream",
+            "send": None,
+            "mqtt_url": f"ws://127.0.0.1:{platform.ports['mqtt_ws_port']}",
+            "mqtt_host": "127.0.0.1",
+            "mqtt_port": platform.ports["mqtt_tls_port"],
+        }
+        answer = http.post(url, json={"topic": "iotflow/devices/boiler-1/telemetry/#"})
+        assert answer.json()["send"] == {
+            "subscribe": {
+                "id": "1",
+                "devices": ["boiler-1"],
+                "kinds": ["event", "metrics", "telemetry"],
+            }
         }
         assert http.post(url, json={"topic": "a/#/b"}).status_code == 422
     login = platform.cli(

@@ -29,6 +29,7 @@ from mooring.settings import Settings
 from mooring.store import versions
 from mooring.store.engine import Database, now_ms
 from mooring.store.leases import Lease
+from mooring.store.lookout import Lookout
 from mooring.store.tally import add_to_counter
 
 __all__ = ["ANSWERS_PER_SECOND", "DISPLACED", "DiscoveryWorker", "run"]
@@ -40,7 +41,10 @@ STANDBY_SECONDS = 3.0
 ANSWERS_PER_SECOND = 10  # to unknown devices of one tenant
 DUE_AT_ONCE = 2_000
 TIDY_MS = 2_000  # between two looks at the length of the list
+LOOK_MS = 60_000  # between two looks when nobody commits: time alone ends decisions
 NUMBERS_MAX = 10_000  # answers that are removed when they are over; later ones go by age
+
+_WORK = "SELECT EXISTS (SELECT 1 FROM strangers), EXISTS (SELECT 1 FROM discovery_decisions)"
 
 DISPLACED = "discovery_displaced"
 """Counter: unknown devices that were removed from the list because it was full."""
@@ -56,13 +60,17 @@ async def run(app: Any) -> None:
     live = LiveCatalogue(app.settings.dialects_dir, version, app.catalogue)
     worker = DiscoveryWorker(app.database, app.downlinks, app.settings, live.get)
     lease = Lease(app.database, "discovery")
-    while True:
-        try:
-            held = await asyncio.to_thread(worker.turn, lease)
-        except MooringError as exc:
-            log.warning("discovery is delayed: %s", exc)
-            held = False
-        await asyncio.sleep(STEP_SECONDS if held else STANDBY_SECONDS)
+    lookout = Lookout(app.database)
+    try:
+        while True:
+            try:
+                held = await asyncio.to_thread(worker.turn, lease, lookout)
+            except MooringError as exc:
+                log.warning("discovery is delayed: %s", exc)
+                held = False
+            await asyncio.sleep(STEP_SECONDS if held else STANDBY_SECONDS)
+    finally:
+        lookout.close()
 
 
 class DiscoveryWorker:
@@ -84,13 +92,21 @@ class DiscoveryWorker:
         self._settings = settings
         self._catalogue = catalogue
         self._tidied_at = 0
+        self._looked_at = 0
         self._written: deque[int] = deque(maxlen=NUMBERS_MAX)  # answers on their way
 
-    def turn(self, lease: Lease) -> bool:
-        """One step, if this process holds the lease; whether it does."""
+    def turn(self, lease: Lease, lookout: Lookout) -> bool:
+        """One step, if this process holds the lease and there may be something to do; whether it
+        holds it."""
         if not lease.held(after_dead=True):
             return False
-        self.step(now_ms())
+        now = now_ms()
+        always = not 0 <= now - self._looked_at < LOOK_MS
+        found = lookout.ask(_WORK, always=always)
+        if always:
+            self._looked_at = now
+        if found is not None and (any(found) or self._written):
+            self.step(now)
         return True
 
     def step(self, now: int) -> None:

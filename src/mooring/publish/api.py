@@ -44,9 +44,10 @@ from mooring.publish.document import (
     ValidateIn,
     ValidOut,
 )
-from mooring.publish.rules import Addressed, check_publish, check_retain
+from mooring.publish.rules import Addressed, check_publish, check_retain, stream_request
 from mooring.publish.service import Group, as_bytes, note, sent, write_group_command
 from mooring.publish.store import foreign_dialects, group_members, tenants_of
+from mooring.stream.api import PATH as STREAM_PATH
 from mooring.telemetry.service import Telemetry
 from mooring.web.address import stream_url, told_to_devices
 from mooring.web.auth import Who
@@ -129,10 +130,17 @@ def publish(
 
 
 @router.post("/subscribe", response_model=StreamOut)
-def subscribe(settings: SettingsNow, who: Who, request: Request, given: SubscribeIn) -> Any:
+def subscribe(
+    settings: SettingsNow,
+    catalogue: CatalogueNow,
+    who: Who,
+    request: Request,
+    given: SubscribeIn,
+) -> dict[str, Any]:
     """Returns where messages of a topic can be read as they come. For administrators.
 
-    The answer opens nothing: the broker asks for a login that may read the topic."""
+    The answer opens nothing: the stream and the broker ask for a login.
+    """
     who.require(Role.ADMIN, who.tenant)
     if not valid_filter(given.topic):
         raise Invalid(
@@ -140,14 +148,16 @@ def subscribe(settings: SettingsNow, who: Who, request: Request, given: Subscrib
             hint="'+' and '#' stand for whole levels, '#' only at the end.",
             code="invalid_topic",
         )
-    asked_at = request.url.hostname
-    broker = told_to_devices(settings, asked_at=asked_at)["broker"]
+    asked = request.url
+    broker = told_to_devices(settings, asked_at=asked.hostname)["broker"]
+    scheme = "wss" if asked.scheme == "https" else "ws"
     return {
         "topic": given.topic,
-        "url": stream_url(settings, asked_at=asked_at),
-        "subprotocol": "mqtt",
-        "host": broker["host"],
-        "port": broker["tls_port"],
+        "url": f"{scheme}://{asked.netloc}{STREAM_PATH}",
+        "send": stream_request(catalogue.all(), given.topic),
+        "mqtt_url": stream_url(settings, asked_at=asked.hostname),
+        "mqtt_host": broker["host"],
+        "mqtt_port": broker["tls_port"],
     }
 
 

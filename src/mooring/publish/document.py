@@ -63,16 +63,20 @@ class SubscribeIn(Document):
 
 
 class StreamOut(Document):
-    """Where to subscribe, with a login of the broker that may read the topic."""
+    """Where messages of a topic can be read as they come."""
 
     topic: str
-    url: str | None = Field(
+    url: str = Field(description="The live stream, a WebSocket.")
+    send: dict[str, Any] | None = Field(
+        description="What to send there to get what devices publish to the topic. null: the stream "
+        "does not carry it; read it from the broker."
+    )
+    mqtt_url: str | None = Field(
         description="MQTT over WebSocket. On loopback it is open to programs on this machine. "
         "null: an attached broker is not known to have it."
     )
-    subprotocol: Literal["mqtt"]
-    host: str
-    port: int = Field(description="MQTT over TLS.")
+    mqtt_host: str
+    mqtt_port: int = Field(description="MQTT over TLS.")
 
 
 class ChannelOut(Document):

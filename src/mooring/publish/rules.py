@@ -14,12 +14,51 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from mooring.dialects import Attribute, Direction, Kind, Match
+from mooring.dialects import Attribute, Channel, Dialect, Direction, Kind, Match
 from mooring.dialects.sendable import check_topic
+from mooring.dialects.topics import filters_overlap
 from mooring.errors import Forbidden, Invalid
 from mooring.identity.actor import Actor, Role
+from mooring.stream.model import KINDS
 
-__all__ = ["Addressed", "check_publish", "check_retain"]
+__all__ = ["Addressed", "check_publish", "check_retain", "stream_request"]
+
+
+def stream_request(dialects: Sequence[Dialect], topic: str) -> dict[str, object] | None:
+    """What to send on the live stream to get what devices publish to the topics of a filter;
+    ``None``: no device publishes there what the stream carries.
+
+    Args:
+        topic: a valid topic filter.
+    """
+    devices: set[str] = set()
+    kinds: set[str] = set()
+    every = False
+    for dialect in dialects:
+        for channel in dialect.ups():
+            if channel.kind not in KINDS or not filters_overlap(channel.filter, topic):
+                continue
+            kinds.add(str(channel.kind))
+            named = _named(channel, topic)
+            every = every or named is None
+            devices |= {named} if named is not None else set()
+    if not kinds:
+        return None
+    which = {} if every else {"devices": sorted(devices)}
+    return {"subscribe": {"id": "1", **which, "kinds": sorted(kinds)}}
+
+
+def _named(channel: Channel, topic: str) -> str | None:
+    """The device that a filter names in a channel; ``None``: several."""
+    found: dict[Attribute, str] = {}
+    for level, given in zip(channel.topic.split("/"), topic.split("/"), strict=False):
+        if given == "#":
+            break
+        if level.startswith("{") and given != "+":
+            found[channel.placeholders[level[1:-1]]] = given
+    name = found.get(Attribute.DEVICE) or found.get(Attribute.MAC)
+    tenant = found.get(Attribute.TENANT)
+    return f"{tenant}:{name}" if name is not None and tenant is not None else name
 
 
 _OWNING = {Attribute.DEVICE, Attribute.MAC, Attribute.TENANT}

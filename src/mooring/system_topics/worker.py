@@ -170,7 +170,9 @@ class SystemTopics:
 
     def _look(self, due: bool, now: int) -> list[Message]:
         overview = self._read(due)
-        problems = of_overview(overview, broker_answers=broker_answers(self._app.settings))
+        connected = self._link is not None and self._link.connected
+        answers = connected or broker_answers(self._app.settings)
+        problems = of_overview(overview, broker_answers=answers)
         values = self._values(overview, bool(problems), now) if due else {}
         self._changes += self._alerts.look(problems)
         messages: list[Message] = []
