@@ -5,6 +5,7 @@ To add a domain, add its part to ``DOMAINS``. See docs/how-to/add-a-domain.md.
 
 from __future__ import annotations
 
+from mooring.alerts.part import PART as ALERTS
 from mooring.broker.part import PART as BROKER
 from mooring.commands.part import PART as COMMANDS
 from mooring.credentials.part import PART as CREDENTIALS
@@ -62,6 +63,7 @@ DOMAINS = (
     DISCOVERY,
     STREAM,
     SYSTEM_TOPICS,
+    ALERTS,
 )
 
 PLATFORM = Part(

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from cryptography.fernet import Fernet
 from mqtt5 import PublishPacket, QoS
 
+from mooring.alerts.projection import DeviceAlerts
 from mooring.commands.projection import CommandReplies
 from mooring.device_settings.projection import SettingsReported
 from mooring.devices.attributes.merge import Room
@@ -77,6 +78,7 @@ def registered() -> list[Projection]:
         SequenceNumbers(),
         CommandReplies(),
         SettingsReported(INSTANCE),
+        DeviceAlerts(),
     ]
 
 

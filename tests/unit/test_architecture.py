@@ -106,6 +106,11 @@ PLACES = (
     ("mooring.doctor.documents", "services"),
     ("mooring.limits.documents", "services"),
     ("mooring.sequences.documents", "stores"),
+    *((f"mooring.alerts.{name}", "stores") for name in ("changes", "rules.selecting")),
+    *(
+        (f"mooring.alerts.{name}", "services")
+        for name in ("projection", "rules.trial", "rules.trying")
+    ),
     ("mooring.*.worker", "services"),
     ("mooring.*.service", "services"),
     ("mooring.*.store", "stores"),

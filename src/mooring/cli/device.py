@@ -17,6 +17,8 @@ from mooring.cli.words import Limit, PasswordStdin, Reason, Yes, read_password
 from mooring.later import later
 
 with later():
+    from mooring.alerts import service as alerts_service
+    from mooring.alerts import store as alert_store
     from mooring.broker import access_rules
     from mooring.changes import waiting
     from mooring.cli import address as cli_address
@@ -202,6 +204,9 @@ def show(session: Session, reference: Reference) -> None:
         topics = platform.devices.topics(device)
         state = platform.states.of(session.actor, device)
         _, view = platform.service(service.DeviceSettings).show(session.actor, device.username)
+        alerts = platform.service(alerts_service.Alerts).listed(
+            session.actor, alert_store.Wanted(device_id=device.id)
+        )
     if session.out.as_json:
         shown = documents.details(device, held, topics, state)
         session.out.document(shown | {"settings": _settings_document(view)})
@@ -223,6 +228,16 @@ def show(session: Session, reference: Reference) -> None:
         ]
     )
     show_attributes(session, held)
+    if alerts:
+        session.out.say()
+        session.out.table(
+            ["Alert", "Severity", "Name", "State", "Raised", "Value"],
+            [
+                [one.id, one.severity.word, one.name, one.state, ago(one.raised_at), one.value]
+                for one in alerts
+            ],
+            right=["Alert"],
+        )
     session.out.say()
     session.out.table(["Kind", "Topic"], list(topics.items()), empty="The device has no topics.")
 

@@ -17,6 +17,7 @@ from mooring.later import later
 
 with later():
     from mooring import clock
+    from mooring.alerts import service as alerts_service
     from mooring.broker import answers as broker_answers
     from mooring.broker import open_ids
     from mooring.device_settings import service as device_settings
@@ -59,6 +60,7 @@ def status(
             if session.out.as_json:
                 document = _document(overview, answers, found)
                 document["broker"] |= _authority(platform)
+                document["alerts_open"] = _alerts(session, platform)
                 session.out.document(
                     {
                         **document,
@@ -156,6 +158,7 @@ def _print(session: Session, platform: App, overview: Overview, problems: Sequen
         ("dead letters", overview.dead_letters),
         ("pending broker changes", overview.broker_changes_pending),
         ("open downlinks", overview.downlinks_open),
+        ("open alerts", _alert_words(_alerts(session, platform))),
         ("authority", _authority_words(platform)),
         *(
             (name.replace("_", " "), value)
@@ -167,6 +170,16 @@ def _print(session: Session, platform: App, overview: Overview, problems: Sequen
     session.out.facts(counts)
     session.out.say()
     session.out.say("\n".join(clean(line) for line in problems) if problems else "All is well.")
+
+
+def _alerts(session: Session, platform: App) -> dict[str, int]:
+    """Severity → open alerts, the most severe first."""
+    found = platform.service(alerts_service.Alerts).open_by_severity(session.actor)
+    return {severity.word: number for severity, number in found.items()}
+
+
+def _alert_words(found: dict[str, int]) -> str:
+    return ", ".join(f"{number} {word}" for word, number in found.items()) or "0"
 
 
 def _authority(platform: App) -> dict[str, Any]:

@@ -23,6 +23,7 @@ __all__ = [
     "LEDGER",
     "NUMBERS",
     "QUEUE",
+    "RULES",
     "TRIM_DEAD",
     "UNKNOWN",
     "VERSIONS",
@@ -45,6 +46,12 @@ BLOCK = (
     " WHERE seqrelid = 'messages_id_seq'::regclass"
 )
 QUEUE = "INSERT INTO rollup_queue (first_id, last_id, first_ts, last_ts) VALUES (%s, %s, %s, %s)"
+# What rules have not seen, while there are any.
+RULES = (
+    "INSERT INTO rule_queue (first_id, last_id, first_ts, last_ts)"
+    " SELECT %s::bigint, %s::bigint, %s::bigint, %s::bigint"
+    " WHERE EXISTS (SELECT 1 FROM rules WHERE enabled)"
+)
 NUMBERS = (
     "INSERT INTO message_numbers AS n (device_id, seq, fingerprint, ts) SELECT * FROM"
     " unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])"

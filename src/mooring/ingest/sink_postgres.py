@@ -311,6 +311,7 @@ class PostgresSink:
         first, last = times_of(rows)
         for span in spans:
             cursor.execute(sql.QUEUE, (span[0], span[-1], first, last))
+            cursor.execute(sql.RULES, (span[0], span[-1], first, last))
 
     def _finish(
         self,

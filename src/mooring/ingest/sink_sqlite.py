@@ -86,11 +86,18 @@ _COUNT = (
 # In one transaction, which is the only writer, the numbers of new rows follow on one another.
 _ROLL_UP = (
     "INSERT INTO rollup_queue (first_id, last_id, first_ts, last_ts, claimed)"
-    " VALUES (last_insert_rowid() - ?, last_insert_rowid(), ?, ?, 0)"
+    " VALUES (?, ?, ?, ?, 0)"
     # Numbers of deleted rows come round, and an entry for those may still be there.
     " ON CONFLICT (first_id) DO UPDATE SET last_id = max(last_id, excluded.last_id),"
     " first_ts = min(first_ts, excluded.first_ts), last_ts = max(last_ts, excluded.last_ts),"
     " claimed = 0"
+)
+# What rules have not seen, while there are any.
+_RULES = (
+    "INSERT INTO rule_queue (first_id, last_id, first_ts, last_ts)"
+    " SELECT ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM rules WHERE enabled)"
+    " ON CONFLICT (first_id) DO UPDATE SET last_id = max(last_id, excluded.last_id),"
+    " first_ts = min(first_ts, excluded.first_ts), last_ts = max(last_ts, excluded.last_ts)"
 )
 _NUMBERS = "SELECT upto, above, lost FROM sequences WHERE device_id = ?"
 _SET_LEDGER = "INSERT OR REPLACE INTO ingest_ledger (client_id, batch, packets) VALUES (?, ?, ?)"
@@ -264,7 +271,10 @@ class SqliteSink:
         stored = connection.total_changes - before
         if stored:
             times = [row[2] for row in rows]
-            connection.execute(_ROLL_UP, (stored - 1, min(times), max(times)))
+            last = connection.execute("SELECT last_insert_rowid()").fetchone()[0]
+            span = (last - stored + 1, last, min(times), max(times))
+            connection.execute(_ROLL_UP, span)
+            connection.execute(_RULES, span)
         return stored, added
 
     def _watched(self, plan: Plan, places: Sequence[int], added: list[int]) -> None:

@@ -121,6 +121,27 @@ BOUNDS = (
         "At most `job_targets_max` rows for each job; a larger job is cancelled.",
     ),
     _row(
+        "alerts",
+        By.SWEEP,
+        "alerts_open_max_per_device alerts_open_max_per_tenant alerts_kept_per_device records_days",
+        "One more open alert is counted and not raised. Cleared ones are deleted after "
+        "`records_days`; of each device at most `alerts_kept_per_device` are kept.",
+    ),
+    _row(
+        "alert_history",
+        By.OWNER,
+        "alerts",
+        "At most twice `mooring.alerts.model.HISTORY_MAX` rows for each alert.",
+    ),
+    _row("rules", By.REFUSED, "rules_max_per_tenant", "One more in the tenant is rejected."),
+    _row("rule_states", By.OWNER, "rules devices", "At most one row for each rule and device."),
+    _row(
+        "rule_queue",
+        By.OWNER,
+        "messages",
+        "One row for each batch while there are rules, until it is evaluated.",
+    ),
+    _row(
         "desired",
         By.REFUSED,
         "desired_max_per_device",

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from mooring.store.schema import (
+    alerts,
     api_keys,
     audit,
     broker_requests,
@@ -35,6 +36,7 @@ from mooring.store.schema import (
 __all__ = [
     "AUDIT_ALL",
     "AUDIT_FAILURES",
+    "OF_ALERTS",
     "OF_COMMANDS",
     "OF_DEAD_LETTERS",
     "OF_DEVICES",
@@ -97,6 +99,7 @@ def finished(before: int, now: int) -> list[Which]:
         Which(rotations, rotations.c.id, rotations.c.finished_at < before),
         Which(downlinks, downlinks.c.id, downlinks.c.finished_at < before),
         Which(commands, commands.c.id, commands.c.finished_at < before),
+        Which(alerts, alerts.c.id, alerts.c.cleared_at < before),
         Which(
             broker_requests,
             broker_requests.c.id,
@@ -130,6 +133,7 @@ def surplus_before(connection: Connection, which: Which, most: int) -> int | Non
 OF_FORMER = Which(former_verifiers, former_verifiers.c.id, sa.true())
 OF_ROTATIONS = Which(rotations, rotations.c.created_at, rotations.c.finished_at.is_not(None))
 OF_DOWNLINKS = Which(downlinks, downlinks.c.id, downlinks.c.finished_at.is_not(None))
+OF_ALERTS = Which(alerts, alerts.c.id, alerts.c.cleared_at.is_not(None))
 OF_COMMANDS = Which(commands, commands.c.id, commands.c.finished_at.is_not(None))
 OF_DEAD_LETTERS = Which(dead_letters, dead_letters.c.id, sa.true())
 

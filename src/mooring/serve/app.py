@@ -13,11 +13,13 @@ from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse
 
 from mooring import __version__
+from mooring.alerts.service import Alerts
 from mooring.app import App
 from mooring.errors import DatabaseUnavailable
 from mooring.part import Part
 from mooring.parts import PARTS
 from mooring.serve import audit, health, metrics, openapi, system
+from mooring.serve.alert_metrics import AlertFigures
 from mooring.serve.certificate_metrics import CertificateFigures
 from mooring.serve.current import Current
 from mooring.store.tally import FLUSH_SECONDS
@@ -55,6 +57,7 @@ def create_app(
     publisher = Publisher(platform.endpoint(f"mooring-{secrets.token_hex(16)}"))
     figures, answered = metrics.new_registry(platform.telemetry)
     figures.register(CertificateFigures(platform))
+    figures.register(AlertFigures(platform.service(Alerts)))
 
     current = Current(platform)
     residents = {

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 
 from mooring import __version__
+from mooring.alerts.service import Alerts
 from mooring.dialects import documents
 from mooring.dialects.asyncapi import document
 from mooring.identity.actor import Role
@@ -26,6 +27,7 @@ __all__ = ["router"]
 router = APIRouter(prefix="/api/v1", tags=["platform"])
 
 TelemetryNow = Annotated[Telemetry, provided(Telemetry)]
+AlertsNow = Annotated[Alerts, provided(Alerts)]
 
 
 class WorkerOut(Document):
@@ -72,6 +74,7 @@ class StatusOut(Document):
     broker_changes_pending: int
     broker_changes_error: str
     downlinks_open: int
+    alerts_open: dict[str, int] = Field(description="Severity to the number of open alerts.")
     processes: list[ProcessOut]
 
 
@@ -123,7 +126,9 @@ class DialectsOut(Document):
 
 
 @router.get("/status", response_model=StatusOut)
-def status(telemetry: TelemetryNow, who: Who, request: Request) -> dict[str, Any]:
+def status(
+    telemetry: TelemetryNow, alerts: AlertsNow, who: Who, request: Request
+) -> dict[str, Any]:
     """Returns running processes and amounts of data."""
     publisher = request.app.state.publisher
     assert isinstance(publisher, Publisher)
@@ -140,6 +145,9 @@ def status(telemetry: TelemetryNow, who: Who, request: Request) -> dict[str, Any
         "broker_changes_pending": overview.broker_changes_pending,
         "broker_changes_error": overview.broker_changes_error,
         "downlinks_open": overview.downlinks_open,
+        "alerts_open": {
+            severity.word: number for severity, number in alerts.open_by_severity(who).items()
+        },
         "processes": overview.processes,
     }
 

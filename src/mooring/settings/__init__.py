@@ -22,6 +22,7 @@ from urllib.parse import quote
 
 from mooring import handover, running
 from mooring.errors import InvalidSetting
+from mooring.settings.alerts import AlertSettings
 from mooring.settings.broker import BrokerSettings
 from mooring.settings.checks import is_loopback
 from mooring.settings.commands import CommandSettings
@@ -95,6 +96,7 @@ class Settings(
     DiscoverySettings,
     JobSettings,
     SystemTopicSettings,
+    AlertSettings,
 ):
     """The effective settings of one process. Units are in the names or descriptions."""
 

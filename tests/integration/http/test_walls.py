@@ -14,6 +14,9 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
+from mooring.alerts.changes import apply
+from mooring.alerts.model import Bounds, Raise, Severity, Source
+from mooring.alerts.rules.service import Rules
 from mooring.app import App
 from mooring.commands.model import NewCommand
 from mooring.commands.service import Commands
@@ -75,6 +78,11 @@ def world(platform: App, add_device: AddDevice) -> Iterator[App]:
         levels.set_schema(SYSTEM, tenant, Level.TENANT, tenant, schema)
         dynamic = NewGroup(f"{word}-q", tenant, f"room = {word}-room", f"{word} by query")
         platform.service(Groups).create(SYSTEM, dynamic)
+        rule = {"terms": [{"metric": f"{word}-metric", "operator": ">", "value": 1}]}
+        platform.service(Rules).add(SYSTEM, f"{word}-rule", rule, tenant=tenant)
+        found = Raise(f"x:{device.id}", tenant, device.id, Source.DEVICE, word, Severity.ERROR, T0)
+        with database.write() as connection:
+            apply(connection, [found], Bounds())
         platform.claims.new(SYSTEM, NewClaim("pulse", tenant, f"{word}-label"))
         unknown = platform.service(Discovery)
         unknown.add_rule(SYSTEM, NewRule("pulse", f"{word}-*", Action.REFUSE, tenant))
@@ -101,6 +109,7 @@ OF_B = {
     "number": "2",
     "level": "tenant",
     "place": SECRET,
+    "rule": f"{SECRET}-rule",
     "serial": "0b0b",
     "tenant": SECRET,
 }
@@ -170,6 +179,7 @@ def test_no_get_shows_anything_of_another_tenant(
                     told = told.replace(f"{SECRET}-1", "").replace(f"{SECRET}-user", "")
                     told = told.replace(f"tenant {SECRET}.", "").replace(OF_B["unknown"], "")
                     told = told.replace(f"no group {SECRET}-g.", "")
+                    told = told.replace(f"{SECRET}-rule", "")
                 assert SECRET not in told, address
                 assert answer.status_code in {200, 403, 404}, f"{address}: {answer.text}"
                 own_things += "alpaca-" in answer.text
@@ -245,6 +255,14 @@ BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/mqtt/publish": {"topic": f"pulse/{SECRET}/{SECRET}-1/commands", "payload": "x"},
     "/api/v1/mqtt/device/{device_id}/command": {"command": "restart"},
     "/api/v1/mqtt/fleet/{group_id}/command": {"command": "restart"},
+    "/api/v1/rules": {"name": "new", "tenant": SECRET, "rule": {}},
+    "/api/v1/rules/{rule}": {"enabled": False},
+    "/api/v1/alerts/{number}/acknowledge": {},
+    "/api/v1/alerts/{number}/clear": {},
+    "/api/v1/alerts/{number}/snooze": {"seconds": 60},
+    "/api/v1/alerts/{number}/assign": {"assignee": "eve"},
+    "/api/v1/alerts/{number}/severity": {"severity": "info"},
+    "/api/v1/alerts/{number}/comments": {"text": "x"},
 }
 HARMLESS = {
     "/api/v1/login",
@@ -255,6 +273,7 @@ HARMLESS = {
     "/api/v1/claims",  # a device's, with a claim code
     "/api/v1/devices/{device}/recover",  # a device's, with its own credentials
     "/api/v1/devices/{device}/telemetry",
+    "/api/v1/rules/trial",  # changes nothing, and reads one's own
 }
 
 

@@ -22,9 +22,9 @@ CHECKED = {
         commands.state commands.delivery commands.done_when commands.evidence
         device_settings.state device_settings_levels.level
         presence.state presence.record presence_changes.state
-        presence_marks.name
         jobs.kind jobs.state jobs.waves job_targets.state job_targets.counted job_targets.cause
         job_targets.reference
+        presence_marks.name alerts.key alerts.source alerts.state alert_history.event
     """,
     "made by the program": """
         users.password_hash api_keys.prefix api_keys.digest broker_users.verifier
@@ -37,6 +37,7 @@ CHECKED = {
         clocks.boot sessions.token_id commands.session jobs.what jobs.request_key
         device_settings.document device_settings.reported device_settings_history.document
         device_settings_levels.document device_settings_levels.guard_document
+        rule_states.record
     """,
     "mooring.dialects.ids.check_word and names made of such words": """
         tenants.name devices.tenant devices.name devices.scope devices.dialect devices.username
@@ -50,8 +51,8 @@ CHECKED = {
         leftovers.username tenant_limits.tenant downlinks.tenant desired.tenant
         ingest_filters.filter ingest_filters.client_id device_attributes.tenant
         device_settings_levels.tenant device_settings_levels.name
-        groups.tenant groups.name device_groups.tenant
         discovery_rules.tenant discovery_rules.dialect discovery_rules.pattern
+        groups.tenant groups.name device_groups.tenant alerts.tenant rules.tenant
     """,
     "mooring.devices.attributes": """
         device_attributes.name device_attributes.key device_attributes.value claim_codes.attributes
@@ -62,7 +63,7 @@ CHECKED = {
         commands.topic commands.result device_settings.topic device_settings_levels.schema
         jobs.selection devices.label broker_users.username broker_users.note broker_users.publish
         broker_users.subscribe users.name api_keys.name claim_codes.label claim_codes.groups
-        claim_codes.hardware_id
+        claim_codes.hardware_id rules.name rules.definition
     """,
     "ingest": """
         messages.payload latest.payload device_state.firmware device_state.metadata

@@ -10,6 +10,13 @@ from mooring.store.schema.access import (
     sessions,
     users,
 )
+from mooring.store.schema.alerts import (
+    alert_history,
+    alerts,
+    rule_queue,
+    rule_states,
+    rules,
+)
 from mooring.store.schema.base import declared_for, metadata
 from mooring.store.schema.commands import commands
 from mooring.store.schema.devices import (
@@ -74,6 +81,8 @@ from mooring.store.schema.settings import (
 )
 
 __all__ = [
+    "alert_history",
+    "alerts",
     "api_keys",
     "audit",
     "broker_changes",
@@ -130,6 +139,9 @@ __all__ = [
     "rollup_state",
     "rollups",
     "rotations",
+    "rule_queue",
+    "rule_states",
+    "rules",
     "sequences",
     "sessions",
     "sightings",

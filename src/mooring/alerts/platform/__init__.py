@@ -1,0 +1,1 @@
+"""Alerts that the platform raises itself, about devices and about itself."""
