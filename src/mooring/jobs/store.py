@@ -288,20 +288,35 @@ def count_outcomes(connection: Connection, job: Job, limit: int) -> tuple[Job, b
     ).all()
     if not changed:
         return job, False
-    new = given(
-        connection.dialect.name, {"device_id": _t.device_id.type, "counted": _t.counted.type}
-    )
-    connection.execute(
-        sa.update(job_targets)
-        .where(_t.job_id == job.id, _t.device_id == new.c.device_id)
-        .values(counted=new.c.counted),
-        parameter([row[0], row[1]] for row in changed),
-    )
+    statement = _updating(connection.dialect.name, ("counted",))
+    connection.execute(statement, parameter([job.id, row[0], row[1]] for row in changed))
     moved: Counter[str] = Counter()
     for _, state, counted in changed:
         moved[state] += 1
         moved[counted] -= 1
     return counted_with(job, moved), len(changed) == limit
+
+
+_UPDATES: dict[tuple[str, tuple[str, ...]], Any] = {}
+
+
+def _updating(engine: str, names: tuple[str, ...]) -> Any:
+    """Sets columns of given targets: job, device and the values. The job is given with each row,
+    not once: otherwise SQLite looks at all targets of the job for each of them.
+
+    ``attempts`` is added to what is there.
+    """
+    found = _UPDATES.get((engine, names))
+    if found is None:
+        keys = ("job_id", "device_id")
+        new = given(engine, {name: _t[name].type for name in (*keys, *names)})
+        values: dict[str, Any] = {name: new.c[name] for name in names}
+        if "attempts" in values:
+            values["attempts"] = _t.attempts + new.c.attempts
+        found = _UPDATES[engine, names] = (
+            sa.update(job_targets).where(*(_t[key] == new.c[key] for key in keys)).values(values)
+        )
+    return found
 
 
 def counted_with(job: Job, moved: Mapping[str, int]) -> Job:
@@ -321,7 +336,17 @@ def next_waiting(connection: Connection, job: int, limit: int) -> list[int]:
     return list(connection.execute(statement).scalars())
 
 
-_STARTED = ("device_id", "state", "cause", "words", "reference", "mark", "handed_at", "finished_at")
+_STARTED = (
+    "state",
+    "counted",
+    "cause",
+    "words",
+    "reference",
+    "mark",
+    "attempts",
+    "handed_at",
+    "finished_at",
+)
 
 
 def set_started(
@@ -335,12 +360,15 @@ def set_started(
         over = result.state is not TargetState.HANDED_OVER
         rows.append(
             [
+                job.id,
                 device,
+                result.state.value,
                 result.state.value,
                 result.cause,
                 result.words,
                 result.reference,
                 result.mark,
+                1,
                 at,
                 at if over else None,
             ]
@@ -349,17 +377,7 @@ def set_started(
         moved[TargetState.WAITING.value] -= 1
     if not rows:
         return job
-    new = given(connection.dialect.name, {name: _t[name].type for name in _STARTED})
-    connection.execute(
-        sa.update(job_targets)
-        .where(_t.job_id == job.id, _t.device_id == new.c.device_id)
-        .values(
-            **{name: new.c[name] for name in _STARTED if name != "device_id"},
-            counted=new.c.state,
-            attempts=_t.attempts + 1,
-        ),
-        parameter(rows),
-    )
+    connection.execute(_updating(connection.dialect.name, _STARTED), parameter(rows))
     return counted_with(job, moved)
 
 

@@ -262,7 +262,9 @@ class JobWorker:
             paced_at=spent(job.plan, decision, paid),
             due_at=at + NO_ROOM_MS if no_room else at,
         )
-        return job, not no_room and bool(decide(job.plan, job.progress, at).start), len(results)
+        following = decide(job.plan, job.progress, at)
+        more = bool(following.start or following.event) and not no_room
+        return job, more, len(results)
 
     def _enter(
         self, connection: Connection, job: Job, event: Event, why: str, at: int
