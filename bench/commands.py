@@ -37,7 +37,7 @@ from tests.support.platform import Platform
 from tests.support.postgres import Postgres
 from tests.support.raw_mqtt import binary, packet
 
-__all__ = ["main", "measure"]
+__all__ = ["TENANT", "TOGETHER", "Board", "Login", "main", "measure", "platform_with"]
 
 DIALECT, TENANT = "iotflow", "bench"
 TARGETS = {"call to socket": (10.0, 50.0), "subscribe to socket": (50.0, 300.0)}
@@ -116,12 +116,12 @@ class Board:
 
 def measure(*, devices: int, calls: int, store: str) -> dict[str, dict[str, float]]:
     """Both delays on one database, in milliseconds."""
-    with _platform(store, devices) as (platform, logins):
+    with platform_with(store, devices) as (platform, logins):
         return asyncio.run(_measure(platform, logins, calls))
 
 
 @contextmanager
-def _platform(store: str, devices: int) -> Iterator[tuple[Platform, list[Login]]]:
+def platform_with(store: str, devices: int) -> Iterator[tuple[Platform, list[Login]]]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "data"
         env = {"MOORING_AUTH_MODE": "plugin"}
