@@ -161,7 +161,7 @@ def _added(app: App, numbers: Sequence[int]) -> list[Login]:
 
 def measure_fleet(*, devices: int, store: str) -> dict[str, float]:
     """Seconds until each of so many connected devices has one command."""
-    with _platform(store, devices) as (platform, logins):
+    with platform_with(store, devices) as (platform, logins):
         settings = Settings(
             data_dir=platform.data_dir,
             database_url=platform.cli.env.get("MOORING_DATABASE_URL"),
