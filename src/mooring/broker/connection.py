@@ -19,6 +19,7 @@ from typing import Self
 import mqtt5
 
 from mooring.errors import BrokerUnavailable, Internal
+from mooring.link.session import PacketIds
 
 __all__ = ["Connection", "Endpoint", "answers"]
 
@@ -54,7 +55,7 @@ class Connection:
         self._writer = writer
         self._name = name
         self._buffer = bytearray()
-        self._packet_id = 0
+        self._ids = PacketIds()
         self.connack: mqtt5.ConnAckPacket | None = None
         self._goodbye = mqtt5.DisconnectPacket()
 
@@ -156,7 +157,7 @@ class Connection:
         Raises:
             BrokerUnavailable: the connection broke or a filter was rejected.
         """
-        packet_id = self._next_id()
+        packet_id = self._ids.next()
         wanted = [mqtt5.TopicFilter(f, max_qos=mqtt5.QoS.AT_MOST_ONCE) for f in filters]
         await self._send(mqtt5.SubscribePacket(packet_id, wanted).write())
         while True:
@@ -179,7 +180,7 @@ class Connection:
             topic,
             payload,
             qos=mqtt5.QoS.AT_LEAST_ONCE,
-            packet_id=self._next_id(),
+            packet_id=self._ids.next(),
             retain=retain,
         )
         await self._send(packet.write())
@@ -200,7 +201,7 @@ class Connection:
             BrokerUnavailable: the connection broke.
         """
         wanted = [mqtt5.TopicFilter(f, max_qos=mqtt5.QoS.AT_MOST_ONCE) for f in filters]
-        await self._send(mqtt5.SubscribePacket(self._next_id(), wanted).write())
+        await self._send(mqtt5.SubscribePacket(self._ids.next(), wanted).write())
         await self.ping()
         while True:
             # Some brokers send them before SUBACK, and all before the answer to the ping.
@@ -264,10 +265,6 @@ class Connection:
             await self._writer.drain()
         except OSError as exc:
             raise BrokerUnavailable(f"{self._name} dropped the connection.") from exc
-
-    def _next_id(self) -> int:
-        self._packet_id = self._packet_id % 65535 + 1
-        return self._packet_id
 
     async def __aenter__(self) -> Self:
         return self

@@ -15,6 +15,7 @@ from mqtt5 import PublishPacket, QoS
 
 from mooring.errors import BrokerUnavailable
 from mooring.link.protocol import Broken, Endpoint, Subscription
+from mooring.link.session import MAX_PACKET_ID, Answers, KeepAlive, PacketIds
 
 __all__ = ["FAILURE", "PUBACK", "PUBREC", "Connection", "NeverSent", "Owner", "ReasonCode"]
 
@@ -24,7 +25,7 @@ KEEP_ALIVE_SECONDS = 30
 ANSWER_SECONDS = 30.0
 QUOTA_MOST = 100  # our own messages under way at once; a broker may allow fewer
 _PINGREQ = b"\xc0\x00"
-_MAX_PACKET_ID = 65535
+PINGS_UNANSWERED_MOST = 4
 # Reason codes from here on say that it failed [MQTT 2.4]. The codec's codes compare as numbers
 # only through int().
 FAILURE = 0x80
@@ -90,8 +91,8 @@ class Connection(asyncio.Protocol):
         self.lost: asyncio.Future[str] = loop.create_future()
         self._transport: asyncio.Transport | None = None
         self._rest = b""
-        self._packet_id = 0
-        self._waiting: dict[int, asyncio.Future[object]] = {}
+        self._ids = PacketIds()
+        self._answers: Answers[object] = Answers()
         self._quota = asyncio.Semaphore(QUOTA_MOST)
         self._unheard: set[int] = set()  # QoS 2 messages that have no subscriber
         self._paused = False
@@ -102,8 +103,12 @@ class Connection(asyncio.Protocol):
         # acknowledged must stay within what the ledger remembers.
         self.writable = asyncio.Event()
         self.writable.set()
-        self._ping: asyncio.TimerHandle | None = None
-        self._heard = 0.0
+        self._alive = KeepAlive(
+            KEEP_ALIVE_SECONDS / 2,
+            lambda: self.send(_PINGREQ),
+            self._abort,
+            unanswered_most=PINGS_UNANSWERED_MOST,
+        )
 
     # -- socket
 
@@ -120,7 +125,7 @@ class Connection(asyncio.Protocol):
                 clean_start=self.link.session_seconds == 0,
                 keep_alive=KEEP_ALIVE_SECONDS,
                 session_expiry_interval=self.link.session_seconds,
-                receive_max=min(self.link.window, _MAX_PACKET_ID),
+                receive_max=min(self.link.window, MAX_PACKET_ID),
             ).write()
         )
 
@@ -132,8 +137,7 @@ class Connection(asyncio.Protocol):
         """
         self._open = True
         self._quota = asyncio.Semaphore(max(1, min(QUOTA_MOST, receive_max)))
-        self._heard = asyncio.get_running_loop().time()
-        self._schedule_ping()
+        self._alive.start()
         for broken in self._early_broken:
             self.link.refused_by_codec(broken)
         if self._early:
@@ -178,12 +182,8 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         reason = str(exc) if exc else "closed by the broker"
         self.writable.set()
-        if self._ping is not None:
-            self._ping.cancel()
-        for future in self._waiting.values():
-            if not future.done():
-                future.set_exception(BrokerUnavailable("The connection to the broker was lost."))
-        self._waiting.clear()
+        self._alive.stop()
+        self._answers.fail("The connection to the broker was lost.")
         if not self.greeting.done():
             self.greeting.set_exception(
                 BrokerUnavailable(f"The broker closed the connection: {reason}.")
@@ -316,35 +316,20 @@ class Connection(asyncio.Protocol):
     async def _request(
         self, packet: Callable[[int], bytes], *, within: float | None = ANSWER_SECONDS
     ) -> object:
-        number = self._next_id()
-        future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-        self._waiting[number] = future
-        self.send(packet(number))
-        try:
-            async with asyncio.timeout(within):
-                return await future
-        except TimeoutError as exc:
-            raise BrokerUnavailable(f"The broker did not answer within {within} s.") from exc
-        finally:
-            self._waiting.pop(number, None)
-
-    def _next_id(self) -> int:
-        while True:
-            self._packet_id = self._packet_id % _MAX_PACKET_ID + 1
-            if self._packet_id not in self._waiting:
-                return self._packet_id
+        number = self._ids.next(self._answers)
+        return await self._answers.ask(number, lambda: self.send(packet(number)), within)
 
     # -- what is not a message
 
     def _control(self, packet: object) -> None:
-        self._heard = asyncio.get_running_loop().time()
+        self._alive.heard()
         match packet:
             case mqtt5.PubRelPacket():
                 # Nothing is kept for it: the message was committed before its PUBREC went out.
                 self.send(b"\x70\x02" + packet.packet_id.to_bytes(2, "big"))
             case mqtt5.PubRecPacket():
                 if int(packet.reason_code) >= FAILURE:
-                    self._answer(packet.packet_id, packet)
+                    self._answers.give(packet.packet_id, packet)
                 else:
                     if packet.reason_code == mqtt5.PubRecReasonCode.NO_MATCHING_SUBSCRIBERS:
                         self._unheard.add(packet.packet_id)
@@ -355,7 +340,7 @@ class Connection(asyncio.Protocol):
                 | mqtt5.SubAckPacket()
                 | mqtt5.UnsubAckPacket()
             ):
-                self._answer(packet.packet_id, packet)
+                self._answers.give(packet.packet_id, packet)
             case mqtt5.ConnAckPacket():
                 if not self.greeting.done():
                     self.greeting.set_result(packet)
@@ -366,19 +351,9 @@ class Connection(asyncio.Protocol):
             case _:  # PINGRESP: that something was heard is all it says
                 pass
 
-    def _answer(self, number: int, packet: object) -> None:
-        future = self._waiting.get(number)
-        if future is not None and not future.done():
-            future.set_result(packet)
-
-    def _schedule_ping(self) -> None:
-        loop = asyncio.get_running_loop()
-        if loop.time() - self._heard > 2 * KEEP_ALIVE_SECONDS:
-            if self._transport is not None:
-                self._transport.abort()
-            return
-        self.send(_PINGREQ)
-        self._ping = loop.call_later(KEEP_ALIVE_SECONDS / 2, self._schedule_ping)
+    def _abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
 
     def _skip(self, data: bytes, at: int, exc: BaseException) -> int:
         """Steps over a packet the codec rejects, so that one message cannot stop the stream.

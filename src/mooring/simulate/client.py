@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from mooring.errors import BrokerUnavailable
+from mooring.link.session import Answers, KeepAlive, PacketIds
 from mooring.simulate import packets
 from mooring.simulate.packets import Acknowledged, ConnAck, Packet, Pong, Publish, SubAck, Will
 
@@ -27,7 +28,6 @@ REFUSALS = {
     4: "username or password is malformed",
     5: "not authorised",
 }
-_MAX_PACKET_ID = 65535
 
 
 class Refused(BrokerUnavailable):
@@ -90,7 +90,7 @@ class Client:
         self._on_lost = on_lost
         self._socket: _Socket | None = None
         self._sent: dict[int, _Sent] = {}
-        self._packet_id = 0
+        self._ids = PacketIds()
         self._arrived: set[int] = set()  # QoS 2 messages pending for PUBREL
 
     @property
@@ -111,7 +111,8 @@ class Client:
         """
         socket = await self._open()
         login = self.login
-        socket.send(
+        answer = await socket.ask(
+            0,
             packets.connect(
                 login.client_id,
                 username=login.username,
@@ -119,9 +120,8 @@ class Client:
                 keep_alive=self.keep_alive,
                 clean=True,  # a simulation leaves no sessions behind
                 will=will,
-            )
+            ),
         )
-        answer = await socket.answer(0)
         if not isinstance(answer, ConnAck) or answer.code:
             socket.close()
             raise Refused(answer.code if isinstance(answer, ConnAck) else 0)
@@ -136,8 +136,7 @@ class Client:
         """Subscribes; says for each filter whether the broker grants it."""
         socket = self._current()
         number = self._next_id()
-        socket.send(packets.subscribe(number, filters))
-        answer = await socket.answer(number)
+        answer = await socket.ask(number, packets.subscribe(number, filters))
         assert isinstance(answer, SubAck)
         return [code < 0x80 for code in answer.codes]
 
@@ -211,13 +210,7 @@ class Client:
         )
 
     def _next_id(self) -> int:
-        for _ in range(_MAX_PACKET_ID):
-            self._packet_id = self._packet_id % _MAX_PACKET_ID + 1
-            if self._packet_id not in self._sent:
-                return self._packet_id
-        raise BrokerUnavailable(
-            "65535 messages are not acknowledged by the broker.", hint="Send fewer."
-        )
+        return self._ids.next(self._sent)
 
     def _packet(self, socket: _Socket, packet: Packet) -> None:
         match packet:
@@ -230,7 +223,7 @@ class Client:
             case SubAck(number):
                 socket.answered(number, packet)
             case Pong():
-                socket.heard = True
+                socket.heard()
 
     def _message(self, socket: _Socket, topic: str, payload: bytes, qos: int, number: int) -> None:
         if qos == 1:
@@ -258,12 +251,11 @@ class _Socket(asyncio.Protocol):
     def __init__(self, on_packet: Callable[[_Socket, Packet], None]) -> None:
         loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[str] = loop.create_future()
-        self.heard = True
         self._on_packet = on_packet
         self._reader = packets.Reader()
-        self._answers: dict[int, asyncio.Future[Packet]] = {}
+        self._answers: Answers[Packet] = Answers()
         self._transport: asyncio.Transport | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._alive: KeepAlive | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is not a subclass of it
@@ -287,42 +279,33 @@ class _Socket(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
-    async def answer(self, number: int) -> Packet:
-        """The broker's answer to what was sent under a number; 0 is CONNECT."""
+    async def ask(self, number: int, data: bytes) -> Packet:
+        """The broker's answer to what is sent under a number; 0 is CONNECT."""
         if self.lost.done():
             raise BrokerUnavailable(f"The connection was lost: {self.lost.result()}.")
-        future: asyncio.Future[Packet] = asyncio.get_running_loop().create_future()
-        self._answers[number] = future
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                return await future
-        except TimeoutError as exc:
-            raise BrokerUnavailable(f"The broker did not answer in {ANSWER_SECONDS:g} s.") from exc
-        finally:
-            self._answers.pop(number, None)
+        return await self._answers.ask(number, lambda: self.send(data), ANSWER_SECONDS)
 
     def answered(self, number: int, packet: Packet) -> None:
-        future = self._answers.get(number)
-        if future is not None and not future.done():
-            future.set_result(packet)
+        self._answers.give(number, packet)
+
+    def heard(self) -> None:
+        if self._alive is not None:
+            self._alive.heard()
 
     def keep_alive(self, seconds: int) -> None:
         """Pings twice in that time, and gives the connection up when nothing answers."""
         if not seconds or self.lost.done():
             return
-        if not self.heard and self._transport is not None:
+        self._alive = KeepAlive(seconds / 2, lambda: self.send(packets.PINGREQ), self._abort)
+        self._alive.start()
+
+    def _abort(self) -> None:
+        if self._transport is not None:
             self._transport.abort()
-            return
-        self.heard = False
-        self.send(packets.PINGREQ)
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(seconds / 2, self.keep_alive, seconds)
 
     def _ended(self, why: str) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        for future in self._answers.values():
-            if not future.done():
-                future.set_exception(BrokerUnavailable(f"The connection was lost: {why}."))
+        if self._alive is not None:
+            self._alive.stop()
+        self._answers.fail(f"The connection was lost: {why}.")
         if not self.lost.done():
             self.lost.set_result(why)
