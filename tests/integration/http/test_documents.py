@@ -47,7 +47,12 @@ class Noun:
 
 FIRST: Keys = ("items", 0)
 NOUNS = {
-    "device": Noun(f"device show {DEVICE}", (), f"devices/{DEVICE}"),
+    "device": Noun(
+        f"device show {DEVICE}",
+        (),
+        f"devices/{DEVICE}",
+        here=frozenset({"settings"}),  # HTTP has them at an address of their own
+    ),
     "device in a list": Noun("device list", ("devices", 0), "devices", FIRST),
     "unknown device": Noun("device unknown", ("strangers", 0), "strangers", FIRST),
     "topics": Noun(f"device topics {DEVICE}", (), f"devices/{DEVICE}/topics"),
