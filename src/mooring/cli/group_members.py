@@ -171,7 +171,7 @@ def _agreed(session: Session, platform: App, planned: MembersChanged, *, yes: bo
         return True
     session.out.note(
         f"{planned.devices} devices change; {planned.rights} of them get other rights. "
-        f"{planned.sessions} connected devices are disconnected once and reconnect."
+        f"Up to {planned.sessions} connected devices are disconnected once and reconnect."
     )
     return session.confirm("Continue?", yes=yes)
 
@@ -185,7 +185,7 @@ def _planned(session: Session, planned: MembersChanged, *, dry_run: bool) -> int
     else:
         session.out.say(
             f"{planned.devices} devices would change, {planned.rights} of them their rights; "
-            f"{planned.sessions} connections would end."
+            f"up to {planned.sessions} connections would end."
         )
     return None
 

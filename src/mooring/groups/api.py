@@ -89,7 +89,10 @@ class MembersOut(Document):
 
     devices: int = Field(description="Devices added or removed.")
     rights_changed: int = Field(description="How many of them may use other topics.")
-    sessions_ended: int = Field(description="How many connections end because of that.")
+    sessions_ended: int = Field(
+        description="How many connections end at most because of that: Mosquitto 2.1 with Dynamic "
+        "Security ends those of devices whose rights change."
+    )
     applied_by_broker: bool | None = Field(description="Null with `dry_run`.")
 
 

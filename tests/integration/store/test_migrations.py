@@ -17,6 +17,7 @@ from mooring.errors import Conflict, InvalidSetting
 from mooring.store import migrate
 from mooring.store.engine import Database, open_database
 from mooring.store.schema import declared_for, metadata
+from mooring.store.version_key import version_key
 from tests.support.postgres import Postgres
 
 
@@ -165,3 +166,54 @@ def test_a_pending_change_survives_the_new_name_of_its_table(empty: Database) ->
         )
         rows = connection.exec_driver_sql("SELECT id FROM broker_changes ORDER BY id").scalars()
         assert list(rows) == [2, 4], "numbers are not given twice"
+
+
+def test_words_of_devices_become_groups_of_their_tenant(empty: Database) -> None:
+    to(empty, "0020")
+    with empty.write() as connection:
+        for tenant in ("a", "b"):
+            connection.exec_driver_sql(
+                f"INSERT INTO tenants (name, created_at) VALUES ('{tenant}', 1)"
+            )
+        for number, tenant in ((1, "a"), (2, "a"), (3, "b")):
+            name = f"d{number}"
+            connection.exec_driver_sql(
+                "INSERT INTO devices (id, tenant, name, scope, dialect, username, client_id,"
+                f" created_at) VALUES ({number}, '{tenant}', '{name}', '{tenant}', 'pulse',"
+                f" '{name}', '{name}', 1)"
+            )
+            connection.exec_driver_sql(
+                f"INSERT INTO device_state (device_id, firmware) VALUES ({number}, '1.{number}0.0')"
+            )
+        for number, group in ((1, "heat"), (2, "heat"), (2, "east"), (3, "heat")):
+            connection.exec_driver_sql(f"INSERT INTO device_groups VALUES ({number}, '{group}')")
+        for group, priority in (("east", 5), ("alone", 7)):
+            connection.exec_driver_sql(
+                "INSERT INTO device_settings_levels (tenant, level, name, priority, document,"
+                f" version, updated_at, updated_by) VALUES ('a', 'group', '{group}', {priority},"
+                " '', 1, 1, 'ada')"
+            )
+    migrate.upgrade(empty)
+    with empty.read() as connection:
+        groups = connection.exec_driver_sql(
+            "SELECT tenant, name, priority, query FROM groups ORDER BY tenant, name"
+        ).all()
+        members = connection.exec_driver_sql(
+            "SELECT device_id, tenant, group_name FROM device_groups ORDER BY device_id, group_name"
+        ).all()
+        keys = connection.exec_driver_sql(
+            "SELECT firmware_key FROM device_state ORDER BY device_id"
+        ).scalars()
+        assert [version_key(f"1.{number}0") for number in (1, 2, 3)] == list(keys)
+    assert [tuple(row) for row in groups] == [
+        ("a", "alone", 7, None),
+        ("a", "east", 5, None),
+        ("a", "heat", 0, None),
+        ("b", "heat", 0, None),
+    ]
+    assert [tuple(row) for row in members] == [
+        (1, "a", "heat"),
+        (2, "a", "east"),
+        (2, "a", "heat"),
+        (3, "b", "heat"),
+    ]
