@@ -170,29 +170,23 @@ def test_a_pending_change_survives_the_new_name_of_its_table(empty: Database) ->
 
 def test_words_of_devices_become_groups_of_their_tenant(empty: Database) -> None:
     to(empty, "0020")
+
+    def put(table: str, **values: object) -> None:
+        connection.execute(sa.insert(sa.table(table, *map(sa.column, values))).values(values))
+
     with empty.write() as connection:
         for tenant in ("a", "b"):
-            connection.exec_driver_sql(
-                f"INSERT INTO tenants (name, created_at) VALUES ('{tenant}', 1)"
-            )
+            put("tenants", name=tenant, created_at=1)
         for number, tenant in ((1, "a"), (2, "a"), (3, "b")):
-            name = f"d{number}"
-            connection.exec_driver_sql(
-                "INSERT INTO devices (id, tenant, name, scope, dialect, username, client_id,"
-                f" created_at) VALUES ({number}, '{tenant}', '{name}', '{tenant}', 'pulse',"
-                f" '{name}', '{name}', 1)"
-            )
-            connection.exec_driver_sql(
-                f"INSERT INTO device_state (device_id, firmware) VALUES ({number}, '1.{number}0.0')"
-            )
+            own = dict.fromkeys(("name", "username", "client_id"), f"d{number}")
+            put("devices", id=number, tenant=tenant, scope=tenant, dialect="x", created_at=1, **own)
+            put("device_state", device_id=number, firmware=f"1.{number}0.0")
         for number, group in ((1, "heat"), (2, "heat"), (2, "east"), (3, "heat")):
-            connection.exec_driver_sql(f"INSERT INTO device_groups VALUES ({number}, '{group}')")
+            put("device_groups", device_id=number, group_name=group)
         for group, priority in (("east", 5), ("alone", 7)):
-            connection.exec_driver_sql(
-                "INSERT INTO device_settings_levels (tenant, level, name, priority, document,"
-                f" version, updated_at, updated_by) VALUES ('a', 'group', '{group}', {priority},"
-                " '', 1, 1, 'ada')"
-            )
+            level = {"tenant": "a", "level": "group", "name": group, "priority": priority}
+            said = {"document": "", "version": 1, "updated_at": 1, "updated_by": "ada"}
+            put("device_settings_levels", **level, **said)
     migrate.upgrade(empty)
     with empty.read() as connection:
         groups = connection.exec_driver_sql(
