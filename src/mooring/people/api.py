@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints
 from mooring.errors import Forbidden
 from mooring.identity.actor import Actor, Role
 from mooring.people import documents
-from mooring.people.model import NewKey, NewUser
+from mooring.people.model import NewKey, NewUser, Session
 from mooring.people.passwords import MAX_CHARACTERS
 from mooring.people.service import People
 from mooring.store.engine import now_ms
@@ -35,6 +35,10 @@ class LoginIn(Document):
     password: Password
 
 
+class RefreshIn(Document):
+    refresh_token: Annotated[str, StringConstraints(max_length=256)]
+
+
 class LogoutIn(Document):
     everywhere: bool = Field(
         default=False, description="End all logins of the same person instead of only this one."
@@ -55,6 +59,8 @@ class SessionOut(ActorOut):
     token: str
     token_type: Literal["bearer"]
     expires_at: Time
+    refresh_token: str = Field(description="For POST /api/v1/login/refresh, once.")
+    refresh_expires_at: Time
 
 
 class UserOut(Document):
@@ -137,13 +143,14 @@ class TenantIn(Document):
 @router.post("/login", response_model=SessionOut)
 def login(people: PeopleNow, request: Request, given: LoginIn) -> dict[str, Any]:
     """Returns a token for a name and password."""
-    session = people.login(given.name, given.password, address=address_of(request))
-    return {
-        **_actor(session.actor),
-        "token": session.token,
-        "token_type": "bearer",
-        "expires_at": session.expires_at,
-    }
+    return _session(people.login(given.name, given.password, address=address_of(request)))
+
+
+@router.post("/login/refresh", response_model=SessionOut)
+def refresh_login(people: PeopleNow, request: Request, given: RefreshIn) -> dict[str, Any]:
+    """Returns new tokens for a refresh token. Each refresh token works once; the use of an older
+    one ends the login."""
+    return _session(people.renew(given.refresh_token, address=address_of(request)))
 
 
 @router.post("/logout", status_code=204)
@@ -279,6 +286,17 @@ def add_tenant(people: PeopleNow, who: Who, new: TenantIn) -> dict[str, Any]:
 
 
 # ------------------------------------------------------------------ values to documents
+
+
+def _session(session: Session) -> dict[str, Any]:
+    return {
+        **_actor(session.actor),
+        "token": session.token,
+        "token_type": "bearer",
+        "expires_at": session.expires_at,
+        "refresh_token": session.refresh,
+        "refresh_expires_at": session.refresh_expires_at,
+    }
 
 
 def _actor(actor: Actor) -> dict[str, Any]:

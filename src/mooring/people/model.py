@@ -63,8 +63,11 @@ class IssuedKey:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A login: the bearer token, and until when it is valid."""
+    """A login: the bearer token and until when it is valid; the refresh token, and until when the
+    login can be renewed."""
 
     actor: Actor
     token: str = field(repr=False)
     expires_at: int = 0
+    refresh: str = field(default="", repr=False)
+    refresh_expires_at: int = 0

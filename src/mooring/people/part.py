@@ -21,7 +21,7 @@ PART = Part(
         schema.api_keys,
         schema.audit,
     ),
-    counters=("logins_throttled",),
+    counters=("logins_refresh_reused", "logins_throttled"),
     settings=lambda: settings.PeopleSettings,
     nouns=(
         noun("user"),

@@ -30,7 +30,8 @@ from mooring.store.tally import Tally
 __all__ = ["FIRST_ADMIN", "People"]
 
 FIRST_ADMIN = "admin"
-HOUR_MS = 3_600_000
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+REPEAT_MS = 10_000  # for which the former refresh token is accepted
 NAME_MAX = 128
 _NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._@+\-]{{0,{NAME_MAX - 1}}}")
 
@@ -65,19 +66,64 @@ class People:
         """
         found = self._verified(name, password, address)
         at = now_ms()
-        actor = _actor(found.user, address)
-        expires = at + int(self.settings.session_hours * HOUR_MS)
-        claims = tokens.Claims(found.id, self._mark(found), tokens.new_session())
+        session = tokens.new_session()
+        ends = at + int(self.settings.login_days * DAY_MS)
         with self.database.write() as connection:
             now = store.login_by_name(connection, name)
-            if now is None or now.user.disabled or self._mark(now) != claims.mark:
+            if now is None or now.user.disabled or self._mark(now) != self._mark(found):
                 raise _refused()  # changed since the password was checked
-            store.insert_session(
-                connection, found.id, claims.session, expires_at=expires, origin=address
-            )
+            store.insert_session(connection, found.id, session, expires_at=ends, origin=address)
+            actor = _actor(found.user, address)
             audit_log.record(connection, actor, "login", found.user.name, tenant=found.user.tenant)
-        token = tokens.issue(self.instance.session_key, claims, at_ms=at, expires_ms=expires)
-        return Session(actor, token, expires)
+        return self._session(found, tokens.Refresh(session, 0), ends, address)
+
+    def renew(self, token: str, *, address: str = "local") -> Session:
+        """A new login token for a refresh token, which is replaced by the next one.
+
+        The one before the newest is accepted for some seconds, because an answer may be lost.
+        Later it is in the wrong hands, here or there: the login ends.
+
+        Raises:
+            Unauthorized: it is not valid, was used before, or the login has ended.
+        """
+        given = tokens.read_refresh(self.instance.session_key, token)
+        at = now_ms()
+        with self.database.write() as connection:
+            found = store.renewal(connection, given.session)
+            if found is None or found.login.user.disabled or at >= found.expires_at:
+                raise _ended()
+            stolen = not (
+                given.renewals == found.renewals
+                or (given.renewals == found.renewals - 1 and 0 <= at - found.at < REPEAT_MS)
+            )
+            if stolen:
+                store.end_session(connection, given.session)
+                audit_log.record(
+                    connection,
+                    _actor(found.login.user, address),
+                    "login.refresh_reused",
+                    found.login.user.name,
+                    tenant=found.login.user.tenant,
+                    reason="a refresh token was used twice: the login has ended",
+                )
+            elif given.renewals == found.renewals:
+                store.set_renewals(connection, given.session, given.renewals + 1, at)
+        if stolen:
+            self.tally.count("logins_refresh_reused")
+            raise _ended()
+        following = tokens.Refresh(given.session, max(found.renewals, given.renewals + 1))
+        return self._session(found.login, following, found.expires_at, address)
+
+    def _session(
+        self, login: store.Login, refresh: tokens.Refresh, ends: int, address: str
+    ) -> Session:
+        at = now_ms()
+        expires = min(at + int(self.settings.session_hours * HOUR_MS), ends)
+        claims = tokens.Claims(login.id, self._mark(login), refresh.session)
+        key = self.instance.session_key
+        token = tokens.issue(key, claims, at_ms=at, expires_ms=expires)
+        again = tokens.issue_refresh(key, refresh)
+        return Session(_actor(login.user, address), token, expires, again, ends)
 
     def logout(self, actor: Actor, token: str, *, everywhere: bool = False) -> None:
         """Ends the session of a token, or every session of its owner.
@@ -479,6 +525,10 @@ def _of_key(
     if key.expires_at is not None and at >= key.expires_at:
         return Unauthorized("The API key has expired.", hint="Make a new one.", code="key_expired")
     return Actor(f"key:{key.name}", key.role, key.tenant, origin)
+
+
+def _ended() -> Unauthorized:
+    return Unauthorized("The login has ended.", hint="Log in again.", code="refresh_void")
 
 
 def _actor(user: User, origin: str) -> Actor:

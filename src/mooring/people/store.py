@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -18,6 +18,7 @@ from mooring.store.schema import api_keys, sessions, tenants, users
 __all__ = [
     "SESSIONS_MAX",
     "Login",
+    "Renewal",
     "admins_left",
     "any_user",
     "delete_user",
@@ -31,11 +32,13 @@ __all__ = [
     "keys_by_prefix",
     "login_by_name",
     "logins_of_sessions",
+    "renewal",
     "require_key_room",
     "require_user_room",
     "revoke",
     "set_disabled",
     "set_password_hash",
+    "set_renewals",
     "tenant_exists",
     "tenant_page",
     "user_by_name",
@@ -201,6 +204,41 @@ def insert_session(
             expires_at=expires_at,
             origin=origin[:64],
         )
+    )
+
+
+class Renewal(NamedTuple):
+    """What is known of a session that is to be renewed."""
+
+    login: Login
+    expires_at: int
+    renewals: int
+    at: int  # of the last one
+
+
+def renewal(connection: Connection, session: str) -> Renewal | None:
+    """A session, locked until the transaction ends; ``None``: it has ended."""
+    row = connection.execute(
+        _LOGIN.add_columns(sessions.c.expires_at, sessions.c.renewals, sessions.c.renewed_at)
+        .join(sessions, sessions.c.user_id == users.c.id)
+        .where(sessions.c.token_id == session)
+        .with_for_update(of=sessions)
+    ).first()
+    if row is None:
+        return None
+    return Renewal(
+        Login(row.id, _user(row), row.password_hash),
+        row.expires_at,
+        row.renewals,
+        row.renewed_at,
+    )
+
+
+def set_renewals(connection: Connection, session: str, number: int, at: int) -> None:
+    connection.execute(
+        sa.update(sessions)
+        .where(sessions.c.token_id == session)
+        .values(renewals=number, renewed_at=at)
     )
 
 

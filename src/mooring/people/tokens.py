@@ -16,10 +16,24 @@ from dataclasses import dataclass
 
 from mooring.errors import Unauthorized
 
-__all__ = ["Claims", "digest", "issue", "mark_of", "new_key", "new_session", "read", "split_key"]
+__all__ = [
+    "Claims",
+    "Refresh",
+    "digest",
+    "issue",
+    "issue_refresh",
+    "mark_of",
+    "new_key",
+    "new_session",
+    "read",
+    "read_refresh",
+    "split_key",
+]
 
 ISSUER = "mooring"
 KEY_START = "mk_"
+REFRESH_START = "mr_"
+_REFRESH = re.compile(r"(mr_([0-9a-f]{32})_([0-9]{1,18}))_([0-9a-f]{64})")
 _KEY = re.compile(r"mk_([0-9a-f]{8})_([A-Za-z0-9_-]{43})")
 
 
@@ -83,6 +97,41 @@ def read(session_key: str, token: str, *, at_ms: int) -> Claims:
     if at_ms >= expires_ms:
         raise Unauthorized("The login has expired.", hint="Log in again.", code="token_expired")
     return claims
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """What a refresh token says: the session, and how often it had been renewed."""
+
+    session: str
+    renewals: int
+
+
+def issue_refresh(session_key: str, refresh: Refresh) -> str:
+    """A refresh token. Nothing of it is stored: it is authentic, and the session's row says
+    whether it is the newest one."""
+    body = f"{REFRESH_START}{refresh.session}_{refresh.renewals}"
+    return f"{body}_{_refresh_mark(session_key, body)}"
+
+
+def read_refresh(session_key: str, token: str) -> Refresh:
+    """What a refresh token says, if it is one of ours.
+
+    Raises:
+        Unauthorized: it is damaged or forged.
+    """
+    found = _REFRESH.fullmatch(token)
+    if found is not None:
+        body, session, renewals, mark = found.groups()
+        if hmac.compare_digest(mark, _refresh_mark(session_key, body)):
+            return Refresh(session, int(renewals))
+    raise Unauthorized(
+        "The refresh token is not valid.", hint="Log in again.", code="refresh_invalid"
+    )
+
+
+def _refresh_mark(session_key: str, body: str) -> str:
+    return hmac.new(session_key.encode(), body.encode(), hashlib.sha256).hexdigest()
 
 
 def new_session() -> str:

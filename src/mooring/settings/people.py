@@ -13,6 +13,9 @@ class PeopleSettings(Declared):
     users_max_per_tenant: int = setting(1_000, "Maximum users of one tenant.", ge=1)
     api_keys_max_per_tenant: int = setting(1_000, "Maximum valid API keys of one tenant.", ge=1)
     session_hours: float = setting(12.0, "Validity of a login token.", gt=0)
+    login_days: float = setting(
+        30.0, "How long a login can be renewed with its refresh token, from the password on.", gt=0
+    )
     login_attempts_per_minute: int = setting(
         10, "Maximum failed logins from one address, and of one account from there.", ge=1
     )

@@ -16,7 +16,7 @@ from mooring.errors import DatabaseUnavailable
 from mooring.identity.actor import SYSTEM, Role
 from mooring.people.model import NewUser
 from mooring.serve.app import create_app
-from mooring.store.schema import devices
+from mooring.store.schema import audit, devices
 from mooring.store.versions import bump
 from mooring.telemetry.service import Telemetry
 from mooring.web import errors
@@ -81,6 +81,68 @@ def test_login_and_what_it_is_good_for(platform: App, nobody: httpx.Client) -> N
     )
     assert changed.status_code == 204
     problem(nobody.get("/api/v1/me", headers=bearer), 401, "token_void")
+
+
+def test_a_login_is_renewed_and_a_stolen_refresh_token_ends_it(
+    platform: App, nobody: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform.people.add(SYSTEM, NewUser("rosa", Role.VIEWER, password=PASSWORD))
+    first = nobody.post("/api/v1/login", json={"name": "rosa", "password": PASSWORD}).json()
+
+    def renew(token: str) -> httpx.Response:
+        return nobody.post("/api/v1/login/refresh", json={"refresh_token": token})
+
+    def me(token: str) -> httpx.Response:
+        return nobody.get("/api/v1/me", headers={"Authorization": f"Bearer {token}"})
+
+    second = renew(first["refresh_token"]).json()
+    assert second["refresh_token"] != first["refresh_token"]
+    assert second["refresh_expires_at"] == first["refresh_expires_at"]
+    assert me(second["token"]).json()["name"] == "rosa"
+    # The answer was lost: the same token again gives the same place in the row.
+    assert renew(first["refresh_token"]).json()["refresh_token"] == second["refresh_token"]
+    third = renew(second["refresh_token"]).json()
+    assert me(third["token"]).status_code == 200
+    monkeypatch.setattr("mooring.people.service.REPEAT_MS", 0)
+    problem(renew(second["refresh_token"]), 401, "refresh_void")  # somebody else has it
+    problem(me(third["token"]), 401, "token_void")
+    problem(renew(third["refresh_token"]), 401, "refresh_void")
+    with platform.database.read() as connection:
+        actions = connection.execute(sa.select(audit.c.action)).scalars().all()
+    assert "login.refresh_reused" in actions
+
+
+def test_what_ends_a_login_ends_its_refresh_token(platform: App, nobody: httpx.Client) -> None:
+    platform.people.add(SYSTEM, NewUser("tom", Role.VIEWER, password=PASSWORD))
+
+    def login() -> dict[str, str]:
+        found: dict[str, str] = nobody.post(
+            "/api/v1/login", json={"name": "tom", "password": PASSWORD}
+        ).json()
+        return found
+
+    def refused(session: dict[str, str]) -> None:
+        answer = nobody.post(
+            "/api/v1/login/refresh", json={"refresh_token": session["refresh_token"]}
+        )
+        problem(answer, 401, "refresh_void")
+
+    one = login()
+    bearer = {"Authorization": f"Bearer {one['token']}"}
+    assert nobody.post("/api/v1/logout", headers=bearer).status_code == 204
+    refused(one)
+    two = login()
+    platform.people.set_disabled(SYSTEM, "tom", disabled=True)
+    refused(two)
+    platform.people.set_disabled(SYSTEM, "tom", disabled=False)
+    refused(two)  # for good
+    three = login()
+    platform.people.set_password(SYSTEM, "tom", "another good one")
+    refused(three)
+    forged = three["refresh_token"][:-1] + ("0" if three["refresh_token"][-1] != "0" else "1")
+    for token in (forged, "mr_", "", "mk_x", "\u0000", three["token"]):
+        answer = nobody.post("/api/v1/login/refresh", json={"refresh_token": token})
+        assert answer.status_code in (401, 422), answer.text
 
 
 def test_a_wrong_login_is_a_problem_and_then_has_to_wait(

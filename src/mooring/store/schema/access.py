@@ -116,6 +116,9 @@ sessions = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("origin", Shown(64), nullable=False, server_default=""),
+    # How often it was renewed, and when last: only the newest refresh token is valid.
+    Column("renewals", BigInteger, nullable=False, server_default="0"),
+    Column("renewed_at", BigInteger, nullable=False, server_default="0"),
 )
 Index("ix_sessions_user_id", sessions.c.user_id)
 Index("ix_sessions_expires_at", sessions.c.expires_at)
