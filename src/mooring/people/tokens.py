@@ -108,7 +108,7 @@ class Refresh:
 
 
 def issue_refresh(session_key: str, refresh: Refresh) -> str:
-    """A refresh token. Nothing of it is stored: it is authentic, and the session's row says
+    """A refresh token. It is not stored: it proves itself, and the session's row says
     whether it is the newest one."""
     body = f"{REFRESH_START}{refresh.session}_{refresh.renewals}"
     return f"{body}_{_refresh_mark(session_key, body)}"
