@@ -16,7 +16,7 @@ from mooring.dialects.payload import PayloadLimits
 from mooring.ingest.dead_budget import BYTES_MAX, LETTERS_MAX
 from mooring.ingest.facts import Fact
 from mooring.ingest.ledger import Ledger
-from mooring.ingest.plan import Plan
+from mooring.ingest.plan import REGISTRATION_MAX, Plan
 from mooring.ingest.planner import Planner
 from mooring.ingest.projections import Projections
 from mooring.ingest.routing import CACHE_LIMIT, Route, RouteTable, Unroutable
@@ -276,6 +276,22 @@ def test_what_belongs_to_nobody_is_kept_with_its_reason(
     if stranger is not None:
         assert plan.unknown[stranger].messages == 2
     assert len(plan.packets) == 2
+
+
+def test_a_registration_of_an_unknown_device_is_kept() -> None:
+    register, ghost = "iotflow/discovery/register/ghost", ("iotflow", "default", "ghost")
+    bodies = (b'{"device_type":"x"}', b"\xff" * REGISTRATION_MAX, b"x" * (REGISTRATION_MAX + 1))
+    for body in bodies:
+        other = message("iotflow/devices/ghost/config", b"{}", number=2)
+        plan = planner().plan([message(register, body), other], NOW)
+        found = plan.unknown[ghost]
+        assert found.registered_at == NOW
+        assert found.registration == (body if len(body) <= REGISTRATION_MAX else b"")
+    # What the broker kept comes at every start: the device does not wait for an answer.
+    plan = planner().plan([PublishPacket(register, b"{}", retain=True)], NOW)
+    assert plan.unknown[ghost].registered_at is None
+    plan = planner().plan([message("iotflow/devices/ghost/telemetry/sensors", b"{}")], NOW)
+    assert plan.unknown[ghost].registered_at is None
 
 
 def test_a_topic_of_nobody_leaves_one_dead_letter_a_minute() -> None:
