@@ -303,3 +303,64 @@ def test_a_connection_that_is_dead_without_a_word_is_given_up(
         proxy.stalled.clear()
         assert device.wait_drained(20), device.stats()
     assert list(platform.stored) == [1]
+
+
+# ------------------------------------------------------------------ settings and commands
+
+
+def guarded(store: Path, port: int, step: int) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, str(HERE / "guarded_device.py"), str(store), str(port), str(step)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(HERE)},
+    )
+
+
+# Of about ten steps each; the long form tries all of them.
+EVERY = [pytest.param(n, marks=() if n in (4, 7) else pytest.mark.soak) for n in range(1, 13)]
+
+
+@pytest.mark.parametrize("step", EVERY)
+def test_a_device_killed_at_a_step_of_guarded_settings_ends_with_them(
+    broker: Mosquitto, platform: Platform, tmp_path: Path, step: int
+) -> None:
+    platform.say("config", {"version": 2, "config": {"n": 2}, "guard_s": 300}, retain=True)
+    first = guarded(tmp_path, broker.port, step)
+    until(
+        lambda: first.poll() is not None or platform.of("config/reported"),
+        "its death or its report",
+    )
+    first.kill()
+    out, _ = first.communicate(timeout=10)
+    again = guarded(tmp_path, broker.port, 0)
+    try:
+        until(lambda: platform.of("config/reported"), "the report")
+    finally:
+        again.kill()
+        later, _ = again.communicate(timeout=10)
+    assert {(one["version"], one["ok"]) for one in platform.of("config/reported")} == {(2, True)}
+    assert set((out + later).split("\n")) == {"config 2", ""}
+
+
+@pytest.mark.parametrize("step", [pytest.param(n, id=str(n)) for n in (1, 2, 3)])
+def test_a_device_killed_at_a_step_of_a_command_runs_it_at_most_once_and_answers(
+    broker: Mosquitto, platform: Platform, tmp_path: Path, step: int
+) -> None:
+    """Killed before its handler, after it, and before the reply is on disk."""
+    first = guarded(tmp_path, broker.port, step)
+    until(lambda: platform.of("status"), "it is there")
+    platform.say("command/open", {"id": "c", "args": {"n": 1}})
+    until(lambda: first.poll() is not None, "its death")
+    out, _ = first.communicate(timeout=10)
+    again = guarded(tmp_path, broker.port, 0)
+    try:
+        (reply,) = until(lambda: platform.of("reply"), "the reply")
+    finally:
+        again.kill()
+        later, _ = again.communicate(timeout=10)
+    # It had begun: what it did is not known, so it is not done a second time.
+    assert (reply["id"], reply["ok"]) == ("c", False)
+    assert "restarted" in reply["error"]
+    assert (out + later).count("open 1") <= 1
