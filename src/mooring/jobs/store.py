@@ -26,6 +26,7 @@ with later():
 
 __all__ = [
     "AT_ONCE",
+    "WORK",
     "HandedOver",
     "add_targets",
     "count_outcomes",
@@ -48,7 +49,6 @@ __all__ = [
     "set_removed",
     "set_started",
     "targets",
-    "work_question",
     "write",
 ]
 
@@ -229,17 +229,13 @@ def place(connection: Connection, job: int, device: str) -> tuple[int, int] | No
 # ---------------------------------------------------------------------- what is to be done
 
 
-def work_question(at: int) -> str:
-    """For ``Lookout``: whether time alone makes a job move, whether an outcome is not counted
-    yet, and when time makes the next job move."""
-    return _WORK.format(at=int(at))
-
-
-_WORK = (
-    "SELECT EXISTS (SELECT 1 FROM jobs WHERE due_at <= {at}),"
+WORK = (
+    "SELECT EXISTS (SELECT 1 FROM jobs WHERE due_at <= :at),"
     " EXISTS (SELECT 1 FROM job_targets WHERE state <> counted),"
     " (SELECT min(due_at) FROM jobs)"
 )
+"""For ``Lookout``, at a time ``at``: whether time alone makes a job move, whether an outcome is not
+counted yet, and when time makes the next job move."""
 
 
 def due(connection: Connection, at: int, limit: int) -> list[tuple[int, str]]:

@@ -139,11 +139,11 @@ class JobWorker:
             await asyncio.to_thread(self._release)
 
     async def _is_needed(self, lookout: Lookout, *, always: bool) -> bool:
-        question = store.work_question(now_ms())
+        at = {"at": now_ms()}
         if lookout.waits:
-            found = await asyncio.to_thread(lookout.ask, question) if always else None
+            found = await asyncio.to_thread(lookout.ask, store.WORK, at) if always else None
         else:
-            found = lookout.ask(question, always=always)
+            found = lookout.ask(store.WORK, at, always=always)
         if found is None:
             return False
         self._next_due = found[2]

@@ -10,6 +10,7 @@ from mooring.commands import store as commands
 from mooring.credentials.rotation import store as rotations
 from mooring.device_settings import worker as device_settings
 from mooring.downlink import store as downlinks
+from mooring.jobs import store as jobs
 from mooring.store.engine import Database, now_ms, open_database
 from mooring.store.lookout import Lookout
 
@@ -27,6 +28,7 @@ def test_every_question_is_answered(database: Database) -> None:
     for _ in range(2):
         assert lookout.ask(commands.WORK, at, always=True) == (0, 0, None)
         assert lookout.ask(downlinks.WORK, at, always=True) == (0, 0, 0, None)
+        assert lookout.ask(jobs.WORK, at, always=True) == (0, 0, None)
         assert lookout.ask(rotations.WORK, always=True) == (0, 0, 0, None)
         row = lookout.ask(device_settings._WORK, always=True)
         assert row is not None
