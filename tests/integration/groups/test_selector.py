@@ -194,7 +194,7 @@ def test_a_selector_is_a_value(connection: Connection) -> None:
         {"names": ("x",) * (NAMES_MAX + 1)},
     ):
         with pytest.raises(Invalid):
-            Selector("a", **wrong)  # type: ignore[arg-type]
+            Selector("a", **wrong)
 
 
 @pytest.mark.parametrize(

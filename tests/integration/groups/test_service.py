@@ -283,7 +283,7 @@ def test_nothing_crosses_between_tenants(platform: App) -> None:
         lambda: groups_of.add(EVE, "cellar", Selector("b", names=("i-1",))),
     ):
         with pytest.raises(NotFound):
-            work()  # type: ignore[no-untyped-call]
+            work()
     assert groups_of.create(EVE, NewGroup("all", "b", "enabled")).devices == 1
     assert groups_of.drop(EVE, "cellar", Selector("b")).devices == 1
     assert names(platform, "cellar") == ["i-1"]
@@ -303,7 +303,7 @@ def test_a_viewer_looks_and_changes_nothing(platform: App) -> None:
         lambda: service(platform).drop(viewer, "cellar", Selector("a")),
     ):
         with pytest.raises(Forbidden):
-            work()  # type: ignore[no-untyped-call]
+            work()
 
 
 # ------------------------------------------------------------------ settings
