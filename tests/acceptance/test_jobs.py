@@ -45,7 +45,10 @@ def test_the_page_is_followed(platform: Platform, tmp_path: Path) -> None:
         ),
         "the settings to be changed",
     )
-    assert shell.run(rotate)
+    assert "No devices to rotate." in shell.run(rotate)
+    words = ("--tenant", "default", "--no-wait", "--yes", "--pace", "0", "--json")
+    (job,) = platform.cli("device", "rotate", *words).json()["jobs"]
+    assert (job["kind"], job["tenant"], job["pace_per_second"]) == ("rotation", "default", 0)
 
 
 def commands(platform: Platform) -> list[dict[str, str]]:
