@@ -37,6 +37,8 @@ INTERNAL = {
     "mooring.device_settings.schemas.SECRETS_MAX",  # likewise
     "mooring.doctor.store.EVENTS_MOST",  # how much evidence is read for a verdict
     "mooring.doctor.why.SHOWN_MAX",
+    "mooring.link.connection.PINGS_UNANSWERED_MOST",  # after which our connection is made again
+    "mooring.link.session.MAX_PACKET_ID",  # MQTT's own
     "mooring.link.connection.QUOTA_MOST",  # further ones of ours wait
     "mooring.wiring.direct.CHANGES_MOST",  # which process applies them
     "mooring.simulate.enrol.RUNS_MOST",

@@ -58,7 +58,7 @@ class Rules:
         """The rule of this name or number.
 
         Raises:
-            NotFound: ``rule_not_found``.
+            NotFound: ``alert_rule_not_found``.
             Conflict: ``ambiguous_rule``: several tenants have one.
         """
         actor.require(Role.VIEWER, actor.tenant)
@@ -202,7 +202,7 @@ class Rules:
             raise NotFound(
                 f"There is no rule {name!a:.140}.",
                 hint="`mooring rule list` shows them.",
-                code="rule_not_found",
+                code="alert_rule_not_found",
             )
         if len(exact) > 1:
             raise Conflict(

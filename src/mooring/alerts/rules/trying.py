@@ -31,7 +31,7 @@ class Trials:
         """Of a rule that was added.
 
         Raises:
-            NotFound: ``rule_not_found``.
+            NotFound: ``alert_rule_not_found``.
             Invalid: ``invalid_duration``.
         """
         return self._try(self.rules.get(actor, name, tenant=tenant), days)
