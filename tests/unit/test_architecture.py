@@ -89,7 +89,7 @@ PLACES = (
     ("mooring.part", "foundations"),
     *(
         (f"mooring.*.{name}", "services")
-        for name in ("accounts", "ending", "login", "migrate", "proof")
+        for name in ("accounts", "ending", "login", "logins", "migrate", "proof")
     ),
     ("mooring.devices.accounts", "services"),
     *((f"mooring.*.{name}", "services") for name in ("reading", "reconcile", "rehearsal")),

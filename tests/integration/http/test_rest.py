@@ -103,7 +103,7 @@ def test_a_login_is_renewed_and_a_stolen_refresh_token_ends_it(
     assert renew(first["refresh_token"]).json()["refresh_token"] == second["refresh_token"]
     third = renew(second["refresh_token"]).json()
     assert me(third["token"]).status_code == 200
-    monkeypatch.setattr("mooring.people.service.REPEAT_MS", 0)
+    monkeypatch.setattr("mooring.people.logins.REPEAT_MS", 0)
     problem(renew(second["refresh_token"]), 401, "refresh_void")  # somebody else has it
     problem(me(third["token"]), 401, "token_void")
     problem(renew(third["refresh_token"]), 401, "refresh_void")
