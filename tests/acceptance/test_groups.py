@@ -17,6 +17,7 @@ from tests.support.platform import Login, Platform, running_platform
 from tests.support.raw_mqtt import RawClient
 from tests.support.source import ROOT
 from tests.support.waiting import wait_until
+from tests.unit.pki.making import serial
 
 PAGE = (ROOT / "docs" / "how-to" / "group-devices.md").read_text(encoding="utf-8")
 PINGREQ, PINGRESP = b"\xc0\x00", 0xD0
@@ -142,3 +143,35 @@ def test_members_get_the_group_s_topics(running: Platform, http: httpx.Client) -
         assert (may("flow-1"), may("flow-2")) == (True, False)
     with running.connect(logins[0]) as client:
         client.subscribe(topic)
+
+
+def test_a_broadcast_is_one_message_on_the_topic_of_the_group(platform: Platform) -> None:
+    group = f"hall-{serial()}"
+    one, two = (platform.add(f"fan-{serial()}", "iotflow", "--group", group) for _ in range(2))
+    without = platform.add(f"lamp-{serial()}", "mooring", "--group", group)
+    topic = next(t for t in one.topics.values() if group in t and "command" in t)
+    with platform.connect(one) as first, platform.connect(two) as second:
+        for client in (first, second):
+            client.subscribe(topic)
+        sent = platform.cli(
+            *("command", "send", "restart", "delay=5", "--group", group, "--broadcast", "--json")
+        ).json()
+        assert (sent["topics"], sent["left_out"]) == ([topic], 1)
+        for client in (first, second):
+            (message,) = client.collect()
+            assert (message.topic, message.retain) == (topic, False)
+            assert "restart" in message.payload.decode()
+    tracked = platform.rows(
+        "SELECT count(*) FROM commands c JOIN devices d ON d.id = c.device_id WHERE d.name = ?",
+        one.device,
+    )
+    assert tracked == [(0,)]
+    alone = f"alone-{serial()}"
+    platform.cli("group", "create", alone)
+    platform.cli("group", "add", alone, without.device)
+    refused = platform.cli(
+        *("command", "send", "restart", "--group", alone, "--broadcast", "--json"), expect=4
+    )
+    assert '"no_group_topic"' in refused.stderr
+    refused = platform.cli("command", "send", "restart", "--all", "--broadcast", expect=2)
+    assert "--group" in refused.stderr

@@ -12,16 +12,18 @@ from mooring.cli import device as device_commands
 from mooring.cli import many
 from mooring.cli.duration import seconds_of
 from mooring.cli.frame import Session, command, noun
-from mooring.cli.output import ago, iso
+from mooring.cli.output import ago, clean, iso
 from mooring.cli.words import Limit, Reason
 from mooring.errors import Invalid
 from mooring.later import later
 
 with later():
     from mooring.commands import documents, model, rules, service
+    from mooring.publish import broadcast as broadcast_service
+    from mooring.publish import service as publish
 
 if TYPE_CHECKING:
-    from mooring.commands.model import Command
+    from mooring.commands.model import Command, NewCommand
 
 __all__ = ["app"]
 
@@ -124,9 +126,24 @@ def send(
     stop_after: many.StopAfter = None,
     stop_share: many.StopShare = None,
     wait: many.Wait = False,
+    broadcast: Annotated[
+        bool,
+        typer.Option(
+            "--broadcast", help="One message on the topic of the group, which nobody answers."
+        ),
+    ] = False,
     reason: Reason = "",
 ) -> int:
     """Send a command to many devices: a job that is tracked at each of them."""
+    if broadcast:
+        return _broadcast(
+            session,
+            tenant,
+            group if (names, everyone, where) == (None, False, None) else None,
+            model.NewCommand(
+                name, parameters=_parameters(parameters or [], body), channel=channel, reason=reason
+            ),
+        )
     what = {
         "name": name,
         "parameters": _parameters(parameters or [], body),
@@ -137,6 +154,37 @@ def send(
     plan = many.plan_of(pace, at_once=at_once, stop_after=stop_after, stop_share=stop_share)
     chosen = many.selector_of(tenant, names=names, everyone=everyone, where=where, group=group)
     return many.start(session, many.new_job("command", what, chosen, plan, reason), wait=wait)
+
+
+def _broadcast(session: Session, tenant: str, group: str | None, new: NewCommand) -> int:
+    if group is None:
+        raise Invalid(
+            "A broadcast goes to one group.", hint="Use --group GROUP.", code="which_devices"
+        )
+    with session.open() as platform:
+        broadcasts = platform.service(broadcast_service.Broadcasts)
+        written = broadcasts.write(session.actor, tenant, group, new)
+        broadcasts.wait(session.actor, written, publish.SENT_SECONDS)
+    if session.out.as_json:
+        session.out.document(
+            {
+                "command_id": written.number,
+                "group": group,
+                "topics": list(written.topics),
+                "left_out": written.left_out,
+            }
+        )
+        return 0
+    session.out.say(
+        f"The broker has taken {written.number} on {', '.join(map(clean, written.topics))}. No "
+        f"device answers it, so what becomes of it is not known."
+    )
+    if written.left_out:
+        session.out.note(
+            f"{written.left_out} devices of the group have a dialect without such a topic. They do "
+            f"not receive it."
+        )
+    return 0
 
 
 @command(app, "list")

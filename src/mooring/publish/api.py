@@ -6,7 +6,7 @@ They work for devices of every dialect. ``device_id`` is anything a device goes 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
@@ -14,21 +14,17 @@ from starlette.concurrency import run_in_threadpool
 
 from mooring.commands.model import Command, NewCommand
 from mooring.commands.service import Commands
-from mooring.commands.shape import command_channel
 from mooring.devices.service import Devices
 from mooring.dialects import (
-    Catalogue,
-    Channel,
-    Identity,
-    Kind,
     Router,
     valid_filter,
     valid_topic_name,
 )
 from mooring.downlink.gate import NUDGE
 from mooring.downlink.service import Downlinks
-from mooring.errors import Invalid, MooringError, NotFound
+from mooring.errors import Invalid, MooringError
 from mooring.identity.actor import Role
+from mooring.publish.broadcast import no_devices, plan_group
 from mooring.publish.document import (
     BrokerStatus,
     CommandIn,
@@ -267,7 +263,7 @@ async def fleet_command(
             members = group_members(connection, who, group_id, limit=FLEET_MAX + 1)
             foreign = foreign_dialects(connection, who, group_id)
         _check_size(group_id, members)
-        groups, single = _plan(catalogue, members, foreign, new, group_id)
+        groups, single = plan_group(catalogue, members, foreign, new, group_id)
         found = [devices.numbered(who, device_id) for device_id in single]
         with downlinks.database.write() as connection:
             to = {
@@ -334,35 +330,6 @@ def _publisher(request: Request) -> Publisher:
     return publisher
 
 
-def _plan(
-    catalogue: Catalogue,
-    members: Sequence[tuple[int, str, Identity]],
-    foreign: Collection[str],
-    new: NewCommand,
-    group: str,
-) -> tuple[dict[str, tuple[Channel, Identity]], list[int]]:
-    """Topics of the group, each with its channel and one of the devices that hear it there; and
-    the devices that are addressed one by one.
-
-    Args:
-        foreign: dialects of devices in the group that the actor does not see.
-    """
-    groups: dict[str, tuple[Channel, Identity]] = {}
-    single: list[int] = []
-    for device_id, name, identity in members:
-        dialect = catalogue.get(name)
-        together = dialect.of_kind(Kind.FLEET_COMMAND) if name not in foreign else ()
-        if not together:
-            channel = command_channel(dialect, new.channel)
-            if channel.address(identity, name=new.name) is not None:
-                single.append(device_id)
-            continue
-        topic = together[0].address(identity, group=group, name=new.name)
-        if topic is not None:
-            groups.setdefault(topic, (together[0], identity))
-    return groups, single
-
-
 def _new_command(given: CommandIn, uid: str | None = None) -> NewCommand:
     return NewCommand(
         name=given.command,
@@ -379,11 +346,7 @@ def _new_id() -> str:
 
 def _check_size(group: str, members: Sequence[object]) -> None:
     if not members:
-        raise NotFound(
-            f"The group {group} has no devices.",
-            hint="Add a device to it with `mooring device add NAME --group GROUP`.",
-            code="group_not_found",
-        )
+        raise no_devices(group)
     if len(members) > FLEET_MAX:
         raise Invalid(
             f"The group {group} has more than {FLEET_MAX} devices.",

@@ -7,12 +7,17 @@ from mooring.part import Part
 from mooring.supervisor.registry import Entry
 
 with later():
-    from mooring.publish import api
+    from mooring.publish import api, broadcast
 
 __all__ = ["PART"]
 
 PART = Part(
     "publish",
     routers=lambda: (api.router,),
+    services=lambda: {
+        broadcast.Broadcasts: lambda app: broadcast.Broadcasts(
+            app.database, app.devices, app.downlinks
+        ),
+    },
     workers=(Entry("publisher", "serve", "keeps the connection on which commands are sent"),),
 )

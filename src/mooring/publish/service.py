@@ -22,7 +22,15 @@ from mooring.identity.actor import Actor
 from mooring.store.engine import now_ms
 from mooring.web.watching import Watcher
 
-__all__ = ["Group", "as_bytes", "note", "sent", "write_group_command"]
+__all__ = [
+    "SENT_SECONDS",
+    "Group",
+    "as_bytes",
+    "note",
+    "sent",
+    "withdrawn",
+    "write_group_command",
+]
 
 
 SENT_SECONDS = 10.0
@@ -104,15 +112,24 @@ async def sent(
     """
     if await watcher.until(lambda: downlinks.answered(numbers), SENT_SECONDS):
         return
-    withdrawn = await run_in_threadpool(downlinks.withdraw, who, numbers, subject)
-    if withdrawn:
-        raise BrokerUnavailable(
-            f"The message was not sent within {SENT_SECONDS:g} s and is withdrawn.",
+    done = await run_in_threadpool(downlinks.withdraw, who, numbers, subject)
+    raise withdrawn(SENT_SECONDS, everything=done)
+
+
+def withdrawn(seconds: float, *, everything: bool) -> BrokerUnavailable:
+    """The error for messages that the broker has not taken in time.
+
+    Args:
+        everything: whether none of them can have gone out.
+    """
+    if everything:
+        return BrokerUnavailable(
+            f"The message was not sent within {seconds:g} s and is withdrawn.",
             hint="Check that the broker and `mooring worker` run (`mooring status`), then send it "
             "again.",
         )
-    raise BrokerUnavailable(
-        f"The broker did not confirm the message within {SENT_SECONDS:g} s.",
+    return BrokerUnavailable(
+        f"The broker did not confirm the message within {seconds:g} s.",
         hint="It may still arrive: `mooring device downlinks` shows it.",
         code="broker_slow",
     )
