@@ -121,6 +121,7 @@ PLACES = (
     ("mooring.*.group_store", "stores"),
     ("mooring.groups.selector", "stores"),
     ("mooring.presence.reported", "services"),
+    ("mooring.publish.broadcast", "services"),
     *(
         (f"mooring.stream.{name}", "services")
         for name in ("conversation", "hub", "snapshot", "streams")

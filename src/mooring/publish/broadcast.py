@@ -54,7 +54,7 @@ class Broadcasts:
     downlinks: Downlinks
 
     def write(self, actor: Actor, tenant: str, group: str, new: NewCommand) -> Broadcast:
-        """Writes one message for each of the group's topics; they are sent at once.
+        """Writes one message for each of the group's topics; they are sent immediately.
 
         Raises:
             NotFound: the tenant has no such group, or it has no enabled devices.
