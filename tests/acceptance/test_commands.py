@@ -82,7 +82,7 @@ def test_the_sdk_answers_and_is_known_to_recognise_repeats(
     assert "session" in done["evidence"][1]["detail"], "the plugin knew that the device listened"
     failed = becomes(admin, send(admin, "sdk", "break"), "failed")
     assert "ZeroDivisionError" in failed["evidence"][-1]["detail"]
-    assert becomes(admin, send(admin, "sdk", "unknown"), "failed")["result"] is None
+    assert becomes(admin, send(admin, "sdk", "unknown"), "rejected")["result"] is None
     wait_until(
         lambda: (
             shown(admin, send(admin, "sdk", "blink", parameters={"times": 1}))["delivery"]

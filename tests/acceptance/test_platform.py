@@ -131,7 +131,7 @@ def test_a_device_nobody_added_is_listed_and_its_messages_are_kept(platform: Pla
 
     def strangers() -> list[str]:
         found = platform.cli("device", "unknown", "--json").json()
-        return [one["device"] for one in found["strangers"]]
+        return [one["name"] for one in found["strangers"]]
 
     wait_until(lambda: "ghost" in strangers(), "the stranger")
     letters = platform.cli("dead-letter", "list", "--json").json()["dead_letters"]

@@ -9,7 +9,7 @@ its open ones, and those that are kept of it. What is over a bound is counted.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy.engine import Connection
@@ -79,7 +79,7 @@ def apply(connection: Connection, changes: Sequence[Change], bounds: Bounds) -> 
     for row in store.open_of_devices(connection, every, Source.DEVICE):
         rows.setdefault(row.key, row)
     work = _Work(rows, dict(rows))
-    room = _Room(connection, bounds)
+    room = _Room(connection, bounds, {c.device_id for c in changes if isinstance(c, Raise)})
     for change in changes:
         match change:
             case Raise():
@@ -177,11 +177,15 @@ def _clear(work: _Work, row: Row, change: Clear, room: _Room) -> None:
 
 
 class _Room:
-    """How many more alerts a device and a tenant may have. Counted when the first one is
-    raised."""
+    """How many more alerts a device and a tenant may have. Counted when the first one is raised,
+    for every device that raises one in this call."""
 
-    def __init__(self, connection: Connection, bounds: Bounds) -> None:
+    def __init__(
+        self, connection: Connection, bounds: Bounds, devices: Collection[int | None]
+    ) -> None:
         self._connection, self._bounds = connection, bounds
+        self._known: dict[int, tuple[int, int]] | None = None
+        self._raising = [number for number in devices if number is not None]
         self._devices: dict[int, _Numbers] = {}
         self._tenants: dict[str | None, int] = {}
         self._freed: Counter[int | None] = Counter()
@@ -226,7 +230,9 @@ class _Room:
     def _numbers(self, device: int) -> _Numbers:
         found = self._devices.get(device)
         if found is None:
-            opened, total = store.numbers_of(self._connection, device)
+            if self._known is None:
+                self._known = store.numbers_of(self._connection, self._raising)
+            opened, total = self._known.get(device, (0, 0))
             found = _Numbers(opened - self._freed[device], total - opened)
             self._devices[device] = found
         return found

@@ -143,22 +143,33 @@ def open_of_devices(
 def insert(connection: Connection, rows: Sequence[Row]) -> None:
     """Adds rows and gives them their numbers. One whose key another process has opened meanwhile
     keeps the number 0; so does one whose device is gone."""
-    names = [name for name in _OF_ROW if name != "id"]
-    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = (
-        make(alerts)
-        .values({name: sa.bindparam(name) for name in names})
-        .on_conflict_do_nothing(index_elements=[_c.key], index_where=sa.text("cleared_at IS NULL"))
-        .returning(_c.id)
-    )
     there = _there(connection, {row.device_id for row in rows})
+    values = []
+    waiting: dict[str, list[Row]] = {}
     for row in rows:
         if row.device_id is not None and row.device_id not in there:
             continue
-        values = {name: getattr(row, name) for name in names}
-        values["source"], values["state"] = str(row.source), str(row.state)
-        values["severity"] = int(row.severity)
-        row.id = int(connection.execute(statement, values).scalar() or 0)
+        one = {name: getattr(row, name) for name in _OF_ROW if name != "id"}
+        values.append(
+            {
+                **one,
+                "source": str(row.source),
+                "state": str(row.state),
+                "severity": int(row.severity),
+            }
+        )
+        waiting.setdefault(row.key, []).append(row)
+    if not values:
+        return
+    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = (
+        make(alerts)
+        .on_conflict_do_nothing(index_elements=[_c.key], index_where=sa.text("cleared_at IS NULL"))
+        .returning(_c.id, _c.key)
+    )
+    # Only the last one of a key can be open, and only an open one can be there already.
+    for number, key in sorted((row[0], row[1]) for row in connection.execute(statement, values)):
+        waiting[key].pop(0).id = int(number)
 
 
 def _there(connection: Connection, numbers: Iterable[int | None]) -> set[int]:
@@ -210,11 +221,18 @@ def add_history(connection: Connection, rows: Sequence[Sequence[Any]]) -> None:
         )
 
 
-def numbers_of(connection: Connection, device: int) -> tuple[int, int]:
-    """(open, all) alerts of a device."""
+def numbers_of(connection: Connection, numbers: Iterable[int]) -> dict[int, tuple[int, int]]:
+    """(open, all) alerts of devices that have any."""
     opened = sa.func.coalesce(sa.func.sum(sa.case((_OPEN, 1), else_=0)), 0)
-    row = connection.execute(sa.select(opened, sa.func.count()).where(_c.device_id == device)).one()
-    return int(row[0]), int(row[1])
+    found: dict[int, tuple[int, int]] = {}
+    wanted = sorted(numbers)
+    for start in range(0, len(wanted), AT_ONCE):
+        some = _c.device_id.in_(wanted[start : start + AT_ONCE])
+        rows = connection.execute(
+            sa.select(_c.device_id, opened, sa.func.count()).where(some).group_by(_c.device_id)
+        )
+        found.update({row[0]: (int(row[1]), int(row[2])) for row in rows})
+    return found
 
 
 def open_of_tenant(connection: Connection, tenant: str | None, at_most: int) -> int:

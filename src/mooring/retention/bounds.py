@@ -72,7 +72,7 @@ BOUNDS = (
     _row(
         "sessions",
         By.OWNER,
-        "users session_hours",
+        "users login_days",
         "At most `mooring.people.store.SESSIONS_MAX` rows for each user; every login deletes "
         "those that have expired.",
     ),

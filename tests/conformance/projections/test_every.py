@@ -239,6 +239,7 @@ POISON = {
 
 
 WANTED = {
+    "alerts": "alert",
     "bells": "alert",
     "command replies": "alert_cleared",
     "settings reported": "config/reported",
@@ -329,6 +330,11 @@ def test_telemetry_pays_nothing(open_desk: OpenDesk, projection: Projection) -> 
         assert len(statements(desk, lambda plan=plan: desk.commit(plan))) == int(heard)
 
 
+STATEMENTS = {"alerts": 11}
+"""Projection → statements of a batch, where two are not enough: alerts have bounds of each device
+and each tenant, a history, and counters."""
+
+
 @pytest.mark.parametrize("projection", EVERY, ids=lambda one: one.name)
 def test_statements_do_not_grow_with_the_batch(open_desk: OpenDesk, projection: Projection) -> None:
     desk = open_desk(projection)
@@ -336,7 +342,8 @@ def test_statements_do_not_grow_with_the_batch(open_desk: OpenDesk, projection: 
     for many in (1, 40):
         some = [
             packet(
-                f"{who}/{channel}", {"online": many == 1, "seq": 100 * many + n, "alert": f"n{n}"}
+                f"{who}/{channel}",
+                {"online": many == 1, "seq": 100 * many + n, "alert": f"{many}-{n}"},
             )
             for n in range(many)
             for who in (OWN, OTHER)
@@ -345,4 +352,4 @@ def test_statements_do_not_grow_with_the_batch(open_desk: OpenDesk, projection: 
         plan = desk.plan(some)
         counts.add(len(statements(desk, lambda plan=plan: desk.commit(plan))))
     assert len(counts) == 1
-    assert counts.pop() <= 2
+    assert counts.pop() <= STATEMENTS.get(projection.name, 2)
