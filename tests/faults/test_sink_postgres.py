@@ -194,10 +194,10 @@ def numbers_of(database: Database) -> list[int]:
 
 
 def test_backends_terminated_during_load(
-    database: Database, database_url: str, postgres_server: Postgres
+    database: Database, migrated_postgres: str, postgres_server: Postgres
 ) -> None:
     """Messages with neither time nor number, so that only the sink itself keeps them single."""
-    sink = PostgresSink(database_url)
+    sink = PostgresSink(migrated_postgres)
     stop = threading.Event()
     killed = 0
 
@@ -211,7 +211,7 @@ def test_backends_terminated_during_load(
                         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                         " WHERE application_name = 'mooring ingest' AND datname = %s"
                         " AND xact_start IS NOT NULL",
-                        (database_url.rpartition("/")[2],),
+                        (migrated_postgres.rpartition("/")[2],),
                     ).fetchall()
                 )
 

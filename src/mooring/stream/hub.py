@@ -11,7 +11,7 @@ import asyncio
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from mqtt5 import PublishPacket
@@ -22,7 +22,7 @@ from mooring.dialects.live import LiveCatalogue
 from mooring.dialects.load import Catalogue
 from mooring.dialects.payload import BadPayload, PayloadLimits
 from mooring.errors import DatabaseUnavailable
-from mooring.ingest.routing import RouteTable, Unroutable
+from mooring.ingest.routing import Route, RouteTable, Unroutable
 from mooring.link.mqtt import MqttLink
 from mooring.link.protocol import Batch, Endpoint, Subscription
 from mooring.presence.states import store as presence_store
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0  # between two looks at devices, dialects and presence
 BATCH, LINGER_SECONDS = 2_000, 0.02
-EACH_MESSAGES, EACH_BYTES = 50, 262_144  # of one device in one batch; the rest is passed over
+EACH_MESSAGES, EACH_BYTES = 50, 262_144  # of one device in one batch, the last ones
 CONFIRM_SECONDS = 5.0
 PRESENCE_AT_ONCE = 2_000
 
@@ -52,6 +52,7 @@ class Hub:
         endpoint: makes the platform's way to the broker, from a client id.
         catalogue: the dialects as they are now.
         limits: what a payload may be.
+        count: counts what is left out, by the name of its counter.
     """
 
     def __init__(
@@ -60,13 +61,14 @@ class Hub:
         endpoint: Callable[[str], Endpoint],
         catalogue: LiveCatalogue,
         limits: PayloadLimits,
+        count: Callable[[str], None],
     ) -> None:
         self.process = secrets.token_hex(8)
         """Names this process in cursors."""
         self.journal = Journal()
         self.live = False
         """Whether changes arrive now."""
-        self.counts: Counter[str] = Counter()
+        self._count, self._told = count, False
         self.on_live: Callable[[bool], None] = lambda _: None
         self._database = database
         self._endpoint = endpoint
@@ -219,37 +221,53 @@ class Hub:
 
     # ------------------------------------------------------------------ messages
 
-    def _arrived(self, packets: Iterable[PublishPacket]) -> None:
+    def _arrived(self, packets: Sequence[PublishPacket]) -> None:
         now = now_ms()
+        for packet, route in self._chosen(packets):
+            try:
+                decoded = route.decode(packet.payload, now)
+                if isinstance(decoded, BadPayload):
+                    continue
+                change = change_of(route, decoded, now, self._limits)
+            except Exception:  # noqa: BLE001 - see _failed
+                self._failed()
+                continue
+            if change is not None:
+                self._take(change)
+
+    def _chosen(self, packets: Sequence[PublishPacket]) -> list[tuple[PublishPacket, Route]]:
+        """The messages of known devices, in their order; of a device that sends very many in a
+        moment its last ones."""
         messages: Counter[int] = Counter()
         sizes: Counter[int] = Counter()
-        for packet in packets:
+        chosen = []
+        for packet in reversed(packets):
             if packet.retain:
                 continue
             try:
                 topic = packet.topic
                 route = self._routes.get(topic) or self._routes.find(topic)
-                if isinstance(route, Unroutable):
-                    continue
-                messages[route.device_id] += 1
-                sizes[route.device_id] += len(packet.payload)
-                if messages[route.device_id] > EACH_MESSAGES or sizes[
-                    route.device_id
-                ] > EACH_BYTES + len(packet.payload):
-                    self.counts["stream_passed_over"] += 1
-                    continue
-                decoded = route.decode(packet.payload, now)
-                if isinstance(decoded, BadPayload):
-                    continue
-                change = change_of(route, decoded, now, self._limits)
-            except Exception:
-                # A fault of ours in one message must not end the others' streams.
-                self.counts["stream_faults"] += 1
-                if self.counts["stream_faults"] == 1:
-                    log.exception("a message is missing in the live stream")
+            except Exception:  # noqa: BLE001 - see _failed
+                self._failed()
                 continue
-            if change is not None:
-                self._take(change)
+            if isinstance(route, Unroutable):
+                continue
+            device = route.device_id
+            if messages[device] >= EACH_MESSAGES or sizes[device] >= EACH_BYTES:
+                self._count("stream_passed_over")
+                continue
+            messages[device] += 1
+            sizes[device] += len(packet.payload)
+            chosen.append((packet, route))
+        chosen.reverse()
+        return chosen
+
+    def _failed(self) -> None:
+        """A fault of ours in one message must not end the others' streams."""
+        self._count("stream_faults")
+        if not self._told:
+            self._told = True
+            log.exception("a message is missing in the live stream")
 
     def _take(self, change: Change) -> None:
         for reader in self.journal.take(change):

@@ -32,7 +32,7 @@ def _streams(app: Any, current: Current) -> streams.Streams:
 
     catalogue = live.LiveCatalogue(app.settings.dialects_dir, stored, app.catalogue)
     return streams.Streams(
-        hub.Hub(app.database, app.endpoint, catalogue, app.payload_limits),
+        hub.Hub(app.database, app.endpoint, catalogue, app.payload_limits, app.tally.count),
         app.settings,
         app.people.authenticate_all,
         snapshots,
@@ -53,6 +53,11 @@ PART = Part(
         Entry("stream", "serve", "receives live changes for the stream's clients"),
         Entry("stream logins", "serve", "ends streams whose login has ended"),
     ),
-    counters=("stream_clients_rejected", "stream_logins_rejected"),
+    counters=(
+        "stream_clients_rejected",
+        "stream_faults",
+        "stream_logins_rejected",
+        "stream_passed_over",
+    ),
     settings=lambda: settings.StreamSettings,
 )
