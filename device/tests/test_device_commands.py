@@ -203,6 +203,7 @@ def test_what_a_handler_raises_is_the_reply(
 ) -> None:
     # Half a surrogate pair in a captured log cannot be sent from one process of pytest to another.
     caplog.set_level(logging.CRITICAL, logger="mooring_device")
+
     def handler() -> None:
         raise raised
 
