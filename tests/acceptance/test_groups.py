@@ -23,7 +23,15 @@ PAGE = (ROOT / "docs" / "how-to" / "group-devices.md").read_text(encoding="utf-8
 PINGREQ, PINGRESP = b"\xc0\x00", 0xD0
 
 
-def test_the_page_is_followed(platform: Platform, tmp_path: Path) -> None:
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[Platform]:
+    """A platform without other devices: other pages name theirs alike."""
+    with running_platform(tmp_path / "alone") as one:
+        yield one
+
+
+def test_the_page_is_followed(alone: Platform, tmp_path: Path) -> None:
+    platform = alone
     shell = Shell(platform, tmp_path / "clone")
     (shell.place / "devices.csv").write_text("name\npump-2\nlamp-1\n")
     printed = []

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from tests.support.page_commands import Block, Shell, blocks
-from tests.support.platform import Platform
+from tests.support.platform import Platform, running_platform
 from tests.support.source import ROOT
 from tests.support.waiting import wait_until
 
 PAGE = (ROOT / "docs" / "how-to" / "act-on-many-devices.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """One of its own: the page acts on every device there is."""
+    with running_platform(tmp_path_factory.mktemp("jobs") / "data") as running:
+        yield running
 
 
 def test_the_page_is_followed(platform: Platform, tmp_path: Path) -> None:

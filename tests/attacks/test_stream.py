@@ -57,7 +57,11 @@ def test_no_other_tenant(attacked: Attacked, pair: tuple[Login, Login], port: in
         wait_until(lambda: attacked.platform.stored(victim) >= 1, "the victim's message")
         own.publish(attacker.topics["telemetry"], b'{"values":{"last":1}}', qos=1)
         spy.sees(attacker.device, "last", 1)
-        assert {device for device, _, _ in spy.view} <= {attacker.device}
+        assert victim.device not in {device for device, _, _ in spy.view}
+        tenants = {
+            one["tenant"] for m in spy.got for one in (*m.get("items", ()), *m.get("snapshot", ()))
+        }
+        assert tenants == {tenant_of(attacker)}
 
 
 @pytest.mark.attack("says something in another device's name in the stream")
