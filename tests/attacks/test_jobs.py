@@ -13,6 +13,13 @@ from tests.attacks.stand import ATTACKER, VICTIM, Attacked
 from tests.support.waiting import wait_until
 
 
+@pytest.fixture(scope="module")
+def attack_settings() -> dict[str, str]:
+    """A platform for those who flood: for half a minute after it, without the plugin, nobody
+    watches denials, which other attacks wait for."""
+    return {"MOORING_WATCH_DENIALS": "off"}
+
+
 def start(client: httpx.Client, tenant: str, devices: list[str], **more: Any) -> httpx.Response:
     return client.post(
         "/api/v1/jobs",

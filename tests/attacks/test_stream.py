@@ -17,6 +17,13 @@ MESSAGES = 3_000
 KINDS = ["telemetry", "status", "alert", "presence"]
 
 
+@pytest.fixture(scope="module")
+def attack_settings() -> dict[str, str]:
+    """A platform for those who flood: for half a minute after it, without the plugin, nobody
+    watches denials, which other attacks wait for."""
+    return {"MOORING_WATCH_DENIALS": "off"}
+
+
 @pytest.fixture
 def port(attacked: Attacked) -> int:
     return attacked.platform.ports["http_port"]
