@@ -21,6 +21,7 @@ from mooring.stream.hub import Hub
 from mooring.stream.messages import Subscribe, error_document, parse, read_cursor, write_cursor
 from mooring.stream.reader import Reader
 from mooring.stream.snapshot import Snapshots
+from mooring.stream.turns import Turns
 
 __all__ = ["SUBSCRIPTIONS_MAX", "Conversation", "Ended", "Socket"]
 
@@ -70,7 +71,7 @@ class Conversation:
     Args:
         actor: the login.
         snapshots: gives the services as they are now.
-        reading: shared by all clients of the process: how many snapshots are read at once.
+        turns: at the database, shared by all clients of the process.
     """
 
     def __init__(
@@ -79,13 +80,13 @@ class Conversation:
         socket: Socket,
         actor: Actor,
         snapshots: Callable[[], Awaitable[Snapshots]],
-        reading: asyncio.Semaphore,
+        turns: Turns,
     ) -> None:
         self.actor = actor
         self._hub = hub
         self._socket = socket
         self._snapshots = snapshots
-        self._reading = reading
+        self._turns = turns
         self._seats: dict[str, _Seat] = {}
         self._said: list[dict[str, Any]] = []
         self._room = asyncio.Event()
@@ -155,7 +156,7 @@ class Conversation:
                 code="too_many_subscriptions",
             )
         snapshots = await self._snapshots()
-        async with self._reading:
+        async with self._turns.turn(self.actor.tenant):
             wanted = await asyncio.to_thread(snapshots.wanted, self.actor, ask)
         self._unsubscribe(ask.id, known=False)
         reader = Reader(ask.id, wanted, wake=self._work.set)
@@ -178,7 +179,7 @@ class Conversation:
             for seat in [one for one in self._seats.values() if one.begun and one.ask.groups]:
                 snapshots = await self._snapshots()
                 try:
-                    async with self._reading:
+                    async with self._turns.turn(self.actor.tenant):
                         wanted = await asyncio.to_thread(snapshots.wanted, self.actor, seat.ask)
                 except MooringError as exc:
                     self._say(error_document(seat.ask.id, exc))
@@ -251,7 +252,7 @@ class Conversation:
         await self._send(document | {"more": False} | gap)
 
     async def _page(self, pages: Iterator[Page]) -> Page | None:
-        async with self._reading:
+        async with self._turns.turn(self.actor.tenant):
             return await asyncio.to_thread(next, pages, None)
 
     def _cursor(self, reader: Reader) -> str:

@@ -18,6 +18,7 @@ from mooring.stream.conversation import SNAPSHOTS_AT_ONCE, Conversation, Socket
 from mooring.stream.hub import Hub
 from mooring.stream.messages import parse
 from mooring.stream.snapshot import Snapshots
+from mooring.stream.turns import Turns
 from mooring.supervisor.worker import Worker
 
 __all__ = ["CHECK_SECONDS", "Client", "Code", "Streams"]
@@ -83,8 +84,7 @@ class Streams:
         self._snapshots = snapshots
         self._count = count
         self._listeners: set[_Listener] = set()
-        self._reading = asyncio.Semaphore(SNAPSHOTS_AT_ONCE)
-        self._closing = False
+        self._turns = Turns(SNAPSHOTS_AT_ONCE)
         hub.on_live = self._live
 
     def workers(self) -> tuple[Worker, ...]:
@@ -104,7 +104,7 @@ class Streams:
             await self._reject(client, exc)
             return
         try:
-            conversation = Conversation(self.hub, client, actor, self._snapshots, self._reading)
+            conversation = Conversation(self.hub, client, actor, self._snapshots, self._turns)
             listener = _Listener(client, secret, conversation)
             self._listeners.add(listener)
             try:
@@ -118,7 +118,6 @@ class Streams:
 
     async def close(self) -> None:
         """Closes every connection: the process ends."""
-        self._closing = True
         await asyncio.gather(
             *(one.client.close(Code.RESTART, "") for one in list(self._listeners)),
             return_exceptions=True,
