@@ -180,8 +180,14 @@ class MqttLink:
     async def subscribe(self, subscriptions: Sequence[Subscription]) -> None:
         wanted = {s.filter: s for s in subscriptions}
         gone = [f for f in self._subscriptions if f not in wanted]
-        new = [s for f, s in wanted.items() if self._subscriptions.get(f) != s]
-        self._subscriptions = wanted
+        await self.adjust([s for f, s in wanted.items() if self._subscriptions.get(f) != s], gone)
+
+    async def adjust(self, new: Sequence[Subscription], gone: Sequence[str]) -> None:
+        """As ``subscribe``, for one who knows what has changed: costs that, however many
+        subscriptions there are."""
+        for one in gone:
+            self._subscriptions.pop(one, None)
+        self._subscriptions.update({s.filter: s for s in new})
         protocol = self._protocol
         if protocol is None or not (gone or new):
             return

@@ -8,16 +8,16 @@ number of the last change when the broker confirmed it.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from mooring.devices.reference import DeviceRef
 from mooring.dialects.model import Dialect, Direction, Identity
 from mooring.stream.model import Wanted
 
-__all__ = ["FILTERS_MAX", "LINGER_MS", "Filters", "filters_of"]
+__all__ = ["FILTERS_MAX", "LINGER_MS", "Filters", "filters_of", "filters_within"]
 
 LINGER_MS = 600_000
-FILTERS_MAX = 50_000  # of one process; lingering ones make room first
+FILTERS_MAX = 50_000  # of one process; lingering ones make room, then wider ones are used
 
 
 def filters_of(
@@ -49,6 +49,17 @@ def filters_of(
     return frozenset(found)
 
 
+def filters_within(
+    room: int, wanted: Wanted, dialects: Sequence[Dialect], devices: Iterable[DeviceRef]
+) -> frozenset[str]:
+    """As ``filters_of``; where that needs more than ``room``, the few filters of every device that
+    the login sees. They bring more than is wanted, and what is not is not passed on."""
+    found = filters_of(wanted, dialects, devices)
+    if len(found) <= room:
+        return found
+    return filters_of(Wanted(wanted.tenant, None, wanted.kinds), dialects, ())
+
+
 class Filters:
     """Those of one process."""
 
@@ -56,6 +67,8 @@ class Filters:
         self._uses: dict[str, int] = {}
         self._since: dict[str, int] = {}
         self._lingering: OrderedDict[str, int] = OrderedDict()  # with the time of its end
+        self._new: set[str] = set()
+        self._gone: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._uses) + len(self._lingering)
@@ -64,6 +77,18 @@ class Filters:
     def used(self) -> bool:
         """Whether anybody wants any."""
         return bool(self._uses)
+
+    @property
+    def room(self) -> int:
+        """How many more there may be, without those that linger."""
+        return FILTERS_MAX - len(self._uses)
+
+    def changes(self) -> tuple[list[str], list[str]]:
+        """What is new and what is gone since the last call."""
+        new, gone = list(self._new), list(self._gone)
+        self._new.clear()
+        self._gone.clear()
+        return new, gone
 
     def take(self, filters: Iterable[str]) -> bool:
         """Somebody wants them; whether one of them is new to the broker."""
@@ -75,6 +100,8 @@ class Filters:
             self._uses[one] = 1
             if self._lingering.pop(one, None) is None:
                 new = True
+                self._new.add(one)
+                self._gone.discard(one)
         while self._lingering and len(self) > FILTERS_MAX:
             self._forget(next(iter(self._lingering)))
         return new
@@ -127,5 +154,6 @@ class Filters:
 
     def _forget(self, one: str) -> None:
         self._lingering.pop(one, None)
-        if one not in self._uses:
-            self._since.pop(one, None)
+        self._since.pop(one, None)
+        self._new.discard(one)
+        self._gone.add(one)

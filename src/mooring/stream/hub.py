@@ -27,7 +27,7 @@ from mooring.link.mqtt import MqttLink
 from mooring.link.protocol import Batch, Endpoint, Subscription
 from mooring.presence.states import store as presence_store
 from mooring.store.engine import Database, now_ms
-from mooring.stream.filters import Filters, filters_of
+from mooring.stream.filters import Filters, filters_within
 from mooring.stream.journal import Journal
 from mooring.stream.model import PRESENCE, Change, Wanted
 from mooring.stream.reader import Reader
@@ -169,8 +169,9 @@ class Hub:
         try:
             while True:
                 if link.connected and (self._stale or connection != link.connections):
-                    connection = link.connections
-                    await self._confirm(link)
+                    number = link.connections
+                    await self._confirm(link, every=connection != number)
+                    connection = number
                 if taking is None:
                     taking = asyncio.create_task(link.take(BATCH, LINGER_SECONDS))
                 waiting = asyncio.create_task(self._work.wait())
@@ -193,17 +194,25 @@ class Hub:
             if taking is not None:
                 taking.cancel()
 
-    async def _confirm(self, link: MqttLink) -> None:
-        """Asks the broker for what is wanted now."""
+    async def _confirm(self, link: MqttLink, *, every: bool) -> None:
+        """Asks the broker for what is wanted now.
+
+        Args:
+            every: on a new connection, which has to bring all of it.
+        """
+        number = link.connections
         others = await asyncio.to_thread(self._follow)
         self._retake(every=others)
         self._stale = False
-        filters = self._filters.all()
-        await link.subscribe([Subscription(one, qos=0, retained=False) for one in filters])
+        filters, gone = self._filters.changes()
+        if every:
+            filters = self._filters.all()
+        wanted = [Subscription(one, qos=0, retained=False) for one in filters]
+        await (link.subscribe(wanted) if every else link.adjust(wanted, gone))
         async with asyncio.timeout(CONFIRM_SECONDS):
             await link.subscribed()
-        if not link.connected:
-            return
+        if number != link.connections or not link.connected:
+            return  # it was lost meanwhile: all of it again, on the next one
         self._filters.confirmed(filters, self.journal.number)
         if not self.live:
             self.live = True
@@ -326,8 +335,11 @@ class Hub:
         """Filters of the new readers, or of every reader: those that they had may be others."""
         for reader in (*self._new, *(list(self._taken) if every else ())):
             devices = (self._devices.by_id(n) for n in reader.wanted.devices or ())
-            filters = filters_of(
-                reader.wanted, self._catalogue.all(), [one for one in devices if one is not None]
+            filters = filters_within(
+                self._filters.room,
+                reader.wanted,
+                self._catalogue.all(),
+                [one for one in devices if one is not None],
             )
             self._filters.take(filters)
             before = self._taken.get(reader)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mooring.dialects import load_all
 from mooring.dialects.model import Kind
-from mooring.stream.filters import LINGER_MS, Filters, filters_of
+from mooring.stream.filters import LINGER_MS, Filters, filters_of, filters_within
 from mooring.stream.model import KINDS, Wanted
 from tests.unit.stream.making import device
 
@@ -59,3 +59,26 @@ def test_a_lost_connection_ends_what_can_be_resumed() -> None:
     assert filters.since({"a"}) is None
     filters.confirmed(["a"], 9)
     assert filters.since({"a"}) == 9
+
+
+def test_a_change_is_told_once() -> None:
+    filters = Filters()
+    filters.take({"a", "b"})
+    assert [sorted(some) for some in filters.changes()] == [["a", "b"], []]
+    filters.take({"a", "c"})
+    filters.give({"a", "b"}, 0)
+    assert filters.changes() == (["c"], [])
+    assert filters.expire(LINGER_MS)
+    assert filters.changes() == ([], ["b"])
+    filters.give({"a"}, LINGER_MS)
+    assert filters.expire(2 * LINGER_MS)
+    filters.take({"a"})  # before the broker was told that it is gone
+    assert filters.changes() == (["a"], [])
+
+
+def test_a_subscription_to_very_many_devices_takes_the_filters_of_all() -> None:
+    devices = [device(n, "home", "smarthome") for n in range(1, 11)]
+    wanted = Wanted("home", frozenset(range(1, 11)), TELEMETRY)
+    assert len(filters_within(10, wanted, DIALECTS, devices)) == 10
+    few = filters_within(9, wanted, DIALECTS, devices)
+    assert few == filters_of(Wanted("home", None, TELEMETRY), DIALECTS, [])
