@@ -156,6 +156,7 @@ class Limited(H11Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._timed = ""  # what the timer ends: head, body; empty: none runs
         self._writing: asyncio.TimerHandle | None = None
+        self._upgraded = False  # to a WebSocket, which waits as long as it likes
 
     # ------------------------------------------------------------------ asyncio's calls
 
@@ -200,6 +201,7 @@ class Limited(H11Protocol):
         """The connection stays counted until the WebSocket ends, and nobody waits for it."""
         self._follow("")
         self._stop_writing()
+        self._upgraded = True
         super().handle_websocket_upgrade(event)
         now = self.transport.get_protocol()
         if isinstance(now, Upgraded):
@@ -216,6 +218,8 @@ class Limited(H11Protocol):
 
     def _look(self, *, arrived: bool) -> None:
         """What are we waiting for now?"""
+        if self._upgraded:
+            return  # h11 still expects the end of the request
         if self.transport.is_closing():
             self._follow("")
             self._cut_later()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -12,9 +13,15 @@ from typing import Any
 import pytest
 import uvicorn
 from prometheus_client import CollectorRegistry
+from websockets.sync.client import connect
 
 from mooring.serve import connections as module
-from mooring.serve.connections import Connections, descriptors_for, protocol_class
+from mooring.serve.connections import (
+    Connections,
+    descriptors_for,
+    protocol_class,
+    websocket_class,
+)
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
@@ -23,7 +30,14 @@ LARGE = 8 * 1024 * 1024
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
-    """Reads the whole body; answers with it, or with a lot, or after a while."""
+    """Reads the whole body; answers with it, or with a lot, or after a while. A WebSocket answers
+    each message with itself."""
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            await send({"type": "websocket.send", "text": message["text"]})
+        return
     if scope["type"] != "http":
         return
     body, more = b"", True
@@ -62,7 +76,12 @@ def stand(most: int = 20, most_each: int = 20, **options: Any) -> Iterator[Stand
     connections = Connections(most, most_each, registry=registry, **options)
     port = free_port()
     config = uvicorn.Config(
-        app, port=port, http=protocol_class(connections), log_config=None, timeout_keep_alive=30
+        app,
+        port=port,
+        http=protocol_class(connections),
+        ws=websocket_class(connections),
+        log_config=None,
+        timeout_keep_alive=30,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
@@ -234,3 +253,20 @@ def test_connections_fit_into_what_may_be_open(
     monkeypatch.setattr(module.resource, "setrlimit", lambda _, both: set_to.append(both[0]))
     assert descriptors_for(wanted) == allowed
     assert [one for one in set_to if one != limits[0]] == ([] if raised is None else [raised])
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_websocket_stays_open_and_gives_its_place_back() -> None:
+    """It is no request whose rest does not arrive, and no other connection takes its place."""
+    with stand(most=1) as server:
+        with connect(f"ws://127.0.0.1:{server.port}/", ping_interval=None) as client:
+            time.sleep(1.0)  # more than three times what a request may take
+            client.send("still there")
+            assert client.recv(timeout=20) == "still there"
+            assert len(server.connections) == 1
+            other = server.connect(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert is_ended(other)
+            client.send("and now")
+            assert client.recv(timeout=20) == "and now"
+        wait_until(lambda: len(server.connections) == 0, "its place to be free")
+        assert server.ended("body") == 0
