@@ -33,6 +33,20 @@ WAIT_SECONDS = 0.1  # between two looks
 NOT_DONE = 1
 
 Number = Annotated[int, typer.Argument(metavar="NUMBER", min=1, help="Number of the command.")]
+Parameters = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="Parameters; a value is JSON or a text."),
+]
+Body = Annotated[
+    str | None, typer.Option("--params", metavar="JSON", help="All parameters, as JSON.")
+]
+OnChannel = Annotated[
+    str | None, typer.Option("--channel", help="Channel of the dialect. Default: its first.")
+]
+Expires = Annotated[
+    str | None,
+    typer.Option("--expires", metavar="DURATION", help="How long it may wait to be sent."),
+]
 
 
 @command(device_commands.app, "command")
@@ -40,17 +54,10 @@ def device_command(
     session: Session,
     reference: device_commands.Reference,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the command.")],
-    parameters: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="Parameters; a value is JSON or a text."),
-    ] = None,
+    parameters: Parameters = None,
     *,
-    body: Annotated[
-        str | None, typer.Option("--params", metavar="JSON", help="All parameters, as JSON.")
-    ] = None,
-    channel: Annotated[
-        str | None, typer.Option("--channel", help="Channel of the dialect. Default: its first.")
-    ] = None,
+    body: Body = None,
+    channel: OnChannel = None,
     now: Annotated[
         bool,
         typer.Option("--now", help="Only to a connected device, and within 30 seconds."),
@@ -58,10 +65,7 @@ def device_command(
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait for the outcome. Exit code 0 if it is done.")
     ] = False,
-    expires: Annotated[
-        str | None,
-        typer.Option("--expires", metavar="DURATION", help="How long it may wait to be sent."),
-    ] = None,
+    expires: Expires = None,
     reply_timeout: Annotated[
         str | None,
         typer.Option(
@@ -97,30 +101,20 @@ def device_command(
 def send(
     session: Session,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the command.")],
-    parameters: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="Parameters; a value is JSON or a text."),
-    ] = None,
+    parameters: Parameters = None,
     *,
     names: many.Named = None,
     everyone: many.AllDevices = False,
     where: many.Where = None,
     group: many.Group = None,
     tenant: many.OfTenant = "default",
-    body: Annotated[
-        str | None, typer.Option("--params", metavar="JSON", help="All parameters, as JSON.")
-    ] = None,
-    channel: Annotated[
-        str | None, typer.Option("--channel", help="Channel of the dialect. Default: its first.")
-    ] = None,
+    body: Body = None,
+    channel: OnChannel = None,
     now: Annotated[
         bool,
         typer.Option("--now", help="Only to connected devices, and within 30 seconds."),
     ] = False,
-    expires: Annotated[
-        str | None,
-        typer.Option("--expires", metavar="DURATION", help="How long it may wait to be sent."),
-    ] = None,
+    expires: Expires = None,
     pace: many.Pace = "100/s",
     at_once: many.AtOnce = None,
     stop_after: many.StopAfter = None,

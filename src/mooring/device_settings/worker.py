@@ -98,10 +98,7 @@ async def run(app: Any) -> None:
 
 
 async def _is_needed(worker: SettingsWorker, lookout: Lookout, *, always: bool) -> bool:
-    if lookout.waits:
-        found = await asyncio.to_thread(lookout.ask, _WORK)
-    else:
-        found = lookout.ask(_WORK, always=always)
+    found = await lookout.look(_WORK, always=always)
     return found is not None and worker.is_needed(found)
 
 
@@ -123,7 +120,7 @@ class SettingsWorker:
         self._pause = batch / settings.device_settings_per_second
         self._lease = Lease(database, LEASE)
         self._live = LiveCatalogue(
-            settings.dialects_dir, self._dialects_version, applying.catalogue
+            settings.dialects_dir, versions.stored(database, "dialects"), applying.catalogue
         )
         self._followed = Progress()
         self._event: int | None = None  # the broker's last event that was looked at
@@ -158,10 +155,6 @@ class SettingsWorker:
         more = self._follow_changes()
         more |= self._follow_levels()
         return self._pause if more else 0.0
-
-    def _dialects_version(self) -> int:
-        with self._database.read() as connection:
-            return versions.version(connection, "dialects")
 
     # ------------------------------------------------------------------ what became of it
 

@@ -52,12 +52,8 @@ DISPLACED = "discovery_displaced"
 
 async def run(app: Any) -> None:
     """Until cancelled."""
-
-    def version() -> int:
-        with app.database.read() as connection:
-            return versions.version(connection, "dialects")
-
-    live = LiveCatalogue(app.settings.dialects_dir, version, app.catalogue)
+    stored = versions.stored(app.database, "dialects")
+    live = LiveCatalogue(app.settings.dialects_dir, stored, app.catalogue)
     worker = DiscoveryWorker(app.database, app.downlinks, app.settings, live.get)
     lease = Lease(app.database, "discovery")
     lookout = Lookout(app.database)

@@ -177,10 +177,7 @@ class Sender:
         always = now >= self._ask_at  # time alone makes rows due
         if always:
             self._ask_at = now + LOOK_SECONDS
-        if lookout.waits:
-            found = await asyncio.to_thread(lookout.ask, store.WORK, at)
-        else:
-            found = lookout.ask(store.WORK, at, always=always)
+        found = await lookout.look(store.WORK, at, always=always)
         if found is None:
             return False, False
         live, due, held, newest = found

@@ -140,10 +140,9 @@ class JobWorker:
 
     async def _is_needed(self, lookout: Lookout, *, always: bool) -> bool:
         at = {"at": now_ms()}
-        if lookout.waits:
-            found = await asyncio.to_thread(lookout.ask, store.WORK, at) if always else None
-        else:
-            found = lookout.ask(store.WORK, at, always=always)
+        if lookout.waits and not always:
+            return False
+        found = await lookout.look(store.WORK, at, always=always)
         if found is None:
             return False
         self._next_due = found[2]

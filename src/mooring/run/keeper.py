@@ -67,7 +67,10 @@ class Keeper:
         self._settings = settings
         self._database = database
         self._dialects = LiveCatalogue(
-            app.settings.dialects_dir, self._dialects_version, app.catalogue, look_seconds=0
+            app.settings.dialects_dir,
+            versions.stored(database, "dialects"),
+            app.catalogue,
+            look_seconds=0,
         )
         self.roller = Roller(
             database,
@@ -125,10 +128,6 @@ class Keeper:
         }
 
     # ------------------------------------------------------------------ inside
-
-    def _dialects_version(self) -> int:
-        with self._database.read() as connection:
-            return versions.version(connection, "dialects")
 
     def _look_ahead(self, now: int) -> bool:
         if now >= self._ahead_at:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from mooring.app import App
 from mooring.dialects.live import LiveCatalogue
-from mooring.store.versions import version
+from mooring.store.versions import stored
 
 __all__ = ["LOOK_SECONDS", "Current"]
 
@@ -31,7 +31,7 @@ class Current:
         self._lock = threading.Lock()
         self._live = LiveCatalogue(
             platform.settings.dialects_dir,
-            self._stored,
+            stored(platform.database, "dialects"),
             platform.catalogue,
             look_seconds=look_seconds,
         )
@@ -66,7 +66,3 @@ class Current:
                     devices=replace(self._platform.devices, catalogue=catalogue),
                 )
         return self._platform
-
-    def _stored(self) -> int:
-        with self._platform.database.read() as connection:
-            return version(connection, "dialects")

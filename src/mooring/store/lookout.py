@@ -6,6 +6,7 @@ look; only then, and when the caller's clock says so, a question is asked.
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Sequence
 from functools import lru_cache
@@ -70,6 +71,18 @@ class Lookout:
                 "The database cannot be queried for new work.", hint="It will be queried again."
             ) from exc
         return row
+
+    async def look(
+        self,
+        question: str,
+        values: dict[str, int] | None = None,
+        *,
+        always: bool = False,
+    ) -> Sequence[Any] | None:
+        """``ask``, from an event loop: in a thread where a look waits for a network."""
+        if self.waits:
+            return await asyncio.to_thread(self.ask, question, values, always=always)
+        return self.ask(question, values, always=always)
 
     def close(self) -> None:
         """Gives the connection back; the next look opens another one."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from mooring.store.engine import Database
 from mooring.store.schema import versions
 
-__all__ = ["bump", "version"]
+__all__ = ["bump", "stored", "version"]
 
 _BUMP = (
     sa.update(versions)
@@ -30,3 +33,13 @@ def bump(connection: Connection, name: str) -> int:
 
 def version(connection: Connection, name: str) -> int:
     return int(connection.execute(_VERSION, {"which": name}).scalar() or 0)
+
+
+def stored(database: Database, name: str) -> Callable[[], int]:
+    """Asks the database for the version of a kind of thing, each time it is called."""
+
+    def ask() -> int:
+        with database.read() as connection:
+            return version(connection, name)
+
+    return ask

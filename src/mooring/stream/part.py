@@ -22,14 +22,11 @@ __all__ = ["PART"]
 
 
 def _streams(app: Any, current: Current) -> streams.Streams:
-    def stored() -> int:
-        with app.database.read() as connection:
-            return versions.version(connection, "dialects")
-
     async def snapshots() -> snapshot.Snapshots:
         platform = await services.platform_now(current)
         return platform.service(snapshot.Snapshots)
 
+    stored = versions.stored(app.database, "dialects")
     catalogue = live.LiveCatalogue(app.settings.dialects_dir, stored, app.catalogue)
     return streams.Streams(
         hub.Hub(app.database, app.endpoint, catalogue, app.payload_limits, app.tally.count),

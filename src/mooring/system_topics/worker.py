@@ -88,7 +88,9 @@ class SystemTopics:
     def __init__(self, app: Any) -> None:
         self._app = app
         self._pace_ms = app.settings.system_topics_seconds * SECOND_MS
-        self._live = LiveCatalogue(app.settings.dialects_dir, self._version, app.catalogue)
+        self._live = LiveCatalogue(
+            app.settings.dialects_dir, versions.stored(app.database, "dialects"), app.catalogue
+        )
         self._alerts = Alerts()
         self._changes: list[AlertChange] = []  # not written yet
         self._due_at = 0
@@ -153,10 +155,6 @@ class SystemTopics:
             link.acknowledge(batch)
 
     # ------------------------------------------------------------------ in a thread
-
-    def _version(self) -> int:
-        with self._app.database.read() as connection:
-            return versions.version(connection, "dialects")
 
     def _find(self) -> list[tuple[Dialect, dict[str, Counts]]]:
         """Dialects that have such channels and devices, with their devices."""

@@ -118,12 +118,8 @@ class RuleWorker:
         cls, database: Database, settings: Settings, catalogue: Catalogue, limits: PayloadLimits
     ) -> Self:
         """One that follows reloaded dialects."""
-
-        def version() -> int:
-            with database.read() as connection:
-                return versions.version(connection, "dialects")
-
-        live = LiveCatalogue(settings.dialects_dir, version, catalogue)
+        stored = versions.stored(database, "dialects")
+        live = LiveCatalogue(settings.dialects_dir, stored, catalogue)
         return cls(database, live.get, limits=limits, bounds=bounds_of(settings))
 
     async def run(self) -> None:

@@ -128,10 +128,7 @@ class RotationWorker:
         if now >= self._look_at:  # leases, the schedule, marks that are made again
             self._look_at = now + IDLE_SECONDS
             return True
-        if lookout.waits:
-            found = await asyncio.to_thread(lookout.ask, store.WORK)
-        else:
-            found = lookout.ask(store.WORK)
+        found = await lookout.look(store.WORK)
         if found is not None:
             active, unmarked, unproved, newest = found
             news = newest != self._newest

@@ -91,12 +91,8 @@ class PresenceWorker:
     @classmethod
     def of(cls, database: Database, settings: Settings, catalogue: Catalogue) -> Self:
         """One that follows reloaded dialects."""
-
-        def version() -> int:
-            with database.read() as connection:
-                return versions.version(connection, "dialects")
-
-        live = LiveCatalogue(settings.dialects_dir, version, catalogue)
+        stored = versions.stored(database, "dialects")
+        live = LiveCatalogue(settings.dialects_dir, stored, catalogue)
         return cls(database, live.get, settings.presence_grace_seconds * 1000)
 
     async def run(self) -> None:
