@@ -197,6 +197,23 @@ def test_a_session_of_a_former_broker_is_none(platform: App, worker: PresenceWor
     assert state(platform, two)[0] == "online"
 
 
+def test_what_nobody_had_read_before_the_platform_was_restarted(platform: App) -> None:
+    """A device connects, and the platform is stopped before its worker has read of it."""
+    one, two = add(platform), add(platform, "two")
+    PresenceWorker(platform.database, lambda: platform.catalogue, GRACE).step(T)
+    session(platform, LogKind.CONNECTED, T + 100, one, two)
+    session(platform, LogKind.DISCONNECTED, T + 200, one, two, detail="-1")
+    worker = PresenceWorker(platform.database, lambda: platform.catalogue, GRACE)
+    for at in (T + MINUTE, T + MINUTE + 100, T + MINUTE + HOLD_MS):
+        worker.step(at)
+        assert {state(platform, each)[0] for each in (one, two)} == {"online"}
+    session(platform, LogKind.CONNECTED, T + MINUTE + 2 * HOLD_MS, two)
+    worker.step(T + MINUTE + 2 * HOLD_MS + 10)
+    worker.step(T + MINUTE + GRACE)
+    assert state(platform, one) == ("offline", NOT_BACK)
+    assert state(platform, two)[0] == "online"
+
+
 def test_an_end_that_was_never_reported(platform: App, worker: PresenceWorker) -> None:
     one = add(platform)
     session(platform, LogKind.CONNECTED, T, one)

@@ -60,7 +60,7 @@ OVERLAP_MS = 10_000  # a statement may be committed later than the time in it
 LEARN_MS = 3_600_000  # how long a learned interval counts
 UNKNOWN_MS = 900_000  # after which a device without one is looked at again
 TIMES_SINCE_MS = 30 * 86_400_000  # how far back messages are looked at
-DELAYED_MS = 600_000  # by which an event of a former start of the broker may be late
+DELAYED_MS = 600_000  # by which an event of before a start may be late
 LEARN_AT_ONCE = 200  # devices whose interval is worked out in one step
 
 
@@ -87,6 +87,7 @@ class PresenceWorker:
         self._statements = 0
         self._evidence: tuple[int, ...] | None = None  # as it was when all of it was folded
         self._running_at = 0  # when the broker was last started
+        self._opened_at = 0  # when this worker was
 
     @classmethod
     def of(cls, database: Database, settings: Settings, catalogue: Catalogue) -> Self:
@@ -184,7 +185,7 @@ class PresenceWorker:
                 events = store.newest_event(connection)
                 store.set_mark(connection, EVENT_MARK, events)
             self._statements = store.mark(connection, STATEMENT_MARK) or now
-        self._events, self._swept_at = events, 0
+        self._events, self._swept_at, self._opened_at = events, 0, now
         self._known = {
             number: one._replace(record=restarted(one.record, now, self._grace_ms))
             for number, one in known.items()
@@ -210,6 +211,10 @@ class PresenceWorker:
         kind = Event.LOGIN if event.event == str(LogKind.CONNECTED) else Event.GONE
         reason = sentence(event.detail) if kind is Event.GONE else ""
         work.feed(event.device, kind, at, reason, keepalive=event.keepalive)
+        if 0 < self._opened_at - at < DELAYED_MS:
+            # Nobody had looked at it before this start, which ends what it began.
+            before = work.record(event.device)
+            work.put(event.device, restarted(before, self._opened_at, self._grace_ms), at)
 
     def _state(self, work: _Work, seen: Seen, now: int) -> None:
         """What a device reports of its presence."""
