@@ -43,7 +43,7 @@ class _View(NamedTuple):
 
 
 def fleet_map(places: Iterable[Place], said: str) -> Markup:
-    """Coasts, a grid, and a dot for each place or crowd of places. The map shows what lies around
+    """Coasts, a grid, and a dot for each place or crowd of places. The map shows what is around
     them; positions that are not on Earth are left out.
 
     Args:
