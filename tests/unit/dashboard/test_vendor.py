@@ -37,4 +37,7 @@ def test_each_project_comes_with_its_licence() -> None:
 def test_the_files_say_the_versions_of_the_lock() -> None:
     lock = locked((VENDOR / "LOCK").read_text())
     assert f'"{lock["htmx/htmx.min.js"][1]}"' in (VENDOR / "htmx/htmx.min.js").read_text()
-    assert f"(v{lock['uPlot.iife.min.js'][1]})" in (VENDOR / "uplot/uPlot.iife.min.js").read_text()
+    assert (
+        f"(v{lock['uplot/uPlot.iife.min.js'][1]})"
+        in (VENDOR / "uplot/uPlot.iife.min.js").read_text()
+    )

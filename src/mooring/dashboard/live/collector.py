@@ -1,0 +1,276 @@
+"""Asks for what open pages show: once for all tabs that watch the same, and only while one does.
+
+One task asks the database, a topic at most every two seconds, and the slower it answers the less
+often: at most a twentieth of the time is spent on one topic. Messages of devices come from the
+stream's hub. Failure invariant: a tab that has left is known to no topic and no reader.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from mooring.app import App
+from mooring.clock import now_ms
+from mooring.dashboard.live.rows import stream_row, stream_values
+from mooring.dashboard.live.sources import SOURCES, Ask, Source
+from mooring.dashboard.live.watch import ROWS, Topic, Values, changed
+from mooring.errors import DatabaseUnavailable, Invalid, MooringError
+from mooring.identity.actor import Actor, Role
+from mooring.stream.hub import Hub
+from mooring.stream.model import KINDS, Wanted
+from mooring.stream.reader import Reader
+from mooring.supervisor.worker import Worker
+
+__all__ = ["Collector", "Tab"]
+
+log = logging.getLogger(__name__)
+
+COST_SHARE = 20  # a topic is asked for after twenty times as long as its answer took
+STREAM_SECONDS = 0.5  # between two looks at what the stream has brought
+IDLE_SECONDS = 600.0
+
+
+class Tab(Protocol):
+    """Whoever is sent values: one open page."""
+
+    actor: Actor
+
+    def put(self, topic: Topic, values: Mapping[str, Any], *, whole: bool = False) -> None: ...
+
+    def fail(self, topic: Topic, fault: MooringError) -> None: ...
+
+
+@dataclass(eq=False, slots=True)
+class _Watched:
+    """One topic of one tenant and role."""
+
+    topic: Topic
+    actor: Actor
+    source: Source
+    tabs: set[Tab] = field(default_factory=set)
+    fresh: set[Tab] = field(default_factory=set)  # which have been sent nothing yet
+    values: Values = field(default_factory=dict)
+    known: bool = False
+    asked_at: int = 0  # epoch milliseconds, of ``values``
+    next_at: float = 0.0  # monotonic
+    reader: Reader | None = None
+
+
+_Key = tuple[str | None, Role, Topic]
+
+
+class Collector:
+    """Of one process.
+
+    Args:
+        hub: the stream's.
+        platform: the services as they are now.
+        sources: where the values of each topic come from.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        platform: Callable[[], Awaitable[App]],
+        sources: Mapping[str, Source] = SOURCES,
+    ) -> None:
+        self.questions = 0
+        """How many were asked."""
+        self.unavailable_since: int | None = None
+        """Since when the database does not answer, epoch milliseconds."""
+        self._hub = hub
+        self._platform = platform
+        self._sources = sources
+        self._watched: dict[_Key, _Watched] = {}
+        self._of_tab: dict[Tab, set[_Key]] = {}
+        self._work = asyncio.Event()
+        self._brought = asyncio.Event()
+        self._dirty: set[_Watched] = set()
+        self._numbers = 0
+
+    def workers(self) -> tuple[Worker, ...]:
+        """Its lasting work."""
+        return (Worker("dashboard", self._ask), Worker("dashboard stream", self._listen))
+
+    # ------------------------------------------------------------------ tabs
+
+    def watch(self, tab: Tab, topics: Iterable[Topic]) -> None:
+        """From now on a tab is sent these, and no others."""
+        wanted = {(tab.actor.tenant, tab.actor.role, topic): topic for topic in topics}
+        before = self._of_tab.get(tab, set())
+        for key in before - wanted.keys():
+            self._leave(tab, key)
+        joined: set[_Key] = set()
+        for key, topic in wanted.items():
+            if key in before:
+                joined.add(key)
+                continue
+            source = self._sources.get(topic.word)
+            if source is None:
+                tab.fail(topic, Invalid(f"There is no topic {topic.word[:40]!a}."))
+                continue
+            held = self._watched.get(key)
+            if held is None:
+                held = self._watched[key] = _Watched(topic, tab.actor, source)
+            held.tabs.add(tab)
+            if held.known:
+                tab.put(topic, held.values, whole=True)
+            else:
+                held.fresh.add(tab)
+            joined.add(key)
+        self._of_tab[tab] = joined
+        self._work.set()
+
+    def leave(self, tab: Tab) -> None:
+        """A tab has gone."""
+        for key in self._of_tab.pop(tab, set()):
+            self._leave(tab, key)
+
+    def _leave(self, tab: Tab, key: _Key) -> None:
+        held = self._watched.get(key)
+        if held is None:
+            return
+        held.tabs.discard(tab)
+        held.fresh.discard(tab)
+        if not held.tabs:
+            del self._watched[key]
+            self._dirty.discard(held)
+            if held.reader is not None:
+                self._hub.drop(held.reader)
+
+    @property
+    def topics(self) -> int:
+        """How many are watched."""
+        return len(self._watched)
+
+    # ------------------------------------------------------------------ the database
+
+    async def _ask(self) -> None:
+        while True:
+            clock = time.monotonic()
+            due = [one for one in self._watched.values() if one.next_at <= clock]
+            for held in due:
+                if held.tabs:
+                    await self._one(held)
+            await self._until_due()
+
+    async def _until_due(self) -> None:
+        waits = [one.next_at for one in self._watched.values()]
+        seconds = min(waits, default=time.monotonic() + IDLE_SECONDS) - time.monotonic()
+        if seconds <= 0:
+            return
+        self._work.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._work.wait()
+        except TimeoutError:
+            return  # something is due
+
+    async def _one(self, held: _Watched) -> None:
+        begun = time.monotonic()
+        at = now_ms()
+        self.questions += 1
+        try:
+            app = await self._platform()
+            before: Mapping[str, Any] = held.values if held.known else {}
+            ask = Ask(app, held.actor, held.topic.argument, before, held.asked_at)
+            values = await asyncio.to_thread(held.source.load, ask)
+        except DatabaseUnavailable as exc:
+            if self.unavailable_since is None:
+                self.unavailable_since = at
+                log.warning("live values of the dashboard come later: %s", exc)
+            held.next_at = time.monotonic() + held.source.seconds
+            return
+        except MooringError as exc:
+            # Removed meanwhile, or never to be seen by this person.
+            for tab in list(held.tabs):
+                tab.fail(held.topic, exc)
+            held.next_at = time.monotonic() + max(30.0, held.source.seconds)
+            return
+        self.unavailable_since = None
+        took = time.monotonic() - begun
+        held.next_at = time.monotonic() + max(held.source.seconds, COST_SHARE * took)
+        held.asked_at = at
+        self._hear(held)
+        self._give(held, values)
+
+    def _give(self, held: _Watched, values: Values) -> None:
+        if held.known and held.source.device:
+            # What the stream has brought meanwhile is newer than the database's answer.
+            values = _newer(held.values, values)
+        news = changed(held.values, values) if held.known else values
+        held.values, held.known = values, True
+        for tab in list(held.tabs):
+            if tab in held.fresh:
+                tab.put(held.topic, values, whole=True)
+            elif news:
+                tab.put(held.topic, news)
+        held.fresh.clear()
+
+    # ------------------------------------------------------------------ the stream
+
+    def _hear(self, held: _Watched) -> None:
+        """Begins to listen for a topic; its rights were just checked by asking for it."""
+        if held.reader is not None or not (held.source.device or held.source.fleet):
+            return
+        if not held.tabs:
+            return
+        devices = None if held.source.fleet else frozenset({int(held.topic.argument)})
+        self._numbers += 1
+
+        def wake() -> None:
+            self._dirty.add(held)
+            self._brought.set()
+
+        wanted = Wanted(held.actor.tenant, devices, KINDS)
+        held.reader = Reader(str(self._numbers), wanted, wake=wake)
+        held.reader.restart(self._hub.journal.number)
+        self._hub.change(held.reader, wanted)
+
+    async def _listen(self) -> None:
+        while True:
+            await self._brought.wait()
+            await asyncio.sleep(STREAM_SECONDS)
+            self._brought.clear()
+            dirty, self._dirty = self._dirty, set()
+            for held in dirty:
+                if held.reader is None or not held.tabs:
+                    continue
+                items, missed = held.reader.take(self._hub.journal.number)
+                if held.reader:
+                    self._dirty.add(held)  # there is more
+                    self._brought.set()
+                if held.reader.lost:
+                    held.reader.restart(self._hub.journal.number)
+                    held.next_at = 0.0
+                    self._work.set()
+                self._bring(held, items, missed)
+
+    def _bring(self, held: _Watched, items: list[dict[str, Any]], missed: int) -> None:
+        if held.source.fleet:
+            rows = [row for item in items if (row := stream_row(item, held.topic.argument))]
+            values: Values = {ROWS: rows, "dropped": missed}
+            if not rows:
+                return
+        else:
+            values = {}
+            for item in items:
+                values.update(stream_values(item))
+            held.values.update(values)
+        for tab in held.tabs - held.fresh:
+            tab.put(held.topic, values)
+
+
+def _newer(held: Values, found: Values) -> Values:
+    """Of each metric the newer value."""
+    kept = dict(found)
+    for name, at in held.items():
+        metric, dot, what = name.rpartition(".")
+        if dot and what == "at" and f"{metric}.value" in held and at > (found.get(name) or 0):
+            kept[name], kept[f"{metric}.value"] = at, held[f"{metric}.value"]
+    return kept

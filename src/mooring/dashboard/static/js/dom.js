@@ -1,0 +1,39 @@
+// Elements without markup in texts.
+
+/**
+ * @param {string} name
+ * @param {Record<string, string | boolean | null>} [attributes] `true`: without a value
+ * @param {...(Node | string)} children
+ * @returns {HTMLElement}
+ */
+export function make(name, attributes = {}, ...children) {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (value === true) element.setAttribute(key, "");
+    else if (value !== false && value !== null) element.setAttribute(key, value);
+  }
+  element.append(...children);
+  return element;
+}
+
+/** @param {string} text says it to screen readers */
+export function announce(text) {
+  const place = document.getElementById("announce");
+  if (place) place.textContent = text;
+}
+
+/** @param {EventTarget | null} target @returns {boolean} whether keys are typed into it */
+export function typesInto(target) {
+  return target instanceof HTMLElement &&
+    (target.isContentEditable || target.matches("input, textarea, select"));
+}
+
+/** @param {string} href goes to a page of ours as a link would */
+export function visit(href) {
+  const link = /** @type {HTMLAnchorElement} */ (make("a", { href, hidden: true }));
+  const place = document.getElementById("page") ?? document.body;
+  place.append(link);
+  window.htmx?.process?.(link);
+  link.click();
+  link.remove();
+}

@@ -1,0 +1,211 @@
+"""One question for all tabs that watch the same; none while nobody watches."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import pytest
+
+from mooring.dashboard.live import collector as under_test
+from mooring.dashboard.live.collector import Collector
+from mooring.dashboard.live.sources import Ask, Source
+from mooring.dashboard.live.watch import Topic
+from mooring.errors import DatabaseUnavailable, MooringError, NotFound
+from mooring.identity.actor import Actor, Role
+from mooring.stream.journal import Journal
+from mooring.stream.model import Wanted
+from mooring.stream.reader import Reader
+
+ADA = Actor("ada", Role.VIEWER, "acme")
+OTHER = Actor("eve", Role.VIEWER, "evil")
+FIGURES, DEVICE = Topic("figures", ""), Topic("device", "17")
+
+
+class Tab:
+    """Puts together what it is sent, as a page does."""
+
+    def __init__(self, actor: Actor = ADA) -> None:
+        self.actor = actor
+        self.view: dict[str, dict[str, Any]] = {}
+        self.faults: list[str] = []
+        self.messages = 0
+
+    def put(self, topic: Topic, values: Mapping[str, Any], *, whole: bool = False) -> None:
+        self.messages += 1
+        known = {} if whole else self.view[str(topic)]
+        self.view[str(topic)] = known | dict(values)
+
+    def fail(self, topic: Topic, fault: MooringError) -> None:
+        self.faults.append(f"{topic} {fault.slug}")
+
+
+class Hub:
+    """The stream's readers, without a broker."""
+
+    def __init__(self) -> None:
+        self.journal = Journal()
+        self.readers: list[Reader] = []
+
+    def change(self, reader: Reader, wanted: Wanted) -> None:
+        reader.wanted = wanted
+        self.readers.append(reader)
+
+    def drop(self, reader: Reader) -> None:
+        self.readers.remove(reader)
+
+
+class Scene:
+    """A collector whose answers the test chooses."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str | None, str]] = []
+        self.answer: dict[str, Any] = {"n": 1}
+        self.fault: Exception | None = None
+        self.hub = Hub()
+        sources = {
+            "figures": Source(self.load, seconds=0.02),
+            "device": Source(self.load, seconds=60, device=True),
+        }
+        self.collector = Collector(self.hub, self.platform, sources)  # type: ignore[arg-type]
+
+    async def platform(self) -> Any:
+        return None
+
+    def load(self, ask: Ask) -> dict[str, Any]:
+        self.asked.append((ask.actor.tenant, ask.argument))
+        if self.fault is not None:
+            raise self.fault
+        return dict(self.answer)
+
+
+def played(steps: Callable[[Scene], Awaitable[None]]) -> None:
+    async def play() -> None:
+        scene = Scene()
+        tasks = [asyncio.ensure_future(worker.run()) for worker in scene.collector.workers()]
+        try:
+            await steps(scene)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    asyncio.run(play())
+
+
+async def until(found: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while not found():
+            await asyncio.sleep(0.005)
+
+
+def test_tabs_of_one_tenant_share_a_question() -> None:
+    async def steps(scene: Scene) -> None:
+        tabs = [Tab(), Tab(), Tab()]
+        for tab in tabs:
+            scene.collector.watch(tab, [FIGURES])
+        await until(lambda: all(tab.view for tab in tabs))
+        assert len(scene.asked) == 1 and scene.collector.topics == 1
+        late = Tab()
+        scene.collector.watch(late, [FIGURES])
+        assert late.view == {"figures": {"n": 1}}  # known already
+
+    played(steps)
+
+
+def test_tenants_do_not_share_answers() -> None:
+    async def steps(scene: Scene) -> None:
+        mine, others = Tab(), Tab(OTHER)
+        scene.collector.watch(mine, [FIGURES])
+        scene.collector.watch(others, [FIGURES])
+        await until(lambda: mine.view and others.view)
+        assert {tenant for tenant, _ in scene.asked} == {"acme", "evil"}
+
+    played(steps)
+
+
+def test_only_changes_are_sent() -> None:
+    async def steps(scene: Scene) -> None:
+        tab = Tab()
+        scene.collector.watch(tab, [FIGURES])
+        await until(lambda: len(scene.asked) > 3)
+        assert tab.messages == 1
+        scene.answer = {"n": 2}
+        await until(lambda: tab.view["figures"] == {"n": 2})
+        assert tab.messages == 2
+
+    played(steps)
+
+
+def test_nobody_watches_so_nothing_is_asked() -> None:
+    async def steps(scene: Scene) -> None:
+        await asyncio.sleep(0.06)
+        assert scene.asked == []
+        tab = Tab()
+        scene.collector.watch(tab, [FIGURES, DEVICE])
+        await until(lambda: scene.hub.readers and len(tab.view) == 2)
+        scene.collector.leave(tab)
+        assert scene.collector.topics == 0 and scene.hub.readers == []
+        asked = len(scene.asked)
+        await asyncio.sleep(0.1)
+        assert len(scene.asked) <= asked + 1  # one may have been on its way
+
+    played(steps)
+
+
+def test_another_page_watches_something_else() -> None:
+    async def steps(scene: Scene) -> None:
+        tab = Tab()
+        scene.collector.watch(tab, [DEVICE])
+        await until(lambda: scene.hub.readers)
+        scene.collector.watch(tab, [FIGURES])
+        await until(lambda: "figures" in tab.view)
+        assert scene.hub.readers == [] and scene.collector.topics == 1
+
+    played(steps)
+
+
+def test_a_database_that_does_not_answer() -> None:
+    async def steps(scene: Scene) -> None:
+        tab = Tab()
+        scene.fault = DatabaseUnavailable("gone")
+        scene.collector.watch(tab, [FIGURES])
+        await until(lambda: scene.collector.unavailable_since)
+        since = scene.collector.unavailable_since
+        await until(lambda: len(scene.asked) > 2)
+        assert scene.collector.unavailable_since == since and not tab.view
+        scene.fault = None
+        await until(lambda: tab.view)
+        assert scene.collector.unavailable_since is None
+
+    played(steps)
+
+
+def test_what_may_not_be_seen_is_said_and_ends_nothing() -> None:
+    async def steps(scene: Scene) -> None:
+        tab = Tab()
+        scene.fault = NotFound("no such device", code="device_not_found")
+        scene.collector.watch(tab, [DEVICE])
+        await until(lambda: tab.faults)
+        assert tab.faults == ["device:17 device_not_found"] and scene.hub.readers == []
+        scene.collector.watch(tab, [Topic("nothing", "")])
+        assert tab.faults[1].startswith("nothing ")
+        scene.fault = None
+        scene.collector.watch(tab, [FIGURES])
+        await until(lambda: tab.view)
+
+    played(steps)
+
+
+def test_a_slow_answer_is_asked_for_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(under_test, "COST_SHARE", 1_000_000)
+
+    async def steps(scene: Scene) -> None:
+        tab = Tab()
+        scene.collector.watch(tab, [FIGURES])
+        await until(lambda: tab.view)
+        await asyncio.sleep(0.1)
+        assert len(scene.asked) == 1
+
+    played(steps)
