@@ -36,7 +36,7 @@ IDLE_SECONDS = 600.0
 
 
 class Tab(Protocol):
-    """Whoever is sent values: one open page."""
+    """One open page, which is sent values."""
 
     actor: Actor
 

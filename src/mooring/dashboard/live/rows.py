@@ -36,7 +36,7 @@ def stream_row(item: Mapping[str, Any], argument: str) -> dict[str, Any] | None:
         if value and str(item[key]) != value:
             return None
     if item["kind"] == PRESENCE:
-        return None  # the platform's own word is no message
+        return None  # said by the platform, not by the device
     reference = item["device"]
     if item["tenant"] != "default":
         reference = f"{item['tenant']}:{item['device']}"
