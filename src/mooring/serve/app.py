@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse
 from mooring import __version__
 from mooring.alerts.service import Alerts
 from mooring.app import App
+from mooring.dashboard import routes as dashboard
 from mooring.errors import DatabaseUnavailable
 from mooring.part import Part
 from mooring.parts import PARTS
@@ -104,6 +105,8 @@ def create_app(
     openapi.install(api)
     for router in routers(parts):
         api.include_router(router)
+
+    dashboard.install(api)
 
     @api.get(openapi.OPENAPI_PATH, include_in_schema=False)
     def document() -> JSONResponse:

@@ -23,6 +23,7 @@ from mooring.errors import Internal, Invalid, MooringError, Unauthorized, Unavai
 __all__ = [
     "BODY_MAX_BYTES",
     "CONTENT_TYPE",
+    "REFUSALS",
     "Problem",
     "answer_for",
     "install",
@@ -37,7 +38,7 @@ BODY_MAX_BYTES = 1_048_576  # of one request
 log = logging.getLogger(__name__)
 
 # What the routing layer itself rejects: status → code, sentence, hint.
-_REFUSALS = {
+REFUSALS = {
     400: ("unreadable_body", "The body of the request cannot be read.", "Send JSON in UTF-8."),
     404: ("no_such_route", "This address does not exist.", "See /api/v1/openapi.json."),
     405: (
@@ -137,7 +138,7 @@ def install(api: FastAPI) -> None:
         return answer_for(_explain(error.errors()), request.url.path)
 
     def refused(request: Request, error: HTTPException) -> JSONResponse:
-        code, detail, hint = _REFUSALS[error.status_code]
+        code, detail, hint = REFUSALS[error.status_code]
         return problem(
             error.status_code,
             code,
@@ -147,7 +148,7 @@ def install(api: FastAPI) -> None:
             headers=error.headers,
         )
 
-    for status in _REFUSALS:
+    for status in REFUSALS:
         api.exception_handler(status)(refused)
 
     @api.exception_handler(PoolTimeout)

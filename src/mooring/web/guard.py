@@ -72,7 +72,10 @@ class Guard:
         if client is None:
             return {**scope}
         address = self.proxies.client_of(client[0], scope["headers"])
-        return {**scope, "client": (address, client[1] if address == client[0] else 0)}
+        found = {**scope, "client": (address, client[1] if address == client[0] else 0)}
+        if self.proxies.trusts(client[0]) and _said_tls(scope["headers"]):
+            found["scheme"] = "wss" if scope["type"] == "websocket" else "https"
+        return found
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
@@ -146,6 +149,12 @@ def _with_ours(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, byte
     names = {name.lower() for name, _ in given}
     ours = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
     return given + [one for one in ours if one[0] not in names]
+
+
+def _said_tls(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a trusted proxy was reached over TLS."""
+    given = dict(headers)
+    return given.get(b"x-forwarded-proto", b"").strip().lower() == b"https"
 
 
 def _same_origin(headers: Iterable[tuple[bytes, bytes]]) -> bool:

@@ -25,7 +25,7 @@ def used() -> dict[str, set[int]]:
     found: dict[str, set[int]] = {}
     for one in CLASSES.values():
         found.setdefault(one.code, set()).add(one.status)
-    for status, (code, *_) in http_errors._REFUSALS.items():
+    for status, (code, *_) in http_errors.REFUSALS.items():
         found.setdefault(code, set()).add(status)
     for module in modules(ROOT / "src" / "mooring").values():
         for node in ast.walk(module.tree):

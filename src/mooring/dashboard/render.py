@@ -1,0 +1,101 @@
+"""Templates to answers: the environment, the policy, what may be kept and compressed."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
+from starlette.datastructures import Headers
+from starlette.responses import Response
+
+from mooring.dashboard import static_files, words
+
+__all__ = ["HEADERS", "POLICY", "environment", "html_answer", "takes_gzip"]
+
+TEMPLATES = Path(__file__).parent / "templates"
+COMPRESSED_FROM = 500  # bytes; below that it does not pay
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    # With ``no-referrer`` a browser sends ``Origin: null`` with every form.
+    "Referrer-Policy": "same-origin",
+    "Vary": "Cookie, Accept-Encoding",
+}
+
+
+@cache
+def environment() -> Environment:
+    """Autoescape everywhere; a name that is not given is an error."""
+    found = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    found.globals.update(
+        static=static_files.address, has_static=static_files.exists, count=words.count
+    )
+    found.filters.update(
+        number=words.number,
+        duration=words.duration,
+        rate=words.rate,
+        bytes=words.bytes_,
+        clean=words.clean,
+        short=words.short,
+        utc=words.utc,
+        iso=words.iso,
+        age=_age,
+        moment=_moment,
+    )
+    return found
+
+
+@pass_context
+def _age(context: Context, ms: int | None) -> str:
+    return words.age(ms, context["call"].now)
+
+
+@pass_context
+def _moment(context: Context, ms: int | None) -> str:
+    call = context["call"]
+    return words.moment(ms, call.zone, call.now)
+
+
+def takes_gzip(headers: Headers) -> bool:
+    """Whether the browser reads gzip."""
+    return "gzip" in headers.get("accept-encoding", "")
+
+
+def html_answer(
+    template: str,
+    values: Mapping[str, Any],
+    *,
+    headers: Headers,
+    status: int = 200,
+    secret: bool = False,
+) -> Response:
+    """A whole page.
+
+    Args:
+        headers: of the request.
+        secret: it shows a secret: kept nowhere, and not compressed, because the size of what is
+            compressed tells of its content.
+    """
+    body = environment().get_template(template).render(**values).encode("utf-8", "replace")
+    given = {**HEADERS, "Cache-Control": "no-store" if secret else "private, no-cache"}
+    if not secret and len(body) >= COMPRESSED_FROM and takes_gzip(headers):
+        body = gzip.compress(body, 5, mtime=0)
+        given["Content-Encoding"] = "gzip"
+    return Response(body, status, given, "text/html; charset=utf-8")
