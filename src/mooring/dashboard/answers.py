@@ -11,7 +11,7 @@ __all__ = ["Answer", "Redirect", "Shown"]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer that is no page: a file, a document for a script.
+    """An answer other than a page: a file, a document for a script.
 
     Attributes:
         secret: it is kept nowhere and not compressed.

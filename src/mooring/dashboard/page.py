@@ -81,5 +81,5 @@ def allowed(one: Page | Action, who: Actor) -> bool:
 
 
 def particular(one: Page | Action) -> tuple[bool, ...]:
-    """The order of routes, words before values: ``/devices/new`` is no device."""
+    """The order of routes, words before values: ``/devices/new`` before ``/devices/{device}``."""
     return tuple(part.startswith("{") for part in one.path.split("/"))

@@ -1,4 +1,4 @@
-"""Who is at the browser: the login token in a cookie.
+"""Sessions of browsers: the login token in a cookie.
 
 The cookie is HttpOnly and SameSite=Lax; over TLS it is Secure and its name starts with
 ``__Host-``, so that no other host and no plain connection can set it. ``/api/`` never reads it.

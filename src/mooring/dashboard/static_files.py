@@ -67,8 +67,8 @@ def _compressed(name: str) -> bytes:
 
 
 def respond(given_hash: str, name: str, *, gzipped: bool) -> Response | None:
-    """The file; ``None`` if there is none. Under another hash (a page of an older or newer process)
-    it is answered too, and not kept."""
+    """The file; ``None`` if it does not exist. Under another hash (a page of an older or newer
+    process) it is answered too, and not kept."""
     content = files().get(name)
     if content is None:
         return None

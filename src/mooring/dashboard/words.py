@@ -156,6 +156,6 @@ def clean(text: object) -> str:
 
 
 def short(text: object, most: int = 80) -> str:
-    """At most that many characters, with ``…`` in place of the rest."""
+    """At most that many characters, with ``…`` instead of the rest."""
     found = clean(text)
     return found if len(found) <= most else f"{found[: most - 1]}…"
