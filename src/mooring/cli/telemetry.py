@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mooring.cli import export
+from mooring.cli import chart, export
 from mooring.cli.frame import Session, command, noun
 from mooring.cli.output import ago, clean, iso
 from mooring.cli.words import Limit
@@ -29,6 +29,7 @@ __all__ = ["app"]
 
 app = noun("Stored messages and their values.")
 export.declare(app)
+chart.declare(app)
 
 PAGE = 500  # rows asked for at once
 

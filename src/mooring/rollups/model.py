@@ -100,5 +100,8 @@ class Summary:
         """``None`` without numbers, or where their sum is beyond what a double holds."""
         if not self.numbers:
             return None
-        found = self.total / self.numbers
+        try:
+            found = self.total / self.numbers
+        except OverflowError:
+            return None
         return found if math.isfinite(found) else None

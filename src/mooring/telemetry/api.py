@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
+from pydantic import Field
 
 from mooring.devices.service import Devices
 from mooring.store.engine import now_ms
@@ -38,6 +39,22 @@ When = Annotated[
         max_length=64,
         description="-1h, 15m ago, now, today, an ISO 8601 time, or epoch seconds or milliseconds.",
     ),
+]
+
+
+Metrics = Annotated[
+    list[Line],
+    Query(
+        min_length=1,
+        max_length=METRICS_MAX,
+        description="For example `temperature`, `gps.lat`. May be repeated.",
+    ),
+]
+Start = Annotated[str, Query(alias="from", max_length=64, description="Start time (inclusive).")]
+End = Annotated[str, Query(alias="to", max_length=64, description="Before this.")]
+Step = Annotated[
+    float | None,
+    Query(gt=0, le=31_536_000, description="Length of a step in seconds, instead of `points`."),
 ]
 
 
@@ -115,6 +132,30 @@ class SeriesOut(Document):
     step_seconds: float | None
     aggregate: Aggregate | None
     curves: list[CurveOut]
+
+
+class BandOut(Document):
+    """One metric as columns of equal length. Null in all of them: a gap."""
+
+    metric: str
+    ts: list[int] = Field(description="Beginning of each step, in epoch milliseconds.")
+    min: list[float | None]
+    mean: list[float | None]
+    max: list[float | None]
+    count: list[int | None]
+
+
+class ChartOut(Document):
+    """Minimum, mean and maximum over a span: whole steps, so `start` and `end` may differ slightly
+    from the request."""
+
+    device: str
+    tenant: str
+    start: Time
+    end: Time
+    source: Literal["messages", "minutes", "hours", "days"]
+    step_seconds: float | None = Field(description="Null: each point is a message.")
+    curves: list[BandOut]
 
 
 class MetricsOut(Document):
@@ -226,25 +267,13 @@ def series_of_device(
     charts: ChartsNow,
     who: Who,
     device: DeviceReference,
-    metric: Annotated[
-        list[Line],
-        Query(
-            min_length=1,
-            max_length=METRICS_MAX,
-            description="For example `temperature`, `gps.lat`. May be repeated.",
-        ),
-    ],
-    start: Annotated[
-        str, Query(alias="from", max_length=64, description="Start time (inclusive).")
-    ],
-    end: Annotated[str, Query(alias="to", max_length=64, description="Before this.")] = "now",
+    metric: Metrics,
+    start: Start,
+    end: End = "now",
     points: Annotated[
         int, Query(ge=2, le=POINTS_MAX, description="Maximum number of points for each metric.")
     ] = 1000,
-    step: Annotated[
-        float | None,
-        Query(gt=0, le=31_536_000, description="Length of a step in seconds, instead of `points`."),
-    ] = None,
+    step: Step = None,
     aggregate: Annotated[
         Aggregate | None,
         Query(
@@ -283,6 +312,38 @@ def series_of_device(
         "aggregate": chart.aggregate,
         "curves": chart.curves,
     }
+
+
+@router.get("/devices/{device}/chart", response_model=ChartOut)
+def chart_of_device(
+    *,
+    devices: DevicesNow,
+    charts: ChartsNow,
+    who: Who,
+    device: DeviceReference,
+    metric: Metrics,
+    start: Start,
+    end: End = "now",
+    points: Annotated[
+        int, Query(ge=2, le=POINTS_MAX, description="Maximum number of steps for each metric.")
+    ] = 1000,
+    step: Step = None,
+    channel: Annotated[Word | None, Query(description="Only this channel.")] = None,
+) -> dict[str, Any]:
+    """Returns minimum, mean and maximum of each step of several metrics, as columns."""
+    found = devices.get(who, device)
+    now = now_ms()
+    bands = charts.bands(
+        who,
+        found,
+        metric,
+        parse_when(start, now),
+        parse_when(end, now),
+        points=points,
+        step_ms=round(step * 1000) if step is not None else None,
+        channel=channel,
+    )
+    return documents.chart(found, bands)
 
 
 @router.get(

@@ -8,9 +8,11 @@ from typing import Any
 
 from mooring.devices.model import Device
 from mooring.dialects.times import iso, iso_or_none
+from mooring.telemetry.bands import Bands
 from mooring.telemetry.model import DeadLetter, DeviceLatest, Point, Reading, Stranger
 
 __all__ = [
+    "chart",
     "dead_letter",
     "latest",
     "latest_of_one",
@@ -107,4 +109,27 @@ def unknown_device(found: Stranger) -> dict[str, Any]:
         "last_seen_at": iso(found.last_seen_at),
         "messages": found.messages,
         "last_topic": found.last_topic,
+    }
+
+
+def chart(device: Device, found: Bands) -> dict[str, Any]:
+    """Curves as columns; times of points are epoch milliseconds."""
+    return {
+        "device": device.name,
+        "tenant": device.tenant,
+        "start": iso(found.start),
+        "end": iso(found.end),
+        "source": found.source,
+        "step_seconds": found.step_ms / 1000 if found.step_ms is not None else None,
+        "curves": [
+            {
+                "metric": one.metric,
+                "ts": one.ts,
+                "min": one.least,
+                "mean": one.mean,
+                "max": one.greatest,
+                "count": one.count,
+            }
+            for one in found.curves
+        ],
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -23,6 +23,7 @@ from mooring.rollups.reading import buckets, snapshot
 from mooring.rollups.rows import fetch, numbers
 from mooring.store.engine import Database
 from mooring.store.schema import messages
+from mooring.telemetry.bands import Bands, band
 from mooring.telemetry.lttb import lttb
 from mooring.telemetry.resolution import POINTS_MAX, ROWS_MAX, Resolution, choose
 
@@ -178,6 +179,45 @@ class Charts:
             aggregate,
             [Curve(name, _thinned(found[name], points) if lttb else found[name]) for name in names],
         )
+
+    def bands(
+        self,
+        actor: Actor,
+        device: Device,
+        wanted: Sequence[str],
+        start: int,
+        end: int,
+        *,
+        points: int = POINTS_DEFAULT,
+        step_ms: int | None = None,
+        channel: str | None = None,
+    ) -> Bands:
+        """Metrics of a device over a span, with least, mean and greatest value of each step.
+
+        Args:
+            wanted: the metrics' names (``temperature``, ``gps.lat``).
+            start, end: epoch milliseconds; ``end`` is not included.
+            points: how many steps at most.
+            step_ms: the length of a step instead; ``points`` counts no more then.
+            channel: only this channel's.
+
+        Raises:
+            Invalid: the span is none, or the step asks for too much.
+            NotFound: the device has no such channel, or is another tenant's.
+        """
+        actor.require(Role.VIEWER, device.tenant)
+        names = list(dict.fromkeys(wanted))
+        _check(names, start, end, points)
+        with snapshot(self.database) as connection:
+            sources = self._sources(connection, device, channel)
+            rows = _count(connection, device.id, start, end)
+            chosen = choose(end - start, rows, points=points, step_ms=step_ms)
+            unit = chosen.step_ms or 1
+            start, end = start - start % unit, end + -end % unit
+            question = _Question(connection, device.id, sources, names, start, end)
+            steps = question.steps(replace(chosen, step_ms=unit), self.limits)
+        curves = [band(name, steps, chosen.step_ms) for name in names]
+        return Bands(start, end, _SOURCES[chosen.level], chosen.step_ms, curves)
 
     def _sources(
         self, connection: Connection, device: Device, channel: str | None

@@ -51,6 +51,35 @@ def test_steps(client_of: ClientOf, lamp: Device) -> None:
     assert [point["value"] for point in found["curves"][0]["points"]] == [1, 5]
 
 
+def test_minimum_mean_and_maximum_as_columns(client_of: ClientOf, lamp: Device) -> None:
+    answer = client_of("viewer").get(
+        "/api/v1/devices/lamp/chart",
+        params={"metric": ["t", "n"], "from": T0, "to": T0 + 4000, "step": 2},
+    )
+    assert answer.status_code == 200
+    found = answer.json()
+    assert (found["source"], found["step_seconds"]) == ("messages", 2.0)
+    assert found["curves"] == [
+        {
+            "metric": "t",
+            "ts": [T0, T0 + 2000],
+            "min": [20, 1],
+            "mean": [20.75, 1.0],
+            "max": [21.5, 1],
+            "count": [2, 1],
+        },
+        {
+            "metric": "n",
+            "ts": [T0, T0 + 2000],
+            "min": [0, 2],
+            "mean": [0.5, 2.5],
+            "max": [1, 3],
+            "count": [2, 2],
+        },
+    ]
+
+
+@pytest.mark.parametrize("path", ["series", "chart"])
 @pytest.mark.parametrize(
     ("params", "status", "code"),
     [
@@ -59,15 +88,24 @@ def test_steps(client_of: ClientOf, lamp: Device) -> None:
         ({"metric": "t", "from": "-1h", "channel": "no"}, 404, "channel_not_found"),
         ({"metric": "t", "from": "-400d", "step": 0.5}, 422, "too_many_points"),
         ({"from": "-1h"}, 422, None),
-        ({"metric": "t", "from": "-1h", "aggregate": "mode"}, 422, None),
     ],
 )
 def test_what_is_refused(
-    client_of: ClientOf, lamp: Device, params: dict[str, str], status: int, code: str | None
+    client_of: ClientOf,
+    lamp: Device,
+    path: str,
+    params: dict[str, str],
+    status: int,
+    code: str | None,
 ) -> None:
-    answer = client_of("viewer").get("/api/v1/devices/lamp/series", params=params)
+    answer = client_of("viewer").get(f"/api/v1/devices/lamp/{path}", params=params)
     assert answer.status_code == status
     assert code is None or answer.json()["code"] == code
+
+
+def test_an_unknown_aggregate_is_refused(client_of: ClientOf, lamp: Device) -> None:
+    params = {"metric": "t", "from": "-1h", "aggregate": "mode"}
+    assert client_of("viewer").get("/api/v1/devices/lamp/series", params=params).status_code == 422
 
 
 def test_export_as_csv_and_json_lines(client_of: ClientOf, lamp: Device) -> None:
@@ -89,7 +127,7 @@ def test_another_tenants_device_is_not_there(
 ) -> None:
     add_device("other", tenant="elsewhere")
     client = client_of("viewer", tenant="elsewhere")
-    for path in ("series?metric=t&from=-1h", "export", "metrics"):
+    for path in ("series?metric=t&from=-1h", "chart?metric=t&from=-1h", "export", "metrics"):
         answer = client.get(f"/api/v1/devices/lamp/{path}")
         assert answer.status_code == 404
         assert answer.json()["code"] == "device_not_found"

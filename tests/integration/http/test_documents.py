@@ -107,6 +107,11 @@ NOUNS = {
         f"devices/{DEVICE}/history?metric=t",
         FIRST,
     ),
+    "chart": Noun(
+        f"telemetry chart {DEVICE} --metric t --from 2026-01-01 --to 2026-01-02",
+        (),
+        f"devices/{DEVICE}/chart?metric=t&from=2026-01-01&to=2026-01-02",
+    ),
     "dead letter": Noun("dead-letter list", ("dead_letters", 0), "dead-letters", FIRST),
     "dialect": Noun("dialect show mooring", (), "dialects/mooring", here=frozenset({"source"})),
     "dialect in a list": Noun(

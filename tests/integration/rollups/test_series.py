@@ -183,3 +183,53 @@ def test_the_wall_between_tenants(stand: Stand) -> None:
     with pytest.raises(NotFound):
         ask(stand, channel="nowhere")
     assert values(ask(stand, channel="event")) == []
+
+
+@pytest.mark.parametrize(("points", "source"), [(100, "minutes"), (10, "hours"), (4, "days")])
+def test_bands_are_exact_before_in_the_midst_of_and_after_rolling_up(
+    stand: Stand, few_rows: int, points: int, source: str
+) -> None:
+    span = {"minutes": 30 * MINUTE, "hours": 6 * HOUR, "days": 2 * DAY}[source]
+    chance = random.Random(points)
+    roller: Roller | None = None
+    for turn in range(3):
+        stand.batch(
+            [
+                message(START + chance.randrange(span), t=chance.randrange(100) / 4, u=turn)
+                for _ in range(60)
+            ]
+        )
+        found = charts(stand).bands(
+            SYSTEM, DEVICE, ["t", "u", "none"], START, START + span, points=points
+        )
+        assert found.source == source
+        assert found.step_ms is not None
+        facts = naive(stand.said, found.step_ms // MINUTE)
+        for which, name in enumerate(("t", "u")):
+            curve = found.curves[which]
+            columns = (curve.ts, curve.least, curve.greatest, curve.count)
+            drawn = [row for row in zip(*columns, strict=True) if row[3] is not None]
+            assert drawn == [
+                (bucket * MINUTE, of[name][2], of[name][3], of[name][1])
+                for (_, _, bucket), of in sorted(facts.items())
+            ]
+        assert found.curves[2].ts == []
+        roller = roller or stand.roller(round_rows=50)
+        for _ in range(2 + turn):
+            roller.step(START + turn * DAY + 7_000)
+
+
+def test_bands_of_few_messages_are_the_messages(stand: Stand) -> None:
+    stand.batch([message(START + n * 1000, t=value) for n, value in enumerate([4, 1.5, 9])])
+    found = charts(stand).bands(SYSTEM, DEVICE, ["t"], START, START + DAY)
+    (curve,) = found.curves
+    assert (found.source, found.step_ms, found.start) == ("messages", None, START)
+    assert curve.ts == [START, START + 1000, START + 2000]
+    assert curve.least == curve.mean == curve.greatest == [4, 1.5, 9]
+
+
+def test_bands_of_another_tenants_device_are_not_there(stand: Stand) -> None:
+    with pytest.raises(NotFound):
+        charts(stand).bands(
+            Actor("eve", Role.ADMIN, "elsewhere"), DEVICE, ["t"], START, START + DAY
+        )
