@@ -14,6 +14,7 @@ from mooring.devices.part import PART as DEVICES
 from mooring.discovery.part import PART as DISCOVERY
 from mooring.doctor.part import PART as DOCTOR
 from mooring.downlink.part import PART as DOWNLINK
+from mooring.fleet.part import PART as FLEET
 from mooring.groups.part import PART as GROUPS
 from mooring.ingest.part import PART as INGEST
 from mooring.jobs.part import PART as JOBS
@@ -41,6 +42,7 @@ __all__ = ["DOMAINS", "PARTS", "PLATFORM"]
 
 DOMAINS = (
     DEVICES,
+    FLEET,
     LIMITS,
     CREDENTIALS,
     TELEMETRY,

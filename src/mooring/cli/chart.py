@@ -80,7 +80,8 @@ def chart(
     if csv:
         writer = csv_writer.writer(sys.stdout, lineterminator="\n")
         shown = clean if sys.stdout.isatty() else str
-        for row in ([name.lower() for name in header], *rows):
+        writer.writerow([name.lower() for name in header])
+        for row in rows:
             writer.writerow([cells.safe_cell(shown(cell)) for cell in row])
         return
     session.out.table(
@@ -91,16 +92,19 @@ def chart(
     )
 
 
-def _rows(curve: Band) -> list[list[str]]:
-    columns = (curve.least, curve.mean, curve.greatest, curve.count)
+def _rows(curve: Band) -> list[list[str | None]]:
     return [
-        [iso(ts), curve.metric, *("" if cell is None else _number(cell) for cell in cells_)]
-        for ts, *cells_ in zip(curve.ts, *columns, strict=True)
-        if cells_[-1] is not None
+        [iso(ts), curve.metric, *map(_number, numbers), str(count)]
+        for ts, *numbers, count in zip(
+            curve.ts, curve.least, curve.mean, curve.greatest, curve.count, strict=True
+        )
+        if count is not None
     ]
 
 
-def _number(value: float) -> str:
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
     return str(value) if isinstance(value, int) else f"{value:.10g}"
 
 

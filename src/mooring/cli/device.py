@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mooring.cli import device_import
-from mooring.cli.attributes import AttributeOption, given, show_attributes, shown_value
+from mooring.cli import device_import, device_list
+from mooring.cli.attributes import AttributeOption, given, show_attributes
 from mooring.cli.frame import Session, command, noun
 from mooring.cli.output import ago, clean
 from mooring.cli.words import Limit, PasswordStdin, Reason, Yes, read_password
@@ -26,8 +26,6 @@ with later():
     from mooring.device_settings import rules, service
     from mooring.devices import documents
     from mooring.devices import model as devices_model
-    from mooring.devices.attributes import query
-    from mooring.groups import service as groups
     from mooring.store import engine
     from mooring.telemetry import documents as telemetry_documents
     from mooring.web import address as access_address
@@ -36,7 +34,6 @@ if TYPE_CHECKING:
     from mooring.app import App
     from mooring.cli.snippets import Snippets
     from mooring.device_settings.model import DeviceView
-    from mooring.devices.attributes.terms import Condition
     from mooring.devices.model import Credentials
     from mooring.devices.state import DeviceState
 
@@ -47,7 +44,6 @@ device_import.declare(app)
 
 ACCEPTANCE_SECONDS = 5.0
 PASSWORD_HERE = "YOUR_PASSWORD"  # noqa: S105
-NO_DEVICES = "No devices yet. Add one with `mooring device add NAME --dialect mooring`."
 
 Reference = Annotated[
     str,
@@ -55,7 +51,6 @@ Reference = Annotated[
         metavar="DEVICE", help="Name, tenant:name, username or MAC address of the device."
     ),
 ]
-OfTenant = Annotated[str | None, typer.Option("--tenant", help="Only this tenant.")]
 
 
 @command(app, "add")
@@ -111,89 +106,7 @@ def add(
             )
 
 
-@command(app, "list")
-def list_(
-    session: Session,
-    *,
-    tenant: OfTenant = None,
-    dialect: Annotated[
-        str | None, typer.Option("--dialect", "-d", help="Only devices of this dialect.")
-    ] = None,
-    search: Annotated[
-        str | None, typer.Option("--search", help="Part of a name, label or MAC address.")
-    ] = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--where",
-            metavar="QUERY",
-            help="Only devices that meet this query, such as type=pump or 'firmware < 1.4 and "
-            "online'. May be repeated.",
-        ),
-    ] = None,
-    group: Annotated[
-        str | None, typer.Option("--group", help="Only devices of this group, static or dynamic.")
-    ] = None,
-    sort: Annotated[
-        str | None,
-        typer.Option("--sort", help="Attribute to sort by; -NAME for the reverse order."),
-    ] = None,
-    limit: Limit = 50,
-    after: Annotated[
-        int, typer.Option("--after", min=0, help="Continue after the device with this number.")
-    ] = 0,
-) -> None:
-    """List devices in the order they were added, or by an attribute."""
-    if group is not None:  # its name means something in one tenant only
-        tenant = tenant or session.actor.tenant or "default"
-    with session.open() as platform:
-        found = platform.attributes.page(
-            session.actor,
-            limit=limit + 1,
-            after=after or None,
-            tenant=tenant,
-            dialect=dialect,
-            search=search,
-            where=(*query.terms(where or ()), *_of_group(platform, session, tenant, group)),
-            order=None if sort is None else query.order(sort),
-        )
-    shown, more = found[:limit], len(found) > limit
-    if session.out.as_json:
-        session.out.document(
-            {
-                "devices": [documents.listed(one.device, one.attributes) for one in shown],
-                "next_after": shown[-1].device.id if more else None,
-            }
-        )
-        return
-    narrowed = tenant or dialect or search or after or where or group
-    session.out.table(
-        ["Device", "Tenant", "Dialect", "MAC", "Label", "Groups", "Type", "Tags", "Added"],
-        [
-            [
-                *(d.name, d.tenant, d.dialect, d.mac, d.label, ", ".join(d.groups)),
-                *(shown_value(one.attributes, "type"), shown_value(one.attributes, "tags")),
-                ago(d.created_at),
-            ]
-            for one in shown
-            for d in (one.device,)
-        ],
-        empty="No matching devices." if narrowed else NO_DEVICES,
-        optional=("MAC", "Label", "Groups", "Type", "Tags"),
-    )
-    if more:
-        session.out.note(
-            f"More are available. --after {shown[-1].device.id} shows the next ones, or raise "
-            "--limit."
-        )
-
-
-def _of_group(
-    platform: App, session: Session, tenant: str | None, group: str | None
-) -> tuple[Condition, ...]:
-    if tenant is None or group is None:
-        return ()
-    return platform.service(groups.Groups).conditions(session.actor, tenant, group)
+device_list.declare(app)
 
 
 @command(app, "show")

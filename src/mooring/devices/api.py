@@ -13,19 +13,24 @@ from mooring.broker.access_rules import Action
 from mooring.broker.users import PASSWORD_MOST
 from mooring.devices import documents
 from mooring.devices.attributes.api import AttributesNow
-from mooring.devices.attributes.query import order, terms
-from mooring.devices.attributes.search_store import Place
 from mooring.devices.model import Credentials, NewDevice
 from mooring.devices.service import Devices
 from mooring.devices.state import DeviceStates
 from mooring.web.address import told_to_devices
 from mooring.web.auth import Who
 from mooring.web.fields import DeviceReference, Document, Json, Line, Reason, Time, Word
-from mooring.web.paging import PageOf, Paging, PagingDep
 from mooring.web.services import SettingsNow, provided
 from mooring.web.watching import Watch
 
-__all__ = ["BrokerOut", "CredentialsOut", "DeviceOut", "HttpOut", "StateOut", "router"]
+__all__ = [
+    "BrokerOut",
+    "CredentialsOut",
+    "DeviceListed",
+    "DeviceOut",
+    "HttpOut",
+    "StateOut",
+    "router",
+]
 
 QUERY_TOPIC_MAX = 4000
 """Characters of a topic in an address, which may have 64 KiB with each byte escaped."""
@@ -149,66 +154,6 @@ class DeviceIn(Document):
     password: Annotated[str, StringConstraints(max_length=PASSWORD_MOST)] | None = None
     attributes: dict[str, Json] = Field(default={}, description="Attributes of the device.")
     reason: Reason = ""
-
-
-@router.get("", response_model=PageOf[DeviceListed])
-def list_devices(
-    *,
-    attributes: AttributesNow,
-    who: Who,
-    paging: PagingDep,
-    tenant: Word | None = None,
-    dialect: Word | None = None,
-    search: Annotated[Line, Query(description="Part of a name, label or MAC address.")] = "",
-    where: Annotated[
-        list[Line] | None,
-        Query(
-            max_length=100,
-            description="Query, such as `type=pump` or `firmware < 1.4 and not online`. May be "
-            "repeated; all must hold.",
-        ),
-    ] = None,
-    sort: Annotated[
-        Line | None,
-        Query(
-            description="Attribute to sort by, with `-` before it in reverse order. Default: the "
-            "order in which devices were added."
-        ),
-    ] = None,
-) -> PageOf[dict[str, Any]]:
-    """Lists devices. Devices without the attribute to sort by come last."""
-    ordered = None if sort is None else order(sort)
-    found = attributes.page(
-        who,
-        limit=paging.limit + 1,
-        after=_place(paging, sort is not None),
-        tenant=tenant,
-        dialect=dialect,
-        search=search,
-        where=terms(where or ()),
-        order=ordered,
-    )
-    shown = found[: paging.limit]
-    items = [documents.listed(one.device, one.attributes) for one in shown]
-    if len(found) <= paging.limit:
-        return paging.page(items, None)
-    key, number = shown[-1].place
-    return paging.page(items, (number,) if ordered is None else (_key(key), key or "", number))
-
-
-def _key(key: str | None) -> int:
-    return 0 if key is None else 1
-
-
-def _place(paging: Paging, ordered: bool) -> Place | None:
-    """Where the list continues."""
-    if not ordered:
-        place = paging.key(int)
-        return None if place is None else Place(None, int(place[0]))
-    place = paging.key(int, str, int)
-    if place is None:
-        return None
-    return Place(str(place[1]) if place[0] else None, int(place[2]))
 
 
 @router.post("", status_code=201, response_model=CredentialsOut)

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from mooring.devices.attributes.problem_store import mentions
 from mooring.devices.group_store import add_members
 from mooring.devices.model import Device, Login
 from mooring.identity.actor import Actor, Walled, walled
@@ -378,15 +379,7 @@ def conditions(
     if dialect is not None:
         found.append(devices.c.dialect == dialect)
     if search:
-        text = search.lower()
-        mac = text.replace(":", "").replace("-", "")
-        found.append(
-            sa.or_(
-                sa.func.lower(devices.c.name).contains(text, autoescape=True),
-                sa.func.lower(devices.c.label).contains(text, autoescape=True),
-                *([devices.c.mac_key.contains(mac, autoescape=True)] if mac else []),
-            )
-        )
+        found.append(mentions(search.lower()))
     return found
 
 

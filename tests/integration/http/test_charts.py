@@ -91,6 +91,7 @@ def test_minimum_mean_and_maximum_as_columns(client_of: ClientOf, lamp: Device) 
     ],
 )
 def test_what_is_refused(
+    *,
     client_of: ClientOf,
     lamp: Device,
     path: str,

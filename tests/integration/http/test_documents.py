@@ -54,6 +54,7 @@ NOUNS = {
         here=frozenset({"settings"}),  # HTTP has them at an address of their own
     ),
     "device in a list": Noun("device list", ("devices", 0), "devices", FIRST),
+    "count of devices": Noun("device count --by dialect", (), "device-counts?by=dialect"),
     "unknown device": Noun("device unknown", ("strangers", 0), "strangers", FIRST),
     "topics": Noun(f"device topics {DEVICE}", (), f"devices/{DEVICE}/topics"),
     "access": Noun(

@@ -125,6 +125,7 @@ ASKED = {
     "metric": "temperature",
     "from": "2026-01-01",
     "action": "publish",
+    "by": "tenant",
     "topic": "devices/x/telemetry",
 }
 
@@ -168,6 +169,8 @@ def test_no_get_shows_anything_of_another_tenant(
                 "limit=500",
                 f"search={SECRET}",
                 "where=room%3D*&sort=-tag",
+                "sort=-last_seen_at&total=true",
+                "sort=presence&by=group",
             ]
             if path.endswith("/history"):
                 queries += ["metric=temperature", "metric=note", "from=0"]

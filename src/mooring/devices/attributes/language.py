@@ -16,17 +16,22 @@ from mooring.devices.attributes.rules import check_name
 from mooring.devices.attributes.terms import (
     Both,
     Condition,
+    Connected,
     Either,
     Enabled,
     Firmware,
+    HasProblem,
     InGroup,
     Like,
+    Mentions,
     Named,
     Not,
     Own,
     Presence,
+    Problem,
     Ranged,
     Sign,
+    SilentFor,
     Term,
     flat,
 )
@@ -63,11 +68,18 @@ _BARE_IN_LIST = re.compile(r"[^\s()\"',]+")
 _QUOTED = re.compile(r"\"((?:[^\"\\]|\\.)*)\"|'((?:[^'\\]|\\.)*)'", re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _KEYWORDS = frozenset({"and", "or", "not", "in"})
+_SPAN = re.compile(r"(\d{1,9})([smhdw])", re.ASCII)
+_UNITS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+_OWN = frozenset(
+    {"name", "dialect", "firmware", "group", "presence", "search", "silent_for", "problem"}
+)
 _SHORT: dict[str, Condition] = {
     "online": Presence("online"),
     "offline": Presence("offline"),
     "enabled": Enabled(),
     "disabled": Not(Enabled()),
+    "connected": Connected(),
+    "disconnected": Not(Connected()),
 }
 """Conditions of one word."""
 
@@ -183,7 +195,7 @@ class _Parser:
     def _name(self, word: str, start: int) -> str:
         if word in ("tag", "tags"):
             return "tags"
-        if word not in ("name", "dialect", "firmware", "group", "presence"):
+        if word not in _OWN:
             try:
                 check_name(word)
             except Invalid as exc:
@@ -208,6 +220,12 @@ class _Parser:
                 found = InGroup(None if anything else value) if operator == "=" else None
             case "presence":
                 found = self._presence(operator, value, place)
+            case "search":
+                found = Mentions(value.lower()) if operator == "=" else None
+            case "silent_for":
+                found = self._silent_for(operator, value, place)
+            case "problem":
+                found = self._problem(operator, value, place, anything=anything)
             case "firmware":
                 found = Firmware(Sign.EQUAL, None)
                 if not anything:
@@ -228,6 +246,28 @@ class _Parser:
             self._at = place
             self._fail("one of " + ", ".join(PRESENCE))
         return Presence(value.lower())
+
+    def _silent_for(self, operator: str, value: str, place: int) -> Condition | None:
+        if operator not in ("<", ">"):
+            return None
+        span = _SPAN.fullmatch(value)
+        if span is None:
+            self._at = place
+            self._fail("a duration such as 90s, 15m, 2h or 7d")
+        found = SilentFor(int(span[1]) * _UNITS[span[2]])
+        return found if operator == ">" else Not(found)
+
+    def _problem(
+        self, operator: str, value: str, place: int, *, anything: bool
+    ) -> Condition | None:
+        if operator != "=":
+            return None
+        if anything:
+            return HasProblem(None)
+        if value.lower() not in set(Problem):
+            self._at = place
+            self._fail("* or one of " + ", ".join(Problem))
+        return HasProblem(Problem(value.lower()))
 
     # ------------------------------------------------------------------ characters
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from mooring.devices.attributes.keys import UNSORTED
 from mooring.devices.attributes.language import TERMS_MAX, parse, too_many
@@ -12,7 +13,21 @@ from mooring.devices.attributes.rules import check_name
 from mooring.devices.attributes.terms import Both, Condition, Either, Not, Term, flat
 from mooring.errors import Invalid
 
-__all__ = ["TERMS_MAX", "Order", "Term", "order", "terms"]
+__all__ = [
+    "OWN_ORDERS",
+    "TERMS_MAX",
+    "Found",
+    "Order",
+    "Place",
+    "Term",
+    "normal",
+    "order",
+    "quoted",
+    "terms",
+]
+
+OWN_ORDERS = ("added", "name", "dialect", "firmware", "presence", "last_seen_at")
+"""What a list is sorted by besides attributes. By ``presence``: what needs attention first."""
 
 _SPACED = re.compile(r"\s*([A-Za-z][A-Za-z0-9_.-]*)\s*(!?=)\s*([^=<>~()\"']+?)\s*")
 """A condition with a value of several words without quotes."""
@@ -21,10 +36,33 @@ _KEYWORD = re.compile(r"\b(and|or|not|in)\b", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """By which attribute a list is sorted; devices without it come last."""
+    """By what a list is sorted: one of ``OWN_ORDERS``, or an attribute. Devices without it come
+    last."""
 
     name: str
     descending: bool = False
+
+    @property
+    def own(self) -> bool:
+        return self.name in OWN_ORDERS
+
+
+class Place(NamedTuple):
+    """Where a page ended.
+
+    Attributes:
+        key: of what the list is sorted by; ``None``: the device has none, or there is no order.
+    """
+
+    key: str | None
+    number: int
+
+
+class Found(NamedTuple):
+    """A device in a list, and its key."""
+
+    number: int
+    key: str | None
 
 
 def terms(words: Iterable[str]) -> tuple[Condition, ...]:
@@ -44,12 +82,14 @@ def terms(words: Iterable[str]) -> tuple[Condition, ...]:
 
 
 def order(text: str) -> Order:
-    """``type``, or ``-type`` for the reverse order.
+    """``type``, or ``-type`` for the reverse order. No attribute has a name of ``OWN_ORDERS``.
 
     Raises:
         Invalid: ``invalid_search``: the attribute has no order. ``invalid_attribute``: the name.
     """
     name = text.removeprefix("-")
+    if name in OWN_ORDERS:
+        return Order(name, descending=text.startswith("-"))
     if name == "tag":
         name = "tags"
     check_name(name)
@@ -62,16 +102,31 @@ def order(text: str) -> Order:
     return Order(name, descending=text.startswith("-"))
 
 
-def _parsed(text: str) -> Condition:
+def quoted(value: str) -> str:
+    """A value as it is written in a query."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def normal(text: str) -> str:
+    """A condition or query as it is written within a longer query.
+
+    Raises:
+        Invalid: ``invalid_search``: it is not valid.
+    """
     try:
-        return parse(text)
+        parse(text)
     except Invalid:
         spaced = _SPACED.fullmatch(text)
         if spaced is None or _KEYWORD.search(spaced[3]):
             raise
         # One condition as a shell passes it: room=Living room.
-        value = spaced[3].replace("\\", "\\\\")
-        return parse(f'{spaced[1]}{spaced[2]}"{value}"')
+        return f"{spaced[1]}{spaced[2]}{quoted(spaced[3])}"
+    return text
+
+
+def _parsed(text: str) -> Condition:
+    return parse(normal(text))
 
 
 def _size(condition: Condition) -> int:

@@ -9,19 +9,24 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from mooring.devices.attributes.problem_store import has_problem, mentions, of_row, silent_for
 from mooring.devices.attributes.terms import (
     Both,
     Condition,
+    Connected,
     Either,
     Enabled,
     Firmware,
+    HasProblem,
     InGroup,
     Like,
+    Mentions,
     Named,
     Not,
     Presence,
     Ranged,
     Sign,
+    SilentFor,
     Term,
 )
 from mooring.store.schema import (
@@ -40,7 +45,7 @@ _WORST = "\U0010ffff"
 """No key begins with it."""
 
 
-def holds(  # noqa: PLR0911 - one for each kind of condition
+def holds(  # noqa: PLR0911, PLR0912 - one for each kind of condition
     condition: Condition, number: Any, engine: str
 ) -> sa.ColumnElement[bool]:
     """Whether a device meets a condition; never NULL.
@@ -62,19 +67,27 @@ def holds(  # noqa: PLR0911 - one for each kind of condition
             column = devices.c[str(which)]
             return _like(column, word, engine) if pattern else column == word
         case Firmware(sign, key):
-            return _of(device_state, number, lambda row: _firmware(row, sign, key))
+            return of_row(device_state, number, lambda row: _firmware(row, sign, key))
         case InGroup(name):
-            return _of(
+            return of_row(
                 device_groups,
                 number,
                 lambda row: sa.true() if name is None else row.group_name == name,
             )
         case Presence("never_seen" as state):
-            return ~_of(presence, number, lambda row: row.state != state)
+            return ~of_row(presence, number, lambda row: row.state != state)
         case Presence(state):
-            return _of(presence, number, lambda row: row.state == state)
+            return of_row(presence, number, lambda row: row.state == state)
         case Enabled():
             return devices.c.enabled
+        case Connected():
+            return of_row(device_state, number, lambda row: row.connected.is_(True))
+        case Mentions(text):
+            return mentions(text)
+        case SilentFor(ms):
+            return silent_for(ms, number)
+        case HasProblem(problem):
+            return has_problem(problem, number)
         case Not(part):
             return sa.not_(holds(part, number, engine))
         case Both(parts):
@@ -91,15 +104,9 @@ def has(name: str, key: str | None, number: Any) -> sa.ColumnElement[bool]:
 def _attribute(
     name: str, number: Any, condition: Callable[[Any], sa.ColumnElement[bool]]
 ) -> sa.ColumnElement[bool]:
-    return _of(device_attributes, number, lambda row: sa.and_(row.name == name, condition(row.key)))
-
-
-def _of(
-    table: sa.Table, number: Any, condition: Callable[[Any], sa.ColumnElement[bool]]
-) -> sa.ColumnElement[bool]:
-    """Whether the device's row, or one of its rows, meets a condition."""
-    one = table.alias()
-    return sa.select(sa.literal(1)).where(one.c.device_id == number, condition(one.c)).exists()
+    return of_row(
+        device_attributes, number, lambda row: sa.and_(row.name == name, condition(row.key))
+    )
 
 
 def _firmware(row: Any, sign: Sign, key: str | None) -> sa.ColumnElement[bool]:

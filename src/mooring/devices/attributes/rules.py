@@ -41,6 +41,7 @@ _TAKEN = frozenset(
     (
         *("id", "name", "device", "tenant", "dialect", "label", "mac", "groups", "username"),
         *("client_id", "enabled", "created_at", "firmware", "presence", "tag", "group", "added"),
+        *("last_seen_at", "silent_for", "problem", "search", "connected"),
     )
 )
 """Names of what a device has besides; a search would not know which one is meant."""

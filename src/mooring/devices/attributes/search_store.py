@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from mooring.devices.attributes.query import Order
+from mooring.devices.attributes.order_store import own_key, own_page
+from mooring.devices.attributes.query import Found, Order, Place
 from mooring.devices.attributes.query_store import has, holds
 from mooring.devices.attributes.terms import Condition, InGroup, Term
 from mooring.store.schema import device_attributes, device_groups, devices
@@ -23,22 +24,6 @@ __all__ = ["Found", "Place", "Search", "place_of"]
 
 FEW = 1000
 """Matches that are sorted, rather than found in the order of the list."""
-
-
-class Place(NamedTuple):
-    """Where a page ended.
-
-    Attributes:
-        key: of the order's attribute; ``None``: the device has none, or there is no order.
-    """
-
-    key: str | None
-    number: int
-
-
-class Found(NamedTuple):
-    number: int
-    key: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +47,8 @@ class Search:
         order = self.order
         if order is None:
             return self._by_number(connection, after, limit, self.conditions)
+        if order.own:
+            return own_page(self, connection, order, after, limit)
         found: list[Found] = []
         if after is None or after.key is not None:
             found = self._by_key(connection, order, after, limit)
@@ -78,7 +65,7 @@ class Search:
         limit: int,
         conditions: Sequence[sa.ColumnElement[bool]],
     ) -> list[Found]:
-        statement, number = self._narrowed(connection, conditions)
+        statement, number = self.narrowed(connection, conditions)
         if after is not None:
             statement = statement.where(number > after.number)
         rows = connection.execute(statement.order_by(number).limit(limit))
@@ -86,11 +73,11 @@ class Search:
 
     def count(self, connection: Connection) -> int:
         """How many devices there are."""
-        statement, number = self._narrowed(connection, self.conditions)
+        statement, number = self.narrowed(connection, self.conditions)
         counted = statement.with_only_columns(sa.func.count(number), maintain_column_froms=True)
         return int(connection.execute(counted).scalar_one())
 
-    def _narrowed(
+    def narrowed(
         self, connection: Connection, conditions: Sequence[sa.ColumnElement[bool]]
     ) -> tuple[sa.Select[Any], Any]:
         """Numbers of the devices that meet every condition, each once, and their column."""
@@ -162,6 +149,8 @@ def place_of(connection: Connection, order: Order | None, number: int) -> Place:
     """Where the device with this number is in the list."""
     if order is None:
         return Place(None, number)
+    if order.own:
+        return Place(own_key(connection, order, number), number)
     ends = sa.func.max if order.descending else sa.func.min
     c = device_attributes.c
     statement = sa.select(ends(c.key)).where(c.device_id == number, c.name == order.name)

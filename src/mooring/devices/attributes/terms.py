@@ -12,17 +12,22 @@ from enum import StrEnum
 __all__ = [
     "Both",
     "Condition",
+    "Connected",
     "Either",
     "Enabled",
     "Firmware",
+    "HasProblem",
     "InGroup",
     "Like",
+    "Mentions",
     "Named",
     "Not",
     "Own",
     "Presence",
+    "Problem",
     "Ranged",
     "Sign",
+    "SilentFor",
     "Term",
     "flat",
     "groups_of",
@@ -117,6 +122,47 @@ class Enabled:
 
 
 @dataclass(frozen=True, slots=True)
+class Connected:
+    """The device has a session, by the broker's own word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mentions:
+    """The text, in lower case, occurs in what the device is called by: name, label, MAC address,
+    username or network address."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SilentFor:
+    """The newest message is older than this, in milliseconds; without any, the device itself."""
+
+    ms: int
+
+
+class Problem(StrEnum):
+    """What may be wrong with a device."""
+
+    ALERT = "alert"  # an alert is open
+    LOGIN = "login"  # not connected, and its last login was rejected
+    DENIED = "denied"  # the broker rejected its last publish or subscribe
+    DEAD_LETTER = "dead_letter"  # a message of the last day was not stored
+    MISSING = "missing"  # messages that it numbered have not arrived
+    ROTATION = "rotation"  # a new password is not in use after ten minutes
+    CERTIFICATE = "certificate"  # its last certificate ends within 14 days, or has ended
+    SETTINGS = "settings"  # it refuses its settings
+    SILENT = "silent"  # it sends nothing although it should, or comes and goes
+
+
+@dataclass(frozen=True, slots=True)
+class HasProblem:
+    """The device has this problem; ``None``: any."""
+
+    problem: Problem | None
+
+
+@dataclass(frozen=True, slots=True)
 class Not:
     """The condition does not hold."""
 
@@ -138,7 +184,21 @@ class Either:
 
 
 Condition = (
-    Term | Ranged | Like | Named | Firmware | InGroup | Presence | Enabled | Not | Both | Either
+    Term
+    | Ranged
+    | Like
+    | Named
+    | Firmware
+    | InGroup
+    | Presence
+    | Enabled
+    | Connected
+    | Mentions
+    | SilentFor
+    | HasProblem
+    | Not
+    | Both
+    | Either
 )
 
 
