@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -147,7 +147,7 @@ def _rows(problem: Problem, number: int, username: str, now: int) -> list[Any]:
         "own_key": True,
     }
     event_ = {"at": now, "username": username, "detail": ""}
-    return {
+    made: dict[Problem, Callable[[], list[Any]]] = {
         Problem.ALERT: lambda: [
             sa.insert(alerts).values(
                 key=f"k{number}",
@@ -198,8 +198,9 @@ def _rows(problem: Problem, number: int, username: str, now: int) -> list[Any]:
         Problem.SETTINGS: lambda: [
             sa.insert(device_settings).values(device_id=number, state="refused")
         ],
-        Problem.SILENT: lambda: [],
-    }[problem]()
+        Problem.SILENT: list,
+    }
+    return made[problem]()
 
 
 # ---------------------------------------------------------------------- the model
