@@ -11,16 +11,21 @@ from mooring.devices.attributes.keys import keys_of
 from mooring.devices.attributes.terms import (
     Both,
     Condition,
+    Connected,
     Either,
     Enabled,
     Firmware,
+    HasProblem,
     InGroup,
     Like,
+    Mentions,
     Named,
     Not,
     Presence,
+    Problem,
     Ranged,
     Sign,
+    SilentFor,
     Term,
 )
 from mooring.store.version_key import version_key
@@ -39,9 +44,15 @@ class Known:
     presence: str | None = None
     groups: frozenset[str] = frozenset()
     enabled: bool = True
+    connected: bool = False
+    called: tuple[str, ...] = ()  # everything it is called by, besides its name
+    silent_ms: int = 0
+    problems: frozenset[Problem] = frozenset()
 
 
-def naive(condition: Condition, device: Known) -> bool:  # noqa: PLR0911 - one for each kind
+def naive(  # noqa: PLR0911, PLR0912 - one for each kind
+    condition: Condition, device: Known
+) -> bool:
     """Whether the device meets the condition."""
     match condition:
         case Term(name, key, negated):
@@ -65,6 +76,14 @@ def naive(condition: Condition, device: Known) -> bool:  # noqa: PLR0911 - one f
             return (device.presence or "never_seen") == state
         case Enabled():
             return device.enabled
+        case Connected():
+            return device.connected
+        case Mentions(text):
+            return any(text in one.lower() for one in (device.name, *device.called))
+        case SilentFor(ms):
+            return device.silent_ms > ms
+        case HasProblem(problem):
+            return bool(device.problems) if problem is None else problem in device.problems
         case Not(part):
             return not naive(part, device)
         case Both(parts):
