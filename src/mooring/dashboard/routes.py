@@ -11,8 +11,10 @@ from fastapi.exceptions import HTTPException
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.websockets import WebSocket
 
 from mooring.dashboard import static_files
+from mooring.dashboard.live.socket import PATH, Sockets
 from mooring.dashboard.page import particular
 from mooring.dashboard.receive import wants_page
 from mooring.dashboard.render import takes_gzip
@@ -50,6 +52,8 @@ def install(api: FastAPI) -> None:
     api.add_route(
         f"{static_files.PREFIX}/{{tree}}/{{name:path}}", _static, ["GET"], include_in_schema=False
     )
+    if Sockets in api.state.residents:
+        api.router.add_websocket_route(PATH, _live)
     for status, (_, detail, hint) in errors.REFUSALS.items():
         _in_words(api, served, status, detail, hint)
 
@@ -66,6 +70,11 @@ def _in_words(api: FastAPI, served: Pages, status: int, detail: str, hint: str) 
         return await run_in_threadpool(served.error_page, request, status, detail, hint)
 
     api.add_exception_handler(status, refused)  # type: ignore[arg-type]
+
+
+async def _live(websocket: WebSocket) -> None:
+    sockets: Sockets = websocket.app.state.residents[Sockets]
+    await sockets.serve(websocket)
 
 
 async def _static(request: Request) -> Response:

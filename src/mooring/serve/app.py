@@ -16,6 +16,7 @@ from mooring import __version__
 from mooring.alerts.service import Alerts
 from mooring.app import App
 from mooring.dashboard import routes as dashboard
+from mooring.dashboard.live import resident as live
 from mooring.errors import DatabaseUnavailable
 from mooring.part import Part
 from mooring.parts import PARTS
@@ -64,6 +65,7 @@ def create_app(
     residents = {
         kind: make(platform, current) for part in parts for kind, make in part.residents().items()
     }
+    residents |= live.residents(platform, current, publisher, residents)
     workers = [
         Worker("tally", lambda: _flush_often(platform)),
         *_workers(parts, platform),

@@ -28,12 +28,16 @@ export function typesInto(target) {
     (target.isContentEditable || target.matches("input, textarea, select"));
 }
 
+/** @type {HTMLElement | null} */
+let visiting = null;
+
 /** @param {string} href goes to a page of ours as a link would */
 export function visit(href) {
-  const link = /** @type {HTMLAnchorElement} */ (make("a", { href, hidden: true }));
+  // htmx needs the link until it has put the page in: the address is pushed after that.
+  visiting?.remove();
+  visiting = make("a", { href, hidden: true });
   const place = document.getElementById("page") ?? document.body;
-  place.append(link);
-  window.htmx?.process?.(link);
-  link.click();
-  link.remove();
+  place.append(visiting);
+  /** @type {any} */ (window).htmx?.process?.(visiting);
+  visiting.click();
 }

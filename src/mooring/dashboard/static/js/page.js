@@ -3,16 +3,14 @@
 import { announce } from "./dom.js";
 import { closeMenus } from "./mooring-menu.js";
 
-let shown = document.getElementById("page");
 let place = location.pathname;
 
 function changed() {
   const page = document.getElementById("page");
-  if (!page || page === shown) return;
-  shown = page;
+  if (!page) return;
   const title = page.dataset.title;
   if (title) document.title = title;
-  for (const link of document.querySelectorAll("#nav a[href], #menu a[href]")) {
+  for (const link of document.querySelectorAll("#nav li a[href], #menu li a[href]")) {
     if (link.getAttribute("href") === page.dataset.place) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
@@ -25,8 +23,7 @@ function changed() {
   }
 }
 
-new MutationObserver(changed).observe(document.body, { childList: true });
-
+// The address is pushed before the swap.
 document.addEventListener("htmx:after:swap", changed);
 
 /** A page that could not be loaded: said where it happened; what was typed stays. */

@@ -1,0 +1,145 @@
+"""The socket of an open page: who may open it, what it is sent, when it ends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
+
+from mooring.app import App
+from mooring.dashboard.live import socket as under_test
+from mooring.dashboard.live.socket import Code, Sockets
+from mooring.devices.model import NewDevice
+from mooring.identity.actor import SYSTEM
+from mooring.serve.app import create_app
+from tests.integration.dashboard.conftest import BrowserOf
+from tests.support.dashboard import ORIGIN, Browser, person
+
+HEADERS = {"Origin": ORIGIN, "Host": "testserver"}
+
+
+@pytest.fixture
+def serving(api: Any) -> Iterator[TestClient]:
+    """The application with its workers."""
+    with TestClient(api, base_url=ORIGIN) as client:
+        yield client
+
+
+def opened(serving: TestClient, browser: Browser, **headers: str) -> Any:
+    serving.cookies = browser.client.cookies
+    return serving.websocket_connect("/live", headers=HEADERS | headers)
+
+
+def closed_with(serving: TestClient, browser: Browser, **headers: str) -> int:
+    with opened(serving, browser, **headers) as socket, pytest.raises(WebSocketDisconnect) as ended:
+        while True:
+            socket.receive_text()
+    return int(ended.value.code)
+
+
+def until(socket: Any, topic: str) -> dict[str, Any]:
+    """The next message of a topic."""
+    while True:
+        message: dict[str, Any] = json.loads(socket.receive_text())
+        assert "now" in message and "trouble" in message
+        if message.get("topic") == topic or message.get("error", {}).get("topic") == topic:
+            return message
+
+
+def ask(socket: Any, *topics: str) -> None:
+    socket.send_text(json.dumps({"watch": topics}))
+
+
+def add(platform: App, name: str, tenant: str = "default") -> int:
+    platform.devices.add(SYSTEM, NewDevice(name=name, dialect="mooring", tenant=tenant))
+    return platform.devices.get(SYSTEM, name).id
+
+
+def test_values_come_as_soon_as_they_are_watched(
+    serving: TestClient, platform: App, browser_of: BrowserOf
+) -> None:
+    number = add(platform, "kitchen")
+    with opened(serving, browser_of("viewer")) as socket:
+        ask(socket, "overview", f"device:{number}", f"rows:{number}")
+        assert until(socket, "overview")["values"]["devices"] == 1
+        found = until(socket, f"device:{number}")
+        assert found["whole"] is True and found["values"]["seen"] is None
+        assert until(socket, f"rows:{number}")["values"][f"{number}.state"] == "unknown"
+        ask(socket, "alerts", "job:1", "nothing")
+        assert until(socket, "alerts")["values"]["open"] == 0
+        assert until(socket, "job:1")["error"]["code"].endswith("not_found")
+
+
+def test_another_tenant_sees_nothing(
+    serving: TestClient, platform: App, browser_of: BrowserOf
+) -> None:
+    number = add(platform, "kitchen")
+    with opened(serving, browser_of("viewer", "other")) as socket:
+        ask(socket, f"device:{number}", f"rows:{number}", "overview")
+        assert until(socket, f"device:{number}")["values"] == {}
+        assert until(socket, f"rows:{number}")["values"] == {}
+        assert until(socket, "overview")["values"]["devices"] == 0
+    sockets = serving.app.state.residents[Sockets]  # type: ignore[attr-defined]
+    assert sockets.collector.topics == 0 and len(sockets) == 0
+
+
+def test_only_pages_of_this_server_may_open_it(serving: TestClient, browser_of: BrowserOf) -> None:
+    somebody = browser_of("viewer")
+    for origin in ("http://evil.example", "null", "http://testserver.evil.example"):
+        assert closed_with(serving, somebody, Origin=origin) == Code.OTHER_ORIGIN
+    assert closed_with(serving, browser_of()) == Code.SESSION_OVER
+
+
+def test_a_message_that_is_not_valid_ends_it(serving: TestClient, browser_of: BrowserOf) -> None:
+    for text in ('{"watch": 5}', "x", json.dumps({"watch": ["a"] * 25})):
+        with opened(serving, browser_of("viewer")) as socket:
+            socket.send_text(text)
+            with pytest.raises(WebSocketDisconnect) as ended:
+                while True:
+                    socket.receive_text()
+            assert ended.value.code == Code.INVALID
+
+
+def test_it_ends_with_the_session(platform: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(under_test, "CHECK_SECONDS", 0.05)
+    api = create_app(platform)
+    somebody = person(platform, api, "viewer")
+    with TestClient(api, base_url=ORIGIN) as serving, opened(serving, somebody) as socket:
+        ask(socket, "overview")
+        until(socket, "overview")
+        assert somebody.post("/sign-out").status_code == 303
+        with pytest.raises(WebSocketDisconnect) as ended:
+            while True:
+                socket.receive_text()
+        assert ended.value.code == Code.SESSION_OVER
+
+
+def test_there_is_a_bound_for_each_person(
+    serving: TestClient, platform: App, browser_of: BrowserOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(under_test, "TABS_MAX_PER_LOGIN", 1)
+    somebody = browser_of("viewer")
+    with opened(serving, somebody) as socket:
+        ask(socket, "overview")
+        until(socket, "overview")
+        assert closed_with(serving, somebody) == Code.FULL
+    with opened(serving, somebody) as socket:  # there is room again
+        ask(socket, "overview")
+        until(socket, "overview")
+
+
+def test_it_says_what_does_not_answer(
+    serving: TestClient, browser_of: BrowserOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody listens on the broker's port in these tests."""
+    monkeypatch.setattr(under_test, "BROKER_SECONDS", 0.0)
+    with opened(serving, browser_of("viewer")) as socket:
+        for _ in range(3):
+            message = json.loads(socket.receive_text())
+            if message["trouble"]:
+                break
+        assert message["trouble"]["what"] == "broker" and message["trouble"]["since"] > 0
