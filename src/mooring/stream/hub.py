@@ -32,6 +32,7 @@ from mooring.stream.journal import Journal
 from mooring.stream.model import PRESENCE, Change, Wanted
 from mooring.stream.reader import Reader
 from mooring.stream.said import change_of
+from mooring.supervisor.state import Policy
 from mooring.supervisor.worker import Worker
 
 __all__ = ["Hub"]
@@ -42,6 +43,7 @@ LOOK_SECONDS = 1.0  # between two looks at devices, dialects and presence
 BATCH, LINGER_SECONDS = 2_000, 0.02
 EACH_MESSAGES, EACH_BYTES = 50, 262_144  # of one device in one batch, the last ones
 CONFIRM_SECONDS = 5.0
+RETRY_SECONDS = 2.0
 PRESENCE_AT_ONCE = 2_000
 
 
@@ -87,7 +89,8 @@ class Hub:
 
     def workers(self) -> tuple[Worker, ...]:
         """Its lasting work."""
-        return (Worker("stream", self._run),)
+        # People look at it: soon after the broker is back, changes come again.
+        return (Worker("stream", self._run, Policy(most=RETRY_SECONDS)),)
 
     # ------------------------------------------------------------------ readers
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from mooring.identity.actor import SYSTEM
 from mooring.serve.app import create_app
 from tests.integration.dashboard.conftest import BrowserOf
 from tests.support.dashboard import ORIGIN, Browser, person
+from tests.support.waiting import wait_until
 
 HEADERS = {"Origin": ORIGIN, "Host": "testserver"}
 
@@ -29,9 +31,17 @@ def serving(api: Any) -> Iterator[TestClient]:
         yield client
 
 
-def opened(serving: TestClient, browser: Browser, **headers: str) -> Any:
+@contextmanager
+def opened(serving: TestClient, browser: Browser, **headers: str) -> Iterator[Any]:
+    """The socket of one page; when it is closed, the server has noticed."""
     serving.cookies = browser.client.cookies
-    return serving.websocket_connect("/live", headers=HEADERS | headers)
+    sockets = serving.app.state.residents[Sockets]  # type: ignore[attr-defined]
+    before = len(sockets)
+    sent = {name: value for name, value in (HEADERS | headers).items() if value}
+    with serving.websocket_connect("/live", headers=sent) as socket:
+        yield socket
+        socket.close(1000)
+        wait_until(lambda: len(sockets) <= before, "the page to have gone")
 
 
 def closed_with(serving: TestClient, browser: Browser, **headers: str) -> int:
@@ -42,12 +52,13 @@ def closed_with(serving: TestClient, browser: Browser, **headers: str) -> int:
 
 
 def until(socket: Any, topic: str) -> dict[str, Any]:
-    """The next message of a topic."""
-    while True:
+    """The first message of a topic; those of others are kept for later calls."""
+    kept: dict[str, dict[str, Any]] = socket.__dict__.setdefault("kept", {})
+    while topic not in kept:
         message: dict[str, Any] = json.loads(socket.receive_text())
         assert "now" in message and "trouble" in message
-        if message.get("topic") == topic or message.get("error", {}).get("topic") == topic:
-            return message
+        kept[message.get("topic") or message.get("error", {}).get("topic", "")] = message
+    return kept.pop(topic)
 
 
 def ask(socket: Any, *topics: str) -> None:
@@ -78,6 +89,7 @@ def test_another_tenant_sees_nothing(
     serving: TestClient, platform: App, browser_of: BrowserOf
 ) -> None:
     number = add(platform, "kitchen")
+    platform.people.add_tenant(SYSTEM, "other")
     with opened(serving, browser_of("viewer", "other")) as socket:
         ask(socket, f"device:{number}", f"rows:{number}", "overview")
         assert until(socket, f"device:{number}")["values"] == {}
@@ -90,7 +102,9 @@ def test_another_tenant_sees_nothing(
 def test_only_pages_of_this_server_may_open_it(serving: TestClient, browser_of: BrowserOf) -> None:
     somebody = browser_of("viewer")
     for origin in ("http://evil.example", "null", "http://testserver.evil.example"):
-        assert closed_with(serving, somebody, Origin=origin) == Code.OTHER_ORIGIN
+        with pytest.raises(WebSocketDisconnect), opened(serving, somebody, Origin=origin):
+            raise AssertionError("it was accepted")
+    assert closed_with(serving, somebody, Origin="") == Code.OTHER_ORIGIN
     assert closed_with(serving, browser_of()) == Code.SESSION_OVER
 
 
