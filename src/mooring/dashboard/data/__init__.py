@@ -1,0 +1,1 @@
+"""What several pages read and say in the same way."""
