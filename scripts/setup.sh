@@ -215,6 +215,7 @@ wanted() {
     cat "$plugin_sources"/*.[ch] | cksum
     for project in $projects; do cksum "$project/pyproject.toml"; done
     cksum requirements-dev.lock "$lock" scripts/setup.sh
+    [ "$packages" = run ] || cksum tests/support/oidc/package-lock.json
 }
 wanted >"$work/stamp"
 if [ -x .venv/bin/python ] && [ -x .venv/bin/mooring ] && cmp -s "$work/stamp" "$stamp"; then
@@ -275,6 +276,12 @@ done
 quietly .venv/bin/python -m compileall -q src device/src ||
     fail "Some sources cannot be compiled. Python's own words are above."
 build_plugin
+
+# The sign-in provider of the tests; npm checks every package against the hashes in its lock.
+if [ "$packages" = test ]; then
+    (cd tests/support/oidc && quietly npm ci --no-audit --no-fund --ignore-scripts) ||
+        fail "npm could not install the sign-in provider of the tests. Its own words are above."
+fi
 
 mv "$work/stamp" "$stamp"
 say ready "$(find_mosquitto) and .venv/bin/mooring"

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from mooring.identity.scopes import Need, Scope
 from mooring.supervisor.registry import Entry
 
 if TYPE_CHECKING:
@@ -64,6 +65,9 @@ class Part:
     Attributes:
         name: the name of its package.
         routers: its routes.
+        scope: what an API key needs for those of its routes that change something; those that
+            read need ``read``.
+        scopes: exceptions, by method and path (``POST /api/v1/rules/trial``).
         services: operations, made from an ``App``; those that ``App`` has as attributes are
             not named again.
         tables: the tables that only its own SQL writes.
@@ -82,6 +86,8 @@ class Part:
 
     name: str
     routers: Callable[[], Sequence[APIRouter]] = field(default=nothing)
+    scope: Scope = Scope.ADMIN
+    scopes: Mapping[str, Need] = field(default_factory=dict)
     services: Callable[[], Mapping[type, Callable[[Any], object]]] = field(default=dict)
     tables: Callable[[], Sequence[Table]] = field(default=nothing)
     projections: Callable[[Any], Sequence[Any]] = field(default=no_projections)

@@ -20,6 +20,7 @@ from mooring.ingest.part import PART as INGEST
 from mooring.jobs.part import PART as JOBS
 from mooring.later import later
 from mooring.limits.part import PART as LIMITS
+from mooring.oidc.part import PART as OIDC
 from mooring.part import Part, noun, verb
 from mooring.people.part import PART as PEOPLE
 from mooring.pki.part import PART as PKI
@@ -50,6 +51,7 @@ DOMAINS = (
     PKI,
     BROKER,
     PEOPLE,
+    OIDC,
     DOCTOR,
     DOWNLINK,
     COMMANDS,

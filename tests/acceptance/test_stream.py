@@ -164,6 +164,15 @@ def test_rejected_logins(port: int) -> None:
         assert stream.closed() == (4400, {"code": "invalid_message"})
 
 
+def test_a_key_without_the_scope_read_is_closed(platform: Platform, port: int) -> None:
+    secret = key(platform, "--role", "operator", "--scope", "commands")
+    for stream in (StreamClient(port, secret), StreamClient(port, header=secret)):
+        with stream:
+            assert stream.closed() == (4403, {"code": "scope_missing", "scope": "read"})
+    with StreamClient(port, key(platform, "--scope", "read")) as stream:
+        assert "welcome" in stream.next()
+
+
 def test_a_page_of_another_origin_is_rejected(port: int, viewer: str) -> None:
     with pytest.raises(InvalidStatus) as caught:
         StreamClient(port, viewer, origin="https://example.com")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mooring.identity.scopes import Scope
 from mooring.later import later
 from mooring.part import Part, noun
 from mooring.supervisor.registry import Entry
@@ -21,6 +22,10 @@ __all__ = ["PART"]
 PART = Part(
     "alerts",
     routers=lambda: (api.router, rules_api.router),
+    scope=Scope.DEVICES,
+    scopes={
+        "POST /api/v1/rules/trial": Scope.READ,
+    },
     services=lambda: {
         service.Alerts: lambda app: service.Alerts(app.database, app.devices),
         rules_service.Rules: lambda app: rules_service.Rules(

@@ -9,11 +9,11 @@ import typer
 from mooring.cli.duration import seconds_of
 from mooring.cli.frame import Session, command, noun
 from mooring.cli.output import ago, clean
-from mooring.cli.words import Limit, OnlyTenant, RoleOption, RoleWord
+from mooring.cli.words import Limit, OnlyTenant, RoleOption, RoleWord, ScopeOption
 from mooring.later import later
 
 with later():
-    from mooring.identity import actor
+    from mooring.identity import actor, scopes
     from mooring.people import documents
     from mooring.people import model as people_model
     from mooring.store import engine
@@ -32,6 +32,7 @@ def new(
     name: Annotated[str, typer.Argument(help="Purpose of the login.")],
     *,
     role: RoleOption = RoleWord.VIEWER,
+    scope: ScopeOption = None,
     tenant: OnlyTenant = None,
     expires: Annotated[
         str | None, typer.Option("--expires", help="Validity of the key, such as 90d.")
@@ -40,14 +41,16 @@ def new(
     """Create an API key. The secret is printed only once."""
     until = engine.now_ms() + int(seconds_of(expires) * 1000) if expires else None
     with session.open() as platform:
+        wanted = frozenset(scope) if scope else None
         issued = platform.people.add_key(
-            session.actor, people_model.NewKey(name, actor.Role.of(role), tenant, until)
+            session.actor, people_model.NewKey(name, actor.Role.of(role), tenant, until, wanted)
         )
     if session.out.as_json:
         session.out.document({**documents.key(issued.key), "secret": issued.secret})
         return
     session.out.say(
-        f"The key {clean(name)} ({issued.key.prefix}) has the role {role}.\n"
+        f"The key {clean(name)} ({issued.key.prefix}) has the role {role}"
+        f"{_and_scopes(issued.key)}.\n"
         f"Secret: {issued.secret}\n"
         "It is shown only once and is not stored. Send it as: Authorization: Bearer SECRET"
     )
@@ -75,12 +78,13 @@ def list_(
         )
         return
     session.out.table(
-        ["Key", "Name", "Role", "Tenant", "State", "Made"],
+        ["Key", "Name", "Role", "Scopes", "Tenant", "State", "Made"],
         [
             [
                 key.prefix,
                 key.name,
                 key.role.name.lower(),
+                _scopes(key) or "all",
                 key.tenant or "all",
                 _state(key),
                 ago(key.created_at),
@@ -109,6 +113,15 @@ def revoke(
         session.out.document({"revoked": prefix})
     else:
         session.out.say(f"The key {clean(prefix)} is revoked.")
+
+
+def _scopes(key: ApiKey) -> str:
+    """Empty: it is not restricted."""
+    return scopes.written(key.scopes) or ""
+
+
+def _and_scopes(key: ApiKey) -> str:
+    return f" and only the scopes {_scopes(key)}" if key.scopes is not None else ""
 
 
 def _state(key: ApiKey) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from mooring.errors import Invalid
+from mooring.identity.scopes import Scope
 
 __all__ = [
     "Limit",
@@ -17,6 +18,7 @@ __all__ = [
     "Reason",
     "RoleOption",
     "RoleWord",
+    "ScopeOption",
     "Yes",
     "read_password",
 ]
@@ -34,6 +36,12 @@ RoleOption = Annotated[
     RoleWord,
     typer.Option(
         "--role", help="Role: viewer (read), operator (change devices), admin (everything)."
+    ),
+]
+ScopeOption = Annotated[
+    list[Scope] | None,
+    typer.Option(
+        "--scope", help="What the key may be used for; repeatable. Default: all that the role may"
     ),
 ]
 OnlyTenant = Annotated[

@@ -21,6 +21,7 @@ from mooring.commands.service import Commands
 from mooring.devices.model import Device
 from mooring.errors import MooringError
 from mooring.identity.actor import Actor, Role
+from mooring.identity.scopes import Scope
 from mooring.jobs.model import Job, Started, Verdict
 from mooring.jobs.rules import TargetState
 from mooring.jobs.what import What, read
@@ -52,6 +53,7 @@ class CommandJobs:
 
     commands: Commands
     name: str = KIND
+    scope: Scope = Scope.COMMANDS
 
     def check(self, actor: Actor, tenant: str, what: Mapping[str, Any]) -> dict[str, Any]:
         return read(what, CommandWhat).document()

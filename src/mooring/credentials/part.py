@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mooring.identity.scopes import Scope
 from mooring.later import later
 from mooring.part import Part, noun
 from mooring.supervisor.registry import Entry
@@ -23,6 +24,7 @@ PART = Part(
         rotation_api.router,
         api.router,
     ),
+    scope=Scope.DEVICES,
     tables=lambda: (
         schema.claim_codes,
         schema.rotations,

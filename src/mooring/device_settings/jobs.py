@@ -19,6 +19,7 @@ from mooring.device_settings.service import GUARD_MAX_MS, GUARD_MIN_MS, DeviceSe
 from mooring.devices.model import Device
 from mooring.errors import DatabaseUnavailable, Invalid, MooringError
 from mooring.identity.actor import Actor, Role
+from mooring.identity.scopes import Scope
 from mooring.jobs.model import Job, Started, Verdict
 from mooring.jobs.rules import TargetState
 from mooring.jobs.what import What, read
@@ -52,6 +53,7 @@ class SettingsJobs:
 
     service: DeviceSettings
     name: str = KIND
+    scope: Scope = Scope.COMMANDS
 
     def check(self, actor: Actor, tenant: str, what: Mapping[str, Any]) -> dict[str, Any]:
         found = read(what, SettingsWhat)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mooring.identity.scopes import Scope
 from mooring.later import later
 from mooring.part import Part, noun
 from mooring.supervisor.registry import Entry
@@ -25,6 +26,7 @@ __all__ = ["PART"]
 PART = Part(
     "device_settings",
     routers=lambda: (api.router, api_levels.router),
+    scope=Scope.COMMANDS,
     services=lambda: {
         apply.Applying: lambda app: apply.Applying(
             app.instance, app.settings, app.catalogue, app.desired, app.downlinks

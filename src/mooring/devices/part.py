@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mooring.identity.scopes import Scope
 from mooring.later import later
 from mooring.part import Part, noun
 
@@ -16,6 +17,7 @@ __all__ = ["PART"]
 PART = Part(
     "devices",
     routers=lambda: (api.router, attributes_api.router),
+    scope=Scope.DEVICES,
     tables=lambda: (
         schema.tenants,
         schema.devices,

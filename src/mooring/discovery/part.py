@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mooring.identity.scopes import Scope
 from mooring.later import later
 from mooring.part import Part, noun
 from mooring.supervisor.registry import Entry
@@ -16,6 +17,7 @@ __all__ = ["PART"]
 PART = Part(
     "discovery",
     routers=lambda: (api.router,),
+    scope=Scope.DEVICES,
     services=lambda: {
         admission.Admission: lambda app: admission.Admission(app.instance),
         service.Discovery: lambda app: service.Discovery(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mooring.identity.scopes import Scope
 from mooring.later import later
 from mooring.part import Part, noun
 
@@ -15,6 +16,7 @@ __all__ = ["PART"]
 PART = Part(
     "groups",
     routers=lambda: (api.router,),
+    scope=Scope.DEVICES,
     services=lambda: {
         service.Groups: lambda app: service.Groups(app.database, app.devices, app.settings),
     },

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Result, Select, bindparam
 from sqlalchemy.engine import Connection
 
 from mooring.errors import Forbidden, NotFound
+from mooring.identity.scopes import Scope
 
 __all__ = ["SYSTEM", "Actor", "Role", "Walled", "walled"]
 
@@ -31,6 +32,17 @@ class Role(IntEnum):
     def of(cls, word: str) -> Role:
         return cls[word.upper()]
 
+    @property
+    def scopes(self) -> frozenset[Scope]:
+        """Those that a key of this role can have any use of."""
+        match self:
+            case Role.VIEWER:
+                return frozenset({Scope.READ})
+            case Role.OPERATOR:
+                return frozenset(Scope) - {Scope.ADMIN}
+            case _:
+                return frozenset(Scope)
+
 
 @dataclass(frozen=True, slots=True)
 class Actor:
@@ -41,12 +53,28 @@ class Actor:
         role: what it may do.
         tenant: the only tenant it sees; ``None`` sees all.
         origin: where the request came from (an address, ``local``).
+        scopes: what an API key may be used for; ``None``: whatever the role allows.
     """
 
     name: str
     role: Role
     tenant: str | None = None
     origin: str = "local"
+    scopes: frozenset[Scope] | None = None
+
+    def require_scope(self, scope: Scope) -> None:
+        """Rejects an API key that may not be used for this.
+
+        Raises:
+            Forbidden: the key lacks the scope, which the error names.
+        """
+        if self.scopes is not None and scope not in self.scopes:
+            raise Forbidden(
+                f"The API key lacks the scope {scope}.",
+                hint=f"Use a key that has it: `mooring key new NAME --scope {scope}`.",
+                code="scope_missing",
+                scope=str(scope),
+            )
 
     def sees(self, tenant: str | None) -> bool:
         return self.tenant is None or self.tenant == tenant

@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 
 from mooring.devices.model import Device
 from mooring.identity.actor import Actor
+from mooring.identity.scopes import Scope
 from mooring.jobs.model import Job, Started, Verdict
 
 __all__ = ["JobKind"]
@@ -22,6 +23,7 @@ class JobKind(Protocol):
     """
 
     name: str
+    scope: Scope  # that an API key needs to start or change such a job
 
     def check(self, actor: Actor, tenant: str, what: Mapping[str, Any]) -> dict[str, Any]:
         """What is asked for, as it is stored.

@@ -16,6 +16,14 @@ __all__ = ["PART"]
 PART = Part(
     "jobs",
     routers=lambda: (api.router,),
+    scopes={
+        "POST /api/v1/jobs": "inside",
+        "PATCH /api/v1/jobs/{number}": "inside",
+        "POST /api/v1/jobs/{number}/pause": "inside",
+        "POST /api/v1/jobs/{number}/resume": "inside",
+        "POST /api/v1/jobs/{number}/cancel": "inside",
+        "POST /api/v1/jobs/{number}/retry": "inside",
+    },
     services=lambda: {
         service.Jobs: lambda app: service.Jobs(
             app.database, app.instance, app.settings, app.job_kinds()

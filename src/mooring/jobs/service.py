@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from mooring.audit import log as audit_log
 from mooring.errors import Conflict, Invalid, NotFound
 from mooring.identity.actor import Actor, Role
+from mooring.identity.scopes import Scope
 from mooring.jobs import store
 from mooring.jobs.checks import check_plan
 from mooring.jobs.kinds import JobKind
@@ -55,12 +56,13 @@ class Jobs:
             Invalid: ``unknown_job_kind``, ``invalid_plan``, or the kind rejects what is asked
                 for.
             NotFound: no such tenant, group or device.
-            Forbidden: the actor is only a viewer.
+            Forbidden: the actor is only a viewer; ``scope_missing``.
             Conflict: ``limit_reached``; ``job_key_taken``.
         """
         tenant = new.selection.tenant
         actor.require(Role.OPERATOR, tenant)
         kind = self._kind(new.kind)
+        actor.require_scope(kind.scope)
         check_plan(new.plan)
         expires_ms = self._expires_ms(new.expires_ms)
         what = kind.check(actor, tenant, new.what)
@@ -267,6 +269,7 @@ class Jobs:
         """
         found = self.get(actor, number)
         actor.require(Role.OPERATOR, found.tenant)
+        self._require_scope(actor, found)
         with self.database.write() as connection:
             job = store.one(connection, self.instance, number, lock=True)
             if job is None:
@@ -291,6 +294,7 @@ class Jobs:
     ) -> Job:
         found = self.get(actor, number)
         actor.require(Role.OPERATOR, found.tenant)
+        self._require_scope(actor, found)
         with self.database.write() as connection:
             job = store.one(connection, self.instance, number, lock=True)
             if job is None:
@@ -306,6 +310,10 @@ class Jobs:
         return job
 
     # ------------------------------------------------------------------ inside
+
+    def _require_scope(self, actor: Actor, job: Job) -> None:
+        kind = self.kinds.get(job.kind)  # none: its domain is not part of this installation
+        actor.require_scope(Scope.ADMIN if kind is None else kind.scope)
 
     def _kind(self, name: str) -> JobKind:
         found = self.kinds.get(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mooring.identity.scopes import Scope
 from mooring.later import later
 from mooring.part import Part
 
@@ -15,6 +16,10 @@ __all__ = ["PART"]
 PART = Part(
     "limits",
     routers=lambda: (api.router,),
+    scope=Scope.DEVICES,
+    scopes={
+        "PUT /api/v1/tenants/{tenant}/limits": Scope.ADMIN,
+    },
     tables=lambda: (
         schema.device_limits,
         schema.tenant_limits,

@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints
 
 from mooring.errors import Forbidden
 from mooring.identity.actor import Actor, Role
+from mooring.identity.scopes import Scope
 from mooring.people import documents
 from mooring.people.model import NewKey, NewUser, Session
 from mooring.people.passwords import MAX_CHARACTERS
@@ -19,7 +20,7 @@ from mooring.web.fields import Document, Name, Reason, Time, Word
 from mooring.web.paging import PageOf, PagingDep
 from mooring.web.services import provided
 
-__all__ = ["router"]
+__all__ = ["SessionOut", "router", "session_document"]
 
 router = APIRouter(prefix="/api/v1", tags=["people"])
 
@@ -68,6 +69,7 @@ class UserOut(Document):
     role: RoleWord
     tenant: str | None
     disabled: bool
+    issuer: str | None = Field(description="The sign-in provider; null: a password.")
     created_at: Time
 
 
@@ -111,6 +113,7 @@ class KeyOut(Document):
     name: str
     role: RoleWord
     tenant: str | None
+    scopes: list[Scope] | None = Field(description="null: whatever the role allows.")
     created_at: Time
     expires_at: Time | None
     revoked_at: Time | None
@@ -124,6 +127,9 @@ class KeyIn(Document):
     name: Name
     role: RoleWord = "viewer"
     tenant: Word | None = None
+    scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(Scope))] | None = Field(
+        default=None, description="What the key may be used for; without it, as its role."
+    )
     expires_in_days: Annotated[int, Field(ge=1, le=36500)] | None = None
     reason: Reason = ""
 
@@ -143,14 +149,14 @@ class TenantIn(Document):
 @router.post("/login", response_model=SessionOut)
 def login(people: PeopleNow, request: Request, given: LoginIn) -> dict[str, Any]:
     """Returns a token for a name and password."""
-    return _session(people.login(given.name, given.password, address=address_of(request)))
+    return session_document(people.login(given.name, given.password, address=address_of(request)))
 
 
 @router.post("/login/refresh", response_model=SessionOut)
 def refresh_login(people: PeopleNow, request: Request, given: RefreshIn) -> dict[str, Any]:
     """Returns new tokens for a refresh token. Each refresh token works once; the use of an older
     one ends the login."""
-    return _session(people.renew(given.refresh_token, address=address_of(request)))
+    return session_document(people.renew(given.refresh_token, address=address_of(request)))
 
 
 @router.post("/logout", status_code=204)
@@ -255,7 +261,8 @@ def list_keys(people: PeopleNow, who: Who, paging: PagingDep) -> PageOf[dict[str
 def add_key(people: PeopleNow, who: Who, new: KeyIn) -> dict[str, Any]:
     """Creates an API key. The answer shows its secret only once."""
     expires = now_ms() + new.expires_in_days * DAY_MS if new.expires_in_days else None
-    wanted = NewKey(new.name, Role.of(new.role), new.tenant or who.tenant, expires)
+    scopes = None if new.scopes is None else frozenset(new.scopes)
+    wanted = NewKey(new.name, Role.of(new.role), new.tenant or who.tenant, expires, scopes)
     issued = people.add_key(who, wanted, reason=new.reason)
     return {**documents.key(issued.key), "key": issued.secret}
 
@@ -288,7 +295,8 @@ def add_tenant(people: PeopleNow, who: Who, new: TenantIn) -> dict[str, Any]:
 # ------------------------------------------------------------------ values to documents
 
 
-def _session(session: Session) -> dict[str, Any]:
+def session_document(session: Session) -> dict[str, Any]:
+    """A login, as its routes answer."""
     return {
         **_actor(session.actor),
         "token": session.token,

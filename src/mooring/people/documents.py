@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mooring.dialects.times import iso, iso_or_none
+from mooring.identity.scopes import written
 from mooring.people.model import ApiKey, User
 
 __all__ = ["key", "tenant", "user"]
@@ -17,6 +18,7 @@ def user(found: User) -> dict[str, Any]:
         "role": found.role.name.lower(),
         "tenant": found.tenant,
         "disabled": found.disabled,
+        "issuer": found.issuer,
         "created_at": iso(found.created_at),
     }
 
@@ -28,6 +30,7 @@ def key(found: ApiKey) -> dict[str, Any]:
         "name": found.name,
         "role": found.role.name.lower(),
         "tenant": found.tenant,
+        "scopes": None if found.scopes is None else (written(found.scopes) or "").split(),
         "created_at": iso(found.created_at),
         "expires_at": iso_or_none(found.expires_at),
         "revoked_at": iso_or_none(found.revoked_at),

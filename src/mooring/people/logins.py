@@ -6,22 +6,30 @@ counts is the row of the session, which a logout deletes.
 
 from __future__ import annotations
 
+import hashlib
 import hmac
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
+
 from mooring.audit import log as audit_log
-from mooring.errors import Forbidden, TooMany, Unauthorized
+from mooring.errors import Conflict, Forbidden, NotFound, TooMany, Unauthorized
 from mooring.identity.actor import Actor, Role
 from mooring.identity.throttle import Throttles
 from mooring.people import passwords, store, tokens
-from mooring.people.model import ApiKey, Session, User
+from mooring.people.model import ApiKey, Session, User, Vouched
 from mooring.secrets.instance import Instance
 from mooring.settings import Settings
 from mooring.store.engine import Database, now_ms
 from mooring.store.tally import Tally
 
-__all__ = ["Logins", "actor_of"]
+__all__ = ["NAME", "NAME_MAX", "Logins", "actor_of"]
+
+NAME_MAX = 128
+NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._@+\-]{{0,{NAME_MAX - 1}}}")
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 REPEAT_MS = 10_000  # for which the former refresh token is accepted
@@ -65,6 +73,84 @@ class Logins:
             actor = actor_of(found.user, address)
             audit_log.record(connection, actor, "login", found.user.name, tenant=found.user.tenant)
         return self._session(found, tokens.Refresh(session, 0), ends, address)
+
+    def sign_in(self, vouched: Vouched, *, address: str = "local") -> Session:
+        """A token for somebody whom a sign-in provider vouches for.
+
+        Who it is depends on issuer and subject alone: a user of the same name or e-mail address is
+        another one. A new one is added; role and tenant follow the provider at every login.
+
+        Raises:
+            Forbidden: the user is disabled here.
+            NotFound: there is no such tenant.
+            Conflict: ``limit_reached``.
+        """
+        at = now_ms()
+        session = tokens.new_session()
+        hours = min(self.settings.login_days * 24, self.settings.oidc_login_hours)
+        ends = at + int(hours * HOUR_MS)
+        try:
+            with self.database.write() as connection:
+                found = self._vouched(connection, vouched, address)
+                actor = actor_of(found.user, address)
+                store.insert_session(connection, found.id, session, expires_at=ends, origin=address)
+                audit_log.record(
+                    connection,
+                    actor,
+                    "login",
+                    found.user.name,
+                    tenant=found.user.tenant,
+                    reason="with the sign-in provider",
+                )
+        except IntegrityError as exc:  # the same person, or the same name, in another process
+            raise Conflict(
+                "Two logins added the same user.", hint="Sign in again.", code="user_exists"
+            ) from exc
+        except Forbidden:
+            self._note(
+                Actor("nobody", Role.VIEWER, origin=address),
+                "login.failed",
+                "a disabled user",
+                None,
+            )
+            raise
+        return self._session(found, tokens.Refresh(session, 0), ends, address)
+
+    def _vouched(self, connection: Connection, vouched: Vouched, address: str) -> store.Login:
+        found = store.login_by_subject(connection, vouched.issuer, vouched.subject)
+        if found is not None and found.user.disabled:
+            raise Forbidden(
+                "This user is disabled.",
+                hint="An administrator can enable it: `mooring user enable NAME`.",
+                code="user_disabled",
+            )
+        role, tenant = vouched.role, vouched.tenant
+        now = None if found is None else (found.user.role, found.user.tenant)
+        if found is not None and now == (role, tenant):
+            return found
+        if tenant is not None and not store.tenant_exists(connection, tenant):
+            raise NotFound(
+                f"There is no tenant {tenant}.",
+                hint="Add it, or correct the setting oidc_roles.",
+                code="tenant_not_found",
+            )
+        words = f"{role.name.lower()}, tenant {tenant or 'all'}, of the sign-in provider"
+        if found is None:
+            store.require_user_room(connection, tenant, self.settings.users_max_per_tenant)
+            name = _free_name(connection, vouched)
+            user = User(name, role, tenant, False, now_ms(), vouched.issuer)
+            # No password fits this, and it is another one for each user: tokens carry its mark.
+            unusable = f"!{tokens.new_session()}"
+            store.insert_user(connection, user, unusable, subject=vouched.subject)
+        else:
+            name = found.user.name
+            store.set_role(connection, name, role, tenant)
+        actor = Actor(name, role, tenant, address)
+        action = "user.add" if found is None else "user.role"
+        audit_log.record(connection, actor, action, name, tenant=tenant, reason=words)
+        now_found = store.login_by_subject(connection, vouched.issuer, vouched.subject)
+        assert now_found is not None
+        return now_found
 
     def renew(self, token: str, *, address: str = "local") -> Session:
         """A new login token for a refresh token, which is replaced by the next one.
@@ -235,6 +321,15 @@ class Logins:
             audit_log.record(connection, actor, action, subject, tenant=tenant)
 
 
+def _free_name(connection: Connection, vouched: Vouched) -> str:
+    """The name that the provider gives, where it can be used and is nobody's; otherwise one that
+    is made of issuer and subject."""
+    if NAME.fullmatch(vouched.name) and not store.name_taken(connection, vouched.name):
+        return vouched.name
+    who = hashlib.sha256(f"{vouched.issuer}\0{vouched.subject}".encode()).hexdigest()
+    return f"oidc-{who[:16]}"
+
+
 def _refused() -> Unauthorized:
     return Unauthorized(
         "The name or password is wrong.",
@@ -255,7 +350,7 @@ def _of_key(
         )
     if key.expires_at is not None and at >= key.expires_at:
         return Unauthorized("The API key has expired.", hint="Make a new one.", code="key_expired")
-    return Actor(f"key:{key.name}", key.role, key.tenant, origin)
+    return Actor(f"key:{key.name}", key.role, key.tenant, origin, key.scopes)
 
 
 def _ended() -> Unauthorized:

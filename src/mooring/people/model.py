@@ -5,19 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from mooring.identity.actor import Actor, Role
+from mooring.identity.scopes import Scope
 
-__all__ = ["ApiKey", "IssuedKey", "NewKey", "NewUser", "Session", "User"]
+__all__ = ["ApiKey", "IssuedKey", "NewKey", "NewUser", "Session", "User", "Vouched"]
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person. ``tenant`` is the only tenant they see; ``None`` sees all."""
+    """A person. ``tenant`` is the only tenant they see; ``None`` sees all. ``issuer`` is the
+    sign-in provider that vouches for them; ``None``: their password here does."""
 
     name: str
     role: Role
     tenant: str | None
     disabled: bool
     created_at: int
+    issuer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +34,21 @@ class NewUser:
 
 
 @dataclass(frozen=True, slots=True)
+class Vouched:
+    """Somebody whom a sign-in provider vouches for. Issuer and subject together are who it is; the
+    name is a wish."""
+
+    issuer: str
+    subject: str
+    name: str
+    role: Role
+    tenant: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A program's key, without its secret. ``prefix`` is how it is named and found."""
+    """A program's key, without its secret. ``prefix`` is how it is named and found. ``scopes`` is
+    what it may be used for; ``None``: whatever its role allows."""
 
     prefix: str
     name: str
@@ -41,6 +57,7 @@ class ApiKey:
     created_at: int
     expires_at: int | None
     revoked_at: int | None
+    scopes: frozenset[Scope] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +68,7 @@ class NewKey:
     role: Role = Role.VIEWER
     tenant: str | None = None
     expires_at: int | None = None
+    scopes: frozenset[Scope] | None = None
 
 
 @dataclass(frozen=True, slots=True)

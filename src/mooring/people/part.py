@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mooring.identity.scopes import Scope
 from mooring.later import later
 from mooring.part import Part, noun
 
@@ -15,6 +16,14 @@ __all__ = ["PART"]
 PART = Part(
     "people",
     routers=lambda: (api.router,),
+    scopes={
+        "GET /api/v1/me": "login",
+        "POST /api/v1/logout": "login",
+        "PUT /api/v1/me/password": "login",
+        "GET /api/v1/users": Scope.ADMIN,
+        "GET /api/v1/users/{name}": Scope.ADMIN,
+        "GET /api/v1/api-keys": Scope.ADMIN,
+    },
     tables=lambda: (
         schema.users,
         schema.sessions,

@@ -6,7 +6,6 @@ to be shown to a person; only their hashes are stored.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 
 from sqlalchemy.engine import Connection
@@ -18,15 +17,13 @@ from mooring.dialects import check_word
 from mooring.errors import Conflict, Invalid, NotFound
 from mooring.identity.actor import SYSTEM, Actor, Role
 from mooring.people import passwords, store, tokens
-from mooring.people.logins import Logins, actor_of
+from mooring.people.logins import NAME, NAME_MAX, Logins, actor_of
 from mooring.people.model import ApiKey, IssuedKey, NewKey, NewUser, User
 from mooring.store.engine import now_ms
 
 __all__ = ["FIRST_ADMIN", "People"]
 
 FIRST_ADMIN = "admin"
-NAME_MAX = 128
-_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._@+\-]{{0,{NAME_MAX - 1}}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +166,12 @@ class People(Logins):
         self._store_password(actor_of(found.user, actor.origin), found.user, new, "their own")
 
     def _store_password(self, actor: Actor, user: User, password: str, reason: str) -> None:
+        if user.issuer is not None:
+            raise Conflict(
+                f"{user.name} signs in with a provider and has no password here.",
+                hint="Disable the user here, or change the account at the provider.",
+                code="user_of_provider",
+            )
         passwords.check_new(password)
         hashed = passwords.hash_new(password)
         with self.database.write() as connection:
@@ -184,11 +187,14 @@ class People(Logins):
         """Makes an API key; its secret is in the answer and nowhere else.
 
         Raises:
-            Invalid: the name breaks a rule, or it would have expired already.
+            Invalid: the name breaks a rule, it would have expired already, or a scope needs a
+                higher role.
             NotFound: there is no such tenant.
+            Forbidden: the actor is itself a key with fewer scopes.
         """
         actor.require(Role.ADMIN, new.tenant)
         _check_name(new.name, "key's name")
+        _check_scopes(actor, new)
         at = now_ms()
         if new.expires_at is not None and new.expires_at <= at:
             raise Invalid(
@@ -197,7 +203,7 @@ class People(Logins):
                 code="key_expired_already",
             )
         prefix, secret = tokens.new_key()
-        key = ApiKey(prefix, new.name, new.role, new.tenant, at, new.expires_at, None)
+        key = ApiKey(prefix, new.name, new.role, new.tenant, at, new.expires_at, None, new.scopes)
         with self.database.write() as connection:
             self._need_tenant(connection, new.tenant)
             store.require_key_room(
@@ -302,8 +308,28 @@ def _found(user: User | None, name: str) -> User:
     return user
 
 
+def _check_scopes(actor: Actor, new: NewKey) -> None:
+    """A key is never of more use than its role, nor than the key that makes it."""
+    if new.scopes is not None and not new.scopes:
+        raise Invalid(
+            "A key without any scope could not be used.",
+            hint="Name at least one scope, or none for all that the role allows.",
+            code="no_scopes",
+        )
+    beyond = sorted((new.scopes or frozenset()) - new.role.scopes)
+    if beyond:
+        raise Invalid(
+            f"The scope {beyond[0]} is of no use to a key with the role {new.role.name.lower()}.",
+            hint="Give the key a higher role, or leave the scope out.",
+            code="scope_beyond_role",
+            scope=str(beyond[0]),
+        )
+    for scope in sorted(new.role.scopes if new.scopes is None else new.scopes):
+        actor.require_scope(scope)
+
+
 def _check_name(name: str, what: str) -> None:
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise Invalid(
             f"The {what} {name[:64]!a} cannot be used.",
             hint=f"Use up to {NAME_MAX} letters, digits and . _ - + @, a letter or digit first.",

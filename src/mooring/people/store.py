@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from mooring.identity.actor import Actor, Role, walled
+from mooring.identity.scopes import parse, written
 from mooring.people.model import ApiKey, User
 from mooring.store.engine import now_ms
 from mooring.store.room import require_room
@@ -31,7 +32,9 @@ __all__ = [
     "key_page",
     "keys_by_prefix",
     "login_by_name",
+    "login_by_subject",
     "logins_of_sessions",
+    "name_taken",
     "renewal",
     "require_key_room",
     "require_user_room",
@@ -39,6 +42,7 @@ __all__ = [
     "set_disabled",
     "set_password_hash",
     "set_renewals",
+    "set_role",
     "tenant_exists",
     "tenant_page",
     "user_by_name",
@@ -47,7 +51,14 @@ __all__ = [
 
 SESSIONS_MAX = 100  # of one person; the oldest are ended
 
-_USER = (users.c.name, users.c.role, users.c.tenant, users.c.disabled, users.c.created_at)
+_USER = (
+    users.c.name,
+    users.c.role,
+    users.c.tenant,
+    users.c.disabled,
+    users.c.created_at,
+    users.c.issuer,
+)
 _KEY = (
     api_keys.c.prefix,
     api_keys.c.name,
@@ -56,6 +67,7 @@ _KEY = (
     api_keys.c.created_at,
     api_keys.c.expires_at,
     api_keys.c.revoked_at,
+    api_keys.c.scopes,
 )
 
 
@@ -92,12 +104,14 @@ class Login:
 
 
 def _user(row: Sequence[Any]) -> User:
-    return User(row[0], Role.of(row[1]), row[2], bool(row[3]), row[4])
+    return User(row[0], Role.of(row[1]), row[2], bool(row[3]), row[4], row[5])
 
 
 def _key(row: Sequence[Any]) -> ApiKey:
-    prefix, name, role, tenant, created_at, expires_at, revoked_at = row[:7]
-    return ApiKey(prefix, name, Role.of(role), tenant, created_at, expires_at, revoked_at)
+    prefix, name, role, tenant, created_at, expires_at, revoked_at, scopes = row[:8]
+    return ApiKey(
+        prefix, name, Role.of(role), tenant, created_at, expires_at, revoked_at, parse(scopes)
+    )
 
 
 def tenant_exists(connection: Connection, name: str) -> bool:
@@ -125,7 +139,9 @@ def any_user(connection: Connection) -> bool:
     return connection.execute(sa.select(users.c.id).limit(1)).first() is not None
 
 
-def insert_user(connection: Connection, user: User, password_hash: str) -> None:
+def insert_user(
+    connection: Connection, user: User, password_hash: str, *, subject: str | None = None
+) -> None:
     """Raises ``sqlalchemy.exc.IntegrityError`` when the name is taken."""
     connection.execute(
         sa.insert(users).values(
@@ -135,7 +151,26 @@ def insert_user(connection: Connection, user: User, password_hash: str) -> None:
             tenant=user.tenant,
             disabled=user.disabled,
             created_at=user.created_at,
+            issuer=user.issuer,
+            subject=subject,
         )
+    )
+
+
+def name_taken(connection: Connection, name: str) -> bool:
+    found = connection.execute(sa.select(users.c.id).where(users.c.name == name))
+    return found.first() is not None
+
+
+def login_by_subject(connection: Connection, issuer: str, subject: str) -> Login | None:
+    """The user whom a provider calls that."""
+    statement = _LOGIN.where(users.c.issuer == issuer, users.c.subject == subject)
+    return _login(connection.execute(statement).first())
+
+
+def set_role(connection: Connection, name: str, role: Role, tenant: str | None) -> None:
+    connection.execute(
+        sa.update(users).where(users.c.name == name).values(role=role.name.lower(), tenant=tenant)
     )
 
 
@@ -152,7 +187,7 @@ def user_page(connection: Connection, actor: Actor, *, limit: int, after: str) -
 
 
 def _login(row: Sequence[Any] | None) -> Login | None:
-    return Login(row[5], _user(row), row[6]) if row is not None else None
+    return Login(row[6], _user(row), row[7]) if row is not None else None
 
 
 def login_by_name(connection: Connection, name: str) -> Login | None:
@@ -173,7 +208,7 @@ def logins_of_sessions(
     for start in range(0, len(wanted), AT_ONCE):
         some = [session for _, session in wanted[start : start + AT_ONCE]]
         for row in connection.execute(_LOGINS_OF_SESSIONS, {"sessions": some}):
-            every[row.user_id, row.token_id] = Login(row[5], _user(row), row[6])
+            every[row.user_id, row.token_id] = Login(row[6], _user(row), row[7])
     return every
 
 
@@ -319,6 +354,7 @@ def insert_key(connection: Connection, key: ApiKey, digest: str) -> None:
             tenant=key.tenant,
             created_at=key.created_at,
             expires_at=key.expires_at,
+            scopes=written(key.scopes),
         )
     )
 
@@ -326,7 +362,7 @@ def insert_key(connection: Connection, key: ApiKey, digest: str) -> None:
 def key_by_prefix(connection: Connection, prefix: str) -> tuple[ApiKey, str] | None:
     """A key and its digest."""
     row = connection.execute(_KEY_BY_PREFIX, {"prefix": prefix}).first()
-    return (_key(row), row[7]) if row is not None else None
+    return (_key(row), row[8]) if row is not None else None
 
 
 def keys_by_prefix(
@@ -341,7 +377,7 @@ def keys_by_prefix(
             found |= {} if one is None else {some[0]: one}
             continue
         for row in connection.execute(_KEYS, {"prefixes": some}):
-            found[row[0]] = (_key(row), row[7])
+            found[row[0]] = (_key(row), row[8])
     return found
 
 
@@ -353,7 +389,7 @@ def key_page(
     if before is not None:
         statement = statement.where(api_keys.c.id < before)
     rows = connection.execute(walled(statement, api_keys.c.tenant, actor))
-    return [(row[7], _key(row)) for row in rows]
+    return [(row[8], _key(row)) for row in rows]
 
 
 def revoke(connection: Connection, prefix: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mooring.commands.model import NewCommand
 from mooring.commands.shape import command_channel
@@ -62,7 +62,7 @@ class Broadcasts:
             Invalid: the command cannot be written in the dialect's shape.
         """
         actor.require(Role.OPERATOR, tenant)
-        owner = Actor(actor.name, actor.role, tenant, actor.origin)
+        owner = replace(actor, tenant=tenant)
         number = new.uid or f"c-{secrets.token_hex(8)}"
         with self.database.read() as connection:
             members = group_members(connection, owner, group, limit=GROUP_MAX)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mooring.identity.scopes import Scope
 from mooring.later import later
 from mooring.part import Part
 from mooring.supervisor.registry import Entry
@@ -14,6 +15,11 @@ __all__ = ["PART"]
 PART = Part(
     "publish",
     routers=lambda: (api.router,),
+    scope=Scope.COMMANDS,
+    scopes={
+        "POST /api/v1/mqtt/subscribe": Scope.READ,
+        "POST /api/v1/mqtt/topics/validate": Scope.READ,
+    },
     services=lambda: {
         broadcast.Broadcasts: lambda app: broadcast.Broadcasts(
             app.database, app.devices, app.downlinks

@@ -20,7 +20,7 @@ from mooring.dashboard.live import resident as live
 from mooring.errors import DatabaseUnavailable
 from mooring.part import Part
 from mooring.parts import PARTS
-from mooring.serve import audit, health, metrics, openapi, system
+from mooring.serve import audit, health, metrics, openapi, scopes, system
 from mooring.serve.alert_metrics import AlertFigures
 from mooring.serve.certificate_metrics import CertificateFigures
 from mooring.serve.current import Current
@@ -102,6 +102,7 @@ def create_app(
     api.state.publisher = publisher
     api.state.watcher = Watcher(platform.database, direct)
     api.state.registry = figures
+    api.state.scopes = scopes.needs(parts, OWN)
     api.state.readiness = health.Readiness(platform, publisher)
     errors.install(api)
     openapi.install(api)

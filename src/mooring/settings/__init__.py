@@ -37,6 +37,7 @@ from mooring.settings.groups import GroupSettings
 from mooring.settings.ingest import IngestSettings
 from mooring.settings.jobs import JobSettings
 from mooring.settings.limits import LimitSettings
+from mooring.settings.oidc import OidcSettings
 from mooring.settings.people import PeopleSettings
 from mooring.settings.pki import PkiSettings
 from mooring.settings.platform import PlatformSettings
@@ -79,6 +80,7 @@ class Settings(
     RetentionSettings,
     CredentialSettings,
     PeopleSettings,
+    OidcSettings,
     DeviceSettings,
     RollupSettings,
     PresenceSettings,

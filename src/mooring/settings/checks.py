@@ -62,3 +62,35 @@ def networks(given: tuple[str, ...]) -> tuple[str, ...]:
         except ValueError as exc:
             raise ValueError(f"{one[:64]!a} is neither an address nor a network") from exc
     return given
+
+
+ROLES = ("viewer", "operator", "admin")
+SIGNATURE_ALGORITHMS = frozenset(
+    ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+)
+"""With a private key of the signer's own: what is checked with a shared secret is not a proof."""
+
+
+def signature_algorithms(given: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of signature algorithms (RFC 7518); never ``none`` and never a shared secret."""
+    for one in given:
+        if one not in SIGNATURE_ALGORITHMS:
+            raise ValueError(
+                f"{one[:20]!a} is not one of {', '.join(sorted(SIGNATURE_ALGORITHMS))}"
+            )
+    if not given:
+        raise ValueError("at least one algorithm is needed")
+    return given
+
+
+def role_mapping(given: tuple[str, ...]) -> tuple[str, ...]:
+    """``GROUP=ROLE`` and ``GROUP=ROLE@TENANT``."""
+    for one in given:
+        group, _, right = one.rpartition("=")
+        role, at, tenant = right.partition("@")
+        if not group or role not in ROLES or bool(at) != bool(tenant):
+            raise ValueError(
+                f"{one[:100]!a} is not GROUP=ROLE or GROUP=ROLE@TENANT, with a role of "
+                f"{', '.join(ROLES)}"
+            )
+    return given

@@ -10,8 +10,9 @@ from typing import Protocol
 
 import msgspec
 
-from mooring.errors import DatabaseUnavailable, MooringError, TooMany, Unauthorized
-from mooring.identity.actor import Actor
+from mooring.errors import DatabaseUnavailable, Forbidden, MooringError, TooMany, Unauthorized
+from mooring.identity.actor import Actor, Role
+from mooring.identity.scopes import Scope
 from mooring.settings import Settings
 from mooring.stream.admission import Admission
 from mooring.stream.conversation import SNAPSHOTS_AT_ONCE, Conversation, Socket
@@ -38,6 +39,7 @@ class Code:
     UNAVAILABLE = 1013
     INVALID = 4400
     LOGIN = 4401
+    FORBIDDEN = 4403
     FULL = 4429
 
 
@@ -143,6 +145,7 @@ class Streams:
         found = (await asyncio.to_thread(self._authenticate, [secret]))[secret]
         if isinstance(found, Unauthorized):
             raise found
+        found.require_scope(Scope.READ)
         return replace(found, origin=client.address), secret
 
     async def _reject(self, client: Client, fault: MooringError) -> None:
@@ -151,6 +154,10 @@ class Streams:
         match fault:
             case Unauthorized():
                 code = Code.LOGIN
+                self._count("stream_logins_rejected")
+            case Forbidden():
+                code = Code.FORBIDDEN
+                said |= fault.context
                 self._count("stream_logins_rejected")
             case TooMany():
                 code = Code.FULL
@@ -177,7 +184,7 @@ class Streams:
                 now, before = found[one.secret], one.conversation.actor
                 if isinstance(now, Unauthorized):
                     code = now.slug
-                elif (now.role, now.tenant) != (before.role, before.tenant):
+                elif _rights(now) != _rights(before):
                     code = "login_changed"
                 else:
                     continue
@@ -186,3 +193,7 @@ class Streams:
     def _live(self, live: bool) -> None:
         for one in self._listeners:
             one.conversation.live(live=live)
+
+
+def _rights(actor: Actor) -> tuple[Role, str | None, frozenset[Scope] | None]:
+    return actor.role, actor.tenant, actor.scopes

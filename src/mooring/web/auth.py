@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -10,6 +11,7 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 
 from mooring.errors import Unauthorized
 from mooring.identity.actor import Actor
+from mooring.identity.scopes import Need, Scope
 from mooring.web.proxies import FORWARDED_HEADERS
 from mooring.web.services import Platform, now
 
@@ -19,6 +21,7 @@ __all__ = [
     "bearer",
     "from_this_machine",
     "key_header",
+    "need_of",
     "secret_of",
     "who",
 ]
@@ -65,6 +68,7 @@ def who(
 
     Raises:
         Unauthorized: it does not say who, or it is not true.
+        Forbidden: it is an API key without the scope that the route needs.
     """
     secret = token.credentials if token is not None else key
     if not secret:
@@ -74,7 +78,18 @@ def who(
             "API key.",
             code="login_needed",
         )
-    return platform.authenticate(secret, address_of(request))
+    actor = platform.authenticate(secret, address_of(request))
+    need = need_of(request)
+    if isinstance(need, Scope):
+        actor.require_scope(need)
+    return actor
+
+
+def need_of(request: Request) -> Need:
+    """What the route of the request asks of a key. A route that nobody has thought of asks for the
+    scope that fewest keys have."""
+    needs: Mapping[tuple[str, str], Need] = request.app.state.scopes
+    return needs.get((request.method, request.scope["route"].path), Scope.ADMIN)
 
 
 Who = Annotated[Actor, Depends(who)]

@@ -42,6 +42,9 @@ from tests.support.postgres import Postgres
 T0 = 1_771_000_000_000
 SECRET = "quokka"  # everything of tenant b is named after it
 OF_DEVICES = {"/api/v1/devices/{device}/shape"}  # a person's login opens none of them
+SIGN_IN = {
+    f"/api/v1/oidc/{one}" for one in ("start", "callback", "logout")
+}  # nobody has a login yet
 OPEN = {"/healthz", "/readyz", "/metrics", "/api/v1/openapi.json", "/api/v1/docs"}
 
 
@@ -298,7 +301,7 @@ def test_no_change_reaches_another_tenant(world: App, client_of: ClientOf, role:
 
 def test_without_a_login_there_is_nothing(world: App, nobody: httpx.Client) -> None:
     for method, path in routes(world, "GET", "POST", "PUT", "PATCH", "DELETE"):
-        if path in {"/api/v1/login", "/api/v1/login/refresh", "/api/v1/claims"}:
+        if path in {"/api/v1/login", "/api/v1/login/refresh", "/api/v1/claims", *SIGN_IN}:
             continue
         answer = nobody.request(method, fill(path, OF_A), json=BODIES.get(path))
         assert answer.status_code == 401, f"{method} {path}: {answer.text}"

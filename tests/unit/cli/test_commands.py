@@ -381,6 +381,20 @@ def test_keys(mooring: Mooring) -> None:
     assert "revoked now" in mooring("key", "list").out
 
 
+def test_scopes_of_keys(mooring: Mooring) -> None:
+    words = ("--role", "operator", "--scope", "commands", "--scope", "read")
+    made = mooring("key", "new", "ci", *words, "--json").json()
+    assert made["scopes"] == ["read", "commands"]
+    assert "only the scopes read commands" in mooring("key", "new", "other", *words).out
+    mooring("key", "new", "wide")
+    shown = {one["name"]: one["scopes"] for one in mooring("key", "list", "--json").json()["keys"]}
+    assert shown == {"ci": ["read", "commands"], "other": ["read", "commands"], "wide": None}
+    table = mooring("key", "list").out
+    assert "read commands" in table
+    refused = mooring("key", "new", "x", "--scope", "admin", code=2)
+    assert "scope admin" in refused.err
+
+
 def test_tenants(mooring: Mooring) -> None:
     check_sentences("tenant add", mooring("tenant", "add", "acme").out)
     mooring("tenant", "add", "acme", code=4)

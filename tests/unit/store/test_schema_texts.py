@@ -27,7 +27,7 @@ CHECKED = {
         presence_marks.name alerts.key alerts.source alerts.state alert_history.event
     """,
     "made by the program": """
-        users.password_hash api_keys.prefix api_keys.digest broker_users.verifier
+        users.password_hash api_keys.scopes api_keys.prefix api_keys.digest broker_users.verifier
         credentials.verifier credentials.mark former_verifiers.verifier rotations.old_verifier
         rotations.new_verifier claim_codes.digest certificates.serial certificates.fingerprint
         device_state.firmware_key
@@ -53,6 +53,9 @@ CHECKED = {
         device_settings_levels.tenant device_settings_levels.name
         discovery_rules.tenant discovery_rules.dialect discovery_rules.pattern
         groups.tenant groups.name device_groups.tenant alerts.tenant rules.tenant
+    """,
+    "mooring.oidc": """
+        users.issuer users.subject
     """,
     "mooring.devices.attributes": """
         device_attributes.name device_attributes.key device_attributes.value claim_codes.attributes

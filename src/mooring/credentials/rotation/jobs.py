@@ -16,6 +16,7 @@ from mooring.devices import store as devices_store
 from mooring.devices.model import Device
 from mooring.errors import Conflict, MooringError
 from mooring.identity.actor import Actor, Role
+from mooring.identity.scopes import Scope
 from mooring.jobs import outcomes
 from mooring.jobs.model import Job, Outcome, Started, Verdict
 from mooring.jobs.rules import TargetState
@@ -44,6 +45,7 @@ class RotationJobs:
 
     rotations: Rotations
     name: str = KIND
+    scope: Scope = Scope.DEVICES
 
     def check(self, actor: Actor, tenant: str, what: Mapping[str, Any]) -> dict[str, Any]:
         return read(what, RotationWhat).document()

@@ -102,7 +102,11 @@ users = Table(
     Column("tenant", String(128), ForeignKey("tenants.name")),  # NULL: every tenant
     Column("disabled", Boolean, nullable=False, server_default=text("false")),
     Column("created_at", BigInteger, nullable=False),
+    # Who it is at a sign-in provider; NULL: somebody with a password here.
+    Column("issuer", String(300)),
+    Column("subject", String(255)),
 )
+Index("ux_users_issuer_subject", users.c.issuer, users.c.subject, unique=True)
 
 sessions = Table(
     "sessions",
@@ -135,6 +139,8 @@ api_keys = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger),
     Column("revoked_at", BigInteger),
+    # Words between spaces: what it may be used for. NULL: whatever its role allows.
+    Column("scopes", String(100)),
 )
 
 audit = Table(
