@@ -48,6 +48,7 @@ PLACES = (
     ("mooring.running", "foundations"),
     ("mooring.logs", "foundations"),
     ("mooring.handover", "foundations"),
+    ("mooring.leaving", "foundations"),
     ("mooring.record", "foundations"),
     ("mooring.masking", "foundations"),
     ("mooring.supervisor", "foundations"),

@@ -18,6 +18,7 @@ from mooring.cli.nouns import NOUNS, Commands
 from mooring.cli.output import write_anything
 from mooring.cli.quick import Group
 from mooring.handover import Fork
+from mooring.leaving import leave
 
 __all__ = ["app", "main"]
 
@@ -108,6 +109,9 @@ def main() -> None:
         app()
     except Fork as fork:
         sys.argv[1:] = fork.words
-    else:
-        return
-    app()  # out here nothing of the parent's command is on the stack
+    except SystemExit as end:
+        leave(end)
+    try:
+        app()  # out here nothing of the parent's command is on the stack
+    except SystemExit as end:
+        leave(end)

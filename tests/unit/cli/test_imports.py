@@ -62,6 +62,7 @@ def test_the_version_imports_no_noun(loaded: Loaded) -> None:
         "mooring.handover",
         "mooring.errors",
         "mooring.later",
+        "mooring.leaving",
         "mooring.parts",
         "mooring.supervisor.registry",
     }
