@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
+from operator import attrgetter
 from typing import Any, TypeVar, get_type_hints
 
 from mooring import settings as settings_module
@@ -79,8 +80,7 @@ class App:
         Raises:
             LookupError: none exists.
         """
-        name = _names().get(kind)
-        found = _makers()[kind](self) if name is None else getattr(self, name)
+        found = _maker(kind)(self)
         assert isinstance(found, kind)
         return found
 
@@ -262,6 +262,22 @@ def _names() -> Mapping[type, str]:
         if isinstance(member, cached_property | property):
             found[get_type_hints(getter)["return"]] = name
     return found
+
+
+@cache
+def _maker(kind: type) -> Callable[[App], object]:
+    """How to get the service of that class. The other parts' services are not imported for one
+    that its own part brings.
+
+    Raises:
+        LookupError: none exists.
+    """
+    package = kind.__module__.removeprefix("mooring.").partition(".")[0]
+    for part in PARTS:
+        if part.name == package and (make := part.services().get(kind)):
+            return make
+    name = _names().get(kind)
+    return _makers()[kind] if name is None else attrgetter(name)
 
 
 @cache

@@ -2,7 +2,7 @@
 
 Python frees every object before a process ends. For a process that has imported all of Mooring
 this takes a tenth of a second of CPU, most of all in a fork, which first copies the memory that it
-shares with others. The kernel frees all of it at once.
+shares with others. The kernel frees all of it in one step.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ __all__ = ["leave"]
 
 
 def leave(end: SystemExit) -> NoReturn:
-    """Do what Python does for a ``SystemExit`` that nobody catches, but free no memory: wait for
-    the threads that are no daemons, run what is registered with ``atexit``, write what is buffered.
+    """Do what Python does for a ``SystemExit`` that nothing catches, but free no memory: wait for
+    every thread but daemons, run what is registered with ``atexit``, write what is buffered.
 
     Raises:
         SystemExit: the same, if it has a text or if the output cannot be written. Python then says
