@@ -264,7 +264,6 @@ def _names() -> Mapping[type, str]:
     return found
 
 
-@cache
 def _maker(kind: type) -> Callable[[App], object]:
     """How to get the service of that class. The other parts' services are not imported for one
     that its own part brings.

@@ -94,6 +94,14 @@ def test_a_list_of_devices_imports_no_other_domain(mooring: Mooring, loaded: Loa
     assert {name for name in working(found) if ".".join(name.split(".")[:2]) in others} == set()
 
 
+@pytest.mark.parametrize("noun", ["group", "discovery", "rule", "alert"])
+def test_a_command_of_a_domain_imports_no_http(mooring: Mooring, loaded: Loaded, noun: str) -> None:
+    mooring("device", "add", "pump-1", "--dialect", "mooring", "--json")
+    found = loaded(noun, "list", "--json")
+    assert "mooring.devices.service" in found
+    assert found & {"fastapi", "starlette", "pydantic", "uvicorn", "mqtt5", "alembic"} == set()
+
+
 def test_each_word_is_found_where_it_is_said_to_be() -> None:
     commands = Commands(NOUNS)
     assert list(commands) == [noun.name for noun in NOUNS]
