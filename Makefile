@@ -61,7 +61,7 @@ audit: setup-test ## check our dependencies for known vulnerabilities (needs the
 
 lock: setup-test ## rebuild both lock files (ARGS=--upgrade for newer versions)
 	$(compile) --output-file requirements.lock pyproject.toml
-	$(compile) --group dev --extra parquet --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+	$(compile) --group dev --extra notify --extra parquet --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
 
 build: setup-test ## build the wheel and source archive in dist/
 	$(bin)/uv build --build-constraints requirements-dev.lock --require-hashes $(ARGS)

@@ -20,6 +20,7 @@ from mooring.ingest.part import PART as INGEST
 from mooring.jobs.part import PART as JOBS
 from mooring.later import later
 from mooring.limits.part import PART as LIMITS
+from mooring.notify.part import PART as NOTIFY
 from mooring.oidc.part import PART as OIDC
 from mooring.part import Part, noun, verb
 from mooring.people.part import PART as PEOPLE
@@ -68,6 +69,7 @@ DOMAINS = (
     STREAM,
     SYSTEM_TOPICS,
     ALERTS,
+    NOTIFY,
 )
 
 PLATFORM = Part(

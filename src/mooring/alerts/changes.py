@@ -29,6 +29,8 @@ from mooring.alerts.model import (
 )
 from mooring.alerts.states import follow
 from mooring.alerts.store import Row
+from mooring.notify import outbox
+from mooring.notify.outbox import Changed
 from mooring.store.tally import add_to_counter
 
 __all__ = ["Change", "Happened", "apply", "record"]
@@ -47,6 +49,7 @@ class Happened:
     detail: str = ""
     actor: str = ""
     late: bool = False
+    kept: bool = True  # in the history, which is bounded
 
 
 @dataclass(slots=True)
@@ -55,14 +58,19 @@ class _Work:
 
     rows: dict[str, Row]
     now: dict[str, Row] = field(default_factory=dict)  # the newest of each key
-    events: list[tuple[Row, Event, int, str, bool]] = field(default_factory=list)
+    events: list[tuple[Row, Event, int, str, bool, bool]] = field(default_factory=list)
     new: list[Row] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
 
     def add(self, row: Row, event: Event, at: int, detail: str = "", *, late: bool = False) -> None:
-        if row.entries < HISTORY_MAX:
-            row.entries += 1
-            self.events.append((row, event, at, detail, late))
+        kept = row.entries < HISTORY_MAX
+        row.entries += kept
+        self.events.append((row, event, at, detail, late, kept))
+        row.touched = True
+
+    def notice(self, row: Row, event: Event, at: int) -> None:
+        """What recipients may have to hear of, and the history does not show."""
+        self.events.append((row, event, at, "", False, False))
         row.touched = True
 
 
@@ -100,8 +108,8 @@ def apply(connection: Connection, changes: Sequence[Change], bounds: Bounds) -> 
     store.insert(connection, work.new)
     room.trim()
     happened = [
-        Happened(row.id, event, at, row.severity, detail, late=late)
-        for row, event, at, detail, late in work.events
+        Happened(row.id, event, at, row.severity, detail, late=late, kept=kept)
+        for row, event, at, detail, late, kept in work.events
         if row.id
     ]
     record(connection, happened)
@@ -111,12 +119,39 @@ def apply(connection: Connection, changes: Sequence[Change], bounds: Bounds) -> 
 
 
 def record(connection: Connection, happened: Sequence[Happened]) -> None:
-    """Writes what happened into the history of the alerts. Whatever must follow from an alert
-    (a row for each recipient of a notification) is written here too, in the same transaction."""
+    """Writes what happened into the history of the alerts, and into the outbox of those who are
+    notified of it, in the same transaction."""
     store.add_history(
         connection,
-        [(h.alert, h.at, str(h.event), h.actor, h.severity, h.detail, h.late) for h in happened],
+        [
+            (h.alert, h.at, str(h.event), h.actor, h.severity, h.detail, h.late)
+            for h in happened
+            if h.kept
+        ],
     )
+    outbox.queue(
+        connection,
+        [
+            Changed(h.alert, h.at, h.event is Event.CLEARED, h.event is Event.SNOOZED)
+            for h in happened
+            if h.event in _TOLD
+        ],
+    )
+
+
+_TOLD = frozenset(
+    {
+        Event.RAISED,
+        Event.REPEATED,  # a late alert that is true now
+        Event.STEPPED_UP,
+        Event.STEPPED_DOWN,
+        Event.REOPENED,
+        Event.CLEARED,
+        Event.SEVERITY,
+        Event.SNOOZED,
+    }
+)
+"""Events of which somebody may be notified."""
 
 
 def _raise(work: _Work, change: Raise, room: _Room) -> None:
@@ -129,9 +164,12 @@ def _raise(work: _Work, change: Raise, room: _Room) -> None:
         elif change.severity > row.severity:
             event = Event.STEPPED_UP
         row.state = follow(row.state, event) or row.state
+        was_late = row.late
         _say(row, change, keep=event is Event.REPEATED)
         if event is Event.REPEATED:
             row.touched = True
+            if was_late and not row.late:
+                work.notice(row, event, change.at)
         else:
             work.add(row, event, change.at, change.message, late=change.late)
         return

@@ -12,6 +12,7 @@ import typer
 from mooring.cli.duration import seconds_of
 from mooring.cli.frame import Session, command, noun
 from mooring.cli.output import ago, iso
+from mooring.cli.schedule import schedule_document
 from mooring.cli.words import Limit, Reason, Yes
 from mooring.errors import Invalid
 from mooring.later import later
@@ -351,7 +352,7 @@ def _document(
     if steps is not None:
         document["steps"] = [_step(one) for one in steps]
     if schedule is not None:
-        document["schedule"] = None if schedule == "none" else _schedule(schedule)
+        document["schedule"] = None if schedule == "none" else schedule_document(schedule)
     chosen = {key: value for key, value in (scope or {}).items() if value is not None}
     if chosen:
         document["scope"] = {**(document.get("scope") or {}), **chosen}
@@ -390,30 +391,3 @@ def _step(text: str) -> dict[str, Any]:
             hint="Write it as error=40.",
             code="invalid_rule",
         ) from None
-
-
-def _schedule(text: str) -> dict[str, Any]:
-    """``mon-fri 08:00-18:00 Europe/Berlin``; each part may be missing."""
-    document: dict[str, Any] = {}
-    for part in text.split():
-        if part[0].isdigit():
-            document["from"], _, document["to"] = part.partition("-")
-        elif "/" in part or part == "UTC":
-            document["zone"] = part
-        else:
-            document["days"] = _days(part)
-    return document
-
-
-def _days(text: str) -> list[str]:
-    week = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-    found: list[str] = []
-    for part in text.lower().split(","):
-        first, sign, last = part.partition("-")
-        if sign and first in week and last in week:
-            begin = week.index(first)
-            length = (week.index(last) - begin) % 7 + 1
-            found += [week[(begin + place) % 7] for place in range(length)]
-        else:
-            found.append(part)
-    return found

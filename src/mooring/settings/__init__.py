@@ -37,6 +37,7 @@ from mooring.settings.groups import GroupSettings
 from mooring.settings.ingest import IngestSettings
 from mooring.settings.jobs import JobSettings
 from mooring.settings.limits import LimitSettings
+from mooring.settings.notify import NotifySettings
 from mooring.settings.oidc import OidcSettings
 from mooring.settings.people import PeopleSettings
 from mooring.settings.pki import PkiSettings
@@ -99,6 +100,7 @@ class Settings(
     JobSettings,
     SystemTopicSettings,
     AlertSettings,
+    NotifySettings,
 ):
     """The effective settings of one process. Units are in the names or descriptions."""
 

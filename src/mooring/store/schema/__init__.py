@@ -51,6 +51,7 @@ from mooring.store.schema.messages import (
     sequences,
     strangers,
 )
+from mooring.store.schema.notify import notification_items, notifications, recipients
 from mooring.store.schema.platform import (
     broker_events,
     clocks,
@@ -128,10 +129,13 @@ __all__ = [
     "metadata",
     "metrics",
     "metrics_refused",
+    "notification_items",
+    "notifications",
     "presence",
     "presence_changes",
     "presence_marks",
     "processes",
+    "recipients",
     "retention",
     "retention_progress",
     "rollup_open",
