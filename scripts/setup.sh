@@ -73,6 +73,7 @@ find_postgres() {
     first_of initdb /usr/lib/postgresql/*/bin/initdb /usr/pgsql-*/bin/initdb \
         /opt/homebrew/opt/postgresql*/bin/initdb /usr/local/opt/postgresql*/bin/initdb
 }
+find_alertmanager() { first_of prometheus-alertmanager alertmanager; }
 find_node() { first_of node nodejs; }
 find_compiler() { first_of g++ clang++; }
 find_chromium() {
@@ -101,6 +102,8 @@ look_for_programs() {
     [ "$purpose" = test ] || return 0
     find_clients >/dev/null || missing mosquitto-clients mosquitto
     find_postgres >/dev/null || missing postgresql postgresql@17
+    [ "$(uname -s)" = Darwin ] || find_alertmanager >/dev/null ||
+        missing prometheus-alertmanager alertmanager
     find_node >/dev/null || missing nodejs node
     command -v npm >/dev/null 2>&1 || missing npm node
     command -v openssl >/dev/null 2>&1 || missing openssl openssl
@@ -137,7 +140,7 @@ apt_install() {
         "    sudo apt-get update && sudo apt-get install --no-install-recommends$deb"
 
     fresh=''
-    for service in mosquitto postgresql; do
+    for service in mosquitto postgresql prometheus-alertmanager; do
         case "$deb " in
             *" $service "*) installed "$service" || fresh="$fresh $service" ;;
         esac

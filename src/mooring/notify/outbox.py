@@ -52,6 +52,11 @@ class _Who(NamedTuple):
     kind: Kind
     options: Options
 
+    @property
+    def wait_ms(self) -> int:
+        """How long a first change waits for others."""
+        return 0 if self.kind is Kind.ALERTMANAGER else self.options.wait_seconds * 1000
+
 
 def queue(connection: Connection, changes: Sequence[Changed]) -> None:
     """Brings the outbox to what the alerts are now. In one call only the end counts: an alert
@@ -87,7 +92,7 @@ def queue(connection: Connection, changes: Sequence[Changed]) -> None:
             ):
                 news = after in (State.WORSE, State.ENDING) and after is not State(item["state"])
                 at = since[row["id"]]
-                due_at = at + one.options.wait_seconds * 1000 if news else item["due_at"]
+                due_at = at + one.wait_ms if news else item["due_at"]
                 changed.append(
                     {
                         "r": one.id,
@@ -155,7 +160,7 @@ def _new(who: _Who, row: Mapping[str, Any], at: int) -> dict[str, Any]:
         "state": str(State.PENDING),
         "severity": row["severity"],
         "since": at,
-        "due_at": at + who.options.wait_seconds * 1000,
+        "due_at": at + who.wait_ms,
     }
 
 

@@ -10,14 +10,14 @@ import logging
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
 
 from mooring.notify import group_store, message, store
 from mooring.notify.group_store import Group, Who
-from mooring.notify.grouping import Item, Timing, decide
+from mooring.notify.grouping import Item, State, Timing, decide
 from mooring.notify.model import Kind, Options
 from mooring.notify.quiet import quiet_until
 from mooring.store.engine import Database
@@ -35,13 +35,13 @@ POST_MAX = 500  # alerts in one post to Alertmanager
 GROUPS_AT_ONCE = 500
 FULL_MS = 10_000  # until a recipient with too many waiting notifications is looked at again
 SHARE = 20  # a group is looked at for a twentieth of the time at most
-PAUSE_MAX = 5.0
+PAUSE_LONGEST = 5.0
 REMEMBERED = 10_000  # groups
 
 
 @dataclass(slots=True)
 class _Pause:
-    until: float  # monotonic
+    until: float
 
 
 class Planner:
@@ -50,14 +50,21 @@ class Planner:
     Args:
         waiting_max: notifications of one recipient that may wait for an attempt.
         faults: groups that failed; the others continue.
+        clock: seconds, never going back.
     """
 
     def __init__(
-        self, database: Database, *, waiting_max: int, faults: RowFaults | None = None
+        self,
+        database: Database,
+        *,
+        waiting_max: int = 100,
+        faults: RowFaults | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._waiting_max = waiting_max
         self.faults = faults or RowFaults("the group of notifications")
+        self._clock = clock
         self._pauses: OrderedDict[tuple[int, str], _Pause] = OrderedDict()
 
     def turn(self, now: int) -> bool:
@@ -71,10 +78,10 @@ class Planner:
             wider = group_store.wider_since(connection) if found else None
         looked = False
         for group in self._one_of_each_tenant(found):
-            began = time.monotonic()
+            began = self._clock()
             with self.faults.isolated(group[:2]):
                 self.look(group, now, wider)
-            self._rest(group, time.monotonic() - began)
+            self._rest(group, self._clock() - began)
             looked = True
         return looked
 
@@ -82,13 +89,13 @@ class Planner:
         seen: set[str] = set()
         for group in found:
             pause = self._pauses.get(group[:2])
-            rests = pause is not None and time.monotonic() < pause.until
+            rests = pause is not None and self._clock() < pause.until
             if group.tenant not in seen and not rests and not self.faults.postponed(group[:2]):
                 seen.add(group.tenant)
                 yield group
 
     def _rest(self, group: Group, seconds: float) -> None:
-        pause = _Pause(time.monotonic() + min(PAUSE_MAX, SHARE * seconds))
+        pause = _Pause(self._clock() + min(PAUSE_LONGEST, SHARE * seconds))
         self._pauses[group[:2]] = pause
         self._pauses.move_to_end(group[:2])
         if len(self._pauses) > REMEMBERED:
@@ -139,7 +146,7 @@ class Planner:
                 title=message.title(document),
                 document=document,
                 at=now,
-                routine=many and all(item.told_at is not None for item in some),
+                routine=many and all(item.state is State.TOLD for item in some),
             )
         due_at = now + timing_of(found).repeat_ms
         group_store.told(connection, group.recipient, sent, at=now, due_at=due_at)
@@ -147,7 +154,7 @@ class Planner:
 
 
 def _news_first(items: Sequence[Item]) -> list[Item]:
-    return sorted(items, key=lambda item: item.state.value == "told")
+    return sorted(items, key=lambda item: item.state is State.TOLD)
 
 
 def timing_of(found: Who) -> Timing:

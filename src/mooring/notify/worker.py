@@ -37,7 +37,7 @@ CLAIM_MS = 60_000
 POLL_SECONDS = 0.1
 LOOK_SECONDS = 0.5  # between two looks when nobody commits
 RENEW_SECONDS = 4.0
-ERROR_MAX = 300
+ERROR_LENGTH = 300
 
 
 class Notifier:
@@ -194,7 +194,7 @@ class Notifier:
 
     def _finish(self, one: Due, answer: Answer) -> None:
         now = now_ms()
-        error = answer.error[:ERROR_MAX]
+        error = answer.error[:ERROR_LENGTH]
         accepted = answer.outcome is Outcome.ACCEPTED
         with self._database.write() as connection:
             counts = store.attempts_of(connection, one.notification)

@@ -142,6 +142,25 @@ BOUNDS = (
         "One row for each batch while there are rules, until it is evaluated.",
     ),
     _row(
+        "recipients",
+        By.REFUSED,
+        "recipients_max_per_tenant",
+        "One more in the tenant is rejected.",
+    ),
+    _row(
+        "notification_items",
+        By.OWNER,
+        "recipients alerts",
+        "At most one row for each recipient and alert.",
+    ),
+    _row(
+        "notifications",
+        By.OWNER,
+        "recipients notifications_waiting_max_per_recipient notifications_kept_per_recipient",
+        "With `notifications_waiting_max_per_recipient` waiting ones no further one is made. Of "
+        "each recipient at most `notifications_kept_per_recipient` finished ones are kept.",
+    ),
+    _row(
         "desired",
         By.REFUSED,
         "desired_max_per_device",

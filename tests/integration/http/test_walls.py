@@ -32,6 +32,8 @@ from mooring.identity.actor import SYSTEM, Actor, Role
 from mooring.jobs.model import NewJob
 from mooring.jobs.selection import selector
 from mooring.jobs.service import Jobs
+from mooring.notify.model import Kind
+from mooring.notify.service import Recipients
 from mooring.people.model import NewKey, NewUser
 from mooring.serve.app import create_app
 from mooring.store.schema import metadata
@@ -83,6 +85,10 @@ def world(platform: App, add_device: AddDevice) -> Iterator[App]:
         platform.service(Groups).create(SYSTEM, dynamic)
         rule = {"terms": [{"metric": f"{word}-metric", "operator": ">", "value": 1}]}
         platform.service(Rules).add(SYSTEM, f"{word}-rule", rule, tenant=tenant)
+        hook = f"https://{word}.example.org/{word}"
+        recipients = platform.service(Recipients)
+        recipients.add(SYSTEM, f"{word}-ops", Kind.WEBHOOK, hook, tenant=tenant)
+        recipients.test(SYSTEM, f"{word}-ops", tenant=tenant)
         found = Raise(f"x:{device.id}", tenant, device.id, Source.DEVICE, word, Severity.ERROR, T0)
         with database.write() as connection:
             apply(connection, [found], Bounds())
@@ -112,6 +118,7 @@ OF_B = {
     "number": "2",
     "level": "tenant",
     "place": SECRET,
+    "recipient": f"{SECRET}-ops",
     "rule": f"{SECRET}-rule",
     "serial": "0b0b",
     "tenant": SECRET,
@@ -185,7 +192,7 @@ def test_no_get_shows_anything_of_another_tenant(
                     told = told.replace(f"{SECRET}-1", "").replace(f"{SECRET}-user", "")
                     told = told.replace(f"tenant {SECRET}.", "").replace(OF_B["unknown"], "")
                     told = told.replace(f"no group {SECRET}-g.", "")
-                    told = told.replace(f"{SECRET}-rule", "")
+                    told = told.replace(f"{SECRET}-rule", "").replace(f"{SECRET}-ops", "")
                 assert SECRET not in told, address
                 assert answer.status_code in {200, 403, 404}, f"{address}: {answer.text}"
                 own_things += "alpaca-" in answer.text
@@ -263,6 +270,14 @@ BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/mqtt/fleet/{group_id}/command": {"command": "restart"},
     "/api/v1/rules": {"name": "new", "tenant": SECRET, "rule": {}},
     "/api/v1/rules/{rule}": {"enabled": False},
+    "/api/v1/recipients": {
+        "name": "new",
+        "kind": "webhook",
+        "target": "https://example.org/",
+        "tenant": SECRET,
+    },
+    "/api/v1/recipients/{recipient}": {"enabled": False},
+    "/api/v1/recipients/{recipient}/test": {},
     "/api/v1/alerts/{number}/acknowledge": {},
     "/api/v1/alerts/{number}/clear": {},
     "/api/v1/alerts/{number}/snooze": {"seconds": 60},

@@ -25,6 +25,7 @@ CHECKED = {
         jobs.kind jobs.state jobs.waves job_targets.state job_targets.counted job_targets.cause
         job_targets.reference
         presence_marks.name alerts.key alerts.source alerts.state alert_history.event
+        recipients.kind notification_items.state notifications.state
     """,
     "made by the program": """
         users.password_hash api_keys.scopes api_keys.prefix api_keys.digest broker_users.verifier
@@ -37,7 +38,8 @@ CHECKED = {
         clocks.boot sessions.token_id commands.session jobs.what jobs.request_key
         device_settings.document device_settings.reported device_settings_history.document
         device_settings_levels.document device_settings_levels.guard_document
-        rule_states.record
+        rule_states.record notification_items.group_key notifications.message_id
+        notifications.body recipients.options
     """,
     "mooring.dialects.ids.check_word and names made of such words": """
         tenants.name devices.tenant devices.name devices.scope devices.dialect devices.username
@@ -53,6 +55,7 @@ CHECKED = {
         device_settings_levels.tenant device_settings_levels.name
         discovery_rules.tenant discovery_rules.dialect discovery_rules.pattern
         groups.tenant groups.name device_groups.tenant alerts.tenant rules.tenant
+        recipients.tenant
     """,
     "mooring.oidc": """
         users.issuer users.subject
@@ -66,7 +69,7 @@ CHECKED = {
         commands.topic commands.result device_settings.topic device_settings_levels.schema
         jobs.selection devices.label broker_users.username broker_users.note broker_users.publish
         broker_users.subscribe users.name api_keys.name claim_codes.label claim_codes.groups
-        claim_codes.hardware_id rules.name rules.definition
+        claim_codes.hardware_id rules.name rules.definition recipients.name
     """,
     "ingest": """
         messages.payload latest.payload device_state.firmware device_state.metadata

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from mooring.alerts.model import Severity
 from mooring.alerts.platform.model import MOST, Check, Found, Look
 from mooring.broker.log import LogKind
+from mooring.notify.model import FAILURES_MAX
 from mooring.presence.states.machine import SAID_SO, SILENCE_MIN_MS, State
 from mooring.store.processes import is_alive
 from mooring.store.schema import (
@@ -24,6 +25,7 @@ from mooring.store.schema import (
     devices,
     presence,
     processes,
+    recipients,
     rollup_queue,
     rule_queue,
     sequences,
@@ -216,6 +218,26 @@ def _backlog(look: Look) -> Sequence[Found]:
     return found
 
 
+def _recipients(look: Look) -> Sequence[Found]:
+    """Recipients whose notifications fail again and again."""
+    r = recipients.c
+    rows = look.connection.execute(
+        sa.select(r.id, r.tenant, r.name)
+        .where(r.failures >= FAILURES_MAX, r.enabled)
+        .order_by(r.id)
+        .limit(MOST)
+    )
+    return [
+        Found(
+            str(row[0]),
+            Severity.ERROR,
+            f"Notifications to {row[2]} fail: `mooring notify show` shows why.",
+            row[1],
+        )
+        for row in rows
+    ]
+
+
 CHECKS = (
     Check("device_silent", 1_000, _silent),
     Check("device_refused", 10_000, _refused),
@@ -226,4 +248,5 @@ CHECKS = (
     Check("disk_full", 30_000, _disk),
     Check("broker_unreachable", 5_000, _broker, hold_ms=30_000),
     Check("backlog", 10_000, _backlog),
+    Check("recipient_failing", 10_000, _recipients),
 )
