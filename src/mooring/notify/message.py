@@ -10,12 +10,12 @@ import msgspec
 from mooring.dialects import iso
 from mooring.notify.model import SEVERITIES
 
-__all__ = ["LISTED_MAX", "STALE_MS", "alertmanager", "cloud_event", "document", "text", "title"]
+__all__ = ["LISTED_MAX", "ENDS_MS", "alertmanager", "cloud_event", "document", "text", "title"]
 
 LISTED_MAX = 50
 """Alerts that one notification names; the others are counted."""
 
-STALE_MS = 300_000
+ENDS_MS = 300_000
 """How long Alertmanager keeps an alert that is not posted again."""
 
 TYPE = "org.mooring.notification"
@@ -106,7 +106,7 @@ def alertmanager(found: Document, *, now: int) -> bytes:
     posted: list[dict[str, Any]] = []
     for one in found["alerts"]:
         cleared = one["status"] == "cleared"
-        ends = one["cleared_at"] if cleared else now + STALE_MS
+        ends = one["cleared_at"] if cleared else now + ENDS_MS
         posted.append(_posted(one, one["severity"], ends))
         was = one.get("was")
         if was in SEVERITIES and was != one["severity"]:

@@ -27,6 +27,7 @@ from mooring.store.schema import recipients
 __all__ = ["NAME_MAX", "Added", "Recipients"]
 
 NAME_MAX = 128
+DEFAULT = "default"
 
 
 class Added(NamedTuple):
@@ -127,7 +128,7 @@ class Recipients:
             Conflict: ``recipient_exists``, or ``limit_reached``.
             Forbidden, NotFound: the actor may not do that.
         """
-        tenant = tenant or actor.tenant or "default"
+        tenant = tenant or actor.tenant or DEFAULT
         actor.require(Role.ADMIN, tenant)
         if private or platform:
             actor.require(Role.ADMIN, None)
@@ -137,7 +138,8 @@ class Recipients:
         secret = new_secret() if kind is Kind.WEBHOOK else ""
         at = now_ms()
         with self.database.write() as connection:
-            if not store.tenant_exists(connection, tenant):
+            # The tenant of a platform without devices is not there yet.
+            if tenant != DEFAULT and not store.tenant_exists(connection, tenant):
                 raise NotFound(f"There is no tenant {tenant}.", code="tenant_not_found")
             require_room(
                 connection,
