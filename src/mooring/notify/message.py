@@ -10,7 +10,7 @@ import msgspec
 from mooring.dialects import iso
 from mooring.notify.model import SEVERITIES
 
-__all__ = ["LISTED_MAX", "ENDS_MS", "alertmanager", "cloud_event", "document", "text", "title"]
+__all__ = ["ENDS_MS", "LISTED_MAX", "alertmanager", "cloud_event", "document", "text", "title"]
 
 LISTED_MAX = 50
 """Alerts that one notification names; the others are counted."""
