@@ -69,7 +69,7 @@ class _Work:
         row.touched = True
 
     def notice(self, row: Row, event: Event, at: int) -> None:
-        """What recipients may have to hear of, and the history does not show."""
+        """A change that recipients may get and the history does not show."""
         self.events.append((row, event, at, "", False, False))
         row.touched = True
 

@@ -1,4 +1,4 @@
-"""``mooring notify``: who is notified of alerts."""
+"""``mooring notify``: recipients of notifications."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class QuietOut(Document):
 
 
 class OptionsOut(Document):
-    """What a recipient wants to hear."""
+    """What a recipient gets, and when."""
 
     severity: Severities
     alerts: list[str]

@@ -26,7 +26,7 @@ from mooring.notify.addresses import allowed_address
 
 __all__ = ["Blocked", "guard", "scrubbed", "send"]
 
-MEMORY_BYTES = 1 << 30  # address space; an answer without end fails here
+MEMORY_BYTES = 1 << 30  # address space; an endless answer fails here
 SECRET_MIN = 4  # characters of a part of a target that is masked in messages
 READ_FROM = ("/usr", "/lib", "/etc/ssl", "/etc/pki", "/etc/mime.types", "/etc/hosts", "/dev")
 READ_ALSO = ("/etc/resolv.conf", "/etc/nsswitch.conf", "/etc/localtime", "/opt/homebrew")

@@ -39,7 +39,7 @@ def recipient_json(found: Recipient) -> dict[str, Any]:
 
 
 def added_document(added: Added) -> dict[str, Any]:
-    """A recipient with its secret, which is shown once; null where there is none."""
+    """A recipient with its secret, which is shown once; null for other kinds than webhooks."""
     return {**recipient_document(added.recipient), "secret": added.secret or None}
 
 

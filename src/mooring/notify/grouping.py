@@ -74,7 +74,7 @@ def follow(state: State, event: Event) -> State:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """What one recipient has to hear, or has heard, of one alert.
+    """What one recipient knows of one alert, or is to be sent.
 
     Attributes:
         since: when it came into a state that is to be sent; epoch milliseconds.

@@ -11,7 +11,7 @@ __all__ = ["group_of", "is_wanted"]
 
 
 def is_wanted(options: Options, *, severity: int, name: str, device: str | None) -> bool:
-    """Whether a recipient wants to hear of an alert.
+    """Whether a recipient wants an alert.
 
     Args:
         name: of the alert: of its rule, of the platform's check, or what a device called it.

@@ -47,7 +47,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a recipient wants to hear.
+    """What a recipient gets, and when.
 
     Attributes:
         severity: the least severe alerts.

@@ -1,5 +1,5 @@
 """What follows from a change of an alert, in the transaction that changes it: a row for each
-recipient that wants to hear of it.
+recipient that wants it.
 
 Called by ``mooring.alerts.changes``, for many alerts at a time and mostly without any recipient,
 which costs one question. A row that is committed with its alert cannot be lost by a kill.
@@ -28,7 +28,7 @@ _i = notification_items.c
 
 
 class Changed(NamedTuple):
-    """A change of an alert that recipients may have to hear of.
+    """A change of an alert that recipients may get.
 
     Attributes:
         cleared: it was cleared; otherwise it was raised, its severity changed, or it was snoozed.
@@ -139,7 +139,7 @@ def _since(changes: Iterable[Changed]) -> dict[int, int]:
 
 
 def _starts(who: _Who, row: Mapping[str, Any]) -> bool:
-    """Whether a recipient that knows nothing of an alert is to hear of it."""
+    """Whether a recipient that knows nothing of an alert gets it."""
     return (
         who.enabled
         and row["cleared_at"] is None
@@ -198,7 +198,7 @@ def _recipients(connection: Connection, tenants: set[str | None]) -> list[_Who]:
 
 
 def _alerts(connection: Connection, numbers: Iterable[int]) -> list[Any]:
-    """Those that anybody may want to hear of."""
+    """Those of tenants with recipients."""
     wanted = given(connection.dialect.name, {"id": alerts.c.id.type})
     a, r = alerts.c, recipients.c
     columns = (a.id, a.tenant, a.source, a.rule_id, a.name, a.severity, a.late, a.cleared_at)

@@ -39,7 +39,7 @@ class Added(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Recipients:
-    """Who is notified of alerts."""
+    """Recipients of notifications of alerts."""
 
     database: Database
     instance: Instance
@@ -116,7 +116,7 @@ class Recipients:
         tenant: str | None = None,
         reason: str = "",
     ) -> Added:
-        """Adds a recipient. It hears of alerts that are raised from then on.
+        """Adds a recipient. It gets alerts that are raised from then on.
 
         Args:
             private: the target may have an address of a private network. Only an administrator
@@ -138,7 +138,7 @@ class Recipients:
         secret = new_secret() if kind is Kind.WEBHOOK else ""
         at = now_ms()
         with self.database.write() as connection:
-            # The tenant of a platform without devices is not there yet.
+            # The first device makes this tenant.
             if tenant != DEFAULT and not store.tenant_exists(connection, tenant):
                 raise NotFound(f"There is no tenant {tenant}.", code="tenant_not_found")
             require_room(

@@ -173,7 +173,7 @@ class Notifier:
         return [one for one in chosen if one.notification in mine]
 
     async def _send(self, one: Due) -> None:
-        """One attempt. Whatever goes wrong concerns this notification alone."""
+        """One attempt. A failure concerns this notification alone."""
         try:
             with self.planner.faults.isolated(("send", one.notification)):
                 await self._attempt(one)

@@ -29,7 +29,7 @@ SCHEMES = (
 
 
 class NotifySettings(Declared):
-    """Who may be notified how, and how much is kept."""
+    """Recipients, allowed services, and how much is kept."""
 
     recipients_max_per_tenant: int = setting(
         20, "Recipients of notifications of one tenant; one more is rejected.", ge=1, le=1000

@@ -58,7 +58,7 @@ Index(
 notification_items = Table(
     "notification_items",
     metadata,
-    # The outbox: what a recipient has to hear, or has heard, of an alert. Written in the
+    # The outbox: what a recipient knows of an alert, or is to be sent. Written in the
     # transaction that changes the alert; states: mooring.notify.grouping.
     Column(
         "recipient_id",
