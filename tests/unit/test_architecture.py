@@ -125,8 +125,11 @@ PLACES = (
     ("mooring.*.group_store", "stores"),
     ("mooring.*.order_store", "stores"),
     ("mooring.*.problem_store", "stores"),
+    ("mooring.jobs.target_store", "stores"),
     ("mooring.groups.selector", "stores"),
     ("mooring.presence.reported", "services"),
+    ("mooring.downlink.attempts", "services"),
+    ("mooring.downlink.connecting", "stores"),
     ("mooring.publish.broadcast", "services"),
     *(
         (f"mooring.stream.{name}", "services")

@@ -30,7 +30,7 @@ from mooring.devices import changes
 from mooring.devices import store as devices_store
 from mooring.devices.model import Device
 from mooring.dialects.live import LiveCatalogue
-from mooring.downlink import store as downlink_store
+from mooring.downlink import connecting
 from mooring.errors import DatabaseUnavailable, MooringError
 from mooring.identity.actor import SYSTEM
 from mooring.jobs.outcomes import note
@@ -186,11 +186,11 @@ class SettingsWorker:
         """What is not retained is sent in every session until the device reports it."""
         with self._database.read() as connection:
             if self._event is None:
-                self._event = downlink_store.newest_event(connection)
+                self._event = connecting.newest_event(connection)
                 self._carried = store.any_downlink(connection)
                 due = store.unreported(connection) if self._carried else []
             elif self._carried:
-                back, self._event, _ = downlink_store.devices_connected(
+                back, self._event, _ = connecting.devices_connected(
                     connection, self._event, EVENTS_AT_ONCE
                 )
                 due = store.unreported(connection, back)

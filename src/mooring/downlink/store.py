@@ -13,7 +13,7 @@ from mooring.downlink.model import Claimed, Downlink
 from mooring.downlink.rules import OPEN, TRANSITIONS, Event, State, Until
 from mooring.store.given import given, parameter
 from mooring.store.numbered import insert_numbered
-from mooring.store.schema import broker_events, device_state, devices, downlinks
+from mooring.store.schema import downlinks
 from mooring.store.tally import add_to_counter
 
 __all__ = [
@@ -25,13 +25,10 @@ __all__ = [
     "change",
     "claim",
     "claimed_row",
-    "connected_now",
-    "devices_connected",
     "expire",
     "finish_attempts",
     "forget",
     "insert",
-    "newest_event",
     "newest_of",
     "of_device",
     "one",
@@ -41,9 +38,6 @@ __all__ = [
     "tenants_with_work",
     "unanswered",
     "unclaim",
-    "wake",
-    "wake_all",
-    "with_held",
     "with_keys",
     "withdraw",
 ]
@@ -60,7 +54,6 @@ COUNTED = {
 AT_ONCE = 500  # numbers in one statement
 
 LIVE = [until.value for until in Until if until.live]
-_WOKEN = [state.value for state, event in TRANSITIONS if event is Event.CONNECT]
 
 WORK = (
     "SELECT EXISTS (SELECT 1 FROM downlinks WHERE state = 'queued' AND next_at <= :at),"
@@ -406,86 +399,6 @@ def _values(state: State, at: int, error: str | None) -> dict[str, Any]:
 def _count(connection: Connection, state: State, number: int) -> None:
     if number and state in COUNTED:
         add_to_counter(connection, COUNTED[state], number)
-
-
-# ---------------------------------------------------------------------- devices that connect
-
-
-def newest_event(connection: Connection) -> int:
-    return int(connection.execute(sa.select(sa.func.max(broker_events.c.id))).scalar() or 0)
-
-
-def devices_connected(
-    connection: Connection, after: int, limit: int
-) -> tuple[list[int], int, bool]:
-    """Devices that connected after event ``after``; the last event looked at; whether there
-    are more."""
-    rows = connection.execute(
-        sa.select(broker_events.c.id, broker_events.c.event, broker_events.c.username)
-        .where(broker_events.c.id > after)
-        .order_by(broker_events.c.id)
-        .limit(limit)
-    ).all()
-    names = {row[2] for row in rows if row[1] == "connected" and row[2] is not None}
-    found: list[int] = []
-    for part in parts_of(sorted(names)):
-        found += connection.execute(
-            sa.select(devices.c.id).where(devices.c.username.in_(part))
-        ).scalars()
-    return found, (rows[-1][0] if rows else after), len(rows) == limit
-
-
-def connected_now(connection: Connection, numbers: Iterable[int]) -> set[int]:
-    """Those of these devices that are in session."""
-    found: set[int] = set()
-    for part in parts_of(sorted(set(numbers))):
-        found |= set(
-            connection.execute(
-                sa.select(device_state.c.device_id).where(
-                    device_state.c.device_id.in_(part), device_state.c.connected
-                )
-            ).scalars()
-        )
-    return found
-
-
-def with_held(connection: Connection, numbers: Sequence[int]) -> list[int]:
-    """Those of these devices that have rows which wait for them."""
-    found: list[int] = []
-    for part in parts_of(numbers):
-        found += connection.execute(
-            sa.select(_d.device_id)
-            .distinct()
-            .where(_d.device_id.in_(part), _d.finished_at.is_(None))
-            .where(_d.state.in_(_WOKEN), _d.until.not_in(LIVE))
-        ).scalars()
-    return found
-
-
-def wake(connection: Connection, numbers: Sequence[int], at: int) -> int:
-    """Rows of devices that have connected are sent again, from ``at`` on."""
-    woken = 0
-    for part in parts_of(numbers):
-        woken += _wake(connection, at, _d.device_id.in_(part))
-    return woken
-
-
-def wake_all(connection: Connection, at: int) -> int:
-    """As ``wake``, for every device that has connected since the last attempt."""
-    back = sa.exists().where(
-        device_state.c.device_id == _d.device_id,
-        device_state.c.connected,
-        device_state.c.connected_at > _d.sent_at,
-    )
-    return _wake(connection, at, back)
-
-
-def _wake(connection: Connection, at: int, which: sa.ColumnElement[bool]) -> int:
-    return connection.execute(
-        sa.update(downlinks)
-        .where(_d.finished_at.is_(None), _d.state.in_(_WOKEN), _d.until.not_in(LIVE), which)
-        .values(state=State.WAITING.value, next_at=at)
-    ).rowcount
 
 
 # ---------------------------------------------------------------------- rows

@@ -15,7 +15,7 @@ from mooring.audit import log as audit_log
 from mooring.errors import Conflict, Invalid, NotFound
 from mooring.identity.actor import Actor, Role
 from mooring.identity.scopes import Scope
-from mooring.jobs import store
+from mooring.jobs import store, target_store
 from mooring.jobs.checks import check_plan
 from mooring.jobs.kinds import JobKind
 from mooring.jobs.model import Job, NewJob, Target
@@ -173,7 +173,7 @@ class Jobs:
         """Targets of a job in its order. Raises as ``get``."""
         job = self.get(actor, number)
         with self.database.read() as connection:
-            return store.targets(connection, job.id, limit=limit, after=after, states=states)
+            return target_store.targets(connection, job.id, limit=limit, after=after, states=states)
 
     def place(self, actor: Actor, number: int, device: str) -> tuple[int, int]:
         """Where a device is in the list of ``targets``.
@@ -183,7 +183,7 @@ class Jobs:
         """
         job = self.get(actor, number)
         with self.database.read() as connection:
-            found = store.place(connection, job.id, device)
+            found = target_store.place(connection, job.id, device)
         if found is None:
             raise NotFound(
                 f"The job {number} has no device {device[:100]!a}.", code="device_not_found"

@@ -20,7 +20,7 @@ from sqlalchemy.engine import Connection
 from mooring.devices import store as devices_store
 from mooring.devices.model import Device
 from mooring.errors import DatabaseUnavailable, Invalid, MooringError
-from mooring.jobs import outcomes, selection, store
+from mooring.jobs import outcomes, selection, store, target_store
 from mooring.jobs.kinds import JobKind
 from mooring.jobs.model import Job, Outcome, Started
 from mooring.jobs.rules import (
@@ -194,7 +194,7 @@ class JobWorker:
                 self._memory.pop(number, None)
                 return False
             at = now_ms()
-            job, more = store.count_outcomes(connection, before, store.AT_ONCE)
+            job, more = target_store.count_outcomes(connection, before, store.AT_ONCE)
             if job.state not in OVER and not more:
                 job, more, started = self._move(connection, job, memory, at)
             if job.state not in OVER:
@@ -251,11 +251,11 @@ class JobWorker:
     ) -> tuple[Job, bool, int]:
         if not decision.start:
             return job, False, 0
-        numbers = store.next_waiting(connection, job.id, min(decision.start, self._batch))
+        numbers = target_store.next_waiting(connection, job.id, min(decision.start, self._batch))
         results = self._start(connection, kind, job, numbers)
         paid = sum(one.state in (TargetState.HANDED_OVER, TargetState.FAILED) for _, one in results)
         no_room = any(one.state is TargetState.WAITING for _, one in results)
-        job = store.set_started(connection, job, results, at)
+        job = target_store.set_started(connection, job, results, at)
         job = replace(
             job,
             paced_at=spent(job.plan, decision, paid),
@@ -282,7 +282,7 @@ class JobWorker:
     @staticmethod
     def _put_back(connection: Connection, job: Job) -> Job:
         """Failed targets wait again."""
-        job, found = store.put_back(connection, job)
+        job, found = target_store.put_back(connection, job)
         return job if found else replace(job, retrying=False, forgiven=0, forgiven_successes=0)
 
     def _prepare(self, connection: Connection, kind: JobKind, job: Job, at: int) -> Job:
@@ -294,8 +294,8 @@ class JobWorker:
         if job.counts.total + len(chosen) > most:
             why = f"it has more than {most:,} targets (job_targets_max)"
             return replace(job, state=State.CANCELLING, why=why)
-        added = store.add_targets(connection, job.id, chosen)
-        job = store.counted_with(job, {TargetState.WAITING.value: added})
+        added = target_store.add_targets(connection, job.id, chosen)
+        job = target_store.counted_with(job, {TargetState.WAITING.value: added})
         if found:
             job = replace(job, prepared_to=found[-1].number)
         if len(found) < store.AT_ONCE:
@@ -311,16 +311,16 @@ class JobWorker:
         expired = job.state is State.EXPIRING
         if job.counts.waiting:
             cause = "expired" if expired else "cancelled"
-            return store.end_waiting(connection, job, TargetState.CANCELLED, cause, at), True
+            return target_store.end_waiting(connection, job, TargetState.CANCELLED, cause, at), True
         if expired and job.counts.handed_over:
-            return store.end_handed_over(
+            return target_store.end_handed_over(
                 connection, job, TargetState.FAILED, "no_outcome", at
             ), True
         if memory.withdrawn is None:
             if memory.sweep_at and at >= memory.sweep_at:
                 self._sweep(connection, kind, job, memory, at)
             return job, False
-        some = store.handed_over(connection, job.id, memory.withdrawn, self._batch)
+        some = target_store.handed_over(connection, job.id, memory.withdrawn, self._batch)
         kind.withdraw(connection, [one.reference for one in some if one.reference])
         memory.withdrawn = some[-1].rank if some else None
         return job, True
@@ -379,10 +379,10 @@ class JobWorker:
         """Looks for outcomes that nobody has reported: of removed devices, of records that were
         deleted."""
         memory.sweep_at = at + SWEEP_MS
-        removed = store.removed(connection, job.id)
+        removed = target_store.removed(connection, job.id)
         if removed:
-            store.set_removed(connection, job.id, removed, at)
-        some = store.handed_over(connection, job.id, memory.sweep_after, store.AT_ONCE)
+            target_store.set_removed(connection, job.id, removed, at)
+        some = target_store.handed_over(connection, job.id, memory.sweep_after, store.AT_ONCE)
         memory.sweep_after = some[-1].rank if len(some) == store.AT_ONCE else -1
         asked = [(one.reference, one.mark) for one in some if one.reference]
         verdicts = kind.verdicts(connection, asked)

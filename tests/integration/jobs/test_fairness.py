@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from mooring.devices.model import NewDevice
 from mooring.identity.actor import SYSTEM
-from mooring.jobs import outcomes, store
+from mooring.jobs import outcomes, target_store
 from mooring.jobs.rules import Plan
 from mooring.store.schema import jobs
 from tests.integration.jobs.conftest import FAST, Stand
@@ -74,8 +74,8 @@ def test_a_turn_touches_as_many_rows_as_it_starts(any_engine: Stand) -> None:
         ]
         # SQLite takes its time for a statement that looks at the whole job for each of its rows.
         updates = [
-            store._updating("sqlite", ("counted",)),
-            store._updating("sqlite", store._STARTED),
+            target_store._updating("sqlite", ("counted",)),
+            target_store._updating("sqlite", target_store._STARTED),
             outcomes._statement("sqlite"),
         ]
         for update in updates:
