@@ -35,7 +35,10 @@ def test_an_equal_name_hears_nothing(attacked: Attacked) -> None:
         new = {"name": f"owner-{victim.device}", "role": "operator", "tenant": "victim"}
         key = admin.post("/api/v1/api-keys", json=new).json()["key"]
     with attacked.http(headers={"Authorization": f"Bearer {key}"}) as owner:
-        answer = owner.post(f"/api/v1/mqtt/fleet/{HEAT}/command", json={"command": "open"})
+        path, sent = f"/api/v1/mqtt/fleet/{HEAT}/command", {"command": "open"}
+        answer = owner.post(path, json={**sent, "broadcast": True})
+        assert answer.json()["code"] == "no_group_topic"
+        answer = owner.post(path, json=sent)
         assert answer.is_success, answer.text
     assert json.loads(hears.collect()[0].payload)["command"] == "open"
     assert listens.waiting() == []

@@ -54,7 +54,7 @@ def test_a_killed_worker_neither_loses_nor_invents_a_command(tmp_path: Path, kil
                 while not done.is_set():
                     number += 1
                     name = f"c{number}"
-                    sent = {"command": "blink", "command_id": name}
+                    sent = {"command": "blink", "command_id": name, "broadcast": True}
                     answer = client.post("/api/v1/mqtt/fleet/g/command", json=sent)
                     answers[name] = (answer.status_code, answer.json().get("code", ""))
 

@@ -35,6 +35,7 @@ NAMED = {
     "clocks that step": "tests/unit/test_clock.py",
     "device and platform agree": "tests/unit/test_both_sides.py",
     "secrets in settings": "tests/unit/test_handover.py",
+    "guarded changes in any order": "tests/integration/device_settings/test_any_order.py",
     "a verdict for whatever was seen": "tests/unit/doctor/test_why.py",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import ssl
 import threading
@@ -122,7 +123,8 @@ class MqttClient:
     def disconnect(self) -> None:
         """Says goodbye (so no Last Will is sent) and ends the connection's thread."""
         self._client.disconnect()
-        self._client.loop_stop()
+        with contextlib.suppress(AttributeError):  # its thread ends between a check and a join
+            self._client.loop_stop()
 
     def drop(self) -> None:
         """Cuts the connection without a word, as a power cut does."""

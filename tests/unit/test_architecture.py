@@ -131,6 +131,7 @@ PLACES = (
     ("mooring.downlink.attempts", "services"),
     ("mooring.downlink.connecting", "stores"),
     ("mooring.publish.broadcast", "services"),
+    ("mooring.publish.fleet", "services"),
     *(
         (f"mooring.stream.{name}", "services")
         for name in ("conversation", "hub", "snapshot", "streams")

@@ -48,7 +48,7 @@ class EvidenceOut(Document):
 
     at: Time
     state: str
-    kind: str = Field(description="packet, reply, effect, broker event, clock or person.")
+    kind: str = Field(description="packet, reply, effect, broker event, clock, person or job.")
     detail: str
 
 

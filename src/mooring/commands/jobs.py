@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from msgspec import Meta, field
@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from mooring.clock import now_ms
 from mooring.commands import store
 from mooring.commands.changes import apply
-from mooring.commands.model import NewCommand
+from mooring.commands.model import Command, NewCommand
 from mooring.commands.moving import record
 from mooring.commands.of_jobs import PREFIX, number_of, reference_of, target_state
 from mooring.commands.rules import Event, State
@@ -29,6 +29,9 @@ from mooring.jobs.what import What, read
 __all__ = ["KIND", "CommandJobs", "CommandWhat"]
 
 KIND = "command"
+ID_BYTES = 100  # of the id that is wanted, before what makes it another one
+
+FAILED, CANCELLED = TargetState.FAILED, TargetState.CANCELLED
 
 # The device does not fail if a command cannot be written for it.
 _SKIPPED = frozenset({"channel_not_found", "dialect_not_found", "device_not_connected"})
@@ -45,6 +48,15 @@ class CommandWhat(What, frozen=True, forbid_unknown_fields=True):
     now: bool = False
     expires_seconds: Annotated[float, Meta(ge=1, le=31_536_000)] | None = None
     reply_timeout_seconds: Annotated[float, Meta(ge=1, le=604_800)] | None = None
+    id: Word | None = None  # on the wire, the same for each device
+
+    def document(self) -> dict[str, Any]:
+        """Without an ``id`` as jobs were stored before they could have one: a request that is
+        repeated is compared with it."""
+        found = super().document()
+        if self.id is None:
+            del found["id"]
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +86,13 @@ class CommandJobs:
     ) -> Sequence[Started]:
         actor = Actor(job.actor, Role.OPERATOR, job.tenant, job.origin)
         able = [device for device in devices if device.enabled]
-        orders = [(device, self._new(job)) for device in able]
+        new = self._new(job)
+        orders = [
+            (device, replace(new, uid=uid)) for device, uid in self._ids(connection, new, able)
+        ]
         answers = self.commands.create_many(connection, actor, orders)
         found = {
-            device.id: _refused(answer)
-            if isinstance(answer, MooringError)
-            else Started(TargetState.HANDED_OVER, reference_of(answer.id))
+            device.id: _refused(answer) if isinstance(answer, MooringError) else _started(answer)
             for device, answer in zip(able, answers, strict=True)
         }
         off = Started(TargetState.SKIPPED, cause="device_disabled", words="It is disabled.")
@@ -100,9 +113,23 @@ class CommandJobs:
             now=what.now,
             expires_ms=expires_ms,
             reply_timeout_ms=_ms(what.reply_timeout_seconds),
-            uid=f"{PREFIX}{secrets.token_hex(8)}",
+            uid=what.id,
             reason=job.reason or f"job {job.id}",
+            job=job.id,
         )
+
+    @staticmethod
+    def _ids(
+        connection: Connection, new: NewCommand, devices: Sequence[Device]
+    ) -> list[tuple[Device, str]]:
+        """Devices, each with the id of its command. Where a command with the wanted id has failed,
+        the next one has an id of its own."""
+        if new.uid is None:
+            return [(device, f"{PREFIX}{secrets.token_hex(8)}") for device in devices]
+        there = store.of_replies(connection, [(device.id, new.uid) for device in devices])
+        failed = {one.device_id for one in there if target_state(one.state) in (FAILED, CANCELLED)}
+        again = f"{new.uid[:ID_BYTES]}-{secrets.token_hex(4)}"
+        return [(device, again if device.id in failed else new.uid) for device in devices]
 
     def withdraw(self, connection: Connection, references: Sequence[str]) -> None:
         at, changes = now_ms(), []
@@ -131,6 +158,11 @@ class CommandJobs:
 
 def _ms(seconds: float | None) -> int | None:
     return None if seconds is None else int(seconds * 1000)
+
+
+def _started(command: Command) -> Started:
+    end = target_state(command.state)  # a command with the same id may be there already
+    return Started(end or TargetState.HANDED_OVER, reference_of(command.id))
 
 
 def _refused(error: MooringError) -> Started:

@@ -8,10 +8,11 @@ from typing import Any
 
 from mooring.commands.rules import OPEN, Facts, State
 
-__all__ = ["AT_LEAST_ONCE", "AT_MOST_ONCE", "Command", "Evidence", "NewCommand"]
+__all__ = ["AT_LEAST_ONCE", "AT_MOST_ONCE", "OF_JOB", "Command", "Evidence", "NewCommand"]
 
 AT_LEAST_ONCE = "at_least_once"
 AT_MOST_ONCE = "at_most_once"
+OF_JOB = "job"  # the kind of the first evidence of a command that a job sends
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class NewCommand:
         expires_ms: how long it may wait for the device; ``None``: as the settings say.
         reply_timeout_ms: how long the device may take to answer; likewise.
         uid: its id on the wire; ``None``: one is made.
+        job: the job that sends it.
     """
 
     name: str
@@ -34,6 +36,7 @@ class NewCommand:
     reply_timeout_ms: int | None = None
     uid: str | None = None
     reason: str = ""
+    job: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ class Evidence:
     """Why a command has the state it has.
 
     Attributes:
-        kind: packet, reply, effect, broker event, clock or person.
+        kind: packet, reply, effect, broker event, clock, person or job.
     """
 
     at: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mooring.commands.model import Command
+from mooring.commands.model import OF_JOB, Command
 from mooring.commands.rules import State
 from mooring.jobs.model import Outcome
 from mooring.jobs.rules import TargetState
@@ -10,8 +10,8 @@ from mooring.jobs.rules import TargetState
 __all__ = ["PREFIX", "is_of_job", "number_of", "outcome_of", "reference_of", "target_state"]
 
 PREFIX = "j-"
-"""Begins the ids on the wire of commands of jobs. An id that somebody chose may begin so, too:
-then there is no target with its number."""
+"""Begins the ids on the wire of commands of jobs that name none. An id that somebody chose may
+begin so, too: then there is no target with its number."""
 
 _REFERENCE = "command:"
 
@@ -28,7 +28,8 @@ _STATES = {
 
 def is_of_job(command: Command) -> bool:
     """Whether a job may have sent it."""
-    return command.uid.startswith(PREFIX)
+    of_job = any(one.kind == OF_JOB for one in command.evidence[:1])
+    return of_job or command.uid.startswith(PREFIX)
 
 
 def reference_of(number: int) -> str:

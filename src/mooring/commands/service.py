@@ -117,6 +117,13 @@ class Commands:
         """
         return self._writing.put_many(connection, actor, orders)
 
+    def problems(
+        self, connection: Connection, actor: Actor, orders: Sequence[Order]
+    ) -> list[MooringError]:
+        """The errors with which ``create_many`` would answer, in the order of ``orders``, without
+        those of limits; writes nothing."""
+        return self._writing.problems(connection, actor, orders)
+
     # ------------------------------------------------------------------ looking
 
     def get(self, actor: Actor, number: int) -> Command:

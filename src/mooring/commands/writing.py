@@ -12,7 +12,14 @@ from sqlalchemy.engine import Connection
 
 from mooring.commands import store
 from mooring.commands.about import About, about_devices, recognises_repeats
-from mooring.commands.model import AT_LEAST_ONCE, AT_MOST_ONCE, Command, Evidence, NewCommand
+from mooring.commands.model import (
+    AT_LEAST_ONCE,
+    AT_MOST_ONCE,
+    OF_JOB,
+    Command,
+    Evidence,
+    NewCommand,
+)
 from mooring.commands.rules import State
 from mooring.commands.shape import check_packet, command_channel, shaped
 from mooring.devices.model import Device
@@ -102,6 +109,19 @@ class Writing:
                 found[place] = _same_or_error(first, new) if isinstance(first, Command) else first
         return [found[place] for place in range(len(orders))]
 
+    def problems(
+        self, connection: Connection, actor: Actor, orders: Sequence[Order]
+    ) -> list[MooringError]:
+        """See ``Commands.problems``."""
+        about = about_devices(connection, {device.id for device, _ in orders})
+        found: list[MooringError] = []
+        for device, new in orders:
+            try:
+                self._draft(actor, device, new, about.get(device.id))
+            except MooringError as exc:
+                found.append(exc)
+        return found
+
     def _draft(self, actor: Actor, device: Device, new: NewCommand, about: About | None) -> _Draft:
         if about is None:
             raise NotFound(f"There is no device {device.reference}.", code="device_not_found")
@@ -154,7 +174,7 @@ class Writing:
             downlink_id=None,
             session=None,
             result=None,
-            evidence=(Evidence(at, str(State.QUEUED), "person", actor.name),),
+            evidence=(_origin(actor, new, at),),
         )
         carrier = NewDownlink(
             topic=command.topic,
@@ -229,6 +249,12 @@ def same(found: Command, new: NewCommand) -> Command:
             code="command_id_taken",
         )
     return found
+
+
+def _origin(actor: Actor, new: NewCommand, at: int) -> Evidence:
+    if new.job is None:
+        return Evidence(at, str(State.QUEUED), "person", actor.name)
+    return Evidence(at, str(State.QUEUED), OF_JOB, f"job {new.job} of {actor.name}")
 
 
 def _same_or_error(found: Command, new: NewCommand) -> Made:

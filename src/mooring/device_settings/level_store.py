@@ -22,6 +22,7 @@ __all__ = [
     "levels_named",
     "levels_of_tenant",
     "mark_applied",
+    "note_sessions",
     "own_levels",
     "page_of_levels",
     "put_level",
@@ -223,6 +224,28 @@ def set_guard_session(connection: Connection, key: Key, version: int, session: i
         .where(*_is(key), _l.guard_version == version, _l.guard_session.is_(None))
         .values(guard_session=session)
     )
+
+
+_BEGAN = (
+    sa.update(device_settings_levels)
+    .where(
+        _l.device_id.in_(sa.bindparam("numbers", expanding=True)),
+        _l.guard_until.is_not(None),
+        _l.guard_session.is_(None),
+    )
+    .values(
+        guard_session=sa.select(device_state.c.connected_at)
+        .where(device_state.c.device_id == _l.device_id, device_state.c.connected)
+        .scalar_subquery()
+    )
+)
+
+
+def note_sessions(connection: Connection, numbers: Sequence[int]) -> None:
+    """These devices have reported what they are to have: each that is connected got its guarded
+    change in this session."""
+    for at in range(0, len(numbers), AT_ONCE):
+        connection.execute(_BEGAN, {"numbers": numbers[at : at + AT_ONCE]})
 
 
 def close_guard(connection: Connection, key: Key, version: int) -> bool:

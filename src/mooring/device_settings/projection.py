@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from sqlalchemy.engine import Connection
 
 from mooring.device_settings.documents import canonical
+from mooring.device_settings.level_store import note_sessions
 from mooring.device_settings.of_jobs import reported_outcomes
 from mooring.device_settings.rules import Record, Report, State, reported
 from mooring.dialects import meaning
@@ -66,7 +67,7 @@ class SettingsReported:
         there = known.keys() | (
             {row[0] for row in _DEVICES.execute(connection, new)} if new else ()
         )
-        changed, ended = [], []
+        changed, ended, applied = [], [], []
         for device in sorted(said.keys() & there):
             before = known.get(device, _NEW)
             first = _record(before)
@@ -78,8 +79,13 @@ class SettingsReported:
                 changed.append((device, *self._columns(first, after), asks or bool(before.due)))
             if after.state is not first.state:
                 ended += reported_outcomes(device, after)
+                if after.state is State.IN_SYNC:
+                    applied.append(device)
         if changed:
             _WRITE.execute(connection, changed)
+        if applied:
+            # Now, and not when the worker looks: the device may be back in its next session then.
+            note_sessions(connection, applied)
         note(connection, ended)
         return ()
 

@@ -13,7 +13,17 @@ from mooring.devices.model import Group
 from mooring.store.given import given, parameter
 from mooring.store.schema import device_groups, device_state, devices, groups, tenants
 
-__all__ = ["change", "concerned", "counts", "delete", "full", "held", "page", "tenant_exists"]
+__all__ = [
+    "change",
+    "concerned",
+    "counts",
+    "delete",
+    "full",
+    "held",
+    "page",
+    "tenant_exists",
+    "tenants_with",
+]
 
 _G = groups.c
 _M = device_groups.c
@@ -33,6 +43,16 @@ def page(connection: Connection, tenant: str, *, after: str, limit: int) -> list
         .limit(limit)
     )
     return [Group._make(row) for row in rows]
+
+
+def tenants_with(
+    connection: Connection, group: str, tenant: str | None, limit: int
+) -> Sequence[str]:
+    """Tenants that have a group of this name, or the one tenant if it has."""
+    statement = sa.select(_G.tenant).where(_G.name == group)
+    if tenant is not None:
+        statement = statement.where(_G.tenant == tenant)
+    return connection.execute(statement.order_by(_G.tenant).limit(limit)).scalars().all()
 
 
 def counts(connection: Connection, tenant: str, names: Collection[str]) -> dict[str, int]:

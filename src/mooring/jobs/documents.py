@@ -80,8 +80,8 @@ class JobIn(PlanIn):
     """An action for many devices.
 
     `what` for a `command`: `name`, `parameters`, `channel`, `now`, `expires_seconds`,
-    `reply_timeout_seconds`. For a `rotation`: `older_than_seconds`, `keep_old`. For `settings`:
-    `patch` (a merge patch), `guard_seconds`.
+    `reply_timeout_seconds`, `id` (on the wire, the same for each device). For a `rotation`:
+    `older_than_seconds`, `keep_old`. For `settings`: `patch` (a merge patch), `guard_seconds`.
     """
 
     kind: Word = Field(description="command, rotation or settings.")

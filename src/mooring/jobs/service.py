@@ -59,6 +59,23 @@ class Jobs:
             Forbidden: the actor is only a viewer; ``scope_missing``.
             Conflict: ``limit_reached``; ``job_key_taken``.
         """
+        job, key = self._made(actor, new)
+        try:
+            with self.database.write() as connection:
+                return self._put(connection, actor, job, key)
+        except IntegrityError:  # the same key at the same moment
+            with self.database.read() as connection:
+                again = store.find(connection, self.instance, key or "")
+            if again is None:
+                raise
+            return _same(again, job)
+
+    def put(self, connection: Connection, actor: Actor, new: NewJob) -> Job:
+        """As ``start``, in the caller's transaction, which ``Database.write`` has begun."""
+        return self._put(connection, actor, *self._made(actor, new))
+
+    def _made(self, actor: Actor, new: NewJob) -> tuple[Job, str | None]:
+        """The job, and the key of its request."""
         tenant = new.selection.tenant
         actor.require(Role.OPERATOR, tenant)
         kind = self._kind(new.kind)
@@ -66,7 +83,7 @@ class Jobs:
         check_plan(new.plan)
         expires_ms = self._expires_ms(new.expires_ms)
         what = kind.check(actor, tenant, new.what)
-        at, key = now_ms(), _key(actor, tenant, new.key)
+        at = now_ms()
         job = Job(
             id=0,
             tenant=tenant,
@@ -94,22 +111,17 @@ class Jobs:
             forgiven_successes=0,
             retrying=False,
         )
-        try:
-            with self.database.write() as connection:
-                again = None if key is None else store.find(connection, self.instance, key)
-                if again is not None:
-                    return _same(again, job)
-                self._check(connection, job)
-                job = replace(job, id=store.insert(connection, self.instance, job, key))
-                add_to_counter(connection, "jobs_started", 1)
-                words = f"{job.title} for {job.selection}"
-                self._audit(connection, actor, job, "start", words, reason=new.reason)
-        except IntegrityError:  # the same key at the same moment
-            with self.database.read() as connection:
-                again = store.find(connection, self.instance, key or "")
-            if again is None:
-                raise
+        return job, _key(actor, tenant, new.key)
+
+    def _put(self, connection: Connection, actor: Actor, job: Job, key: str | None) -> Job:
+        again = None if key is None else store.find(connection, self.instance, key)
+        if again is not None:
             return _same(again, job)
+        self._check(connection, job)
+        job = replace(job, id=store.insert(connection, self.instance, job, key))
+        add_to_counter(connection, "jobs_started", 1)
+        words = f"{job.title} for {job.selection}"
+        self._audit(connection, actor, job, "start", words, reason=job.reason)
         return job
 
     def _check(self, connection: Connection, job: Job) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
+from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from mooring.commands.model import Command, NewCommand
@@ -21,10 +22,11 @@ from mooring.dialects import (
     valid_topic_name,
 )
 from mooring.downlink.gate import NUDGE
-from mooring.downlink.service import Downlinks
-from mooring.errors import Invalid, MooringError
+from mooring.errors import Invalid
 from mooring.identity.actor import Role
-from mooring.publish.broadcast import no_devices, plan_group
+from mooring.jobs.documents import PlanIn, changed_plan
+from mooring.jobs.rules import Plan
+from mooring.publish.broadcast import Broadcasts
 from mooring.publish.document import (
     BrokerStatus,
     CommandIn,
@@ -40,9 +42,10 @@ from mooring.publish.document import (
     ValidateIn,
     ValidOut,
 )
+from mooring.publish.fleet import FleetCommands
 from mooring.publish.rules import Addressed, check_publish, check_retain, stream_request
-from mooring.publish.service import Group, as_bytes, note, sent, write_group_command
-from mooring.publish.store import foreign_dialects, group_members, tenants_of
+from mooring.publish.service import as_bytes, note, sent
+from mooring.publish.store import tenants_of
 from mooring.stream.api import PATH as STREAM_PATH
 from mooring.telemetry.service import Telemetry
 from mooring.web.address import stream_url, told_to_devices
@@ -52,16 +55,15 @@ from mooring.web.publisher import Publisher
 from mooring.web.services import CatalogueNow, DatabaseNow, SettingsNow, provided
 from mooring.web.watching import Watch
 
-__all__ = ["FLEET_MAX", "router"]
+__all__ = ["router"]
 
 router = APIRouter(prefix="/api/v1/mqtt", tags=["mqtt"])
 
 DevicesNow = Annotated[Devices, provided(Devices)]
 CommandsNow = Annotated[Commands, provided(Commands)]
-DownlinksNow = Annotated[Downlinks, provided(Downlinks)]
+BroadcastsNow = Annotated[Broadcasts, provided(Broadcasts)]
+FleetsNow = Annotated[FleetCommands, provided(FleetCommands)]
 TelemetryNow = Annotated[Telemetry, provided(Telemetry)]
-
-FLEET_MAX = 1000  # devices one fleet command may reach
 
 
 @router.get("/status", response_model=BrokerStatus)
@@ -235,70 +237,68 @@ async def command(
     }
 
 
+class FleetCommandIn(CommandIn, PlanIn):
+    """A command to each device of a group, and how the job continues."""
+
+    broadcast: bool = Field(
+        False,
+        description="One message on the topic of the group, where its devices have one. No device "
+        "answers it, and nothing tracks it.",
+    )
+
+
 @router.post("/fleet/{group_id}/command", status_code=202, response_model=FleetOut)
 async def fleet_command(
     *,
-    devices: DevicesNow,
-    commands: CommandsNow,
-    downlinks: DownlinksNow,
-    catalogue: CatalogueNow,
+    fleets: FleetsNow,
+    broadcasts: BroadcastsNow,
     who: Who,
     watch: Watch,
     request: Request,
     group_id: Word,
-    given: CommandIn,
+    given: FleetCommandIn,
 ) -> dict[str, Any]:
-    """Sends a command to every device of a group.
+    """Sends a command to each device of a group, as a job.
 
-    Once on the group's own topic where the dialect has one and every listener is the
-    actor's; otherwise to each device.
+    With `broadcast`, one message on the topic of the group instead: where it has one, and all
+    devices that would hear it belong to the login's tenant.
     """
     who.require(Role.OPERATOR, who.tenant)
     publisher = _publisher(request)
     number = given.command_id or _new_id()
-    new = _new_command(given, number)
-
-    def write() -> tuple[list[int], list[str], int]:
-        with downlinks.database.read() as connection:
-            members = group_members(connection, who, group_id, limit=FLEET_MAX + 1)
-            foreign = foreign_dialects(connection, who, group_id)
-        _check_size(group_id, members)
-        groups, single = plan_group(catalogue, members, foreign, new, group_id)
-        found = [devices.numbered(who, device_id) for device_id in single]
-        with downlinks.database.write() as connection:
-            to = {
-                topic: write_group_command(
-                    downlinks,
-                    connection,
-                    channel,
-                    new,
-                    Group(identity, who.tenant or "", group_id),
-                    number=number,
-                )
-                for topic, (channel, identity) in groups.items()
-            }
-            topics = list(to)
-            orders = [(device, new) for device in found if device is not None]
-            for made in commands.create_many(connection, who, orders):
-                if isinstance(made, MooringError):
-                    raise made
-                topics.append(made.topic)
-            publisher.require_connection()
-            note(
-                connection,
-                who,
-                "command.fleet",
-                f"{group_id} {given.command} ({number}), {len(members)} devices",
-                tenant=who.tenant,
-                reason=given.reason,
-            )
-        return list(to.values()), topics, len(members)
-
     await publisher.settle()
-    written, topics, count = await run_in_threadpool(write)
-    publisher.nudge(NUDGE)
-    await sent(watch, downlinks, written, who, f"{group_id} ({number})")
-    return {"command_id": number, "group": group_id, "devices": count, "topics": topics}
+    if given.broadcast:
+        new = _new_command(given, number)
+        written = await run_in_threadpool(
+            broadcasts.write, who, who.tenant, group_id, new, publisher.require_connection
+        )
+        publisher.nudge(NUDGE)
+        subject = f"{group_id} ({number})"
+        await sent(watch, broadcasts.downlinks, written.downlinks, who, subject)
+        return _fleet(number, group_id, written.reached, written.topics)
+    started = await run_in_threadpool(
+        fleets.start,
+        who,
+        group_id,
+        _new_command(given),
+        Plan(**changed_plan(given)),
+        number=number,
+        first=publisher.require_connection,
+        once=given.command_id is not None,
+    )
+    return _fleet(number, group_id, started.devices, started.topics, started.jobs)
+
+
+def _fleet(
+    number: str, group: str, devices: int, topics: Sequence[str], jobs: Sequence[int] = ()
+) -> dict[str, Any]:
+    return {
+        "command_id": number,
+        "group": group,
+        "devices": devices,
+        "topics": list(topics),
+        "jobs": list(jobs),
+    }
 
 
 @router.get("/monitoring/metrics", response_model=MetricsOut)
@@ -342,14 +342,3 @@ def _new_command(given: CommandIn, uid: str | None = None) -> NewCommand:
 
 def _new_id() -> str:
     return f"c-{secrets.token_hex(8)}"
-
-
-def _check_size(group: str, members: Sequence[object]) -> None:
-    if not members:
-        raise no_devices(group)
-    if len(members) > FLEET_MAX:
-        raise Invalid(
-            f"The group {group} has more than {FLEET_MAX} devices.",
-            hint="Send to smaller groups.",
-            code="group_too_large",
-        )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from mooring.commands.model import NewCommand
@@ -36,6 +36,7 @@ class Broadcast:
         number: the id of the command, in every message.
         topics: of the group.
         left_out: members whose dialect has no topic for groups.
+        reached: members whose topic it is.
     """
 
     number: str
@@ -43,6 +44,7 @@ class Broadcast:
     topics: tuple[str, ...]
     left_out: int
     downlinks: tuple[int, ...]
+    reached: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,19 @@ class Broadcasts:
     devices: Devices
     downlinks: Downlinks
 
-    def write(self, actor: Actor, tenant: str, group: str, new: NewCommand) -> Broadcast:
+    def write(
+        self,
+        actor: Actor,
+        tenant: str | None,
+        group: str,
+        new: NewCommand,
+        first: Callable[[], None] = lambda: None,
+    ) -> Broadcast:
         """Writes one message for each of the group's topics; they are sent immediately.
+
+        Args:
+            tenant: whose devices it is for; ``None``: of every tenant that has such a group.
+            first: called before anything is written; what it raises is raised.
 
         Raises:
             NotFound: the tenant has no such group, or it has no enabled devices.
@@ -77,6 +90,7 @@ class Broadcasts:
                 hint="Leave out --broadcast: the command is then sent to each device.",
                 code="no_group_topic",
             )
+        first()
         with self.database.write() as connection:
             written = [
                 write_group_command(
@@ -84,14 +98,15 @@ class Broadcasts:
                     connection,
                     channel,
                     new,
-                    Group(identity, tenant, group),
+                    Group(identity, tenant or "", group),
                     number=number,
                 )
                 for channel, identity in topics.values()
             ]
             what = f"{group} {new.name} ({number}), on {len(topics)} topics"
             note(connection, actor, "command.broadcast", what, tenant=tenant, reason=new.reason)
-        return Broadcast(number, group, tuple(topics), len(single), tuple(written))
+        reached = len(members) - len(single)
+        return Broadcast(number, group, tuple(topics), len(single), tuple(written), reached)
 
     def wait(self, actor: Actor, written: Broadcast, seconds: float) -> None:
         """Returns when the broker has taken it.

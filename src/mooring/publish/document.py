@@ -146,10 +146,17 @@ class CommandOut(Document):
 
 
 class FleetOut(Document):
+    """Each device has a command of its own, which the jobs send and track; a broadcast has
+    none."""
+
     command_id: str
     group: str
-    devices: int
-    topics: list[str]
+    devices: int = Field(description="Enabled devices of the group.")
+    topics: list[str] = Field(description="Of each device; of a broadcast, the group's.")
+    jobs: list[int] = Field(
+        description="`/api/v1/jobs/{number}` shows what became of the command at each device; one "
+        "for each tenant."
+    )
 
 
 class MetricsOut(Document):

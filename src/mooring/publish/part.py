@@ -8,7 +8,9 @@ from mooring.part import Part
 from mooring.supervisor.registry import Entry
 
 with later():
-    from mooring.publish import api, broadcast
+    from mooring.commands import service as commands
+    from mooring.jobs import service as jobs
+    from mooring.publish import api, broadcast, fleet
 
 __all__ = ["PART"]
 
@@ -23,6 +25,9 @@ PART = Part(
     services=lambda: {
         broadcast.Broadcasts: lambda app: broadcast.Broadcasts(
             app.database, app.devices, app.downlinks
+        ),
+        fleet.FleetCommands: lambda app: fleet.FleetCommands(
+            app.database, app.service(commands.Commands), app.service(jobs.Jobs)
         ),
     },
     workers=(Entry("publisher", "serve", "keeps the connection on which commands are sent"),),

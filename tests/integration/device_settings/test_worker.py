@@ -310,6 +310,24 @@ def test_a_guarded_change_is_confirmed_by_a_report_in_a_new_session(
     assert own.show(SYSTEM, "lamp")[1].row.record.version == 1
 
 
+def test_a_device_that_is_back_before_the_worker_looks_has_confirmed(
+    platform: App, device: Add, own: DeviceSettings, worker: SettingsWorker
+) -> None:
+    """The worker was away meanwhile: the lease of a killed one lasts for seconds."""
+    lamp = device("lamp")
+    session(platform, lamp, now_ms() - 60_000)
+    guarded(own, wifi="attic")
+    broker_takes_everything(platform)
+    says(platform, lamp, ok(1, wifi="attic"))
+    session(platform, lamp, now_ms() - 1)
+    says(platform, lamp, ok(1, wifi="attic"))
+    run(worker)
+    assert own.show(SYSTEM, "lamp")[1].own.guard is None
+    end_the_guard(platform)
+    run(worker)
+    assert own.show(SYSTEM, "lamp")[1].document == {"wifi": "attic"}
+
+
 def test_two_guarded_changes_go_back_to_what_was_before_both(
     platform: App, device: Add, own: DeviceSettings, worker: SettingsWorker
 ) -> None:

@@ -21,7 +21,8 @@ from mooring.dialects import parse_time
 from mooring.downlink.protocol import Asked, Listening
 from mooring.downlink.worker import Sender
 from mooring.identity.actor import SYSTEM
-from mooring.publish import api as routes
+from mooring.jobs.worker import JobWorker
+from mooring.publish import fleet as fleets
 from mooring.publish import service
 from mooring.settings import Settings
 from mooring.store.engine import now_ms
@@ -204,45 +205,135 @@ def test_a_command_can_be_a_word_of_the_topic(
     assert listener.waiting() == []
 
 
-def fleet(client: httpx.Client, group: str) -> dict[str, Any]:
-    answer = client.post(f"{BASE}/fleet/{group}/command", json={"command": "restart"})
+def fleet(client: httpx.Client, group: str, **more: Any) -> dict[str, Any]:
+    answer = client.post(f"{BASE}/fleet/{group}/command", json={"command": "restart", **more})
     assert answer.status_code == 202, answer.text
     document: dict[str, Any] = answer.json()
     return document
 
 
-def test_a_fleet_command_goes_to_the_group_where_it_is_all_ones_own(
+@pytest.fixture
+def work(platform: App) -> Callable[[], None]:
+    """What the worker of jobs does until nothing is due."""
+    jobs = JobWorker(platform.database, platform.instance, platform.settings, platform.job_kinds())
+
+    def step() -> None:
+        while jobs.step():
+            pass
+
+    return step
+
+
+def test_a_fleet_command_is_a_job_that_tracks_each_device(  # noqa: PLR0917
+    platform: App,
+    admin: httpx.Client,
+    client_of: ClientOf,
+    add_device: AddDevice,
+    listener: MqttClient,
+    work: Callable[[], None],
+) -> None:
+    add_device("i1", tenant="a", dialect="iotflow", groups=("g",))
+    add_device("i2", tenant="a", dialect="iotflow", groups=("g",))
+    add_device("s1", tenant="a", dialect="smarthome", groups=("g",))
+    off = add_device("off", tenant="a", dialect="iotflow", groups=("g",))
+    platform.devices.set_enabled(SYSTEM, off.reference, enabled=False)
+    add_device("other", tenant="b", dialect="iotflow", groups=("g",))
+    operator = client_of("operator", tenant="a")
+    asked = {"command_id": "cmd_12345", "parameters": {"delay": 5}, "pace_per_second": 50}
+    sent = fleet(operator, "g", **asked)
+    topics = {
+        "iotflow/devices/i1/commands/control",
+        "iotflow/devices/i2/commands/control",
+        "smarthome/a/s1/commands",
+    }
+    assert (sent["command_id"], sent["group"], sent["devices"]) == ("cmd_12345", "g", 3)
+    assert set(sent["topics"]) == topics
+    (number,) = sent["jobs"]
+    work()
+    arrived = listener.collect(3)
+    assert {message.topic for message in arrived} == topics
+    for message in arrived:
+        assert "cmd_12345" in message.payload.decode()
+    job = operator.get(f"/api/v1/jobs/{number}").json()
+    assert (job["kind"], job["pace_per_second"], job["what"]["id"]) == ("command", 50, "cmd_12345")
+    counts = job["counts"]
+    assert (counts["total"], counts["handed_over"], counts["skipped"]) == (4, 3, 1)
+    shown = operator.get("/api/v1/devices/i1/commands").json()["items"][0]
+    assert shown["evidence"][0]["kind"] == "job"
+
+    # Asked again it is the same job; with something else under that id it is rejected.
+    assert fleet(operator, "g", **asked) == sent
+    other = operator.post(
+        f"{BASE}/fleet/g/command", json={"command": "x", "command_id": "cmd_12345"}
+    )
+    assert (other.status_code, other.json()["code"]) == (409, "command_id_taken")
+    work()
+    assert listener.waiting() == []
+
+    # A person of the whole platform starts one for each tenant.
+    both = fleet(admin, "g", command_id="all-1")
+    assert (both["devices"], len(both["jobs"])) == (4, 2)
+    work()
+    assert len({message.topic for message in listener.collect(4)}) == 4
+
+
+def test_a_fleet_command_that_one_device_cannot_take_is_rejected(
+    admin: httpx.Client, add_device: AddDevice
+) -> None:
+    """As a whole, with the code that a single command has; nothing is written."""
+    add_device("i1", tenant="a", dialect="iotflow", groups=("g",))
+    add_device("s1", tenant="a", dialect="smarthome", groups=("g",))
+    for body, code in (
+        ({"parameters": {"text": "x" * 300}}, "packet_too_large"),
+        ({"channel": "commands_config"}, "channel_not_found"),
+        ({"pace_per_second": -1}, "invalid_request"),
+    ):
+        answer = admin.post(f"{BASE}/fleet/g/command", json={"command": "x", **body})
+        assert answer.status_code in {404, 422}, answer.text
+        assert answer.json()["code"] == code
+    assert admin.get("/api/v1/jobs").json()["items"] == []
+
+
+def test_a_broadcast_goes_to_the_group_where_it_is_all_ones_own(
     admin: httpx.Client, client_of: ClientOf, add_device: AddDevice, listener: MqttClient
 ) -> None:
     add_device("i1", tenant="a", dialect="iotflow", groups=("g",))
     add_device("i2", tenant="a", dialect="iotflow", groups=("g",))
     add_device("s1", tenant="a", dialect="smarthome", groups=("g",))
     for client in (client_of("operator", tenant="a"), admin):
-        sent = fleet(client, "g")
-        assert sent["devices"] == 3
-        expected = {"iotflow/fleet/commands/g", "smarthome/a/s1/commands"}
-        assert set(sent["topics"]) == expected
-        assert {m.topic for m in listener.collect(2)} == expected
+        sent = fleet(client, "g", broadcast=True)
+        assert (sent["devices"], sent["jobs"]) == (2, [])
+        assert sent["topics"] == ["iotflow/fleet/commands/g"]
+        assert [m.topic for m in listener.collect()] == sent["topics"]
 
 
-def test_a_fleet_command_goes_to_each_device_where_another_tenant_would_hear(
-    client_of: ClientOf, admin: httpx.Client, add_device: AddDevice, listener: MqttClient
+def test_a_broadcast_that_another_tenant_would_hear_is_rejected(
+    work: Callable[[], None],
+    client_of: ClientOf,
+    admin: httpx.Client,
+    add_device: AddDevice,
+    listener: MqttClient,
 ) -> None:
     add_device("i1", tenant="a", dialect="iotflow", groups=("g",))
     add_device("i2", tenant="b", dialect="iotflow", groups=("g",))
-    sent = fleet(client_of("operator", tenant="a"), "g")
-    assert sent["devices"] == 1
-    assert sent["topics"] == ["iotflow/devices/i1/commands/control"]
+    operator = client_of("operator", tenant="a")
+    body = {"command": "restart", "broadcast": True}
+    answer = operator.post(f"{BASE}/fleet/g/command", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (409, "no_group_topic")
+    sent = fleet(operator, "g")
+    assert (sent["devices"], sent["topics"]) == (1, ["iotflow/devices/i1/commands/control"])
+    work()
     assert [m.topic for m in listener.collect()] == sent["topics"]
-    assert fleet(admin, "g")["topics"] == ["iotflow/fleet/commands/g"]
+    assert fleet(admin, "g", broadcast=True)["topics"] == ["iotflow/fleet/commands/g"]
 
 
 def test_groups_that_cannot_be_commanded(
     admin: httpx.Client, add_device: AddDevice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answer = admin.post(f"{BASE}/fleet/none/command", json={"command": "x"})
-    assert answer.json()["code"] == "group_not_found"
-    monkeypatch.setattr(routes, "FLEET_MAX", 1)
+    for body in ({"command": "x"}, {"command": "x", "broadcast": True}):
+        answer = admin.post(f"{BASE}/fleet/none/command", json=body)
+        assert answer.json()["code"] == "group_not_found"
+    monkeypatch.setattr(fleets, "FLEET_MAX", 1)
     add_device("i1", dialect="iotflow", groups=("g",))
     add_device("i2", dialect="iotflow", groups=("g",))
     answer = admin.post(f"{BASE}/fleet/g/command", json={"command": "x"})
@@ -293,12 +384,14 @@ def test_ready_with_a_broker_and_not_without(
 ) -> None:
     """What cannot be sent is refused, and the connection comes back with the broker."""
     wait_until(lambda: nobody.get("/readyz").status_code == 200, "readiness")
-    add_device("s1", dialect="iotflow")
+    add_device("s1", dialect="iotflow", groups=("g",))
     broker.stop()
     wait_until(lambda: not connected(admin), "the lost connection to be seen")
-    answer = admin.post(f"{BASE}/device/s1/command", json={"command": "x"})
-    assert answer.status_code == 503
-    assert answer.json()["code"] == "broker_unavailable"
+    for path in ("device/s1", "fleet/g"):
+        answer = admin.post(f"{BASE}/{path}/command", json={"command": "x"})
+        assert answer.status_code == 503
+        assert answer.json()["code"] == "broker_unavailable"
+    assert admin.get("/api/v1/jobs").json()["items"] == []
     wait_until(lambda: nobody.get("/readyz").status_code == 503, "unreadiness")
     broker.start()
     wait_until(lambda: nobody.get("/readyz").status_code == 200, "readiness")
@@ -310,6 +403,7 @@ def test_ready_with_a_broker_and_not_without(
     [
         ("publish", {"topic": "iotflow/devices/s1/command", "payload": {"n": 1}}),
         ("device/s1/command", {"command": "x"}),
+        ("fleet/g/command", {"command": "x"}),
     ],
 )
 def test_a_request_waits_for_a_connection_that_was_just_lost(  # noqa: PLR0917
@@ -323,7 +417,7 @@ def test_a_request_waits_for_a_connection_that_was_just_lost(  # noqa: PLR0917
 ) -> None:
     monkeypatch.setattr(publisher, "RECONNECT_SECONDS", 20.0)  # the machine may be busy
     wait_until(lambda: nobody.get("/readyz").status_code == 200, "readiness")
-    add_device("s1", dialect="iotflow")
+    add_device("s1", dialect="iotflow", groups=("g",))
     broker.stop()
     wait_until(lambda: not connected(admin), "the lost connection to be seen")
     with ThreadPoolExecutor(1) as pool:
@@ -353,7 +447,8 @@ def test_a_group_command_that_no_worker_sends_is_withdrawn(
     monkeypatch.setattr(Lease, "fresh", False)
     monkeypatch.setattr(Lease, "held", lambda _self, **_options: False)
     add_device("s1", dialect="iotflow", groups=("g",))
-    answer = admin.post(f"{BASE}/fleet/g/command", json={"command": "x"})
+    body = {"command": "x", "broadcast": True}
+    answer = admin.post(f"{BASE}/fleet/g/command", json=body)
     assert (answer.status_code, answer.json()["code"]) == (503, "broker_unavailable")
     with platform.database.read() as connection:
         (row,) = connection.execute(sa.select(downlinks.c.state, downlinks.c.attempts)).all()

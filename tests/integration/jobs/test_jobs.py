@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from mooring.commands.model import NewCommand
 from mooring.commands.rules import Event
 from mooring.devices.model import NewDevice
 from mooring.errors import Conflict, Invalid, MooringError, NotFound
@@ -253,6 +254,31 @@ def test_the_failed_are_tried_again(stand: Stand) -> None:
     with pytest.raises(Conflict) as caught:
         stand.jobs.retry(ANN, job.id)
     assert caught.value.slug == "nothing_to_retry"
+
+
+def test_a_command_with_a_given_id(stand: Stand) -> None:
+    """The devices get it under that id; what failed is tried again under another one."""
+    good, bad, had = stand.devices(3)
+    stand.commands.send(ANN, had.reference, NewCommand("reboot", uid="cmd-1"))
+    job = stand.start(what={"name": "reboot", "id": "cmd-1"})
+    stand.work()
+    assert commands_of(stand) == 3
+    stand.ends(job, Event.SUCCEEDED, good)
+    stand.ends(job, Event.FAILED, bad)
+    stand.work()
+    assert counts(stand.job(job)) == {"handed_over": 1, "succeeded": 1, "failed": 1}
+    stand.jobs.retry(ANN, job.id)
+    stand.work()
+    with stand.app.database.read() as connection:
+        ids = connection.execute(
+            sa.select(commands.c.uid).where(commands.c.device_id == bad.id).order_by(commands.c.id)
+        ).scalars()
+        first, second = ids
+    assert first == "cmd-1"
+    assert second.startswith("cmd-1-")
+    other = stand.start(what={"name": "blink", "id": "cmd-1"})
+    stand.work()
+    assert stand.target(other, good).cause == "command_id_taken"
 
 
 def test_its_time_ends_it(stand: Stand) -> None:
