@@ -51,7 +51,7 @@ class Attempts:
     """See the module.
 
     Attributes:
-        link: the connection; ``None`` while there is none.
+        link: the connection; ``None`` while it is lost.
         live: the part that writes live messages.
         sent: how many messages went out.
     """
