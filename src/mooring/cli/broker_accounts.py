@@ -20,16 +20,16 @@ from mooring.errors import Conflict, Invalid
 from mooring.later import later
 
 with later():
+    from mooring.broker import address as broker_place
     from mooring.broker import foreign
     from mooring.bulk import takeover
-    from mooring.cli import address as cli_address
     from mooring.wiring import export as run_export
 
 if TYPE_CHECKING:
     from mooring.broker.foreign import Takeover
     from mooring.bulk.takeover import Plan
-    from mooring.cli.snippets import BrokerAddress
     from mooring.devices.model import Credentials
+    from mooring.dialects.snippets import BrokerAddress
 
 __all__ = ["declare"]
 
@@ -165,7 +165,7 @@ def credentials(
             return 1
         with new_private_file(output) as write:
             issued = platform.recovery.issue(session.actor, device.username, reason=reason)
-            address = cli_address.broker_address(platform.settings)
+            address = broker_place.broker_address(platform.settings)
             write(json.dumps(_credentials(issued.credentials, address), indent=2) + "\n")
         applied = told(platform, issued.changes)
     if session.out.as_json:

@@ -22,8 +22,8 @@ from mooring.later import later
 
 with later():
     from mooring import clock
+    from mooring.broker import address as broker_place
     from mooring.changes import waiting
-    from mooring.cli import address as cli_address
     from mooring.pki import documents, expiry, operator
     from mooring.pki import model as pki_model
 
@@ -282,7 +282,7 @@ def show(session: Session) -> None:
     with session.open() as platform:
         settings = platform.settings
         shown = platform.pki.show(
-            host=cli_address.broker_address(settings).host,
+            host=broker_place.broker_address(settings).host,
             port=settings.mqtt_tls_port,
             mtls_port=settings.mqtt_mtls_port,
             operators=operator.operator_files(settings),

@@ -20,22 +20,22 @@ with later():
     from mooring.alerts import service as alerts_service
     from mooring.alerts import store as alert_store
     from mooring.broker import access_rules
+    from mooring.broker import address as broker_place
     from mooring.changes import waiting
-    from mooring.cli import address as cli_address
-    from mooring.cli import snippets as cli_snippets
     from mooring.device_settings import rules, service
     from mooring.devices import documents
     from mooring.devices import model as devices_model
+    from mooring.dialects import snippets as device_lines
     from mooring.store import engine
     from mooring.telemetry import documents as telemetry_documents
     from mooring.web import address as access_address
 
 if TYPE_CHECKING:
     from mooring.app import App
-    from mooring.cli.snippets import Snippets
     from mooring.device_settings.model import DeviceView
     from mooring.devices.model import Credentials
     from mooring.devices.state import DeviceState
+    from mooring.dialects.snippets import Snippets
 
 __all__ = ["app"]
 
@@ -82,11 +82,11 @@ def add(
         credentials, changes = platform.devices.add(session.actor, new, password=password)
         accepted, running = _wait_for_broker(platform, changes)
         device = credentials.device
-        address = cli_address.broker_address(platform.settings)
-        lines = cli_snippets.snippets(
+        address = broker_place.broker_address(platform.settings)
+        lines = device_lines.snippets(
             platform.catalogue.get(device.dialect),
             device.identity,
-            cli_snippets.Login(
+            device_lines.Login(
                 device.client_id,
                 device.username,
                 PASSWORD_HERE if password is not None else credentials.password,

@@ -16,7 +16,7 @@ from mooring.later import later
 with later():
     from mooring import dialects
     from mooring.audit import log as audit_log
-    from mooring.cli import address as cli_address
+    from mooring.broker import address as broker_place
     from mooring.dialects import asyncapi as dialects_asyncapi
     from mooring.dialects import capability as dialects_capability
     from mooring.dialects import documents
@@ -119,7 +119,7 @@ def asyncapi(
 ) -> None:
     """Print dialects as one AsyncAPI 3 document."""
     settings, _ = session.settings()
-    address = cli_address.broker_address(settings)
+    address = broker_place.broker_address(settings)
     catalogue = _catalogue(session)
     wanted = [catalogue.get(name) for name in names] if names else catalogue.all()
     url = f"mqtts://{address.network_host}:{address.tls_port}"

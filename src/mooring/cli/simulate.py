@@ -26,8 +26,8 @@ with later():
     from rich import live as rich_live
     from rich import text as rich_text
 
+    from mooring.broker import address as broker_place
     from mooring.changes import queue as change_queue
-    from mooring.cli import address as cli_address
     from mooring.run import children
     from mooring.simulate import client as simulate_client
     from mooring.simulate import enrol as simulate_enrol
@@ -258,7 +258,7 @@ def _plan(
 
 def _trust(platform: App) -> ssl.SSLContext:
 
-    cafile = cli_address.broker_address(platform.settings).cafile
+    cafile = broker_place.broker_address(platform.settings).cafile
     try:
         return ssl.create_default_context(cafile=cafile)
     except OSError as exc:

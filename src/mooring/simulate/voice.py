@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from mooring.dialects import identifier, name
+from mooring.dialects.example import put, time_like
 from mooring.dialects.model import (
     Channel,
     Dialect,
@@ -26,7 +27,6 @@ from mooring.dialects.model import (
     PayloadShape,
 )
 from mooring.dialects.payload import look_up
-from mooring.simulate.example import put, time_like
 from mooring.simulate.values import Leaf, leaves
 
 __all__ = ["Message", "Voice"]

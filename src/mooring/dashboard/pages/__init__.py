@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from mooring.dashboard.page import Action, Page
-from mooring.dashboard.pages import account, device_add, devices, job, overview
+from mooring.dashboard.pages import account, device_add, devices, first_device, job, overview
 
 __all__ = ["ACTIONS", "PAGES"]
 
-_ALL = (overview, account, devices, device_add, job)
+_ALL = (overview, first_device, account, devices, device_add, job)
 
 PAGES: tuple[Page, ...] = tuple(page for module in _ALL for page in module.PAGES)
 ACTIONS: tuple[Action, ...] = tuple(action for module in _ALL for action in module.ACTIONS)

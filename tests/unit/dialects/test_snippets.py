@@ -16,8 +16,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mooring.cli.address import broker_address
-from mooring.cli.snippets import BrokerAddress, Login, example_payload, snippets
+from mooring.broker.address import broker_address
 from mooring.dialects import PayloadLimits, builtin, compile_decoder
 from mooring.dialects.model import (
     Attribute,
@@ -30,6 +29,7 @@ from mooring.dialects.model import (
     PayloadShape,
 )
 from mooring.dialects.payload import Decoded, TimeSource
+from mooring.dialects.snippets import BrokerAddress, Login, example_payload, snippets
 from mooring.secrets.verifiers import make
 from mooring.settings import Settings
 from tests.support.mosquitto import Mosquitto
@@ -150,7 +150,7 @@ def test_no_id_breaks_out_of_a_line(device: str, password: str) -> None:
 
 def test_c_strings_mean_what_they_say(tmp_path: Path) -> None:
     """Every byte, and digits right behind an octal escape, through a real C compiler."""
-    from mooring.cli.snippets import _c
+    from mooring.dialects.snippets import _c
 
     compiler = shutil.which("cc")
     assert compiler is not None, "A C compiler is needed: apt-get install gcc"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from mooring.cli.snippets import BrokerAddress
+from mooring.dialects.snippets import BrokerAddress
 from mooring.later import later
 from mooring.settings import Settings
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from mooring.dialects.example import put, time_like
 from mooring.dialects.model import (
     Channel,
     Dialect,
@@ -22,7 +23,6 @@ from mooring.dialects.model import (
     Path,
 )
 from mooring.dialects.payload import look_up
-from mooring.simulate.example import put, time_like
 
 __all__ = ["BrokerAddress", "Login", "Snippets", "example_payload", "snippets"]
 

@@ -1,0 +1,131 @@
+"""A platform with something of everything, put straight into its database: for pages."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from mooring.alerts.changes import apply
+from mooring.alerts.model import Bounds, Raise, Severity, Source
+from mooring.alerts.rules.service import Rules
+from mooring.app import App
+from mooring.commands.model import NewCommand
+from mooring.commands.service import Commands
+from mooring.credentials.claims.model import NewClaim
+from mooring.device_settings.levels import SettingsLevels
+from mooring.device_settings.model import Change, Level
+from mooring.device_settings.service import DeviceSettings
+from mooring.devices.model import Device, NewDevice
+from mooring.discovery.model import Action, NewRule
+from mooring.discovery.service import Discovery
+from mooring.groups.model import NewGroup
+from mooring.groups.service import Groups
+from mooring.identity.actor import SYSTEM, Role
+from mooring.jobs.model import NewJob
+from mooring.jobs.selection import selector
+from mooring.jobs.service import Jobs
+from mooring.people.model import NewKey, NewUser
+from mooring.store.engine import now_ms
+from mooring.store.schema import broker_events, presence
+from tests.integration.http.rows import say, seen, spoil, stranger, tally
+
+__all__ = ["fill", "hostile"]
+
+
+def _event(  # noqa: PLR0917 - a row
+    platform: App, at: int, event: str, username: str, address: str, detail: str
+) -> None:
+    with platform.database.write() as connection:
+        connection.execute(
+            sa.insert(broker_events).values(
+                at=at, event=event, username=username, address=address, detail=detail
+            )
+        )
+
+
+def add(platform: App, name: str, tenant: str, word: str, **more: str) -> Device:
+    """A device with readings, a state and a presence."""
+    new = NewDevice(name, "smarthome", tenant, label=f"{word} {name}"[:200], **more)  # type: ignore[arg-type]
+    return platform.devices.add(SYSTEM, new)[0].device
+
+
+def fill(platform: App, tenant: str, word: str, *, number: int = 6) -> list[Device]:
+    """Everything of one tenant; its texts contain ``word``."""
+    at = now_ms()
+    found = []
+    for n in range(number):
+        device = add(platform, f"{tenant}-sensor-{n:03}", tenant, word)
+        found.append(device)
+        say(platform.database, device, at - 5_000 * n, {"temperature": 20.5 + n, "note": word})
+        seen(
+            platform.database,
+            device,
+            last_seen_at=at - 5_000 * n,
+            online=n % 3 != 1,
+            connected=n % 3 != 1,
+            connected_at=at - 3_600_000,
+            firmware=f"1.4.{n % 3}",
+            address=f"10.4.2.{n}",
+        )
+        with platform.database.write() as connection:
+            state = ("online", "offline", "silent")[n % 3]
+            connection.execute(
+                sa.insert(presence).values(
+                    device_id=device.id, state=state, record="{}", interval_ms=10_000
+                )
+            )
+    first = found[0]
+    _event(platform, at - 900_000, "connected", first.username, "10.4.2.1", "")
+    _event(platform, at - 800_000, "refused", found[1].username, "10.4.2.17", "wrong_password")
+    _event(
+        platform,
+        at - 60_000,
+        "refused",
+        found[1].username,
+        "10.4.2.17",
+        "wrong_password (37 times)",
+    )
+    spoil(platform.database, at - 50_000, word.encode(), device=first)
+    spoil(platform.database, at - 40_000, word.encode(), device=first, reason="denied")
+    stranger(platform.database, f"{tenant}-stranger", at - 30_000, tenant=tenant)
+    platform.people.add(SYSTEM, NewUser(f"{tenant}-user", Role.OPERATOR, tenant))
+    platform.people.add_key(SYSTEM, NewKey(f"{tenant}-key", Role.VIEWER, tenant))
+    platform.attributes.change(SYSTEM, first.username, {"room": word[:200]})
+    commands = platform.service(Commands)
+    for name in ("reboot", word[:60]):
+        commands.send(SYSTEM, first.reference, NewCommand(name))
+    new = NewJob("command", {"name": "reboot"}, selector(tenant, everyone=True))
+    platform.service(Jobs).start(SYSTEM, new)
+    platform.service(DeviceSettings).change(SYSTEM, first.reference, Change({"note": word}))
+    levels = platform.service(SettingsLevels)
+    levels.change(SYSTEM, tenant, Level.TENANT, tenant, Change({"interval": 30}))
+    groups = platform.service(Groups)
+    groups.create(SYSTEM, NewGroup(f"{tenant}-dynamic", tenant, "room = *", word[:200]))
+    groups.create(SYSTEM, NewGroup(f"{tenant}-static", tenant, None, word[:200]))
+    rule = {"terms": [{"metric": "temperature", "operator": ">", "value": 25}]}
+    platform.service(Rules).add(SYSTEM, f"{tenant} too warm", rule, tenant=tenant)
+    raised = Raise(
+        f"x:{first.id}", tenant, first.id, Source.DEVICE, word[:60], Severity.ERROR, at - 60_000
+    )
+    with platform.database.write() as connection:
+        apply(connection, [raised], Bounds())
+    platform.claims.new(SYSTEM, NewClaim("smarthome", tenant, word[:200]))
+    discovery = platform.service(Discovery)
+    discovery.add_rule(SYSTEM, NewRule("smarthome", f"{tenant}-x-*", Action.REFUSE, tenant))
+    return found
+
+
+def hostile(platform: App, tenant: str, text: str, n: int) -> Device:
+    """A device with a hostile text wherever somebody may choose one; rejected values stay out."""
+    device = add(platform, f"h{n}", tenant, text)
+    at = now_ms()
+    say(platform.database, device, at, {text: text, "value": text})
+    seen(platform.database, device, last_seen_at=at, firmware=text[:128], address=text[:64])
+    spoil(platform.database, at, text.encode(), device=device, reason="denied")
+    stranger(platform.database, text[:300], at, tenant=tenant)
+    _event(platform, at, "refused", device.username, text[:64], text)
+    return device
+
+
+def counters(platform: App) -> None:
+    """The platform's own."""
+    tally(platform.database, messages_stored=123_456, messages_duplicate=3)
