@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mooring import handover
-from mooring.cli.config import shown_value
 from mooring.masking import MASK, masked, without_login
 from mooring.run.up import _told
 from mooring.settings import Settings, load
+from mooring.settings.shown import shown_value
 
 ANYTHING = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 SECRET = st.text(

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mooring.cli.frame import Session, command, noun
 from mooring.later import later
-from mooring.masking import MASK, masked
+from mooring.settings.shown import as_text, shown_value
 
 with later():
     from mooring import settings as settings_module
-    from mooring.settings import field as settings_field
 
 if TYPE_CHECKING:
     from mooring.settings import Settings
 
-__all__ = ["app", "shown_value"]
+__all__ = ["app"]
 
 app = noun("Effective settings and their sources.")
 
@@ -41,7 +40,7 @@ def show(session: Session) -> None:
         return
     session.out.table(
         ["Setting", "Value", "From", "Meaning"],
-        [[row["name"], _text(row["value"]), row["origin"], row["meaning"]] for row in rows],
+        [[row["name"], as_text(row["value"]), row["origin"], row["meaning"]] for row in rows],
     )
 
 
@@ -60,32 +59,6 @@ def path(session: Session) -> None:
         )
     else:
         session.out.say(str(file))
-
-
-def shown_value(value: object) -> Any:
-    """A setting's value for output; secrets are masked, including those in URLs."""
-    if isinstance(value, settings_field.Secret):
-        secret = value.get_secret_value()
-        if "://" in secret:
-            return masked(secret)
-        return MASK if secret else ""
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, str):
-        return masked(value)
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _text(value: Any) -> str:
-    match value:
-        case None:
-            return ""
-        case bool():
-            return "true" if value else "false"
-        case list():
-            return ", ".join(value)
-        case _:
-            return str(value)
 
 
 def _file(settings: Settings) -> Path:

@@ -54,6 +54,7 @@ def environment() -> Environment:
         bytes=words.bytes_,
         clean=words.clean,
         short=words.short,
+        pretty=words.pretty,
         utc=words.utc,
         iso=words.iso,
         age=_age,

@@ -179,10 +179,14 @@ class Pages:
         notice_now = preferences.notice_of(request)
         place = page.place or page.path
         title = shown.title or str(shown.values.get("title", page.title))
+        frame = self.frame(request, call, place)
+        taken = frame.keys() & shown.values.keys()
+        if taken:
+            raise RuntimeError(f"{page.path} names values as the layout does: {sorted(taken)}")
         response = html_answer(
             f"pages/{shown.template or page.template}.html",
             {
-                **self.frame(request, call, place),
+                **frame,
                 **shown.values,
                 "title": title,
                 "notice": notice_now,
@@ -202,7 +206,9 @@ class Pages:
             "who": call.who if call else None,
             "theme": preferences.theme_of(request),
             "place": place,
-            "groups": navigation(call, self.pages, place, self._counts.of(call)) if call else [],
+            "navigation": navigation(call, self.pages, place, self._counts.of(call))
+            if call
+            else [],
             "notice": None,
             "here": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
         }

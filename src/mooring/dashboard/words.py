@@ -6,6 +6,7 @@ The browser formats live values by the same rules (``static/js``); both are held
 
 from __future__ import annotations
 
+import json
 import math
 import unicodedata
 from datetime import UTC, datetime, tzinfo
@@ -20,12 +21,14 @@ __all__ = [
     "iso",
     "moment",
     "number",
+    "pretty",
     "rate",
     "short",
     "utc",
     "zone_of",
 ]
 
+PRETTY_MAX = 20_000
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
 
 # What would reorder or hide the text around it (Unicode's bidirectional and zero-width controls).
@@ -153,6 +156,18 @@ def clean(text: object) -> str:
         else letter
         for letter in found
     )
+
+
+def pretty(value: object) -> str:
+    """JSON with two spaces; what JSON does not have as text. At most ``PRETTY_MAX`` characters."""
+    try:
+        found = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    except (ValueError, RecursionError):
+        found = str(value)
+    found = clean(found)
+    if len(found) <= PRETTY_MAX:
+        return found
+    return f"{found[:PRETTY_MAX]}\n… {len(found) - PRETTY_MAX:,} more characters"
 
 
 def short(text: object, most: int = 80) -> str:

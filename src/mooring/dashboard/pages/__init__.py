@@ -3,11 +3,41 @@
 from __future__ import annotations
 
 from mooring.dashboard.page import Action, Page
-from mooring.dashboard.pages import account, device_add, devices, first_device, job, overview
+from mooring.dashboard.pages import (
+    account,
+    audit,
+    broker,
+    certificates,
+    claiming,
+    commands,
+    device_add,
+    devices,
+    first_device,
+    groups,
+    job,
+    overview,
+    people,
+    settings,
+)
 
 __all__ = ["ACTIONS", "PAGES"]
 
-_ALL = (overview, first_device, account, devices, device_add, job)
+_ALL = (
+    overview,
+    first_device,
+    devices,
+    device_add,
+    job,
+    claiming,
+    groups,
+    commands,
+    broker,
+    certificates,
+    people,
+    audit,
+    settings,
+    account,
+)
 
 PAGES: tuple[Page, ...] = tuple(page for module in _ALL for page in module.PAGES)
 ACTIONS: tuple[Action, ...] = tuple(action for module in _ALL for action in module.ACTIONS)
