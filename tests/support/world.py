@@ -74,8 +74,8 @@ def fill(platform: App, tenant: str, word: str, *, number: int = 6) -> list[Devi
                 )
             )
     first = found[0]
-    _event(platform, at - 900_000, "connected", first.username, "10.4.2.1", "")
-    _event(platform, at - 800_000, "refused", found[1].username, "10.4.2.17", "wrong_password")
+    _event(platform, at - 700_000, "connected", first.username, "10.4.2.1", "")
+    _event(platform, at - 600_000, "refused", found[1].username, "10.4.2.17", "wrong_password")
     _event(
         platform,
         at - 60_000,
@@ -91,7 +91,7 @@ def fill(platform: App, tenant: str, word: str, *, number: int = 6) -> list[Devi
     platform.people.add_key(SYSTEM, NewKey(f"{tenant}-key", Role.VIEWER, tenant))
     platform.attributes.change(SYSTEM, first.username, {"room": word[:200]})
     commands = platform.service(Commands)
-    for name in ("reboot", word[:60]):
+    for name in ("reboot", word[:12]):
         commands.send(SYSTEM, first.reference, NewCommand(name))
     new = NewJob("command", {"name": "reboot"}, selector(tenant, everyone=True))
     platform.service(Jobs).start(SYSTEM, new)
@@ -116,7 +116,8 @@ def fill(platform: App, tenant: str, word: str, *, number: int = 6) -> list[Devi
 
 def hostile(platform: App, tenant: str, text: str, n: int) -> Device:
     """A device with a hostile text wherever somebody may choose one; rejected values stay out."""
-    device = add(platform, f"h{n}", tenant, text)
+    # A label that cannot be printed is rejected.
+    device = add(platform, f"h{n}", tenant, text if text.isprintable() else "label")
     at = now_ms()
     say(platform.database, device, at, {text: text, "value": text})
     seen(platform.database, device, last_seen_at=at, firmware=text[:128], address=text[:64])

@@ -192,7 +192,7 @@ class Pages:
                 "notice": notice_now,
             },
             headers=request.headers,
-            status=shown.status,
+            status=status if shown.status == HTTPStatus.OK else shown.status,
             secret=page.secret or shown.secret,
         )
         if notice_now is not None:

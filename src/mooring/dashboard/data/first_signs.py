@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 from mooring.broker.log import LogKind
 from mooring.dashboard.call import Call
 from mooring.dashboard.data.attention import DEAD, why
+from mooring.dashboard.data.trouble import counted
 from mooring.dashboard.words import number, short
 from mooring.devices.model import Device
 from mooring.devices.service import Devices
@@ -92,7 +93,10 @@ def _events(
             if whose:
                 yield Sign(at, "ok", "Connected", f"{shown} connected{place}.", whose)
         elif event == LogKind.REFUSED.value:
-            yield Sign(at, "bad", "Rejected", f"{shown}{place}: {short(why(detail), 200)}.", whose)
+            reason, times = counted(detail)
+            often = f", {times:,} times" if times > 1 else ""
+            text = f"{shown}{place}: {short(why(reason), 200)}{often}."
+            yield Sign(at, "bad", "Rejected", text, whose)
         elif event == LogKind.TLS_FAILED.value:
             text = f"A TLS connection{place} failed: {short(detail, 200)}. Compare the CA file."
             yield Sign(at, "bad", "TLS failed", text, whose)

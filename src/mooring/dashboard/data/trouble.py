@@ -27,6 +27,7 @@ __all__ = [
     "HOUR_MS",
     "Rejected",
     "Trouble",
+    "counted",
     "read",
 ]
 
@@ -144,8 +145,7 @@ def _rejected(connection: Connection, who: Actor, since: int) -> list[Rejected]:
     ).limit(LOOK)
     of: dict[str, list[tuple[int, str, str, str, int]]] = defaultdict(list)
     for _, at, username, address, detail, tenant, name in connection.execute(found):
-        counted = _COUNTED.fullmatch(detail)
-        why, times = (counted["why"], int(counted["count"])) if counted else (detail, 1)
+        why, times = counted(detail)
         device = f"{tenant}:{name}" if name is not None else ""
         of[username].append((at, why, address or "", device, times))
     return [
@@ -160,6 +160,12 @@ def _rejected(connection: Connection, who: Actor, since: int) -> list[Rejected]:
         )
         for username, seen in of.items()
     ]
+
+
+def counted(detail: str) -> tuple[str, int]:
+    """``wrong_password (37 times)`` → the reason, and how often."""
+    found = _COUNTED.fullmatch(detail)
+    return (found["why"], int(found["count"])) if found else (detail, 1)
 
 
 def _denied(connection: Connection, who: Actor, since: int) -> tuple[int, int]:

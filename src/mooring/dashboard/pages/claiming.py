@@ -90,7 +90,7 @@ def _labels(call: Call, issued: Sequence[Issued]) -> Shown:
         for one in issued
     ]
     return Shown(
-        {"labels": labels, "place": place}, "claim_codes", secret=True, title="New claim codes"
+        {"labels": labels, "http": place}, "claim_codes", secret=True, title="New claim codes"
     )
 
 
@@ -154,7 +154,7 @@ def add_rule(call: Call) -> Shown | Redirect:
         "expires_at": None,
         "qr": qr(claim_qr.content(made.code, place), f"Fleet code {made.code}"),
     }
-    values = {"labels": [label], "place": place}
+    values = {"labels": [label], "http": place}
     return Shown(values, "claim_codes", secret=True, title="Fleet code")
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from mooring.cli.address import broker_address
-from mooring.cli.snippets import Login, Snippets, snippets
+from mooring.broker.address import broker_address
 from mooring.dashboard.answers import Shown
 from mooring.dashboard.call import Call
 from mooring.dashboard.data import fleet
 from mooring.dashboard.page import Action, Page
 from mooring.devices.model import Device, NewDevice
+from mooring.dialects.snippets import Login, Snippets, snippets
 from mooring.identity.actor import Role
 
 __all__ = ["ACTIONS", "PAGES", "lines"]

@@ -10,7 +10,7 @@ from mooring.dashboard.call import Call
 from mooring.dashboard.data import trouble
 from mooring.dashboard.data.attention import Platform, of_trouble, why
 from mooring.dashboard.page import Action, Nav, Page, Shown
-from mooring.dashboard.pages import first_device
+from mooring.dashboard.pages.first_device import shown as first_device
 from mooring.device_settings.service import DeviceSettings
 from mooring.telemetry import problems
 from mooring.telemetry.model import Overview, ProcessInfo
@@ -25,7 +25,7 @@ def view(call: Call) -> dict[str, Any] | Shown:
     """Sentences first, then figures; with no devices, the way to the first one."""
     overview = call.service(Telemetry).overview(call.who)
     if not overview.devices and call.query.text("view") != "all":
-        return first_device.shown(call)
+        return first_device(call)
     with call.app.database.read() as connection:
         found = trouble.read(connection, call.who, call.now)
     alerts = {
