@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import sqlalchemy as sa
 
 from mooring.alerts.changes import apply
@@ -24,6 +26,7 @@ from mooring.jobs.model import NewJob
 from mooring.jobs.selection import selector
 from mooring.jobs.service import Jobs
 from mooring.people.model import NewKey, NewUser
+from mooring.presence.states.machine import Record, State
 from mooring.store.engine import now_ms
 from mooring.store.schema import broker_events, presence
 from tests.integration.http.rows import say, seen, spoil, stranger, tally
@@ -70,7 +73,10 @@ def fill(platform: App, tenant: str, word: str, *, number: int = 6) -> list[Devi
             state = ("online", "offline", "silent")[n % 3]
             connection.execute(
                 sa.insert(presence).values(
-                    device_id=device.id, state=state, record="{}", interval_ms=10_000
+                    device_id=device.id,
+                    state=state,
+                    record=json.dumps([*Record(State(state), at - 60_000)]),
+                    interval_ms=10_000,
                 )
             )
     first = found[0]

@@ -152,18 +152,6 @@ def test_a_command_is_cancelled_and_says_so(admin: Browser) -> None:
     assert "Cancelled" in admin.page("/commands?state=nonsense&before=x&device=").text
 
 
-def test_a_job_is_steered(admin: Browser) -> None:
-    page = admin.page("/jobs/1")
-    assert "Job 1" in page.title
-    early = admin.post("/jobs/1", {"act": "pause"})  # its devices are still being listed
-    assert early.status_code == 409
-    assert faults(early.text) == []
-    assert "is being cancelled" in admin.do("/jobs/1", {"act": "cancel"}).text
-    assert admin.post("/jobs/1", {"act": "explode"}).status_code == 422
-    assert admin.page("/jobs/1?state=failed").text
-    assert admin.get("/jobs/x").status_code == 404
-
-
 def test_a_broker_user_from_its_creation_to_its_end(admin: Browser) -> None:
     form = {"name": "bridge", "subscribe": "a/#\nb/+", "publish": "", "note": "Old system"}
     first = secret_page(admin.post("/broker/users", form))

@@ -19,6 +19,7 @@ from tests.support.html import HOSTILE, Html, faults
 PLACES = {
     "device": "default:h0",
     "group": "default-static",
+    "job": "1",
     "number": "1",
     "tenant": "default",
 }

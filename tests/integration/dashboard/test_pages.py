@@ -34,10 +34,12 @@ ROWS = {
     "/claiming": "200 200 200 200 303",
     "/commands": "200 200 200 200 303",
     "/commands/{number}": "200 200 200 200 303",
+    "/devices": "200 200 200 200 303",
+    "/devices/new": "200 200 403 200 303",
     "/first-device": "200 200 403 200 303",
     "/groups": "200 200 200 200 303",
     "/groups/{tenant}/{group}": "200 200 200 200 303",
-    "/jobs/{number}": "200 200 200 200 303",
+    "/jobs/{job}": "200 200 200 200 303",
     "/people": "200 403 403 200 303",
     "/settings": "200 403 403 403 303",
 }
@@ -57,13 +59,19 @@ ACTS = {
     "/claiming/rules": "422 403 403 422 401",
     "/claiming/rules/remove": "422 403 403 422 401",
     "/commands/{number}/cancel": "303 409 403 409 401",
+    "/devices/act": "422 422 403 422 401",
+    "/devices/group": "422 422 403 422 401",
+    "/devices/new": "422 422 403 422 401",
     "/first-device": "422 422 403 422 401",
     "/groups": "422 422 403 422 401",
     "/groups/{tenant}/{group}": "303 303 403 303 401",
     "/groups/{tenant}/{group}/add": "422 422 403 422 401",
     "/groups/{tenant}/{group}/drop": "422 422 403 422 401",
     "/groups/{tenant}/{group}/remove": "422 422 403 422 401",
-    "/jobs/{number}": "422 422 403 422 401",
+    "/jobs/{job}/cancel": "303 409 403 409 401",
+    "/jobs/{job}/pause": "409 409 403 409 401",
+    "/jobs/{job}/resume": "409 409 403 409 401",
+    "/jobs/{job}/retry": "409 409 403 409 401",
     "/keys": "422 403 403 422 401",
     "/keys/{prefix}/revoke": "404 403 403 404 401",
     "/people": "422 403 403 422 401",
@@ -76,13 +84,14 @@ ACTS = {
 MINE = {
     "device": "acme:acme-sensor-000",
     "group": "acme-static",
+    "job": "1",
     "name": "nobody-at-all",
     "number": "1",
     "prefix": "00000000",
     "tenant": "acme",
 }
 THEIRS = {**MINE, "device": f"{OTHER}:{OTHER}-sensor-000", "group": f"{OTHER}-static"}
-THEIRS |= {"number": "3", "tenant": OTHER, "name": f"{OTHER}-user"}
+THEIRS |= {"number": "3", "job": "2", "tenant": OTHER, "name": f"{OTHER}-user"}
 
 
 def filled(path: str, values: dict[str, str]) -> str:
