@@ -48,7 +48,7 @@ def _described(dialect: Dialect) -> str:
 
 
 def shown(call: Call) -> Shown:
-    """The page in place of an empty one."""
+    """The page instead of an empty one."""
     return Shown(values(call), "first_device")
 
 

@@ -107,7 +107,7 @@ def _database(call: Call) -> str:
         return "PostgreSQL"
     try:
         size = settings.sqlite_path.stat().st_size
-    except OSError:  # it lies elsewhere
+    except OSError:  # another place
         return "SQLite"
     return f"SQLite, {size / 1e6:,.1f} MB"
 
