@@ -99,6 +99,7 @@ def test_a_worker_killed_between_alert_and_notification_sends_once(
     wait_until(lambda: len(receiver.got) > 1, "the end of the alert", timeout=60)
     said = [[one["status"] for one in got.json["data"]["alerts"]] for got in receiver.got]
     assert said == [["raised"], ["cleared"]]
-    (first, second) = platform.rows("SELECT state, attempts FROM notifications ORDER BY id")
-    assert first == second == ("sent", 1)
+    outcomes = "SELECT state, attempts FROM notifications ORDER BY id"
+    wait_until(lambda: platform.rows(outcomes) == [("sent", 1)] * 2, "the outcomes", timeout=30)
+    assert receiver.got[0].headers["webhook-id"] != receiver.got[1].headers["webhook-id"]
     assert "notifications" in platform.cli("status", expect=None).stdout

@@ -42,7 +42,7 @@ def owner(attacked: Attacked, tenant: str = "attacker") -> httpx.Client:
     with attacked.admin() as admin:
         made = admin.post("/api/v1/api-keys", json=given)
     assert made.status_code == 201, made.text
-    return attacked.http(headers={"X-API-Key": made.json()["secret"]})
+    return attacked.http(headers={"X-API-Key": made.json()["key"]})
 
 
 def add(client: httpx.Client, target: str, **more: Any) -> httpx.Response:

@@ -101,6 +101,11 @@ class Recipients:
             raise NotFound(f"There is no notification {number}.", code="notification_not_found")
         return found
 
+    def figures(self) -> dict[str, int]:
+        """For ``/metrics``, of the whole installation."""
+        with self.database.read() as connection:
+            return store.figures(connection)
+
     # ------------------------------------------------------------------ changing
 
     def add(

@@ -24,7 +24,7 @@ __all__ = [
     "claim",
     "delete",
     "due",
-    "failing",
+    "figures",
     "find",
     "finish",
     "forget",
@@ -138,14 +138,16 @@ def tenant_exists(connection: Connection, tenant: str) -> bool:
     return connection.execute(found).first() is not None
 
 
-def failing(connection: Connection, least: int) -> list[tuple[int, str, str, int, str]]:
-    """(number, tenant, name, failures, last error) of recipients that failed so often in a row."""
-    rows = connection.execute(
-        sa.select(_r.id, _r.tenant, _r.name, _r.failures, _r.last_error)
-        .where(_r.failures >= least, _r.enabled)
-        .order_by(_r.id)
-    )
-    return [(row[0], row[1], row[2], row[3], row[4]) for row in rows]
+def figures(connection: Connection) -> dict[str, int]:
+    """For ``/metrics``: notifications that wait, rows of the outbox, failing recipients."""
+    count = sa.func.count()
+    waits = sa.select(count).select_from(notifications).where(_n.next_at.is_not(None))
+    outbox = sa.select(count).select_from(notification_items)
+    fails = sa.select(count).select_from(recipients).where(_r.failures > 0, _r.enabled)
+    row = connection.execute(
+        sa.select(waits.scalar_subquery(), outbox.scalar_subquery(), fails.scalar_subquery())
+    ).one()
+    return {"waiting": int(row[0]), "outbox": int(row[1]), "failing": int(row[2])}
 
 
 # ---------------------------------------------------------------------- notifications

@@ -18,10 +18,11 @@ from mooring.app import App
 from mooring.dashboard import routes as dashboard
 from mooring.dashboard.live import resident as live
 from mooring.errors import DatabaseUnavailable
+from mooring.notify.service import Recipients
 from mooring.part import Part
 from mooring.parts import PARTS
 from mooring.serve import audit, health, metrics, openapi, scopes, system
-from mooring.serve.alert_metrics import AlertFigures
+from mooring.serve.alert_metrics import AlertFigures, NotificationFigures
 from mooring.serve.certificate_metrics import CertificateFigures
 from mooring.serve.current import Current
 from mooring.store.tally import FLUSH_SECONDS
@@ -60,6 +61,7 @@ def create_app(
     figures, answered = metrics.new_registry(platform.telemetry)
     figures.register(CertificateFigures(platform))
     figures.register(AlertFigures(platform.service(Alerts)))
+    figures.register(NotificationFigures(platform.service(Recipients)))
 
     current = Current(platform)
     residents = {
