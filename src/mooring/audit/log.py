@@ -39,11 +39,30 @@ def record(
 
 
 def rows(
-    connection: Connection, actor: Actor, *, limit: int, before: int | None = None
+    connection: Connection,
+    actor: Actor,
+    *,
+    limit: int,
+    before: int | None = None,
+    about: tuple[str, str] | None = None,
 ) -> list[dict[str, Any]]:
-    """The newest entries first; ``before`` continues below that id."""
+    """The newest entries first; ``before`` continues below that id.
+
+    Args:
+        about: tenant and reference of the device of which entries are listed.
+    """
     statement = sa.select(audit).order_by(audit.c.id.desc()).limit(limit)
     if before is not None:
         statement = statement.where(audit.c.id < before)
+    if about is not None:  # its reference is alone, or before what was changed of it
+        tenant, device = about
+        subject = audit.c.subject
+        statement = statement.where(
+            audit.c.tenant == tenant,
+            sa.or_(
+                subject == device,
+                *(subject.startswith(device + mark, autoescape=True) for mark in (":", " ")),
+            ),
+        )
     statement = walled(statement, audit.c.tenant, actor)
     return [dict(row) for row in connection.execute(statement).mappings()]

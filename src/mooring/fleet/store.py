@@ -17,7 +17,7 @@ from mooring.presence.states.store import unpack
 from mooring.store.engine import now_ms
 from mooring.store.schema import device_groups, device_state, devices, presence
 
-__all__ = ["COUNTS_MAX", "StateRow", "counts", "problems_of", "states_of"]
+__all__ = ["COUNTS_MAX", "NOTHING", "StateRow", "counts", "problems_of", "states_of"]
 
 COUNTS_MAX = 200
 """Values of which devices are counted; the most frequent ones."""

@@ -146,9 +146,12 @@ def test_a_job_is_watched_paused_and_cancelled(platform: App, browser_of: Browse
     browser = browser_of("operator", tenant="a")
     done = browser.post("/devices/act", {"kind": "rotation", "which": "all"})
     path = done.headers["location"]
+    assert f"{path}/pause" not in browser.page(path).targets  # nothing runs yet
+    with platform.database.write() as connection:  # the worker does not run here
+        connection.exec_driver_sql("UPDATE jobs SET state = 'running'")
     assert f"{path}/pause" in browser.page(path).targets
     assert "Paused" in browser.do(f"{path}/pause").text
-    assert "Preparing" in browser.do(f"{path}/resume").text
+    assert "Running" in browser.do(f"{path}/resume").text
     browser.do(f"{path}/cancel")
     viewer = browser_of("viewer", tenant="a").page(path)
     assert not any(target.startswith("/jobs") for target in viewer.targets)

@@ -72,7 +72,7 @@ def view(call: Call) -> dict[str, Any]:
 def _can(job: Job) -> list[tuple[str, str]]:
     """What can be done with it now: word of the address → of the button."""
     found = []
-    if job.state in (State.PREPARING, State.RUNNING):
+    if job.state is State.RUNNING:
         found.append(("pause", "Pause"))
     if job.state in (State.PAUSED, State.STOPPED):
         found.append(("resume", "Resume"))

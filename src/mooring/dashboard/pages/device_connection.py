@@ -1,0 +1,52 @@
+"""Connections of a device: its state, what the broker saw, messages on their way, limits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mooring.dashboard.call import Call
+from mooring.dashboard.data.device import frame, opened
+from mooring.dashboard.data.fleet import Badge
+from mooring.dashboard.page import Action, Page
+from mooring.doctor import store as doctor_store
+from mooring.doctor.seen import EventKind
+from mooring.limits.service import DeviceLimits
+from mooring.presence.states.service import DevicePresence
+
+__all__ = ["ACTIONS", "PAGES"]
+
+EVENTS, CHANGES, DOWNLINKS = 50, 50, 20
+EVENT_WORDS = {
+    EventKind.LOGIN: Badge("ok", "Connected"),
+    EventKind.REFUSED: Badge("bad", "Rejected"),
+    EventKind.GONE: Badge("off", "Session ended"),
+    EventKind.TAKEN_OVER: Badge("warn", "Taken over"),
+    EventKind.DENIED: Badge("bad", "Denied"),
+    EventKind.LIMITED: Badge("bad", "Limited"),
+    EventKind.OVERSIZE: Badge("bad", "Too large"),
+    EventKind.TLS_FAILED: Badge("bad", "TLS failed"),
+}
+
+
+def view(call: Call) -> dict[str, Any]:
+    """Evidence first, then what happened."""
+    found = opened(call)
+    device = found.device
+    _, presence = call.service(DevicePresence).of(call.who, device.username, limit=CHANGES)
+    with call.app.database.read() as connection:
+        events = doctor_store.events(connection, device.username)[:EVENTS]
+    _, limits = call.service(DeviceLimits).of_device(call.who, device.username)
+    return {
+        **frame(found, "connection"),
+        "presence": presence,
+        "events": [(one, EVENT_WORDS[one.kind]) for one in events],
+        "downlinks": call.app.downlinks.of_device(call.who, device, limit=DOWNLINKS),
+        "limits": limits,
+    }
+
+
+PAGE = Page(
+    "/devices/{device}/connection", "Connection", view, "device/connection", place="/devices"
+)
+PAGES = (PAGE,)
+ACTIONS: tuple[Action, ...] = ()
