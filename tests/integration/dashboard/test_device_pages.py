@@ -214,15 +214,17 @@ def test_one_broken_device_spoils_no_page(platform: App, browser_of: BrowserOf) 
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_texts_are_shown_as_text(platform: App, browser_of: BrowserOf, text: str) -> None:
-    device = add(platform, "one")
-    fill(platform, device, text, {text: text, "n": 1})
-    browser = browser_of("operator", tenant="a")
+def test_hostile_texts_are_shown_as_text(world: tuple[App, Any], text: str) -> None:
+    platform, api = world
+    name = f"hostile-{HOSTILE.index(text)}"
+    fill(platform, add(platform, name), text, {text: text, "n": 1})
+    browser = person(platform, api, "operator", "a")
     for path in PATHS:
-        answer = browser.get(f"/devices/one{path}")
+        answer = browser.get(f"/devices/{name}{path}")
         assert answer.status_code == 200, (path, Html(answer.text).text[:800])
         assert faults(answer.text) == [], path
-    assert faults(browser.get("/devices").text) == []
-    table = browser.client.get("/devices/one/chart.csv", params={"metric": [text], "span": "1h"})
+    assert faults(browser.get("/devices?q=hostile").text) == []
+    asked = {"metric": [text], "span": "1h"}
+    table = browser.client.get(f"/devices/{name}/chart.csv", params=asked)
     for line in table.text.splitlines():
         assert not line.partition(",")[2].strip('"').startswith(("=", "+", "@"))
