@@ -70,6 +70,7 @@ PLACES = (
     ("mooring.web.*", "rules"),
     ("mooring.serve", "faces"),
     ("mooring.serve.*", "faces"),
+    ("mooring.durations", "foundations"),
     ("mooring.dashboard", "faces"),
     ("mooring.dashboard.*", "faces"),
     ("mooring.wiring", "faces"),

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mooring.cli.attributes import AttributeOption, given
-from mooring.cli.duration import seconds_of
 from mooring.cli.frame import Session, command, noun
 from mooring.cli.output import ago, clean, iso
 from mooring.cli.words import Limit, Reason
+from mooring.durations import seconds_of
 from mooring.errors import Invalid, Unavailable
 from mooring.later import later
 

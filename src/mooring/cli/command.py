@@ -10,10 +10,10 @@ import typer
 
 from mooring.cli import device as device_commands
 from mooring.cli import many
-from mooring.cli.duration import seconds_of
 from mooring.cli.frame import Session, command, noun
 from mooring.cli.output import ago, clean, iso
 from mooring.cli.words import Limit, Reason
+from mooring.durations import seconds_of
 from mooring.errors import Invalid
 from mooring.later import later
 

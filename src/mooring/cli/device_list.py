@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mooring.cli.attributes import shown_value
-from mooring.cli.duration import seconds_of
 from mooring.cli.frame import Session, command
 from mooring.cli.output import ago
 from mooring.cli.words import Limit
+from mooring.durations import seconds_of
 from mooring.later import later
 
 with later():

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mooring.cli.duration import seconds_of
 from mooring.cli.frame import Session, command, noun
 from mooring.cli.output import ago, clean
 from mooring.cli.words import Limit, OnlyTenant, RoleOption, RoleWord, ScopeOption
+from mooring.durations import seconds_of
 from mooring.later import later
 
 with later():

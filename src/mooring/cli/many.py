@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mooring.cli.duration import seconds_of
 from mooring.cli.frame import Session
 from mooring.cli.output import clean, iso
+from mooring.durations import seconds_of
 from mooring.errors import Invalid
 from mooring.later import later
 

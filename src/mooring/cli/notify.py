@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mooring.cli.duration import seconds_of
 from mooring.cli.frame import Session, command, noun
 from mooring.cli.output import ago, iso
 from mooring.cli.schedule import schedule_document
 from mooring.cli.words import Limit, Reason, Yes
+from mooring.durations import seconds_of
 from mooring.errors import Invalid
 from mooring.later import later
 

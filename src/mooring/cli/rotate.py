@@ -9,10 +9,10 @@ import typer
 
 from mooring.cli import device as device_commands
 from mooring.cli import many
-from mooring.cli.duration import seconds_of
 from mooring.cli.frame import Session, command
 from mooring.cli.output import clean
 from mooring.cli.words import Reason, Yes
+from mooring.durations import seconds_of
 from mooring.errors import Invalid
 from mooring.later import later
 

@@ -12,10 +12,10 @@ import typer
 from mooring.cli import many
 from mooring.cli.assignments import patch_of, read_object, removal_of
 from mooring.cli.device_settings import Assignments, FromFile, GuardFor, IfVersion
-from mooring.cli.duration import seconds_of
 from mooring.cli.frame import Session, command, noun
 from mooring.cli.output import ago, iso
 from mooring.cli.words import Limit, Reason
+from mooring.durations import seconds_of
 from mooring.later import later
 
 with later():

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mooring.cli.duration import seconds_of
 from mooring.cli.frame import Session, command, verbs
+from mooring.durations import seconds_of
 from mooring.errors import BrokerUnavailable, Invalid
 from mooring.later import later
 

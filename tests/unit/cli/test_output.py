@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.cli.duration import seconds_of
 from mooring.cli.output import Output, ago, clean, iso, plain_table
+from mooring.durations import seconds_of
 from mooring.errors import Invalid
 
 NOW = 1_790_000_000_000

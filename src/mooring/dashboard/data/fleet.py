@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from urllib.parse import quote, urlencode
 
-from mooring.cli.duration import seconds_of
 from mooring.dashboard.forms import Query
 from mooring.devices.attributes.query import Order, Place, order
 from mooring.devices.attributes.terms import Problem
 from mooring.devices.model import Device
+from mooring.durations import seconds_of
 from mooring.errors import Invalid
 from mooring.fleet.model import STATES, DeviceRow, Filter
 
