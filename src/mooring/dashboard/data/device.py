@@ -34,7 +34,7 @@ class Opened(NamedTuple):
 
     Attributes:
         row: what is known of it now.
-        dialect: ``None``: it is not there any more.
+        dialect: ``None``: it does not exist any more.
         href: address of its first page.
     """
 
@@ -48,7 +48,7 @@ def opened(call: Call) -> Opened:
     """The device of the address.
 
     Raises:
-        NotFound: there is none that the person sees.
+        NotFound: no such device that the person sees.
     """
     device = call.app.devices.get(call.who, call.path["device"])
     with call.app.database.read() as connection:

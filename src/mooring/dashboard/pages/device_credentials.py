@@ -89,7 +89,7 @@ def rotate(call: Call) -> Redirect:
 
 
 def revoke(call: Call) -> Redirect:
-    """Revokes a certificate for good."""
+    """Revokes a certificate permanently."""
     device = call.app.devices.get(call.who, call.path["device"])
     serial = call.path["serial"]
     call.form.confirmed("confirm", device.name)
