@@ -7,6 +7,7 @@ import os
 import secrets
 import signal
 import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
@@ -131,16 +132,21 @@ def test_half_sent_requests(attacked: Attacked, part: bytes) -> None:
     assert float(ended[0].split()[1]) > 0
 
 
+def minutes_since(begun: float) -> int:
+    """How many minutes have begun: a limit holds for each, and a busy machine may need several."""
+    return 1 + int((time.monotonic() - begun) // 50)
+
+
 @pytest.mark.attack("guesses at a password between one's own logins")
 def test_own_logins_buy_no_guesses(attacked: Attacked) -> None:
     own, target = person(attacked), person(attacked, "admin")
-    guessed = 0
+    guessed, begun = 0, time.monotonic()
     with attacked.http() as http:
         for _ in range(3 * GUESSES):
             assert log_in(http, *own, "198.51.100.1").status_code == 200
             answer = log_in(http, target[0], "wrong-wrong-wrong", "198.51.100.1")
             guessed += code(answer) == "login_failed"
-        assert guessed == GUESSES
+        assert GUESSES <= guessed <= GUESSES * minutes_since(begun)
         assert log_in(http, *target, "198.51.100.2").status_code == 200, "its owner is locked out"
 
 
@@ -148,12 +154,13 @@ def test_own_logins_buy_no_guesses(attacked: Attacked) -> None:
 def test_a_made_up_address_does_not_count(attacked: Attacked) -> None:
     name, _ = person(attacked)
     with attacked.http() as http:
+        begun = time.monotonic()
         answers = [
             code(log_in(http, name, "wrong-wrong-wrong", f"203.0.113.{n}, 198.51.100.9"))
             for n in range(2 * GUESSES)
         ]
-        assert answers.count("login_failed") == GUESSES
-        assert answers.count("login_throttled") == GUESSES
+        assert GUESSES <= answers.count("login_failed") <= GUESSES * minutes_since(begun)
+        assert set(answers) <= {"login_failed", "login_throttled"}
         # The audit log and the figures have the same address as the throttle.
         noted = attacked.platform.rows(
             "SELECT DISTINCT origin FROM audit WHERE action = 'login.failed' AND subject = ?", name
@@ -167,7 +174,7 @@ def test_a_made_up_address_does_not_count(attacked: Attacked) -> None:
 @pytest.mark.attack("wrong claim codes block everybody's claim")
 def test_wrong_claim_codes(attacked: Attacked) -> None:
     new = attacked.platform.cli("claim", "new", "--dialect", "mooring", "--json").json()["code"]
-    codes = 0
+    codes, begun = 0, time.monotonic()
     with attacked.http() as http:
         for number in range(750):  # more than all together may
             answer = http.post(
@@ -176,7 +183,7 @@ def test_wrong_claim_codes(attacked: Attacked) -> None:
                 headers={"X-Forwarded-For": f"198.51.{100 + number % 75}.1"},
             )
             codes += code(answer) == "claim_refused"
-        assert codes <= 600 + 75
+        assert codes <= (600 + 75) * minutes_since(begun)
         answer = http.post(
             "/api/v1/claims",
             json={"code": new, "hardware_id": "honest-1"},
@@ -190,8 +197,10 @@ def test_guesses_at_a_device(attacked: Attacked) -> None:
     target, other = attacked.victim(), attacked.victim()
     with attacked.http(headers={"X-Forwarded-For": "198.51.100.44"}) as http:
         wrong = Login(**{**vars_of(target), "password": "wrong"})
+        begun = time.monotonic()
         answers = [code(upload(http, wrong, 1)) for _ in range(2 * GUESSES)]
-        assert answers.count("device_login_refused") == GUESSES
+        refused = answers.count("device_login_refused")
+        assert GUESSES <= refused <= GUESSES * minutes_since(begun)
         assert upload(http, other, 1).status_code == 200
     with attacked.http(headers={"X-Forwarded-For": "203.0.113.44"}) as http:
         assert upload(http, target, 1).status_code == 200
