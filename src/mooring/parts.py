@@ -22,6 +22,7 @@ from mooring.later import later
 from mooring.limits.part import PART as LIMITS
 from mooring.notify.part import PART as NOTIFY
 from mooring.oidc.part import PART as OIDC
+from mooring.ota.part import PART as OTA
 from mooring.part import Part, noun, verb
 from mooring.people.part import PART as PEOPLE
 from mooring.pki.part import PART as PKI
@@ -70,6 +71,7 @@ DOMAINS = (
     SYSTEM_TOPICS,
     ALERTS,
     NOTIFY,
+    OTA,
 )
 
 PLATFORM = Part(

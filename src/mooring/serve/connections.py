@@ -28,6 +28,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from mooring.identity.throttle import network_of
 
 __all__ = [
+    "BODY_LEAST_BYTES",
     "BODY_SECONDS",
     "DESCRIPTORS_RESERVED",
     "HEAD_MAX_BYTES",
@@ -41,7 +42,8 @@ __all__ = [
 ]
 
 HEAD_SECONDS = 10.0  # from the first byte of a request (or the connection) to the end of its head
-BODY_SECONDS = 60.0  # from there to the end of its body
+BODY_SECONDS = 60.0  # from there to the end of its body, or to as much of it as follows
+BODY_LEAST_BYTES = 262_144  # a body that brings this much in that time has as long again
 WRITE_SECONDS = 60.0  # an answer that the client does not read
 CLOSE_SECONDS = 5.0  # the last bytes of an answer, before the connection is cut
 HEAD_MAX_BYTES = 32_768  # of a request's head; a username and password are in it
@@ -155,6 +157,7 @@ class Limited(H11Protocol):
         self._connections = connections
         self._timer: asyncio.TimerHandle | None = None
         self._timed = ""  # what the timer ends: head, body; empty: none runs
+        self._arrived = 0  # bytes since the timer was started
         self._writing: asyncio.TimerHandle | None = None
         self._upgraded = False  # to a WebSocket, which waits as long as it likes
 
@@ -175,6 +178,7 @@ class Limited(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        self._arrived += len(data)
         super().data_received(data)
         self._look(arrived=True)
 
@@ -241,13 +245,17 @@ class Limited(H11Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._timed = what
+        self._timed, self._arrived = what, 0
         seconds = {"head": HEAD_SECONDS, "body": BODY_SECONDS}.get(what)
         if seconds is not None:
             self._timer = self.loop.call_later(seconds, self._too_slow, what)
         self._connections.waits(self, waiting=bool(what))
 
     def _too_slow(self, what: str) -> None:
+        if what == "body" and self._arrived >= BODY_LEAST_BYTES:
+            self._timed = ""
+            self._follow("body")
+            return
         if not self.transport.is_closing() or what == "write":
             self._connections.ended(what)
             self.transport.abort()

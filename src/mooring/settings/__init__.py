@@ -33,6 +33,7 @@ from mooring.settings.discovery import DiscoverySettings
 from mooring.settings.downlinks import DownlinkSettings
 from mooring.settings.field import InvalidValue, Setting
 from mooring.settings.file import read_toml
+from mooring.settings.firmware import FirmwareSettings
 from mooring.settings.groups import GroupSettings
 from mooring.settings.ingest import IngestSettings
 from mooring.settings.jobs import JobSettings
@@ -101,6 +102,7 @@ class Settings(
     SystemTopicSettings,
     AlertSettings,
     NotifySettings,
+    FirmwareSettings,
 ):
     """The effective settings of one process. Units are in the names or descriptions."""
 
@@ -156,6 +158,11 @@ class Settings(
     @property
     def dialects_dir(self) -> Path:
         return self.data_dir / "dialects"
+
+    @property
+    def firmware_dir(self) -> Path:
+        """Where files of firmware releases are."""
+        return self.artifacts_dir or self.data_dir / "artifacts"
 
     @property
     def logs_dir(self) -> Path:

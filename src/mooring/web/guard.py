@@ -20,6 +20,7 @@ from starlette.requests import ClientDisconnect
 from mooring.errors import Invalid, MooringError
 from mooring.web.errors import BODY_MAX_BYTES, answer_for, unexpected
 from mooring.web.proxies import Proxies
+from mooring.web.uploads import BODY_LIMIT, BodyLimit
 
 __all__ = ["HEADERS", "Guard"]
 
@@ -84,12 +85,13 @@ class Guard:
             scope["method"] = "GET"
         started = False
         size = 0
+        limit = scope[BODY_LIMIT] = BodyLimit(BODY_MAX_BYTES)
 
         async def counted() -> Message:
             nonlocal size
             message = await receive()
             size += len(message.get("body", b""))
-            if size > BODY_MAX_BYTES:
+            if size > limit.most:
                 raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
             return message
 

@@ -37,6 +37,12 @@ from mooring.store.schema.devices import (
 )
 from mooring.store.schema.discovery import discovery_decisions, discovery_rules
 from mooring.store.schema.downlinks import desired, downlinks
+from mooring.store.schema.firmware import (
+    firmware_artifacts,
+    firmware_keys,
+    firmware_releases,
+    firmware_signatures,
+)
 from mooring.store.schema.jobs import job_targets, jobs
 from mooring.store.schema.messages import (
     channels,
@@ -114,6 +120,10 @@ __all__ = [
     "discovery_decisions",
     "discovery_rules",
     "downlinks",
+    "firmware_artifacts",
+    "firmware_keys",
+    "firmware_releases",
+    "firmware_signatures",
     "former_verifiers",
     "groups",
     "ingest_attempts",

@@ -1,0 +1,1 @@
+"""Firmware over the air."""

@@ -1,0 +1,41 @@
+"""The part ota: what it brings to the processes."""
+
+from __future__ import annotations
+
+from mooring.later import later
+from mooring.part import Part, noun
+from mooring.supervisor.registry import Entry
+
+with later():
+    from mooring.ota.releases import api, files, key_api, keys, service, tidying
+    from mooring.settings import firmware as settings
+    from mooring.store import schema
+
+__all__ = ["PART"]
+
+PART = Part(
+    "ota",
+    routers=lambda: (api.router, key_api.router),
+    services=lambda: {
+        service.Releases: lambda app: service.Releases(
+            app.database, app.settings, files.Files(app.settings.firmware_dir)
+        ),
+        keys.Keys: lambda app: keys.Keys(app.database, app.settings),
+    },
+    tables=lambda: (
+        schema.firmware_releases,
+        schema.firmware_artifacts,
+        schema.firmware_signatures,
+        schema.firmware_keys,
+    ),
+    workers=(
+        Entry(
+            "firmware files",
+            "worker",
+            "deletes firmware files that no release refers to",
+            lambda app: tidying.run(app),  # noqa: PLW0108 - imported when it is called
+        ),
+    ),
+    settings=lambda: settings.FirmwareSettings,
+    nouns=(noun("firmware", "firmware_files", "firmware_keys"),),
+)

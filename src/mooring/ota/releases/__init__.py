@@ -1,0 +1,1 @@
+"""Releases of firmware: what can be installed, and who vouches for it."""

@@ -1,0 +1,248 @@
+"""SQL of firmware releases. The caller decides on transactions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from mooring.identity.actor import Actor, walled
+from mooring.ota.releases.model import (
+    Artifact,
+    Kind,
+    NewRelease,
+    Release,
+    Signature,
+    State,
+    Stored,
+)
+from mooring.store.room import require_room
+from mooring.store.schema import (
+    device_state,
+    devices,
+    firmware_artifacts,
+    firmware_releases,
+    firmware_signatures,
+)
+from mooring.store.version_key import version_key
+
+__all__ = [
+    "add_artifact",
+    "bytes_of_tenant",
+    "change",
+    "delete",
+    "drop_artifact",
+    "find",
+    "insert",
+    "known_files",
+    "page",
+    "running",
+    "set_signature",
+]
+
+_R, _A, _S = firmware_releases.c, firmware_artifacts.c, firmware_signatures.c
+AT_ONCE = 500
+
+
+def insert(connection: Connection, new: NewRelease, *, by: str, at: int, most: int) -> int:
+    """Adds a draft.
+
+    Raises:
+        Conflict: ``limit_reached``.
+        IntegrityError: the tenant has this version of the product.
+    """
+    require_room(
+        connection,
+        firmware_releases,
+        most,
+        _R.tenant == new.tenant,
+        what="firmware releases",
+        setting="firmware_releases_max_per_tenant",
+    )
+    statement = sa.insert(firmware_releases).values(
+        tenant=new.tenant,
+        product=new.product,
+        kind=str(new.kind),
+        version=new.version,
+        version_key=version_key(new.version),
+        hardware=json.dumps(new.hardware),
+        requires=json.dumps(new.requires),
+        security_version=new.security_version,
+        notes=new.notes,
+        state=str(State.DRAFT),
+        created_at=at,
+        created_by=by,
+    )
+    return int(connection.execute(statement.returning(_R.id)).scalar_one())
+
+
+def find(
+    connection: Connection,
+    actor: Actor,
+    *,
+    number: int | None = None,
+    product: str = "",
+    version: str = "",
+    tenant: str | None = None,
+    lock: bool = False,
+) -> list[Release]:
+    """Releases by number, or by product and version; at most two, because one is wanted."""
+    statement = sa.select(firmware_releases).order_by(_R.id).limit(2)
+    if number is not None:
+        statement = statement.where(_R.id == number)
+    else:
+        statement = statement.where(_R.product == product, _R.version == version)
+    if tenant is not None:
+        statement = statement.where(_R.tenant == tenant)
+    if lock and connection.dialect.name == "postgresql":
+        statement = statement.with_for_update()
+    return _releases(connection, walled(statement, _R.tenant, actor))
+
+
+def page(
+    connection: Connection,
+    actor: Actor,
+    *,
+    tenant: str | None = None,
+    product: str | None = None,
+    state: State | None = None,
+    before: int | None = None,
+    limit: int = 50,
+) -> list[Release]:
+    """The newest first."""
+    statement = sa.select(firmware_releases).order_by(_R.id.desc()).limit(limit)
+    for column, wanted in (
+        (_R.tenant, tenant),
+        (_R.product, product),
+        (_R.state, None if state is None else str(state)),
+    ):
+        if wanted is not None:
+            statement = statement.where(column == wanted)
+    if before is not None:
+        statement = statement.where(_R.id < before)
+    return _releases(connection, walled(statement, _R.tenant, actor))
+
+
+def _releases(connection: Connection, statement: sa.Select[Any]) -> list[Release]:
+    rows = connection.execute(statement).mappings().all()
+    files = _artifacts(connection, [row["id"] for row in rows])
+    return [
+        Release(
+            id=row["id"],
+            tenant=row["tenant"],
+            product=row["product"],
+            kind=Kind(row["kind"]),
+            version=row["version"],
+            hardware=tuple(json.loads(row["hardware"])),
+            requires=tuple(json.loads(row["requires"])),
+            security_version=row["security_version"],
+            notes=row["notes"],
+            state=State(row["state"]),
+            created_at=row["created_at"],
+            created_by=row["created_by"],
+            published_at=row["published_at"],
+            ended_at=row["ended_at"],
+            reason=row["reason"],
+            artifacts=tuple(files.get(row["id"], ())),
+        )
+        for row in rows
+    ]
+
+
+def _artifacts(connection: Connection, numbers: Sequence[int]) -> dict[int, list[Artifact]]:
+    if not numbers:
+        return {}
+    own = sa.select(_A.id).where(_A.release_id.in_(numbers))
+    signed: dict[int, list[Signature]] = {}
+    for number, *values in connection.execute(
+        sa.select(_S.artifact_id, _S.key, _S.algorithm, _S.value)
+        .where(_S.artifact_id.in_(own))
+        .order_by(_S.artifact_id, _S.key)
+    ):
+        signed.setdefault(number, []).append(Signature(*values))
+    found: dict[int, list[Artifact]] = {}
+    statement = sa.select(firmware_artifacts).where(_A.release_id.in_(numbers)).order_by(_A.id)
+    for row in connection.execute(statement).mappings():
+        facts = dict(row)
+        release = facts.pop("release_id")
+        found.setdefault(release, []).append(
+            Artifact(**facts, release=release, signatures=tuple(signed.get(row["id"], ())))
+        )
+    return found
+
+
+def change(connection: Connection, number: int, **values: Any) -> None:
+    """Sets columns of a release."""
+    connection.execute(sa.update(firmware_releases).where(_R.id == number).values(**values))
+
+
+def delete(connection: Connection, number: int) -> None:
+    """Removes a release with its files' rows."""
+    connection.execute(sa.delete(firmware_releases).where(_R.id == number))
+
+
+def add_artifact(
+    connection: Connection, release: int, stored: Stored, *, name: str, from_sha256: str, image: str
+) -> int:
+    """Raises ``IntegrityError`` when the release has a file of this name."""
+    statement = sa.insert(firmware_artifacts).values(
+        release_id=release,
+        name=name,
+        size=stored.size,
+        sha256=stored.sha256,
+        sha1=stored.sha1,
+        md5=stored.md5,
+        from_sha256=from_sha256,
+        image=image,
+    )
+    return int(connection.execute(statement.returning(_A.id)).scalar_one())
+
+
+def drop_artifact(connection: Connection, number: int) -> None:
+    connection.execute(sa.delete(firmware_artifacts).where(_A.id == number))
+
+
+def set_signature(connection: Connection, artifact: int, signature: Signature) -> None:
+    """Adds a signature, in place of an earlier one of the same key."""
+    connection.execute(
+        sa.delete(firmware_signatures).where(_S.artifact_id == artifact, _S.key == signature.key)
+    )
+    connection.execute(
+        sa.insert(firmware_signatures).values(artifact_id=artifact, **signature._asdict())
+    )
+
+
+def bytes_of_tenant(connection: Connection, tenant: str) -> int:
+    """Size of all files of a tenant's releases; a file in two releases counts once."""
+    each = (
+        sa.select(_A.sha256, sa.func.max(_A.size).label("size"))
+        .join(firmware_releases, _R.id == _A.release_id)
+        .where(_R.tenant == tenant)
+        .group_by(_A.sha256)
+        .subquery()
+    )
+    total = connection.execute(sa.select(sa.func.sum(each.c.size))).scalar()
+    return int(total or 0)
+
+
+def known_files(connection: Connection, digests: Collection[str]) -> set[str]:
+    """Which of these files a release refers to."""
+    wanted, found = sorted(digests), set[str]()
+    for start in range(0, len(wanted), AT_ONCE):
+        some = _A.sha256.in_(wanted[start : start + AT_ONCE])
+        found |= set(connection.execute(sa.select(_A.sha256).where(some)).scalars())
+    return found
+
+
+def running(connection: Connection, tenant: str, version: str) -> int:
+    """Devices of the tenant that report this version."""
+    statement = (
+        sa.select(sa.func.count())
+        .select_from(device_state)
+        .join(devices, devices.c.id == device_state.c.device_id)
+        .where(devices.c.tenant == tenant, device_state.c.firmware_key == version_key(version))
+    )
+    return connection.execute(statement).scalar_one()

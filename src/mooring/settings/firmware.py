@@ -1,0 +1,34 @@
+"""Settings of firmware."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from mooring.settings.field import Declared, setting
+
+__all__ = ["FirmwareSettings"]
+
+
+class FirmwareSettings(Declared):
+    """Units are in the names or descriptions."""
+
+    artifacts_dir: Path | None = setting(
+        None,
+        "Directory of firmware files, which all processes share. Default: artifacts in the data "
+        "directory.",
+    )
+    firmware_signatures: Literal["required", "optional"] = setting(
+        "required",
+        "required: a release is published only with a signature; optional: an administrator can "
+        "publish it without one.",
+    )
+    firmware_max_bytes: int = setting(
+        512 * 1024 * 1024, "Maximum size of one firmware file.", ge=1024, le=1 << 36
+    )
+    firmware_bytes_per_tenant: int = setting(
+        10 * 1024**3, "Maximum size of all firmware files of one tenant.", ge=1024, le=1 << 46
+    )
+    firmware_releases_max_per_tenant: int = setting(
+        1000, "Maximum firmware releases of one tenant.", ge=1, le=100_000
+    )

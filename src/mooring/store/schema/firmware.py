@@ -1,0 +1,95 @@
+"""Releases of firmware, their files and signatures, and the keys that devices trust."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from mooring.store.schema.base import BigId, Ordered, Shown, ShownText, metadata
+
+__all__ = [
+    "firmware_artifacts",
+    "firmware_keys",
+    "firmware_releases",
+    "firmware_signatures",
+]
+
+firmware_releases = Table(
+    "firmware_releases",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("tenant", String(128), ForeignKey("tenants.name"), nullable=False),
+    Column("product", String(128), nullable=False),
+    Column("kind", String(16), nullable=False),  # firmware | filesystem | other
+    Column("version", String(64), nullable=False),
+    Column("version_key", Ordered(512), nullable=False),
+    Column("hardware", Text, nullable=False),  # JSON list
+    Column("requires", Text, nullable=False),  # JSON list of versions
+    Column("security_version", BigInteger, nullable=False),
+    Column("notes", ShownText, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("created_by", Shown(200), nullable=False),
+    Column("published_at", BigInteger),
+    Column("ended_at", BigInteger),  # deprecated or withdrawn
+    Column("reason", ShownText, nullable=False, server_default=""),
+    # A version that was withdrawn is not used again: devices may run it.
+    UniqueConstraint("tenant", "product", "kind", "version"),
+    sqlite_autoincrement=True,
+)
+
+firmware_artifacts = Table(
+    "firmware_artifacts",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("release_id", ForeignKey("firmware_releases.id", ondelete="CASCADE"), nullable=False),
+    Column("name", String(128), nullable=False),
+    Column("size", BigInteger, nullable=False),  # bytes
+    Column("sha256", String(64), nullable=False),
+    Column("sha1", String(40), nullable=False),
+    Column("md5", String(32), nullable=False),
+    Column("from_sha256", String(64), nullable=False, server_default=""),
+    Column("image", Shown(300), nullable=False, server_default=""),
+    UniqueConstraint("release_id", "name"),
+    sqlite_autoincrement=True,
+)
+Index("ix_firmware_artifacts_sha256", firmware_artifacts.c.sha256)
+
+firmware_signatures = Table(
+    "firmware_signatures",
+    metadata,
+    Column(
+        "artifact_id",
+        ForeignKey("firmware_artifacts.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("key", String(16), primary_key=True),
+    Column("algorithm", String(32), nullable=False),
+    Column("value", String(256), nullable=False),
+)
+
+firmware_keys = Table(
+    "firmware_keys",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("tenant", String(128), ForeignKey("tenants.name"), nullable=False),
+    Column("name", String(128), nullable=False),
+    Column("key", String(16), nullable=False),
+    Column("algorithm", String(32), nullable=False),
+    Column("pem", Text, nullable=False),
+    Column("state", String(16), nullable=False),  # trusted | retired | revoked
+    Column("created_at", BigInteger, nullable=False),
+    Column("created_by", Shown(200), nullable=False),
+    Column("ended_at", BigInteger),
+    UniqueConstraint("tenant", "name"),
+    UniqueConstraint("tenant", "key"),
+    sqlite_autoincrement=True,
+)
