@@ -11,7 +11,7 @@ import typer
 from mooring.cli.frame import Session, command, noun
 from mooring.cli.output import ago, clean
 from mooring.cli.words import Limit, Reason, Yes
-from mooring.errors import Invalid
+from mooring.errors import Invalid, Unavailable
 from mooring.later import later
 
 with later():
@@ -157,13 +157,16 @@ def _head(file: Path) -> bytes:
         with file.open("rb") as source:
             return source.read(image.HEAD_BYTES)
     except OSError as exc:
-        raise Invalid(f"{file} cannot be read: {exc.strerror}.", code="file_unreadable") from exc
+        raise Unavailable(
+            f"{file} cannot be read: {exc.strerror}.", code="file_unreadable"
+        ) from exc
 
 
 def _missing(option: str) -> str:
-    what = option.removeprefix("--")
     raise Invalid(
-        f"The image does not name its {what}.", hint=f"Add {option}.", code=f"{what}_missing"
+        f"The image does not name its {option.removeprefix('--')}.",
+        hint=f"Add {option}.",
+        code="label_missing",
     )
 
 
@@ -311,7 +314,7 @@ def restore(session: Session, release: Reference, reason: Reason = "") -> None:
 
 @command(app, "withdraw")
 def withdraw(session: Session, release: Reference, *, yes: Yes = False, reason: Reason = "") -> int:
-    """Withdraw a release for good: nobody gets it any more."""
+    """Withdraw a release permanently: nobody gets it any more."""
     with session.open() as platform:
         releases = releases_of(platform)
         found = releases.get(session.actor, release)

@@ -20,7 +20,7 @@ from mooring.cli.firmware import (
 )
 from mooring.cli.frame import Session, command
 from mooring.cli.words import Reason
-from mooring.errors import Invalid
+from mooring.errors import Conflict, Invalid, Unavailable
 from mooring.later import later
 
 with later():
@@ -44,14 +44,15 @@ def upload(
         str, typer.Option("--name", help="Its name in the release. Default: as it is.")
     ] = "",
     from_sha256: Annotated[
-        str, typer.Option("--from-sha256", help="SHA-256 of the file it is a difference to.")
+        str,
+        typer.Option("--base", metavar="DIGEST", help="SHA-256 of the file it is a difference to."),
     ] = "",
     force: Force = False,
     reason: Reason = "",
 ) -> None:
     """Add a file to a draft."""
     if not file.is_file():
-        raise Invalid(f"{file} is not a file.", code="file_unreadable")
+        raise Unavailable(f"{file} is not a file.", code="file_unreadable")
     with session.open() as platform:
         releases = releases_of(platform)
         found = releases.get(session.actor, release)
@@ -107,7 +108,7 @@ def download(
                     done += len(piece)
                     progress(done)
         except OSError as exc:
-            raise Invalid(
+            raise Unavailable(
                 f"{out} cannot be written: {exc.strerror}.", code="file_unwritable"
             ) from exc
     if session.out.as_json:
@@ -172,7 +173,7 @@ def sign(
                 given = _signature(signature)
             done = releases.sign(session.actor, str(found.id), one.name, given)
     if not wanted:
-        raise Invalid(
+        raise Conflict(
             f"{found.reference} has no file.",
             hint="Upload one with `mooring firmware upload`.",
             code="release_empty",
@@ -226,7 +227,9 @@ def _read(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as exc:
-        raise Invalid(f"{file} cannot be read: {exc.strerror}.", code="file_unreadable") from exc
+        raise Unavailable(
+            f"{file} cannot be read: {exc.strerror}.", code="file_unreadable"
+        ) from exc
 
 
 def _signature(file: Path) -> model.Signature:
@@ -245,8 +248,8 @@ def private_file(path: Path, content: bytes) -> None:
     """Writes a new private file; one that is there is left alone.
 
     Raises:
-        Invalid: ``file_exists``.
+        Conflict: ``file_exists``.
     """
     if path.exists():
-        raise Invalid(f"{path} exists already.", hint="Choose another file.", code="file_exists")
+        raise Conflict(f"{path} exists already.", hint="Choose another file.", code="file_exists")
     files.write_atomically(path, content)

@@ -12,7 +12,7 @@ from mooring.cli.firmware_files import private_file
 from mooring.cli.frame import Session, command, noun
 from mooring.cli.output import ago
 from mooring.cli.words import Limit, Reason
-from mooring.errors import Invalid
+from mooring.errors import Invalid, Unavailable
 from mooring.later import later
 
 with later():
@@ -75,7 +75,9 @@ def add(
     try:
         pem = file.read_text(encoding="utf-8", errors="replace")
     except OSError as exc:
-        raise Invalid(f"{file} cannot be read: {exc.strerror}.", code="file_unreadable") from exc
+        raise Unavailable(
+            f"{file} cannot be read: {exc.strerror}.", code="file_unreadable"
+        ) from exc
     made = _add(session, name, pem, tenant, reason)
     _done(session, made, f"The key {made.name} ({made.key}) is trusted.")
 

@@ -275,6 +275,32 @@ BOUNDS = (
         "each open claim code.",
     ),
     _row(
+        "firmware_releases",
+        By.REFUSED,
+        "firmware_releases_max_per_tenant",
+        "One more of a tenant is rejected.",
+    ),
+    _row(
+        "firmware_artifacts",
+        By.REFUSED,
+        "firmware_releases_max_per_tenant firmware_bytes_per_tenant",
+        "At most `mooring.ota.releases.service.ARTIFACTS_MAX` rows for each release; more bytes "
+        "of a tenant are rejected.",
+    ),
+    _row(
+        "firmware_signatures",
+        By.OWNER,
+        "firmware_artifacts firmware_keys",
+        "At most one row for each file and key.",
+    ),
+    _row(
+        "firmware_keys",
+        By.OWNER,
+        "tenants",
+        "At most `mooring.ota.releases.key_store.KEYS_MAX` rows for each tenant; one more is "
+        "rejected.",
+    ),
+    _row(
         "discovery_rules",
         By.REFUSED,
         "discovery_rules_max_per_tenant",

@@ -135,6 +135,26 @@ def test_a_half_sent_request_is_ended(parts: tuple[bytes, ...], limit: str) -> N
 
 
 @pytest.mark.usefixtures("impatient")
+def test_a_large_body_has_time_as_long_as_much_of_it_arrives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "BODY_LEAST_BYTES", 5_000)
+    monkeypatch.setattr(module, "BODY_SECONDS", 1.5)
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n"
+    with stand() as server:
+        client = server.connect(head)
+        for _ in range(10):  # more than twice the patience in all
+            client.sendall(bytes(20_000))
+            time.sleep(0.35)
+        assert client.recv(12) == b"HTTP/1.1 200"
+        assert server.ended("body") == 0
+        late = server.connect(head)
+        late.sendall(bytes(10_000))
+        assert is_ended(late)
+        assert server.ended("body") == 1
+
+
+@pytest.mark.usefixtures("impatient")
 def test_sending_slowly_buys_no_time() -> None:
     with stand() as server:
         client = server.connect()

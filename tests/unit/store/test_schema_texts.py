@@ -24,6 +24,8 @@ CHECKED = {
         presence.state presence.record presence_changes.state
         jobs.kind jobs.state jobs.waves job_targets.state job_targets.counted job_targets.cause
         job_targets.reference
+        firmware_releases.kind firmware_releases.state firmware_signatures.algorithm
+        firmware_keys.algorithm firmware_keys.state
         presence_marks.name alerts.key alerts.source alerts.state alert_history.event
         recipients.kind notification_items.state notifications.state
     """,
@@ -40,6 +42,9 @@ CHECKED = {
         device_settings_levels.document device_settings_levels.guard_document
         rule_states.record notification_items.group_key notifications.message_id
         notifications.body recipients.options
+        rule_states.record firmware_releases.version_key firmware_artifacts.sha256
+        firmware_artifacts.sha1 firmware_artifacts.md5 firmware_signatures.key
+        firmware_signatures.value firmware_keys.key firmware_keys.pem
     """,
     "mooring.dialects.ids.check_word and names made of such words": """
         tenants.name devices.tenant devices.name devices.scope devices.dialect devices.username
@@ -54,6 +59,8 @@ CHECKED = {
         ingest_filters.filter ingest_filters.client_id device_attributes.tenant
         device_settings_levels.tenant device_settings_levels.name
         discovery_rules.tenant discovery_rules.dialect discovery_rules.pattern
+        firmware_releases.tenant firmware_releases.product firmware_keys.tenant
+        firmware_keys.name
         groups.tenant groups.name device_groups.tenant alerts.tenant rules.tenant
         recipients.tenant
     """,
@@ -70,6 +77,10 @@ CHECKED = {
         jobs.selection devices.label broker_users.username broker_users.note broker_users.publish
         broker_users.subscribe users.name api_keys.name claim_codes.label claim_codes.groups
         claim_codes.hardware_id rules.name rules.definition recipients.name
+    """,
+    "mooring.ota.releases.checks": """
+        firmware_releases.version firmware_releases.hardware firmware_releases.requires
+        firmware_artifacts.name firmware_artifacts.from_sha256
     """,
     "ingest": """
         messages.payload latest.payload device_state.firmware device_state.metadata

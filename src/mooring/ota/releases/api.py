@@ -229,7 +229,7 @@ def change_release(
 
 
 @router.put(
-    "/{release}/files/{name}",
+    "/{release}/files/{file}",
     response_model=ReleaseOut,
     openapi_extra={
         "requestBody": {
@@ -246,7 +246,7 @@ async def upload_file(
     releases: ReleasesNow,
     who: Who,
     release: Reference,
-    name: FileName,
+    file: FileName,
     from_sha256: Annotated[
         Digest | None, Query(description="The file that this one is a difference to.")
     ] = None,
@@ -265,7 +265,7 @@ async def upload_file(
             lambda: releases.add_file(
                 who,
                 str(found.id),
-                name,
+                file,
                 incoming,
                 from_sha256=from_sha256 or "",
                 force=force,
@@ -276,7 +276,7 @@ async def upload_file(
 
 
 @router.get(
-    "/{release}/files/{name}",
+    "/{release}/files/{file}",
     response_class=StreamingResponse,
     responses={
         200: {
@@ -288,30 +288,30 @@ async def upload_file(
     },
 )
 def download_file(
-    releases: ReleasesNow, who: Who, release: Reference, name: FileName
+    releases: ReleasesNow, who: Who, release: Reference, file: FileName
 ) -> StreamingResponse:
     """Downloads a file of a release."""
-    file = releases.artifact(releases.get(who, release), name)
+    found = releases.artifact(releases.get(who, release), file)
     return StreamingResponse(
-        releases.files.read(file.sha256),
+        releases.files.read(found.sha256),
         media_type="application/octet-stream",
         headers={
-            "Content-Length": str(file.size),
-            "Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.name, safe='')}",
+            "Content-Length": str(found.size),
+            "Content-Disposition": f"attachment; filename*=UTF-8''{quote(found.name, safe='')}",
         },
     )
 
 
-@router.delete("/{release}/files/{name}", response_model=ReleaseOut)
+@router.delete("/{release}/files/{file}", response_model=ReleaseOut)
 def drop_file(
-    releases: ReleasesNow, who: Who, release: Reference, name: FileName, reason: Reason = ""
+    releases: ReleasesNow, who: Who, release: Reference, file: FileName, reason: Reason = ""
 ) -> dict[str, Any]:
     """Takes a file out of a draft."""
-    return documents.release(releases.drop_file(who, release, name, reason=reason))
+    return documents.release(releases.drop_file(who, release, file, reason=reason))
 
 
 @router.get(
-    "/{release}/files/{name}/manifest",
+    "/{release}/files/{file}/manifest",
     response_class=Response,
     responses={
         200: {
@@ -320,17 +320,17 @@ def drop_file(
         }
     },
 )
-def show_manifest(releases: ReleasesNow, who: Who, release: Reference, name: FileName) -> Response:
+def show_manifest(releases: ReleasesNow, who: Who, release: Reference, file: FileName) -> Response:
     """Returns the manifest of a file: sign these bytes unchanged."""
     found = releases.get(who, release)
-    said = manifest.describe(found, releases.artifact(found, name))
+    said = manifest.describe(found, releases.artifact(found, file))
     return Response(manifest.canonical(said), media_type="application/json")
 
 
-@router.post("/{release}/files/{name}/signatures", response_model=ReleaseOut)
+@router.post("/{release}/files/{file}/signatures", response_model=ReleaseOut)
 def sign_file(
-    releases: ReleasesNow, who: Who, release: Reference, name: FileName, given: SignatureIn
+    releases: ReleasesNow, who: Who, release: Reference, file: FileName, given: SignatureIn
 ) -> dict[str, Any]:
-    """Adds a signature of a file's manifest, in place of an earlier one of the same key."""
+    """Adds a signature of a file's manifest. It replaces an earlier one of the same key."""
     signature = Signature(given.key, given.algorithm, given.value)
-    return documents.release(releases.sign(who, release, name, signature))
+    return documents.release(releases.sign(who, release, file, signature))

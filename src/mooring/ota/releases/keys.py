@@ -1,4 +1,4 @@
-"""What one can do with the keys whose signatures devices accept."""
+"""Adding, retiring and revoking the keys whose signatures devices accept."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What is signed: not the image, but a statement about it. Pure.
 
 A signature of an image alone would let any old signed image be offered again under a new name.
-The manifest names product, version and hardware beside the digest, so a device checks all of
+The manifest names product, version and hardware next to the digest, so a device checks all of
 them at once, before it downloads anything. It is canonical JSON: keys sorted, no spaces, UTF-8,
 texts and whole numbers only (RFC 8785 for these types).
 """

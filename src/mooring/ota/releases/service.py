@@ -1,4 +1,4 @@
-"""What one can do with releases of firmware."""
+"""Creating, signing, publishing and withdrawing releases of firmware."""
 
 from __future__ import annotations
 
@@ -161,7 +161,8 @@ class Releases:
         except IntegrityError as exc:
             raise Conflict(
                 f"{new.product} has a release {new.version} already.",
-                hint="A version is used once, even if its release was withdrawn. Choose another.",
+                hint="A version is used once, also if it is written otherwise (1.4 and 1.4.0) or "
+                "was withdrawn. Choose another.",
                 code="release_exists",
             ) from exc
         return release

@@ -29,7 +29,7 @@ TABLE: Mapping[tuple[State, Step], State | None] = {
     (State.DEPRECATED, Step.RESTORE): State.PUBLISHED,
     (State.DEPRECATED, Step.WITHDRAW): State.WITHDRAWN,
 }
-"""``None``: it is no more. A pair that is not here is ``release_state``."""
+"""``None``: it no longer exists. A pair that is not here is ``release_state``."""
 
 
 def after(state: State, step: Step) -> State | None:
@@ -42,7 +42,7 @@ def after(state: State, step: Step) -> State | None:
         fitting = sorted(one.value for known, one in TABLE if known is state)
         raise Conflict(
             f"A release that is {state} cannot be changed with `{step}`.",
-            hint=f"Possible now: {', '.join(fitting)}." if fitting else "Create a new release.",
+            hint=f"Possible now: {', '.join(fitting)}." if fitting else "It stays as it is.",
             code="release_state",
             state=str(state),
         )

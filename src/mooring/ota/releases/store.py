@@ -206,7 +206,7 @@ def drop_artifact(connection: Connection, number: int) -> None:
 
 
 def set_signature(connection: Connection, artifact: int, signature: Signature) -> None:
-    """Adds a signature, in place of an earlier one of the same key."""
+    """Adds a signature. It replaces an earlier one of the same key."""
     connection.execute(
         sa.delete(firmware_signatures).where(_S.artifact_id == artifact, _S.key == signature.key)
     )

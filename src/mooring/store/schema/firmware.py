@@ -42,7 +42,7 @@ firmware_releases = Table(
     Column("ended_at", BigInteger),  # deprecated or withdrawn
     Column("reason", ShownText, nullable=False, server_default=""),
     # A version that was withdrawn is not used again: devices may run it.
-    UniqueConstraint("tenant", "product", "kind", "version"),
+    UniqueConstraint("tenant", "product", "kind", "version_key"),
     sqlite_autoincrement=True,
 )
 

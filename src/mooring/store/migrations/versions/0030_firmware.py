@@ -34,8 +34,8 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["tenant"], ["tenants.name"], name="fk_firmware_releases_tenant"),
         sa.PrimaryKeyConstraint("id", name="pk_firmware_releases"),
         sa.UniqueConstraint(
-            *("tenant", "product", "kind", "version"),
-            name="uq_firmware_releases_tenant_product_kind_version",
+            *("tenant", "product", "kind", "version_key"),
+            name="uq_firmware_releases_tenant_product_kind_version_key",
         ),
         sqlite_autoincrement=True,
     )
