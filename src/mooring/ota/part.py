@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mooring.identity.scopes import Scope
 from mooring.later import later
 from mooring.part import Part, noun
 from mooring.supervisor.registry import Entry
@@ -16,6 +17,11 @@ __all__ = ["PART"]
 PART = Part(
     "ota",
     routers=lambda: (api.router, key_api.router),
+    scope=Scope.OTA,
+    scopes={
+        f"POST /api/v1/firmware-keys{rest}": Scope.ADMIN
+        for rest in ("", "/{key}/retire", "/{key}/revoke")
+    },
     services=lambda: {
         service.Releases: lambda app: service.Releases(
             app.database, app.settings, files.Files(app.settings.firmware_dir)

@@ -34,6 +34,10 @@ from mooring.jobs.selection import selector
 from mooring.jobs.service import Jobs
 from mooring.notify.model import Kind
 from mooring.notify.service import Recipients
+from mooring.ota.releases import manifest
+from mooring.ota.releases.keys import Keys
+from mooring.ota.releases.model import NewRelease
+from mooring.ota.releases.service import Releases
 from mooring.people.model import NewKey, NewUser
 from mooring.serve.app import create_app
 from mooring.store.schema import metadata
@@ -92,6 +96,12 @@ def world(platform: App, add_device: AddDevice) -> Iterator[App]:
         found = Raise(f"x:{device.id}", tenant, device.id, Source.DEVICE, word, Severity.ERROR, T0)
         with database.write() as connection:
             apply(connection, [found], Bounds())
+        made = platform.service(Releases).create(SYSTEM, NewRelease(f"{word}-product", "1", tenant))
+        with platform.service(Releases).files.receive(100) as incoming:
+            incoming.write(word.encode())
+            platform.service(Releases).add_file(SYSTEM, str(made.id), f"{word}.bin", incoming)
+        pem = manifest.public_pem(manifest.generate("ed25519").public_key())
+        platform.service(Keys).add(SYSTEM, tenant, f"{word}-key", pem)
         platform.claims.new(SYSTEM, NewClaim("pulse", tenant, f"{word}-label"))
         unknown = platform.service(Discovery)
         unknown.add_rule(SYSTEM, NewRule("pulse", f"{word}-*", Action.REFUSE, tenant))
@@ -120,6 +130,10 @@ OF_B = {
     "place": SECRET,
     "recipient": f"{SECRET}-ops",
     "rule": f"{SECRET}-rule",
+    "release": f"{SECRET}-product:1",
+    "file": f"{SECRET}.bin",
+    "key": f"{SECRET}-key",
+    "step": "publish",
     "serial": "0b0b",
     "tenant": SECRET,
 }
@@ -193,6 +207,8 @@ def test_no_get_shows_anything_of_another_tenant(
                     told = told.replace(f"tenant {SECRET}.", "").replace(OF_B["unknown"], "")
                     told = told.replace(f"no group {SECRET}-g.", "")
                     told = told.replace(f"{SECRET}-rule", "").replace(f"{SECRET}-ops", "")
+                    told = told.replace(f"{SECRET}-rule", "")
+                    told = told.replace(f"no release {SECRET}-product:1.", "")
                 assert SECRET not in told, address
                 assert answer.status_code in {200, 403, 404}, f"{address}: {answer.text}"
                 own_things += "alpaca-" in answer.text
@@ -235,6 +251,21 @@ BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/settings/{level}/{place}": {"x": 1},
     "/api/v1/settings/{level}/{place}/schema": {},
     "/api/v1/groups": {"name": "new", "tenant": SECRET},
+    "/api/v1/firmware": {"product": "new", "version": "1", "tenant": SECRET},
+    "/api/v1/firmware/{release}/{step}": {},
+    "/api/v1/firmware/{release}/files/{file}": {},
+    "/api/v1/firmware/{release}/files/{file}/signatures": {
+        "key": "0" * 16,
+        "algorithm": "ed25519",
+        "value": "AAAA",
+    },
+    "/api/v1/firmware-keys": {
+        "name": "new",
+        "tenant": SECRET,
+        "public_key": manifest.public_pem(manifest.generate("ed25519").public_key()),
+    },
+    "/api/v1/firmware-keys/{key}/retire": {},
+    "/api/v1/firmware-keys/{key}/revoke": {"reason": "x"},
     "/api/v1/groups/{group}": {"priority": 1},
     "/api/v1/groups/{group}/members": {"all": True},
     "/api/v1/groups/{group}/members/remove": {"all": True},

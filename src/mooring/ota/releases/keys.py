@@ -87,6 +87,7 @@ class Keys:
             Conflict: ``key_state``: it is revoked already; ``ambiguous_key``.
             Invalid: ``reason_needed`` to revoke.
         """
+        actor.require(Role.ADMIN, actor.tenant)
         if state is KeyState.REVOKED and not reason.strip():
             raise Invalid(
                 "Revoking a key needs a reason.", hint="Add --reason.", code="reason_needed"
