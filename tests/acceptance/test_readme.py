@@ -50,7 +50,7 @@ def test_what_a_page_shows_of_the_start_is_printed(fresh: Platform, page: str) -
 
 
 def test_the_readme_adds_a_device(fresh: Platform, tmp_path: Path) -> None:
-    shell = Shell(fresh, tmp_path / "clone")
+    shell = Shell(fresh, tmp_path / "clone", installed=True)
     found = blocks(section(README, "Add a device"))
     assert len(found) == 2
     assert all(block.promise for block in found)
@@ -59,7 +59,7 @@ def test_the_readme_adds_a_device(fresh: Platform, tmp_path: Path) -> None:
 
 
 def test_the_tutorial_from_top_to_bottom(fresh: Platform, tmp_path: Path) -> None:
-    shell = Shell(fresh, tmp_path / "clone")
+    shell = Shell(fresh, tmp_path / "clone", installed=True)
     found = [block for block in blocks(TUTORIAL) if "make up" not in block.commands]
     assert len(found) > 8
     for block in found:

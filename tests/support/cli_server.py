@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import io
 import json
 import os
 import pkgutil
@@ -63,12 +64,27 @@ def _become(body: bytes, standard: list[int]) -> None:
     for number, descriptor in enumerate(standard):
         os.dup2(descriptor, number)
         os.close(descriptor)
+    for name in ("stdin", "stdout", "stderr"):
+        setattr(sys, name, _opened_again(getattr(sys, name)))
     if request["session"]:
         os.setsid()
     os.environ.clear()
     os.environ.update(request["env"])
     os.chdir(request["cwd"])
     sys.argv[:] = request["argv"]
+
+
+def _opened_again(stream: io.TextIOWrapper) -> io.TextIOWrapper:
+    """One that knows what the descriptor is now: a file, a pipe or a terminal."""
+    buffering = 0 if isinstance(stream.buffer, io.RawIOBase) else -1
+    mode = "wb" if stream.writable() else "rb"
+    return io.TextIOWrapper(
+        open(stream.fileno(), mode, buffering, closefd=False),
+        stream.encoding,
+        stream.errors,
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
 
 
 if __name__ == "__main__":

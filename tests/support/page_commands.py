@@ -15,6 +15,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.forking import Forking
 from tests.support.platform import Platform
 
 __all__ = ["Block", "Shell", "blocks", "missing", "section"]
@@ -78,9 +79,17 @@ class Shell:
     Args:
         place: stands for the clone; the platform's data directory appears in it as ``.mooring``.
         keep: variables of the platform that a person has set in this terminal too.
+        installed: ``mooring`` is the installed program; otherwise a fork, which imports nothing.
     """
 
-    def __init__(self, platform: Platform, place: Path, *, keep: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        platform: Platform,
+        place: Path,
+        *,
+        keep: tuple[str, ...] = (),
+        installed: bool = False,
+    ) -> None:
         self.place = place
         place.mkdir()
         (place / ".mooring").symlink_to(platform.data_dir)
@@ -91,6 +100,13 @@ class Shell:
         }
         self._env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{self._env['PATH']}"
         self._password = "PASSWORD"
+        self._descriptors: list[int] = []
+        forking = None if installed else Forking.for_environment(self._env)
+        if forking is not None:
+            programs = place.with_name(f"{place.name}-programs")
+            programs.mkdir()
+            self._descriptors.append(forking.for_shells(programs))
+            self._env["PATH"] = f"{programs}{os.pathsep}{self._env['PATH']}"
 
     def run(self, block: Block) -> str:
         """Types the block; returns what was printed.
@@ -122,6 +138,7 @@ class Shell:
             text=True,
             timeout=90,
             check=False,
+            pass_fds=self._descriptors,
         )
         printed = done.stdout + done.stderr
         refused = "a-wrong-password" in commands

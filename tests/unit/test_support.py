@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 from mooring import __version__
 from tests.support.cli import Cli
+from tests.support.forking import Forking
 from tests.support.mosquitto import Mosquitto, listening
 from tests.support.mqtt import MqttClient, Refused
 from tests.support.ports import free_port
@@ -276,6 +278,24 @@ class TestCli:
         for words in (["--version"], ["device", "list"], ["no-such-command"], ["--help"]):
             one, other = (cli(*words, expect=None) for cli in (forked, started))
             assert (one.rc, one.stdout, one.stderr) == (other.rc, other.stdout, other.stderr)
+
+    def test_a_shell_s_command_is_forked_and_ends_as_the_program_does(self, tmp_path: Path) -> None:
+        env = Cli(tmp_path / "data").env
+        forking = Forking.for_environment(env)
+        assert forking is not None
+        channel = forking.for_shells(tmp_path)
+        script = "mooring --version | cat; mooring no-such-command || echo $?; mooring --version"
+        done = subprocess.run(
+            ["bash", "-c", script],
+            env=env | {"PATH": f"{tmp_path}{os.pathsep}{env['PATH']}"},
+            pass_fds=[channel],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        assert done.stdout == f"mooring {__version__}\n2\nmooring {__version__}\n"
+        assert "no-such-command" in done.stderr
 
     def test_commands_in_parallel_get_their_own_answers(self, tmp_path: Path) -> None:
         names = [f"nobody-{number}" for number in range(8)]
