@@ -48,12 +48,14 @@ class guard:  # noqa: N801 - used as a function that remembers
 
     Attributes:
         blocked: the first thing that was blocked.
+        final: it was the connection itself, so another attempt is useless.
     """
 
     def __init__(self, *, private: bool, folders: tuple[str, ...]) -> None:
         self._private = private
         self._folders = folders
         self.blocked = ""
+        self.final = False
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event == "socket.connect":
@@ -66,7 +68,9 @@ class guard:  # noqa: N801 - used as a function that remembers
     def _connect(self, address: Any) -> None:
         host = address[0] if isinstance(address, tuple) else ""
         if not isinstance(host, str) or not allowed_address(host, private=self._private):
-            self._block(f"the address {host!a:.60} is not allowed for notifications")
+            self.final = True
+            self.blocked = f"the address {host!a:.60} is not allowed for notifications"
+            raise Blocked(self.blocked)
 
     def _open(self, path: Any, mode: Any, flags: Any) -> None:
         if isinstance(path, int):
@@ -114,10 +118,10 @@ def send(request: dict[str, Any], watch: guard) -> dict[str, str]:
     if not request["private"]:
         found.verify_certificate = True
     accepted = bool(found.notify(body=request["text"], title=request["title"]))
-    if watch.blocked and not accepted:
-        return {"outcome": "invalid", "error": watch.blocked}
     if accepted:
         return {"outcome": "accepted", "error": ""}
+    if watch.final:
+        return {"outcome": "invalid", "error": watch.blocked}
     words = scrubbed(said.words, request["target"]) or "the service did not accept it"
     return {"outcome": "failed", "error": words[:300]}
 
@@ -156,7 +160,7 @@ def main() -> None:
             answer = send(request, watch)
         except Exception as exc:  # noqa: BLE001 - whatever a plugin does, the parent gets an answer
             words = watch.blocked or f"Apprise failed: {type(exc).__name__}"
-            answer = {"outcome": "invalid" if watch.blocked else "failed", "error": words}
+            answer = {"outcome": "invalid" if watch.final else "failed", "error": words}
     sys.stdout.write(json.dumps(answer))
     sys.stdout.flush()
     os._exit(0)  # threads of plugins may hang

@@ -14,6 +14,7 @@ from mooring.clock import now_ms
 from mooring.notify import apprise, http, message, signing
 from mooring.notify.model import Kind
 from mooring.notify.retries import Answer, Outcome
+from mooring.settings.notify import SCHEMES
 
 __all__ = ["Channels", "Parcel"]
 
@@ -48,22 +49,24 @@ class Channels:
 
     Attributes:
         ca_file: further certificate authorities.
+        schemes: of Apprise that are allowed now.
         http_seconds, apprise_seconds: for one attempt.
     """
 
     tls: ssl.SSLContext
     ca_file: str = ""
+    schemes: tuple[str, ...] = SCHEMES
     http_seconds: float = http.TIMEOUT_SECONDS
     apprise_seconds: float = apprise.TIMEOUT_SECONDS
 
     @classmethod
-    def of(cls, ca_file: Path | None) -> Channels:
+    def of(cls, ca_file: Path | None, schemes: tuple[str, ...] = SCHEMES) -> Channels:
         """Raises ``OSError`` or ``ssl.SSLError`` when the file cannot be used."""
         tls = ssl.create_default_context()
         if ca_file is None:
-            return cls(tls)
+            return cls(tls, schemes=schemes)
         tls.load_verify_locations(ca_file)
-        return cls(tls, str(ca_file.absolute()))
+        return cls(tls, str(ca_file.absolute()), schemes)
 
     async def send(self, parcel: Parcel) -> Answer:
         """One attempt; never raises for what the receiver does."""
@@ -72,6 +75,9 @@ class Channels:
             return await self._webhook(parcel, document)
         if parcel.kind is Kind.ALERTMANAGER:
             return await self._alertmanager(parcel, document)
+        scheme = parcel.target.partition(":")[0].lower()
+        if scheme not in self.schemes:
+            return Answer(Outcome.INVALID, f"the scheme {scheme} is not allowed any more")
         return await apprise.send(
             parcel.target,
             message.title(document),

@@ -77,7 +77,9 @@ class Notifier:
             OSError: the file of certificate authorities cannot be used.
         """
         if self._channels is None:
-            self._channels = Channels.of(self._settings.notify_ca_file)
+            self._channels = Channels.of(
+                self._settings.notify_ca_file, self._settings.notify_schemes
+            )
         lookout = Lookout(self._database)
         waker = self._waker = Waker(self._database.wake_folder)
         ask_at = renew_at = 0.0

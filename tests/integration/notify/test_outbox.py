@@ -12,6 +12,7 @@ from mooring.identity.actor import SYSTEM
 from mooring.notify import store
 from mooring.notify.model import Kind
 from mooring.notify.planner import Planner
+from mooring.store.engine import now_ms
 from tests.integration.notify.conftest import SECOND, Notifying
 from tests.support.projecting import CATALOGUE, INSTANCE
 
@@ -144,6 +145,19 @@ def test_a_snoozed_alert_is_sent_when_the_snooze_ends(stand: Notifying) -> None:
     stand.plan(HOUR - 10)
     assert stand.made(ops) == []
     stand.plan(60)
+    assert stand.bodies(ops) == [[("raised", "smoke")]]
+
+
+def test_a_snooze_that_ends_early_is_noticed(stand: Notifying) -> None:
+    stand.now = now_ms()  # the service's clock
+    ops = stand.recipient()
+    stand.send(ALERT, {"alert": "smoke"})
+    (alert,) = stand.alerts()
+    people(stand).snooze(SYSTEM, alert.id, HOUR * SECOND)
+    stand.plan(HOUR // 2)
+    assert stand.made(ops) == []
+    people(stand).snooze(SYSTEM, alert.id, 0)
+    stand.plan()
     assert stand.bodies(ops) == [[("raised", "smoke")]]
 
 

@@ -7,6 +7,7 @@ import json
 import time
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ class Office:
         add_devices(database)
 
     def new_worker(self, **seconds: float) -> Notifier:
-        found = Channels(self.channels.tls, self.channels.ca_file, **seconds)
+        found = replace(self.channels, **seconds)
         made = Notifier(self.database, INSTANCE, self.settings, channels=found)
         made.planner = Planner(self.database, clock=lambda: 0.0)  # groups do not rest
         return made
@@ -269,6 +270,17 @@ def test_mail_to_a_private_address_is_not_sent(office: Office) -> None:
     assert made.state is State.FAILED
     assert "not allowed" in made.last_error
     assert "s3cretword" not in json.dumps([str(one) for one in office.history()])
+
+
+def test_a_scheme_that_is_not_allowed_any_more_is_not_used(office: Office) -> None:
+    office.add(Kind.APPRISE, "mailto://localhost:9?to=ops@example.org&mode=insecure")
+    office.channels = replace(office.channels, schemes=("slack",))
+    office.worker = office.new_worker()
+    office.alert("smoke")
+    office.work()
+    (made,) = office.history()
+    assert (made.state, made.attempts) == (State.FAILED, 1)
+    assert "mailto" in made.last_error
 
 
 def test_alertmanager_has_what_is_open(office: Office, tmp_path: Path) -> None:
