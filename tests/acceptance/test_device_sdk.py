@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,13 @@ from mooring_device import (
     Backoff,
     ClaimRefused,
     Device,
+    DeviceKey,
     InvalidSetting,
     Options,
     Revoked,
+    device_key,
 )
+from tests.support.device_keys import KINDS, private_key, private_pem, public_pem
 from tests.support.platform import Login, Platform, running_platform
 from tests.support.ports import free_port
 from tests.support.proxy import Cut, Proxy
@@ -102,6 +106,37 @@ def said(platform: Platform, device: str, channel: str = "telemetry") -> list[di
 
 def values(platform: Platform, device: str) -> list[Any]:
     return [one["values"] for one in said(platform, device)]
+
+
+# ------------------------------------------------------------------ a key instead of a password
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_device_with_a_key_renews_its_password(
+    platform: Platform, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = add(platform, f"key-{kind.lower()}")
+    key = private_key(kind, 0)
+    (tmp_path / "public.pem").write_text(public_pem(key))
+    (tmp_path / "key.pem").write_bytes(private_pem(key))
+    registered = platform.cli(
+        "device", "key", "add", answer["device"], str(tmp_path / "public.pem"), "--json"
+    ).json()
+    given = {**answer, "password": None, "http": {"url": url(platform)}}
+    monkeypatch.setattr(device_key, "RENEW_AT", 0.1)  # of 60 seconds
+    own = DeviceKey(tmp_path / "key.pem", registered["audience"], lifetime=60)
+    with Device(given, store=tmp_path / "store", options=QUICK, key=own) as device:
+        assert device.wait_connected(20)
+        device.publish({"n": 1})
+        wait_until(lambda: device.stats()["sessions"] > 1 and device.connected, "the next password")
+        device.publish({"n": 2})
+        assert device.wait_drained(20)
+    assert values(platform, answer["device"]) == [{"n": 1}, {"n": 2}]
+    over_http = replace(QUICK, http="only")
+    with Device(given, store=tmp_path / "store", options=over_http, key=own) as device:
+        device.publish({"n": 3})
+        assert device.wait_drained(20)
+    assert values(platform, answer["device"])[-1] == {"n": 3}
 
 
 # ------------------------------------------------------------------ the first five minutes

@@ -12,6 +12,7 @@ from mooring_device.backoff import Backoff
 from mooring_device.commands import Job
 from mooring_device.credentials import Credentials, Tls
 from mooring_device.device import Device
+from mooring_device.device_key import DeviceKey
 from mooring_device.errors import (
     Cancelled,
     ClaimRefused,
@@ -37,6 +38,7 @@ __all__ = [
     "Credentials",
     "Device",
     "DeviceError",
+    "DeviceKey",
     "Firmware",
     "FirmwareRefused",
     "InvalidReading",

@@ -18,9 +18,10 @@ from mooring_device import __version__
 from mooring_device.commands import Commands
 from mooring_device.configs import Configs
 from mooring_device.credentials import Credentials, Tls
+from mooring_device.device_key import DeviceKey
 from mooring_device.dialect import Dialect
 from mooring_device.download import fetcher_for
-from mooring_device.environment import credentials_from, plain_http_from
+from mooring_device.environment import credentials_from, key_from, plain_http_from
 from mooring_device.errors import InvalidSetting, StoreUnavailable
 from mooring_device.firmware import Firmware, Updates
 from mooring_device.http import Api
@@ -63,6 +64,7 @@ class Device:
             ``MOORING_STORE`` or ``~/.mooring-device`` by default.
         firmware: the version that runs; told to the platform.
         options: see ``Options``.
+        key: of a device that exchanges tokens for passwords; it needs the platform's address.
         shape: of the payloads, where the credentials carry none: topics from the environment.
 
     Raises:
@@ -77,6 +79,7 @@ class Device:
         store: str | os.PathLike[str] | None = None,
         firmware: str = "",
         options: Options | None = None,
+        key: DeviceKey | None = None,
         shape: Shape | None = None,
     ) -> None:
         if not isinstance(credentials, Credentials):
@@ -84,6 +87,11 @@ class Device:
         if not credentials.client_id:
             raise InvalidSetting(
                 "The device has no client id.", hint="The broker keeps its session by it."
+            )
+        if key is not None and not (credentials.http_url and credentials.username):
+            raise InvalidSetting(
+                "A device key needs the platform's address and the device's username.",
+                hint="Set MOORING_URL and MQTT_USERNAME.",
             )
         self.options = options or Options()
         folder = _folder(store)
@@ -144,6 +152,7 @@ class Device:
             contexts=contexts,
             make_router=self._router,
             on_up=self._configs.connected,
+            key=key,
             shaped=self._dialect_of,
         )
         self._started = False
@@ -181,6 +190,7 @@ class Device:
         found = credentials_from(environment, topics=topics, made_client_id=made)
         if plain_http_from(environment):
             more["options"] = replace(more.get("options") or Options(), plain_http=True)
+        more.setdefault("key", key_from(environment))
         return cls(found, store=folder, **more)
 
     @classmethod

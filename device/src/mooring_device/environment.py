@@ -17,6 +17,8 @@ variable                  meaning                                       default
 ``MQTT_TENANT``           its tenant                                    ``default``
 ``MQTT_TOPICS``           JSON object, kind → topic                     the native dialect's
 ``MOORING_URL``           the platform's HTTP address                   none
+``MOORING_KEY_FILE``      private key, for tokens instead of a password none
+``MOORING_AUDIENCE``      the installation's name in tokens             none
 ``MOORING_PLAIN_HTTP``    passwords to ``http://`` on other machines    ``false``
 ========================  ============================================  =====================
 
@@ -29,9 +31,10 @@ import json
 from collections.abc import Mapping
 
 from mooring_device.credentials import NATIVE, Credentials, Tls, native_topics
+from mooring_device.device_key import DeviceKey
 from mooring_device.errors import InvalidSetting
 
-__all__ = ["VARIABLES", "credentials_from", "plain_http_from"]
+__all__ = ["VARIABLES", "credentials_from", "key_from", "plain_http_from"]
 
 VARIABLES = (
     "MQTT_BROKER",
@@ -48,6 +51,8 @@ VARIABLES = (
     "MQTT_TENANT",
     "MQTT_TOPICS",
     "MOORING_URL",
+    "MOORING_KEY_FILE",
+    "MOORING_AUDIENCE",
     "MOORING_PLAIN_HTTP",
 )
 
@@ -94,6 +99,18 @@ def plain_http_from(environment: Mapping[str, str]) -> bool:
         InvalidSetting: the variable is neither true nor false.
     """
     return _flag(environment, "MOORING_PLAIN_HTTP")
+
+
+def key_from(environment: Mapping[str, str]) -> DeviceKey | None:
+    """The key that the environment names, if any.
+
+    Raises:
+        InvalidSetting: it cannot be used, or its audience is not set.
+    """
+    file = environment.get("MOORING_KEY_FILE", "").strip()
+    if not file:
+        return None
+    return DeviceKey(file, environment.get("MOORING_AUDIENCE", "").strip())
 
 
 def credentials_from(

@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from datetime import datetime
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -149,6 +150,26 @@ class Api:
         if not _said_url(answer):
             answer["http"] = {"url": credentials.http_url}
         return Credentials.from_answer(answer)
+
+    def exchange(self, credentials: Credentials) -> tuple[Credentials, float]:
+        """Exchange a token, which is the password here, for credentials whose password ends by
+        itself; answers with when it ends, in seconds since 1970.
+
+        Raises:
+            ConnectFailed: the platform gives none now.
+        """
+        path = f"/api/v1/devices/{quote(credentials.device, safe='')}/token"
+        try:
+            answer = self._post(path, {}, credentials)
+            text = str(answer["expires_at"]).replace("Z", "+00:00")
+            expires = datetime.fromisoformat(text).timestamp()
+        except _Problem as exc:
+            raise self._later(exc) from exc
+        except (KeyError, ValueError) as exc:
+            raise ConnectFailed(f"{self._url} does not say when the password ends.") from exc
+        if not _said_url(answer):
+            answer["http"] = {"url": credentials.http_url}
+        return Credentials.from_answer(answer), expires
 
     def shape(self, credentials: Credentials) -> Credentials | None:
         """The same credentials with the channels that the device has now; ``None``: the platform

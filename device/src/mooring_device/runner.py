@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from mooring_device.channels import ChannelsWatch
 from mooring_device.credentials import Credentials
+from mooring_device.device_key import HTTP_SECONDS, DeviceKey
 from mooring_device.dialect import Dialect
 from mooring_device.errors import ConnectFailed, DeviceError, Revoked
 from mooring_device.http import Api
@@ -51,6 +52,7 @@ class Runner(threading.Thread):
         make_router: Callable[[Callable[[], None]], Router],
         on_up: Callable[[], None] = lambda: None,
         shaped: Callable[[Credentials], Dialect] = Credentials.channels,
+        key: DeviceKey | None = None,
     ) -> None:
         super().__init__(name="mooring-network", daemon=True)
         self.up = threading.Event()
@@ -69,6 +71,7 @@ class Runner(threading.Thread):
         self._router = make_router(self._reconnect_soon)
         self._on_up = on_up
         self._shaped = shaped
+        self._key = key
         self._former: set[str] = set()  # filters that this device has subscribed to before
         self._stop_asked = threading.Event()
         self._leave_at: float | None = None
@@ -129,12 +132,16 @@ class Runner(threading.Thread):
 
     def _once(self) -> tuple[float, bool]:
         """One session; how long it held, and whether the next one should follow immediately."""
+        self._renew()
         passwords = self._vault.passwords
         try:
             held = self._session(passwords)
         except Refused as exc:
             self._note(exc)
             self._refusals += 1
+            if self._key is not None:
+                self._key.refused()
+                return 0.0, False
             self._vault.settle(refused(passwords))
             self._ask_for_fresh()
             return 0.0, False
@@ -143,7 +150,8 @@ class Runner(threading.Thread):
             self._vault.settle(lost(self._vault.passwords, had_session=False))
             return 0.0, False
         self._down_since = time.monotonic()
-        if self._take_channels() or self._leave_at is not None:  # or a new password was offered
+        if self._take_channels() or self._leave_at is not None or self._due():
+            # With new channels, a new password that was offered, or one for a token.
             self._leave_at = None
             return held, True
         if not self._stop_asked.is_set():
@@ -177,7 +185,7 @@ class Runner(threading.Thread):
         ).run()
 
     def _leaving(self, now: float) -> bool:
-        if self._leave_at is not None and now >= self._leave_at:
+        if (self._leave_at is not None and now >= self._leave_at) or self._due():
             return True
         if not (self._outbox.dialect.groups and self._credentials.http_url and self.up.is_set()):
             return False
@@ -217,6 +225,29 @@ class Runner(threading.Thread):
     def _note(self, exc: Exception) -> None:
         self.last_failure = str(exc)
         log.warning("%s", exc)
+
+    # ------------------------------------------------------------------ a key instead
+
+    def _due(self) -> bool:
+        return self._key is not None and self._key.due(time.time())
+
+    def _renew(self) -> None:
+        """A new password for a token, where it is time for one."""
+        if self._key is None or not self._due():
+            return
+        known, now = self._credentials, time.time()
+        try:
+            asked = known.with_password(self._key.token(known.username or "", now=now))
+            fresh, expires = self._http.api(known).exchange(asked)
+        except DeviceError as exc:
+            self._key.failed(now)  # the password at hand may still be accepted
+            self._note(exc)
+            return
+        self._key.renewed(now, expires)
+        self._vault.recovered(fresh, Passwords(fresh.password))
+        self._credentials = fresh
+        self._speak(fresh)
+        self._refusals = 0
 
     # ------------------------------------------------------------------ recovery
 
@@ -292,4 +323,9 @@ class Runner(threading.Thread):
             self._waker.wait(min(idle, 1.0))
 
     def _current(self) -> Credentials:
+        """For requests over HTTP, where a token is a password."""
+        if self._key is not None:
+            username = self._credentials.username or ""
+            token = self._key.token(username, seconds=HTTP_SECONDS)
+            return self._credentials.with_password(token)
         return self._credentials.with_password(self._vault.passwords.current)

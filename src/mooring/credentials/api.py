@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from mooring.credentials.claims.api import RETRY_SECONDS, DeviceCredentialsOut, credentials_document
 from mooring.credentials.service import Recovery
+from mooring.devices.keys.service import audience_of
 from mooring.devices.login import device_login, require_own
 from mooring.devices.service import Devices
 from mooring.identity.throttle import Throttles
@@ -45,6 +46,7 @@ def shape(
     request: Request,
     database: DatabaseNow,
     devices: DevicesNow,
+    settings: SettingsNow,
     throttles: ThrottlesNow,
     tally: TallyNow,
     device: DeviceReference,
@@ -52,7 +54,14 @@ def shape(
 ) -> dict[str, Any]:
     """Returns a device's channels, which change with its groups and with its dialect."""
     origin = address_of(request)
-    known = device_login(database, logins, throttle=throttles.devices, tally=tally, origin=origin)
+    known = device_login(
+        database,
+        logins,
+        throttle=throttles.devices,
+        tally=tally,
+        origin=origin,
+        audience=audience_of(settings, devices.instance),
+    )
     found = require_own(device, known)
     return {
         "device": found.name,

@@ -152,7 +152,7 @@ class Recovery:
         with self.database.write() as connection:
             held = store.credential(connection, device.id)
             ending.supersede(connection, device, "fresh credentials were issued", until)
-            store.retire(connection, device, held.verifier if held else None, until=until)
+            store.retire(connection, device, _lasting(held), until=until)
             store.set_password(connection, device.id, verifiers.make(password))
             change = change_queue.enqueue(connection, "put", device.username, sealed_secret=sealed)
             audit_log.record(
@@ -185,7 +185,7 @@ class Recovery:
             else:
                 password = verifiers.new_password()
                 sealed = self.instance.seal(password)
-                store.retire(connection, device, held.verifier if held else None, until=until)
+                store.retire(connection, device, _lasting(held), until=until)
                 store.set_password(
                     connection, device.id, verifiers.make(password), sealed_secret=sealed
                 )
@@ -199,6 +199,11 @@ class Recovery:
             reason=how,
         )
         return Recovered(self.devices.credentials_of(device, password), [change])
+
+
+def _lasting(held: store.Credential | None) -> str | None:
+    """The verifier in force, unless it ends by itself: such a password proves nothing later."""
+    return held.verifier if held is not None and held.expires_at is None else None
 
 
 def _proof(connection: Connection, device: Device, secret: str, at: int) -> _Proof | None:

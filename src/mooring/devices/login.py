@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mooring.devices import store
+from mooring.devices.keys import store as key_store
+from mooring.devices.keys import tokens
 from mooring.devices.model import Device
 from mooring.errors import Forbidden, TooMany, Unauthorized
 from mooring.identity.throttle import Throttle
 from mooring.secrets import verifiers
-from mooring.store.engine import Database
+from mooring.store.engine import Database, now_ms
 from mooring.store.tally import Tally
 
 __all__ = ["device_login", "require_own"]
@@ -24,13 +26,15 @@ def device_login(
     *,
     throttle: Throttle,
     tally: Tally,
+    audience: str,
     origin: str = "local",
 ) -> Device:
-    """The device behind these credentials.
+    """The device behind these credentials: its password, or a token that one of its keys signed.
 
     Args:
         logins: usernames with passwords, of which one has to be right: a header may be read
             in several ways (``mooring.web.basic``).
+        audience: of tokens.
         origin: the address the request came from.
 
     Raises:
@@ -48,7 +52,7 @@ def device_login(
         )
 
     with throttle.attempt(origin, logins[0][0] if logins else "", refuse=too_many) as attempt:
-        device = _device(database, logins)
+        device = _device(database, logins, audience)
         if device is None:
             attempt.failed()
             tally.count("device_logins_refused")
@@ -76,8 +80,17 @@ def require_own(named: str, known: Device) -> Device:
     return known
 
 
-def _device(database: Database, logins: Sequence[tuple[str, str]]) -> Device | None:
+def _device(database: Database, logins: Sequence[tuple[str, str]], audience: str) -> Device | None:
     with database.read() as connection:
+        for username, password in logins:
+            if tokens.looks_like_one(password):
+                keys = key_store.keys_of_username(connection, username)
+                found = tokens.check(
+                    password, keys, username=username, audience=audience, at_ms=now_ms()
+                )
+                device = store.by_username(connection, username) if found else None
+                if device is not None and device.enabled:
+                    return device
         known = store.verifiers(connection, [username for username, _ in logins])
         for username, password in logins:
             if username not in known or not verifiers.check(password, known[username]):

@@ -9,6 +9,8 @@ from mooring.part import Part, noun
 with later():
     from mooring.devices import api
     from mooring.devices.attributes import api as attributes_api
+    from mooring.devices.keys import api as keys_api
+    from mooring.devices.keys import service as keys_service
     from mooring.settings import devices as settings
     from mooring.store import schema
 
@@ -16,14 +18,20 @@ __all__ = ["PART"]
 
 PART = Part(
     "devices",
-    routers=lambda: (api.router, attributes_api.router),
+    routers=lambda: (keys_api.router, api.router, attributes_api.router),
     scope=Scope.DEVICES,
+    services=lambda: {
+        keys_service.DeviceKeys: lambda app: keys_service.DeviceKeys(
+            app.database, app.devices, app.settings
+        ),
+    },
     tables=lambda: (
         schema.tenants,
         schema.devices,
         schema.device_attributes,
         schema.device_changes,
         schema.credentials,
+        schema.device_keys,
         schema.former_verifiers,
     ),
     counters=(
@@ -39,6 +47,7 @@ PART = Part(
             "why",
             "downlinks",
             "device_limits",
+            "device_key",
             "device_set",
             "device_settings",
             "command",

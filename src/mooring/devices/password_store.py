@@ -29,6 +29,7 @@ __all__ = [
     "begin",
     "bury",
     "credential",
+    "expired",
     "forget_former",
     "former",
     "mark_found",
@@ -42,6 +43,7 @@ __all__ = [
     "set_password",
     "unmarked",
     "unproved",
+    "withdraw",
 ]
 
 MARKED_AT_ONCE = 2_000
@@ -75,6 +77,7 @@ class Credential:
     sealed_secret: bytes | None = field(repr=False)
     created_at: int
     proved_at: int | None
+    expires_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +125,14 @@ def set_password(
     *,
     sealed_secret: bytes | None = None,
     created_at: int | None = None,
+    expires_at: int | None = None,
 ) -> None:
     """Another password is to be in force; it has yet to prove itself.
 
     Args:
         sealed_secret: the password, kept until then for a device that asks again.
         created_at: its age, where it is an older one that comes back.
+        expires_at: until when it is accepted; ``None``: without an end.
     """
     connection.execute(
         sa.update(credentials)
@@ -140,6 +145,7 @@ def set_password(
             since_event=newest_event(connection),
             mark=None,
             mark_event=None,
+            expires_at=expires_at,
         )
     )
 
@@ -159,9 +165,32 @@ def credential(connection: Connection, device_id: int) -> Credential | None:
             credentials.c.sealed_secret,
             credentials.c.created_at,
             credentials.c.proved_at,
+            credentials.c.expires_at,
         ).where(credentials.c.device_id == device_id)
     ).first()
     return None if row is None else Credential(*row)
+
+
+def expired(connection: Connection, at: int, limit: int) -> list[tuple[int, str]]:
+    """Numbers and usernames of devices whose password has ended."""
+    rows = connection.execute(
+        sa.select(credentials.c.device_id, devices.c.username)
+        .join(devices, devices.c.id == credentials.c.device_id)
+        .where(credentials.c.expires_at <= at)
+        .order_by(credentials.c.expires_at)
+        .limit(limit)
+        .with_for_update(of=credentials)
+    )
+    return [(number, username) for number, username in rows]
+
+
+def withdraw(connection: Connection, device_ids: Sequence[int]) -> None:
+    """No password is accepted of these devices any more."""
+    connection.execute(
+        sa.update(credentials)
+        .where(credentials.c.device_id.in_(device_ids))
+        .values(verifier=None, sealed_secret=None, expires_at=None)
+    )
 
 
 # ---------------------------------------------------------------------- proof

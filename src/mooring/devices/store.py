@@ -411,7 +411,10 @@ def verifiers(connection: Connection, usernames: Sequence[str] | None = None) ->
     statement = (
         sa.select(devices.c.username, credentials.c.verifier)
         .join(credentials, credentials.c.device_id == devices.c.id)
-        .where(credentials.c.verifier.is_not(None))
+        .where(
+            credentials.c.verifier.is_not(None),
+            sa.or_(credentials.c.expires_at.is_(None), credentials.c.expires_at > now_ms()),
+        )
     )
     if usernames is not None:
         statement = statement.where(devices.c.username.in_(usernames))

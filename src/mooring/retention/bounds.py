@@ -78,6 +78,12 @@ BOUNDS = (
     ),
     _row("retention", By.OWNER, "tenants", "At most one rule for each tenant and kind."),
     # Belonging to a device
+    _row(
+        "device_keys",
+        By.REFUSED,
+        "device_keys_max_per_device",
+        "One more of the device is rejected.",
+    ),
     _row("credentials", By.OWNER, "devices", "One row for each device."),
     _row("groups", By.REFUSED, "groups_max_per_tenant", "One more in the tenant is rejected."),
     _row(

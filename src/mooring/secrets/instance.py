@@ -8,6 +8,7 @@ to the broker, a rotation in flight.
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import secrets
 from collections.abc import Iterator
@@ -41,6 +42,12 @@ class Instance:
     session_key: str = field(repr=False)  # signs login tokens
     ingest_client_id: str = field(repr=False)  # anyone who knows it could end ingest's session
     former_ingest_client_id: str | None = None  # its session is still to be emptied
+
+    @property
+    def audience(self) -> str:
+        """What names this installation in the tokens of devices; no secret."""
+        mark = hashlib.sha256(f"audience of devices' tokens\0{self.session_key}".encode())
+        return f"mooring:{mark.hexdigest()[:32]}"
 
     def seal(self, secret: str | bytes) -> bytes:
         content = secret.encode() if isinstance(secret, str) else secret

@@ -62,7 +62,9 @@ __all__ = [
 
 ENV_PREFIX = "MOORING_"
 
-NO_SETTINGS = frozenset({"MOORING_CONFIG", "MOORING_URL", "MOORING_STORE", "MOORING_PLAIN_HTTP"})
+NO_SETTINGS = frozenset(
+    f"MOORING_{name}" for name in ("CONFIG", "URL", "STORE", "PLAIN_HTTP", "KEY_FILE", "AUDIENCE")
+)
 """Variables that begin like settings: where the file is, and the device SDK's."""
 
 SPELLING = 0.9  # how alike two names are of which one is taken for the other misspelt

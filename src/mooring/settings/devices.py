@@ -18,6 +18,15 @@ class DeviceSettings(Declared):
     device_login_attempts_per_minute: int = setting(
         10, "Maximum failed HTTP logins of one device from one address.", ge=1
     )
+    device_keys_max_per_device: int = setting(5, "Maximum public keys of one device.", ge=1, le=100)
+    device_token_audience: str | None = setting(
+        None,
+        "Audience that tokens of devices must have. By default a name of this installation, which "
+        "`mooring device key list` shows.",
+    )
+    device_token_hours: float = setting(
+        24.0, "Longest validity of a password that a device gets for a token.", gt=0, le=24
+    )
     attributes_max_per_device: int = setting(
         32, "Maximum free attributes of one device.", ge=0, le=1000
     )

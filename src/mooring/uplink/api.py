@@ -7,10 +7,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
 
+from mooring.devices.keys.service import audience_of
 from mooring.devices.login import device_login, require_own
 from mooring.devices.model import Device
 from mooring.dialects import Catalogue
 from mooring.identity.throttle import Throttles
+from mooring.secrets.instance import Instance
 from mooring.sequences import store as gap_store
 from mooring.sequences.numbers import receipt
 from mooring.store.engine import Database
@@ -28,7 +30,7 @@ from mooring.web.auth import address_of
 from mooring.web.basic import device_logins, scheme
 from mooring.web.fields import DeviceReference, Document, Word
 from mooring.web.publisher import Publisher
-from mooring.web.services import CatalogueNow, DatabaseNow, provided
+from mooring.web.services import CatalogueNow, DatabaseNow, SettingsNow, provided
 from mooring.web.watching import Watch
 
 __all__ = ["router"]
@@ -68,6 +70,8 @@ async def telemetry(
     catalogue: CatalogueNow,
     throttles: ThrottlesNow,
     tally: TallyNow,
+    settings: SettingsNow,
+    instance: Annotated[Instance, provided(Instance)],
     watch: Watch,
     device: DeviceReference,
     logins: Annotated[list[tuple[str, str]], Depends(device_logins)],
@@ -86,6 +90,7 @@ async def telemetry(
                 logins,
                 throttle=throttles.devices,
                 tally=tally,
+                audience=audience_of(settings, instance),
                 origin=address_of(request),
             ),
         )

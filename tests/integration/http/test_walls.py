@@ -135,6 +135,7 @@ OF_B = {
     "key": f"{SECRET}-key",
     "step": "publish",
     "serial": "0b0b",
+    "key": "0" * 32,
     "tenant": SECRET,
 }
 OF_A = {key: value.replace(SECRET, "alpaca") for key, value in OF_B.items()} | {
@@ -245,6 +246,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/devices/{device}/attributes": {"room": "hall"},
     "/api/v1/tenants/{tenant}/limits": {"messages": 1},
     "/api/v1/devices/{device}/certificates": {"csr": "x"},
+    "/api/v1/devices/{device}/keys": {"public_key": "x"},
     "/api/v1/devices/{device}/settings": {"x": 1},
     "/api/v1/devices/{device}/settings/adopt": {},
     "/api/v1/devices/{device}/settings/resend": {},
@@ -326,6 +328,7 @@ HARMLESS = {
     "/api/v1/claims",  # a device's, with a claim code
     "/api/v1/devices/{device}/recover",  # a device's, with its own credentials
     "/api/v1/devices/{device}/telemetry",
+    "/api/v1/devices/{device}/token",
     "/api/v1/rules/trial",  # changes nothing, and reads one's own
 }
 

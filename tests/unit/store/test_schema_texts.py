@@ -12,6 +12,7 @@ from mooring.store.schema.base import Shown, ShownText, shown
 # table.column → who sees to it that every value fits, on PostgreSQL as well.
 CHECKED = {
     "words of the program": """
+        device_keys.algorithm
         broker_changes.action broker_requests.action broker_requests.state api_keys.role users.role
         audit.action broker_events.event rotations.phase certificates.reason
         channels.kind counters.name leases.name leases.holder processes.name processes.role
@@ -30,7 +31,8 @@ CHECKED = {
         recipients.kind notification_items.state notifications.state
     """,
     "made by the program": """
-        users.password_hash api_keys.scopes api_keys.prefix api_keys.digest broker_users.verifier
+        device_keys.key device_keys.pem api_keys.scopes
+        users.password_hash api_keys.prefix api_keys.digest broker_users.verifier
         credentials.verifier credentials.mark former_verifiers.verifier rotations.old_verifier
         rotations.new_verifier claim_codes.digest certificates.serial certificates.fingerprint
         device_state.firmware_key

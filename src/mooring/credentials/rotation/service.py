@@ -89,6 +89,12 @@ class Rotations:
                 hint="Renew its certificate with `mooring cert renew`.",
                 code="certificate_only",
             )
+        if current.expires_at is not None:
+            raise Conflict(
+                f"{device.reference} gets new passwords by itself, for tokens of its key.",
+                hint="Remove its key to end that: `mooring device key remove`.",
+                code="device_uses_keys",
+            )
         under_way = store.active(connection, device.id)
         if under_way is not None:
             return Started(under_way, again=True)

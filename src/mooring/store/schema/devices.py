@@ -184,12 +184,31 @@ credentials = Table(
     # that place in the log, or connects behind it, uses this password.
     Column("mark", String(32)),
     Column("mark_event", BigInteger),
+    # Until when the password is accepted: one that a device got for a token; NULL: without an end.
+    Column("expires_at", BigInteger),
 )
+Index("ix_credentials_expires_at", credentials.c.expires_at)
 Index(
     "ix_credentials_unproved",
     credentials.c.mark,
     sqlite_where=text("proved_at IS NULL"),
     postgresql_where=text("proved_at IS NULL"),
+)
+
+device_keys = Table(
+    "device_keys",
+    metadata,
+    # Public keys with which devices sign tokens.
+    Column("id", BigId, primary_key=True),
+    Column("device_id", BigId, ForeignKey("devices.id", ondelete="CASCADE"), nullable=False),
+    Column("key", String(32), nullable=False),  # hex, of its SHA-256
+    Column("algorithm", String(8), nullable=False),  # RS256 | ES256 | EdDSA
+    Column("pem", Text, nullable=False),
+    Column("label", Shown(200), nullable=False, server_default=""),
+    Column("created_at", BigInteger, nullable=False),
+    # Of the newest token that was exchanged for a password: an older one is not any more.
+    Column("issued_at", BigInteger),
+    UniqueConstraint("device_id", "key"),
 )
 
 former_verifiers = Table(

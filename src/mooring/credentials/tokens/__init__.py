@@ -1,0 +1,1 @@
+"""Passwords for devices with a key: a signed token is exchanged for one that ends by itself."""
