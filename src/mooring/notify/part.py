@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mooring.identity.scopes import Scope
 from mooring.later import later
 from mooring.part import Part, noun
 from mooring.supervisor.registry import Entry
@@ -16,6 +17,7 @@ __all__ = ["PART"]
 PART = Part(
     "notify",
     routers=lambda: (api.router,),
+    scopes={"POST /api/v1/recipients/{recipient}/test": Scope.DEVICES},
     services=lambda: {
         service.Recipients: lambda app: service.Recipients(
             app.database, app.instance, app.settings

@@ -135,7 +135,7 @@ OF_B = {
     "key": f"{SECRET}-key",
     "step": "publish",
     "serial": "0b0b",
-    "key": "0" * 32,
+    "fingerprint": "0" * 32,
     "tenant": SECRET,
 }
 OF_A = {key: value.replace(SECRET, "alpaca") for key, value in OF_B.items()} | {

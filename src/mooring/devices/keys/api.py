@@ -57,10 +57,10 @@ def add_device_key(
     return documents.key(key)
 
 
-@router.delete("/{key}", status_code=204)
+@router.delete("/{fingerprint}", status_code=204)
 def remove_device_key(
-    keys: KeysNow, who: Who, device: DeviceReference, key: KeyId, reason: Reason = ""
+    keys: KeysNow, who: Who, device: DeviceReference, fingerprint: KeyId, reason: Reason = ""
 ) -> Response:
     """Removes a key. The password that the device got for a token ends, too."""
-    keys.remove(who, device, key, reason=reason)
+    keys.remove(who, device, fingerprint, reason=reason)
     return Response(status_code=204)
