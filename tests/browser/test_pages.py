@@ -1,0 +1,134 @@
+"""Every page in a real browser: no error in the console, nothing against the policy, nothing from
+another host, live, readable, usable by keyboard and at 360 px."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+
+import pytest
+
+from mooring.dashboard.page import Page
+from mooring.dashboard.pages import PAGES
+from tests.browser.conftest import Site
+from tests.support.browser import Tab
+from tests.support.waiting import wait_until
+
+COLOUR = "() => getComputedStyle(document.documentElement).backgroundColor"
+PAGES_WITH_HTML = [one for one in PAGES if one.template and "(" not in one.path]
+
+
+def address(site: Site, page: Page) -> str:
+    """A page of something that exists; empty where nothing does."""
+    device = site.platform.rows("SELECT name FROM devices ORDER BY id LIMIT 1")[0][0]
+    known = {"device": device, "tab": "now"}
+    names = re.findall(r"{(\w+)}", page.path)
+    if not set(names) <= known.keys():
+        return ""
+    return page.path.format(**known)
+
+
+def walked(site: Site, tab: Tab, addresses: list[str]) -> dict[str, list[str]]:
+    """Opens each page, and what axe says of it."""
+    found = {}
+    for one in addresses:
+        tab.go(one)
+        if faults := tab.accessibility():
+            found[one] = faults
+        wide, window = tab.width()
+        assert wide <= window, f"{one} scrolls sideways: {wide} > {window}"
+    return found
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_page_is_fine(site: Site, theme: str) -> None:
+    addresses = [found for one in PAGES_WITH_HTML if (found := address(site, one))]
+    assert "/" in addresses
+    size = (1280, 860) if theme == "light" else (360, 740)
+    with site.tab(theme=theme, size=size) as tab:
+        faults = walked(site, tab, addresses)
+        tab.go("/")
+        tab.live()
+        tab.check()
+    assert faults == {}
+
+
+def test_a_viewer_and_nobody(site: Site) -> None:
+    with site.tab("viewer") as tab:
+        tab.go("/")
+        tab.live()
+        words = tab.page.locator("#nav").inner_text()
+        assert "Overview" in words and "People" not in words
+        tab.check()
+    with site.tab("") as tab:
+        page = tab.go("/account")
+        assert "/sign-in?next=%2Faccount" in page.url
+        page.get_by_label("User name").or_(page.get_by_label("Name")).first.fill("viewer")
+        page.get_by_label("Password").fill("correct horse battery")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/account")
+        tab.check()
+
+
+def test_by_keyboard_alone(site: Site, tab: Tab) -> None:
+    page = tab.go("/account")
+    page.keyboard.press("Tab")
+    assert page.evaluate("() => document.activeElement.className") == "skip"
+    page.keyboard.press("?")
+    page.get_by_role("dialog").get_by_text("Next row").wait_for()
+    page.keyboard.press("Escape")
+    page.keyboard.press("g")
+    page.keyboard.press("o")
+    page.wait_for_url(f"{site.base}/")
+    page.wait_for_function("() => document.title.startsWith('Overview')")
+    assert page.evaluate("() => document.activeElement.id") == "page"
+    assert page.locator("#announce").inner_text().startswith("Overview")
+    assert page.locator("#nav [aria-current]").inner_text().startswith("Overview")
+    page.keyboard.press("/")
+    assert page.evaluate("() => document.activeElement.id") == "search"
+    page.go_back()
+    page.wait_for_function("() => document.title.startsWith('Your account')")
+
+
+def test_the_look_changes_without_a_reload(tab: Tab) -> None:
+    page = tab.go("/")
+    page.locator("details.account > summary").click()
+    light = page.evaluate(COLOUR)
+    page.locator("details.account").get_by_role("button", name="Dark").click()
+    page.wait_for_function("() => document.documentElement.classList.contains('theme-dark')")
+    assert (
+        page.evaluate("() => getComputedStyle(document.documentElement).backgroundColor") != light
+    )
+    with page.expect_response("**/"):
+        page.reload()
+    assert page.evaluate("() => document.documentElement.classList.contains('theme-dark')")
+
+
+def test_the_server_is_lost_and_comes_back(site: Site) -> None:
+    """Said within five seconds with the time since; back without a reload, with what was typed."""
+    with site.tab() as tab:
+        page = tab.go("/account")
+        tab.live()
+        tab.expected += ["ERR_CONNECTION_REFUSED", "WebSocket connection to", "ERR_EMPTY_RESPONSE"]
+        page.evaluate("() => { window.stays = true; }")
+        page.locator("#search").fill("typed and kept")
+        pid = site.platform.pid("serve")
+        _end(pid)
+        page.wait_for_function(
+            "() => /^Not connected since \\d\\d:\\d\\d$/.test("
+            "document.getElementById('connection').textContent)",
+            timeout=8_000,
+        )
+        assert page.evaluate("() => document.documentElement.classList.contains('stale')")
+        wait_until(lambda: site.platform.pid("serve") != pid, "a new serve process")
+        tab.live()
+        assert page.evaluate("() => window.stays")
+        assert page.locator("#search").input_value() == "typed and kept"
+        assert not page.evaluate("() => document.documentElement.classList.contains('stale')")
+        tab.check()
+
+
+def _end(pid: int) -> None:
+
+    os.kill(pid, signal.SIGKILL)
