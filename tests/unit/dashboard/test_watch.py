@@ -125,8 +125,9 @@ def test_a_message_as_values_of_a_device_and_as_a_row() -> None:
     assert row is not None
     when, device, *rest = row["cells"]
     assert when == {"at": at}
-    assert device == {"text": "acme:kitchen", "href": "/devices/acme%3Akitchen"}
-    assert rest == ["telemetry", "telemetry", {"text": "temperature 21.5", "class": "said"}]
+    href = "/devices/acme%3Akitchen"
+    assert device == {"text": "acme:kitchen", "href": href, "class": "tight"}
+    assert [one["text"] for one in rest] == ["telemetry", "telemetry", "temperature 21.5"]
 
 
 def test_rows_are_filtered() -> None:

@@ -48,9 +48,9 @@ def stream_row(item: Mapping[str, Any], argument: str) -> dict[str, Any] | None:
     return {
         "cells": [
             {"at": parse_time(item["at"]) or 0},
-            {"text": reference, "href": f"/devices/{quote(reference, safe='')}"},
-            item["kind"],
-            item["channel"],
+            {"text": reference, "href": f"/devices/{quote(reference, safe='')}", "class": "tight"},
+            {"text": item["kind"].replace("_", " "), "class": "tight"},
+            {"text": item["channel"], "class": "tight"},
             {"text": said, "class": "said"},
         ]
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mooring.dashboard.page import Action, Page
 from mooring.dashboard.pages import (
     account,
+    alerts,
     audit,
     broker,
     certificates,
@@ -22,10 +23,14 @@ from mooring.dashboard.pages import (
     device_settings,
     devices,
     first_device,
+    flow,
     groups,
     job,
+    messages,
     overview,
     people,
+    rules,
+    search,
     settings,
 )
 
@@ -54,6 +59,11 @@ _ALL = (
     device_messages,
     device_credentials,
     device_audit,
+    messages,
+    alerts,
+    rules,
+    flow,
+    search,
     account,
 )
 
