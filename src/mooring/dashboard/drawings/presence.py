@@ -57,4 +57,5 @@ def presence_bar(spans: Sequence[Span], start: int, end: int, said: str) -> Mark
         element("line", class_="tick", x1=x, x2=x, y1=room, y2=HEIGHT)
         for x in (WIDTH * quarter / 4 for quarter in range(5))
     ]
-    return drawing("presence-bar", WIDTH, HEIGHT, said, *drawn, *ticks, stretched=True)
+    ground = element("rect", class_="ground", x=0, y=0, width=WIDTH, height=room)
+    return drawing("presence-bar", WIDTH, HEIGHT, said, ground, *drawn, *ticks, stretched=True)

@@ -1,0 +1,172 @@
+"""Messages, alerts, rules, flow and search: what they show, and what their forms do."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from mooring.alerts import changes
+from mooring.alerts.model import Bounds, Raise, Severity, Source, device_key
+from mooring.alerts.rules.service import Rules
+from mooring.alerts.service import Alerts
+from mooring.alerts.store import Wanted
+from mooring.app import App
+from mooring.dashboard.data import traffic
+from mooring.devices.model import NewDevice
+from mooring.identity.actor import SYSTEM, Actor, Role
+from mooring.store.engine import now_ms
+from tests.integration.dashboard.conftest import BrowserOf
+from tests.support.dashboard import Browser
+from tests.support.html import HOSTILE
+
+RULE = {"name": "warm", "terms": "temperature > 30 clear 28\nno data 15m", "match": "any"}
+RULE |= {"severity": "error", "for": "5m", "do": "save"}
+SEVERAL = ("/messages", "/messages?tab=rejected", "/messages?tab=unknown", "/flow", "/alerts")
+SEVERAL = (*SEVERAL, "/rules", "/rules/new", "/search", "/search?q=x")
+
+
+@pytest.mark.parametrize("path", SEVERAL)
+def test_empty_pages_say_what_will_appear(admin: Browser, path: str) -> None:
+    page = admin.page(path)
+    assert "None" not in page.text and len(page.text) > 100
+
+
+@pytest.mark.parametrize("path", SEVERAL)
+def test_a_viewer_has_no_forms_that_change(browser_of: BrowserOf, path: str) -> None:
+    answer = browser_of("viewer").get(path)
+    assert answer.status_code == 200
+    for word in ("Acknowledge the", "New rule</a>", 'action="/rules', 'action="/alerts"'):
+        assert word not in answer.text.replace('method="get" action="/alerts"', "")
+
+
+def test_a_rule_is_tried_added_changed_and_removed(admin: Browser, platform: App) -> None:
+    platform.people.add_tenant(SYSTEM, "default")
+    rules = platform.service(Rules)
+    tried = admin.do("/rules/new", RULE | {"do": "try"})
+    assert "this rule would have raised an alert 0 times, on 0 of 0 devices" in tried.text
+    assert "temperature &gt; 30 clear 28\nno data 15m</textarea>" in tried.source
+    assert rules.listed(SYSTEM) == []
+    admin.do("/rules/new", RULE)
+    (rule,) = rules.listed(SYSTEM)
+    assert (rule.name, rule.definition.every, rule.definition.for_ms) == ("warm", False, 300_000)
+    address = f"/rules/{rule.id}"
+    fields = admin.page(address).fields(address)
+    assert fields["for"] == "300s" and fields["match"] == "any"
+    admin.do(address, fields | {"terms": "humidity < 5", "do": "save"})
+    assert rules.get(SYSTEM, "warm").definition.terms[0].metric == "humidity"
+    admin.do(f"{address}/switch", {"on": "no"})
+    assert rules.get(SYSTEM, "warm").enabled is False
+    assert admin.post(f"{address}/remove", {"confirm": "cold"}).status_code == 422
+    admin.do(f"{address}/remove", {"confirm": "warm"})
+    assert rules.listed(SYSTEM) == []
+
+
+def test_what_the_form_does_not_show_stays(admin: Browser, platform: App) -> None:
+    platform.people.add_tenant(SYSTEM, "default")
+    rules = platform.service(Rules)
+    document = {
+        "terms": [{"metric": "t", "operator": ">", "value": 1}],
+        "steps": [{"value": 9, "severity": "critical"}],
+        "schedule": {"days": ["mon"], "from": "08:00", "to": "09:00", "zone": "UTC"},
+    }
+    made = rules.add(SYSTEM, "stepped", document)
+    address = f"/rules/{made.id}"
+    page = admin.page(address)
+    assert "critical from 9 on; only mon from 08:00 to 09:00 (UTC)" in page.text
+    more = {"terms": "t > 1", "text": "Look at it.", "do": "save"}
+    admin.do(address, page.fields(address) | more)
+    now = rules.get(SYSTEM, "stepped").document
+    assert now["steps"] == made.document["steps"] and now["schedule"] == made.document["schedule"]
+    assert now["text"] == "Look at it."
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("terms", "", "Condition is missing."),
+        ("terms", "hot", "is not a term"),
+        ("for", "soon", "is not a valid duration"),
+        ("severity", "dire", "Severity"),
+    ],
+)
+def test_a_wrong_rule_is_said_at_its_field(
+    admin: Browser, field: str, value: str, said: str
+) -> None:
+    answer = admin.post("/rules/new", RULE | {field: value})
+    assert answer.status_code == 422 and said in answer.text and "warm" in answer.text
+
+
+def test_hostile_texts_in_a_rule_are_text(admin: Browser) -> None:
+    for text in HOSTILE:
+        answer = admin.post("/rules/new", RULE | {"terms": text, "text": text, "device": text})
+        assert answer.status_code in (303, 404, 409, 422)
+        admin.page(f"/search?q={text}"[:200])
+
+
+def test_an_alert_and_what_one_does_about_it(admin: Browser, platform: App) -> None:
+    number = raised(platform)
+    address = f"/alerts/{number}"
+    assert "valve" in admin.page("/alerts").text
+    admin.do(f"{address}/acknowledge")
+    admin.do(f"{address}/comment", {"text": "on my way"})
+    admin.do(f"{address}/snooze", {"time": "4h"})
+    admin.do(f"{address}/severity", {"severity": "critical"})
+    admin.do(f"{address}/assign", {"assignee": "admin-all"})
+    page = admin.page(address)
+    for word in ("Acknowledged", "on my way", "snoozed until", "Critical", "admin-all"):
+        assert word in page.text, word
+    assert admin.post(f"{address}/snooze", {"time": "9y"}).status_code == 422
+    admin.do("/alerts", {"do": "clear", "number": str(number)})
+    assert platform.service(Alerts).get(SYSTEM, number).open is False
+    assert admin.post("/alerts", {"do": "clear"}).status_code == 422
+    assert admin.get("/alerts/99").status_code == 404
+    assert admin.get("/alerts/x").status_code == 404
+
+
+def raised(platform: App) -> int:
+    """An alert that a device reports."""
+    platform.devices.add(SYSTEM, NewDevice("kitchen", "mooring", "default"))
+    device = platform.devices.get(SYSTEM, "kitchen")
+    raise_ = Raise(
+        device_key(device.id, "valve"),
+        "default",
+        device.id,
+        Source.DEVICE,
+        "valve",
+        Severity.WARNING,
+        now_ms(),
+    )
+    with platform.database.write() as connection:
+        changes.apply(connection, [raise_], Bounds())
+    return platform.service(Alerts).listed(SYSTEM, Wanted())[0].id
+
+
+def test_search_finds_devices_topics_and_pages(
+    admin: Browser, browser_of: BrowserOf, platform: App
+) -> None:
+    new = NewDevice("kitchen-1", "mooring", "default", label="Über dem Herd")
+    platform.devices.add(SYSTEM, new)
+    device = platform.devices.get(SYSTEM, "kitchen-1")
+
+    def found(text: str, who: Browser = admin) -> list[tuple[str, str]]:
+        answer = who.get(f"/search.json?q={text}")
+        assert answer.status_code == 200
+        return [(one["kind"], one["word"]) for one in json.loads(answer.text)]
+
+    for text in ("kitchen", "Herd", device.username):
+        assert ("device", "kitchen-1") in found(text), text
+    topic = next(iter(platform.devices.topics(device).values()))
+    assert ("topic", topic) in found(topic)
+    assert ("page", "Messages") in found("mess")
+    assert found("") == [] and found("nothing-like-this") == []
+    platform.people.add_tenant(SYSTEM, "other")
+    assert found("kitchen", browser_of("viewer", "other")) == []
+    assert "kitchen-1" in admin.page("/search?q=kitchen").text
+
+
+def test_flow_counts_what_is_stored(platform: App) -> None:
+    with platform.database.read() as connection:
+        found = traffic.traffic(connection, SYSTEM)
+        assert (found.since, found.messages, found.stored, found.rejected) == (None, 0, [], {})
+        assert traffic.newest(connection, Actor("eve", Role.VIEWER, "other")) == []
