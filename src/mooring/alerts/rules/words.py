@@ -9,7 +9,7 @@ from typing import Any
 from mooring.alerts.rules.model import Definition, Operator, Term
 from mooring.errors import Invalid
 
-__all__ = ["condition", "duration_words", "term_document", "term_words"]
+__all__ = ["condition", "duration_words", "seconds_of", "term_document", "term_words"]
 
 _SILENCE = re.compile(r"(?:(?P<metric>.+?)\s+)?no data\s+(?:for\s+)?(?P<time>\S+)", re.DOTALL)
 _COMPARE = re.compile(
@@ -30,7 +30,7 @@ def term_document(text: str) -> dict[str, Any]:
     text = text.strip()
     found = _SILENCE.fullmatch(text)
     if found is not None:
-        return {"metric": found["metric"], "no_data_seconds": _seconds(found["time"])}
+        return {"metric": found["metric"], "no_data_seconds": seconds_of(found["time"])}
     found = _COMPARE.fullmatch(text)
     if found is None:
         raise _wrong(f"{text!a:.80} is not a term.")
@@ -71,7 +71,7 @@ def duration_words(ms: int) -> str:
     return f"{seconds:g}s"
 
 
-def _seconds(text: str) -> float:
+def seconds_of(text: str) -> float:
     found = _TIME.fullmatch(text)
     if found is None:
         raise _wrong(f"{text!a:.40} is not a duration such as 90s.")

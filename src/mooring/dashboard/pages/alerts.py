@@ -8,7 +8,6 @@ from urllib.parse import quote
 from mooring.alerts.model import Severity, State
 from mooring.alerts.service import Alerts
 from mooring.alerts.store import Wanted
-from mooring.cli.duration import seconds_of
 from mooring.dashboard.answers import Redirect
 from mooring.dashboard.call import Call
 from mooring.dashboard.page import Action, Nav, Page
@@ -18,7 +17,9 @@ __all__ = ["ACTIONS", "LOOK", "PAGES", "SEVERITY"]
 
 LISTED = 50
 COMMENT_MAX = 1000
+HOUR_MS = 3_600_000
 SNOOZE = {"1h": "1 hour", "4h": "4 hours", "1d": "1 day", "7d": "7 days"}
+SNOOZE_MS = {"1h": HOUR_MS, "4h": 4 * HOUR_MS, "1d": 24 * HOUR_MS, "7d": 168 * HOUR_MS}
 SHOWN = {"": "Open", "all": "All", "cleared": "Cleared"}
 
 SEVERITY = {
@@ -106,8 +107,7 @@ def snooze(call: Call) -> Redirect:
     """Nobody is notified for a time."""
     chosen = call.form.choice("time", "Time", SNOOZE, "1h")
     call.form.check()
-    ms = round(seconds_of(chosen) * 1000)
-    found = call.service(Alerts).snooze(call.who, _number(call), ms)
+    found = call.service(Alerts).snooze(call.who, _number(call), SNOOZE_MS[chosen])
     return _done(call, found.id, f"snoozed for {SNOOZE[chosen]}")
 
 

@@ -9,8 +9,7 @@ from mooring.alerts.model import Severity
 from mooring.alerts.rules.model import DAYS, TERMS_MAX, WHERE_MAX, Rule, Trial
 from mooring.alerts.rules.service import Rules
 from mooring.alerts.rules.trying import Trials
-from mooring.alerts.rules.words import condition, term_document, term_words
-from mooring.cli.duration import seconds_of
+from mooring.alerts.rules.words import condition, seconds_of, term_document, term_words
 from mooring.dashboard.answers import Redirect, Shown
 from mooring.dashboard.call import Call
 from mooring.dashboard.drawings import Span, presence_bar

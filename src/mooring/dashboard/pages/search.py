@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from mooring.dashboard.answers import Answer
@@ -37,11 +38,10 @@ def found_for(call: Call, text: str) -> list[Found]:
 
 
 def _pages(call: Call, text: str) -> list[Found]:
-    from mooring.dashboard.pages import PAGES as EVERY  # noqa: PLC0415 - this page is one of them
-
+    every: Sequence[Page] = call.request.app.state.pages.pages
     listed = [
         (one.nav.word if one.nav else one.title, one.path)
-        for one in EVERY
+        for one in every
         if one.template and "{" not in one.path and one.path != PAGE.path and allowed(one, call.who)
     ]
     return [Found("page", word, "", path) for word, path in listed if text.lower() in word.lower()][
@@ -79,7 +79,7 @@ def _topics(call: Call, text: str) -> list[Found]:
             try:
                 listing = call.service(DeviceLists).page(call.who, wanted, limit=TOPICS)
             except Invalid:
-                continue
+                continue  # a word of a topic that no device can have
             for row in listing.rows:
                 if name in (row.device.name, row.device.mac):
                     address = fleet.address(row.device)
