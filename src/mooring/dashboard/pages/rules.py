@@ -17,6 +17,7 @@ from mooring.dashboard.forms import Form
 from mooring.dashboard.page import Action, Page
 from mooring.dashboard.pages.alerts import SEVERITY, device_address
 from mooring.errors import Invalid
+from mooring.identity.actor import Role
 from mooring.store.engine import now_ms
 
 __all__ = ["ACTIONS", "DAYS_TRIED", "PAGES"]
@@ -233,7 +234,7 @@ def _seconds(form: Form, name: str, label: str) -> float:
 
 
 PAGE = Page("/rules", "Rules", view, "rules", place="/alerts")
-NEW = Page("/rules/new", "New rule", new, "rule", place="/alerts")
+NEW = Page("/rules/new", "New rule", new, "rule", role=Role.OPERATOR, place="/alerts")
 ONE = Page("/rules/{number}", "Rule", show, "rule", place="/alerts")
 PAGES = (PAGE, NEW, ONE)
 ACTIONS = (
