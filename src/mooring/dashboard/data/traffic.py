@@ -41,11 +41,11 @@ class Stored(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """What came in lately.
+    """The newest messages in numbers.
 
     Attributes:
         since: receive time of the oldest stored message that was looked at, epoch milliseconds;
-            ``None``: there are none.
+            ``None`` without messages.
         messages: how many stored messages that are.
         stored: of them, by channel.
         rejected: reason → rejected messages received since then, of the newest ``REJECTED``.

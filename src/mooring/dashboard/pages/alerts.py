@@ -1,4 +1,4 @@
-"""Alerts: which are open, and what one does about one of them."""
+"""Alerts: which are open, and acknowledging, clearing, snoozing and assigning them."""
 
 from __future__ import annotations
 
