@@ -10,6 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
+from markupsafe import Markup
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
@@ -55,12 +56,23 @@ def environment() -> Environment:
         clean=words.clean,
         short=words.short,
         pretty=words.pretty,
+        prose=_prose,
         utc=words.utc,
         iso=words.iso,
         age=_age,
         moment=_moment,
     )
     return found
+
+
+def _prose(text: object) -> Markup:
+    """A sentence; what is between two backticks as code. Everything in it is escaped."""
+    parts = words.clean(text).split("`")
+    if len(parts) % 2 == 0:  # a backtick without another one
+        return Markup("`").join(parts)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if n % 2 else part for n, part in enumerate(parts)
+    )
 
 
 @pass_context

@@ -19,7 +19,13 @@ from mooring.telemetry.service import Telemetry
 
 __all__ = ["ACTIONS", "PAGES"]
 
-PENDING_SHOWN = 50
+PENDING_SHOWN = 20
+CHANGE_WORDS = {
+    "put": "create or change",
+    "remove": "remove",
+    "kick": "disconnect",
+    "replace": "replace",
+}
 USERS_SHOWN = 200
 
 
@@ -62,6 +68,7 @@ def view(call: Call) -> dict[str, Any]:
             for worker in process.workers
         ],
         "pending": pending,
+        "change_words": CHANGE_WORDS,
         "pending_count": overview.broker_changes_pending,
         "counters": sorted(overview.counters.items()),
         "users": call.service(BrokerUsers).page(call.who, limit=USERS_SHOWN),
