@@ -46,6 +46,7 @@ def install(api: FastAPI) -> None:
     for action in sorted(served.actions, key=particular):
         api.add_route(action.path, of(served.act, action), ["POST"], include_in_schema=False)
     signing = Signing(served)
+    api.state.keep_login = signing.keep_login
     api.add_route(SIGN_IN, signing.sign_in, ["GET", "POST"], include_in_schema=False)
     api.add_route(SIGN_OUT, signing.sign_out, ["POST"], include_in_schema=False)
     api.add_route(THEME, signing.theme, ["POST"], include_in_schema=False)

@@ -59,9 +59,20 @@ def who(platform: Platform, connection: HTTPConnection) -> Actor:
     return platform.authenticate(token, client.host if client else "unknown")
 
 
-def keep(response: Response, connection: HTTPConnection, token: str, seconds: int) -> None:
-    """Gives the browser the token."""
-    secure = is_secure(connection)
+def keep(
+    response: Response,
+    connection: HTTPConnection,
+    token: str,
+    seconds: int,
+    *,
+    secure: bool = False,
+) -> None:
+    """Gives the browser the token.
+
+    Args:
+        secure: the browser is known to reach us over TLS.
+    """
+    secure = secure or is_secure(connection)
     response.set_cookie(
         SECURE_COOKIE if secure else COOKIE,
         token,

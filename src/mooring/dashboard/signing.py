@@ -23,6 +23,7 @@ from mooring.dashboard.receive import local, read_form
 from mooring.dashboard.view import SIGN_IN, Pages
 from mooring.errors import Forbidden, MooringError, Unauthorized
 from mooring.people.logins import HOUR_MS
+from mooring.people.model import Session
 
 __all__ = ["Signing"]
 
@@ -101,6 +102,14 @@ class Signing:
                     return self._pages.failure(exc, request)
                 return self._pages.do(action, call)
         return RedirectResponse("/", HTTPStatus.SEE_OTHER)
+
+    def keep_login(self, request: Request, found: Session, *, secure: bool) -> Response:
+        """The answer to a browser that has signed in elsewhere (a sign-in provider)."""
+        response = RedirectResponse("/", HTTPStatus.SEE_OTHER)
+        hours = self._pages.current.app().settings.session_hours  # type: ignore[attr-defined]
+        seconds = int(hours * HOUR_MS / 1000)
+        session.keep(response, request, found.token, seconds, secure=secure)
+        return response
 
     async def sign_out(self, request: Request) -> Response:
         """Ends the session here, or all of them."""

@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.concurrency import run_in_threadpool
@@ -265,6 +265,13 @@ class Pages:
             response.headers["Retry-After"] = "5"
         return response
 
+    def _provider(self) -> str:
+        """The host of the sign-in provider; empty without one."""
+        platform = self.current.held
+        assert isinstance(platform, App)
+        issuer = platform.settings.oidc_issuer
+        return urlsplit(issuer).hostname or "" if issuer else ""
+
     def sign_in_page(
         self,
         request: Request,
@@ -284,6 +291,7 @@ class Pages:
             "files": files,
             "problem": problem,
             "name": name,
+            "provider": self._provider(),
         }
         return html_answer(
             "pages/sign_in.html", values, headers=request.headers, status=status, secret=True

@@ -69,12 +69,18 @@ async def end_sign_in(
     error: Text = "",
     iss: Text = "",
 ) -> Any:
-    """Returns tokens as a login does. The provider sends the browser here."""
+    """Returns tokens as a login does. The provider sends the browser here; a browser that asks for
+    HTML is signed in to the dashboard instead."""
 
     def end() -> Response:
         session = _sign_in(request).end(
             held, state, code, error=error, issuer=iss, origin=address_of(request)
         )
+        # A browser is signed in to the pages, where this process serves any.
+        keep = getattr(request.app.state, "keep_login", None)
+        if keep is not None and "text/html" in request.headers.get("accept", ""):
+            kept: Response = keep(request, session, secure=_sign_in(request).secure)
+            return kept
         out = SessionOut.model_validate(session_document(session))
         return JSONResponse(out.model_dump(mode="json"))
 

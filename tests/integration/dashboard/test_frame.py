@@ -252,3 +252,20 @@ def test_htmx_gets_the_whole_page_too(admin: Browser) -> None:
     part = admin.get("/account", **{"HX-Request": "true", "HX-Target": "page"})
     assert part.text == whole.text
     assert ORIGIN not in part.text
+
+
+def test_somebody_who_signed_in_with_a_provider_has_a_session(
+    browser_of: BrowserOf, platform: App, api: Any
+) -> None:
+    browser_of("viewer")
+    session = platform.people.login("viewer-all", PASSWORD)
+
+    async def arrive(request: Any) -> Any:
+        return api.state.keep_login(request, session, secure=True)
+
+    api.add_route("/arrive", arrive, ["GET"])
+    answer = browser_of().get("/arrive")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    cookie = answer.headers["set-cookie"]
+    assert cookie.startswith("__Host-mooring=") and "Secure" in cookie
+    assert "oidc" not in browser_of().page("/sign-in").source  # no provider is set
