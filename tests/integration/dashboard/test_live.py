@@ -79,7 +79,7 @@ def test_values_come_as_soon_as_they_are_watched(
         assert until(socket, "overview")["values"]["devices"] == 1
         found = until(socket, f"device:{number}")
         assert found["whole"] is True and found["values"]["seen"] is None
-        assert until(socket, f"rows:{number}")["values"][f"{number}.state"] == "unknown"
+        assert until(socket, f"rows:{number}")["values"][f"{number}.state"] == "never_seen"
         ask(socket, "alerts", "job:1", "nothing")
         assert until(socket, "alerts")["values"]["open"] == 0
         assert until(socket, "job:1")["error"]["code"].endswith("not_found")

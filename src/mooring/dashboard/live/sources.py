@@ -140,7 +140,7 @@ def _rows(ask: Ask, numbers: list[int]) -> dict[int, dict[str, Any]]:
         records = presence_store.states_of(connection, [one.id for one in found])
     return {
         one.id: {
-            "state": str(shown(records[one.id])) if one.id in records else "unknown",
+            "state": str(shown(records[one.id])) if one.id in records else "never_seen",
             "reason": records[one.id].reason if one.id in records else "",
             "seen": one.last_seen_at,
             "firmware": one.firmware or "",

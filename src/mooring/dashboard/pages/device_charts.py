@@ -21,6 +21,7 @@ from mooring.telemetry import documents
 from mooring.telemetry.bands import Bands
 from mooring.telemetry.cells import safe_cell
 from mooring.telemetry.series import Charts
+from mooring.telemetry.service import Telemetry
 from mooring.telemetry.when import parse_when
 
 __all__ = ["ACTIONS", "PAGES"]
@@ -42,7 +43,7 @@ ALERTS_MAX = 200
 def view(call: Call) -> dict[str, Any]:
     """Which metrics, which span; the curves come as data."""
     found = opened(call)
-    names = call.service(Charts).metrics(call.who, found.device)
+    names = _names(call, found)
     chosen = _chosen(call, names)
     start, end, wrong = _span(call)
     compare = call.query.text("compare")
@@ -69,6 +70,14 @@ def view(call: Call) -> dict[str, Any]:
         "kept": [p for p in call.query.pairs if p[0] in ("span", "from", "to") and p[1]],
         "live": "" if call.query.text("to") else f"device:{found.device.id}",
     }  # fmt: skip
+
+
+def _names(call: Call, found: Opened) -> list[str]:
+    """Metrics of the device; a new one is in its last message before it is in a roll-up."""
+    known = set(call.service(Charts).metrics(call.who, found.device))
+    for said in call.service(Telemetry).latest(call.who, found.device):
+        known |= {name for name, value in said.values.items() if not isinstance(value, str)}
+    return sorted(known)
 
 
 def _chosen(call: Call, names: list[str]) -> list[str]:

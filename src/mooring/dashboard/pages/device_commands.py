@@ -42,7 +42,11 @@ def view(call: Call) -> dict[str, Any]:
         "channels": [channel.name for channel in channels],
         "known": sorted({name for channel in channels for name, _ in channel.done_when}),
         "commands": [
-            (one, Badge(_LOOKS.get(one.state, "off"), str(one.state).replace("_", " ")))
+            (
+                one,
+                Badge(_LOOKS.get(one.state, "off"), str(one.state).replace("_", " ")),
+                json.dumps(one.parameters, ensure_ascii=False) if one.parameters else "",
+            )
             for one in shown
         ],
         "next_page": call.query.with_(before=shown[-1].id) if len(commands) > PAGE_SIZE else "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
@@ -49,7 +50,7 @@ def view(call: Call) -> dict[str, Any]:
     found = jobs.targets(call.who, job.id, limit=PAGE_SIZE + 1, after=after, states=states)
     shown = found[:PAGE_SIZE]
     last = shown[-1] if len(found) > PAGE_SIZE else None
-    counts = job.counts
+    counts, what = job.counts, jobs.what(job)
     return {
         "title": f"Job {job.id}",
         "job": job,
@@ -59,7 +60,7 @@ def view(call: Call) -> dict[str, Any]:
             (str(one), TARGET_WORDS[one][1].lower(), getattr(counts, str(one)))
             for one in TargetState
         ],
-        "what": jobs.what(job),
+        "what": json.dumps(what, ensure_ascii=False) if what else "",
         "targets": [
             (one, TARGET_WORDS[one.state], f"/devices/{quote(f'{job.tenant}:{one.device}', ':')}")
             for one in shown
