@@ -94,7 +94,10 @@ def ok(answer: httpx.Response) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("count", [60, pytest.param(1_000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("running", ["plugin", "dynamic_security", "password_file"], indirect=True)
+@pytest.mark.parametrize(
+    "count", [60, pytest.param(1_000, marks=[pytest.mark.soak, pytest.mark.timeout(900)])]
+)
 def test_changes_in_bulk_disconnect_nobody(
     running: Platform, http: httpx.Client, count: int
 ) -> None:

@@ -10,11 +10,13 @@ from tests.support.platform import Login, Platform
 __all__ = ["add_fleet"]
 
 
-def add_fleet(platform: Platform, count: int, *, dialect: str = "drivesafe") -> list[Login]:
+def add_fleet(
+    platform: Platform, count: int, *, dialect: str = "drivesafe", prefix: str | None = None
+) -> list[Login]:
     """Adds devices by ``mooring device import`` and reads the credentials it wrote."""
     table = platform.data_dir.parent / f"{dialect}-{count}.csv"
     output = Path(f"{table}.out")
-    names = [f"{dialect}-{number}" for number in range(count)]
+    names = [f"{prefix or dialect}-{number}" for number in range(count)]
     table.write_text("name\n" + "\n".join(names) + "\n", encoding="utf-8")
     platform.cli(
         *("device", "import", table, "--dialect", dialect, "--output", output, "--yes"),
