@@ -70,7 +70,8 @@ class Commands:
         device = self.devices.get(actor, reference)
         actor.require(Role.OPERATOR, device.tenant)
         try:
-            with self.database.write(news=WORK) as connection:
+            # The sender marks it in a commit of its own before anything goes out.
+            with self.database.write(news=WORK, early=True) as connection:
                 return self.put(connection, actor, device, new)
         except IntegrityError:  # the same id at the same moment
             with self.database.read() as connection:

@@ -132,7 +132,9 @@ class Attempts:
             kinds[_event_of(one, connected), lost, taken, one.error].append(one)
         # Nothing waits for a command to be sent. The looks that follow commits cost each process.
         news = not all(one.row.until.live for one in results)
-        with self.database.write(news=news) as connection:
+        # A power cut that loses this leaves rows that are marked as being sent: what was sent
+        # counts as sent, or is sent again where that may be, as if the power had gone earlier.
+        with self.database.write(news=news, lasting=False) as connection:
             for (event, lost, taken, error), some in kinds.items():
                 store.finish_attempts(
                     connection,

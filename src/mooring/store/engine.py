@@ -10,6 +10,7 @@ connection and rules of their own, and run side by side.
 
 from __future__ import annotations
 
+import os
 import select
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +26,7 @@ from sqlalchemy.exc import IntegrityError, InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from mooring.clock import now_ms
-from mooring.errors import Internal, InvalidSetting
+from mooring.errors import DatabaseUnavailable, Internal, InvalidSetting
 from mooring.store import wake
 from mooring.store.faults import first_line, of_driver, translated
 
@@ -64,6 +65,8 @@ _ALONE = sa.text(
     "SELECT pg_advisory_xact_lock(:number),"
     " set_config('idle_in_transaction_session_timeout', :idle, true)"
 )
+
+_sync = getattr(os, "fdatasync", os.fsync)  # what SQLite itself uses
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,10 @@ class Database:
     ) -> None:
         self.engine = engine
         self._synchronous = synchronous
+        file = engine.url.database if engine.dialect.name == "sqlite" else None
+        # What is committed is in this file first. A database that does not wait for the disk has
+        # none here.
+        self._log = Path(f"{file}-wal") if file and synchronous == "FULL" else None
         self.dialect = engine.dialect.name
         self.wake_folder = wake_folder
         """Where processes that wait for commits have their pipes: see ``mooring.store.wake``."""
@@ -137,7 +144,9 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self, *, news: bool | str = True, lasting: bool = True) -> Iterator[Connection]:
+    def write(
+        self, *, news: bool | str = True, lasting: bool = True, early: bool = False
+    ) -> Iterator[Connection]:
         """A transaction: committed at the end of the block, rolled back by an exception.
 
         Args:
@@ -146,6 +155,9 @@ class Database:
             lasting: whether it must survive a power cut. What only says that a process runs need
                 not, and on SQLite does not wait for the disk then; the next commit that does
                 takes it along.
+            early: others see it while it is brought to the disk; the caller continues when it is
+                there (SQLite). For what nobody acts on outside the database without a lasting
+                commit of their own, which brings this one to the disk, too.
 
         Raises:
             DatabaseUnavailable: it cannot be reached, is locked too long, is full or read-only.
@@ -155,7 +167,9 @@ class Database:
             info = connection.info  # of the driver's connection, which may break
             if self.is_sqlite:
                 info[_IMMEDIATE] = True
-            with nullcontext() if lasting else self._without_disk(connection), connection.begin():
+            early = early and lasting and self._log is not None
+            waits = lasting and not early
+            with nullcontext() if waits else self._without_disk(connection), connection.begin():
                 if not self.is_sqlite:
                     connection.execute(_ALONE, {"number": WRITER_LOCK, "idle": WRITER_IDLE})
                 notes = info[_NOTES] = Notes(self._grace_ms)
@@ -167,6 +181,25 @@ class Database:
             self._committed(notes.changes)
         if news and self.wake_folder is not None:
             wake.ring(self.wake_folder, "" if news is True else news)
+        if early:
+            self._bring_to_disk()
+
+    def _bring_to_disk(self) -> None:
+        """What SQLite has committed until now survives a power cut. It is in the log, or was
+        brought from there to the database file, which waits for the disk itself."""
+        assert self._log is not None
+        try:
+            descriptor = os.open(self._log, os.O_RDONLY)
+        except FileNotFoundError:
+            return  # nobody has it open, so all of it is in the database file
+        try:
+            _sync(descriptor)
+        except OSError as exc:
+            raise DatabaseUnavailable(
+                "The database cannot be brought to the disk.", hint="See the log of the system."
+            ) from exc
+        finally:
+            os.close(descriptor)
 
     @contextmanager
     def _without_disk(self, connection: Connection) -> Iterator[None]:

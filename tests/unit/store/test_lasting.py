@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
+from mooring.errors import DatabaseUnavailable
+from mooring.store import engine
 from mooring.store.engine import Database, open_database
 
 FULL, NORMAL = 2, 1
@@ -33,6 +36,50 @@ def test_the_next_transaction_waits_for_the_disk_again(
     with database.read() as connection:
         assert level(connection) == usual
         assert connection.exec_driver_sql("SELECT id FROM some").scalars().all() == [1]
+    database.close()
+
+
+def test_others_see_it_before_it_is_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "one.db"
+    database = open_database(f"sqlite:///{file}")
+    with database.write() as connection:
+        connection.exec_driver_sql("CREATE TABLE some (id INTEGER)")
+    synced: list[tuple[int, list[int]]] = []
+
+    def sync(descriptor: int) -> None:
+        with database.read() as connection:
+            seen = connection.exec_driver_sql("SELECT id FROM some").scalars().all()
+        synced.append((os.fstat(descriptor).st_ino, list(seen)))
+
+    monkeypatch.setattr(engine, "_sync", sync)
+    with database.write(early=True) as connection:
+        assert level(connection) == NORMAL
+        connection.exec_driver_sql("INSERT INTO some VALUES (1)")
+    assert synced == [(Path(f"{file}-wal").stat().st_ino, [1])]
+    with database.write() as connection:
+        assert level(connection) == FULL
+    with pytest.raises(RuntimeError), database.write(early=True) as connection:
+        raise RuntimeError
+    assert len(synced) == 1  # nothing was committed
+
+    def broken(_descriptor: int) -> None:
+        raise OSError("no disk")
+
+    monkeypatch.setattr(engine, "_sync", broken)
+    with pytest.raises(DatabaseUnavailable), database.write(early=True) as connection:
+        connection.exec_driver_sql("INSERT INTO some VALUES (2)")
+    database.close()
+
+
+def test_a_database_that_never_waits_for_the_disk_does_not_begin_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_sync", lambda _: pytest.fail("it waits for the disk"))
+    database = open_database(f"sqlite:///{tmp_path / 'one.db'}", synchronous="NORMAL")
+    with database.write(early=True) as connection:
+        connection.exec_driver_sql("CREATE TABLE some (id INTEGER)")
     database.close()
 
 
