@@ -94,7 +94,8 @@ class LiveSender:
             with self._database.read(brief=True) as connection:
                 woken = store.wake_live_names(connection, awake)
         if woken:
-            with self._database.write(news=False) as connection:
+            # Lost in a power cut, like the subscription that it is for.
+            with self._database.write(news=False, lasting=False) as connection:
                 store.wake_live(connection, woken, at)
             self.forget_pauses(woken)
         with self._database.read(brief=True) as connection:
@@ -151,7 +152,9 @@ class LiveSender:
                     del self._pauses[next(iter(self._pauses))]
                 self._pauses[one.device_id] = pause
                 deaf[one.device_id] = at + pause
-        with self._database.write(news=False) as connection:
+        # What goes out is marked for good before; a pause alone does not wait for the disk.
+        listens = any(one.id in listening for one in asked)
+        with self._database.write(news=False, lasting=listens) as connection:
             # An outcome ends this pause; one that came since the last look must not be missed.
             room = self._owner.room(connection, full) if full else {}
             deaf |= {one: at + FULL_MS for one in full if room.get(one, 1) <= 0}
