@@ -152,7 +152,7 @@ class LiveSender:
                     del self._pauses[next(iter(self._pauses))]
                 self._pauses[one.device_id] = pause
                 deaf[one.device_id] = at + pause
-        # What goes out is marked for good before; a pause alone does not wait for the disk.
+        # Before anything goes out its mark is on the disk. A pause alone does not wait for that.
         listens = any(one.id in listening for one in asked)
         with self._database.write(news=False, lasting=listens) as connection:
             # An outcome ends this pause; one that came since the last look must not be missed.
