@@ -117,7 +117,7 @@ def test_the_page(platform: Platform, tmp_path: Path) -> None:
 
 def listed(platform: Platform) -> dict[str, str]:
     found = platform.cli("discovery", "list", "--json").json()["unknown"]
-    return {one["device"]: one["state"] for one in found}
+    return {one["name"]: one["state"] for one in found}
 
 
 def _of(block: Block, old: str, new: str) -> Block:

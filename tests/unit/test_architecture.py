@@ -97,6 +97,9 @@ PLACES = (
     ("mooring.devices.accounts", "services"),
     *((f"mooring.*.{name}", "services") for name in ("reading", "reconcile", "rehearsal")),
     *((f"mooring.*.{name}", "services") for name in ("export", "series", "sweep", "takeover")),
+    *((f"mooring.retention.{name}", "services") for name in ("quota", "tidy")),
+    *((f"mooring.limits.{name}", "services") for name in ("allowances", "tenants")),
+    ("mooring.limits.storage_store", "stores"),
     *((f"mooring.commands.{name}", "services") for name in ("moving", "projection", "writing")),
     ("mooring.commands.about", "stores"),
     ("mooring.discovery.admission", "services"),
@@ -110,6 +113,7 @@ PLACES = (
     ("mooring.limits.documents", "services"),
     ("mooring.sequences.documents", "stores"),
     *((f"mooring.alerts.{name}", "stores") for name in ("changes", "rules.selecting")),
+    ("mooring.alerts.platform.checks", "stores"),
     *(
         (f"mooring.alerts.{name}", "services")
         for name in ("projection", "rules.trial", "rules.trying")

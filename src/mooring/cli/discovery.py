@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,11 +15,11 @@ from mooring.errors import Invalid
 from mooring.later import later
 
 with later():
-    from mooring.discovery import model, service
+    from mooring.discovery import documents, model, service
     from mooring.store import engine
 
 if TYPE_CHECKING:
-    from mooring.discovery.model import Rule, Unknown
+    from mooring.discovery.model import Unknown
 
 __all__ = ["app"]
 
@@ -67,7 +67,7 @@ def list_(
         )
     shown, more = found[:limit], len(found) > limit
     if session.out.as_json:
-        session.out.document({"unknown": [_document(one) for one in shown], "more": more})
+        session.out.document({"unknown": [documents.unknown(one) for one in shown], "more": more})
         return
     session.out.table(
         ["Device", "Tenant", "Dialect", "State", "Heard by", "Last seen"],
@@ -126,22 +126,13 @@ def accept(
             seconds=seconds_of(expires) if expires else None,
             reason=reason,
         )
-    claim = made.issued.claim
     if session.out.as_json:
-        session.out.document(
-            {
-                "device": made.name,
-                "tenant": claim.tenant,
-                "dialect": claim.dialect,
-                "claim": claim.id,
-                "code": made.issued.code,
-                "expires_at": iso(claim.expires_at),
-            }
-        )
+        session.out.document(documents.accepted(made))
         return
+    until = iso(made.issued.claim.expires_at)
     session.out.say(
         f"{clean(made.name)} is accepted. Claim code: {made.issued.code}\n"
-        f"Valid until {iso(claim.expires_at)}. It is shown only once. The device sends it to "
+        f"Valid until {until}. It is shown only once. The device sends it to "
         "POST /api/v1/claims with its hardware ID and gets its credentials."
     )
 
@@ -161,7 +152,7 @@ def refuse(
             session.actor, name, dialect=dialect, tenant=tenant, reason=reason
         )
     if session.out.as_json:
-        session.out.document(_document(found))
+        session.out.document(documents.unknown(found))
     else:
         session.out.say(f"{clean(found.name)} is refused until {iso(found.until)}.")
 
@@ -198,7 +189,7 @@ def rule_add(
     with session.open() as platform:
         made = platform.service(service.Discovery).add_rule(session.actor, new, reason=reason)
     if session.out.as_json:
-        session.out.document({**_rule(made.rule), "code": made.code})
+        session.out.document({**documents.rule(made.rule), "code": made.code})
         return
     session.out.say(f"Rule {made.rule.id} is added.")
     if made.code is not None:
@@ -215,7 +206,7 @@ def rule_list(session: Session, *, limit: Limit = 100) -> None:
     with session.open() as platform:
         found = platform.service(service.Discovery).rules(session.actor, limit=limit)
     if session.out.as_json:
-        session.out.document({"rules": [_rule(rule) for rule in found]})
+        session.out.document({"rules": [documents.rule(rule) for rule in found]})
         return
     now = engine.now_ms()
     session.out.table(
@@ -253,14 +244,14 @@ def rule_remove(
             session.actor, number, reason=reason
         )
     if session.out.as_json:
-        session.out.document({"removed": _rule(removed)})
+        session.out.document({"removed": documents.rule(removed)})
     else:
         session.out.say(f"Rule {removed.id} is removed.")
 
 
 def _print(session: Session, found: Unknown) -> None:
     if session.out.as_json:
-        session.out.document(_document(found))
+        session.out.document(documents.unknown(found))
         return
     session.out.facts(
         [
@@ -287,38 +278,3 @@ def _print(session: Session, found: Unknown) -> None:
             ),
         ]
     )
-
-
-def _document(one: Unknown) -> dict[str, Any]:
-    return {
-        "device": one.name,
-        "tenant": one.tenant,
-        "dialect": one.dialect,
-        "state": str(one.state),
-        "heard": str(one.heard),
-        "first_seen_at": iso(one.first_seen_at),
-        "last_seen_at": iso(one.last_seen_at),
-        "registered_at": iso(one.registered_at),
-        "messages": one.messages,
-        "last_topic": one.last_topic,
-        "about": dict(one.about),
-        "decided_at": iso(one.decided_at),
-        "until": iso(one.until),
-        "actor": one.actor,
-        "reason": one.reason,
-    }
-
-
-def _rule(rule: Rule) -> dict[str, Any]:
-    return {
-        "id": rule.id,
-        "tenant": rule.tenant,
-        "dialect": rule.dialect,
-        "pattern": rule.pattern,
-        "action": str(rule.action),
-        "per_day": rule.per_day,
-        "used_today": rule.today(engine.now_ms()),
-        "used": rule.used,
-        "created_at": iso(rule.created_at),
-        "created_by": rule.created_by,
-    }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -90,18 +89,18 @@ def of_tenant(connection: Connection, name: str) -> Quota:
 
 def set_of_device(connection: Connection, device_id: int, quota: Quota) -> None:
     """Puts these values instead of its own."""
-    _put(connection, device_limits.c.device_id, device_id, quota)
+    connection.execute(sa.delete(device_limits).where(device_limits.c.device_id == device_id))
+    if quota != NO_QUOTA:
+        values = {"device_id": device_id, **asdict(quota)}
+        connection.execute(sa.insert(device_limits).values(values))
 
 
 def set_of_tenant(connection: Connection, name: str, quota: Quota) -> None:
-    """Puts these values instead of its own."""
-    _put(connection, tenant_limits.c.tenant, name, quota)
-
-
-def _put(connection: Connection, key: sa.Column[Any], owner: int | str, quota: Quota) -> None:
-    connection.execute(sa.delete(key.table).where(key == owner))
-    if quota != NO_QUOTA:
-        connection.execute(sa.insert(key.table).values({key: owner, **asdict(quota)}))
+    """Puts these values instead of its own; what it may store stays as it is."""
+    values = asdict(quota)
+    update = sa.update(tenant_limits).where(tenant_limits.c.tenant == name).values(values)
+    if not connection.execute(update).rowcount and quota != NO_QUOTA:
+        connection.execute(sa.insert(tenant_limits).values(tenant=name, **values))
 
 
 def tenant_exists(connection: Connection, name: str) -> bool:

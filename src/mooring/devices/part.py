@@ -53,6 +53,6 @@ PART = Part(
             "command",
             "presence",
         ),
-        noun("tenant", "tenant_limits"),
+        noun("tenant", "tenant_limits", "tenant_set"),
     ),
 )

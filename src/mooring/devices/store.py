@@ -25,6 +25,7 @@ from mooring.store.schema import (
     devices,
     latest,
     metrics_refused,
+    removed_devices,
     rotations,
     sequences,
     sightings,
@@ -100,6 +101,7 @@ _DISCOUNT = (
     .where(tenants.c.name == sa.bindparam("tenant"), tenants.c.devices >= _GONE)
     .values(devices=tenants.c.devices - _GONE)
 )
+_REMOVED = sa.insert(removed_devices)
 _DELETE_STRANGER = sa.delete(strangers).where(
     strangers.c.dialect == sa.bindparam("dialect"), strangers.c.name == sa.bindparam("name")
 )
@@ -493,4 +495,7 @@ def delete(connection: Connection, device: Device) -> None:
     connection.execute(_DELETE_SIGHTINGS, {"username": device.username})
     gone = connection.execute(_DELETE, {"device": device.id}).rowcount
     connection.execute(_DISCOUNT, {"tenant": device.tenant, "gone": gone})
+    if gone:
+        said = {"device_id": device.id, "tenant": device.tenant, "removed_at": now_ms()}
+        connection.execute(_REMOVED, said)
     connection.execute(_DELETE_STRANGER, {"dialect": device.dialect, "name": device.name})

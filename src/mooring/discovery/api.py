@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
-from mooring.discovery.model import Action, NewRule, Rule, State, Unknown
+from mooring.discovery import documents
+from mooring.discovery.model import Action, NewRule, State
 from mooring.discovery.service import Discovery
-from mooring.store.engine import now_ms
 from mooring.web.auth import Who
 from mooring.web.fields import Document, Line, Reason, Time, Word
 from mooring.web.paging import PageOf, PagingDep
@@ -109,41 +109,6 @@ class NewRuleOut(RuleOut):
     code: str | None = Field(description="Fleet code of a rule that accepts, shown only once.")
 
 
-def _document(one: Unknown) -> dict[str, Any]:
-    return {
-        "name": one.name,
-        "dialect": one.dialect,
-        "tenant": one.tenant,
-        "state": str(one.state),
-        "heard": str(one.heard),
-        "first_seen_at": one.first_seen_at,
-        "last_seen_at": one.last_seen_at,
-        "registered_at": one.registered_at,
-        "messages": one.messages,
-        "last_topic": one.last_topic,
-        "about": dict(one.about),
-        "decided_at": one.decided_at,
-        "until": one.until,
-        "actor": one.actor,
-        "reason": one.reason,
-    }
-
-
-def _rule(rule: Rule) -> dict[str, Any]:
-    return {
-        "id": rule.id,
-        "tenant": rule.tenant,
-        "dialect": rule.dialect,
-        "pattern": rule.pattern,
-        "action": str(rule.action),
-        "per_day": rule.per_day,
-        "used_today": rule.today(now_ms()),
-        "used": rule.used,
-        "created_at": rule.created_at,
-        "created_by": rule.created_by,
-    }
-
-
 @router.get("/discovery", response_model=PageOf[UnknownOut])
 def list_unknown(
     *,
@@ -164,9 +129,11 @@ def list_unknown(
         dialect=dialect,
         state=None if state is None else State(state),
     )
-    return paging.cut(
-        [_document(one) for one in found],
-        lambda item: (item["last_seen_at"], item["dialect"], item["tenant"], item["name"]),
+    shown = found[: paging.limit]
+    last = shown[-1] if len(found) > paging.limit else None
+    return paging.page(
+        [documents.unknown(one) for one in shown],
+        None if last is None else (last.last_seen_at, last.dialect, last.tenant, last.name),
     )
 
 
@@ -179,7 +146,7 @@ def show_unknown(
     tenant: OfTenant = None,
 ) -> dict[str, Any]:
     """Returns an unknown device."""
-    return _document(discovery.get(who, unknown, dialect=dialect, tenant=tenant))
+    return documents.unknown(discovery.get(who, unknown, dialect=dialect, tenant=tenant))
 
 
 @router.post("/discovery/{unknown}/accept", status_code=201, response_model=AcceptedOut)
@@ -204,15 +171,7 @@ def accept_unknown(
         seconds=given.expires_in,
         reason=given.reason,
     )
-    claim = made.issued.claim
-    return {
-        "device": made.name,
-        "tenant": claim.tenant,
-        "dialect": claim.dialect,
-        "claim": claim.id,
-        "code": made.issued.code,
-        "expires_at": claim.expires_at,
-    }
+    return documents.accepted(made)
 
 
 @router.post("/discovery/{unknown}/refuse", response_model=UnknownOut)
@@ -226,7 +185,7 @@ def refuse_unknown(
     tenant: OfTenant = None,
 ) -> dict[str, Any]:
     """Refuses an unknown device for `discovery_refused_hours`."""
-    return _document(
+    return documents.unknown(
         discovery.refuse(who, unknown, dialect=dialect, tenant=tenant, reason=given.reason)
     )
 
@@ -238,7 +197,7 @@ def list_discovery_rules(
     """Lists rules about unknown devices, the oldest first."""
     (after,) = paging.key(int) or (0,)
     found = discovery.rules(who, limit=paging.limit + 1, after=int(after))
-    return paging.cut([_rule(rule) for rule in found], lambda item: (item["id"],))
+    return paging.cut([documents.rule(rule) for rule in found], lambda item: (item["id"],))
 
 
 @router.post("/discovery-rules", status_code=201, response_model=NewRuleOut)
@@ -255,7 +214,7 @@ def add_discovery_rule(discovery: DiscoveryNow, who: Who, new: RuleIn) -> dict[s
         ),
         reason=new.reason,
     )
-    return {**_rule(made.rule), "code": made.code}
+    return {**documents.rule(made.rule), "code": made.code}
 
 
 @router.delete("/discovery-rules/{number}", response_model=RuleOut)
@@ -263,4 +222,4 @@ def remove_discovery_rule(
     discovery: DiscoveryNow, who: Who, number: Number, reason: Reason = ""
 ) -> dict[str, Any]:
     """Removes a rule. Its fleet code ends; devices that it accepted keep their credentials."""
-    return _rule(discovery.remove_rule(who, number, reason=reason))
+    return documents.rule(discovery.remove_rule(who, number, reason=reason))

@@ -72,6 +72,16 @@ class DeadLetters:
         self._add(plan, route.device_id, letter)
         return True
 
+    def limited(
+        self, plan: Plan, packet: PublishPacket, route: Route, limit: str, received_at: int
+    ) -> None:
+        """A message above the limit of its device or tenant, which the broker has acknowledged."""
+        what = "messages" if limit == "limit_messages" else "bytes"
+        detail = f"The device or its tenant sends more {what} than its limit allows."
+        letter = self._letter(packet, received_at, limit, detail, route.device)
+        plan.limited += 1
+        self._add(plan, route.device_id, letter)
+
     def failed(self, plan: Plan, packet: PublishPacket, fault: Exception, received_at: int) -> None:
         """A message on which the program failed."""
         log.error("a message on %r cannot be handled", packet.topic, exc_info=fault)

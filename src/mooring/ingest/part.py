@@ -29,10 +29,12 @@ PART = Part(
         Entry("heartbeat", "ingest", "reports that the process runs"),
         Entry("dialects", "ingest", "follows changes of devices and dialects"),
         Entry("subscriptions", "ingest", "subscribes to the topics of changed dialects"),
+        Entry("limits", "ingest", "follows changed limits, where the broker does not keep them"),
         Entry(
             "former session", "ingest", "stores messages queued in a session of an older version"
         ),
     ),
+    counters=("messages_limited",),
     settings=lambda: settings.IngestSettings,
     nouns=(verb("ingest", "runtime"),),
 )

@@ -74,6 +74,7 @@ class Plan:
     passed: int = 0  # further copies of a message, and what the platform itself says
     undeclared: int = 0  # on topics of no dialect, beyond the one that is a dead letter
     cleared: int = 0  # empty messages, by which a retained one is removed from the broker
+    limited: int = 0  # dead letters of messages above a limit; also in ``dead`` or ``dropped``
     dropped: int = 0  # dead letters past the budget of their sender
     retained: list[Retained] = field(default_factory=list)  # for ``settle``
     not_numbers: int = 0  # values such as NaN that were left out

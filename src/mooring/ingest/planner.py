@@ -19,6 +19,7 @@ from mooring.dialects.payload import BadPayload, Decoded, PayloadLimits, TimeSou
 from mooring.ingest.dead_letters import DeadLetters
 from mooring.ingest.facts import Fact, Standing
 from mooring.ingest.ledger import Ledger
+from mooring.ingest.limiter import Limiter
 from mooring.ingest.plan import Plan, Retained
 from mooring.ingest.routing import Route, RouteTable, Unroutable
 from mooring.ingest.rows import AHEAD_MS, TIME_SOURCES, MessageRow, is_newer
@@ -46,6 +47,7 @@ class Planner:
         keep_bytes: how much of a bad payload a dead letter keeps.
         first_unique: where the numbers for messages without time and sequence start;
             random, so that two processes do not meet.
+        limiter: limits that the broker does not keep.
     """
 
     def __init__(
@@ -56,10 +58,12 @@ class Planner:
         *,
         keep_bytes: int = 65_536,
         first_unique: int | None = None,
+        limiter: Limiter | None = None,
     ) -> None:
         self.routes = routes
         self.ledger = ledger
         self._keep_bytes = keep_bytes
+        self._limiter = limiter
         self._dead = DeadLetters(keep_bytes)
         self._unique = secrets.randbits(62) if first_unique is None else first_unique
         self._counts: dict[int, tuple[int, int]] = {}  # device → its last number, which count
@@ -81,6 +85,9 @@ class Planner:
         device_time, has = TimeSource.DEVICE, self.ledger.has
         latest_time = received_at + AHEAD_MS
         unique = self._unique
+        limiter = self._limiter
+        if limiter is not None and not limiter.active:
+            limiter = None
         for packet in packets:
             payload = packet.payload
             number = packet.packet_id
@@ -106,6 +113,17 @@ class Planner:
                 if isinstance(decoded, BadPayload):
                     self._bad(plan, packet, route, decoded, received_at)
                     continue
+                if limiter is not None and not packet.retain:
+                    exceeded = limiter.refuses(
+                        route.device_id,
+                        route.device.tenant,
+                        len(topic) + len(payload),
+                        age=received_at - decoded.time_ms,
+                        now=received_at,
+                    )
+                    if exceeded is not None:
+                        self._dead.limited(plan, packet, route, exceeded, received_at)
+                        continue
                 seq = decoded.seq
                 timed = decoded.time_source is device_time
                 source = 0 if timed else TIME_SOURCES[decoded.time_source]

@@ -12,6 +12,7 @@ from mooring.ingest import postgres_statements as sql
 from mooring.ingest.plan import DeadLetter, Plan, UnknownDevice
 from mooring.ingest.rows import MessageRow
 from mooring.ingest.sink import REPEAT_WINDOW_MS, Committed
+from mooring.store import usage
 
 __all__ = [
     "columns_of",
@@ -22,6 +23,7 @@ __all__ = [
     "write_dead",
     "write_latest",
     "write_unknown",
+    "write_usage",
 ]
 
 _TENANT_LENGTH, _NAME_LENGTH = 128, 300  # of the columns
@@ -120,11 +122,35 @@ def write_unknown(
         )
 
 
+def write_usage(cursor: psycopg.Cursor[Any], plan: Plan, added: Sequence[MessageRow]) -> None:
+    """Counts what was added for its tenants."""
+    tenants = {route.device_id: route.device.tenant for route in set(plan.routes)}
+    used = usage.of_rows(added, tenants)
+    if not used:
+        return
+    sums = usage.by_tenant(used)
+    cursor.execute(
+        sql.USED,
+        (list(sums), _array(one[0] for one in sums.values()), _array(s[1] for s in sums.values())),
+    )
+    days = sorted(used.items())
+    cursor.execute(
+        sql.USED_DAY,
+        (
+            [tenant for (tenant, _), _ in days],
+            _array(day for (_, day), _ in days),
+            _array(one[0] for _, one in days),
+            _array(one[1] for _, one in days),
+        ),
+    )
+
+
 def write_counters(cursor: psycopg.Cursor[Any], plan: Plan, committed: Committed) -> None:
     counted = {
         "batches": 1,
         "dead_letters": len(plan.dead) + len(committed.refused),
         "dead_letters_dropped": plan.dropped,
+        "messages_limited": plan.limited,
         "messages_duplicate": committed.duplicates + plan.repeated,
         "messages_passed_over": plan.passed,
         "messages_stored": committed.stored,

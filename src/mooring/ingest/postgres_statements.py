@@ -18,7 +18,6 @@ __all__ = [
     "DEAD",
     "FORGET",
     "INSERT",
-    "INSERT_RETURNING",
     "LATEST",
     "LEDGER",
     "NUMBERS",
@@ -26,6 +25,8 @@ __all__ = [
     "RULES",
     "TRIM_DEAD",
     "UNKNOWN",
+    "USED",
+    "USED_DAY",
     "VERSIONS",
 ]
 
@@ -36,9 +37,8 @@ INSERT = (
     f"INSERT INTO messages ({_COLUMNS}) SELECT * FROM unnest(%s::bigint[], %s::bigint[],"  # noqa: S608 - constants
     " %s::int[], %s::bigint[], %s::bigint[], %s::bigint[], %s::smallint[], %s::bigint[],"
     " %b::text[])"
-    " ON CONFLICT DO NOTHING"
+    " ON CONFLICT DO NOTHING RETURNING id"
 )
-INSERT_RETURNING = f"{INSERT} RETURNING id"
 # Ids for the next rows: the sequence counts in blocks, so that no other batch's ids lie between
 # those of one batch. Roll-ups rely on it.
 BLOCK = (
@@ -123,5 +123,17 @@ FORGET = "DELETE FROM ingest_ledger WHERE client_id = %s AND batch <= %s"
 COUNT = (
     "INSERT INTO counters AS c (name, value) SELECT * FROM unnest(%b::text[], %s::bigint[])"
     " ON CONFLICT (name) DO UPDATE SET value = c.value + excluded.value"
+)
+USED = (
+    "INSERT INTO tenant_usage AS u (tenant, messages, bytes)"
+    " SELECT * FROM unnest(%b::text[], %s::bigint[], %s::bigint[])"
+    " ON CONFLICT (tenant) DO UPDATE SET"
+    " messages = u.messages + excluded.messages, bytes = u.bytes + excluded.bytes"
+)
+USED_DAY = (
+    "INSERT INTO tenant_usage_days AS u (tenant, day, messages, bytes)"
+    " SELECT * FROM unnest(%b::text[], %s::int[], %s::bigint[], %s::bigint[])"
+    " ON CONFLICT (tenant, day) DO UPDATE SET"
+    " messages = u.messages + excluded.messages, bytes = u.bytes + excluded.bytes"
 )
 VERSIONS = "SELECT name, value FROM versions WHERE name IN ('devices', 'dialects', 'broker_users')"

@@ -30,8 +30,10 @@ from mooring.dialects.live import LiveCatalogue
 from mooring.dialects.model import Kind
 from mooring.dialects.payload import PayloadLimits
 from mooring.errors import BrokerRefusesUs, BrokerUnavailable, DatabaseUnavailable
+from mooring.identity.account import Quota
 from mooring.ingest import channels, filters
 from mooring.ingest.ledger import Ledger
+from mooring.ingest.limiter import REFRESH_SECONDS, Limiter
 from mooring.ingest.newest import newest_payloads
 from mooring.ingest.pacing import Pace
 from mooring.ingest.plan import Plan
@@ -122,11 +124,19 @@ class Ingest:
         self.on_followed: Callable[[], None] = lambda: None
         self._number_filters()
         self._looked_at = float("-inf")
+        self._limiter = None
+        if settings.authority != "plugin":  # which keeps them before it acknowledges
+            self._limiter = Limiter(
+                Quota(None, settings.device_messages_per_second, settings.device_bytes_per_second),
+                Quota(None, settings.tenant_messages_per_second, settings.tenant_bytes_per_second),
+            )
+            self._limiter.refresh(database)
         self._planner = Planner(
             self._routes(),
             self._ledger,
             self._limits,
             keep_bytes=settings.dead_letter_max_bytes,
+            limiter=self._limiter,
         )
         self.figures = Figures()
         self.supervisor = Supervisor("ingest")
@@ -150,6 +160,7 @@ class Ingest:
                 [
                     Worker("dialects", self._watch),
                     Worker("subscriptions", self._keep_subscribed),
+                    *([Worker("limits", self._follow_limits)] if self._limiter else []),
                     *self.workers,
                 ]
             )
@@ -277,6 +288,14 @@ class Ingest:
             await asyncio.sleep(WATCH_SECONDS)
             with contextlib.suppress(DatabaseUnavailable):  # the next message will say so
                 await self._follow_changes()
+
+    async def _follow_limits(self) -> None:
+        """Limits of devices and tenants change without their accounts."""
+        assert self._limiter is not None
+        while True:
+            await asyncio.sleep(REFRESH_SECONDS)
+            with contextlib.suppress(DatabaseUnavailable):  # the next message will say so
+                await self._ask(partial(self._limiter.refresh, self._database))
 
     async def _follow_changes(self, packets: Sequence[PublishPacket] = ()) -> None:
         """Follows devices and dialects, so that both are known before a message that came after

@@ -43,6 +43,7 @@ from mooring.ingest.postgres_rows import (
     write_dead,
     write_latest,
     write_unknown,
+    write_usage,
 )
 from mooring.ingest.projections import NotProjected, Prepared, Projections
 from mooring.ingest.rows import MessageRow
@@ -226,7 +227,6 @@ class PostgresSink:
         self._make_for(connection, plan.messages)
         spans = self._ids(connection, len(plan.messages))
         cursor = connection.cursor()
-        insert = sql.INSERT_RETURNING if plan.watched else sql.INSERT
         copying = len(plan.messages) >= COPY_FROM and not self._repeats
         counted = counted_of(plan.messages)
         inserted = None
@@ -236,22 +236,20 @@ class PostgresSink:
             if copying:
                 cursor.execute("SAVEPOINT before")
             elif plan.messages and not counted:  # nothing to wait for: in the same trip
-                inserted = connection.execute(insert, columns_of(spans, plan.messages))
+                inserted = connection.execute(sql.INSERT, columns_of(spans, plan.messages))
         if claimed.rowcount == 0:
             connection.rollback()
             return attempt.committed
         rows = first_seen(cursor, plan.messages, counted) if counted else plan.messages
         if copying and counted:
             cursor.execute("SAVEPOINT before")  # again: what was just noted must stay
-        new: Sequence[MessageRow] | None = None  # where it is known which were added
+        new: Sequence[MessageRow] = ()
         if inserted is not None:
-            stored = inserted.rowcount
-            self._repeats = stored < len(rows)
-            new = _returned(inserted, spans, rows) if plan.watched else None
+            new = _returned(inserted, spans, rows)
+            self._repeats = len(new) < len(rows)
         elif rows:
-            stored, new = self._store(cursor, spans, rows, insert, copying=copying)
-        else:
-            stored, new = 0, ()
+            new = self._store(cursor, spans, rows, copying=copying)
+        stored = len(new)
         added = _added(plan, new) if plan.watched else ()
         with connection.pipeline():
             if stored:
@@ -266,6 +264,7 @@ class PostgresSink:
                 write_unknown(
                     cursor, list(plan.unknown.values()), self._unknown_max, self._strangers_max
                 )
+            write_usage(cursor, plan, new)
             self._finish(cursor, attempt, client_id, batch, forget)
         return attempt.committed
 
@@ -300,7 +299,7 @@ class PostgresSink:
         some = first_seen(cursor, rows, counted) if counted else rows
         if not some:
             return []
-        new = _returned(cursor.execute(sql.INSERT_RETURNING, columns_of(spans, some)), spans, some)
+        new = _returned(cursor.execute(sql.INSERT, columns_of(spans, some)), spans, some)
         if new:
             self._queue(cursor, spans, some)
         return new
@@ -355,12 +354,10 @@ class PostgresSink:
         cursor: psycopg.Cursor[Any],
         spans: Iterable[range],
         rows: Sequence[MessageRow],
-        insert: str,
         *,
         copying: bool,
-    ) -> tuple[int, Sequence[MessageRow] | None]:
-        """Adds the messages that do not exist yet: how many that were, and, where ``insert``
-        returns ids, which."""
+    ) -> Sequence[MessageRow]:
+        """Adds the messages that do not exist yet; those that were new."""
         if copying:
             try:
                 with cursor.copy(sql.COPY) as copy:
@@ -370,11 +367,11 @@ class PostgresSink:
             except errors.UniqueViolation:
                 cursor.execute("ROLLBACK TO before")
             else:
-                return len(rows), rows
-        cursor.execute(insert, columns_of(spans, rows))
-        self._repeats = cursor.rowcount < len(rows)
-        returned = cursor.description is not None
-        return cursor.rowcount, _returned(cursor, spans, rows) if returned else None
+                return rows
+        cursor.execute(sql.INSERT, columns_of(spans, rows))
+        new = _returned(cursor, spans, rows)
+        self._repeats = len(new) < len(rows)
+        return new
 
 
 def _returned(
@@ -385,9 +382,9 @@ def _returned(
     return [row for number, row in zip(chain(*spans), rows, strict=False) if number in ids]
 
 
-def _added(plan: Plan, new: Sequence[MessageRow] | None) -> list[int]:
+def _added(plan: Plan, new: Sequence[MessageRow]) -> list[int]:
     """The places of those of ``plan.watched`` that were added."""
-    found = {id(row) for row in new or ()}
+    found = {id(row) for row in new}
     return [place for place in plan.watched if id(plan.messages[place]) in found]
 
 
@@ -409,6 +406,7 @@ class _Steps:
 
     def messages(self, plan: Plan, places: Sequence[int]) -> tuple[int, Collection[int]]:
         new = self._sink._add(self._connection, [plan.messages[place] for place in places])
+        write_usage(self._cursor, plan, new)
         return len(new), _added(plan, new) if plan.watched else ()
 
     def latest(self, rows: Sequence[MessageRow]) -> None:

@@ -19,6 +19,7 @@ from mooring.ingest.projections import NotProjected, Prepared, Projections
 from mooring.ingest.rows import AHEAD_MS, MessageRow
 from mooring.ingest.sink import REPEAT_WINDOW_MS, Committed, versions_of
 from mooring.ingest.write_isolated import write_isolated
+from mooring.store import usage
 from mooring.store.engine import now_ms, sqlite_pragmas
 from mooring.store.faults import Judgement, first_line, judge
 from mooring.store.shared import shared_connection
@@ -98,6 +99,19 @@ _RULES = (
     " SELECT ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM rules WHERE enabled)"
     " ON CONFLICT (first_id) DO UPDATE SET last_id = max(last_id, excluded.last_id),"
     " first_ts = min(first_ts, excluded.first_ts), last_ts = max(last_ts, excluded.last_ts)"
+)
+# Of rows of which only some were added.
+_SIZES = (
+    "SELECT device_id, ts, length(CAST(payload AS BLOB)) FROM messages WHERE id BETWEEN ? AND ?"
+)
+_USED = (
+    "INSERT INTO tenant_usage (tenant, messages, bytes) VALUES (?, ?, ?) ON CONFLICT (tenant)"
+    " DO UPDATE SET messages = messages + excluded.messages, bytes = bytes + excluded.bytes"
+)
+_USED_DAY = (
+    "INSERT INTO tenant_usage_days (tenant, day, messages, bytes) VALUES (?, ?, ?, ?)"
+    " ON CONFLICT (tenant, day) DO UPDATE SET"
+    " messages = messages + excluded.messages, bytes = bytes + excluded.bytes"
 )
 _NUMBERS = "SELECT upto, above, lost FROM sequences WHERE device_id = ?"
 _SET_LEDGER = "INSERT OR REPLACE INTO ingest_ledger (client_id, batch, packets) VALUES (?, ?, ?)"
@@ -224,6 +238,7 @@ class SqliteSink:
                     ("messages_passed_over", plan.passed),
                     ("messages_undeclared", plan.undeclared),
                     ("dead_letters_dropped", plan.dropped),
+                    ("messages_limited", plan.limited),
                     ("retained_cleared", plan.cleared),
                     ("batches", 1),
                     ("not_numbers", plan.not_numbers),
@@ -275,7 +290,23 @@ class SqliteSink:
             span = (last - stored + 1, last, min(times), max(times))
             connection.execute(_ROLL_UP, span)
             connection.execute(_RULES, span)
+            self._use(plan, rows if stored == len(rows) else None, span)
         return stored, added
+
+    def _use(
+        self, plan: Plan, rows: Sequence[MessageRow] | None, span: tuple[int, int, int, int]
+    ) -> None:
+        """Counts what was added for its tenants: these rows, or those with these numbers."""
+        connection = self._connection
+        tenants = {route.device_id: route.device.tenant for route in set(plan.routes)}
+        if rows is not None:
+            used = usage.of_rows(rows, tenants)
+        else:
+            used = usage.of_sizes(connection.execute(_SIZES, span[:2]), tenants)
+        connection.executemany(
+            _USED, [(tenant, *sums) for tenant, sums in usage.by_tenant(used).items()]
+        )
+        connection.executemany(_USED_DAY, [(*key, *sums) for key, sums in used.items()])
 
     def _watched(self, plan: Plan, places: Sequence[int], added: list[int]) -> None:
         """Messages of which some are wanted by a projection, if they are new: those one by one,

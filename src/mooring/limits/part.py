@@ -7,7 +7,7 @@ from mooring.later import later
 from mooring.part import Part
 
 with later():
-    from mooring.limits import api
+    from mooring.limits import allowances, api, tenants
     from mooring.settings import limits as settings
     from mooring.store import schema
 
@@ -19,10 +19,18 @@ PART = Part(
     scope=Scope.DEVICES,
     scopes={
         "PUT /api/v1/tenants/{tenant}/limits": Scope.ADMIN,
+        "PATCH /api/v1/tenants/{tenant}": Scope.ADMIN,
+    },
+    services=lambda: {
+        tenants.TenantLimits: lambda app: tenants.TenantLimits(
+            app.database, app.limits, app.settings
+        ),
     },
     tables=lambda: (
         schema.device_limits,
         schema.tenant_limits,
     ),
+    counters=("uplink_limited",),
+    residents=lambda: {allowances.Allowances: lambda _app, _current: allowances.Allowances()},
     settings=lambda: settings.LimitSettings,
 )

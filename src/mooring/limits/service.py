@@ -6,6 +6,7 @@ broker keeps them; the other authorities have no such limits.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from sqlalchemy.engine import Connection
@@ -21,7 +22,7 @@ from mooring.identity.actor import Actor, Role
 from mooring.settings import Settings
 from mooring.store.engine import Database
 
-__all__ = ["VALUE_MAX", "DeviceLimits", "Limited"]
+__all__ = ["VALUE_MAX", "DeviceLimits", "Limited", "check_values"]
 
 VALUE_MAX = 1_000_000_000_000
 
@@ -60,7 +61,7 @@ class DeviceLimits:
     def of_tenant(self, actor: Actor, name: str) -> Limited:
         """Raises: NotFound: no such tenant that the actor sees."""
         with self.database.read() as connection:
-            self._require_tenant(connection, actor, name)
+            self.require_tenant(connection, actor, name)
             own = store.of_tenant(connection, name)
         return self._limited(own, self.devices.tenant_quota)
 
@@ -107,7 +108,7 @@ class DeviceLimits:
         """
         _check(own)
         with self.database.write() as connection:
-            self._require_tenant(connection, actor, name)
+            self.require_tenant(connection, actor, name)
             actor.require(Role.ADMIN, None)
             store.set_of_tenant(connection, name, own)
             one = store.a_device_of(connection, name)
@@ -120,8 +121,13 @@ class DeviceLimits:
     def _limited(self, own: Quota, setting: Quota) -> Limited:
         return Limited(own, store.in_force(own, setting), self.settings.authority == "plugin")
 
+    def limited_of_tenant(self, own: Quota) -> Limited:
+        """A tenant with these values of its own."""
+        return self._limited(own, self.devices.tenant_quota)
+
     @staticmethod
-    def _require_tenant(connection: Connection, actor: Actor, name: str) -> None:
+    def require_tenant(connection: Connection, actor: Actor, name: str) -> None:
+        """Raises: NotFound: no such tenant that the actor sees."""
         actor.require(Role.VIEWER, actor.tenant)
         if not actor.sees(name) or not store.tenant_exists(connection, name):
             raise NotFound(
@@ -144,10 +150,15 @@ def _check_below(own: Quota, setting: Quota) -> None:
 
 
 def _check(own: Quota) -> None:
-    for name, value in asdict(own).items():
+    check_values(asdict(own))
+
+
+def check_values(own: Mapping[str, int | None]) -> None:
+    """Raises ``Invalid`` where a value is negative or too large."""
+    for name, value in own.items():
         if value is not None and not 0 <= value <= VALUE_MAX:
             raise Invalid(
-                f"The limit of {name} must be 0 to {VALUE_MAX:,}, not {value}.",
+                f"The limit of {name.replace('_', ' ')} must be 0 to {VALUE_MAX:,}, not {value}.",
                 hint="0 means no limit.",
                 code="invalid_limit",
             )

@@ -201,6 +201,20 @@ BOUNDS = (
     ),
     _row("device_limits", By.OWNER, "devices", "At most one row for each device."),
     _row("tenant_limits", By.OWNER, "tenants", "At most one row for each tenant."),
+    _row("tenant_usage", By.OWNER, "tenants", "One row for each tenant."),
+    _row(
+        "tenant_usage_days",
+        By.OWNER,
+        "messages",
+        "At most one row for each tenant and day of which it has messages.",
+    ),
+    _row("tenant_dead_letters", By.OWNER, "dead_letters", "One row for each tenant."),
+    _row(
+        "removed_devices",
+        By.OWNER,
+        "messages",
+        "One row for each removed device until its messages are gone.",
+    ),
     _row("device_state", By.OWNER, "devices", "One row for each device."),
     _row("presence", By.OWNER, "devices", "One row for each device."),
     _row(

@@ -17,11 +17,16 @@ PART = Part(
     tables=lambda: (
         schema.retention,
         schema.retention_progress,
+        schema.removed_devices,
+        schema.tenant_dead_letters,
+        schema.tenant_usage,
+        schema.tenant_usage_days,
     ),
     workers=(
         Entry("retention", "keeper", "deletes data older than its retention period"),
         Entry("tidying", "keeper", "deletes records that are no longer needed"),
     ),
+    counters=("messages_displaced", "dead_letters_displaced"),
     settings=lambda: settings.RetentionSettings,
     nouns=(noun("retention"),),
 )

@@ -10,10 +10,12 @@ from sqlalchemy.engine import Connection
 from mooring.retention.policy import Rule
 from mooring.rollups.model import Level
 from mooring.rollups.rows import fetch, numbers
+from mooring.store import usage
 from mooring.store.schema import (
     channels,
     devices,
     messages,
+    removed_devices,
     retention,
     retention_progress,
     rollup_open,
@@ -22,12 +24,15 @@ from mooring.store.schema import (
 )
 
 __all__ = [
+    "Gone",
     "Row",
     "channel_kinds",
     "delete_messages",
     "delete_of_device",
+    "delete_oldest_of",
     "delete_rollups",
     "device_tenants",
+    "devices_of",
     "first_bucket",
     "first_time",
     "forget_progress",
@@ -44,6 +49,7 @@ __all__ = [
 ]
 
 Row = tuple[int, int, int, int]  # id, device, channel, received at
+Gone = tuple[int, int, int]  # device, time, bytes of the payload
 
 
 def rules(connection: Connection) -> list[Rule]:
@@ -95,7 +101,21 @@ def forget_progress(connection: Connection) -> None:
 
 
 def device_tenants(connection: Connection) -> dict[int, str]:
-    return {row[0]: row[1] for row in connection.execute(sa.select(devices.c.id, devices.c.tenant))}
+    """Also of those that are removed, as long as they have messages."""
+    found = {}
+    for table in (removed_devices.c.device_id, devices.c.id):
+        rows = connection.execute(sa.select(table, table.table.c.tenant))
+        found.update({row[0]: row[1] for row in rows})
+    return found
+
+
+def devices_of(connection: Connection, tenant: str) -> list[int]:
+    """The numbers of a tenant's devices, removed ones first."""
+    found: list[int] = []
+    for column in (removed_devices.c.device_id, devices.c.id):
+        where = column.table.c.tenant == tenant
+        found += connection.execute(sa.select(column).where(where).order_by(column)).scalars()
+    return found
 
 
 def channel_kinds(connection: Connection) -> dict[int, str]:
@@ -137,29 +157,66 @@ def rows_after(connection: Connection, after: int, before: int | None, limit: in
     )
 
 
-def delete_messages(connection: Connection, ids: Sequence[int]) -> int:
+def delete_messages(connection: Connection, ids: Sequence[int]) -> list[Gone]:
     """Rows by their numbers; a range where they are one."""
     if not ids:
-        return 0
+        return []
     if ids[-1] - ids[0] + 1 == len(ids):
         where: sa.ColumnElement[bool] = messages.c.id.between(ids[0], ids[-1])
     else:
         where = sa.text(f"id IN ({numbers(ids)})")  # type: ignore[assignment]
-    return connection.execute(sa.delete(messages).where(where)).rowcount
+    return _delete(connection, where)
 
 
 def delete_of_device(
     connection: Connection, device: int, channel_ids: Iterable[int], start: int, end: int
-) -> int:
+) -> list[Gone]:
     """Messages of some channels of a device between two times: a range of the index."""
-    return connection.execute(
-        sa.delete(messages).where(
-            messages.c.device_id == device,
-            messages.c.ts >= start,
-            messages.c.ts < end,
-            messages.c.channel_id.in_(list(channel_ids)),
-        )
-    ).rowcount
+    return _delete(
+        connection,
+        messages.c.device_id == device,
+        messages.c.ts >= start,
+        messages.c.ts < end,
+        messages.c.channel_id.in_(list(channel_ids)),
+    )
+
+
+def delete_oldest_of(
+    connection: Connection,
+    devices_: Sequence[int],
+    start: int,
+    end: int,
+    limit: int,
+    *,
+    before_id: int | None,
+    before: int | None,
+) -> list[Gone]:
+    """At most ``limit`` messages of some devices between two times, the oldest ones.
+
+    Args:
+        before_id, before: as ``not_rolled_up_from`` and ``oldest_waiting`` say.
+    """
+    c = messages.c
+    key = (c.device_id, c.ts, c.fingerprint)
+    bounds = [c.device_id.in_(list(devices_)), c.ts >= start, c.ts < end]
+    if connection.dialect.name == "sqlite":
+        # The newest row stays: see ``rows_after``.
+        bounds.append(c.id < sa.select(sa.func.max(c.id)).scalar_subquery())
+        if before_id is not None:
+            bounds.append(c.id < before_id)
+    elif before is not None:
+        bounds.append(c.ts < before)
+    some = sa.select(*key).where(*bounds).order_by(c.ts).limit(limit)
+    # The bounds again: PostgreSQL then knows which weeks to look at.
+    return _delete(connection, sa.tuple_(*key).in_(some), c.ts >= start, c.ts < end)
+
+
+def _delete(connection: Connection, *where: sa.ColumnElement[bool]) -> list[Gone]:
+    statement = sa.delete(messages).where(*where)
+    rows = connection.execute(
+        statement.returning(messages.c.device_id, messages.c.ts, usage.octets(connection))
+    )
+    return [(row[0], row[1], row[2]) for row in rows]
 
 
 # ---------------------------------------------------------------------- roll-ups

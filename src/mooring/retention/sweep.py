@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from mooring.retention import store
 from mooring.retention.policy import Policy, cutoff
 from mooring.rollups.model import Level
-from mooring.store import partitions
+from mooring.store import partitions, usage
 from mooring.store.engine import Database
 from mooring.supervisor.rows import RowFaults
 
@@ -119,7 +119,9 @@ class _Run:
             ]
             with self._database.write() as connection:
                 started = time.perf_counter()
-                self.swept.messages += store.delete_messages(connection, ids)
+                gone = store.delete_messages(connection, ids)
+                usage.subtract(connection, usage.of_sizes(gone, self._tenants))
+                self.swept.messages += len(gone)
                 store.save_progress(connection, days, expired[-1][0])
             self._pace.took(len(rows), started)
             yield self.swept
@@ -132,9 +134,12 @@ class _Run:
         oldest = None if longest is None else cutoff(longest, self._now)
         if oldest is None:
             return
-        self.swept.partitions += len(
-            partitions.drop_before(self._database, self._rolled_up(oldest))
-        )
+        end = self._rolled_up(oldest)
+        self.swept.partitions += len(partitions.drop_before(self._database, end))
+        with self._database.write() as connection:
+            # Not together with the drop: see there. What a killed process leaves, the next finds.
+            if partitions.listed(connection).floor <= end:
+                usage.forget_before(connection, partitions.week_of(end) // DAY_MS)
         yield self.swept
 
     def by_device(self, days: int) -> Iterator[Swept]:
@@ -168,8 +173,9 @@ class _Run:
             with self._database.write() as connection:
                 started = time.perf_counter()
                 gone = store.delete_of_device(connection, device, channels, first, start)
-            self.swept.messages += gone
-            self._pace.took(gone, started)
+                usage.subtract(connection, usage.of_sizes(gone, self._tenants))
+            self.swept.messages += len(gone)
+            self._pace.took(len(gone), started)
             yield self.swept
 
     def _rolled_up(self, oldest: int) -> int:

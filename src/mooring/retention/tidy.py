@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from mooring.retention import quota
 from mooring.retention import tidy_store as store
 from mooring.settings import Settings
 from mooring.store.engine import Database
@@ -137,6 +138,24 @@ def _dead_letter_bytes(run: _Run) -> Iterator[None]:
             yield
 
 
+def _quotas(run: _Run) -> Iterator[None]:
+    """Tenants above their limits of stored bytes."""
+    yield from quota.messages(run.database, run.settings, run.now, run.done.add)
+    yield from quota.dead_letters(run.database, run.settings, run.done.add)
+
+
+def _removed_devices(run: _Run) -> Iterator[None]:
+    """Removed devices whose messages are gone, too."""
+    after = 0
+    while True:
+        with run.database.write() as connection:
+            after, gone = store.delete_silent_removed(connection, after, LOOK)
+        run.done.add("removed_devices", gone)
+        yield
+        if not after:
+            return
+
+
 def _audit(run: _Run) -> Iterator[None]:
     """Failed logins have a share of their own, so that they displace nothing else."""
     for which, most in (
@@ -200,10 +219,12 @@ JOBS: tuple[Job, ...] = (
     _expired,
     _surplus_per_device,
     _dead_letter_bytes,
+    _quotas,
     _audit,
     _orphans,
+    _removed_devices,
     _sightings,
     _metric_names,
 )
 # What devices can fill within minutes.
-OFTEN: tuple[Job, ...] = (_surplus_per_device, _dead_letter_bytes, _audit)
+OFTEN: tuple[Job, ...] = (_surplus_per_device, _dead_letter_bytes, _quotas, _audit)

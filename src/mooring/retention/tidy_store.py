@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -24,9 +24,11 @@ from mooring.store.schema import (
     downlinks,
     former_verifiers,
     latest,
+    messages,
     metrics,
     metrics_refused,
     processes,
+    removed_devices,
     rollups,
     rotations,
     sequences,
@@ -43,15 +45,19 @@ __all__ = [
     "OF_DOWNLINKS",
     "OF_FORMER",
     "OF_ROTATIONS",
+    "Largest",
     "Which",
     "crowded",
     "dead_letter_bytes",
     "delete_oldest",
+    "delete_oldest_letters",
     "delete_orphaned_sightings",
     "delete_orphans",
+    "delete_silent_removed",
     "delete_some",
     "delete_unused_metrics",
     "finished",
+    "largest_of",
     "orphans",
     "surplus_before",
 ]
@@ -180,7 +186,65 @@ def dead_letter_bytes(
     return int(sum(row[1] for row in rows)), (largest[0], largest[2])
 
 
+class Largest(NamedTuple):
+    """The device with most bytes in dead letters, and how many it has. ``None``: no device."""
+
+    device: int | None
+    rows: int
+
+
+def largest_of(connection: Connection, tenant: str) -> Largest | None:
+    """Among the dead letters of one tenant; ``None``: it has none."""
+    d = dead_letters.c
+    row = connection.execute(
+        sa.select(d.device_id, sa.func.count())
+        .where(d.tenant == tenant)
+        .group_by(d.device_id)
+        .order_by(sa.func.sum(sa.func.length(d.payload)).desc())
+        .limit(1)
+    ).first()
+    return None if row is None else Largest(*row)
+
+
+def delete_oldest_letters(
+    connection: Connection, tenant: str, device: int | None, limit: int
+) -> tuple[int, int]:
+    """The oldest dead letters of a tenant and device: how many, and their bytes of payload."""
+    d = dead_letters.c
+    mine = d.device_id.is_(None) if device is None else d.device_id == device
+    some = sa.select(d.id).where(d.tenant == tenant, mine).order_by(d.id).limit(limit)
+    sizes = connection.execute(
+        sa.delete(dead_letters).where(d.id.in_(some)).returning(sa.func.length(d.payload))
+    ).scalars()
+    found = list(sizes)
+    return len(found), sum(found)
+
+
 # ---------------------------------------------------------------------- removed devices
+
+
+def delete_silent_removed(connection: Connection, after: int, limit: int) -> tuple[int, int]:
+    """Looks at the next removed devices: those of which there are no messages are forgotten.
+
+    Returns:
+        The last one looked at (0: that was all), and how many were forgotten.
+    """
+    number = removed_devices.c.device_id
+    seen = (
+        connection.execute(sa.select(number).where(number > after).order_by(number).limit(limit))
+        .scalars()
+        .all()
+    )
+    if not seen:
+        return 0, 0
+    gone = connection.execute(
+        sa.delete(removed_devices).where(
+            number.between(seen[0], seen[-1]),
+            ~sa.exists(sa.select(1).where(messages.c.device_id == number)),
+        )
+    ).rowcount
+    return seen[-1], gone
+
 
 OF_DEVICES = (sequences, device_state, latest, metrics_refused, device_metrics)
 

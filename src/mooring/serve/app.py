@@ -18,6 +18,7 @@ from mooring.app import App
 from mooring.dashboard import routes as dashboard
 from mooring.dashboard.live import resident as live
 from mooring.errors import DatabaseUnavailable
+from mooring.limits.tenants import TenantLimits
 from mooring.notify.service import Recipients
 from mooring.part import Part
 from mooring.parts import PARTS
@@ -25,6 +26,7 @@ from mooring.serve import audit, health, metrics, openapi, scopes, system
 from mooring.serve.alert_metrics import AlertFigures, NotificationFigures
 from mooring.serve.certificate_metrics import CertificateFigures
 from mooring.serve.current import Current
+from mooring.serve.tenant_metrics import TenantFigures
 from mooring.store.tally import FLUSH_SECONDS
 from mooring.supervisor import registry
 from mooring.supervisor.worker import Worker
@@ -62,6 +64,7 @@ def create_app(
     figures.register(CertificateFigures(platform))
     figures.register(AlertFigures(platform.service(Alerts)))
     figures.register(NotificationFigures(platform.service(Recipients)))
+    figures.register(TenantFigures(platform.service(TenantLimits)))
 
     current = Current(platform)
     residents = {

@@ -25,6 +25,9 @@ class AlertSettings(Declared):
     alert_refused_logins: int = setting(
         10, "Rejected logins of a device in 10 minutes that raise an alert.", ge=1
     )
+    alert_limited_sessions: int = setting(
+        3, "Sessions of a device ended for a limit in 10 minutes that raise an alert.", ge=1
+    )
     alert_denied_publishes: int = setting(
         10, "Denied messages of a device in 10 minutes that raise an alert.", ge=1
     )

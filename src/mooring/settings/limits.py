@@ -28,3 +28,9 @@ class LimitSettings(Declared):
     tenant_bytes_per_second: int = setting(
         0, "Maximum bytes of all devices of one tenant, with the plugin. 0: no limit.", ge=0
     )
+    tenant_stored_bytes_max: int = setting(
+        0, "Bytes of stored messages of one tenant; its oldest go first. 0: no limit.", ge=0
+    )
+    tenant_dead_letter_bytes_max: int = setting(
+        268_435_456, "Bytes of payload in dead letters of one tenant. 0: no limit.", ge=0
+    )

@@ -10,8 +10,10 @@ from starlette.concurrency import run_in_threadpool
 from mooring.devices.keys.service import audience_of
 from mooring.devices.login import device_login, require_own
 from mooring.devices.model import Device
+from mooring.devices.service import Devices
 from mooring.dialects import Catalogue
 from mooring.identity.throttle import Throttles
+from mooring.limits.allowances import Allowances
 from mooring.secrets.instance import Instance
 from mooring.sequences import store as gap_store
 from mooring.sequences.numbers import receipt
@@ -38,6 +40,7 @@ __all__ = ["router"]
 router = APIRouter(prefix="/api/v1/devices", tags=["device"])
 
 ThrottlesNow = Annotated[Throttles, provided(Throttles)]
+DevicesNow = Annotated[Devices, provided(Devices)]
 TallyNow = Annotated[Tally, provided(Tally)]
 
 
@@ -68,6 +71,7 @@ async def telemetry(
     request: Request,
     database: DatabaseNow,
     catalogue: CatalogueNow,
+    devices: DevicesNow,
     throttles: ThrottlesNow,
     tally: TallyNow,
     settings: SettingsNow,
@@ -96,6 +100,9 @@ async def telemetry(
         )
     )
     plan = await run_in_threadpool(_planned, database, catalogue, known, body, channel)
+    allowances = request.app.state.residents[Allowances]
+    sizes = [len(plan.topic) + len(payload) for payload in plan.payloads]
+    await run_in_threadpool(allowances.take, database, devices, tally, known, sizes)
     publisher = request.app.state.publisher
     assert isinstance(publisher, Publisher)
     if plan.payloads:

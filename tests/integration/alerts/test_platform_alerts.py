@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from mooring.alerts.model import Bounds, State
 from mooring.alerts.platform.checks import CHECKS
 from mooring.alerts.platform.worker import PlatformAlerts
+from mooring.presence.evidence import LIMITED
 from mooring.presence.states import store as presence_store
 from mooring.presence.states.machine import Event, Record, advance, tick
 from mooring.settings import Settings
@@ -26,6 +27,8 @@ from mooring.store.schema import (
     processes,
     rule_queue,
     sequences,
+    tenant_dead_letters,
+    tenant_usage,
 )
 from tests.integration.alerts.conftest import SECOND, Stand
 from tests.support.source import ROOT
@@ -145,6 +148,50 @@ def test_rejected_logins_and_denied_messages(watched: Watched) -> None:
     watched.checks = watched.new()  # killed: it needs no memory
     assert watched.step(10) == found
     assert set(watched.step(700).values()) == {State.CLEARED}
+
+
+def test_a_device_that_is_disconnected_for_its_limit(watched: Watched) -> None:
+    for number in range(3):
+        assert watched.step(1) == {}, number
+        watched.write(
+            broker_events,
+            at=watched.stand.now,
+            event=LIMITED,
+            username="u1",
+            detail="limit_messages",
+        )
+    assert watched.step(10) == {"device_limited": State.RAISED}
+    assert watched.step(700) == {"device_limited": State.CLEARED}
+
+
+def test_a_tenant_is_warned_before_its_limits_are_reached(watched: Watched) -> None:
+    watched.settings = watched.settings.model_copy(update={"tenant_stored_bytes_max": 1000})
+    watched.checks = watched.new()
+
+    def use(size: int, *, displaced_at: int | None = None) -> None:
+        values = {"messages": 1, "bytes": size, "displaced_at": displaced_at}
+        with watched.stand.database.write() as connection:
+            connection.execute(sa.delete(tenant_usage))
+            connection.execute(sa.insert(tenant_usage).values(tenant="acme", **values))
+
+    use(799)
+    assert watched.step() == {}
+    use(800)
+    assert watched.step(10) == {"tenant_storage": State.RAISED}
+    (alert,) = watched.stand.alerts()
+    assert (alert.tenant, alert.severity.word, alert.value) == ("acme", "warning", "80 %")
+    use(950)
+    watched.step(10)
+    assert watched.stand.alerts()[0].severity.word == "error"
+    use(990, displaced_at=watched.stand.now)
+    watched.step(10)
+    assert "have reached their limit" in watched.stand.alerts()[0].message
+    use(500)
+    assert watched.step(10) == {"tenant_storage": State.CLEARED}
+    with watched.stand.database.write() as connection:
+        used = {"tenant": "rival", "bytes": watched.settings.tenant_dead_letter_bytes_max}
+        connection.execute(sa.insert(tenant_dead_letters).values(**used))
+    assert watched.step(10)["tenant_dead_letters"] == State.RAISED
 
 
 def test_gaps_certificates_disk_dead_letters_backlog_and_broker(watched: Watched) -> None:

@@ -12,13 +12,23 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
+from mooring.alerts.changes import apply
+from mooring.alerts.model import Bounds, Raise, Severity, Source
+from mooring.alerts.rules.service import Rules
 from mooring.app import App
 from mooring.commands.model import NewCommand
 from mooring.commands.service import Commands
 from mooring.credentials.claims.model import NewClaim
 from mooring.device_settings.model import Change
 from mooring.device_settings.service import DeviceSettings
+from mooring.discovery.model import Action, NewRule
+from mooring.discovery.service import Discovery
+from mooring.groups.model import NewGroup
+from mooring.groups.service import Groups
 from mooring.identity.actor import SYSTEM
+from mooring.jobs.model import NewJob
+from mooring.jobs.selection import selector
+from mooring.jobs.service import Jobs
 from mooring.people.model import NewUser
 from mooring.sequences.numbers import pack_ranges
 from mooring.store.engine import now_ms
@@ -95,6 +105,7 @@ NOUNS = {
     ),
     "user": Noun("user list", ("users", 0), "users", FIRST),
     "API key": Noun("key list", ("keys", 0), "api-keys", FIRST),
+    "limits and usage of a tenant": Noun("tenant show a", (), "tenants/a"),
     "tenant": Noun("tenant list", ("tenants", 0), "tenants", FIRST),
     "entry of the audit": Noun("audit list", ("audit", 0), "audit", FIRST),
     "latest of a device": Noun(f"telemetry latest {DEVICE}", (), f"devices/{DEVICE}/latest"),
@@ -113,6 +124,17 @@ NOUNS = {
         (),
         f"devices/{DEVICE}/chart?metric=t&from=2026-01-01&to=2026-01-02",
     ),
+    "job": Noun("job show 1", (), "jobs/1", here=frozenset({"devices"})),
+    "job in a list": Noun("job list", ("jobs", 0), "jobs", FIRST),
+    "group": Noun("group show lamps --tenant a", (), "groups/lamps?tenant=a"),
+    "group in a list": Noun("group list --tenant a", ("groups", 0), "groups?tenant=a", FIRST),
+    "newcomer": Noun("discovery show nobody", (), "discovery/nobody"),
+    "newcomer in a list": Noun("discovery list", ("unknown", 0), "discovery", FIRST),
+    "rule about newcomers": Noun("discovery rule list", ("rules", 0), "discovery-rules", FIRST),
+    "rule": Noun("rule show hot", (), "rules/hot"),
+    "rule in a list": Noun("rule list", ("rules", 0), "rules", FIRST),
+    "alert": Noun("alert show 1", (), "alerts/1"),
+    "alert in a list": Noun("alert list", ("alerts", 0), "alerts", FIRST),
     "dead letter": Noun("dead-letter list", ("dead_letters", 0), "dead-letters", FIRST),
     "dialect": Noun("dialect show mooring", (), "dialects/mooring", here=frozenset({"source"})),
     "dialect in a list": Noun(
@@ -157,6 +179,16 @@ def world(platform: App, add_device: AddDevice, mooring: Mooring, tmp_path: Path
     platform.claims.new(SYSTEM, NewClaim("mooring", "a", "a label"))
     platform.service(Commands).send(SYSTEM, lamp.reference, NewCommand("blink"))
     platform.service(DeviceSettings).change(SYSTEM, lamp.reference, Change({"interval": 5}))
+    new = NewJob("command", {"name": "blink"}, selector("a", everyone=True))
+    platform.service(Jobs).start(SYSTEM, new)
+    platform.service(Groups).create(SYSTEM, NewGroup("lamps", "a", "room = kitchen", "Lamps."))
+    rule = {"terms": [{"metric": "t", "operator": ">", "value": 1}]}
+    platform.service(Rules).add(SYSTEM, "hot", rule, tenant="a")
+    found = Raise(f"x:{lamp.id}", "a", lamp.id, Source.DEVICE, "smoke", Severity.ERROR, now)
+    with database.write() as connection:
+        apply(connection, [found], Bounds())
+    newcomers = NewRule("smarthome", "x-*", Action.REFUSE, "a")
+    platform.service(Discovery).add_rule(SYSTEM, newcomers)
     platform.rotations.start(SYSTEM, lamp, reason="test")
     mooring("cert", "init")
     mooring("cert", "device", DEVICE, "--out", tmp_path / "certificate")

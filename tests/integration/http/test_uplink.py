@@ -7,6 +7,7 @@ import pytest
 
 from mooring.app import App
 from mooring.devices.model import Credentials, NewDevice
+from mooring.identity.account import Quota
 from mooring.identity.actor import SYSTEM
 
 READING = {"device_id": "d", "timestamp": "2026-03-01T12:00:00Z", "sensors": {"temperature": 21.5}}
@@ -99,3 +100,34 @@ def test_wrong_passwords_of_a_device_are_throttled_and_other_devices_are_not(
     assert 0 < int(answer.headers["Retry-After"]) <= 60
     answer = send(nobody, "other", other.device.username, other.password)
     assert answer.status_code != 429
+
+
+def test_readings_over_http_have_the_limits_of_the_device_and_its_tenant(
+    platform: App, nobody: httpx.Client
+) -> None:
+    """What may go gets as far as the broker, of which there is none here."""
+    made = {
+        name: platform.devices.add(SYSTEM, NewDevice(name, dialect="mooring", tenant="acme"))[0]
+        for name in ("pump", "valve")
+    }
+    platform.limits.set_of_device(SYSTEM, "pump", Quota(messages=1))
+    platform.limits.set_of_tenant(SYSTEM, "acme", Quota(messages=2))
+
+    def post(name: str, number: int = 1) -> str:
+        readings = {"messages": [{"values": {"t": 1}}] * number}
+        one = made[name]
+        address = f"/api/v1/devices/{name}/telemetry"
+        answer = nobody.post(address, json=readings, auth=(one.device.username, one.password))
+        if answer.status_code == 429:
+            assert int(answer.headers["Retry-After"]) >= 1
+        return code(answer)
+
+    assert [post("pump") for _ in range(11)] == ["broker_unavailable"] * 10 + ["limit_messages"]
+    # What was kept while it was offline has an allowance of its own.
+    assert post("pump", 1000) == post("pump", 1000) == "broker_unavailable"
+    # The tenant has ten messages left of its burst of twenty.
+    said = [post("valve") for _ in range(12)]
+    assert said[:10] == ["broker_unavailable"] * 10
+    assert "limit_messages" in said
+    platform.tally.flush(platform.database)
+    assert platform.telemetry.overview(SYSTEM).counters["uplink_limited"] >= 2

@@ -277,6 +277,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/users/{name}/password": {"password": "a long enough one"},
     "/api/v1/api-keys": {"name": "new", "tenant": SECRET},
     "/api/v1/tenants": {"name": "new"},
+    "/api/v1/tenants/{tenant}": {"stored_bytes": 1},
     "/api/v1/devices/{device}/commands": {"name": "restart"},
     "/api/v1/commands/{number}/cancel": {},
     "/api/v1/discovery/{unknown}/accept": {},

@@ -210,3 +210,67 @@ def test_who_a_request_is_about(
     )
     assert found is (username is not None)
     assert username is None or room.value == username
+
+
+class Limits(ctypes.Structure):
+    _fields_ = (
+        ("connections", ctypes.c_int64),
+        ("messages", ctypes.c_int64),
+        ("bytes", ctypes.c_int64),
+    )
+
+
+class Meter(ctypes.Structure):
+    _fields_ = (
+        ("limits", Limits),
+        ("messages", ctypes.c_int64),
+        ("bytes", ctypes.c_int64),
+        ("at_ms", ctypes.c_uint64),
+    )
+
+
+class Account(ctypes.Structure):
+    """What limits look at, and what is before it."""
+
+    _fields_ = (
+        ("before", ctypes.c_void_p * 3),
+        ("tenant", ctypes.c_void_p),
+        ("meter", ctypes.POINTER(Meter)),
+        ("other", ctypes.c_int64 * 3),
+        ("proofs", ctypes.c_uint64 * 4),
+        ("numbers", ctypes.c_uint64 * 3),
+        ("slots", ctypes.c_uint32 * 2),
+        ("connections", ctypes.c_uint32),
+        ("rest", ctypes.c_uint8 * 256),
+    )
+
+
+def test_what_a_device_kept_while_it_was_offline_has_an_allowance(inner: ctypes.CDLL) -> None:
+    """One message a second: a burst of 10, and what an hour without a connection makes."""
+    meter = Meter(Limits(-1, 1, -1), 10_000, 0, 0)
+    account = Account(meter=ctypes.pointer(meter))
+
+    def sent(now: int, most: int = 10_000) -> int:
+        for number in range(most):
+            arguments = (ctypes.byref(account), ctypes.c_uint64(10), ctypes.c_uint64(now))
+            if c_call(inner, "limits_charge", ctypes.c_char_p, *arguments) is not None:
+                return number
+        return most
+
+    def back(now: int) -> None:
+        c_call(inner, "limits_back", None, ctypes.byref(account), ctypes.c_uint64(now))
+
+    minute = 60_000
+    assert sent(0) == 10
+    account.connections = 1
+    back(5 * minute)  # another session of it was there all the time
+    assert sent(5 * minute) == 10
+    account.connections = 0
+    back(15 * minute)
+    assert sent(15 * minute, 200) == 200
+    assert sent(15 * minute + 500) == 400  # the rest is still there, and grows no more
+    assert sent(16 * minute) == 10
+    back(16 * minute + 1000)  # coming back often gives no more than the rate
+    assert sent(16 * minute + 1000) == 1
+    back(600 * minute)
+    assert sent(600 * minute) == 3600

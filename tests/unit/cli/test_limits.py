@@ -1,4 +1,4 @@
-"""``mooring device limits`` and ``mooring tenant limits``."""
+"""``mooring device limits``, ``mooring tenant limits``, ``set`` and ``show``."""
 
 from __future__ import annotations
 
@@ -23,6 +23,35 @@ def test_limits_are_shown_and_changed(mooring: Mooring) -> None:
     tenant = mooring("tenant", "limits", "acme", "--connections", "9", "--json").json()
     assert (tenant["tenant"], tenant["own"]["connections"]) == ("acme", 9)
     assert mooring("tenant", "limits", "nobody", "--json", code=None).code == 3
+
+
+def test_a_tenant_shows_its_limits_and_usage(mooring: Mooring) -> None:
+    mooring("tenant", "add", "acme")
+    said = mooring("tenant", "set", "acme", "--stored-bytes", "5000", "--reason", "small", "--json")
+    assert said.json()["limits"]["own"] == {
+        "connections": None,
+        "messages_per_second": None,
+        "bytes_per_second": None,
+        "stored_bytes": 5000,
+        "dead_letter_bytes": None,
+    }
+    # Limits on the broker and limits of what is stored are changed apart.
+    mooring("tenant", "set", "acme", "--messages-per-second", "9")
+    mooring("tenant", "limits", "acme", "--connections", "3")
+    mooring("tenant", "set", "acme", "--dead-letter-bytes", "none")
+    shown = mooring("tenant", "show", "acme", "--json").json()
+    assert shown["limits"]["in_force"] == {
+        "connections": 3,
+        "messages_per_second": 9,
+        "bytes_per_second": None,
+        "stored_bytes": 5000,
+        "dead_letter_bytes": None,
+    }
+    assert shown["stored"]["bytes"] == shown["devices"] == 0
+    assert "0 (0 %)" in mooring("tenant", "show", "acme").out
+    assert "stored_bytes=5000: small" in mooring("audit", "list", "--json").out
+    assert mooring("tenant", "set", "acme", "--json", code=None).error()["code"] == "invalid_limit"
+    assert mooring("tenant", "show", "nobody", "--json", code=None).code == 3
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "many", "1.5", "²"])

@@ -14,7 +14,11 @@ import sqlalchemy as sa
 from mooring.alerts.model import Severity
 from mooring.alerts.platform.model import MOST, Check, Found, Look
 from mooring.broker.log import LogKind
+from mooring.limits import storage_store
+from mooring.limits.storage import NEARLY_PERCENT, SOON_PERCENT
+from mooring.limits.storage_store import Full
 from mooring.notify.model import FAILURES_MAX
+from mooring.presence.evidence import LIMITED
 from mooring.presence.states.machine import SAID_SO, SILENCE_MIN_MS, State
 from mooring.store.processes import is_alive
 from mooring.store.schema import (
@@ -73,13 +77,24 @@ def _refused(look: Look) -> Sequence[Found]:
     """Devices whose logins the broker rejects."""
     return _events(
         look,
-        LogKind.REFUSED,
+        LogKind.REFUSED.value,
         look.settings.alert_refused_logins,
         "The broker rejects the logins of the device: `mooring device why` names the reason.",
     )
 
 
-def _events(look: Look, kind: LogKind, least: int, message: str) -> list[Found]:
+def _limited(look: Look) -> Sequence[Found]:
+    """Devices that the broker disconnects because they send more than their limit or that of
+    their tenant."""
+    return _events(
+        look,
+        LIMITED,
+        look.settings.alert_limited_sessions,
+        "The device sends more than its limit: `mooring device why` names it.",
+    )
+
+
+def _events(look: Look, kind: str, least: int, message: str) -> list[Found]:
     e = broker_events.c
     newest = sa.select(sa.func.max(e.id)).scalar_subquery()
     some = (
@@ -87,7 +102,7 @@ def _events(look: Look, kind: LogKind, least: int, message: str) -> list[Found]:
         .where(
             e.id > newest - EVENTS_LOOK,
             e.at > look.at - WINDOW_MS,
-            e.event == kind.value,
+            e.event == kind,
             e.username.is_not(None),
         )
         .group_by(e.username)
@@ -181,6 +196,43 @@ def _dead_letters(look: Look) -> Sequence[Found]:
     return [Found("", Severity.WARNING, said, value=f"{more} in 10 min")]
 
 
+def _storage(look: Look) -> Sequence[Found]:
+    """Tenants whose stored messages come close to their limit."""
+    most = look.settings.tenant_stored_bytes_max
+    full = storage_store.messages_over(look.connection, most, SOON_PERCENT)
+    return [_full(one, look.at) for one in full[:MOST]]
+
+
+def _full(full: Full, at: int) -> Found:
+    percent = full.bytes * 100 // full.most
+    said = "The stored messages of the tenant come close to their limit."
+    severity = Severity.WARNING
+    if percent >= NEARLY_PERCENT:
+        said = "The stored messages of the tenant are close to their limit: then the oldest go."
+        severity = Severity.ERROR
+    if percent >= 100 or (full.displaced_at is not None and full.displaced_at > at - DAY_MS):
+        said = "The stored messages of the tenant have reached their limit: the oldest go."
+        severity = Severity.ERROR
+    return Found(full.tenant, severity, said, full.tenant, value=f"{percent} %")
+
+
+def _tenant_dead_letters(look: Look) -> Sequence[Found]:
+    """Tenants whose dead letters come close to their limit."""
+    most = look.settings.tenant_dead_letter_bytes_max
+    full = storage_store.dead_letters_over(look.connection, most, SOON_PERCENT)
+    said = "The dead letters of the tenant come close to their limit: then the oldest go."
+    return [
+        Found(
+            one.tenant,
+            Severity.WARNING,
+            said,
+            one.tenant,
+            value=f"{one.bytes * 100 // one.most} %",
+        )
+        for one in full[:MOST]
+    ]
+
+
 def _disk(look: Look) -> Sequence[Found]:
     """Little free space where the data is."""
     total, free = look.disk(look.settings.data_dir)
@@ -241,10 +293,13 @@ def _recipients(look: Look) -> Sequence[Found]:
 CHECKS = (
     Check("device_silent", 1_000, _silent),
     Check("device_refused", 10_000, _refused),
+    Check("device_limited", 10_000, _limited),
     Check("publish_denied", 10_000, _denied),
     Check("gaps_open", 30_000, _gaps),
     Check("certificate_expiring", 300_000, _certificates),
     Check("dead_letters_rising", 10_000, _dead_letters),
+    Check("tenant_storage", 10_000, _storage),
+    Check("tenant_dead_letters", 10_000, _tenant_dead_letters),
     Check("disk_full", 30_000, _disk),
     Check("broker_unreachable", 5_000, _broker, hold_ms=30_000),
     Check("backlog", 10_000, _backlog),

@@ -45,7 +45,7 @@ class RuleChange(Document):
     reason: Line = ""
 
 
-@router.get("", response_model=PageOf[RuleOut])
+@router.get("", response_model=PageOf[RuleOut], response_model_exclude_unset=True)
 def list_rules(
     rules: RulesNow, who: Who, paging: PagingDep, tenant: OfTenant = None
 ) -> PageOf[dict[str, Any]]:
@@ -56,14 +56,14 @@ def list_rules(
     return paging.cut([rule_document(one) for one in found], lambda item: (item["number"],))
 
 
-@router.post("", status_code=201, response_model=RuleOut)
+@router.post("", status_code=201, response_model=RuleOut, response_model_exclude_unset=True)
 def add_rule(rules: RulesNow, who: Who, given: RuleIn) -> dict[str, Any]:
     """Adds a rule. It is evaluated from the next message on."""
     added = rules.add(who, given.name, given.rule, tenant=given.tenant, reason=given.reason)
     return rule_document(added)
 
 
-@router.get("/{rule}", response_model=RuleOut)
+@router.get("/{rule}", response_model=RuleOut, response_model_exclude_unset=True)
 def show_rule(
     rules: RulesNow, who: Who, rule: RuleReference, tenant: OfTenant = None
 ) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def show_rule(
     return rule_document(rules.get(who, rule, tenant=tenant))
 
 
-@router.patch("/{rule}", response_model=RuleOut)
+@router.patch("/{rule}", response_model=RuleOut, response_model_exclude_unset=True)
 def change_rule(
     rules: RulesNow, who: Who, rule: RuleReference, given: RuleChange, tenant: OfTenant = None
 ) -> dict[str, Any]:

@@ -87,6 +87,12 @@ from mooring.store.schema.settings import (
     device_settings_levels,
     device_settings_progress,
 )
+from mooring.store.schema.usage import (
+    removed_devices,
+    tenant_dead_letters,
+    tenant_usage,
+    tenant_usage_days,
+)
 
 __all__ = [
     "alert_history",
@@ -148,6 +154,7 @@ __all__ = [
     "presence_marks",
     "processes",
     "recipients",
+    "removed_devices",
     "retention",
     "retention_progress",
     "rollup_open",
@@ -162,7 +169,10 @@ __all__ = [
     "sessions",
     "sightings",
     "strangers",
+    "tenant_dead_letters",
     "tenant_limits",
+    "tenant_usage",
+    "tenant_usage_days",
     "tenants",
     "users",
     "versions",

@@ -166,6 +166,9 @@ tenant_limits = Table(
     Column("connections", BigInteger),
     Column("messages", BigInteger),
     Column("bytes", BigInteger),
+    # What the platform keeps of it, whatever the broker enforces.
+    Column("stored_bytes", BigInteger),
+    Column("dead_letter_bytes", BigInteger),
 )
 
 credentials = Table(

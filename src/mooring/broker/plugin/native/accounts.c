@@ -47,9 +47,11 @@ static struct meter *meter_of(const struct account_row *row, const struct accoun
     if (meter == NULL)
         return NULL;
     meter->limits = *limits;
-    if (before != NULL && before->meter != NULL)
+    if (before != NULL && before->meter != NULL) {
         meter->bucket = before->meter->bucket; /* a change of limits fills nothing up */
-    else
+        if (memcmp(&before->meter->limits, limits, sizeof *limits) != 0)
+            limits_clamp(&meter->bucket, limits);
+    } else
         limits_fill(&meter->bucket, limits, clock_ms());
     return meter;
 }

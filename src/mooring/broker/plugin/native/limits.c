@@ -10,36 +10,57 @@ static int64_t rate_of(int64_t limit)
     return limit < RATE_MOST ? limit : RATE_MOST;
 }
 
-static int64_t room_of(int64_t limit)
+static int64_t room_of(int64_t limit, int64_t seconds)
 {
-    return rate_of(limit) * LIMITS_BURST_SECONDS * THOUSAND;
+    return rate_of(limit) * seconds * THOUSAND;
 }
 
 void limits_fill(struct bucket *bucket, const struct limits *limits, uint64_t now_ms)
 {
-    bucket->messages = limits->messages < 0 ? 0 : room_of(limits->messages);
-    bucket->bytes = limits->bytes < 0 ? 0 : room_of(limits->bytes);
+    bucket->messages = limits->messages < 0 ? 0 : room_of(limits->messages, LIMITS_BURST_SECONDS);
+    bucket->bytes = limits->bytes < 0 ? 0 : room_of(limits->bytes, LIMITS_BURST_SECONDS);
     bucket->at_ms = now_ms;
 }
 
-/* Thousandths per second are tokens per millisecond: a rate times milliseconds. */
-static int64_t refilled(int64_t held, int64_t limit, int64_t passed_ms)
+static int64_t least(int64_t a, int64_t b)
 {
-    int64_t more = held + rate_of(limit) * passed_ms, room = room_of(limit);
-    return more < room ? more : room;
+    return a < b ? a : b;
+}
+
+void limits_clamp(struct bucket *bucket, const struct limits *limits)
+{
+    if (limits->messages >= 0)
+        bucket->messages = least(bucket->messages, room_of(limits->messages, LIMITS_BURST_SECONDS));
+    if (limits->bytes >= 0)
+        bucket->bytes = least(bucket->bytes, room_of(limits->bytes, LIMITS_BURST_SECONDS));
+}
+
+/* Thousandths per second are tokens per millisecond: a rate times milliseconds. */
+static int64_t refilled(int64_t held, int64_t limit, int64_t passed_ms, int64_t seconds)
+{
+    int64_t room = room_of(limit, seconds);
+    if (held > room) /* what is left of a larger allowance */
+        return held;
+    return least(held + rate_of(limit) * passed_ms, room);
+}
+
+static void refill(struct bucket *bucket, const struct limits *limits, uint64_t now_ms,
+                   int64_t seconds)
+{
+    uint64_t passed = now_ms - bucket->at_ms, full = (uint64_t)seconds * THOUSAND;
+    int64_t passed_ms = (int64_t)(passed < full ? passed : full);
+    bucket->at_ms = now_ms;
+    if (limits->messages >= 0)
+        bucket->messages = refilled(bucket->messages, limits->messages, passed_ms, seconds);
+    if (limits->bytes >= 0)
+        bucket->bytes = refilled(bucket->bytes, limits->bytes, passed_ms, seconds);
 }
 
 /* Takes both or neither; a debt, from what may not be refused, is paid first. */
 static const char *charge(struct bucket *bucket, const struct limits *limits, int64_t bytes,
                           uint64_t now_ms)
 {
-    uint64_t passed = now_ms - bucket->at_ms, full = LIMITS_BURST_SECONDS * THOUSAND;
-    int64_t passed_ms = (int64_t)(passed < full ? passed : full);
-    bucket->at_ms = now_ms;
-    if (limits->messages >= 0)
-        bucket->messages = refilled(bucket->messages, limits->messages, passed_ms);
-    if (limits->bytes >= 0)
-        bucket->bytes = refilled(bucket->bytes, limits->bytes, passed_ms);
+    refill(bucket, limits, now_ms, LIMITS_BURST_SECONDS);
     if (limits->messages >= 0 && bucket->messages < THOUSAND)
         return "limit_messages";
     if (limits->bytes >= 0 && bucket->bytes < bytes * THOUSAND)
@@ -49,6 +70,12 @@ static const char *charge(struct bucket *bucket, const struct limits *limits, in
     if (limits->bytes >= 0)
         bucket->bytes -= bytes * THOUSAND;
     return 0;
+}
+
+void limits_back(struct account *account, uint64_t now_ms)
+{
+    if (account->meter != 0 && account->connections == 0)
+        refill(&account->meter->bucket, &account->meter->limits, now_ms, LIMITS_OFFLINE_SECONDS);
 }
 
 const char *limits_charge(struct account *account, uint64_t bytes, uint64_t now_ms)

@@ -7,10 +7,18 @@
 #include "accounts.h"
 
 enum {
-    LIMITS_BURST_SECONDS = 10
-}; /* what may be sent at once after silence, in seconds of the rate */
+    LIMITS_BURST_SECONDS = 10,    /* what may be sent at once after silence, in seconds of the rate */
+    LIMITS_OFFLINE_SECONDS = 3600 /* the same after a time without a connection */
+};
+
+/* No more than a burst of new limits: a change of limits fills nothing up. */
+void limits_clamp(struct bucket *bucket, const struct limits *limits);
 
 void limits_fill(struct bucket *bucket, const struct limits *limits, uint64_t now_ms);
+
+/* An account without a session logs in: for the time in which it sent nothing, it may send what it
+ * has kept meanwhile. In the long run it sends no more than its rate. */
+void limits_back(struct account *account, uint64_t now_ms);
 
 /* Takes one message of `bytes` off the buckets of the account and its tenant. NULL: it may be
  * sent; otherwise "limit_messages" or "limit_bytes". */

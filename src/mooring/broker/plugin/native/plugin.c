@@ -143,6 +143,7 @@ static int on_login(int kind, void *data, void *userdata)
         return MOSQ_ERR_NOMEM;
     if (asked_again(sessions_of_client(event->client), &login, &verdict))
         return MOSQ_ERR_SUCCESS;
+    limits_back(verdict.account, clock_ms());
     struct session *session = sessions_add(event->client, verdict.account, login.client_id,
                                            certificate.shown ? certificate.serial : NULL);
     if (session == NULL)
