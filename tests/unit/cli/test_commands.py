@@ -181,7 +181,9 @@ def test_devices_are_listed_page_by_page(mooring: Mooring) -> None:
     text = mooring("device", "list", "--limit", "1")
     assert "--after 1 " in text.err
     lines = mooring("device", "list", "--tenant", "home", "--dialect", "smarthome").out.split("\n")
-    assert lines[0].split() == ["DEVICE", "TENANT", "DIALECT", "ADDED"]
+    assert lines[0].split() == [
+        *("DEVICE", "TENANT", "STATE", "LAST", "MESSAGE", "DIALECT", "ADDED")
+    ]
     assert [line.split()[0] for line in lines[1:4]] == ["a", "b", "c"]
     mooring("device", "add", "e", "-d", "smarthome", "--label", "Hall", "--group", "hall")
     mooring("device", "set", "e", "type=lamp", "tag+=new")
