@@ -2,7 +2,7 @@
 #     make up ARGS="--http-port 9000"      make test ARGS="tests/unit -k topics"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test golden lint format types bench fuzz soak attacks audit lock build clean setup setup-test
+.PHONY: help demo up test golden lint format types bench fuzz soak attacks screenshots audit lock build clean setup setup-test
 
 bin := .venv/bin
 python_files := $(wildcard src tests bench examples device)
@@ -55,6 +55,9 @@ soak: setup-test ## run the long tests, which `make test` leaves out
 
 attacks: setup-test ## try every attack in each authority, on each database; print a table
 	$(bin)/python -m tests.attacks $(ARGS)
+
+screenshots: setup-test ## take pictures of every page of the dashboard (ARGS=FOLDER, default build/screenshots)
+	$(bin)/python -m tests.browser.screenshots $(ARGS)
 
 audit: setup-test ## check our dependencies for known vulnerabilities (needs the network)
 	$(bin)/pip-audit --strict --require-hashes --disable-pip -r requirements.lock $(ARGS)
