@@ -1,8 +1,8 @@
 """``python -m tests.browser.screenshots [FOLDER]``: pictures of every page of the dashboard.
 
 Each page is taken light, dark and on a phone, with a simulated fleet (``full``) and without any
-device (``empty``); pages with live values also while the server is away (``broken``). They are to be
-looked at, one by one.
+device (``empty``); pages with live values also while the server is away (``broken``). They are
+to be looked at, one by one.
 """
 
 from __future__ import annotations
