@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
 from starlette.requests import Request
 
@@ -125,16 +126,16 @@ class Call:
 
     def typed(self, action: str, name: str, default: Any = "") -> Any:
         """What was typed into the field of a form that failed; ``default`` in any other."""
-        if self.problem is not None and self.problem.action == action:
-            return self.form.raw(name)
-        return default
+        return self.form.raw(name) if self.failed(action) else default
 
     def wrong(self, action: str, name: str) -> str:
         """What is wrong with the field of a form that failed."""
-        if self.problem is not None and self.problem.action == action:
-            return self.problem.fields.get(name, "")
-        return ""
+        problem = self.failed(action)
+        return problem.fields.get(name, "") if problem else ""
 
     def failed(self, action: str) -> Problem | None:
         """The problem of the form that is sent to that address."""
-        return self.problem if self.problem and self.problem.action == action else None
+        # A page writes its addresses quoted; the one that was asked for is not.
+        problem = self.problem
+        same = problem is not None and unquote(problem.action) == unquote(action)
+        return problem if same else None

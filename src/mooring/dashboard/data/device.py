@@ -36,12 +36,14 @@ class Opened(NamedTuple):
         row: what is known of it now.
         dialect: ``None``: it does not exist any more.
         href: address of its first page.
+        audited: whether the person may see the audit.
     """
 
     device: Device
     row: DeviceRow
     dialect: Dialect | None
     href: str
+    audited: bool = False
 
 
 def opened(call: Call) -> Opened:
@@ -70,7 +72,7 @@ def opened(call: Call) -> Opened:
     )
     names = call.app.catalogue.names()
     dialect = call.app.catalogue.get(device.dialect) if device.dialect in names else None
-    return Opened(device, row, dialect, address(device))
+    return Opened(device, row, dialect, address(device), call.may("admin"))
 
 
 def frame(found: Opened, tab: str) -> dict[str, Any]:
@@ -86,5 +88,6 @@ def frame(found: Opened, tab: str) -> dict[str, Any]:
         "tabs": [
             (word, f"{found.href}/{name}" if name else found.href, name == tab)
             for name, word in TABS.items()
+            if name != "audit" or found.audited
         ],
     }

@@ -8,6 +8,7 @@ from mooring.audit import log as audit_log
 from mooring.dashboard.call import Call
 from mooring.dashboard.data.device import frame, opened
 from mooring.dashboard.page import Action, Page
+from mooring.identity.actor import Role
 
 __all__ = ["ACTIONS", "PAGES"]
 
@@ -29,6 +30,13 @@ def view(call: Call) -> dict[str, Any]:
     }
 
 
-PAGE = Page("/devices/{device}/audit", "Audit", view, "device/audit", place="/devices")
+PAGE = Page(
+    "/devices/{device}/audit",
+    "Audit",
+    view,
+    "device/audit",
+    role=Role.ADMIN,
+    place="/devices",
+)
 PAGES = (PAGE,)
 ACTIONS: tuple[Action, ...] = ()
