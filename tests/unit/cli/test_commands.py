@@ -188,7 +188,8 @@ def test_devices_are_listed_page_by_page(mooring: Mooring) -> None:
     mooring("device", "add", "e", "-d", "smarthome", "--label", "Hall", "--group", "hall")
     mooring("device", "set", "e", "type=lamp", "tag+=new")
     lines = mooring("device", "list").out.split("\n")
-    heads = ["DEVICE", "TENANT", "DIALECT", "LABEL", "GROUPS", "TYPE", "TAGS", "ADDED"]
+    heads = ["DEVICE", "TENANT", "STATE", "LAST", "MESSAGE", "DIALECT"]
+    heads += ["LABEL", "GROUPS", "TYPE", "TAGS", "ADDED"]
     assert lines[0].split() == heads  # those that anything is in
 
 
