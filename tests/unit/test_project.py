@@ -248,9 +248,9 @@ def test_the_lock_holds_every_dependency_at_a_version_that_fits() -> None:
 )
 def test_every_package_the_source_imports_is_declared(folder: Path, package: str) -> None:
     """What came along with another package today may not come along tomorrow."""
-    declared = {
-        canonicalize_name(Requirement(line).name) for line in project(folder)["dependencies"]
-    }
+    extras = project(folder).get("optional-dependencies", {})
+    lines = [*project(folder)["dependencies"], *(line for some in extras.values() for line in some)]
+    declared = {canonicalize_name(Requirement(line).name) for line in lines}
     provided_by = packages_distributions()
     undeclared = {
         f"{module.name}: {top}"
