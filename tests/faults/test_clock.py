@@ -189,7 +189,7 @@ def test_a_first_start_with_a_clock_ahead(tmp_path: Path, wrong: WrongClock) -> 
         wrong.step(0)
         wait_until(lambda: noticed(platform), "the step back to be noticed")
         platform.cli("clock", "confirm", "--yes")
-        wait_until(lambda: begins() <= datetime.now(UTC), "the CA's dates to be right")
+        wait_until(lambda: begins() <= datetime.now(UTC), "the CA's dates to be right", timeout=90)
         now = x509.load_pem_x509_certificate(ca.read_bytes())
         assert (now.subject, now.public_key()) == (held.subject, held.public_key())
 
