@@ -11,7 +11,7 @@ from mooring.devices.model import Device
 from mooring.devices.service import Devices
 from mooring.errors import TooMany
 from mooring.identity.account import Quota
-from mooring.limits.buckets import OFFLINE_SECONDS, Buckets
+from mooring.limits.buckets import MESSAGES, OFFLINE_SECONDS, Buckets
 from mooring.store.engine import Database, now_ms
 from mooring.store.tally import Tally
 from mooring.supervisor.worker import Worker
@@ -60,11 +60,18 @@ class Allowances:
         limit, whose, seconds = denied
         tally.count("uplink_limited")
         wait = math.ceil(seconds)
-        what = "messages" if limit == "limit_messages" else "bytes"
+        hint = f"Send the readings again in {wait} s. None of them is stored."
+        if limit == MESSAGES:
+            raise TooMany(
+                f"The {whose} sends more messages than its limit allows.",
+                hint=hint,
+                code="limit_messages",
+                retry_after=wait,
+            )
         raise TooMany(
-            f"The {whose} sends more {what} than its limit allows.",
-            hint=f"Send the readings again in {wait} s. None of them is stored.",
-            code=limit,
+            f"The {whose} sends more bytes than its limit allows.",
+            hint=hint,
+            code="limit_bytes",
             retry_after=wait,
         )
 

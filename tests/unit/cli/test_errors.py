@@ -95,7 +95,7 @@ def broken(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("mooring.devices.attributes.service.Attributes.page", fail)
+    monkeypatch.setattr("mooring.fleet.service.DeviceLists.page", fail)
 
 
 def test_an_unexpected_error_is_a_sentence_and_a_file(

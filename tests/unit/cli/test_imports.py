@@ -61,6 +61,8 @@ def test_the_version_imports_no_noun(loaded: Loaded) -> None:
         "mooring.cli.quick",
         "mooring.handover",
         "mooring.errors",
+        "mooring.identity",
+        "mooring.identity.scopes",
         "mooring.later",
         "mooring.leaving",
         "mooring.parts",

@@ -63,6 +63,8 @@ CHECKED = {
         discovery_rules.tenant discovery_rules.dialect discovery_rules.pattern
         firmware_releases.tenant firmware_releases.product firmware_keys.tenant
         firmware_keys.name
+        tenant_usage.tenant tenant_usage_days.tenant tenant_dead_letters.tenant
+        removed_devices.tenant
         groups.tenant groups.name device_groups.tenant alerts.tenant rules.tenant
         recipients.tenant
     """,

@@ -75,10 +75,10 @@ def _platform(call: Call, overview: Overview) -> Platform:
 def _parts(call: Call, overview: Overview) -> list[dict[str, Any]]:
     """Broker, ingest, HTTP and database, each with a state and a few words."""
     alive = {process.role: process for process in overview.processes if process.alive}
-    up, ingest = alive.get("up"), alive.get("ingest")
-    clients = (up.detail if up else {}).get("connections")
+    ingest = alive.get("ingest")
     connected = call.publisher.connected
-    broker = f"{clients:,} connections" if isinstance(clients, int) else ""
+    there = overview.connected
+    broker = f"{there:,} {'device' if there == 1 else 'devices'} connected"
     return [
         _part("Broker", connected, broker if connected else "does not answer", "/broker"),
         _part(
