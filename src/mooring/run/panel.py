@@ -49,6 +49,7 @@ class Speaker:
         scheme = "ws" if _is_loopback(settings.mqtt_ws_host) else "wss"
         database = "PostgreSQL" if not app.database.is_sqlite else str(settings.sqlite_path)
         rows = [
+            ("Dashboard", f"http://{http}:{settings.http_port}/"),
             ("HTTP API", f"http://{http}:{settings.http_port}/api/v1/docs"),
             ("MQTT, TLS", f"mqtts://{public}:{settings.mqtt_tls_port}"),
             ("MQTT, this machine only", f"mqtt://127.0.0.1:{settings.mqtt_port}"),
