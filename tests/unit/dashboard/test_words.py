@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from datetime import UTC
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,18 +13,38 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mooring.dashboard import words
+from tests.support.programs import find_program
 from tests.support.source import ROOT
 
 TABLE: dict[str, list[Any]] = json.loads(
     (ROOT / "tests" / "data" / "dashboard" / "words.json").read_text(encoding="utf-8")
 )
 CASES = [(name, *case) for name, cases in TABLE.items() for case in cases]
+SCRIPTS = ROOT / "src" / "mooring" / "dashboard" / "static" / "js"
 NOW = 1_795_953_600_000  # 2026-11-29 12:00:00 UTC
 
 
 @pytest.mark.parametrize(("name", "given_", "said"), CASES)
 def test_the_table(name: str, given_: list[Any], said: str) -> None:
     assert getattr(words, name)(*given_) == said
+
+
+def test_the_browser_s_words_are_the_same() -> None:
+    program = (
+        "import * as words from {module}; import { readFileSync } from 'node:fs';"
+        "const cases = JSON.parse(readFileSync(0, 'utf8'));"
+        "console.log(JSON.stringify(cases.map(([name, given]) => words[name](...given))));"
+    ).replace("{module}", json.dumps(str(SCRIPTS / "words.js")))
+    done = subprocess.run(
+        [find_program("node", package="nodejs"), "--input-type=module", "--eval", program],
+        input=json.dumps(CASES),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert [(*case[:2], word) for case, word in zip(CASES, said, strict=True)] == CASES
 
 
 @given(st.one_of(st.none(), st.integers(), st.floats(), st.booleans()))
