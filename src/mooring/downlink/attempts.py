@@ -46,7 +46,7 @@ class _Result:
     broken: bool = False
 
 
-@dataclass(slots=True)
+@dataclass
 class Attempts:
     """See the module.
 

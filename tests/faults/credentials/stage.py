@@ -248,7 +248,8 @@ class Stage:
 
     async def _send(self, app: App) -> None:
         sender = Sender(app.database, app.instance, app.endpoint("sender"), lease_ms=500)
-        deliver = sender._deliver
+        attempts = sender._attempts
+        deliver = attempts._deliver
 
         async def faulty(row: Any, payload: bytes) -> int:
             if self.points.lost(Fault.MESSAGE):
@@ -257,7 +258,7 @@ class Stage:
             await asyncio.to_thread(self.points.hit, "published")
             return code
 
-        sender._deliver = faulty  # type: ignore[method-assign]
+        attempts._deliver = faulty  # type: ignore[method-assign]
         try:
             await _again(sender.step)
         finally:  # the socket ends with its process; the lease stays until it is over
