@@ -156,7 +156,7 @@ def test_what_full_pages_say(world: tuple[App, Any]) -> None:
     settings = browser.page("/devices/full/settings").text
     assert "deep.rate" in settings and "device" in settings
     messages = browser.page("/devices/full/messages").text
-    assert "3" in messages and "Missing numbers" in messages
+    assert "2–4" in messages and "Missing numbers" in messages
     asked = "/devices/full/credentials?action=publish&topic="
     assert "may not publish" in browser.page(f"{asked}x/y").text
     assert "YOUR_PASSWORD" in browser.page(asked).source

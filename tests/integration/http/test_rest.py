@@ -529,7 +529,7 @@ def test_the_character_nul_is_refused_everywhere(admin: httpx.Client) -> None:
         problem(admin.get(path), 422, "invalid_request")
 
 
-UNKNOWN_ADDRESSES = ["/", "/api", "/api/v1/nothing", "/api/v1/devices/a/b/c"]
+UNKNOWN_ADDRESSES = ["/nothing", "/api", "/api/v1/nothing", "/api/v1/devices/a/b/c"]
 
 
 def test_an_unknown_address_is_a_problem(admin: httpx.Client) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mooring.notify.grouping import (
@@ -74,6 +74,8 @@ class Group:
             self._due(now + TIMING.wait_ms)
         else:
             self.items[alert] = replace(item, state=after, severity=severity)
+            if after is State.TOLD and before is not after:
+                self._due(now)
 
     def snooze(self, alert: int, until: int, second: int) -> None:
         if alert in self.items:
@@ -173,6 +175,7 @@ happenings = st.lists(
 ).map(sorted)
 
 
+@example([(0, 0, "raise", 2), (62, 0, "clear", 2), (66, 0, "raise", 2)], (0, 0))
 @given(happenings, st.tuples(st.integers(0, 80), st.integers(0, 60)))
 def test_a_group_sends_what_a_look_at_every_second_would_send(
     some: list[tuple[int, int, str, int]], quiet: tuple[int, int]
