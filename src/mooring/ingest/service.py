@@ -160,7 +160,7 @@ class Ingest:
                 [
                     Worker("dialects", self._watch),
                     Worker("subscriptions", self._keep_subscribed),
-                    *([Worker("limits", self._follow_limits)] if self._limiter else []),
+                    Worker("limits", self._follow_limits),
                     *self.workers,
                 ]
             )
@@ -291,7 +291,9 @@ class Ingest:
 
     async def _follow_limits(self) -> None:
         """Limits of devices and tenants change without their accounts."""
-        assert self._limiter is not None
+        if self._limiter is None:  # the broker keeps them
+            await asyncio.Event().wait()
+            return
         while True:
             await asyncio.sleep(REFRESH_SECONDS)
             with contextlib.suppress(DatabaseUnavailable):  # the next message will say so

@@ -92,9 +92,9 @@ def queue(connection: Connection, changes: Sequence[Changed]) -> None:
             ):
                 news = after in (State.WORSE, State.ENDING) and after is not State(item["state"])
                 at = since[row["id"]]
-                due_at = at + one.wait_ms if news else item["due_at"]
-                if after is State.TOLD and after is not State(item["state"]):
-                    due_at = at  # it may be time to repeat it
+                again = after is State.TOLD and after is not State(item["state"])
+                # What is as the recipient knows it may be due to be repeated.
+                due_at = at + one.wait_ms if news else at if again else item["due_at"]
                 changed.append(
                     {
                         "r": one.id,

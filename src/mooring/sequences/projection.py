@@ -34,11 +34,36 @@ LOST_MAX = 4000  # ranges one device gave up, kept apart within a batch
 
 @dataclass(slots=True)
 class Heard:
-    """What a batch says of one device's numbers."""
+    """What a batch says of one device's numbers.
+
+    What a device gave up and sent after all counts as lost, in whatever batches it came. So
+    numbers that follow on something that was given up are kept apart: ``earlier`` has the pairs of
+    numbers and of what was given up after them.
+    """
 
     device: DeviceRef
     numbers: list[int] = field(default_factory=list)
     lost: list[Range] = field(default_factory=list)  # what it gave up
+    earlier: list[tuple[list[int], list[Range]]] = field(default_factory=list)
+    apart: int = 0  # ranges in ``earlier``
+
+    def number(self, seq: int) -> None:
+        if self.lost and self.apart + len(self.lost) <= LOST_MAX:
+            self.earlier.append((self.numbers, self.lost))
+            self.apart += len(self.lost)
+            self.numbers, self.lost = [], []
+        self.numbers.append(seq)
+
+    def gave_up(self, lost: Sequence[Range]) -> None:
+        self.lost += lost
+        if len(self.lost) > LOST_MAX:
+            self.lost[:] = narrowed(self.lost)
+
+    def after(self, known: Numbers) -> Numbers:
+        """What is known once this is stored."""
+        for numbers, lost in (*self.earlier, (self.numbers, self.lost)):
+            known = merge(known, numbers, lost)
+        return known
 
 
 class SequenceNumbers:
@@ -71,11 +96,9 @@ class SequenceNumbers:
             if one is None:
                 one = heard[device] = Heard(fact.route.device)
             if seq is not None:
-                one.numbers.append(seq)
+                one.number(seq)
             if lost:
-                one.lost += lost
-                if len(one.lost) > LOST_MAX:
-                    one.lost[:] = narrowed(one.lost)
+                one.gave_up(lost)
         return [heard[device] for device in sorted(heard)] or None
 
     def apply(self, connection: Connection, rows: list[Heard]) -> Sequence[Effect]:
@@ -85,7 +108,7 @@ class SequenceNumbers:
         changed, effects = [], []
         for one in rows:
             known = before.get(one.device.id)
-            after = merge(known or Numbers(), one.numbers, one.lost)
+            after = one.after(known or Numbers())
             if after != known:
                 since = at if after.above else None
                 above = pack_ranges(after.above)

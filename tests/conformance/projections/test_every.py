@@ -153,6 +153,26 @@ def ingest(desk: Desk, some: Sequence[PublishPacket], cuts: Sequence[int] = ()) 
     return effects
 
 
+def test_what_was_given_up_and_sent_after_all_is_the_same_in_any_batch(
+    database: Database, open_desk: OpenDesk
+) -> None:
+    desk = _shared(open_desk)
+    said: list[tuple[str, object]] = [
+        (f"{OTHER}/event", {"seq": 9, "lost": [[2, 4]]}),
+        (f"{OTHER}/telemetry", {"seq": 3, "values": {"t": 1}}),
+        (f"{OTHER}/telemetry", {"seq": 6, "values": {"t": 1}}),
+        (f"{OTHER}/event", {"seq": 10, "lost": [[3, 7]]}),
+    ]
+    some = packets_of(said)
+    found = []
+    for cuts in ((), (1,), (2,), (1, 2, 3)):
+        empty(database)
+        ingest(desk, some, cuts)
+        found.append(derived(database)["sequences"])
+    assert found == [found[0]] * 4
+    assert found[0][0][3] == 5  # 2, 3 and 4, then 5 and 7
+
+
 @short
 @given(data=st.data())
 def test_a_batch_cut_anywhere_gives_the_same_tables(
