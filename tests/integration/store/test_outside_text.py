@@ -98,4 +98,6 @@ def test_basic_logins_of_devices(database: Database, pair: bytes) -> None:
     request = Request({"type": "http", "headers": [(b"authorization", header)]})
     throttle = Throttle(Limits(1_000_000, 1_000_000, 1_000_000))
     with pytest.raises(Unauthorized):
-        device_login(database, device_logins(request), throttle=throttle, tally=Tally())
+        device_login(
+            database, device_logins(request), throttle=throttle, tally=Tally(), audience="here"
+        )
