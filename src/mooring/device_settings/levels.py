@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from mooring.audit import log as audit_log
@@ -29,7 +28,7 @@ from mooring.secrets.instance import Instance
 from mooring.settings import Settings
 from mooring.store.engine import Database, now_ms
 from mooring.store.room import limit_reached
-from mooring.store.schema import tenants
+from mooring.store.tenants import tenant_exists
 
 __all__ = ["PRIORITY_MAX", "SettingsLevels"]
 
@@ -260,8 +259,7 @@ class SettingsLevels:
     @staticmethod
     def _require_tenant(connection: Connection, actor: Actor, name: str) -> None:
         actor.require(Role.VIEWER, actor.tenant)
-        statement = sa.select(tenants.c.name).where(tenants.c.name == name)
-        if not actor.sees(name) or connection.execute(statement).first() is None:
+        if not actor.sees(name) or not tenant_exists(connection, name):
             raise NotFound(
                 f"There is no tenant {name}.",
                 hint="`mooring tenant list` shows every tenant.",

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 
 from mooring.identity.account import NO_QUOTA, Quota
 from mooring.store.keyed import Keyed
-from mooring.store.schema import device_limits, devices, tenant_limits, tenants
+from mooring.store.schema import device_limits, devices, tenant_limits
 
 __all__ = [
     "a_device_of",
@@ -21,7 +21,6 @@ __all__ = [
     "of_tenants",
     "set_of_device",
     "set_of_tenant",
-    "tenant_exists",
 ]
 
 _OF_DEVICE = (device_limits.c.connections, device_limits.c.messages, device_limits.c.bytes)
@@ -101,11 +100,6 @@ def set_of_tenant(connection: Connection, name: str, quota: Quota) -> None:
     update = sa.update(tenant_limits).where(tenant_limits.c.tenant == name).values(values)
     if not connection.execute(update).rowcount and quota != NO_QUOTA:
         connection.execute(sa.insert(tenant_limits).values(tenant=name, **values))
-
-
-def tenant_exists(connection: Connection, name: str) -> bool:
-    statement = sa.select(tenants.c.name).where(tenants.c.name == name)
-    return connection.execute(statement).first() is not None
 
 
 def a_device_of(connection: Connection, tenant: str) -> str | None:

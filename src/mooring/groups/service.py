@@ -33,6 +33,7 @@ from mooring.groups.selector import Selector, conditions_of, group_not_found
 from mooring.identity.actor import Actor, Role
 from mooring.settings import Settings
 from mooring.store.engine import Database
+from mooring.store.tenants import tenant_exists
 
 __all__ = ["DESCRIPTION_MAX", "PRIORITY_MAX", "Groups"]
 
@@ -378,7 +379,7 @@ class Groups:
 
 def _require_tenant(connection: Connection, actor: Actor, name: str) -> None:
     actor.require(Role.VIEWER, actor.tenant)
-    if not actor.sees(name) or not _can_be(name) or not store.tenant_exists(connection, name):
+    if not actor.sees(name) or not _can_be(name) or not tenant_exists(connection, name):
         raise NotFound(
             f"There is no tenant {name}.",
             hint="`mooring tenant list` shows every tenant.",

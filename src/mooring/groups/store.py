@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from mooring.devices.group_store import COLUMNS
 from mooring.devices.model import Group
 from mooring.store.given import given, parameter
-from mooring.store.schema import device_groups, device_state, devices, groups, tenants
+from mooring.store.schema import device_groups, device_state, devices, groups
 
 __all__ = [
     "change",
@@ -21,17 +21,11 @@ __all__ = [
     "full",
     "held",
     "page",
-    "tenant_exists",
     "tenants_with",
 ]
 
 _G = groups.c
 _M = device_groups.c
-
-
-def tenant_exists(connection: Connection, name: str) -> bool:
-    statement = sa.select(tenants.c.name).where(tenants.c.name == name)
-    return connection.execute(statement).first() is not None
 
 
 def page(connection: Connection, tenant: str, *, after: str, limit: int) -> list[Group]:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
@@ -24,8 +23,8 @@ from mooring.secrets.instance import Instance
 from mooring.settings import Settings
 from mooring.store.engine import Database, now_ms
 from mooring.store.room import limit_reached
-from mooring.store.schema import tenants
 from mooring.store.tally import add_to_counter
+from mooring.store.tenants import tenant_exists
 
 __all__ = ["Jobs"]
 
@@ -125,8 +124,7 @@ class Jobs:
         return job
 
     def _check(self, connection: Connection, job: Job) -> None:
-        known = sa.select(tenants.c.name).where(tenants.c.name == job.tenant)
-        if connection.execute(known).first() is None:
+        if not tenant_exists(connection, job.tenant):
             raise NotFound(f"There is no tenant {job.tenant}.", code="tenant_not_found")
         job.selection.check(connection)
         self._check_room(connection, job.tenant)

@@ -21,6 +21,7 @@ from mooring.identity.account import Quota
 from mooring.identity.actor import Actor, Role
 from mooring.settings import Settings
 from mooring.store.engine import Database
+from mooring.store.tenants import tenant_exists
 
 __all__ = ["VALUE_MAX", "DeviceLimits", "Limited", "check_values"]
 
@@ -129,7 +130,7 @@ class DeviceLimits:
     def require_tenant(connection: Connection, actor: Actor, name: str) -> None:
         """Raises: NotFound: no such tenant that the actor sees."""
         actor.require(Role.VIEWER, actor.tenant)
-        if not actor.sees(name) or not store.tenant_exists(connection, name):
+        if not actor.sees(name) or not tenant_exists(connection, name):
             raise NotFound(
                 f"There is no tenant {name}.",
                 hint="`mooring tenant list` shows every tenant.",

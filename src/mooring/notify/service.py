@@ -23,6 +23,7 @@ from mooring.settings import Settings
 from mooring.store.engine import Database, now_ms
 from mooring.store.room import limit_reached, require_room
 from mooring.store.schema import recipients
+from mooring.store.tenants import tenant_exists
 
 __all__ = ["NAME_MAX", "Added", "Recipients"]
 
@@ -144,7 +145,7 @@ class Recipients:
         at = now_ms()
         with self.database.write() as connection:
             # The first device makes this tenant.
-            if tenant != DEFAULT and not store.tenant_exists(connection, tenant):
+            if tenant != DEFAULT and not tenant_exists(connection, tenant):
                 raise NotFound(f"There is no tenant {tenant}.", code="tenant_not_found")
             require_room(
                 connection,

@@ -15,7 +15,7 @@ from mooring.notify.model import Kind, Notification, Options, Recipient, State
 from mooring.notify.options import document_of, options_of
 from mooring.notify.turns import Due
 from mooring.secrets.instance import Instance
-from mooring.store.schema import notification_items, notifications, recipients, tenants
+from mooring.store.schema import notification_items, notifications, recipients
 
 __all__ = [
     "add_notification",
@@ -38,7 +38,6 @@ __all__ = [
     "parcel",
     "remove_notification",
     "sealed_target",
-    "tenant_exists",
     "trim",
     "waiting",
 ]
@@ -131,11 +130,6 @@ def look_again(connection: Connection, number: int, at: int) -> None:
 def sealed_target(connection: Connection, number: int) -> bytes:
     found = sa.select(_r.sealed_target).where(_r.id == number)
     return bytes(connection.execute(found).scalar_one())
-
-
-def tenant_exists(connection: Connection, tenant: str) -> bool:
-    found = sa.select(tenants.c.name).where(tenants.c.name == tenant)
-    return connection.execute(found).first() is not None
 
 
 def figures(connection: Connection) -> dict[str, int]:

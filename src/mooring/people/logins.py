@@ -25,6 +25,7 @@ from mooring.secrets.instance import Instance
 from mooring.settings import Settings
 from mooring.store.engine import Database, now_ms
 from mooring.store.tally import Tally
+from mooring.store.tenants import tenant_exists
 
 __all__ = ["NAME", "NAME_MAX", "Logins", "actor_of"]
 
@@ -128,7 +129,7 @@ class Logins:
         now = None if found is None else (found.user.role, found.user.tenant)
         if found is not None and now == (role, tenant):
             return found
-        if tenant is not None and not store.tenant_exists(connection, tenant):
+        if tenant is not None and not tenant_exists(connection, tenant):
             raise NotFound(
                 f"There is no tenant {tenant}.",
                 hint="Add it, or correct the setting oidc_roles.",

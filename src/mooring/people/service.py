@@ -20,6 +20,7 @@ from mooring.people import passwords, store, tokens
 from mooring.people.logins import NAME, NAME_MAX, Logins, actor_of
 from mooring.people.model import ApiKey, IssuedKey, NewKey, NewUser, User
 from mooring.store.engine import now_ms
+from mooring.store.tenants import tenant_exists
 
 __all__ = ["FIRST_ADMIN", "People"]
 
@@ -281,7 +282,7 @@ class People(Logins):
     # ------------------------------------------------------------------ rules
 
     def _need_tenant(self, connection: Connection, tenant: str | None) -> None:
-        if tenant is not None and not store.tenant_exists(connection, tenant):
+        if tenant is not None and not tenant_exists(connection, tenant):
             raise NotFound(
                 f"There is no tenant {tenant}.",
                 hint="Adding a device creates its tenant, or use `mooring tenant add`.",

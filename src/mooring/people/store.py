@@ -43,7 +43,6 @@ __all__ = [
     "set_password_hash",
     "set_renewals",
     "set_role",
-    "tenant_exists",
     "tenant_page",
     "user_by_name",
     "user_page",
@@ -112,11 +111,6 @@ def _key(row: Sequence[Any]) -> ApiKey:
     return ApiKey(
         prefix, name, Role.of(role), tenant, created_at, expires_at, revoked_at, parse(scopes)
     )
-
-
-def tenant_exists(connection: Connection, name: str) -> bool:
-    found = connection.execute(sa.select(tenants.c.name).where(tenants.c.name == name))
-    return found.first() is not None
 
 
 def tenant_page(

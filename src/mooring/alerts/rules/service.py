@@ -24,6 +24,7 @@ from mooring.store import versions
 from mooring.store.engine import Database, now_ms
 from mooring.store.room import require_room
 from mooring.store.schema import rules
+from mooring.store.tenants import tenant_exists
 
 __all__ = ["NAME_MAX", "Rules"]
 
@@ -89,7 +90,7 @@ class Rules:
         complete = self._checked(actor, tenant, document)
         at = now_ms()
         with self.database.write() as connection:
-            if not store.tenant_exists(connection, tenant):
+            if not tenant_exists(connection, tenant):
                 raise NotFound(f"There is no tenant {tenant}.", code="tenant_not_found")
             require_room(
                 connection,

@@ -18,7 +18,7 @@ from mooring.identity.actor import Actor, walled
 from mooring.rollups.queue import Span, prepare_index
 from mooring.rollups.rows import fetch, numbers
 from mooring.store.given import given, parameter
-from mooring.store.schema import alerts, devices, latest, rule_queue, rule_states, rules, tenants
+from mooring.store.schema import alerts, devices, latest, rule_queue, rule_states, rules
 
 __all__ = [
     "HELD",
@@ -41,7 +41,6 @@ __all__ = [
     "replace",
     "states",
     "take",
-    "tenant_exists",
     "waiting",
     "write_states",
 ]
@@ -100,11 +99,6 @@ def find(
     if lock:
         statement = statement.with_for_update()
     return [_rule(row) for row in connection.execute(walled(statement, _c.tenant, actor))]
-
-
-def tenant_exists(connection: Connection, tenant: str) -> bool:
-    found = sa.select(tenants.c.name).where(tenants.c.name == tenant)
-    return connection.execute(found).first() is not None
 
 
 def insert(
