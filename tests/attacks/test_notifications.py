@@ -7,6 +7,7 @@ import json
 import secrets
 import socket
 import ssl
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -98,7 +99,7 @@ def test_a_name_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     reached: list[str] = []
 
-    async def lookup(_loop: Any, host: str, port: int, **_: Any) -> list[Any]:
+    def lookup(host: str, port: int, **_: Any) -> list[Any]:
         asked.append(host)
         address = answers[min(len(asked), len(answers)) - 1]
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
@@ -108,7 +109,7 @@ def test_a_name_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
         assert options["server_hostname"] == "rebinds.example.org"
         raise ConnectionRefusedError(111, "Connection refused")
 
-    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", lookup)
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
     monkeypatch.setattr(asyncio, "open_connection", connect)
     tls = ssl.create_default_context()
 
@@ -121,6 +122,43 @@ def test_a_name_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert attempt() is Outcome.INVALID
     assert len(asked) == 2
     assert reached == ["93.184.215.14"]
+
+
+@pytest.mark.attack("names whose servers never answer")
+def test_names_that_nobody_answers_leave_threads_to_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+    over = threading.Event()
+
+    def lookup(host: str, *_: Any, **__: Any) -> list[Any]:
+        asked.append(host)
+        over.wait(60)
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+    tls = ssl.create_default_context()
+    names = [f"n{number}.example.org" for number in range(64)]  # all places
+
+    async def flood() -> list[Outcome]:
+        attempts = [
+            asyncio.create_task(
+                http.post(f"https://{name}/", b"", {}, private=False, tls=tls, seconds=2)
+            )
+            for name in names
+        ]
+        try:
+            # What the worker asks the database, it asks in the loop's threads.
+            await asyncio.sleep(0)
+            async with asyncio.timeout(30):
+                assert await asyncio.to_thread(lambda: "free") == "free"
+            assert not over.is_set()
+            return [answer.outcome for answer in await asyncio.gather(*attempts)]
+        finally:
+            over.set()
+
+    assert asyncio.run(flood()) == [Outcome.FAILED] * len(names)
+    assert sorted(asked) == sorted(names)
 
 
 @pytest.mark.attack("receivers that never answer, never end, or lead elsewhere")

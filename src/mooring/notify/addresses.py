@@ -8,12 +8,16 @@ name up again, so an answer of DNS that changes meanwhile changes nothing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
+import threading
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 __all__ = ["AddressRejected", "allowed_address", "resolve"]
 
 _NAT64 = ip_network("64:ff9b::/96")
+_ROUTED = ip_network("2000::/3")
+"""All IPv6 addresses of the internet. Others may stand for IPv4 addresses of a private network."""
 
 
 class AddressRejected(Exception):
@@ -33,7 +37,8 @@ def allowed_address(text: str, *, private: bool) -> bool:
         return False
     if found.is_multicast or found.is_unspecified or str(found) == "255.255.255.255":
         return False
-    return private or found.is_global
+    routed = isinstance(found, IPv4Address) or found in _ROUTED
+    return private or (found.is_global and routed)
 
 
 def _plain(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
@@ -56,11 +61,39 @@ async def resolve(host: str, port: int, *, private: bool) -> str:
         OSError: the name cannot be looked up.
         AddressRejected: an address is not allowed.
     """
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    addresses = [str(one[4][0]) for one in found]
+    addresses = await _look_up(host, port)
     for address in addresses:
         if not allowed_address(address, private=private):
             raise AddressRejected(
                 f"{host} has the address {address}, which is not allowed for notifications"
             )
     return addresses[0]
+
+
+async def _look_up(host: str, port: int) -> list[str]:
+    """In a thread of its own: a name server that does not answer holds it longer than an attempt
+    takes, and the threads that the loop shares would soon all wait for such servers."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[list[str]] = loop.create_future()
+
+    def settle(addresses: list[str], failure: Exception | None) -> None:
+        if answer.done():  # the attempt has ended
+            return
+        if failure is None:
+            answer.set_result(addresses)
+        else:
+            answer.set_exception(failure)
+
+    def ask() -> None:
+        addresses: list[str] = []
+        failure: Exception | None = None
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            addresses = [str(one[4][0]) for one in found]
+        except Exception as exc:  # noqa: BLE001 - passed on to the attempt
+            failure = exc
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody asks any more
+            loop.call_soon_threadsafe(settle, addresses, failure)
+
+    threading.Thread(target=ask, name="look up a name", daemon=True).start()
+    return await answer

@@ -6,10 +6,11 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mooring.alerts.model import Severity
@@ -165,7 +166,8 @@ NOT_ALLOWED = """
 127.0.0.1 127.8.8.8 10.0.0.1 172.16.0.1 192.168.1.1 169.254.169.254 100.64.0.1 0.0.0.0
 192.0.0.1 198.18.0.1 224.0.0.1 255.255.255.255 ::1 :: fe80::1 fe80::1%eth0 fc00::1 fd12::1
 ff02::1 ::ffff:127.0.0.1 ::ffff:10.0.0.1 64:ff9b::a00:1 2002:7f00:1:: 2002:a9fe:a9fe::
-::7f00:1 2001:db8::1 localhost example.org 127.1 0x7f000001
+::7f00:1 2001:db8::1 fec0::1 ::ffff:0:7f00:1 64:ff9b:1::7f00:1 5f00::1
+localhost example.org 127.1 0x7f000001
 """
 
 
@@ -255,6 +257,26 @@ def test_messages_of_apprise_are_scrubbed() -> None:
 )
 def test_who_wants_an_alert(options: Options, wanted: bool) -> None:
     assert is_wanted(options, severity=3, name="hot", device="pump-1") is wanted
+
+
+@given(st.text("ab*", max_size=12), st.text("ab[?", max_size=12))
+@example("*ab", "ab")
+@example("ab*ab", "ab")
+@example("a*b*a", "aa")
+def test_a_star_stands_for_any_characters(pattern: str, name: str) -> None:
+    expression = ".*".join(map(re.escape, pattern.split("*")))
+    found = is_wanted(Options(alerts=(pattern,)), severity=3, name=name, device=None)
+    assert found is bool(re.fullmatch(expression, name, re.DOTALL))
+
+
+def test_no_pattern_of_a_tenant_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    def compiled(*_: object) -> None:
+        raise AssertionError("a pattern of many * takes milliseconds to compile")
+
+    monkeypatch.setattr(re, "compile", compiled)
+    name = "a" * 120
+    assert is_wanted(Options(alerts=("*a" * 100,)), severity=3, name=name, device=None)
+    assert not is_wanted(Options(alerts=("*a" * 99 + "b",)), severity=3, name=name, device=None)
 
 
 def test_whoever_names_devices_hears_nothing_of_the_platform() -> None:
