@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from mooring.dialects.times import iso
+from mooring.dialects.times import iso, iso_or_none
 from mooring.ota.releases.model import Artifact, Key, Release
 from mooring.ota.releases.service import Checked
 
 __all__ = ["artifact", "checked", "key", "release"]
-
-
-def _time(at: int | None) -> str | None:
-    return None if at is None else iso(at)
 
 
 def artifact(one: Artifact) -> dict[str, Any]:
@@ -44,8 +40,8 @@ def release(found: Release) -> dict[str, Any]:
         "state": str(found.state),
         "created_at": iso(found.created_at),
         "created_by": found.created_by,
-        "published_at": _time(found.published_at),
-        "ended_at": _time(found.ended_at),
+        "published_at": iso_or_none(found.published_at),
+        "ended_at": iso_or_none(found.ended_at),
         "reason": found.reason,
         "artifacts": [artifact(one) for one in found.artifacts],
     }
@@ -73,5 +69,5 @@ def key(found: Key) -> dict[str, Any]:
         "public_key": found.pem,
         "created_at": iso(found.created_at),
         "created_by": found.created_by,
-        "ended_at": _time(found.ended_at),
+        "ended_at": iso_or_none(found.ended_at),
     }
