@@ -171,9 +171,9 @@ def test_what_nothing_refers_to_is_deleted_later(
     folder = tmp_path / "data" / "artifacts"
     made = put(releases, draft(releases))
     (kept,) = made.artifacts
-    with_more = put(releases, made, b"another", "other.bin")
-    (other,) = {one.sha256 for one in with_more.artifacts} - {kept.sha256}
-    releases.drop_file(SYSTEM, "trap:1.4.0", "other.bin")
+    with releases.files.receive(1000) as incoming:  # the process ended before it wrote the row
+        incoming.write(b"another")
+        other = incoming.finish().sha256
     (folder / "incoming" / "cut").write_bytes(b"half")
     assert tidying.sweep(platform.database, releases.files) == 0  # too young
     for one in folder.rglob("*"):
@@ -182,6 +182,36 @@ def test_what_nothing_refers_to_is_deleted_later(
     assert tidying.sweep(platform.database, releases.files) == 2
     assert not releases.files.path(other).exists()
     assert releases.files.is_whole(kept.sha256)
+
+
+def stored_in(folder: Path) -> set[str]:
+    return {one.name for one in folder.rglob("*") if one.is_file()}
+
+
+def test_rejected_and_dropped_files_take_no_space(releases: Releases, tmp_path: Path) -> None:
+    """One user could otherwise fill the disk, far beyond the limit of the tenant."""
+    folder = tmp_path / "data" / "artifacts"
+    made = put(releases, draft(releases), bytes(90_000), "a.bin")
+    kept = {made.artifacts[0].sha256}
+    for number in range(3):
+        with pytest.raises(Conflict) as full:
+            put(releases, made, bytes(40_000 + number), "b.bin")
+        assert code(full) == "limit_reached"
+        with pytest.raises(Conflict) as twice:
+            put(releases, made, b"%d" % number, "a.bin")
+        assert code(twice) == "artifact_exists"
+        assert stored_in(folder) == kept
+        put(releases, made, bytes(20_000 + number), "c.bin")
+        releases.drop_file(SYSTEM, "trap:1.4.0", "c.bin")
+        assert stored_in(folder) == kept
+    # The same content in another release stays, even if it is dropped or rejected elsewhere.
+    other = put(releases, draft(releases, "1.5", "elsewhere"), bytes(90_000), "same.bin")
+    with pytest.raises(Conflict):
+        put(releases, other, bytes(90_000), "same.bin")
+    releases.remove(SYSTEM, "trap:1.4.0")
+    assert stored_in(folder) == kept
+    releases.remove(SYSTEM, str(other.id))
+    assert stored_in(folder) == set()
 
 
 def test_a_file_that_is_swept_while_it_arrives_is_put_back(

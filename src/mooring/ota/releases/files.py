@@ -2,16 +2,19 @@
 
 ``artifacts/ab/abcdef…`` below the data directory. A file arrives under ``artifacts/incoming`` and
 gets its name when it is complete and durable. Nothing is removed here while anything may refer to
-it: ``sweep`` deletes what no row names and nobody has brought again for an hour.
+it: ``sweep`` deletes what no row names and nobody has brought again for an hour; ``discard`` does so
+immediately for files of which a row was removed or rejected.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import secrets
 import time
 from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -86,6 +89,42 @@ class Files:
         except (NotFound, OSError):
             return False
         return digest.hexdigest() == sha256
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """While it lasts, no other process adds or removes a row and its file (``discard``).
+
+        Raises:
+            Unavailable: the folder cannot be opened.
+        """
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(self.folder, os.O_RDONLY)
+        except OSError as exc:
+            raise _cannot(self.folder, exc) from exc
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def discard(
+        self, digests: Collection[str], known: Callable[[Collection[str]], Collection[str]]
+    ) -> None:
+        """Deletes those of these files that no release refers to.
+
+        Args:
+            known: which of some digests a release refers to.
+
+        Raises:
+            Unavailable: a file cannot be deleted.
+        """
+        with self.locked():
+            for digest in set(digests) - set(known(digests)):
+                try:
+                    self.path(digest).unlink(missing_ok=True)
+                except OSError as exc:
+                    raise _cannot(self.folder, exc) from exc
 
     def sweep(self, known: Callable[[Collection[str]], Collection[str]], now: float) -> int:
         """Deletes files that nothing refers to; how many.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
@@ -11,11 +11,11 @@ from sqlalchemy.exc import IntegrityError
 
 from mooring.audit import log as audit_log
 from mooring.devices.store import ensure_tenant
-from mooring.errors import Conflict, Invalid, NotFound
+from mooring.errors import Conflict, Invalid, MooringError, NotFound
 from mooring.identity.actor import Actor, Role
 from mooring.ota.releases import checks, image, key_store, store
 from mooring.ota.releases.files import Files, Incoming
-from mooring.ota.releases.model import Artifact, NewRelease, Release, Signature, State
+from mooring.ota.releases.model import Artifact, NewRelease, Release, Signature, State, Stored
 from mooring.ota.releases.states import Step, after
 from mooring.settings import Settings
 from mooring.store.engine import Database, now_ms
@@ -192,27 +192,15 @@ class Releases:
         checks.file_name(name)
         from_sha256 = checks.digest(from_sha256) if from_sha256 else ""
         stored = incoming.finish()
-        found = image.read(stored.head)
         try:
-            with self.database.write() as connection:
-                release = self._draft(connection, actor, reference)
-                self._fits(release, found, force=force, reason=reason)
-                self._has_room(connection, release, stored.sha256, stored.size)
-                said = "" if found is None else found.said
-                store.add_artifact(
-                    connection, release.id, stored, name=name, from_sha256=from_sha256, image=said
+            with self.files.locked():
+                release = self._add(
+                    actor, reference, name, stored, from_sha256, force=force, reason=reason
                 )
-                release = self._find(connection, actor, str(release.id), None)
-                _audit(
-                    connection, actor, "firmware.upload", release, reason=reason, what=f" {name}"
-                )
-        except IntegrityError as exc:
-            raise Conflict(
-                f"The release has a file {name} already.",
-                hint="Remove it first, or give the new one another name.",
-                code="artifact_exists",
-            ) from exc
-        incoming.confirm(stored)
+                incoming.confirm(stored)
+        except MooringError:
+            self._discard([stored.sha256])
+            raise
         return release
 
     def drop_file(self, actor: Actor, reference: str, name: str, *, reason: str = "") -> Release:
@@ -224,9 +212,12 @@ class Releases:
         """
         with self.database.write() as connection:
             release = self._draft(connection, actor, reference)
-            store.drop_artifact(connection, self.artifact(release, name).id)
+            dropped = self.artifact(release, name)
+            store.drop_artifact(connection, dropped.id)
             _audit(connection, actor, "firmware.drop", release, reason=reason, what=f" {name}")
-            return self._find(connection, actor, str(release.id), None)
+            release = self._find(connection, actor, str(release.id), None)
+        self._discard([dropped.sha256])
+        return release
 
     def sign(self, actor: Actor, reference: str, name: str, signature: Signature) -> Release:
         """Adds a signature that was made elsewhere.
@@ -314,9 +305,53 @@ class Releases:
             after(release.state, Step.REMOVE)
             store.delete(connection, release.id)
             _audit(connection, actor, "firmware.remove", release, reason=reason)
+        self._discard([one.sha256 for one in release.artifacts])
         return release
 
     # ------------------------------------------------------------------ inside
+
+    def _add(
+        self,
+        actor: Actor,
+        reference: str,
+        name: str,
+        stored: Stored,
+        from_sha256: str,
+        *,
+        force: bool,
+        reason: str,
+    ) -> Release:
+        """Writes the row of a file."""
+        found = image.read(stored.head)
+        try:
+            with self.database.write() as connection:
+                release = self._draft(connection, actor, reference)
+                self._fits(release, found, force=force, reason=reason)
+                self._has_room(connection, release, stored.sha256, stored.size)
+                said = "" if found is None else found.said
+                store.add_artifact(
+                    connection, release.id, stored, name=name, from_sha256=from_sha256, image=said
+                )
+                release = self._find(connection, actor, str(release.id), None)
+                _audit(
+                    connection, actor, "firmware.upload", release, reason=reason, what=f" {name}"
+                )
+        except IntegrityError as exc:
+            raise Conflict(
+                f"The release has a file {name} already.",
+                hint="Remove it first, or give the new one another name.",
+                code="artifact_exists",
+            ) from exc
+        return release
+
+    def _discard(self, digests: Collection[str]) -> None:
+        """Deletes files that have no row any more, unless another release has one."""
+
+        def known(wanted: Collection[str]) -> set[str]:
+            with self.database.read() as connection:
+                return store.known_files(connection, wanted)
+
+        self.files.discard(digests, known)
 
     def _find(
         self,
