@@ -8,7 +8,7 @@ from mooring.part import Part, noun
 from mooring.supervisor.registry import Entry
 
 with later():
-    from mooring.ota.releases import api, files, key_api, keys, service, tidying
+    from mooring.ota.releases import api, files, key_api, keys, service, tidying, turns
     from mooring.settings import firmware as settings
     from mooring.store import schema
 
@@ -43,5 +43,6 @@ PART = Part(
         ),
     ),
     settings=lambda: settings.FirmwareSettings,
+    residents=lambda: {turns.FileTurns: lambda _app, _current: turns.FileTurns()},
     nouns=(noun("firmware", "firmware_files", "firmware_keys"),),
 )

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -12,10 +15,13 @@ import pytest
 from mooring.app import App
 from mooring.identity.actor import SYSTEM
 from mooring.ota.releases import manifest
+from mooring.ota.releases.files import Files
+from mooring.ota.releases.turns import UPLOADS_MAX_PER_TENANT
 from mooring.settings import Settings
 from mooring.web.errors import BODY_MAX_BYTES
 from tests.integration.http.conftest import ClientOf
 from tests.support.ports import free_port
+from tests.support.waiting import wait_until
 
 MOST = 3 * BODY_MAX_BYTES
 PRIVATE = manifest.generate(manifest.ECDSA)
@@ -139,6 +145,72 @@ def test_half_a_file_leaves_nothing(admin: httpx.Client, platform: App) -> None:
     stored = platform.settings.data_dir / "artifacts"
     digest = answer.json()["artifacts"][0]["sha256"]
     assert list(stored.glob("[0-9a-f][0-9a-f]/*")) == [stored / digest[:2] / digest]
+
+
+def arriving(incoming: Path) -> list[Path]:
+    return list(incoming.glob("*"))
+
+
+def begin(client: httpx.Client, release: str, name: str) -> socket.socket:
+    """An upload that does not continue."""
+    url = client.base_url
+    connection = socket.create_connection((url.host, url.port), 5)
+    connection.sendall(
+        f"PUT {release}/files/{name} HTTP/1.1\r\nHost: {url.host}\r\n"
+        f"Authorization: {client.headers['Authorization']}\r\n"
+        "Content-Length: 2000000\r\n\r\n".encode()
+        + b"x" * 1000
+    )
+    return connection
+
+
+def test_uploads_of_a_tenant_at_the_same_time(
+    admin: httpx.Client, client_of: ClientOf, platform: App
+) -> None:
+    """What has not arrived completely takes disk space that no limit of a tenant counts."""
+    release = create(admin)
+    incoming = platform.settings.data_dir / "artifacts" / "incoming"
+    begun = [begin(admin, release, f"{n}.bin") for n in range(UPLOADS_MAX_PER_TENANT)]
+    try:
+        wait_until(lambda: len(arriving(incoming)) == len(begun), "uploads have begun")
+        answer = admin.put(f"{release}/files/one-more.bin", content=b"x")
+        assert (answer.status_code, answer.json()["code"]) == (429, "firmware_busy")
+        assert len(arriving(incoming)) == len(begun)
+        other = client_of("admin", tenant="elsewhere")
+        assert other.put(f"{create(other)}/files/a.bin", content=b"x").status_code == 200
+    finally:
+        for connection in begun:
+            connection.close()
+    wait_until(lambda: not arriving(incoming), "cut uploads are gone")
+    assert admin.put(f"{release}/files/one-more.bin", content=b"x").status_code == 200
+
+
+def test_one_check_of_a_tenant_at_a_time(
+    admin: httpx.Client, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A check reads gigabytes and holds a thread: a viewer could otherwise take all of them."""
+    release = create(admin)
+    assert admin.put(f"{release}/files/a.bin", content=b"x").status_code == 200
+    reading, go_on = threading.Event(), threading.Event()
+    whole = Files.is_whole
+
+    def slowly(self: Files, *given: Any) -> bool:
+        reading.set()
+        return go_on.wait(10) and whole(self, *given)
+
+    monkeypatch.setattr(Files, "is_whole", slowly)
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(admin.get, f"{release}/check")
+        try:
+            assert reading.wait(10)
+            viewer = client_of("viewer", tenant="home")
+            second = viewer.get(f"{release}/check")
+            assert (second.status_code, second.json()["code"]) == (429, "firmware_busy")
+            assert second.headers["retry-after"]
+        finally:
+            go_on.set()
+        assert first.result(10).json()["files"][0]["whole"]
+    assert viewer.get(f"{release}/check").status_code == 200
 
 
 def test_private_keys_are_rejected(admin: httpx.Client) -> None:

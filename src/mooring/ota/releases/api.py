@@ -23,6 +23,7 @@ from mooring.ota.releases.checks import (
 from mooring.ota.releases.model import Kind, NewRelease, Signature, State
 from mooring.ota.releases.service import Releases
 from mooring.ota.releases.states import Step
+from mooring.ota.releases.turns import FileTurns
 from mooring.web import uploads
 from mooring.web.auth import Who
 from mooring.web.fields import Document, Reason, Time, Word
@@ -150,6 +151,11 @@ class ChecksOut(Document):
     files: list[CheckOut]
 
 
+def _turns(request: Request) -> FileTurns:
+    found: FileTurns = request.app.state.residents[FileTurns]
+    return found
+
+
 @router.get("", response_model=PageOf[ReleaseOut])
 def list_releases(
     *,
@@ -208,9 +214,14 @@ def remove_release(
 
 
 @router.get("/{release}/check", response_model=ChecksOut)
-def check_release(releases: ReleasesNow, who: Who, release: Reference) -> dict[str, Any]:
-    """Reads every file of a release again, and checks digests and signatures."""
-    found = releases.verify(who, releases.get(who, release))
+def check_release(
+    request: Request, releases: ReleasesNow, who: Who, release: Reference
+) -> dict[str, Any]:
+    """Reads every file of a release again, and checks digests and signatures. One release of a
+    tenant at a time."""
+    wanted = releases.get(who, release)
+    with _turns(request).check(wanted.tenant):
+        found = releases.verify(who, wanted)
     return {"files": [documents.checked(one) for one in found]}
 
 
@@ -259,7 +270,10 @@ async def upload_file(
     found = await run_in_threadpool(releases.get, who, release)
     who.require(Role.OPERATOR, found.tenant)
     most = releases.settings.firmware_max_bytes
-    with await run_in_threadpool(releases.files.receive, most) as incoming:
+    with (
+        _turns(request).upload(found.tenant),
+        await run_in_threadpool(releases.files.receive, most) as incoming,
+    ):
         await uploads.receive(request, most + OVERHEAD_BYTES, incoming.write)
         made = await run_in_threadpool(
             lambda: releases.add_file(

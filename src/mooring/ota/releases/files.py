@@ -2,8 +2,8 @@
 
 ``artifacts/ab/abcdef…`` below the data directory. A file arrives under ``artifacts/incoming`` and
 gets its name when it is complete and durable. Nothing is removed here while anything may refer to
-it: ``sweep`` deletes what no row names and nobody has brought again for an hour; ``discard`` does so
-immediately for files of which a row was removed or rejected.
+it: ``sweep`` deletes what no row names and nobody has brought again for an hour; ``discard``
+deletes files immediately whose row was removed or rejected.
 """
 
 from __future__ import annotations
