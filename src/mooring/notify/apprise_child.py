@@ -117,8 +117,11 @@ def send(request: dict[str, Any], watch: guard) -> dict[str, str]:
     found.retry, found.redirects = 0, False
     if not request["private"]:
         found.verify_certificate = True
-    accepted = bool(found.notify(body=request["text"], title=request["title"]))
-    if accepted:
+    service = apprise.Apprise(asset=asset)
+    service.add(found)
+    # Devices choose parts of the text. As text it is escaped where the service expects HTML or
+    # Markdown, so it makes no links and mentions nobody.
+    if service.notify(body=request["text"], title=request["title"], body_format="text"):
         return {"outcome": "accepted", "error": ""}
     if watch.final:
         return {"outcome": "invalid", "error": watch.blocked}

@@ -258,6 +258,25 @@ def test_mail_arrives_through_a_real_smtp_server(office: Office) -> None:
     assert "RAISED critical: smoke" in text
 
 
+@pytest.mark.parametrize("options", ["", "&format=html"])
+def test_the_text_of_a_device_makes_no_link_in_a_mail(office: Office, options: str) -> None:
+    mail = MailReceiver()
+    with mail.running() as port:
+        target = f"mailto://localhost:{port}?from=m@example.org&to=o@example.org&mode=insecure"
+        office.add(Kind.APPRISE, target + options)
+        office.alert("<a href='https://evil.example.org/'>smoke</a>")
+        office.work()
+    (got,) = mail.got
+    bodies = {
+        part.get_content_type(): part.get_payload(decode=True).decode()
+        for part in got.walk()
+        if not part.is_multipart()
+    }
+    assert "evil.example.org" in bodies["text/plain"]
+    assert "<a" not in bodies.get("text/html", "")
+    assert ("text/html" in bodies) is bool(options)
+
+
 def test_mail_to_a_private_address_is_not_sent(office: Office) -> None:
     mail = MailReceiver()
     with mail.running() as port:
