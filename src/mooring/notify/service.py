@@ -202,7 +202,9 @@ class Recipients:
             before = self._one(connection, actor, name, tenant, lock=True)
             actor.require(Role.ADMIN, before.tenant)
             allowed = before.private if private is None else private
-            if private or platform or (target is not None and allowed):
+            # Where alerts of the platform go is the decision of those who see them.
+            guarded = allowed or (before.platform if platform is None else platform)
+            if private or platform or (target is not None and guarded):
                 actor.require(Role.ADMIN, None)
             at = now_ms()
             values: dict[str, Any] = {"updated_at": at, "private": allowed}

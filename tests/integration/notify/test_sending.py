@@ -370,6 +370,10 @@ def test_only_administrators_of_the_installation_allow_private_addresses(office:
             change(owner, "ops", **more)
     assert not change(owner, "ops", private=False).recipient.private
     change(owner, "ops", target="https://example.com/")
+    change(SYSTEM, "ops", platform=True)
+    with pytest.raises(Forbidden):
+        change(owner, "ops", target="https://elsewhere.example.org/")
+    change(owner, "ops", platform=False, target="https://elsewhere.example.org/")
 
 
 def test_a_test_notification_takes_the_same_way(office: Office, receiver: HttpReceiver) -> None:
