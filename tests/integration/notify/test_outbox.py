@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from mooring.alerts import store as alert_store
-from mooring.alerts.model import Bounds, Severity
+from mooring.alerts.model import Bounds, Severity, platform_key
 from mooring.alerts.service import Alerts
 from mooring.devices.service import Devices
 from mooring.identity.actor import SYSTEM
-from mooring.notify import store
+from mooring.notify import group_store, store
 from mooring.notify.model import Kind
 from mooring.notify.planner import Planner
 from mooring.store.engine import now_ms
@@ -116,6 +116,20 @@ def test_nobody_hears_of_another_tenant(stand: Notifying) -> None:
     assert stand.bodies(other) == []
     assert stand.bodies(mine) == [[("raised", "smoke")]]
     assert sorted(stand.bodies(platform)) == [[("raised", "disk_full")], [("raised", "smoke")]]
+
+
+def test_a_tenant_with_many_groups_leaves_room_to_others(stand: Notifying) -> None:
+    rival = stand.recipient(tenant="rival", wait_seconds=0)
+    stand.recipient(wait_seconds=0)
+    for number in range(12):
+        name = f"check_{number}"
+        stand.platform_alert(name, key=platform_key(name), tenant="acme")
+    stand.after(1)
+    stand.platform_alert("late", key=platform_key("late"), tenant="rival")
+    with stand.database.read() as connection:
+        found = group_store.due_groups(connection, stand.now, 10)
+    assert [one.tenant for one in found] == ["acme", "rival", *["acme"] * 8]
+    assert found[1] == (rival.id, "platform:late", "rival")
 
 
 def test_the_broker_being_down_hides_its_devices(stand: Notifying) -> None:
