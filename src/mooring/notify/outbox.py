@@ -67,16 +67,14 @@ def queue(connection: Connection, changes: Sequence[Changed]) -> None:
     rows = _alerts(connection, since)
     if not rows:
         return
-    who = _recipients(connection, {row["tenant"] for row in rows})
+    who = _by_tenant(_recipients(connection, {row["tenant"] for row in rows}))
     known = _items(connection, since)
     look = {change.alert for change in changes if change.snoozed}
     new: list[dict[str, Any]] = []
     changed: list[dict[str, Any]] = []
     over: list[dict[str, Any]] = []
     for row in rows:
-        for one in who:
-            if row["tenant"] != one.tenant and not (row["tenant"] is None and one.platform):
-                continue
+        for one in who.get(row["tenant"], ()):
             item = known.get((one.id, row["id"]))
             if item is None:
                 if row["id"] not in look and _starts(one, row):
@@ -197,6 +195,16 @@ def _recipients(connection: Connection, tenants: set[str | None]) -> list[_Who]:
         .with_for_update(read=True, key_share=True)
     )
     return [_Who(row[0], row[1], row[2], row[3], Kind(row[4]), _options(row[5])) for row in found]
+
+
+def _by_tenant(found: Iterable[_Who]) -> dict[str | None, list[_Who]]:
+    """Tenant → its recipients; ``None``: those of alerts of the platform itself."""
+    grouped: dict[str | None, list[_Who]] = {}
+    for one in found:
+        grouped.setdefault(one.tenant, []).append(one)
+        if one.platform:
+            grouped.setdefault(None, []).append(one)
+    return grouped
 
 
 def _alerts(connection: Connection, numbers: Iterable[int]) -> list[Any]:
