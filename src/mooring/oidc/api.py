@@ -100,7 +100,8 @@ async def leave_provider(request: Request) -> Response:
 
 async def _answered(request: Request, work: Callable[[], Response]) -> Response:
     try:
-        return await run_in_threadpool(work)
+        async with _sign_in(request).places:
+            return await run_in_threadpool(work)
     except MooringError as exc:
         if "text/html" not in request.headers.get("accept", ""):
             return answer_for(exc, request.url.path)

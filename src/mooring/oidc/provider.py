@@ -40,8 +40,8 @@ class _Cached:
 class Provider:
     """The provider of one installation; safe from any thread.
 
-    A document is fetched by one thread while others wait; one that is old is still used when the
-    provider does not answer.
+    A document is fetched by one thread at a time. The others use the one at hand, and wait only
+    without one. One that is old is still used when the provider does not answer.
     """
 
     def __init__(
@@ -215,7 +215,11 @@ class Provider:
         Args:
             newest: whether the one at hand is known to be too old.
         """
-        if not self._lock.acquire(timeout=WAIT_SECONDS):
+        known = self._documents.get(url)
+        held = None if known is None or newest else known.document
+        if not self._lock.acquire(timeout=WAIT_SECONDS if held is None else 0):
+            if held is not None:
+                return held
             raise http.unavailable("it is slow")
         try:
             cached = self._documents.setdefault(url, _Cached())
@@ -232,7 +236,8 @@ class Provider:
                 if status != 200:
                     raise http.unavailable(f"status {status}")
             except Unavailable as exc:
-                cached.failure = exc.message
+                # A provider that hangs fails after longer than AGAIN_MS: counted from its failure.
+                cached.failure, cached.asked_at = exc.message, self._clock()
                 if cached.document is None:
                     raise
             else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
 from collections.abc import Sequence
@@ -15,9 +16,10 @@ from mooring.people.model import Session
 from mooring.people.service import People
 from mooring.supervisor.worker import Worker
 
-__all__ = ["ATTEMPT_SECONDS", "SignIn"]
+__all__ = ["ATTEMPT_SECONDS", "AT_ONCE_MAX", "SignIn"]
 
 ATTEMPT_SECONDS = 600
+AT_ONCE_MAX = 8
 
 
 class SignIn:
@@ -26,10 +28,15 @@ class SignIn:
 
     Args:
         provider: with its cache.
+
+    Attributes:
+        places: for requests that may wait for the provider. Each of them holds one of the threads
+            that serve every route.
     """
 
     def __init__(self, people: People, provider: Provider) -> None:
         self._people, self._provider = people, provider
+        self.places = asyncio.Semaphore(AT_ONCE_MAX)
 
     def workers(self) -> Sequence[Worker]:
         return ()

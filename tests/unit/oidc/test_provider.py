@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -71,6 +72,37 @@ def test_one_that_is_down_is_not_asked_by_everybody(provider: Provider, web: Web
     assert web.asked == 1
     web.down, web.now = False, module.AGAIN_MS
     assert provider.metadata().issuer == ISSUER
+
+
+def test_one_that_hangs_is_not_asked_by_everybody(provider: Provider, web: Web) -> None:
+    def hangs(*_: Any) -> tuple[int, dict[str, Any]]:
+        web.asked += 1
+        web.now += module.AGAIN_MS + 1
+        raise Unavailable("It hangs.", code="oidc_unavailable")
+
+    provider._ask = hangs
+    for _ in range(5):
+        assert code_of(provider.metadata) == "oidc_unavailable"
+    assert web.asked == 1
+
+
+def test_nobody_waits_for_a_newer_document(
+    provider: Provider, web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An old one does while another thread asks, however long that takes."""
+    provider.metadata()
+    web.now = module.FRESH_MS
+    meanwhile: list[str] = []
+
+    def asks(*_: Any) -> tuple[int, dict[str, Any]]:
+        with ThreadPoolExecutor(1) as other:
+            meanwhile.append(other.submit(provider.metadata).result().token)
+        return 200, web.document
+
+    provider._ask = asks
+    monkeypatch.setattr(module, "WAIT_SECONDS", 0.0)
+    assert provider.metadata().token == f"{ISSUER}/token"
+    assert meanwhile == [f"{ISSUER}/token"]
 
 
 @pytest.mark.parametrize(
