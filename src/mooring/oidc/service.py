@@ -91,16 +91,21 @@ class SignIn:
         """
         metadata = self._provider.metadata()
         people = self._people
-        with people.throttles.people.attempt(origin, refuse=self._too_many) as attempt:
-            try:
-                asked = self._opened(sealed, state)
-                _check_answer(metadata.issuer, issuer, code, error)
-                vouched = self._provider.redeem(asked, code)
-            except Unauthorized:
-                attempt.failed()
-                people.tally.count("sign_ins_refused")
-                raise
-            attempt.succeeded()
+        try:
+            # Not an attempt: nobody guesses a state, and a page of another site could make a
+            # browser use up the logins of its address.
+            asked = self._opened(sealed, state)
+            with people.throttles.people.attempt(origin, refuse=self._too_many) as attempt:
+                try:
+                    _check_answer(metadata.issuer, issuer, code, error)
+                    vouched = self._provider.redeem(asked, code)
+                except Unauthorized:
+                    attempt.failed()
+                    raise
+                attempt.succeeded()
+        except Unauthorized:
+            people.tally.count("sign_ins_refused")
+            raise
         return people.sign_in(vouched, address=origin)
 
     def leave(self) -> str:

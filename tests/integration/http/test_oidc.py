@@ -11,9 +11,11 @@ import pytest
 import sqlalchemy as sa
 
 from mooring.app import App, open_app
-from mooring.errors import Conflict, Unauthorized
+from mooring.errors import Conflict, TooMany, Unauthorized
 from mooring.identity.actor import SYSTEM, Role
 from mooring.oidc import provider as provider_module
+from mooring.oidc.provider import Provider
+from mooring.oidc.service import SignIn
 from mooring.people.model import NewUser
 from mooring.settings import Settings
 from mooring.settings.field import Secret
@@ -255,6 +257,30 @@ def test_an_answer_of_another_browser_is_rejected(
     assert other.end(wrong).json()["code"] == "oidc_rejected"  # its code is for another verifier
     assert other.end({**mine, "iss": "https://other.example"}).status_code == 401
     assert rows(platform) == {}
+
+
+def test_stray_answers_use_up_nobodys_logins(settings: Settings) -> None:
+    """A page of another site makes browsers send them, and people behind one address log in."""
+    most, address = 2, "192.0.2.7"
+    few = settings.model_copy(update={"login_attempts_per_minute": most})
+    with open_app(few) as app:
+        app.people.add(SYSTEM, NewUser("local", Role.ADMIN, None, PASSWORD))
+        sign_in = SignIn(app.people, Provider(few))
+        _, sealed = sign_in.begin()
+        for held in ("", "nonsense", sealed):
+            with pytest.raises(Unauthorized) as stray:
+                sign_in.end(held, "a state", "a code", origin=address)
+            assert stray.value.slug == "oidc_state_invalid"
+        app.people.login("local", PASSWORD, address=address)
+        # What the provider has to reject counts.
+        where, sealed = sign_in.begin()
+        state = httpx.URL(where).params["state"]
+        for _ in range(most):
+            with pytest.raises(Unauthorized) as rejected:
+                sign_in.end(sealed, state, "a code", origin=address)
+            assert rejected.value.slug == "oidc_rejected"
+        with pytest.raises(TooMany):
+            sign_in.end(sealed, state, "a code", origin=address)
 
 
 def test_a_code_is_used_once(browser: Browser, idp: OidcProvider) -> None:
