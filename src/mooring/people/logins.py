@@ -324,11 +324,12 @@ class Logins:
 
 def _free_name(connection: Connection, vouched: Vouched) -> str:
     """The name that the provider gives, where it can be used and is nobody's; otherwise one that
-    is made of issuer and subject."""
-    if NAME.fullmatch(vouched.name) and not store.name_taken(connection, vouched.name):
-        return vouched.name
+    is made of issuer and subject. An administrator of another tenant can have taken both."""
     who = hashlib.sha256(f"{vouched.issuer}\0{vouched.subject}".encode()).hexdigest()
-    return f"oidc-{who[:16]}"
+    for name in (vouched.name, f"oidc-{who[:16]}"):
+        if NAME.fullmatch(name) and not store.name_taken(connection, name):
+            return name
+    return f"oidc-{tokens.new_session()}"
 
 
 def _refused() -> Unauthorized:

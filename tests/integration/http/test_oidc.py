@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,11 @@ import sqlalchemy as sa
 
 from mooring.app import App, open_app
 from mooring.errors import Conflict, TooMany, Unauthorized
-from mooring.identity.actor import SYSTEM, Role
+from mooring.identity.actor import SYSTEM, Actor, Role
 from mooring.oidc import provider as provider_module
 from mooring.oidc.provider import Provider
 from mooring.oidc.service import SignIn
-from mooring.people.model import NewUser
+from mooring.people.model import NewUser, Vouched
 from mooring.settings import Settings
 from mooring.settings.field import Secret
 from mooring.store.schema import audit, users
@@ -195,6 +196,21 @@ def test_nobody_becomes_a_user_of_this_installation(
     assert rows(platform)["bo"] == (None, "admin", None)
     assert browser.sign_in(idp, "1002").json()["name"].startswith("oidc-")
     assert len(rows(platform)) == 6
+
+
+def test_nobody_takes_the_name_that_somebody_would_get(platform: App) -> None:
+    """An administrator of another tenant, who knows issuer and subject."""
+    vouched = Vouched("https://id.example", "1006", "gil", Role.VIEWER, "acme")
+    of_subject = platform.people.sign_in(replace(vouched, name="")).actor.name
+    platform.people.remove(SYSTEM, of_subject)
+    platform.people.add_tenant(SYSTEM, "rival")
+    rival = Actor("eve", Role.ADMIN, "rival")
+    for name in ("gil", of_subject):
+        platform.people.add(rival, NewUser(name, Role.VIEWER, "rival", PASSWORD))
+    actor = platform.people.sign_in(vouched).actor
+    assert actor.name.startswith("oidc-")
+    assert (actor.name != of_subject, actor.tenant) == (True, "acme")
+    assert platform.people.sign_in(vouched).actor == actor
 
 
 def test_no_password_opens_a_user_of_the_provider(
