@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mooring.devices import store
-from mooring.devices.keys import store as key_store
-from mooring.devices.keys import tokens
+from mooring.devices.keys.login import token_login
 from mooring.devices.model import Device
 from mooring.errors import Forbidden, TooMany, Unauthorized
 from mooring.identity.throttle import Throttle
 from mooring.secrets import verifiers
-from mooring.store.engine import Database, now_ms
+from mooring.store.engine import Database
 from mooring.store.tally import Tally
 
 __all__ = ["device_login", "require_own"]
@@ -82,15 +81,9 @@ def require_own(named: str, known: Device) -> Device:
 
 def _device(database: Database, logins: Sequence[tuple[str, str]], audience: str) -> Device | None:
     with database.read() as connection:
-        for username, password in logins:
-            if tokens.looks_like_one(password):
-                keys = key_store.keys_of_username(connection, username)
-                found = tokens.check(
-                    password, keys, username=username, audience=audience, at_ms=now_ms()
-                )
-                device = store.by_username(connection, username) if found else None
-                if device is not None and device.enabled:
-                    return device
+        found = token_login(connection, logins, audience)
+        if found is not None:
+            return found[0]
         known = store.verifiers(connection, [username for username, _ in logins])
         for username, password in logins:
             if username not in known or not verifiers.check(password, known[username]):

@@ -11,9 +11,8 @@ from mooring.audit import log as audit_log
 from mooring.changes import queue as change_queue
 from mooring.credentials import ending
 from mooring.devices import password_store as passwords
-from mooring.devices import store as devices_store
 from mooring.devices.keys import store as key_store
-from mooring.devices.keys import tokens
+from mooring.devices.keys.login import token_login
 from mooring.devices.keys.model import Token
 from mooring.devices.keys.service import audience_of
 from mooring.devices.login import require_own
@@ -88,13 +87,11 @@ class DevicePasswords:
         self, connection: Connection, reference: str, logins: Sequence[tuple[str, str]]
     ) -> tuple[Device, Token]:
         audience = audience_of(self.settings, self.devices.instance)
-        for username, token in logins:
-            keys = key_store.keys_of_username(connection, username)
-            found = tokens.check(token, keys, username=username, audience=audience, at_ms=now_ms())
-            device = devices_store.by_username(connection, username) if found else None
-            if found is not None and device is not None and device.enabled:
-                return require_own(reference, device), found
-        raise _refused()
+        found = token_login(connection, logins, audience)
+        if found is None:
+            raise _refused()
+        device, token = found
+        return require_own(reference, device), token
 
     def _exchange(
         self, connection: Connection, device: Device, token: Token, origin: str
