@@ -185,15 +185,23 @@ def test_a_token_is_a_password_over_http(
     platform: App, lamp: Credentials, keys: DeviceKeys
 ) -> None:
     add_key(keys)
-    found = device_login(
-        platform.database,
-        [(lamp.device.username, token(keys, lamp))],
-        throttle=platform.throttles.devices,
-        tally=platform.tally,
-        audience=keys.audience,
-    )
-    assert found.id == lamp.device.id
+
+    def logs_in(given: str) -> int:
+        return device_login(
+            platform.database,
+            [(lamp.device.username, given)],
+            throttle=platform.throttles.devices,
+            tally=platform.tally,
+            audience=keys.audience,
+        ).id
+
+    old, new = token(keys, lamp, age=60, hours=24), token(keys, lamp)
+    assert logs_in(old) == logs_in(new) == lamp.device.id
     assert held(platform, lamp).expires_at is None
+    # A recorded one is of no use after the next that was exchanged.
+    ask(platform, lamp, new)
+    assert code_of(lambda: logs_in(old)) == "device_login_refused"
+    assert logs_in(new) == lamp.device.id
 
 
 def test_the_password_ends_with_a_key(platform: App, lamp: Credentials, keys: DeviceKeys) -> None:

@@ -66,7 +66,7 @@ def check(
     token: str, keys: Sequence[DeviceKey], *, username: str, audience: str, at_ms: int
 ) -> Token | None:
     """A token that one of these keys signed for this username and installation, and that is valid
-    now; ``None``: it is not."""
+    now and not older than the newest that was exchanged; ``None``: it is not."""
     if not looks_like_one(token):
         return None
     try:
@@ -115,6 +115,8 @@ def _valid(claims: dict[str, Any], key: DeviceKey, username: str, now: float) ->
     if not issued <= now + LEEWAY_SECONDS or not now < expires + LEEWAY_SECONDS:
         return None
     if not issued < expires <= latest:
+        return None
+    if key.issued_at is not None and int(issued * 1000) < key.issued_at:
         return None
     return Token(key, int(issued * 1000), int(expires * 1000))
 
