@@ -30,7 +30,9 @@ class Limiter:
     """
 
     def __init__(self, quota: Quota, tenant_quota: Quota) -> None:
-        self._quota, self._tenant_quota = quota, tenant_quota
+        self._quota = limit_store.in_force(NO_QUOTA, quota)
+        self._tenant_quota = limit_store.in_force(NO_QUOTA, tenant_quota)
+        # In force, of those with limits of their own.
         self._devices: Mapping[int, Quota] = {}
         self._tenants: Mapping[str, Quota] = {}
         self._now, self._kept = Buckets(), Buckets(OFFLINE_SECONDS)
@@ -40,8 +42,11 @@ class Limiter:
     def refresh(self, database: Database) -> None:
         """Reads the limits that devices and tenants have of their own."""
         with database.read() as connection:
-            self._devices = limit_store.of_devices(connection, span=_ALL)
-            self._tenants = limit_store.of_tenants(connection)
+            devices = limit_store.of_devices(connection, span=_ALL)
+            tenants = limit_store.of_tenants(connection)
+        in_force = limit_store.in_force
+        self._devices = {id_: in_force(own, self._quota) for id_, own in devices.items()}
+        self._tenants = {name: in_force(own, self._tenant_quota) for name, own in tenants.items()}
         self._use()
 
     def refuses(self, device: int, tenant: str, size: int, *, age: int, now: int) -> str | None:
@@ -52,8 +57,8 @@ class Limiter:
             age: milliseconds since the device's own time of the message.
             now: epoch milliseconds.
         """
-        of_device = limit_store.in_force(self._devices.get(device, NO_QUOTA), self._quota)
-        of_tenant = limit_store.in_force(self._tenants.get(tenant, NO_QUOTA), self._tenant_quota)
+        of_device = self._devices.get(device, self._quota)
+        of_tenant = self._tenants.get(tenant, self._tenant_quota)
         buckets = self._kept if age > KEPT_MS else self._now
         denied = buckets.take(device, of_device, 1, size, now)
         if denied is None:

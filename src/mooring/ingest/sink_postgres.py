@@ -376,8 +376,10 @@ class PostgresSink:
 
 def _returned(
     cursor: psycopg.Cursor[Any], spans: Iterable[range], rows: Sequence[MessageRow]
-) -> list[MessageRow]:
+) -> Sequence[MessageRow]:
     """Those of the rows that were added, by their ids."""
+    if cursor.rowcount == len(rows):
+        return rows
     ids = {number for (number,) in cursor.fetchall()}
     return [row for number, row in zip(chain(*spans), rows, strict=False) if number in ids]
 

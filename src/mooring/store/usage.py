@@ -51,23 +51,18 @@ def of_rows(rows: Iterable[Row], tenants: Mapping[int, str]) -> Usage:
 
 def of_sizes(rows: Iterable[Sequence[int]], tenants: Mapping[int, str]) -> Usage:
     """Of (device, time, bytes of the payload). A device without a tenant is left out."""
-    by_device: dict[tuple[int, int], list[int]] = {}
-    for device, ts, size in rows:
-        key = (device, ts // DAY_MS)
-        held = by_device.get(key)
-        if held is None:
-            by_device[key] = [1, size]
-        else:
-            held[0] += 1
-            held[1] += size
     found: Usage = {}
-    for (device, day), (number, size) in by_device.items():
+    for device, ts, size in rows:
         tenant = tenants.get(device)
         if tenant is None:
             continue
-        sum_ = found.setdefault((tenant, day), [0, 0])
-        sum_[0] += number
-        sum_[1] += size + number * ROW_BYTES
+        key = (tenant, ts // DAY_MS)
+        sums = found.get(key)
+        if sums is None:
+            found[key] = [1, size + ROW_BYTES]
+        else:
+            sums[0] += 1
+            sums[1] += size + ROW_BYTES
     return found
 
 
