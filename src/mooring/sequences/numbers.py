@@ -9,8 +9,10 @@ device sends those again, and they are recognised as repetitions.
 from __future__ import annotations
 
 import json
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 
 from mooring.dialects.payload import MAX_SEQUENCE
 
@@ -19,9 +21,10 @@ __all__ = [
     "RANGES_MAX",
     "Numbers",
     "Range",
+    "add",
     "gaps",
+    "holds",
     "merge",
-    "narrowed",
     "pack_ranges",
     "parse_ranges",
     "receipt",
@@ -82,10 +85,23 @@ def merge(numbers: Numbers, committed: Iterable[int], lost: Iterable[Range] = ()
     return replace(numbers, upto=upto, above=tuple(above[:RANGES_MAX]), lost=count)
 
 
-def narrowed(ranges: Iterable[Range]) -> list[Range]:
-    """The same numbers in ranges apart from each other, the lowest ``RANGES_MAX`` of them."""
-    _, apart = _union(-1, list(ranges))
-    return apart[:RANGES_MAX]
+def add(ranges: list[Range], new: Range) -> None:
+    """Adds a range to ranges that are sorted and apart from each other, and stay so."""
+    first, last = new
+    begin = bisect_left(ranges, first - 1, key=_last)
+    end = bisect_right(ranges, last + 1, lo=begin, key=_first)
+    if begin < end:  # it touches these
+        first, last = min(first, ranges[begin][0]), max(last, ranges[end - 1][1])
+    ranges[begin:end] = [(first, last)]
+
+
+def holds(ranges: Sequence[Range], number: int) -> bool:
+    """Whether a number is in ranges that are sorted and apart from each other."""
+    place = bisect_right(ranges, number, key=_first)
+    return place > 0 and number <= ranges[place - 1][1]
+
+
+_first, _last = itemgetter(0), itemgetter(1)
 
 
 def _union(upto: int, ranges: list[Range]) -> tuple[int, list[Range]]:

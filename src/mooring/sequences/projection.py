@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -15,10 +15,12 @@ from mooring.dialects.model import Channel, Kind
 from mooring.ingest.facts import Fact
 from mooring.ingest.projection import Effect, Keys, Sees
 from mooring.sequences.numbers import (
+    RANGES_MAX,
     Numbers,
     Range,
+    add,
+    holds,
     merge,
-    narrowed,
     pack_ranges,
     parse_ranges,
     receipt,
@@ -36,34 +38,23 @@ LOST_MAX = 4000  # ranges one device gave up, kept apart within a batch
 class Heard:
     """What a batch says of one device's numbers.
 
-    What a device gave up and sent after all counts as lost, in whatever batches it came. So
-    numbers that follow on something that was given up are kept apart: ``earlier`` has the pairs of
-    numbers and of what was given up after them.
+    What a device gave up and sent after all counts as lost, in whatever batches it came: such
+    numbers are left out of ``numbers``.
     """
 
     device: DeviceRef
     numbers: list[int] = field(default_factory=list)
-    lost: list[Range] = field(default_factory=list)  # what it gave up
-    earlier: list[tuple[list[int], list[Range]]] = field(default_factory=list)
-    apart: int = 0  # ranges in ``earlier``
+    lost: list[Range] = field(default_factory=list)  # what it gave up: sorted, apart
 
     def number(self, seq: int) -> None:
-        if self.lost and self.apart + len(self.lost) <= LOST_MAX:
-            self.earlier.append((self.numbers, self.lost))
-            self.apart += len(self.lost)
-            self.numbers, self.lost = [], []
-        self.numbers.append(seq)
+        if not (self.lost and holds(self.lost, seq)):
+            self.numbers.append(seq)
 
-    def gave_up(self, lost: Sequence[Range]) -> None:
-        self.lost += lost
+    def gave_up(self, lost: Iterable[Range]) -> None:
+        for one in lost:
+            add(self.lost, one)
         if len(self.lost) > LOST_MAX:
-            self.lost[:] = narrowed(self.lost)
-
-    def after(self, known: Numbers) -> Numbers:
-        """What is known once this is stored."""
-        for numbers, lost in (*self.earlier, (self.numbers, self.lost)):
-            known = merge(known, numbers, lost)
-        return known
+            del self.lost[RANGES_MAX:]
 
 
 class SequenceNumbers:
@@ -108,7 +99,7 @@ class SequenceNumbers:
         changed, effects = [], []
         for one in rows:
             known = before.get(one.device.id)
-            after = one.after(known or Numbers())
+            after = merge(known or Numbers(), one.numbers, one.lost)
             if after != known:
                 since = at if after.above else None
                 above = pack_ranges(after.above)

@@ -9,9 +9,10 @@ from mooring.sequences.numbers import (
     NUMBER_MAX,
     RANGES_MAX,
     Numbers,
+    add,
     gaps,
+    holds,
     merge,
-    narrowed,
     parse_ranges,
     receipt,
 )
@@ -82,11 +83,13 @@ def test_many_ranges_are_merged_without_comparing_each_with_each() -> None:
 
 
 @given(ranges)
-def test_narrowed_ranges_hold_the_same_numbers(some: list[tuple[int, int]]) -> None:
-    found = narrowed(some)
-    assert {n for a, b in found for n in range(a, b + 1)} == {
-        n for a, b in some for n in range(a, b + 1)
-    }
+def test_added_ranges_hold_the_same_numbers(some: list[tuple[int, int]]) -> None:
+    found: list[tuple[int, int]] = []
+    for one in some:
+        add(found, one)
+    expected = {n for a, b in some for n in range(a, b + 1)}
+    assert {n for a, b in found for n in range(a, b + 1)} == expected
+    assert {n for n in range(100) if holds(found, n)} == expected
     assert all(a[1] + 1 < b[0] for a, b in pairwise(found))
 
 
