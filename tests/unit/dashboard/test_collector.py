@@ -66,7 +66,7 @@ class Scene:
         self.hub = Hub()
         sources = {
             "figures": Source(self.load, seconds=0.02),
-            "device": Source(self.load, seconds=60, device=True),
+            "device": Source(self.load, seconds=60, device=True, argument=True),
         }
         self.collector = Collector(self.hub, self.platform, sources)  # type: ignore[arg-type]
 
@@ -194,6 +194,17 @@ def test_what_may_not_be_seen_is_said_and_ends_nothing() -> None:
         scene.fault = None
         scene.collector.watch(tab, [FIGURES])
         await until(lambda: tab.view)
+
+    played(steps)
+
+
+def test_an_argument_that_means_nothing_is_no_topic_of_its_own() -> None:
+    async def steps(scene: Scene) -> None:
+        tab = Tab()
+        scene.collector.watch(tab, [FIGURES, *(Topic("figures", str(n)) for n in range(23))])
+        assert scene.collector.topics == 1 and len(tab.faults) == 23
+        await until(lambda: tab.view)
+        assert {argument for _, argument in scene.asked} == {""}
 
     played(steps)
 

@@ -111,8 +111,8 @@ class Collector:
                 joined.add(key)
                 continue
             source = self._sources.get(topic.word)
-            if source is None:
-                tab.fail(topic, Invalid(f"There is no topic {topic.word[:40]!a}."))
+            if source is None or (topic.argument and not source.argument):
+                tab.fail(topic, Invalid(f"There is no topic {str(topic)[:40]!a}."))
                 continue
             held = self._watched.get(key)
             if held is None:

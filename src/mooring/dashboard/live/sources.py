@@ -49,12 +49,15 @@ class Source(NamedTuple):
         seconds: between two questions at least.
         device: the argument is a device, whose messages come from the stream, too.
         fleet: every message of the tenant comes from the stream, as rows.
+        argument: the topic has one. Without this, a page that asks for ``nav:1``, ``nav:2`` …
+            would have the fleet counted for each.
     """
 
     load: Callable[[Ask], dict[str, Any]]
     seconds: float = 2.0
     device: bool = False
     fleet: bool = False
+    argument: bool = False
 
 
 def number_of(text: str) -> int:
@@ -182,9 +185,9 @@ SOURCES: Mapping[str, Source] = {
     "overview": Source(overview),
     "nav": Source(nav, seconds=5),
     # Its changes come from the stream; what that lost is found again.
-    "device": Source(device, seconds=30, device=True),
-    "rows": Source(rows),
+    "device": Source(device, seconds=30, device=True, argument=True),
+    "rows": Source(rows, argument=True),
     "alerts": Source(alerts),
-    "job": Source(job),
-    "messages": Source(messages, seconds=600, fleet=True),
+    "job": Source(job, argument=True),
+    "messages": Source(messages, seconds=600, fleet=True, argument=True),
 }
