@@ -198,6 +198,22 @@ def test_what_may_not_be_seen_is_said_and_ends_nothing() -> None:
     played(steps)
 
 
+def test_a_tenant_that_watches_much_waits_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 300 topics of one tenant and one of another, the one is asked for after the next."""
+    monkeypatch.setattr(under_test, "ROUND_SECONDS", 0.0)  # each question is a round
+
+    async def steps(scene: Scene) -> None:
+        many, one = Tab(OTHER), Tab()
+        scene.collector.watch(many, [Topic("device", str(n)) for n in range(300)])
+        await until(lambda: len(scene.asked) > 2)
+        before = len(scene.asked)
+        scene.collector.watch(one, [DEVICE])
+        await until(lambda: ("acme", "17") in scene.asked)
+        assert scene.asked.index(("acme", "17")) <= before + 2
+
+    played(steps)
+
+
 def test_an_argument_that_means_nothing_is_no_topic_of_its_own() -> None:
     async def steps(scene: Scene) -> None:
         tab = Tab()

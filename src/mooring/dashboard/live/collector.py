@@ -1,8 +1,8 @@
 """Asks for what open pages show: once for all tabs that watch the same, and only while one does.
 
 One task asks the database, a topic at most every two seconds, and the slower it answers the less
-often: at most a twentieth of the time is spent on one topic. Messages of devices come from the
-stream's hub. Failure invariant: a tab that has left is known to no topic and no reader.
+often: at most a twentieth of the time is spent on one topic. Tenants take turns, so those who watch
+much wait for themselves. Messages of devices come from the stream's hub. Failure invariant: a tab that has left is known to no topic and no reader.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -31,6 +32,7 @@ __all__ = ["Collector", "Tab"]
 log = logging.getLogger(__name__)
 
 COST_SHARE = 20  # a topic is asked for after twenty times as long as its answer took
+ROUND_SECONDS = 0.5  # of asking, until what has become due meanwhile takes its turn
 STREAM_SECONDS = 0.5  # between two looks at what the stream has brought
 IDLE_SECONDS = 600.0
 
@@ -92,6 +94,7 @@ class Collector:
         self._brought = asyncio.Event()
         self._dirty: set[_Watched] = set()
         self._numbers = 0
+        self._last_turn: dict[str | None, int] = {}  # of a tenant: its last question's number
 
     def workers(self) -> tuple[Worker, ...]:
         """Its lasting work."""
@@ -154,10 +157,23 @@ class Collector:
         while True:
             clock = time.monotonic()
             due = [one for one in self._watched.values() if one.next_at <= clock]
-            for held in due:
+            for held in self._in_turn(due):
                 if held.tabs:
                     await self._one(held)
+                if time.monotonic() - clock >= ROUND_SECONDS:
+                    break
             await self._until_due()
+
+    def _in_turn(self, due: Iterable[_Watched]) -> list[_Watched]:
+        """One of each tenant, then another of each. The tenant that was asked for longest ago comes
+        first, and of one tenant what waits longest."""
+        rank: Counter[str | None] = Counter()
+        ordered = []
+        for held in sorted(due, key=lambda one: one.next_at):
+            tenant = held.actor.tenant
+            ordered.append((rank[tenant], self._last_turn.get(tenant, 0), held))
+            rank[tenant] += 1
+        return [held for *_, held in sorted(ordered, key=lambda one: one[:2])]
 
     async def _until_due(self) -> None:
         waits = [one.next_at for one in self._watched.values()]
@@ -175,6 +191,7 @@ class Collector:
         begun = time.monotonic()
         at = now_ms()
         self.questions += 1
+        self._last_turn[held.actor.tenant] = self.questions
         try:
             app = await self._platform()
             before: Mapping[str, Any] = held.values if held.known else {}
