@@ -12,6 +12,7 @@ from mooring.dashboard.live import collector as under_test
 from mooring.dashboard.live.collector import Collector
 from mooring.dashboard.live.sources import Ask, Source
 from mooring.dashboard.live.watch import Topic
+from mooring.dialects.times import iso
 from mooring.errors import DatabaseUnavailable, MooringError, NotFound
 from mooring.identity.actor import Actor, Role
 from mooring.stream.journal import Journal
@@ -210,6 +211,26 @@ def test_a_tenant_that_watches_much_waits_for_itself(monkeypatch: pytest.MonkeyP
         scene.collector.watch(one, [DEVICE])
         await until(lambda: ("acme", "17") in scene.asked)
         assert scene.asked.index(("acme", "17")) <= before + 2
+
+    played(steps)
+
+
+def test_a_device_with_other_metrics_in_each_message_fills_no_memory() -> None:
+    async def steps(scene: Scene) -> None:
+        tab = Tab()
+        scene.collector.watch(tab, [DEVICE])
+        await until(lambda: scene.hub.readers and tab.view)
+        (held,) = scene.collector._watched.values()
+        for n in range(3 * under_test.METRICS_MAX):
+            said = {"kind": "telemetry", "at": iso(1_000 * n), "values": {f"m{n}": n}}
+            scene.collector._bring(held, [said], 0)
+        newest = f"m{3 * under_test.METRICS_MAX - 1}.value"
+        view = {name: one for name, one in tab.view["device:17"].items() if one is not None}
+        assert newest in held.values and newest in view
+        assert len(held.values) <= 2 * under_test.METRICS_MAX + 3
+        assert len(view) <= 2 * under_test.METRICS_MAX + 3  # the page is notified of those that go
+        scene.collector._give(held, {"n": 2, "new.value": 1, "new.at": 10**12})
+        assert len(held.values) <= 2 * under_test.METRICS_MAX + 3
 
     played(steps)
 

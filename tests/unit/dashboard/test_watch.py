@@ -16,6 +16,7 @@ from mooring.dashboard.live.watch import (
     PACE_SECONDS,
     ROWS_MAX,
     TOPICS_MAX,
+    VALUES_MAX,
     Outbox,
     Topic,
     changed,
@@ -139,3 +140,12 @@ def test_rows_are_filtered() -> None:
     assert stream_row(ITEM, "kind=status") is None
     assert stream_row(ITEM, "kind=telemetry&device=kitchen") is not None
     assert stream_row(ITEM | {"device": '"><img src=x>'}, "") is not None
+
+
+def test_values_that_a_tab_does_not_read_are_bounded() -> None:
+    outbox = Outbox()
+    for n in range(2 * VALUES_MAX):
+        outbox.put(TWO, {f"m{n}.value": n})
+    (message,) = outbox.take(0.0)
+    assert len(message["values"]) == VALUES_MAX
+    assert f"m{2 * VALUES_MAX - 1}.value" in message["values"]

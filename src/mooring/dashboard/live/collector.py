@@ -1,8 +1,9 @@
 """Asks for what open pages show: once for all tabs that watch the same, and only while one does.
 
 One task asks the database, a topic at most every two seconds, and the slower it answers the less
-often: at most a twentieth of the time is spent on one topic. Tenants take turns, so those who watch
-much wait for themselves. Messages of devices come from the stream's hub. Failure invariant: a tab that has left is known to no topic and no reader.
+often: at most a twentieth of the time is spent on one topic. Tenants take turns: one that watches
+many topics delays only itself. Messages of devices come from the stream's hub. Failure invariant: a
+tab that has left is known to no topic and no reader.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 
 COST_SHARE = 20  # a topic is asked for after twenty times as long as its answer took
 ROUND_SECONDS = 0.5  # of asking, until what has become due meanwhile takes its turn
+METRICS_MAX = 512  # of one device, whose values are kept; the oldest ones go
 STREAM_SECONDS = 0.5  # between two looks at what the stream has brought
 IDLE_SECONDS = 600.0
 
@@ -220,6 +222,8 @@ class Collector:
         if held.known and held.source.device:
             # What the stream has brought meanwhile is newer than the database's answer.
             values = _newer(held.values, values)
+            for name in _too_many(values):
+                del values[name]
         news = changed(held.values, values) if held.known else values
         held.values, held.known = values, True
         for tab in list(held.tabs):
@@ -279,6 +283,10 @@ class Collector:
             for item in items:
                 values.update(stream_values(item))
             held.values.update(values)
+            gone = _too_many(held.values)
+            for name in gone:
+                del held.values[name]
+            values.update(dict.fromkeys(gone))
         for tab in held.tabs - held.fresh:
             tab.put(held.topic, values)
 
@@ -291,3 +299,11 @@ def _newer(held: Values, found: Values) -> Values:
         if dot and what == "at" and f"{metric}.value" in held and at > (found.get(name) or 0):
             kept[name], kept[f"{metric}.value"] = at, held[f"{metric}.value"]
     return kept
+
+
+def _too_many(values: Values) -> list[str]:
+    """Names of values that are not kept: a device may send other metrics with each message."""
+    metrics = [name[:-3] for name in values if name.endswith(".at")]
+    metrics.sort(key=lambda metric: values[f"{metric}.at"])
+    old = metrics[: max(0, len(metrics) - METRICS_MAX)]
+    return [name for metric in old for name in (f"{metric}.at", f"{metric}.value")]

@@ -19,6 +19,7 @@ __all__ = [
     "PACE_SECONDS",
     "ROWS_MAX",
     "TOPICS_MAX",
+    "VALUES_MAX",
     "Outbox",
     "Topic",
     "Values",
@@ -29,6 +30,7 @@ __all__ = [
 TOPICS_MAX = 24  # of one tab
 TOPIC_MAX = 1_000  # characters
 PACE_SECONDS = 1.0  # between two messages of one topic
+VALUES_MAX = 2_048  # of one topic that wait for a tab; the oldest ones are left out
 ROWS_MAX = 200  # new rows of a list that wait for a tab; older ones are counted and left out
 
 Values = dict[str, Any]
@@ -113,6 +115,8 @@ class Outbox:
         before = held.values.get(ROWS, [])
         dropped = held.values.get(DROPPED, 0)
         held.values.update(values)
+        while len(held.values) > VALUES_MAX:
+            del held.values[next(iter(held.values))]
         if ROWS not in values:
             return 0
         rows = [*before, *values[ROWS]]

@@ -115,7 +115,12 @@ class Live extends EventTarget {
     if (message.error) this.dispatchEvent(new CustomEvent("fault", { detail: message.error }));
     if (typeof message.topic !== "string") return;
     const known = message.whole ? {} : this.#known.get(message.topic) ?? {};
-    this.#known.set(message.topic, Object.assign(known, message.values));
+    for (const [name, value] of Object.entries(message.values)) {
+      // What is gone is not kept: a device may send other metrics with each message.
+      if (value === null) delete known[name];
+      else known[name] = value;
+    }
+    this.#known.set(message.topic, known);
     for (const listener of this.#topics.get(message.topic) ?? []) listener(message);
   }
 
