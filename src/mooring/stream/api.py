@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, WebSocket
-from starlette.websockets import WebSocketDisconnect, WebSocketState
+from starlette.websockets import WebSocketDisconnect
 
 from mooring.stream.conversation import Ended
 from mooring.stream.streams import Streams
+from mooring.web import websockets
 
 __all__ = ["PATH", "router"]
 
@@ -40,11 +41,7 @@ class WebSocketClient:
             raise Ended from exc  # it has gone, or another task has closed it
 
     async def close(self, code: int, reason: str) -> None:
-        if self._websocket.application_state is not WebSocketState.DISCONNECTED:
-            try:
-                await self._websocket.close(code, reason)
-            except (OSError, RuntimeError, WebSocketDisconnect):
-                return  # it has gone in this moment
+        await websockets.close(self._websocket, code, reason)
 
 
 @router.websocket(PATH)

@@ -180,15 +180,20 @@ class Streams:
             except DatabaseUnavailable as exc:
                 log.warning("logins of the live stream are checked later: %s", exc)
                 continue
+            over: list[tuple[_Listener, str]] = []
             for one in listeners:
                 now, before = found[one.secret], one.conversation.actor
                 if isinstance(now, Unauthorized):
-                    code = now.slug
+                    over.append((one, now.slug))
                 elif _rights(now) != _rights(before):
-                    code = "login_changed"
-                else:
-                    continue
-                await one.client.close(Code.LOGIN, msgspec.json.encode({"code": code}).decode())
+                    over.append((one, "login_changed"))
+            # Not one after the other: a client that does not read delays no other's end.
+            await asyncio.gather(
+                *(
+                    one.client.close(Code.LOGIN, msgspec.json.encode({"code": code}).decode())
+                    for one, code in over
+                )
+            )
 
     def _live(self, live: bool) -> None:
         for one in self._listeners:

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 from starlette.requests import HTTPConnection
-from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from mooring.app import App
 from mooring.clock import now_ms
@@ -27,6 +27,7 @@ from mooring.errors import DatabaseUnavailable, Forbidden, MooringError, Unautho
 from mooring.identity.actor import Actor
 from mooring.stream.hub import Hub
 from mooring.supervisor.worker import Worker
+from mooring.web import websockets
 
 __all__ = ["PATH", "TABS_MAX", "TABS_MAX_PER_LOGIN", "Code", "Sockets"]
 
@@ -76,11 +77,7 @@ class _Page:
         self.work.set()
 
     async def close(self, code: int) -> None:
-        if self.websocket.application_state is not WebSocketState.DISCONNECTED:
-            try:
-                await self.websocket.close(code)
-            except (OSError, RuntimeError, WebSocketDisconnect):
-                return  # it has gone in this moment
+        await websockets.close(self.websocket, code)
 
 
 class Sockets:
@@ -259,9 +256,12 @@ class Sockets:
             except DatabaseUnavailable as exc:
                 log.warning("logins of open pages are checked later: %s", exc)
                 continue
+            over: list[tuple[_Page, int]] = []
             for page in pages:
                 now = found[page.secret]
                 if isinstance(now, Unauthorized):
-                    await page.close(Code.SESSION_OVER)
+                    over.append((page, Code.SESSION_OVER))
                 elif (now.role, now.tenant) != (page.actor.role, page.actor.tenant):
-                    await page.close(Code.RESTART)  # it comes back with the rights of now
+                    over.append((page, Code.RESTART))  # it comes back with the rights of now
+            # Not one after the other: a page that does not read delays no other's end.
+            await asyncio.gather(*(page.close(code) for page, code in over))
