@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 from mooring.broker.log import LogKind
 from mooring.dashboard.call import Call
 from mooring.dashboard.data.attention import DEAD, why
+from mooring.dashboard.data.traffic import newest_after
 from mooring.dashboard.data.trouble import counted
 from mooring.dashboard.words import number, short
 from mooring.devices.model import Device
@@ -111,11 +112,10 @@ def _events(
 def _messages(
     connection: Connection, who: Actor, since: int, device: Device | None
 ) -> Iterable[Sign]:
-    newest = sa.select(sa.func.max(messages.c.id)).scalar_subquery()
     asked = (
         sa.select(messages.c.received_at, messages.c.payload, devices.c.tenant, devices.c.name)
         .join(devices, devices.c.id == messages.c.device_id)
-        .where(messages.c.id > newest - LOOK, messages.c.received_at > since)
+        .where(messages.c.id > newest_after(connection, LOOK), messages.c.received_at > since)
         .order_by(messages.c.id.desc())
         .limit(SHOWN)
     )

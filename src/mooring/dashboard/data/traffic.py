@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from mooring.identity.actor import Actor, walled
 from mooring.store.schema import channels, dead_letters, devices, messages
 
-__all__ = ["NEWEST", "Line", "Stored", "Traffic", "newest", "traffic"]
+__all__ = ["NEWEST", "Line", "Stored", "Traffic", "newest", "newest_after", "traffic"]
 
 NEWEST = 5_000  # messages that are looked at
 REJECTED = 1_000  # rejected messages that are looked at
@@ -57,14 +57,14 @@ class Traffic:
     rejected: dict[str, int]
 
 
-def _floor(connection: Connection) -> int:
-    """The newest messages have greater numbers."""
+def newest_after(connection: Connection, most: int) -> int:
+    """The ``most`` newest messages have greater numbers."""
     if connection.dialect.name == "postgresql":
         # There an index finds a range of numbers, not the greatest one.
         statement: sa.Executable = sa.text("SELECT last_value FROM messages_id_seq")
     else:
         statement = sa.select(sa.func.max(messages.c.id))
-    return int(connection.execute(statement).scalar() or 0) - NEWEST
+    return int(connection.execute(statement).scalar() or 0) - most
 
 
 def newest(
@@ -90,7 +90,7 @@ def newest(
         .select_from(messages)
         .join(devices, devices.c.id == m.device_id)
         .join(channels, channels.c.id == m.channel_id)
-        .where(m.id > _floor(connection))
+        .where(m.id > newest_after(connection, NEWEST))
         .order_by(m.id.desc())
         .limit(limit)
     )
@@ -105,7 +105,7 @@ def newest(
 def traffic(connection: Connection, actor: Actor) -> Traffic:
     """Where the newest messages came from, and why others were rejected meanwhile."""
     m = messages.c
-    floor = _floor(connection)
+    floor = newest_after(connection, NEWEST)
     count = sa.func.count()
     statement = (
         sa.select(

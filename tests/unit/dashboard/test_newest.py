@@ -1,0 +1,47 @@
+"""The newest messages are found by their numbers, without looking at the others."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from sqlalchemy.dialects import postgresql
+
+from mooring.dashboard.data import first_signs, traffic
+from mooring.identity.actor import SYSTEM
+
+
+class Asked:
+    """A connection to PostgreSQL that answers nothing."""
+
+    dialect = SimpleNamespace(name="postgresql")
+
+    def __init__(self) -> None:
+        self.statements: list[str] = []
+
+    def execute(self, statement: Any) -> Any:
+        self.statements.append(str(statement.compile(dialect=postgresql.dialect())))
+        return FakeRows()
+
+
+class FakeRows(list[Any]):
+    def scalar(self) -> int:
+        return 10_000_000
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda connection: list(first_signs._messages(connection, SYSTEM, 0, None)),
+        lambda connection: traffic.newest(connection, SYSTEM),
+        lambda connection: traffic.traffic(connection, SYSTEM),
+    ],
+)
+def test_postgresql_is_not_asked_for_the_greatest_number(read: Any) -> None:
+    """Its index of numbers (BRIN) finds a range, not an end: that would read the whole table."""
+    connection = Asked()
+    read(connection)
+    assert "messages_id_seq" in connection.statements[0]
+    for statement in connection.statements:
+        assert "max(messages.id)" not in statement
