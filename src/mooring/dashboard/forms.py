@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from mooring.errors import Invalid
 
-__all__ = ["Form", "FormInvalid", "Query", "Upload"]
+__all__ = ["Form", "FormInvalid", "Query", "Upload", "row_number"]
 
 TEXT_MAX = 300
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
@@ -173,9 +173,10 @@ class Form:
             return default
         try:
             number = int(found) if whole else float(found)
-        except ValueError:
-            number = math.nan
-        if math.isfinite(number) and ge <= number <= le:
+            finite = math.isfinite(number)
+        except (ValueError, OverflowError):  # no number, or a whole one of hundreds of digits
+            finite = False
+        if finite and ge <= number <= le:
             return number
         kind = "a whole number" if whole else "a number"
         self.wrong[name] = f"'{found:.40}' is not valid. Use {kind}{_between(ge, le)}."
@@ -215,6 +216,6 @@ def _between(ge: float, le: float) -> str:
     return f" of at most {le:,g}" if math.isfinite(le) else ""
 
 
-def names(pairs: Sequence[tuple[str, str]]) -> set[str]:
-    """Names that were sent."""
-    return {name for name, _ in pairs}
+def row_number(text: str) -> int | None:
+    """The number of a row, which both databases can compare; ``None`` if it is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None

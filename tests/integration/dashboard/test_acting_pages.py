@@ -117,7 +117,10 @@ def test_an_alert_and_what_one_does_about_it(admin: Browser, platform: App) -> N
     for word in ("Acknowledged", "on my way", "snoozed until", "Critical", "admin-all"):
         assert word in page.text, word
     assert admin.post(f"{address}/snooze", {"time": "9y"}).status_code == 422
-    admin.do("/alerts", {"do": "clear", "number": str(number)})
+    for digits in (19, 5000):
+        assert admin.post("/alerts", {"do": "clear", "number": "9" * digits}).status_code == 422
+    twice = admin.do("/alerts", {"do": "clear", "number": [str(number), str(number)]})
+    assert "1 alert was cleared" in twice.text
     assert platform.service(Alerts).get(SYSTEM, number).open is False
     assert admin.post("/alerts", {"do": "clear"}).status_code == 422
     assert admin.get("/alerts/99").status_code == 404

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.dashboard.forms import Form, FormInvalid, Query
+from mooring.dashboard.forms import Form, FormInvalid, Query, row_number
 
 PAIRS = st.lists(st.tuples(st.sampled_from(["a", "b", "n"]), st.text(max_size=400)))
 
@@ -48,6 +48,14 @@ def test_mistakes_are_collected() -> None:
         "long": "Long has 9 characters. The maximum is 5.",
         "confirm": "Type pump-1 to confirm.",
     }
+
+
+@pytest.mark.parametrize("digits", [19, 400, 5000])
+def test_a_whole_number_of_many_digits_is_wrong_at_its_field(digits: int) -> None:
+    form = Form([("n", "9" * digits)])
+    form.number("n", "N", ge=1, le=2**53)
+    assert "n" in form.wrong
+    assert row_number("9" * digits) is None and row_number("9" * 18) == 10**18 - 1
 
 
 @pytest.mark.parametrize("text", ["nan", "inf", "1e400", "-1", "31", "", "１"])

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from urllib.parse import quote, urlencode
 
-from mooring.dashboard.forms import Query
+from mooring.dashboard.forms import Query, row_number
 from mooring.devices.attributes.query import Order, Place, order
 from mooring.devices.attributes.terms import Problem
 from mooring.devices.model import Device
@@ -162,10 +162,9 @@ def place_text(place: Place) -> str:
 
 def place_of(text: str) -> Place | None:
     """What ``place_text`` made; ``None`` for anything else."""
-    number, _, key = text.partition(" ")
-    if not (number.isascii() and number.isdigit() and len(number) < 19):
-        return None
-    return Place(key or None, int(number))
+    word, _, key = text.partition(" ")
+    number = row_number(word)
+    return None if number is None else Place(key or None, number)
 
 
 def columns_of(query: Query) -> tuple[str, ...]:

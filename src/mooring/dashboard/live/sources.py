@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from mooring.alerts.service import Alerts
 from mooring.alerts.store import Wanted
 from mooring.app import App
+from mooring.dashboard.forms import row_number
 from mooring.errors import Invalid
 from mooring.identity.actor import Actor
 from mooring.jobs.service import Jobs
@@ -66,8 +67,9 @@ def number_of(text: str) -> int:
     Raises:
         Invalid: it is none.
     """
-    if text.isascii() and text.isdigit() and len(text) < 19:
-        return int(text)
+    found = row_number(text)
+    if found is not None:
+        return found
     raise Invalid(f"{text[:40]!a} is not a number.", code="invalid_topic")
 
 

@@ -10,6 +10,7 @@ from mooring.alerts.service import Alerts
 from mooring.alerts.store import Wanted
 from mooring.dashboard.answers import Redirect
 from mooring.dashboard.call import Call
+from mooring.dashboard.forms import row_number
 from mooring.dashboard.page import Action, Nav, Page
 from mooring.errors import Invalid, NotFound
 
@@ -136,10 +137,10 @@ def comment(call: Call) -> Redirect:
 
 
 def _number(call: Call) -> int:
-    text = call.path["number"]
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
+    found = row_number(call.path["number"])
+    if found is None:
         raise NotFound("There is no such alert.", code="alert_not_found")
-    return int(text)
+    return found
 
 
 def _done(call: Call, number: int, what: str) -> Redirect:
@@ -149,12 +150,13 @@ def _done(call: Call, number: int, what: str) -> Redirect:
 def many(call: Call) -> Redirect:
     """Acknowledges or clears the ticked ones."""
     do = call.form.choice("do", "Action", ("acknowledge", "clear"))
-    numbers = [int(one) for one in call.form.many("number") if one.isascii() and one.isdigit()]
+    ticked = dict.fromkeys(map(row_number, call.form.many("number")))
+    numbers = [one for one in ticked if one is not None][:LISTED]
     call.form.check()
     if not numbers:
         raise Invalid("No alert is ticked.", hint="Tick the alerts first.", code="nothing_ticked")
     service = call.service(Alerts)
-    for number in numbers[:LISTED]:
+    for number in numbers:
         if do == "acknowledge":
             service.acknowledge(call.who, number)
         else:

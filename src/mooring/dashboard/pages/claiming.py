@@ -10,6 +10,7 @@ from mooring.credentials.claims.model import Issued, NewClaim
 from mooring.credentials.claims.service import Claims
 from mooring.dashboard.call import Call
 from mooring.dashboard.drawings.qr import qr
+from mooring.dashboard.forms import Form
 from mooring.dashboard.page import Action, Nav, Page, Redirect, Shown
 from mooring.discovery.model import Action as RuleAction
 from mooring.discovery.model import NewRule, State
@@ -94,29 +95,31 @@ def _labels(call: Call, issued: Sequence[Issued]) -> Shown:
     )
 
 
+def _unknown(form: Form) -> tuple[str, str | None, str | None]:
+    """Name, dialect and tenant of a device that nobody added."""
+    return (
+        form.text("name", "Name", needed=True, max=300),
+        form.text("dialect", "Dialect", max=64) or None,
+        form.text("tenant", "Tenant", max=128) or None,
+    )
+
+
 def accept(call: Call) -> Shown:
     """A code for a device that nobody added."""
-    form = call.form
+    name, dialect, tenant = _unknown(call.form)
+    label = call.form.text("label", "Label", max=200)
+    call.form.check()
     found = call.service(Discovery).accept(
-        call.who,
-        form.text("name", "Name", needed=True, max=300),
-        dialect=form.text("dialect", "Dialect", max=64) or None,
-        tenant=form.text("tenant", "Tenant", max=128) or None,
-        label=form.text("label", "Label", max=200),
+        call.who, name, dialect=dialect, tenant=tenant, label=label
     )
     return _labels(call, [found.issued])
 
 
 def refuse(call: Call) -> Redirect:
     """It is not listed as pending for a while."""
-    form = call.form
-    name = form.text("name", "Name", needed=True, max=300)
-    call.service(Discovery).refuse(
-        call.who,
-        name,
-        dialect=form.text("dialect", "Dialect", max=64) or None,
-        tenant=form.text("tenant", "Tenant", max=128) or None,
-    )
+    name, dialect, tenant = _unknown(call.form)
+    call.form.check()
+    call.service(Discovery).refuse(call.who, name, dialect=dialect, tenant=tenant)
     hours = call.app.settings.discovery_refused_hours
     return call.redirect("/claiming", f"{name} was rejected. It is not listed for {hours} hours.")
 

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from mooring.commands.rules import OPEN, State
 from mooring.commands.service import Commands
 from mooring.dashboard.call import Call
+from mooring.dashboard.forms import row_number
 from mooring.dashboard.page import Action, Nav, Page, Redirect
 from mooring.dashboard.pages.job import JOB_WORDS
 from mooring.jobs.service import Jobs
@@ -83,8 +84,8 @@ def cancel(call: Call) -> Redirect:
 
 
 def _number(call: Call) -> int:
-    found = call.path["number"]
-    return int(found) if found.isascii() and found.isdigit() and len(found) < 19 else -1
+    found = row_number(call.path["number"])
+    return -1 if found is None else found
 
 
 PAGE = Page("/commands", "Commands", view, "commands", nav=Nav("change", 30, "Commands", "s"))

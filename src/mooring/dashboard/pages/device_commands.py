@@ -12,6 +12,7 @@ from mooring.dashboard.answers import Redirect
 from mooring.dashboard.call import Call
 from mooring.dashboard.data.device import frame, opened
 from mooring.dashboard.data.fleet import Badge
+from mooring.dashboard.forms import row_number
 from mooring.dashboard.page import Action, Page
 from mooring.dialects.model import Direction, Kind
 
@@ -92,8 +93,7 @@ def send(call: Call) -> Redirect:
 def cancel(call: Call) -> Redirect:
     """Cancels a command of this device."""
     device = call.app.devices.get(call.who, call.path["device"])
-    text = call.path["number"]
-    number = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
+    number = row_number(call.path["number"]) or 0
     commands = call.service(Commands)
     commands.of_device(call.who, device.username, number)
     done = commands.cancel(call.who, number)

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from mooring.dashboard.answers import Redirect
 from mooring.dashboard.call import Call
+from mooring.dashboard.forms import row_number
 from mooring.dashboard.page import Action, Page
 from mooring.errors import NotFound
 from mooring.jobs.model import Job
@@ -44,8 +45,8 @@ def view(call: Call) -> dict[str, Any]:
     jobs = call.service(Jobs)
     job = jobs.get(call.who, _number(call))
     state = call.query.choice("state", [str(one) for one in TargetState])
-    rank, _, number = call.query.text("after").partition(".")
-    after = (int(rank), int(number)) if _whole(rank) and _whole(number) else None
+    rank, _, number = (row_number(word) for word in call.query.text("after").partition("."))
+    after = (rank, number) if rank is not None and number is not None else None
     states = (TargetState(state),) if state else ()
     found = jobs.targets(call.who, job.id, limit=PAGE_SIZE + 1, after=after, states=states)
     shown = found[:PAGE_SIZE]
@@ -84,15 +85,12 @@ def _can(job: Job) -> list[tuple[str, str]]:
     return found
 
 
-def _whole(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 19
-
-
 def _number(call: Call) -> int:
     text = call.path["job"]
-    if not _whole(text):
+    found = row_number(text)
+    if found is None:
         raise NotFound(f"There is no job {text[:40]!a}.", code="job_not_found")
-    return int(text)
+    return found
 
 
 def _doing(word: str, done: str) -> Callable[[Call], Redirect]:
