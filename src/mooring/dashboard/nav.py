@@ -8,11 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from mooring.alerts.service import Alerts
+from mooring.app import App
 from mooring.dashboard.call import Call
 from mooring.dashboard.page import Page, allowed
+from mooring.identity.actor import Actor
 from mooring.telemetry.service import Telemetry
 
-__all__ = ["GROUPS", "Counts", "Entry", "navigation"]
+__all__ = ["GROUPS", "Counts", "Entry", "link_numbers", "navigation"]
 
 GROUPS = {"fleet": "", "change": "Change", "run": "Run"}
 KEPT_SECONDS = 5.0
@@ -26,6 +28,13 @@ class Entry(NamedTuple):
     current: bool
     number: int | None
     key: str
+
+
+def link_numbers(app: App, who: Actor) -> dict[str, int]:
+    """Path of a page → the number next to its link. Counts the fleet."""
+    devices = app.service(Telemetry).overview(who).devices
+    alerts = sum(app.service(Alerts).open_by_severity(who).values())
+    return {"/devices": devices, "/alerts": alerts}
 
 
 class Counts:
@@ -43,9 +52,7 @@ class Counts:
             at, found = self._kept.get(tenant, (float("-inf"), {}))
         if now - at < KEPT_SECONDS:
             return found
-        devices = call.service(Telemetry).overview(call.who).devices
-        alerts = sum(call.service(Alerts).open_by_severity(call.who).values())
-        found = {"/devices": devices, "/alerts": alerts}
+        found = link_numbers(call.app, call.who)
         with self._lock:
             kept = {key: one for key, one in self._kept.items() if now - one[0] < KEPT_SECONDS}
             self._kept = {**kept, tenant: (now, found)}

@@ -9,6 +9,7 @@ from mooring.alerts.service import Alerts
 from mooring.alerts.store import Wanted
 from mooring.app import App
 from mooring.dashboard.forms import row_number
+from mooring.dashboard.nav import link_numbers
 from mooring.errors import Invalid
 from mooring.identity.actor import Actor
 from mooring.jobs.service import Jobs
@@ -102,9 +103,7 @@ def overview(ask: Ask) -> dict[str, Any]:
 
 def nav(ask: Ask) -> dict[str, Any]:
     """The numbers next to the links of the navigation, by their addresses."""
-    overview = ask.app.service(Telemetry).overview(ask.actor)
-    alerts = sum(ask.app.service(Alerts).open_by_severity(ask.actor).values())
-    return {"/devices": overview.devices, "/alerts": alerts}
+    return link_numbers(ask.app, ask.actor)
 
 
 def metric_values(metrics: Mapping[str, Any], at: int) -> dict[str, Any]:
