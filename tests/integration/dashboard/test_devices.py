@@ -161,3 +161,15 @@ def test_a_job_is_watched_paused_and_cancelled(platform: App, browser_of: Browse
     for name in ("2", "x", "9" * 40):
         assert browser.get(f"/jobs/{name}").status_code == 404
     assert browser_of("admin", tenant="b").get(path).status_code == 404
+
+
+def test_a_group_that_only_some_tenants_have_takes_their_devices_and_says_so(
+    platform: App, admin: Browser
+) -> None:
+    add(platform, "one", groups=("cellar",))
+    add(platform, "two")
+    add(platform, "three", "b")
+    ticked = {"into": "cellar", "device": ["default:two", "b:three"]}
+    page = admin.do("/devices/group", ticked)
+    assert "1 devices added to cellar" in page.text and "Tenant b:" in page.text
+    assert admin.post("/devices/group", ticked | {"into": "attic"}).status_code == 404

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from http import HTTPStatus
 from typing import Any
 
 from mooring.dashboard.answers import Redirect
@@ -212,16 +213,21 @@ def group(call: Call) -> Redirect:
         raise Invalid("No devices were selected.", hint="Tick some first.", code="usage")
     done = 0
     changes: list[int] = []
+    rejected: dict[str, MooringError] = {}
     for tenant, names in chosen.items():
         try:
             changed = call.service(Groups).add(call.who, name, selector(tenant, names=names))
-        except MooringError:
-            if len(chosen) == 1:
+        except MooringError as exc:
+            rejected[tenant] = exc
+            if exc.status >= HTTPStatus.INTERNAL_SERVER_ERROR or len(rejected) == len(chosen):
                 raise
             continue
         done += changed.devices
         changes += changed.changes
-    return call.redirect("/devices", call.stored(f"{done} devices added to {name}", changes))
+    said = call.stored(f"{done} devices added to {name}", changes)
+    for tenant, error in rejected.items():
+        said += f" Tenant {tenant}: {error.message}"
+    return call.redirect("/devices", said, "warn" if rejected else "ok")
 
 
 PAGE = Page("/devices", "Devices", view, "devices", nav=Nav("fleet", 20, "Devices", "d"))
