@@ -53,7 +53,8 @@ def _states() -> sa.Select[Any]:
 
 def _problems() -> sa.Select[Any]:
     now = sa.bindparam("now", type_=sa.BigInteger)
-    flags = [sa.case((has_problem(one, devices.c.id, now), 1), else_=0) for one in Problem]
+    number = devices.c.id
+    flags = [sa.case((has_problem(one, number, now, few=True), 1), else_=0) for one in Problem]
     which = devices.c.id.in_(sa.bindparam("numbers", expanding=True))
     return sa.select(devices.c.id, *flags).where(which)
 

@@ -373,6 +373,23 @@ def test_each_row_says_what_is_wrong(platform: App) -> None:
         assert (row.presence_since is None) == (known.presence is None)
 
 
+def test_a_page_does_not_read_the_newest_rows_of_all_devices(platform: App) -> None:
+    """What the broker reported and what was not understood has up to a million rows each."""
+    database = platform.database
+    if not database.is_sqlite:
+        pytest.skip("the plan depends on how many rows there are")
+    asked = asked_by(database, lambda: platform.service(DeviceLists).page(ADA))
+    with database.read() as connection:
+        plans = [
+            str(row[-1])
+            for text, values in asked
+            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values)
+        ]
+    read = [one for one in plans if "broker_events" in one or "dead_letters" in one]
+    assert len(read) == 3
+    assert all(one.startswith("SEARCH ") for one in read), read
+
+
 def test_a_problem_that_is_over_is_none(platform: App) -> None:
     lists = platform.service(DeviceLists)
     with platform.database.write() as connection:
@@ -415,19 +432,20 @@ def test_a_cursor_that_somebody_made_up_is_rejected(platform: App) -> None:
                 lists.page(SYSTEM, order=order(name), after=Place(key, 1))
 
 
-def statements(database: Database, work: Any) -> int:
-    asked: list[str] = []
+def asked_by(database: Database, work: Callable[[], object]) -> list[tuple[str, Any]]:
+    """The statements that read, with their values."""
+    asked: list[tuple[str, Any]] = []
 
-    def note(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
+    def note(_c: Any, _cursor: Any, statement: str, values: Any, *_: Any) -> None:
         if statement.startswith("SELECT"):
-            asked.append(statement)
+            asked.append((statement, values))
 
     event.listen(database.engine, "before_cursor_execute", note)
     try:
         work()
     finally:
         event.remove(database.engine, "before_cursor_execute", note)
-    return len(asked)
+    return asked
 
 
 def test_a_page_costs_as_many_statements_however_long_it_is(platform: App) -> None:
@@ -436,12 +454,12 @@ def test_a_page_costs_as_many_statements_however_long_it_is(platform: App) -> No
     def cost(limit: int, sort: str | None = None) -> int:
         by = order(sort) if sort else None
         found: list[Listing] = []
-        number = statements(
+        asked = asked_by(
             platform.database,
             lambda: found.append(lists.page(SYSTEM, order=by, limit=limit, total=True)),
         )
         assert len(found[0].rows) == min(limit, len(FLEET))
-        return number
+        return len(asked)
 
     assert cost(2) == 7
     assert cost(10) == 7

@@ -45,7 +45,9 @@ def of_row(table: sa.Table, number: Any, condition: Callable[[Any], Exists]) -> 
     return sa.select(sa.literal(1)).where(one.c.device_id == number, condition(one.c)).exists()
 
 
-def has_problem(problem: Problem | None, number: Any, now: Any = None) -> Exists:
+def has_problem(
+    problem: Problem | None, number: Any, now: Any = None, *, few: bool = False
+) -> Exists:
     """Whether a device has a problem; never NULL.
 
     Args:
@@ -53,11 +55,12 @@ def has_problem(problem: Problem | None, number: Any, now: Any = None) -> Exists
         number: the column with the device's number; its table is joined with ``devices``, or is
             ``devices``.
         now: epoch milliseconds, or a parameter of the statement; ``None``: the time of the call.
+        few: asked of the devices of one page, not of all.
     """
     now = now_ms() if now is None else now
     if problem is None:
-        return sa.or_(*(has_problem(one, number, now) for one in Problem))
-    return _PROBLEMS[problem](number, now)
+        return sa.or_(*(has_problem(one, number, now, few=few) for one in Problem))
+    return _PROBLEMS[problem](number, now, few)
 
 
 def mentions(text: str) -> Exists:
@@ -86,6 +89,7 @@ def silent_for(ms: int, number: Any) -> Exists:
 
 
 # Each is a set of devices that is read once from an index, however many devices are looked at.
+# Where the set is found among the newest rows of all devices, a page looks its own up instead.
 
 
 def _within(column: Any, statement: sa.Select[Any]) -> Exists:
@@ -93,61 +97,66 @@ def _within(column: Any, statement: sa.Select[Any]) -> Exists:
     return found
 
 
-def _alert(number: Any, _now: Any) -> Exists:
+def _alert(number: Any, _now: Any, _few: bool) -> Exists:
     one = alerts.alias().c
     which = sa.select(one.device_id).where(one.cleared_at.is_(None), one.device_id.is_not(None))
     return _within(number, which)
 
 
-def _by_newest_event(kinds: Sequence[str]) -> Exists:
+def _newest(
+    table: sa.Table, key: str, of: Any, condition: Callable[[Any], Exists], *, few: bool
+) -> Exists:
+    """Whether the newest row that belongs to the device meets a condition.
+
+    Args:
+        key: the column of ``table`` that names the device.
+        of: the column of the device with the same value.
+        few: asked of the devices of one page: each looks its newest row up, which costs the same
+            however many rows there are.
+    """
+    one, other = table.alias().c, table.alias().c
+    if few:
+        row = sa.select(sa.case((condition(one), 1), else_=0)).where(one[key] == of)
+        last = row.order_by(one.id.desc()).limit(1).scalar_subquery()
+        return sa.func.coalesce(last, 0) == 1
+    newest = sa.select(sa.func.max(other.id)).where(other[key].is_not(None)).group_by(other[key])
+    which = sa.select(one[key]).where(one.id.in_(newest), one[key].is_not(None), condition(one))
+    return _within(of, which)
+
+
+def _event(kinds: Sequence[str], *, few: bool) -> Exists:
     """Whether this is what the broker reported last of the device's username."""
-    one, other = broker_events.alias().c, broker_events.alias().c
-    newest = (
-        sa.select(sa.func.max(other.id)).where(other.username.is_not(None)).group_by(other.username)
-    )
-    which = sa.select(one.username).where(
-        one.id.in_(newest), one.event.in_(kinds), one.username.is_not(None)
-    )
-    return _within(devices.c.username, which)
+    username = devices.c.username
+    return _newest(broker_events, "username", username, lambda row: row.event.in_(kinds), few=few)
 
 
-def _login(number: Any, _now: Any) -> Exists:
+def _login(number: Any, _now: Any, few: bool) -> Exists:
     one = device_state.alias().c
     connected = sa.select(one.device_id).where(one.device_id == number, one.connected.is_(True))
-    return sa.and_(_by_newest_event(_REFUSED), ~connected.exists())
+    return sa.and_(_event(_REFUSED, few=few), ~connected.exists())
 
 
-def _denied(_number: Any, _now: Any) -> Exists:
-    return _by_newest_event(_DENIED)
+def _denied(_number: Any, _now: Any, few: bool) -> Exists:
+    return _event(_DENIED, few=few)
 
 
-def _dead_letter(number: Any, now: Any) -> Exists:
-    one, other = dead_letters.alias().c, dead_letters.alias().c
-    newest = (
-        sa.select(sa.func.max(other.id))
-        .where(other.device_id.is_not(None))
-        .group_by(other.device_id)
-    )
-    which = sa.select(one.device_id).where(
-        one.id.in_(newest),
-        one.device_id.is_not(None),
-        one.received_at >= now - DEAD_LETTER_MS,
-    )
-    return _within(number, which)
+def _dead_letter(number: Any, now: Any, few: bool) -> Exists:
+    since = now - DEAD_LETTER_MS
+    return _newest(dead_letters, "device_id", number, lambda row: row.received_at >= since, few=few)
 
 
-def _missing(number: Any, _now: Any) -> Exists:
+def _missing(number: Any, _now: Any, _few: bool) -> Exists:
     one = sequences.alias().c
     return _within(number, sa.select(one.device_id).where(one.gap_since.is_not(None)))
 
 
-def _rotation(number: Any, now: Any) -> Exists:
+def _rotation(number: Any, now: Any, _few: bool) -> Exists:
     one = rotations.alias().c
     late = one.created_at < now - ROTATION_MS
     return _within(number, sa.select(one.device_id).where(one.finished_at.is_(None), late))
 
 
-def _certificate(_number: Any, now: Any) -> Exists:
+def _certificate(_number: Any, now: Any, _few: bool) -> Exists:
     one, other = certificates.alias().c, certificates.alias().c
     soon = now + CERTIFICATE_MS
     later = sa.select(sa.literal(1)).where(
@@ -159,17 +168,17 @@ def _certificate(_number: Any, now: Any) -> Exists:
     return _within(devices.c.username, which)
 
 
-def _settings(number: Any, _now: Any) -> Exists:
+def _settings(number: Any, _now: Any, _few: bool) -> Exists:
     one = device_settings.alias().c
     return _within(number, sa.select(one.device_id).where(one.state.in_(_REJECTS_SETTINGS)))
 
 
-def _silent(number: Any, _now: Any) -> Exists:
+def _silent(number: Any, _now: Any, _few: bool) -> Exists:
     one = presence.alias().c
     return _within(number, sa.select(one.device_id).where(one.state.in_(_ABSENT)))
 
 
-_PROBLEMS: Mapping[Problem, Callable[[Any, Any], Exists]] = {
+_PROBLEMS: Mapping[Problem, Callable[[Any, Any, bool], Exists]] = {
     Problem.ALERT: _alert,
     Problem.LOGIN: _login,
     Problem.DENIED: _denied,
