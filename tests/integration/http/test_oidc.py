@@ -15,6 +15,7 @@ from mooring.app import App, open_app
 from mooring.errors import Conflict, TooMany, Unauthorized
 from mooring.identity.actor import SYSTEM, Actor, Role
 from mooring.oidc import provider as provider_module
+from mooring.oidc import service
 from mooring.oidc.provider import Provider
 from mooring.oidc.service import SignIn
 from mooring.people.model import NewUser, Vouched
@@ -271,7 +272,8 @@ def test_an_answer_of_another_browser_is_rejected(
     assert other.end(mine).json()["code"] == "oidc_state_invalid"
     wrong = {**mine, "state": httpx.URL(other.begin()).params["state"]}
     assert other.end(wrong).json()["code"] == "oidc_rejected"  # its code is for another verifier
-    assert other.end({**mine, "iss": "https://other.example"}).status_code == 401
+    of_another = browser.end({**mine, "iss": "https://other.example"})  # RFC 9207
+    assert (of_another.status_code, of_another.json()["code"]) == (401, "oidc_state_invalid")
     assert rows(platform) == {}
 
 
@@ -297,6 +299,20 @@ def test_stray_answers_use_up_nobodys_logins(settings: Settings) -> None:
             assert rejected.value.slug == "oidc_rejected"
         with pytest.raises(TooMany):
             sign_in.end(sealed, state, "a code", origin=address)
+
+
+def test_a_sign_in_takes_ten_minutes_at_most(
+    platform: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sign_in = SignIn(platform.people, Provider(platform.settings))
+    where, sealed = sign_in.begin()
+    state, begun = httpx.URL(where).params["state"], service.now_ms()
+    for later, code in ((-60, "oidc_rejected"), (0, "oidc_state_invalid")):
+        at = begun + (service.ATTEMPT_SECONDS + later) * 1000
+        monkeypatch.setattr(service, "now_ms", lambda at=at: at)
+        with pytest.raises(Unauthorized) as caught:
+            sign_in.end(sealed, state, "a code")
+        assert caught.value.slug == code
 
 
 def test_a_code_is_used_once(browser: Browser, idp: OidcProvider) -> None:
