@@ -26,7 +26,7 @@ def test_every_option_limit_error_and_method_is_documented() -> None:
     names = [f.name for kind in (Options, Limits) for f in fields(kind)]
     names += [n for n in mooring_device.__all__ if isinstance(getattr(mooring_device, n), type)
               and issubclass(getattr(mooring_device, n), Exception)]  # fmt: skip
-    names += [n for n in vars(Device) if not n.startswith("_")]
+    names += [n for n in dir(Device) if not n.startswith("_")]
     missing = [name for name in names if not re.search(rf"`[^`]*\b{name}\b[^`]*`", REFERENCE)]
     assert missing == []
 

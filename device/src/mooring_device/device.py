@@ -7,12 +7,10 @@ import os
 import signal
 import threading
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 from mooring_device import __version__
 from mooring_device.commands import Commands
@@ -21,18 +19,19 @@ from mooring_device.credentials import Credentials, Tls
 from mooring_device.device_key import DeviceKey
 from mooring_device.dialect import Dialect
 from mooring_device.download import fetcher_for
-from mooring_device.environment import credentials_from, key_from, plain_http_from
+from mooring_device.environment import key_from, plain_http_from
 from mooring_device.errors import InvalidSetting, StoreUnavailable
-from mooring_device.firmware import Firmware, Updates
+from mooring_device.firmware import Updates
+from mooring_device.handlers import Handlers
 from mooring_device.http import Api
-from mooring_device.identity import hardware_id as own_hardware_id
 from mooring_device.link import Waker
 from mooring_device.messages import Messages
 from mooring_device.options import Options
+from mooring_device.origins import VAULT, claimed, folder_of, from_environment
 from mooring_device.outbox import Outbox
 from mooring_device.pace import Bucket
 from mooring_device.presence import Presence
-from mooring_device.router import ROTATE, Router
+from mooring_device.router import Router
 from mooring_device.runner import Runner
 from mooring_device.sender import Sender
 from mooring_device.shapes import Shape
@@ -44,15 +43,8 @@ from mooring_device.worker import Worker
 
 __all__ = ["Device"]
 
-F = TypeVar("F", bound=Callable[..., Any])
 
-
-def _folder(store: str | os.PathLike[str] | None) -> Path:
-    chosen = store or os.environ.get("MOORING_STORE")
-    return Path(chosen) if chosen else Path.home() / ".mooring-device"
-
-
-class Device:
+class Device(Handlers):
     """A device that never loses a reading.
 
     ``publish`` works from the moment the object is there; the connection begins with
@@ -94,7 +86,7 @@ class Device:
                 hint="Set MOORING_URL and MQTT_USERNAME.",
             )
         self.options = options or Options()
-        folder = _folder(store)
+        folder = folder_of(store)
         contexts = Contexts()
         if credentials.tls is not None:
             contexts.get(credentials.tls)  # a wrong file is named here, not in a thread
@@ -105,7 +97,7 @@ class Device:
             synchronous=self.options.synchronous,
             on_commit=self._waker.wake,
         )
-        self._vault = Vault(folder / "credentials.json")
+        self._vault = Vault(folder / VAULT)
         self.credentials = credentials = self._vault.given(credentials)
         self._shape = shape
         dialect = self._dialect_of(credentials)
@@ -181,13 +173,8 @@ class Device:
             StoreUnavailable: as for ``Device``.
         """
         environment = os.environ if environment is None else environment
-        folder = _folder(store)
-        made = ""
-        if not environment.get("MQTT_CLIENT_ID", "").strip():
-            vault = Vault(folder / "credentials.json")
-            made = vault.fact("client_id") or f"mooring-{uuid.uuid4().hex[:16]}"
-            vault.note("client_id", made)
-        found = credentials_from(environment, topics=topics, made_client_id=made)
+        folder = folder_of(store)
+        found = from_environment(environment, topics, folder)
         if plain_http_from(environment):
             more["options"] = replace(more.get("options") or Options(), plain_http=True)
         more.setdefault("key", key_from(environment))
@@ -221,20 +208,17 @@ class Device:
             ConnectFailed: the platform could not be reached.
             InvalidSetting, StoreUnavailable: as for ``Device``.
         """
-        folder = _folder(store)
-        vault = Vault(folder / "credentials.json")
-        if not vault.claimed_with(code):
-            api = Api(
-                url,
-                Tls(ca_file=ca_file) if ca_file else None,
-                plain_http=(more.get("options") or Options()).plain_http,
-            )
-            claimed = api.claim(code, hardware_id or own_hardware_id(), patience=patience)
-            vault.claimed(claimed, code)
-        kept = vault.credentials
-        if kept is None:  # claimed_with checks that they exist
-            raise InvalidSetting("The store has no credentials.")
-        return cls(kept, store=folder, **more)
+        folder = folder_of(store)
+        plain = (more.get("options") or Options()).plain_http
+        tls = Tls(ca_file=ca_file) if ca_file else None
+        found = claimed(
+            code,
+            lambda: Api(url, tls, plain_http=plain),
+            folder,
+            hardware_id=hardware_id,
+            patience=patience,
+        )
+        return cls(found, store=folder, **more)
 
     # ------------------------------------------------------------------ operations
 
@@ -274,63 +258,6 @@ class Device:
             StoreUnavailable: the store cannot be written.
         """
         self._store.flush()
-
-    def command(self, name: str) -> Callable[[F], F]:
-        """Register a handler: ``@device.command("reboot")``.
-
-        It gets the arguments as a dict, or nothing when it takes no parameter, and a ``Job`` as
-        a second argument when it takes two. What it returns (JSON) is the reply's result, and an
-        exception the reply's error; raise ``Rejected`` for a command that is not accepted.
-        Handlers run one after the other, in a thread of their own. One that runs for longer than
-        ``options.running_after`` seconds is reported as running, where the dialect can say so.
-
-        Raises:
-            InvalidSetting: the name is the SDK's own, or taken.
-        """
-        if name.lower() == ROTATE or name in self._commands.handlers:
-            raise InvalidSetting(f"The command {name!r} has a handler already.")
-
-        def register(handler: F) -> F:
-            self._commands.handlers[name] = handler
-            return handler
-
-        return register
-
-    def on_config(self, handler: F) -> F:
-        """Register the handler for settings: it gets the settings as a dict, at the start the
-        last ones and then every change. An exception reports them as not applied, with its
-        words: raise ``Rejected`` to choose them.
-
-        Guarded settings are kept only if the device connects again with them in time;
-        otherwise the handler gets the former ones again."""
-        self._configs.handler = handler
-        return handler
-
-    def on_message(self, channel: str) -> Callable[[F], F]:
-        """Register a handler for a channel that the SDK has no part of its own for:
-        ``@device.on_message("filesystem")``, by its kind or its name in the dialect.
-
-        It gets the message (a dict, a text, or bytes, as the channel has them) and, when it takes
-        two parameters, the topic.
-
-        Raises:
-            InvalidSetting: it has a handler already.
-        """
-        if channel in self._messages.handlers:
-            raise InvalidSetting(f"The channel {channel!r} has a handler already.")
-
-        def register(handler: F) -> F:
-            self._messages.handlers[channel] = handler
-            return handler
-
-        return register
-
-    def on_firmware(self, handler: Callable[[Firmware], Any]) -> Callable[[Firmware], Any]:
-        """Register the handler that installs a downloaded, checked image. When it returns,
-        the update is done; when it raises, it has failed; when it restarts the machine, the
-        next start reports by the ``firmware`` version given to ``Device``."""
-        self._updates.handler = handler
-        return handler
 
     def stats(self) -> dict[str, Any]:
         """Counters and states, for a log or a display."""
