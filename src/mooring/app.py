@@ -104,7 +104,7 @@ class App:
 
     @property
     def attributes(self) -> attributes.Attributes:
-        """Attributes of devices, and lists of devices by them."""
+        """Attributes of devices."""
         return attributes.Attributes(self.database, self.devices)
 
     @cached_property

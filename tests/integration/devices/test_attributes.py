@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,11 @@ from mooring.devices.attributes.keys import key_of
 from mooring.devices.attributes.model import Held, Source, document
 from mooring.devices.attributes.query import order, terms
 from mooring.devices.attributes.search_store import Place
-from mooring.devices.attributes.service import Attributes, Tags, version_of
+from mooring.devices.attributes.service import Tags, version_of
 from mooring.devices.model import NewDevice
 from mooring.errors import Conflict, Forbidden, Invalid, NotFound, Outdated
+from mooring.fleet.model import DeviceRow, Filter
+from mooring.fleet.service import DeviceLists
 from mooring.identity.actor import SYSTEM, Actor, Role
 from mooring.settings import Settings
 from mooring.store.engine import Database
@@ -179,15 +181,30 @@ def expected(where: list[str], sort: str | None) -> list[str]:
     return [f"d{place}" for place in found]
 
 
+def listed(
+    platform: App,
+    actor: Actor,
+    where: Sequence[str] = (),
+    sort: str | None = None,
+    *,
+    limit: int = 50,
+    after: Place | int | None = None,
+    **more: Any,
+) -> list[DeviceRow]:
+    wanted = Filter(where=tuple(where), **more)
+    by = order(sort) if sort else None
+    return (
+        platform.service(DeviceLists).page(actor, wanted, order=by, after=after, limit=limit).rows
+    )
+
+
 def paged(
-    attributes: Attributes, where: list[str], sort: str | None, size: int, by_number: bool
+    platform: App, where: list[str], sort: str | None, size: int, by_number: bool
 ) -> list[str]:
     found: list[str] = []
     after: Place | int | None = None
     while True:
-        page = attributes.page(
-            ADA, limit=size, after=after, where=terms(where), order=order(sort) if sort else None
-        )
+        page = listed(platform, ADA, where, sort, limit=size, after=after)
         found += [one.device.name for one in page]
         if len(page) < size:
             return found
@@ -212,18 +229,18 @@ def test_pages_are_the_whole_list_in_its_order(
     size: int,
     by_number: bool,
 ) -> None:
-    assert paged(platform.attributes, where, sort, size, by_number) == expected(where, sort)
+    assert paged(platform, where, sort, size, by_number) == expected(where, sort)
 
 
 def test_lists_respect_the_wall(platform: App, fleet: Any) -> None:
-    everything = platform.attributes.page(SYSTEM, limit=500, order=order("type"))
+    everything = listed(platform, SYSTEM, sort="type", limit=500)
     assert len(everything) == 2 * len(FLEET)
-    of_b = platform.attributes.page(SYSTEM, limit=500, tenant="b", where=terms(["type=*"]))
+    of_b = listed(platform, SYSTEM, ["type=*"], limit=500, tenant="b")
     assert {one.device.tenant for one in of_b} == {"b"}
     with pytest.raises(NotFound):
-        platform.attributes.page(ADA, tenant="b")
-    assert platform.attributes.page(ADA, dialect="mooring", where=terms(["type=*"])) == []
-    one = platform.attributes.page(ADA, search="d4", order=order("type"))
+        listed(platform, ADA, tenant="b")
+    assert listed(platform, ADA, ["type=*"], dialect="mooring") == []
+    one = listed(platform, ADA, sort="type", search="d4")
     assert [(o.device.name, document(o.attributes)["floor"]) for o in one] == [("d4", "attic")]
 
 
@@ -264,12 +281,9 @@ def test_no_list_reads_or_sorts_all_devices(
     platform: App, actor: Actor, where: list[str], sort: str | None
 ) -> None:
     """With 100,000 devices a page would cost as much as all of them."""
-    by = order(sort) if sort else None
-    after = Place(key_of("a"), 5) if by else Place(None, 5)
-    attributes = platform.attributes
+    after = Place(key_of("a"), 5) if sort else Place(None, 5)
     (first, *_) = plans(
-        platform.database,
-        lambda: attributes.page(actor, limit=50, after=after, where=terms(where), order=by),
+        platform.database, lambda: listed(platform, actor, where, sort, after=after)
     )
     index = "ix_device_attributes_tenant" if actor.tenant else "ix_device_attributes_name"
     assert index in first, first
@@ -279,7 +293,7 @@ def test_no_list_reads_or_sorts_all_devices(
 
 
 def test_the_list_of_a_tenant_is_read_in_its_order(platform: App) -> None:
-    (first, *_) = plans(platform.database, lambda: platform.attributes.page(ADA, after=5))
+    (first, *_) = plans(platform.database, lambda: listed(platform, ADA, after=5))
     assert "ix_devices_tenant" in first, first
     assert "TEMP B-TREE" not in first
     assert "Sort" not in first
@@ -290,17 +304,15 @@ def test_few_matches_are_sorted_alone(platform: App, monkeypatch: pytest.MonkeyP
     for place in range(9):
         add(platform, f"d{place}", type="plug" if place % 2 else "lamp", floor=place % 3)
 
-    def listed(limit: int) -> list[str]:
-        page = platform.attributes.page(
-            ADA, limit=limit, where=terms(["type=plug"]), order=order("-floor")
-        )
+    def names(limit: int) -> list[str]:
+        page = listed(platform, ADA, ["type=plug"], "-floor", limit=limit)
         return [one.device.name for one in page]
 
-    few = listed(50)
+    few = names(50)
     assert few == ["d5", "d7", "d1", "d3"]
     monkeypatch.setattr(search_store, "FEW", 1)
-    assert listed(50) == few
-    assert listed(2) == few[:2]
+    assert names(50) == few
+    assert names(2) == few[:2]
 
 
 def test_one_change_costs_one_device(platform: App) -> None:

@@ -1,23 +1,19 @@
-"""Reading, changing and searching attributes."""
+"""Reading and changing attributes."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from mooring.audit import log as audit_log
 from mooring.devices import changes
-from mooring.devices import store as devices_store
 from mooring.devices.attributes import store
 from mooring.devices.attributes.keys import key_of
 from mooring.devices.attributes.merge import Room, merge
 from mooring.devices.attributes.model import FOLLOWED, Held, Source, Value, document
-from mooring.devices.attributes.query import Order
 from mooring.devices.attributes.rules import check_name, checked
-from mooring.devices.attributes.search_store import Place, Search, place_of
-from mooring.devices.attributes.terms import Condition
 from mooring.devices.model import Device
 from mooring.devices.service import Devices
 from mooring.errors import Outdated
@@ -25,7 +21,7 @@ from mooring.identity.actor import Actor, Role
 from mooring.store.engine import Database, now_ms
 from mooring.store.room import limit_reached
 
-__all__ = ["Attributes", "Listed", "Tags", "version_of"]
+__all__ = ["Attributes", "Tags", "version_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +30,6 @@ class Tags:
 
     add: tuple[str, ...] = ()
     remove: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A device in a list, its attributes, and where the list continues after it."""
-
-    device: Device
-    attributes: Mapping[str, Held]
-    place: Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,44 +120,6 @@ class Attributes:
                     reason=reason,
                 )
         return device, dict(merged.held)
-
-    def page(
-        self,
-        actor: Actor,
-        *,
-        limit: int = 50,
-        after: Place | int | None = None,
-        tenant: str | None = None,
-        dialect: str | None = None,
-        search: str | None = None,
-        where: Sequence[Condition] = (),
-        order: Order | None = None,
-    ) -> list[Listed]:
-        """Devices that meet every condition, in the order they were added or in that of an
-        attribute.
-
-        Args:
-            after: where a page ended, or the number of its last device.
-        """
-        actor.require(Role.VIEWER, tenant or actor.tenant)
-        search_for = Search(
-            devices_store.conditions(actor, tenant=tenant, dialect=dialect, search=search),
-            where,
-            tenant or actor.tenant,
-            order,
-        )
-        with self.database.read() as connection:
-            if isinstance(after, int):
-                after = place_of(connection, order, after)
-            found = search_for.page(connection, after, limit)
-            numbers = [one.number for one in found]
-            devices = {d.id: d for d in devices_store.by_numbers(connection, numbers)}
-            held = store.of_devices(connection, numbers)
-        return [
-            Listed(devices[one.number], held.get(one.number, {}), Place(one.key, one.number))
-            for one in found
-            if one.number in devices  # else removed meanwhile
-        ]
 
 
 def version_of(held: Mapping[str, Held]) -> str:
