@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from mooring.dialects import check_text, check_word
 from mooring.errors import Invalid
-from mooring.ota.releases import manifest
+from mooring.ota.releases import image, manifest
 from mooring.ota.releases.model import Artifact, Key, KeyState, NewRelease, Release, Signature
 
 __all__ = [
@@ -22,6 +22,8 @@ __all__ = [
     "checked",
     "digest",
     "file_name",
+    "fits",
+    "no_reason",
     "signers",
 ]
 
@@ -116,6 +118,39 @@ def digest(text: str) -> str:
     if not _SHA256.fullmatch(plain):
         raise Invalid(f"{text!r} is not a SHA-256 of 64 hexadecimal digits.", code="invalid_digest")
     return plain
+
+
+def fits(release: Release, found: image.Image | None, *, force: bool, reason: str) -> None:
+    """Checks that the header of a file does not contradict its release.
+
+    Args:
+        force: although it does; takes a reason.
+
+    Raises:
+        Invalid: ``image_contradicts``; ``reason_needed``.
+    """
+    if force and not reason.strip():
+        raise no_reason("--force")
+    if found is None or force:
+        return
+    wrong = image.contradictions(
+        found,
+        product=release.product,
+        version=release.version,
+        hardware=release.hardware,
+        security_version=release.security_version,
+    )
+    if wrong:
+        raise Invalid(
+            f"The file contradicts the release: {'; '.join(wrong)}.",
+            hint="Correct the release, or use --force with a --reason.",
+            code="image_contradicts",
+        )
+
+
+def no_reason(what: str) -> Invalid:
+    """The error for an action without its reason."""
+    return Invalid(f"{what} needs a reason.", hint="Add --reason.", code="reason_needed")
 
 
 def signers(

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mooring.dialects.times import iso, iso_or_none
-from mooring.ota.releases.model import Artifact, Key, Release
-from mooring.ota.releases.service import Checked
+from mooring.ota.releases.model import Artifact, Checked, Key, Release
 
 __all__ = ["artifact", "checked", "key", "release"]
 

@@ -10,9 +10,9 @@ from sqlalchemy.exc import IntegrityError
 from mooring.audit import log as audit_log
 from mooring.devices.store import ensure_tenant
 from mooring.dialects import check_word
-from mooring.errors import Conflict, Invalid, NotFound
+from mooring.errors import Conflict, NotFound
 from mooring.identity.actor import Actor, Role
-from mooring.ota.releases import key_store, manifest
+from mooring.ota.releases import checks, key_store, manifest
 from mooring.ota.releases.model import Key, KeyState
 from mooring.settings import Settings
 from mooring.store.engine import Database, now_ms
@@ -89,9 +89,7 @@ class Keys:
         """
         actor.require(Role.ADMIN, actor.tenant)
         if state is KeyState.REVOKED and not reason.strip():
-            raise Invalid(
-                "Revoking a key needs a reason.", hint="Add --reason.", code="reason_needed"
-            )
+            raise checks.no_reason("Revoking a key")
         with self.database.write() as connection:
             key = self._find(connection, actor, name, tenant)
             actor.require(Role.ADMIN, key.tenant)

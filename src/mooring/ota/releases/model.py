@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 __all__ = [
     "Artifact",
+    "Checked",
     "Key",
     "KeyState",
     "Kind",
@@ -112,6 +113,22 @@ class Artifact:
     from_sha256: str = ""
     image: str = ""
     signatures: tuple[Signature, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What ``verify`` found out about one file.
+
+    Attributes:
+        whole: it is there and has not changed.
+        signers: names of keys whose signatures count.
+        problems: signatures that do not count, and why.
+    """
+
+    artifact: Artifact
+    whole: bool
+    signers: tuple[str, ...]
+    problems: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
@@ -11,43 +10,35 @@ from sqlalchemy.exc import IntegrityError
 
 from mooring.audit import log as audit_log
 from mooring.devices.store import ensure_tenant
-from mooring.errors import Conflict, Invalid, MooringError, NotFound
+from mooring.errors import Conflict, MooringError, NotFound
 from mooring.identity.actor import Actor, Role
 from mooring.ota.releases import checks, image, key_store, store
 from mooring.ota.releases.files import Files, Incoming
-from mooring.ota.releases.model import Artifact, NewRelease, Release, Signature, State, Stored
+from mooring.ota.releases.finding import release_of
+from mooring.ota.releases.model import (
+    Artifact,
+    Checked,
+    NewRelease,
+    Release,
+    Signature,
+    State,
+    Stored,
+)
 from mooring.ota.releases.states import Step, after
 from mooring.settings import Settings
 from mooring.store.engine import Database, now_ms
 
-__all__ = ["ARTIFACTS_MAX", "Checked", "Releases"]
+__all__ = ["ARTIFACTS_MAX", "Releases"]
 
 ARTIFACTS_MAX = 16
 """Files of one release."""
 
-_NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 _STEPS = {
     Step.PUBLISH: "firmware.publish",
     Step.DEPRECATE: "firmware.deprecate",
     Step.RESTORE: "firmware.restore",
     Step.WITHDRAW: "firmware.withdraw",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """What ``verify`` found out about one file.
-
-    Attributes:
-        whole: it is there and has not changed.
-        signers: names of keys whose signatures count.
-        problems: signatures that do not count, and why.
-    """
-
-    artifact: Artifact
-    whole: bool
-    signers: tuple[str, ...]
-    problems: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +59,7 @@ class Releases:
             Conflict: ``ambiguous_release``.
         """
         with self.database.read() as connection:
-            return self._find(connection, actor, reference, tenant)
+            return release_of(connection, actor, reference, tenant)
 
     def page(
         self,
@@ -156,7 +147,7 @@ class Releases:
                     at=now_ms(),
                     most=self.settings.firmware_releases_max_per_tenant,
                 )
-                release = self._find(connection, actor, str(number), None)
+                release = release_of(connection, actor, str(number))
                 _audit(connection, actor, "firmware.create", release, reason=reason)
         except IntegrityError as exc:
             raise Conflict(
@@ -215,7 +206,7 @@ class Releases:
             dropped = self.artifact(release, name)
             store.drop_artifact(connection, dropped.id)
             _audit(connection, actor, "firmware.drop", release, reason=reason, what=f" {name}")
-            release = self._find(connection, actor, str(release.id), None)
+            release = release_of(connection, actor, str(release.id))
         self._discard([dropped.sha256])
         return release
 
@@ -228,7 +219,7 @@ class Releases:
             Conflict: ``release_state``: it was withdrawn.
         """
         with self.database.write() as connection:
-            release = self._find(connection, actor, reference, None, lock=True)
+            release = release_of(connection, actor, reference, lock=True)
             actor.require(Role.OPERATOR, release.tenant)
             if release.state is State.WITHDRAWN:
                 raise Conflict(
@@ -249,7 +240,7 @@ class Releases:
                 reason="",
                 what=f" {artifact.name} {signer}",
             )
-            return self._find(connection, actor, str(release.id), None)
+            return release_of(connection, actor, str(release.id))
 
     def step(
         self,
@@ -271,9 +262,9 @@ class Releases:
             Invalid: ``reason_needed`` to withdraw.
         """
         if step is Step.WITHDRAW and not reason.strip():
-            raise _no_reason("Withdrawing a release")
+            raise checks.no_reason("Withdrawing a release")
         with self.database.write() as connection:
-            release = self._find(connection, actor, reference, None, lock=True)
+            release = release_of(connection, actor, reference, lock=True)
             actor.require(Role.OPERATOR, release.tenant)
             state = after(release.state, step)
             assert state is not None  # ``remove`` is another method
@@ -290,7 +281,7 @@ class Releases:
                 reason=reason or release.reason,
             )
             _audit(connection, actor, _STEPS[step], release, reason=reason)
-            return self._find(connection, actor, str(release.id), None)
+            return release_of(connection, actor, str(release.id))
 
     def remove(self, actor: Actor, reference: str, *, reason: str = "") -> Release:
         """Removes a draft.
@@ -300,7 +291,7 @@ class Releases:
             Conflict: ``release_state``.
         """
         with self.database.write() as connection:
-            release = self._find(connection, actor, reference, None, lock=True)
+            release = release_of(connection, actor, reference, lock=True)
             actor.require(Role.OPERATOR, release.tenant)
             after(release.state, Step.REMOVE)
             store.delete(connection, release.id)
@@ -326,13 +317,13 @@ class Releases:
         try:
             with self.database.write() as connection:
                 release = self._draft(connection, actor, reference)
-                self._fits(release, found, force=force, reason=reason)
+                checks.fits(release, found, force=force, reason=reason)
                 self._has_room(connection, release, stored.sha256, stored.size)
                 said = "" if found is None else found.said
                 store.add_artifact(
                     connection, release.id, stored, name=name, from_sha256=from_sha256, image=said
                 )
-                release = self._find(connection, actor, str(release.id), None)
+                release = release_of(connection, actor, str(release.id))
                 _audit(
                     connection, actor, "firmware.upload", release, reason=reason, what=f" {name}"
                 )
@@ -353,41 +344,8 @@ class Releases:
 
         self.files.discard(digests, known)
 
-    def _find(
-        self,
-        connection: Connection,
-        actor: Actor,
-        reference: str,
-        tenant: str | None,
-        *,
-        lock: bool = False,
-    ) -> Release:
-        actor.require(Role.VIEWER, actor.tenant)
-        product, colon, version = reference.rpartition(":")
-        if _NUMBER.fullmatch(reference):
-            found = store.find(connection, actor, number=int(reference), tenant=tenant, lock=lock)
-        elif colon:
-            found = store.find(
-                connection, actor, product=product, version=version, tenant=tenant, lock=lock
-            )
-        else:
-            found = []
-        if len(found) > 1:
-            raise Conflict(
-                f"{reference} names several releases.",
-                hint=f"Use its number, such as {found[0].id} ({found[0].tenant}, {found[0].kind}).",
-                code="ambiguous_release",
-            )
-        if not found:
-            raise NotFound(
-                f"There is no release {reference}.",
-                hint="Use product:version or the number. `mooring firmware list` shows both.",
-                code="release_not_found",
-            )
-        return found[0]
-
     def _draft(self, connection: Connection, actor: Actor, reference: str) -> Release:
-        release = self._find(connection, actor, reference, None, lock=True)
+        release = release_of(connection, actor, reference, lock=True)
         actor.require(Role.OPERATOR, release.tenant)
         if release.state is not State.DRAFT:
             raise Conflict(
@@ -397,27 +355,6 @@ class Releases:
                 state=str(release.state),
             )
         return release
-
-    def _fits(
-        self, release: Release, found: image.Image | None, *, force: bool, reason: str
-    ) -> None:
-        if force and not reason.strip():
-            raise _no_reason("--force")
-        if found is None or force:
-            return
-        wrong = image.contradictions(
-            found,
-            product=release.product,
-            version=release.version,
-            hardware=release.hardware,
-            security_version=release.security_version,
-        )
-        if wrong:
-            raise Invalid(
-                f"The file contradicts the release: {'; '.join(wrong)}.",
-                hint="Correct the release, or use --force with a --reason.",
-                code="image_contradicts",
-            )
 
     def _has_room(self, connection: Connection, release: Release, sha256: str, size: int) -> None:
         if len(release.artifacts) >= ARTIFACTS_MAX:
@@ -480,7 +417,3 @@ def _audit(
         tenant=release.tenant,
         reason=reason,
     )
-
-
-def _no_reason(what: str) -> Invalid:
-    return Invalid(f"{what} needs a reason.", hint="Add --reason.", code="reason_needed")
