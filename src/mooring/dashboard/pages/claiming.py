@@ -98,7 +98,7 @@ def _labels(call: Call, issued: Sequence[Issued]) -> Shown:
 def _unknown(form: Form) -> tuple[str, str | None, str | None]:
     """Name, dialect and tenant of a device that nobody added."""
     return (
-        form.text("name", "Name", needed=True, max=300),
+        form.text("name", "Name", max=300),
         form.text("dialect", "Dialect", max=64) or None,
         form.text("tenant", "Tenant", max=128) or None,
     )
