@@ -24,6 +24,7 @@ __all__ = ["dead_letters", "messages"]
 
 HOUR_MS = 3_600_000  # within a day the devices of a tenant lose the same hours
 DEVICES = 200  # in one statement
+DAYS = 500  # looked at together
 PIECE = 1_000  # rows in one transaction
 ROOM_PERCENT = 1  # of the limit that is made free, so that not every batch finds it reached
 
@@ -51,11 +52,11 @@ def _oldest_of(database: Database, full: Full, now: int, add: Add) -> Iterator[N
     day = -1
     while left > 0:
         with database.read() as connection:
-            following = usage.oldest_day(connection, full.tenant, day)
-        if following is None:
+            days = usage.days_after(connection, full.tenant, day, DAYS)
+        if not days:
             return
-        day = following
-        for hour in range(day * DAY_MS, (day + 1) * DAY_MS, HOUR_MS):
+        day, spans = _oldest(days, left)
+        for start, end in spans:
             for devices in some:
                 while left > 0:
                     # No more than necessary, about.
@@ -64,8 +65,8 @@ def _oldest_of(database: Database, full: Full, now: int, add: Add) -> Iterator[N
                         gone = store.delete_oldest_of(
                             connection,
                             devices,
-                            hour,
-                            hour + HOUR_MS,
+                            start,
+                            end,
                             piece,
                             before_id=store.not_rolled_up_from(connection),
                             before=store.oldest_waiting(connection),
@@ -76,6 +77,30 @@ def _oldest_of(database: Database, full: Full, now: int, add: Add) -> Iterator[N
                     yield
                     if len(gone) < piece:
                         break
+
+
+def _oldest(days: list[tuple[int, int]], left: int) -> tuple[int, list[tuple[int, int]]]:
+    """What is looked at next: the days that go as a whole, together; otherwise the first day, by
+    the hour. A device may send a message of each day there was, and none of them costs a
+    transaction of its own.
+
+    Args:
+        days: each with its bytes, oldest first.
+        left: bytes to delete.
+
+    Returns:
+        The last of these days, and spans of time.
+    """
+    first, last = days[0][0], None
+    for day, size in days:
+        left -= size
+        if left < 0:
+            break
+        last = day
+    if last is not None:
+        return last, [(first * DAY_MS, (last + 1) * DAY_MS)]
+    start = first * DAY_MS
+    return first, [(hour, hour + HOUR_MS) for hour in range(start, start + DAY_MS, HOUR_MS)]
 
 
 def _note(

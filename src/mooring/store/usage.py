@@ -18,12 +18,12 @@ __all__ = [
     "ROW_BYTES",
     "Usage",
     "by_tenant",
+    "days_after",
     "displaced",
     "forget_before",
     "octets",
     "of_rows",
     "of_sizes",
-    "oldest_day",
     "subtract",
 ]
 
@@ -119,12 +119,21 @@ _DISPLACED = (
 
 def subtract(connection: Connection, usage: Usage) -> None:
     """Messages are deleted."""
-    for tenant, (number, size) in by_tenant(usage).items():
-        connection.execute(_TENANT, {"of": tenant, "gone": number, "size": size})
-    for (tenant, day), (number, size) in sorted(usage.items()):
-        key = {"of": tenant, "at": day}
-        connection.execute(_DAY, {**key, "gone": number, "size": size})
-        connection.execute(_EMPTY, key)
+    if not usage:
+        return
+    _subtract(connection, by_tenant(usage))
+    days = [
+        {"of": tenant, "at": day, "gone": number, "size": size}
+        for (tenant, day), (number, size) in sorted(usage.items())
+    ]
+    connection.execute(_DAY, days)
+    connection.execute(_EMPTY, [{"of": one["of"], "at": one["at"]} for one in days])
+
+
+def _subtract(connection: Connection, sums: Mapping[str, Sequence[int]]) -> None:
+    rows = [{"of": name, "gone": one[0], "size": one[1]} for name, one in sums.items()]
+    if rows:
+        connection.execute(_TENANT, rows)
 
 
 def displaced(connection: Connection, tenant: str, number: int, size: int, now: int) -> None:
@@ -135,19 +144,19 @@ def displaced(connection: Connection, tenant: str, number: int, size: int, now: 
 def forget_before(connection: Connection, day: int) -> None:
     """Every message before a day is gone: dropping a partition names no rows."""
     gone = connection.execute(
-        sa.delete(tenant_usage_days).where(_d.day < day).returning(_d.tenant, _d.messages, _d.bytes)
+        sa.delete(tenant_usage_days)
+        .where(_d.day < day)
+        .returning(_d.tenant, _d.day, _d.messages, _d.bytes)
     ).all()
-    sums: dict[str, list[int]] = {}
-    for tenant, number, size in gone:
-        sum_ = sums.setdefault(tenant, [0, 0])
-        sum_[0] += number
-        sum_[1] += size
-    for tenant, (number, size) in sorted(sums.items()):
-        connection.execute(_TENANT, {"of": tenant, "gone": number, "size": size})
+    _subtract(connection, by_tenant({(row[0], row[1]): [row[2], row[3]] for row in gone}))
 
 
-def oldest_day(connection: Connection, tenant: str, after: int = -1) -> int | None:
-    """The oldest day after another one of which a tenant has messages."""
-    return connection.execute(
-        sa.select(sa.func.min(_d.day)).where(_d.tenant == tenant, _d.day > after)
-    ).scalar()
+def days_after(connection: Connection, tenant: str, day: int, limit: int) -> list[tuple[int, int]]:
+    """The next days after another one of which a tenant has messages, each with their bytes."""
+    rows = connection.execute(
+        sa.select(_d.day, _d.bytes)
+        .where(_d.tenant == tenant, _d.day > day)
+        .order_by(_d.day)
+        .limit(limit)
+    )
+    return [(row[0], row[1]) for row in rows]

@@ -168,6 +168,17 @@ def test_the_newest_is_stored_also_above_the_limit(stand: Stand) -> None:
     assert stand.usage("a").messages <= 1
 
 
+def test_a_message_of_each_day_costs_no_transaction_of_its_own(stand: Stand) -> None:
+    """A hostile device: nobody else's records are tidied meanwhile."""
+    stand.store(1, *reversed(range(300)))
+    stand.limit("a", 100 * EACH)
+    turns = sum(1 for _ in tidy(stand.database, stand.settings, NOW, OFTEN))
+    idle = sum(1 for _ in tidy(stand.database, stand.settings, NOW, OFTEN))
+    assert stand.left(1) == list(range(stand.usage("a").messages))
+    assert 95 <= stand.usage("a").messages <= 100
+    assert turns - idle < 30
+
+
 def test_what_no_roll_up_holds_yet_stays(stand: Stand) -> None:
     stand.store(1, 2, 1)
     stand.store(3, 0)
