@@ -70,9 +70,9 @@ def queue(connection: Connection, changes: Sequence[Changed]) -> None:
     who = _by_tenant(_recipients(connection, {row["tenant"] for row in rows}))
     known = _items(connection, since)
     look = {change.alert for change in changes if change.snoozed}
-    new: list[dict[str, Any]] = []
-    changed: list[dict[str, Any]] = []
-    over: list[dict[str, Any]] = []
+    new: list[Sequence[object]] = []
+    changed: list[Sequence[object]] = []
+    over: list[Sequence[object]] = []
     for row in rows:
         for one in who.get(row["tenant"], ()):
             item = known.get((one.id, row["id"]))
@@ -82,7 +82,7 @@ def queue(connection: Connection, changes: Sequence[Changed]) -> None:
                 continue
             after = _after(item, row)
             if after is State.OVER or (after is State.ENDING and not one.options.cleared):
-                over.append({"r": one.id, "a": row["id"]})
+                over.append((one.id, row["id"]))
             elif (
                 after is not State(item["state"])
                 or row["severity"] != item["severity"]
@@ -94,30 +94,49 @@ def queue(connection: Connection, changes: Sequence[Changed]) -> None:
                 # What is as the recipient knows it may be due to be repeated.
                 due_at = at + one.wait_ms if news else at if again else item["due_at"]
                 changed.append(
-                    {
-                        "r": one.id,
-                        "a": row["id"],
-                        "state": str(after),
-                        "severity": row["severity"],
-                        "since": at if news else item["since"],
-                        "due_at": at if row["id"] in look else due_at,
-                    }
+                    (
+                        one.id,
+                        row["id"],
+                        str(after),
+                        row["severity"],
+                        at if news else item["since"],
+                        at if row["id"] in look else due_at,
+                    )
                 )
-    if new:
-        connection.execute(sa.insert(notification_items), new)
-    if changed:
-        connection.execute(_CHANGE, changed)
-    if over:
-        connection.execute(_DELETE, over)
+    write = _writes(connection.dialect.name)
+    for statement, some in ((write.add, new), (write.change, changed), (write.delete, over)):
+        if some:
+            connection.execute(statement, parameter(some))
 
 
-_ITEM = sa.and_(_i.recipient_id == sa.bindparam("r"), _i.alert_id == sa.bindparam("a"))
-_DELETE = sa.delete(notification_items).where(_ITEM)
-_CHANGE = (
-    sa.update(notification_items)
-    .where(_ITEM)
-    .values({name: sa.bindparam(name) for name in ("state", "severity", "since", "due_at")})
-)
+_ITEM = ("recipient_id", "alert_id")
+_CHANGED = ("state", "severity", "since", "due_at")
+_NEW = (*_ITEM, "group_key", *_CHANGED)
+
+
+class _Writes(NamedTuple):
+    """One statement each, for any number of items, which are given in the order of the columns."""
+
+    add: sa.Insert  # _NEW
+    change: sa.Update  # _ITEM, _CHANGED
+    delete: sa.Delete  # _ITEM
+
+
+@lru_cache
+def _writes(engine: str) -> _Writes:
+    def rows(*names: str) -> sa.Subquery:
+        return given(engine, {name: _i[name].type for name in names})
+
+    new, changed = rows(*_NEW), rows(*_ITEM, *_CHANGED)
+    return _Writes(
+        sa.insert(notification_items).from_select(_NEW, sa.select(*(new.c[n] for n in _NEW))),
+        sa.update(notification_items)
+        .where(*(_i[name] == changed.c[name] for name in _ITEM))
+        .values({name: changed.c[name] for name in _CHANGED}),
+        sa.delete(notification_items).where(
+            sa.tuple_(*(_i[name] for name in _ITEM)).in_(sa.select(rows(*_ITEM)))
+        ),
+    )
 
 
 def _since(changes: Iterable[Changed]) -> dict[int, int]:
@@ -150,18 +169,11 @@ def _starts(who: _Who, row: Mapping[str, Any]) -> bool:
     )
 
 
-def _new(who: _Who, row: Mapping[str, Any], at: int) -> dict[str, Any]:
-    return {
-        "recipient_id": who.id,
-        "alert_id": row["id"],
-        "group_key": matching.group_of(
-            who.kind, source=row["source"], rule=row["rule_id"], name=row["name"]
-        ),
-        "state": str(State.PENDING),
-        "severity": row["severity"],
-        "since": at,
-        "due_at": at + who.wait_ms,
-    }
+def _new(who: _Who, row: Mapping[str, Any], at: int) -> Sequence[object]:
+    """As ``_NEW`` names them."""
+    group = matching.group_of(who.kind, source=row["source"], rule=row["rule_id"], name=row["name"])
+    state = str(State.PENDING)
+    return (who.id, row["id"], group, state, row["severity"], at, at + who.wait_ms)
 
 
 def _after(item: Mapping[str, Any], row: Mapping[str, Any]) -> State:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from sqlalchemy import event
 
 from mooring.alerts import store as alert_store
-from mooring.alerts.model import Bounds, Severity, platform_key
+from mooring.alerts.changes import apply
+from mooring.alerts.model import Bounds, Clear, Raise, Severity, Source, platform_key
 from mooring.alerts.service import Alerts
 from mooring.devices.service import Devices
 from mooring.identity.actor import SYSTEM
@@ -130,6 +134,41 @@ def test_a_tenant_with_many_groups_leaves_room_to_others(stand: Notifying) -> No
         found = group_store.due_groups(connection, stand.now, 10)
     assert [one.tenant for one in found] == ["acme", "rival", *["acme"] * 8]
     assert found[1] == (rival.id, "platform:late", "rival")
+
+
+def test_statements_do_not_grow_with_alerts_and_recipients(stand: Notifying) -> None:
+    asked: list[str] = []
+
+    def before(_c: object, _u: object, statement: str, _p: object, _x: object, many: bool) -> None:
+        if "notification_items" in statement:
+            assert not many, statement
+            asked.append(statement)
+
+    def lives(number: int, recipients: int) -> list[str]:
+        """Statements of alerts that are raised, become worse and end."""
+        asked.clear()
+        keys = [platform_key(f"check_{recipients}_{one}") for one in range(number)]
+        first = Raise(
+            "", "acme", None, Source.PLATFORM, "check", Severity.WARNING, stand.now, "full"
+        )
+        raised = [replace(first, key=key) for key in keys]
+        worse = [replace(one, severity=Severity.ERROR) for one in raised]
+        ends = [Clear(key, stand.now) for key in keys]
+        left = []
+        event.listen(stand.database.engine, "before_cursor_execute", before)
+        for changes in (raised, worse, ends):
+            with stand.database.write() as connection:
+                apply(connection, changes, stand.bounds)
+            left.append(len(stand.outbox()))
+        event.remove(stand.database.engine, "before_cursor_execute", before)
+        assert left == [number * recipients, number * recipients, 0]
+        return list(asked)
+
+    stand.recipient()
+    one = lives(1, 1)
+    stand.recipient("second")
+    stand.recipient("third")
+    assert lives(20, 3) == one
 
 
 def test_the_broker_being_down_hides_its_devices(stand: Notifying) -> None:
