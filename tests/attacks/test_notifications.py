@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from mooring.notify import http
+from mooring.notify.apprise_child import Blocked, guard
 from mooring.notify.retries import Outcome
 from tests.attacks.stand import Attacked
 from tests.support.receivers import HttpReceiver, certificate
@@ -122,6 +123,25 @@ def test_a_name_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert attempt() is Outcome.INVALID
     assert len(asked) == 2
     assert reached == ["93.184.215.14"]
+
+
+@pytest.mark.attack("what addresses the names of the platform's network have")
+def test_no_error_tells_an_address_of_the_platforms_network(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def lookup(_host: str, port: int, **_: Any) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.11.12.13", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+    tls = ssl.create_default_context()
+    url = "https://database.internal/"
+    answer = asyncio.run(http.post(url, b"", {}, private=False, tls=tls))
+    assert (answer.outcome, "not allowed" in answer.error) == (Outcome.INVALID, True)
+    watch = guard(private=False, folders=())
+    with pytest.raises(Blocked):
+        watch("socket.connect", (None, ("10.11.12.13", 25)))
+    for words in (answer.error, watch.blocked):
+        assert "10.11" not in words
 
 
 @pytest.mark.attack("names whose servers never answer")

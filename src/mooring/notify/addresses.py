@@ -64,9 +64,8 @@ async def resolve(host: str, port: int, *, private: bool) -> str:
     addresses = await _look_up(host, port)
     for address in addresses:
         if not allowed_address(address, private=private):
-            raise AddressRejected(
-                f"{host} has the address {address}, which is not allowed for notifications"
-            )
+            # Without the address: a tenant learns nothing of names that only this network knows.
+            raise AddressRejected(f"{host} has an address that is not allowed for notifications")
     return addresses[0]
 
 

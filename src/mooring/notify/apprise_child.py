@@ -69,7 +69,8 @@ class guard:  # noqa: N801 - used as a function that remembers
         host = address[0] if isinstance(address, tuple) else ""
         if not isinstance(host, str) or not allowed_address(host, private=self._private):
             self.final = True
-            self.blocked = f"the address {host!a:.60} is not allowed for notifications"
+            # Without the address: a tenant learns nothing of names that only this network knows.
+            self.blocked = "the address of the target is not allowed for notifications"
             raise Blocked(self.blocked)
 
     def _open(self, path: Any, mode: Any, flags: Any) -> None:
