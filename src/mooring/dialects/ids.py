@@ -7,7 +7,7 @@ import unicodedata
 
 from mooring.errors import Invalid
 
-__all__ = ["MAX_WORD_BYTES", "check_text", "check_word", "normal_mac"]
+__all__ = ["MAX_WORD_BYTES", "check_name", "check_text", "check_word", "normal_mac"]
 
 MAX_WORD_BYTES = 128
 
@@ -97,3 +97,25 @@ def normal_mac(text: str) -> str:
             code="invalid_mac",
         )
     return re.sub(r"[^0-9a-f]", "", found.lower())
+
+
+def check_name(name: str, what: str, *, most: int) -> None:
+    """Raise ``Invalid`` unless a person may give something this name, which is also found by its
+    number.
+
+    Args:
+        what: what has the name, such as ``rule``.
+        most: characters.
+    """
+    if not 0 < len(name) <= most or not name.isprintable() or name != name.strip():
+        raise Invalid(
+            f"{name!a:.140} is not a valid name of a {what}.",
+            hint=f"Use 1 to {most} printable characters without blanks at the ends.",
+            code="invalid_name",
+        )
+    if name.isascii() and name.isdigit():
+        raise Invalid(
+            f"{name!a:.140} is not a valid name of a {what}: it would be a number.",
+            hint="Add a letter.",
+            code="invalid_name",
+        )

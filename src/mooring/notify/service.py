@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from mooring.audit import log as audit_log
+from mooring.dialects.ids import check_name
 from mooring.errors import Conflict, Invalid, NotFound
 from mooring.identity.actor import Actor, Role
 from mooring.notify import apprise, message, store
@@ -97,7 +98,7 @@ class Recipients:
         """
         actor.require(Role.VIEWER, recipient.tenant)
         with self.database.read() as connection:
-            found = store.notification(connection, number)
+            found = store.notification(connection, recipient.id, number)
         if found is None:
             raise NotFound(f"There is no notification {number}.", code="notification_not_found")
         return found
@@ -138,7 +139,7 @@ class Recipients:
         actor.require(Role.ADMIN, tenant)
         if private or platform:
             actor.require(Role.ADMIN, None)
-        _check_name(name)
+        check_name(name, "recipient", most=NAME_MAX)
         parsed = options_of(options or {})
         target = self._checked(kind, target, private=private)
         secret = new_secret() if kind is Kind.WEBHOOK else ""
@@ -280,7 +281,7 @@ class Recipients:
             )
             subject = (found.tenant, found.name)
             self._record(connection, actor, "recipient.test", subject, reason)
-            made = store.notification(connection, number)
+            made = store.notification(connection, found.id, number)
         assert made is not None
         return found, made
 
@@ -352,21 +353,6 @@ class Recipients:
         tenant, name = subject
         audit_log.record(
             connection, actor, action, f"{tenant}:{name}", tenant=tenant, reason=reason
-        )
-
-
-def _check_name(name: str) -> None:
-    if not 0 < len(name) <= NAME_MAX or not name.isprintable() or name != name.strip():
-        raise Invalid(
-            f"{name!a:.140} is not a valid name of a recipient.",
-            hint=f"Use 1 to {NAME_MAX} printable characters without blanks at the ends.",
-            code="invalid_name",
-        )
-    if name.isascii() and name.isdigit():
-        raise Invalid(
-            f"{name!a:.140} is not a valid name of a recipient: it would be a number.",
-            hint="Add a letter.",
-            code="invalid_name",
         )
 
 

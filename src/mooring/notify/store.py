@@ -77,11 +77,11 @@ def find(
     tenant: str | None = None,
     lock: bool = False,
 ) -> list[Recipient]:
-    """Those of this name or number that the actor sees."""
+    """Those of this name or number that the actor sees; a few at most."""
     wanted: sa.ColumnElement[bool] = _r.name == name
     if name.isascii() and name.isdigit() and len(name) < 19:
         wanted = sa.or_(wanted, _r.id == int(name))
-    statement = walled(_ONE.where(wanted).order_by(_r.id), _r.tenant, actor)
+    statement = walled(_ONE.where(wanted).order_by(_r.id).limit(10), _r.tenant, actor)
     if tenant is not None:
         statement = statement.where(_r.tenant == tenant)
     if lock:
@@ -205,8 +205,10 @@ def history(
     return [_notification(row) for row in rows]
 
 
-def notification(connection: Connection, number: int) -> Notification | None:
-    row = connection.execute(_NOTIFICATION.where(_n.id == number)).mappings().first()
+def notification(connection: Connection, recipient: int, number: int) -> Notification | None:
+    """``None``: the recipient has no such notification."""
+    wanted = _NOTIFICATION.where(_n.id == number, _n.recipient_id == recipient)
+    row = connection.execute(wanted).mappings().first()
     return None if row is None else _notification(row)
 
 

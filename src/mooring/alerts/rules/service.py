@@ -18,7 +18,8 @@ from mooring.alerts.rules.selecting import selector_of
 from mooring.audit import log as audit_log
 from mooring.devices.service import Devices
 from mooring.dialects import Catalogue
-from mooring.errors import Conflict, Invalid, NotFound
+from mooring.dialects.ids import check_name
+from mooring.errors import Conflict, NotFound
 from mooring.identity.actor import Actor, Role
 from mooring.store import versions
 from mooring.store.engine import Database, now_ms
@@ -86,7 +87,7 @@ class Rules:
         """
         tenant = tenant or actor.tenant or "default"
         actor.require(Role.OPERATOR, tenant)
-        _check_name(name)
+        check_name(name, "rule", most=NAME_MAX)
         complete = self._checked(actor, tenant, document)
         at = now_ms()
         with self.database.write() as connection:
@@ -237,21 +238,6 @@ class Rules:
 
 def _in_tenant(reference: str, tenant: str) -> str:
     return reference if ":" in reference else f"{tenant}:{reference}"
-
-
-def _check_name(name: str) -> None:
-    if not 0 < len(name) <= NAME_MAX or not name.isprintable() or name != name.strip():
-        raise Invalid(
-            f"{name!a:.140} is not a valid name of a rule.",
-            hint=f"Use 1 to {NAME_MAX} printable characters without blanks at the ends.",
-            code="invalid_name",
-        )
-    if name.isascii() and name.isdigit():
-        raise Invalid(
-            f"{name!a:.140} is not a valid name of a rule: it would be a number.",
-            hint="Add a letter.",
-            code="invalid_name",
-        )
 
 
 def _exists(tenant: str, name: str) -> Conflict:
