@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["days_of", "schedule_document"]
+__all__ = ["schedule_document"]
 
 
 def schedule_document(text: str) -> dict[str, Any]:
@@ -16,11 +16,11 @@ def schedule_document(text: str) -> dict[str, Any]:
         elif "/" in part or part == "UTC":
             document["zone"] = part
         else:
-            document["days"] = days_of(part)
+            document["days"] = _days(part)
     return document
 
 
-def days_of(text: str) -> list[str]:
+def _days(text: str) -> list[str]:
     week = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
     found: list[str] = []
     for part in text.lower().split(","):

@@ -11,7 +11,6 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
 
@@ -39,11 +38,6 @@ PAUSE_LONGEST = 5.0
 REMEMBERED = 10_000  # groups
 
 
-@dataclass(slots=True)
-class _Pause:
-    until: float
-
-
 class Planner:
     """See the module.
 
@@ -65,7 +59,7 @@ class Planner:
         self._waiting_max = waiting_max
         self.faults = faults or RowFaults("the group of notifications")
         self._clock = clock
-        self._pauses: OrderedDict[tuple[int, str], _Pause] = OrderedDict()
+        self._rests_until: OrderedDict[tuple[int, str], float] = OrderedDict()
 
     def turn(self, now: int) -> bool:
         """One group of each tenant that has something due; whether any was looked at.
@@ -88,18 +82,16 @@ class Planner:
     def _one_of_each_tenant(self, found: Sequence[Group]) -> Iterator[Group]:
         seen: set[str] = set()
         for group in found:
-            pause = self._pauses.get(group[:2])
-            rests = pause is not None and self._clock() < pause.until
+            rests = self._clock() < self._rests_until.get(group[:2], 0.0)
             if group.tenant not in seen and not rests and not self.faults.postponed(group[:2]):
                 seen.add(group.tenant)
                 yield group
 
     def _rest(self, group: Group, seconds: float) -> None:
-        pause = _Pause(self._clock() + min(PAUSE_LONGEST, SHARE * seconds))
-        self._pauses[group[:2]] = pause
-        self._pauses.move_to_end(group[:2])
-        if len(self._pauses) > REMEMBERED:
-            self._pauses.popitem(last=False)
+        self._rests_until[group[:2]] = self._clock() + min(PAUSE_LONGEST, SHARE * seconds)
+        self._rests_until.move_to_end(group[:2])
+        if len(self._rests_until) > REMEMBERED:
+            self._rests_until.popitem(last=False)
 
     def look(self, group: Group, now: int, wider: int | None) -> None:
         """Writes the notifications of a group that are due, and when it is due again."""
