@@ -61,7 +61,8 @@ def create_app(
     """
     publisher = Publisher(platform.endpoint(f"mooring-{secrets.token_hex(16)}"))
     figures, answered = metrics.new_registry(platform.telemetry)
-    figures.register(CertificateFigures(platform))
+    certificates = CertificateFigures(platform)
+    figures.register(certificates)
     figures.register(AlertFigures(platform.service(Alerts)))
     figures.register(NotificationFigures(platform.service(Recipients)))
     figures.register(TenantFigures(platform.service(TenantLimits)))
@@ -107,6 +108,7 @@ def create_app(
     api.state.publisher = publisher
     api.state.watcher = Watcher(platform.database, direct)
     api.state.registry = figures
+    api.state.certificate_health = certificates.health
     api.state.scopes = scopes.needs(parts, OWN)
     api.state.readiness = health.Readiness(platform, publisher)
     errors.install(api)

@@ -32,7 +32,7 @@ class CertificateFigures(Collector):
         return []
 
     def collect(self) -> Iterator[Metric]:
-        found = self._health()
+        found = self.health()
         yield GaugeMetricFamily(
             "mooring_certificate_problems",
             "Current problems with certificates; `mooring status` lists them.",
@@ -57,7 +57,8 @@ class CertificateFigures(Collector):
             devices.add_metric([str(level)], count)
         yield devices
 
-    def _health(self) -> Health:
+    def health(self) -> Health:
+        """As of the last look; the dashboard shows it, too."""
         with self._lock:
             now = time.monotonic()
             if self._found is None or now - self._looked_at > self._kept_seconds:

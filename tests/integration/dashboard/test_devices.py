@@ -10,6 +10,8 @@ from mooring.app import App
 from mooring.devices.model import NewDevice
 from mooring.identity.actor import SYSTEM
 from mooring.jobs.service import Jobs
+from mooring.pki.fleet.service import DeviceCertificates, Health
+from mooring.settings import Settings
 from tests.integration.dashboard.conftest import BrowserOf
 from tests.support.dashboard import Browser
 from tests.support.html import HOSTILE, faults
@@ -173,3 +175,20 @@ def test_a_group_that_only_some_tenants_have_takes_their_devices_and_says_so(
     page = admin.do("/devices/group", ticked)
     assert "1 devices added to cellar" in page.text and "Tenant b:" in page.text
     assert admin.post("/devices/group", ticked | {"into": "attic"}).status_code == 404
+
+
+def test_the_overview_does_not_read_every_certificate_each_time(
+    platform: App, admin: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(platform, "one")
+    looked: list[str] = []
+    real = DeviceCertificates.health
+
+    def health(service: DeviceCertificates, settings: Settings) -> Health:
+        looked.append("health")
+        return real(service, settings)
+
+    monkeypatch.setattr(DeviceCertificates, "health", health)
+    for _ in range(3):
+        assert admin.get("/").status_code == 200
+    assert looked == ["health"]

@@ -12,6 +12,7 @@ from mooring.dashboard.data.attention import Platform, of_trouble, why
 from mooring.dashboard.page import Action, Nav, Page, Shown
 from mooring.dashboard.pages.first_device import shown as first_device
 from mooring.device_settings.service import DeviceSettings
+from mooring.pki.fleet.service import Health
 from mooring.telemetry import problems
 from mooring.telemetry.model import Overview, ProcessInfo
 from mooring.telemetry.service import Telemetry
@@ -55,7 +56,8 @@ def _rate(processes: list[ProcessInfo]) -> float | None:
 
 
 def _platform(call: Call, overview: Overview) -> Platform:
-    health = call.app.certificates.health(call.app.settings)
+    # It reads every certificate of the fleet, so the metrics and this page share one look.
+    health: Health = call.request.app.state.certificate_health()
     found = problems.of_overview(overview, broker_answers=call.publisher.connected)
     try:
         disk = shutil.disk_usage(call.app.settings.data_dir)
