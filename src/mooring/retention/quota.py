@@ -130,19 +130,21 @@ def dead_letters(database: Database, settings: Settings, add: Add) -> Iterator[N
         left = tenant.bytes - tenant.most
         while left > 0:
             with database.read() as connection:
-                largest = tidy.largest_of(connection, tenant.tenant)
-            if largest is None:
+                largest = tidy.largest_of(connection, tenant.tenant, DEVICES)
+            freed = deleted = 0
+            for device, rows in largest:
+                surplus = max(1, rows // 2)
+                while surplus > 0 and freed < left:
+                    with database.write() as connection:
+                        gone, size = tidy.delete_oldest_letters(
+                            connection, tenant.tenant, device, min(surplus, PIECE)
+                        )
+                        count(connection, "dead_letters_displaced", gone)
+                    freed += size
+                    deleted += gone
+                    add("dead_letters", gone)
+                    surplus = surplus - gone if gone else 0
+                    yield
+            if not deleted:
                 break
-            surplus = max(1, largest.rows // 2)
-            while surplus > 0 and left > 0:
-                with database.write() as connection:
-                    rows, size = tidy.delete_oldest_letters(
-                        connection, tenant.tenant, largest.device, min(surplus, PIECE)
-                    )
-                    count(connection, "dead_letters_displaced", rows)
-                left -= size
-                add("dead_letters", rows)
-                surplus = surplus - rows if rows else 0
-                yield
-            if not size and not rows:
-                break
+            left -= freed

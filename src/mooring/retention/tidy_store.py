@@ -187,23 +187,25 @@ def dead_letter_bytes(
 
 
 class Largest(NamedTuple):
-    """The device with most bytes in dead letters, and how many it has. ``None``: no device."""
+    """A device with many bytes in dead letters, and how many it has. ``None``: no device."""
 
     device: int | None
     rows: int
 
 
-def largest_of(connection: Connection, tenant: str) -> Largest | None:
-    """Among the dead letters of one tenant; ``None``: it has none."""
+def largest_of(connection: Connection, tenant: str, limit: int) -> list[Largest]:
+    """Among the dead letters of one tenant: the device with most bytes, and those with more than
+    half as many, which come next when it has lost half of its own."""
     d = dead_letters.c
-    row = connection.execute(
-        sa.select(d.device_id, sa.func.count())
+    size = sa.func.sum(sa.func.length(d.payload))
+    rows = connection.execute(
+        sa.select(d.device_id, sa.func.count(), size)
         .where(d.tenant == tenant)
         .group_by(d.device_id)
-        .order_by(sa.func.sum(sa.func.length(d.payload)).desc())
-        .limit(1)
-    ).first()
-    return None if row is None else Largest(*row)
+        .order_by(size.desc())
+        .limit(limit)
+    ).all()
+    return [Largest(row[0], row[1]) for row in rows if row is rows[0] or row[2] * 2 > rows[0][2]]
 
 
 def delete_oldest_letters(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -16,6 +17,7 @@ from mooring.ingest.sink_postgres import PostgresSink
 from mooring.ingest.sink_sqlite import SqliteSink
 from mooring.limits import storage_store
 from mooring.limits.storage import Storage, Usage
+from mooring.retention import tidy_store
 from mooring.retention.policy import Policy
 from mooring.retention.sweep import sweep
 from mooring.retention.tidy import OFTEN, tidy
@@ -244,3 +246,26 @@ def test_dead_letters_of_a_tenant_have_a_limit(stand: Stand) -> None:
     assert left.count(2) == 2  # not those of the device that sent few
     assert left.count(3) == 9
     assert stand.counter("dead_letters_displaced") == 6
+
+
+def test_dead_letters_of_many_devices_are_not_looked_through_for_each(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = []
+
+    def counted(*args: Any) -> list[tidy_store.Largest]:
+        looks.append(args)
+        return look(*args)
+
+    look = tidy_store.largest_of
+    monkeypatch.setattr(tidy_store, "largest_of", counted)
+    one = {"received_at": NOW, "reason": "not_json", "detail": "", "topic": "t", "tenant": "a"}
+    one |= {"size": 100, "payload": b"x" * 100}
+    with stand.database.write() as connection:
+        connection.execute(
+            sa.insert(dead_letters), [{**one, "device_id": number} for number in range(60)]
+        )
+    stand.limit("a", dead=1000)
+    assert stand.tidy() == {"dead_letters": 50}
+    assert stand.usage("a").dead_letter_bytes == 1000
+    assert len(looks) == 1
