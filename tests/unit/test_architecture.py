@@ -133,6 +133,7 @@ PLACES = (
     ("mooring.jobs.target_store", "stores"),
     ("mooring.groups.selector", "stores"),
     ("mooring.ota.releases.key_store", "stores"),
+    ("mooring.ota.releases.finding", "stores"),
     ("mooring.ota.releases.key_api", "routes"),
     *((f"mooring.ota.releases.{name}", "services") for name in ("keys", "tidying", "documents")),
     ("mooring.presence.reported", "services"),
