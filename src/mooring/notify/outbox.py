@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from mooring.notify import matching
-from mooring.notify.grouping import Event, State, follow
+from mooring.notify.grouping import NEWS, Event, State, follow
 from mooring.notify.model import Kind, Options
 from mooring.notify.options import options_of
 from mooring.store.given import given, parameter
@@ -91,6 +91,8 @@ def queue(connection: Connection, changes: Sequence[Changed]) -> None:
                 news = after in (State.WORSE, State.ENDING) and after is not State(item["state"])
                 at = since[row["id"]]
                 again = after is State.TOLD and after is not State(item["state"])
+                # What waits for the end of a quiet time may be critical now.
+                again = again or (after in NEWS and row["severity"] > item["severity"])
                 # What is as the recipient knows it may be due to be repeated.
                 due_at = at + one.wait_ms if news else at if again else item["due_at"]
                 changed.append(

@@ -136,6 +136,17 @@ def test_a_tenant_with_many_groups_leaves_room_to_others(stand: Notifying) -> No
     assert found[1] == (rival.id, "platform:late", "rival")
 
 
+def test_what_becomes_critical_in_a_quiet_time_does_not_wait_for_its_end(stand: Notifying) -> None:
+    ops = stand.recipient(quiet=[{"days": ["mon", "tue", "wed", "thu", "fri", "sat"]}])
+    stand.now += (-stand.now % 604_800_000) + 5 * 86_400_000  # a Tuesday, UTC
+    stand.platform_alert("check", tenant="acme", severity=Severity.WARNING)
+    stand.plan(600)
+    assert stand.made(ops) == []
+    stand.platform_alert("check", tenant="acme", severity=Severity.CRITICAL)
+    stand.plan(60)
+    assert stand.bodies(ops) == [[("raised", "check")]]
+
+
 def test_statements_do_not_grow_with_alerts_and_recipients(stand: Notifying) -> None:
     asked: list[str] = []
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from mooring.notify.grouping import (
     HIDING_MS,
+    NEWS,
     TABLE,
     Event,
     Item,
@@ -74,7 +75,8 @@ class Group:
             self._due(now + TIMING.wait_ms)
         else:
             self.items[alert] = replace(item, state=after, severity=severity)
-            if after is State.TOLD and before is not after:
+            told_again = after is State.TOLD and before is not after
+            if told_again or (after in NEWS and severity > item.severity):
                 self._due(now)
 
     def snooze(self, alert: int, until: int, second: int) -> None:
@@ -176,6 +178,7 @@ happenings = st.lists(
 
 
 @example([(0, 0, "raise", 2), (62, 0, "clear", 2), (66, 0, "raise", 2)], (0, 0))
+@example([(0, 0, "raise", 2), (6, 0, "raise", 4)], (0, 7))
 @given(happenings, st.tuples(st.integers(0, 80), st.integers(0, 60)))
 def test_a_group_sends_what_a_look_at_every_second_would_send(
     some: list[tuple[int, int, str, int]], quiet: tuple[int, int]
