@@ -47,7 +47,11 @@ def platforms(
         def with_settings(settings: dict[str, str]) -> Attacked:
             key = frozenset(settings.items())
             if key not in running:
-                env = {"MOORING_AUTH_MODE": combination.authority} | settings
+                # Many attacks wait for a denial: none may be missed because another one was loud.
+                env = {
+                    "MOORING_AUTH_MODE": combination.authority,
+                    "MOORING_WATCH_DENIALS": "on",
+                } | settings
                 if combination.database == "postgresql":
                     server = request.getfixturevalue("postgres_server")
                     env["MOORING_DATABASE_URL"] = server.create_database()

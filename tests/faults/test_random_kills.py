@@ -28,7 +28,7 @@ from tests.support.waiting import wait_until
 AWAY_SECONDS = 0.2, 4.0  # how long PostgreSQL stays away
 # Queues are saved every second or two. A broker on a busy machine is given some more.
 UNSAVED_MS = 10_000
-SAVED_EVERY_MS = 3_000
+SAVED_EVERY_MS = 4_000
 
 # How long, how many messages a second, and the seconds between two kills.
 LENGTHS = [
@@ -112,10 +112,11 @@ def kill_at_random(
     return done
 
 
-def held_by_a_killed_broker(kills: Kills, at: int) -> bool:
-    """Whether a message acknowledged at this time was with a broker between its last save and its
-    end: the next one does not know that it was delivered, and sends it as if for the first time."""
-    return any(0 <= kill - at <= SAVED_EVERY_MS for kill in kills.broker_at)
+def killed_with(kills: Kills, at: int) -> int:
+    """With how many killed brokers a message acknowledged at this time was between the last save
+    and the end: the next one does not know that it was delivered, and sends it once more, as if
+    for the first time."""
+    return sum(0 <= kill - at <= SAVED_EVERY_MS for kill in kills.broker_at)
 
 
 def queue_is_empty(platform: Platform) -> bool:
@@ -162,7 +163,7 @@ def test_random_kills(
                 twice += again
             else:  # nothing tells what it sends again from what it says again
                 delivered_again = sum(
-                    kept[number] > 1 and held_by_a_killed_broker(kills, at)
+                    min(kept[number] - 1, killed_with(kills, at))
                     for number, at in enumerate(one.acknowledged_at)
                 )
                 assert again <= one.repeated + delivered_again, (
