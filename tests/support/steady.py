@@ -28,7 +28,7 @@ from typing import Any
 
 from tests.support.platform import Login, Platform
 
-__all__ = ["Numbers", "Steady", "Told", "mixed_fleet", "stored"]
+__all__ = ["Numbers", "Steady", "Told", "mixed_fleet", "received", "stored"]
 
 FIRST = 1_000_000_000  # so that every number has as many digits
 DIGITS = slice(5, 15)  # where it stands in a payload
@@ -322,12 +322,20 @@ def mixed_fleet(platform: Platform, count: int = 10) -> list[tuple[Login, Number
 
 def stored(platform: Platform, told: Told) -> Counter[int]:
     """How often each number of a device is stored; counted from 0, as ``acknowledged_at``."""
+    return Counter({number: len(times) for number, times in received(platform, told).items()})
+
+
+def received(platform: Platform, told: Told) -> dict[int, list[int]]:
+    """When ingest received what is stored of each number, in order, milliseconds since 1970."""
     rows = platform.rows(
-        "SELECT payload FROM messages WHERE device_id ="
-        " (SELECT id FROM devices WHERE username = ?)",
+        "SELECT payload, received_at FROM messages WHERE device_id ="
+        " (SELECT id FROM devices WHERE username = ?) ORDER BY received_at",
         told.login.username,
     )
-    return Counter(int(row[0][DIGITS]) - FIRST for row in rows)
+    found: dict[int, list[int]] = {}
+    for payload, at in rows:
+        found.setdefault(int(payload[DIGITS]) - FIRST, []).append(int(at))
+    return found
 
 
 if __name__ == "__main__":
