@@ -38,6 +38,7 @@ KEEPALIVE = 30
 CONNECT_SECONDS = 5.0
 AGAIN_SECONDS = 0.5
 END_SECONDS = 120.0
+READY = "ready"
 
 
 class Numbers(StrEnum):
@@ -189,6 +190,10 @@ class _Device(asyncio.Protocol):
 async def _run(orders: dict[str, Any]) -> list[_Device]:
     devices = [_Device(order) for order in orders["devices"]]
     tasks = [asyncio.create_task(device.stay(orders["port"])) for device in devices]
+    async with asyncio.timeout(END_SECONDS):
+        for device in devices:
+            await device.there.wait()
+    print(READY, flush=True)
     ended = asyncio.create_task(asyncio.to_thread(sys.stdin.read))  # until it is closed
     rate, begun, sent, pinged = orders["rate"], time.monotonic(), 0, time.monotonic()
     while not ended.done():
@@ -283,6 +288,11 @@ class Steady:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(orders) + "\n")
         self._process.stdin.flush()
+        assert self._process.stdout is not None
+        said = self._process.stdout.readline()  # when every device is connected
+        if said.strip() != READY:
+            self._process.kill()
+            raise AssertionError(f"The fleet did not connect: {said!r}.")
 
     def finish(self) -> list[Told]:
         """Stops it when everything is acknowledged; what each device was told."""
