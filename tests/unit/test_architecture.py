@@ -107,6 +107,7 @@ PLACES = (
     *((f"mooring.{name}.jobs", "services") for name in JOBS_OF),
     *((f"mooring.jobs.{name}", "stores") for name in ("kinds", "model", "outcomes", "selection")),
     ("mooring.jobs.documents", "services"),
+    ("mooring.jobs.starting", "services"),
     ("mooring.*.of_jobs", "stores"),
     ("mooring.device_settings.projection", "services"),
     ("mooring.doctor.documents", "services"),

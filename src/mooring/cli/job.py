@@ -212,7 +212,7 @@ def _facts(session: Session, job: Job) -> None:
 
 
 def _target(document: dict[str, Any]) -> dict[str, Any]:
-    times = ("handed_over_at", "finished_at")
+    times = ("handed_over_at", "finished_at", "not_before")
     return {**document, **{name: iso(document[name]) for name in times}}
 
 

@@ -32,6 +32,8 @@ def check_plan(plan: Plan) -> None:
     if plan.stop_share is not None:
         _within(plan.stop_share, 0.001, 1, "stop_share")
     _within(plan.gate_share, 0, 1, "gate_share")
+    if plan.gate_done is not None:
+        _within(plan.gate_done, 0, 1, "gate_done")
     _within(plan.soak_ms, 0, SOAK_MAX_MS, "soak_ms")
     waves = plan.waves
     rising = all(a < b for a, b in pairwise(waves))

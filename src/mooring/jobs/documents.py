@@ -11,18 +11,21 @@ from mooring.groups.selector import NAMES_MAX, Selector
 from mooring.identity.actor import Actor
 from mooring.jobs.checks import PACE_MAX
 from mooring.jobs.model import Job, Target
-from mooring.jobs.rules import Plan
+from mooring.jobs.rules import Counts, Plan
 from mooring.jobs.selection import selector
 from mooring.web.fields import Document, Json, Name, Reason, Time, Word
 
 __all__ = [
+    "CountsOut",
     "JobIn",
     "JobOut",
     "PlanIn",
+    "SelectionIn",
     "States",
     "TargetOut",
     "TargetStates",
     "changed_plan",
+    "counts_document",
     "document",
     "plan_of",
     "selection_of",
@@ -70,6 +73,11 @@ class PlanIn(Document):
     )
     gate_share: Annotated[float, Field(ge=0, le=1)] | None = Field(
         None, description="Share of successes that a wave needs for the next one. Default: 0.95."
+    )
+    gate_done: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        None,
+        description="Share of started devices that need an outcome for the next wave. Default: "
+        "every device of the wave needs one.",
     )
     soak_seconds: Annotated[float, Field(ge=0, le=2_592_000)] | None = Field(
         None, description="How long a wave is watched after its last outcome."
@@ -129,6 +137,7 @@ class JobOut(Document):
     waves: list[float]
     wave: int = Field(description="The open wave, from 1.")
     gate_share: float
+    gate_done: float | None
     soak_seconds: float
     actor: str
     reason: str
@@ -147,11 +156,14 @@ class TargetOut(Document):
     words: str = Field(description="The same for people.")
     reference: str | None = Field(description="What carries the job out, as `command:12`.")
     attempts: int
+    not_before: Time | None = Field(
+        description="When a device that waits or is skipped is looked at again."
+    )
     handed_over_at: Time | None
     finished_at: Time | None
 
 
-_SAME = ("at_once", "stop_after", "stop_share", "gate_share")
+_SAME = ("at_once", "stop_after", "stop_share", "gate_share", "gate_done")
 
 
 def changed_plan(given: PlanIn) -> dict[str, Any]:
@@ -203,16 +215,13 @@ def document(job: Job, what: dict[str, Any]) -> dict[str, Any]:
         "finished_at",
         "expires_at",
     )
-    counts, plan = job.counts, job.plan
+    plan = job.plan
     return {
         "number": job.id,
         "what": what,
         "selection": job.selection.document(),
         "state": str(job.state),
-        "counts": {
-            "total": counts.total,
-            **{name: getattr(counts, name) for name in CountsOut.model_fields if name != "total"},
-        },
+        "counts": counts_document(job.counts),
         "pace_per_second": plan.pace or 0,
         **{name: getattr(plan, name) for name in _SAME},
         "waves": list(plan.waves),
@@ -222,9 +231,15 @@ def document(job: Job, what: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def counts_document(counts: Counts) -> dict[str, int]:
+    """Devices by state as every answer shows them."""
+    named = (name for name in CountsOut.model_fields if name != "total")
+    return {"total": counts.total, **{name: getattr(counts, name) for name in named}}
+
+
 def target_document(target: Target) -> dict[str, Any]:
     """A target as every answer shows it."""
-    same = ("device", "cause", "words", "reference", "attempts", "finished_at")
+    same = ("device", "cause", "words", "reference", "attempts", "finished_at", "not_before")
     return {
         **{name: getattr(target, name) for name in same},
         "state": str(target.state),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 from sqlalchemy.engine import Connection
 
@@ -11,8 +11,9 @@ from mooring.devices.model import Device
 from mooring.identity.actor import Actor
 from mooring.identity.scopes import Scope
 from mooring.jobs.model import Job, Started, Verdict
+from mooring.jobs.rules import Facts
 
-__all__ = ["JobKind"]
+__all__ = ["JobKind", "Steering"]
 
 
 class JobKind(Protocol):
@@ -65,4 +66,45 @@ class JobKind(Protocol):
         self, connection: Connection, asked: Sequence[tuple[str, int]]
     ) -> Mapping[str, Verdict]:
         """Reference and mark → what became of it; a reference that is gone is left out."""
+        ...
+
+
+@runtime_checkable
+class Steering(JobKind, Protocol):
+    """A kind that decides when each device is started.
+
+    Its targets may wait for a time, and skipped ones are judged again while a wave is open.
+    """
+
+    def first(
+        self, connection: Connection, job: Job, numbers: Sequence[int]
+    ) -> Collection[int] | None:
+        """Those of these devices that come before all others; ``None``: the job has no such
+        devices."""
+        ...
+
+    def settle(self, connection: Connection, job: Job, at: int) -> None:
+        """Before outcomes are counted: what the job takes for one, and for which.
+
+        Args:
+            at: epoch milliseconds.
+        """
+        ...
+
+    def facts(self, connection: Connection, job: Job, at: int) -> Facts:
+        """What holds a running job, in the transaction of its turn; the times of targets are added
+        by the caller.
+
+        Args:
+            at: epoch milliseconds.
+        """
+        ...
+
+    def judge(
+        self, connection: Connection, job: Job, devices: Sequence[Device], at: int
+    ) -> Sequence[Started | None]:
+        """Why each device is not started now, without writing anything; ``None``: it can be.
+
+        ``WAITING`` and ``SKIPPED`` with ``not_before`` are judged again from then on.
+        """
         ...

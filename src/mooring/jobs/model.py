@@ -95,7 +95,9 @@ class Target:
     """One device of a job.
 
     Attributes:
-        cause: why it is skipped, failed or cancelled, as a machine word; words: for people.
+        cause: why it is skipped, failed or cancelled, or why it waits, as a machine word; words:
+            for people.
+        not_before: when it is looked at again, where it waits or is skipped for some time.
         reference: what carries it out: ``command:12``.
         attempts: how often it was handed over.
     """
@@ -110,6 +112,7 @@ class Target:
     attempts: int
     handed_at: int | None
     finished_at: int | None
+    not_before: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +121,8 @@ class Started:
 
     Attributes:
         state: ``HANDED_OVER`` with a reference; ``SKIPPED`` or ``FAILED`` with a cause;
-            ``SUCCEEDED`` where there is nothing to do; ``WAITING``: there is no room now.
+            ``SUCCEEDED`` where there is nothing to do; ``WAITING``: there is no room now, or it
+            cannot be started before a time; ``CANCELLED``: it is not wanted any more.
         mark: outcomes with a lower mark belong to something earlier with the same reference.
     """
 
@@ -127,6 +131,8 @@ class Started:
     cause: str = ""
     words: str = ""
     mark: int = 0
+    not_before: int | None = None
+    """Epoch milliseconds; with ``WAITING`` or ``SKIPPED``: it is judged again from then on."""
 
 
 @dataclass(frozen=True, slots=True)

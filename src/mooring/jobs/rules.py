@@ -10,9 +10,11 @@ number of its targets, whatever happens in whichever order.
 from __future__ import annotations
 
 import hashlib
-import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
+
+from mooring.jobs.gates import Gate, Look, boundary, verdict
+from mooring.jobs.pace import interval, paced
 
 __all__ = [
     "JOB_TABLE",
@@ -23,6 +25,7 @@ __all__ = [
     "Counts",
     "Decision",
     "Event",
+    "Facts",
     "Plan",
     "Progress",
     "State",
@@ -32,12 +35,10 @@ __all__ = [
     "follow",
     "follow_target",
     "interval",
+    "look",
     "rank",
     "spent",
 ]
-
-BURST_SECONDS = 0.5
-"""What a worker that looked late may catch up on."""
 
 SHARE_FAILURES_MIN = 3
 """A share of failures stops a job only from this many failures on."""
@@ -69,6 +70,7 @@ class Event(StrEnum):
     RESUME = "resume"
     RETRY = "retry"
     CANCEL = "cancel"
+    ADD = "add later devices"
     STOP = "too many failures"
     TIME = "its time is up"
     FINISHED = "every target is over"
@@ -82,6 +84,7 @@ JOB_TABLE: dict[tuple[State, Event], State] = {
     (State.RUNNING, Event.STOP): State.STOPPED,
     (State.RUNNING, Event.CANCEL): State.CANCELLING,
     (State.RUNNING, Event.RETRY): State.RUNNING,
+    (State.RUNNING, Event.ADD): State.PREPARING,
     (State.RUNNING, Event.TIME): State.EXPIRING,
     (State.RUNNING, Event.FINISHED): State.DONE,
     (State.PAUSED, Event.RESUME): State.RUNNING,
@@ -97,6 +100,7 @@ JOB_TABLE: dict[tuple[State, Event], State] = {
     (State.CANCELLING, Event.FINISHED): State.CANCELLED,
     (State.EXPIRING, Event.FINISHED): State.EXPIRED,
     (State.DONE, Event.RETRY): State.RUNNING,
+    (State.DONE, Event.ADD): State.PREPARING,
     (State.EXPIRED, Event.RETRY): State.RUNNING,
 }
 """A cancelled job stays cancelled."""
@@ -133,6 +137,7 @@ class TargetEvent(StrEnum):
 
 
 _W, _H, _F = TargetState.WAITING, TargetState.HANDED_OVER, TargetState.FAILED
+_S = TargetState.SKIPPED
 
 TARGET_TABLE: dict[tuple[TargetState, TargetEvent], TargetState] = {
     (_W, TargetEvent.START): TargetState.HANDED_OVER,
@@ -146,8 +151,10 @@ TARGET_TABLE: dict[tuple[TargetState, TargetEvent], TargetState] = {
     (_H, TargetEvent.CANCEL): TargetState.CANCELLED,
     (_F, TargetEvent.SUCCEED): TargetState.SUCCEEDED,
     (_F, TargetEvent.RETRY): TargetState.WAITING,
+    (_S, TargetEvent.START): TargetState.HANDED_OVER,
 }
-"""A failed target succeeds when its device answers after the time-out."""
+"""A failed target succeeds when its device answers after the time-out. A skipped one is started
+where its kind judges it again and what was in the way is gone."""
 
 
 def follow_target(state: TargetState, event: TargetEvent) -> TargetState | None:
@@ -155,13 +162,17 @@ def follow_target(state: TargetState, event: TargetEvent) -> TargetState | None:
     return TARGET_TABLE.get((state, event))
 
 
-def rank(job: int, device: int) -> int:
+def rank(job: int, device: int, *, first: bool | None = None) -> int:
     """The place of a device in a job: the same always, and another order in each job.
 
     Waves are cut from this order, so the first one is a fair sample.
+
+    Args:
+        first: whether it comes before all others; ``None``: no device does.
     """
     digest = hashlib.sha256(f"{job}:{device}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1  # 63 bits: both engines have signed numbers
+    found = int.from_bytes(digest[:8], "big") >> 1  # 63 bits: both engines have signed numbers
+    return found if first is None else (found >> 1) + (0 if first else 1 << 62)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +186,11 @@ class Plan:
         stop_share: the share of failures among outcomes that stops it, more than 0 to 1.
         waves: shares of the targets in percent, rising, the last one 100.
         gate_share: the share of successes that the outcomes of a wave need for the next one.
-        soak_ms: how long a wave is watched after its last outcome.
+        gate_done: the share of started targets that need an outcome for the next wave; targets
+            that cannot be started now are not part of the wave. ``None``: every target of the
+            wave needs one.
+        soak_ms: how long a wave is watched after its last outcome, or with ``gate_done`` after
+            enough of them.
     """
 
     pace: float | None = 100.0
@@ -185,6 +200,7 @@ class Plan:
     waves: tuple[float, ...] = (100.0,)
     gate_share: float = 0.95
     soak_ms: int = 0
+    gate_done: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +255,30 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Facts:
+    """What a kind, and the times of targets, add to the counts. Times are epoch milliseconds.
+
+    Attributes:
+        later: waiting targets that cannot be started before a time.
+        again: skipped targets that are judged again now.
+        next_at: when the first of either changes.
+        busy: started targets in the middle of something; no wave opens meanwhile.
+        absent: started targets whose devices are not connected and have not begun; they do not
+            count for ``at_once``.
+        held: why nothing may be started, in words.
+        look_at: when the kind wants to be asked again.
+    """
+
+    later: int = 0
+    again: int = 0
+    next_at: int | None = None
+    busy: int = 0
+    absent: int = 0
+    held: str = ""
+    look_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What is done now.
 
@@ -260,7 +300,10 @@ class Decision:
     due_at: int | None = None
 
 
-def decide(plan: Plan, now: Progress, at: int) -> Decision:
+_NOTHING = Facts()
+
+
+def decide(plan: Plan, now: Progress, at: int, facts: Facts = _NOTHING) -> Decision:
     """The next step of a job.
 
     Args:
@@ -280,12 +323,16 @@ def decide(plan: Plan, now: Progress, at: int) -> Decision:
         return same  # the counts are not those of all targets
     if not now.counts.waiting and not now.counts.handed_over:
         return replace(same, event=Event.FINISHED)
-    return _run(plan, now, at, same) if now.state is State.RUNNING else same
+    return _run(plan, now, at, same, facts) if now.state is State.RUNNING else same
 
 
-def _run(plan: Plan, now: Progress, at: int, same: Decision) -> Decision:
+def _run(plan: Plan, now: Progress, at: int, same: Decision, facts: Facts) -> Decision:
+    times = (same.due_at, facts.next_at, facts.look_at)
+    same = replace(same, due_at=min(one for one in times if one is not None))
     why = _too_many(plan, now)
-    return replace(same, event=Event.STOP, why=why) if why else _next_starts(plan, now, at, same)
+    if why:
+        return replace(same, event=Event.STOP, why=why)
+    return same if facts.held else _next_starts(plan, now, at, same, facts)
 
 
 def _too_many(plan: Plan, now: Progress) -> str:
@@ -299,70 +346,75 @@ def _too_many(plan: Plan, now: Progress) -> str:
     return ""
 
 
-def _next_starts(plan: Plan, now: Progress, at: int, same: Decision) -> Decision:
-    counts, wave, over_at = now.counts, min(now.wave, len(plan.waves) - 1), now.wave_over_at
-    last = wave == len(plan.waves) - 1
-    room = _boundary(plan, wave, counts.total) - (counts.total - counts.waiting)
-    if room <= 0 and not last and not counts.handed_over:
-        why = _below_gate(plan, now)
-        if why:
-            return replace(same, event=Event.STOP, why=why)
-        if over_at is None or over_at > at:  # the clock may have been set back
-            over_at = at
-        if at - over_at < plan.soak_ms:
-            due = min(now.expires_at, over_at + plan.soak_ms)
-            return replace(same, wave_over_at=over_at, due_at=due)
-        return replace(same, wave=wave + 1, wave_over_at=None, due_at=at)
+def _next_starts(plan: Plan, now: Progress, at: int, same: Decision, facts: Facts) -> Decision:
+    wave = min(now.wave, len(plan.waves) - 1)
+    seen = look(plan, now, facts)
+    if wave < len(plan.waves) - 1:
+        gate = verdict(plan.gate_done, plan.gate_share, seen)
+        if gate is Gate.MISSED:
+            return replace(same, event=Event.STOP, why=_below_gate(plan, now, seen))
+        if gate in (Gate.OPEN, Gate.BUSY):
+            return _soaked(plan, now, at, replace(same, wave=wave), gate)
+    counts = now.counts
+    # A skipped target that is started after all belongs to the last wave from then on.
+    room = seen.room + (facts.again if wave == len(plan.waves) - 1 else 0)
     if plan.at_once is not None:
-        room = min(room, plan.at_once - counts.handed_over)
-    room = min(room, counts.waiting)
+        room = min(room, plan.at_once - (counts.handed_over - facts.absent))
+    room = min(room, counts.waiting - facts.later + facts.again)
     if room <= 0:
         return replace(same, wave=wave, wave_over_at=None)
-    paid, paced_at, due = _paced(plan.pace, now.paced_at, at)
+    paid, paced_at, due = paced(plan.pace, now.paced_at, at)
     start = room if paid is None else min(room, paid)
+    due = at if paid is None or start < paid else due
     return replace(
         same,
         start=start,
         wave=wave,
         wave_over_at=None,
         paced_at=paced_at,
-        due_at=min(now.expires_at, at if paid is None or start < paid else due),
+        due_at=due if same.due_at is None else min(same.due_at, due),
     )
 
 
-def _boundary(plan: Plan, wave: int, total: int) -> int:
-    """How many targets the waves up to this one have; each has at least one."""
-    return min(total, max(wave + 1, math.ceil(plan.waves[wave] * total / 100)))
+def _soaked(plan: Plan, now: Progress, at: int, same: Decision, gate: Gate) -> Decision:
+    """The gate is open; a device in the middle of something holds the wave only at the end."""
+    over_at = now.wave_over_at
+    if over_at is None or over_at > at:  # the clock may have been set back
+        over_at = at
+    end = over_at + plan.soak_ms
+    if at < end:
+        due = end if same.due_at is None else min(same.due_at, end)
+        return replace(same, wave_over_at=over_at, due_at=due)
+    if gate is Gate.BUSY:
+        return replace(same, wave_over_at=over_at)
+    return replace(same, wave=same.wave + 1, wave_over_at=None, due_at=at)
 
 
-def _below_gate(plan: Plan, now: Progress) -> str:
-    failures = max(0, now.counts.failed - now.forgiven)
-    successes = max(0, now.counts.succeeded - now.forgiven_successes)
-    if not failures or successes >= plan.gate_share * (failures + successes):
-        return ""
+def look(plan: Plan, now: Progress, facts: Facts = _NOTHING) -> Look:
+    """The open wave, for its gate.
+
+    With ``gate_done`` skipped and cancelled targets belong to no wave: the sample of each has its
+    full size.
+    """
+    counts, wave = now.counts, min(now.wave, len(plan.waves) - 1)
+    outside = 0 if plan.gate_done is None else counts.skipped + counts.cancelled
+    most = boundary(plan.waves[wave], wave, counts.total - outside)
+    return Look(
+        room=most - (counts.total - counts.waiting - outside),
+        startable=counts.waiting - facts.later,
+        open=counts.handed_over,
+        successes=max(0, counts.succeeded - now.forgiven_successes),
+        failures=max(0, counts.failed - now.forgiven),
+        over=counts.succeeded + counts.failed,
+        busy=facts.busy,
+    )
+
+
+def _below_gate(plan: Plan, now: Progress, seen: Look) -> str:
     return (
-        f"{successes} of {successes + failures} outcomes of wave {now.wave + 1} are successes; "
-        f"the next one needs {plan.gate_share:.0%}"
+        f"{seen.successes} of {seen.successes + seen.failures} outcomes of wave {now.wave + 1} are "
+        f"successes; the next one needs {plan.gate_share:.0%}"
     )
-
-
-def _paced(pace: float | None, paced_at: int, at: int) -> tuple[int | None, int, int]:
-    """How many starts the pace allows now (``None``: any number), the state of the account, and
-    when the next one is due."""
-    if pace is None:
-        return None, paced_at, at
-    each = interval(pace)
-    most = max(1, int(pace * BURST_SECONDS))
-    now = at * 1000
-    # Neither time that nobody used, nor a clock that was set back, changes the pace for long.
-    base = min(max(paced_at, now - most * each), now + each)
-    paid = max(0, (now - base) // each)
-    return paid, base, -(-(base + (paid + 1) * each) // 1000)
-
-
-def interval(pace: float) -> int:
-    """Microseconds between two starts."""
-    return max(1, round(1_000_000 / pace))
 
 
 def spent(plan: Plan, decision: Decision, started: int) -> int:

@@ -1,4 +1,4 @@
-"""Operations on jobs: start one, look, pause, resume, retry, cancel, change the pace."""
+"""Operations on jobs: start one, look, pause, resume, retry, add, cancel, change the pace."""
 
 from __future__ import annotations
 
@@ -265,6 +265,33 @@ class Jobs:
 
         return self._happens(actor, number, Event.RETRY, reason, again)
 
+    def add(self, actor: Actor, number: int, *, reason: str = "") -> Job:
+        """Lists the devices again that the selection matches now: those that came later become
+        targets, also of a job that is done.
+
+        Raises:
+            as ``pause``, and
+            Conflict: ``limit_reached``.
+        """
+
+        def again(job: Job) -> Job:
+            at, lasts = now_ms(), job.expires_at - job.created_at
+            return replace(
+                job,
+                prepared_to=0,
+                finished_at=None,
+                expires_at=at + lasts if job.finished_at is not None else job.expires_at,
+            )
+
+        return self._happens(actor, number, Event.ADD, reason, again)
+
+    def nudge(self, number: int) -> None:
+        """The worker looks at a job immediately: what holds it has changed."""
+        with self.database.write() as connection:
+            job = store.one(connection, self.instance, number, lock=True)
+            if job is not None and not job.over:
+                store.write(connection, replace(job, due_at=now_ms()))
+
     def set(
         self, actor: Actor, number: int, changed: Mapping[str, Any], *, reason: str = ""
     ) -> Job:
@@ -365,6 +392,7 @@ _DONE = {
     Event.RESUME: "resumed",
     Event.CANCEL: "cancelled",
     Event.RETRY: "retried",
+    Event.ADD: "given later devices",
 }
 
 

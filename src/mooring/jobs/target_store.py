@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from mooring.jobs.model import Job, Started, Target
-from mooring.jobs.rules import Counts, TargetState
+from mooring.jobs.rules import Counts, Facts, TargetState
 from mooring.jobs.selection import Chosen
 from mooring.later import later
 from mooring.store.given import given, parameter
@@ -22,8 +22,10 @@ with later():
 
 __all__ = [
     "AT_ONCE",
+    "Candidate",
     "HandedOver",
     "add_targets",
+    "candidates",
     "count_outcomes",
     "counted_with",
     "end_handed_over",
@@ -36,6 +38,8 @@ __all__ = [
     "set_removed",
     "set_started",
     "targets",
+    "times",
+    "wake",
 ]
 
 AT_ONCE = 500
@@ -76,6 +80,7 @@ def targets(
             row.attempts,
             row.handed_at,
             row.finished_at,
+            row.not_before,
         )
         for row in rows
     ]
@@ -173,6 +178,81 @@ def next_waiting(connection: Connection, job: int, limit: int) -> list[int]:
     return list(connection.execute(statement).scalars())
 
 
+class Candidate(NamedTuple):
+    """A target that may be started now."""
+
+    device_id: int
+    state: TargetState
+    cause: str
+
+
+def candidates(connection: Connection, job: int, at: int, limit: int) -> list[Candidate]:
+    """Waiting targets whose time has come, in the order of the job, and then skipped ones that are
+    judged again."""
+    columns = (_t.device_id, _t.state, _t.cause)
+    waiting = (
+        sa.select(*columns)
+        .where(
+            _t.job_id == job,
+            _t.state == TargetState.WAITING.value,
+            sa.or_(_t.not_before.is_(None), _t.not_before <= at),
+        )
+        .order_by(_t.rank)
+        .limit(limit)
+    )
+    found = [Candidate(row[0], TargetState(row[1]), row[2]) for row in connection.execute(waiting)]
+    if len(found) < limit:
+        skipped = (
+            sa.select(*columns)
+            .where(
+                _t.job_id == job, _t.not_before <= at, _t.state == TargetState.SKIPPED.value, *_AS
+            )
+            .order_by(_t.not_before, _t.rank)
+            .limit(limit - len(found))
+        )
+        found += [
+            Candidate(row[0], TargetState(row[1]), row[2]) for row in connection.execute(skipped)
+        ]
+    return found
+
+
+_AS = (_t.counted == _t.state,)
+"""Of skipped targets: one that is not counted yet is left for the next look."""
+
+
+def times(connection: Connection, job: int, at: int) -> Facts:
+    """How many targets wait for a time, how many skipped ones are judged again now, and when that
+    changes."""
+    waiting = _t.state == TargetState.WAITING.value
+    ahead = _t.not_before > at
+    row = connection.execute(
+        sa.select(
+            sa.func.sum(sa.case((sa.and_(waiting, ahead), 1), else_=0)),
+            sa.func.sum(sa.case((sa.or_(waiting, ahead), 0), else_=1)),
+            sa.func.min(sa.case((ahead, _t.not_before))),
+        ).where(
+            _t.job_id == job,
+            _t.not_before.is_not(None),
+            sa.or_(waiting, sa.and_(_t.state == TargetState.SKIPPED.value, *_AS)),
+        )
+    ).one()
+    return Facts(later=int(row[0] or 0), again=int(row[1] or 0), next_at=row[2])
+
+
+def wake(connection: Connection, job: int, numbers: Sequence[int]) -> None:
+    """These waiting targets do not wait for their time any more."""
+    for start in range(0, len(numbers), AT_ONCE):
+        connection.execute(
+            sa.update(job_targets)
+            .where(
+                _t.job_id == job,
+                _t.device_id.in_(numbers[start : start + AT_ONCE]),
+                _t.state == TargetState.WAITING.value,
+            )
+            .values(not_before=None)
+        )
+
+
 _STARTED = (
     "state",
     "counted",
@@ -183,18 +263,29 @@ _STARTED = (
     "attempts",
     "handed_at",
     "finished_at",
+    "not_before",
 )
 
 
 def set_started(
-    connection: Connection, job: Job, results: Sequence[tuple[int, Started]], at: int
+    connection: Connection,
+    job: Job,
+    results: Sequence[tuple[int, Started]],
+    at: int,
+    skipped: Collection[int] = (),
 ) -> Job:
-    """What starting these waiting targets did, counted; the job with its counts."""
+    """What starting these targets did, counted; the job with its counts.
+
+    Args:
+        skipped: those of them that were skipped before; the others were waiting.
+    """
     rows, moved = [], Counter[str]()
     for device, result in results:
-        if result.state is TargetState.WAITING:
+        waits = result.state is TargetState.WAITING
+        if waits and result.not_before is None:
             continue
-        over = result.state is not TargetState.HANDED_OVER
+        over = not waits and result.state is not TargetState.HANDED_OVER
+        judged = result.not_before is not None  # it was not tried
         rows.append(
             [
                 job.id,
@@ -205,13 +296,15 @@ def set_started(
                 result.words,
                 result.reference,
                 result.mark,
-                1,
-                at,
+                0 if judged else 1,
+                None if judged else at,
                 at if over else None,
+                result.not_before,
             ]
         )
+        before = TargetState.SKIPPED if device in skipped else TargetState.WAITING
         moved[result.state.value] += 1
-        moved[TargetState.WAITING.value] -= 1
+        moved[before.value] -= 1
     if not rows:
         return job
     connection.execute(_updating(connection.dialect.name, _STARTED), parameter(rows))
@@ -258,7 +351,9 @@ def _end(
     if not numbers:
         return job
     before, after = way
-    again = {"reference": None, "words": ""} if after is TargetState.WAITING else {}
+    again: dict[str, Any] = {"not_before": None}
+    if after is TargetState.WAITING:
+        again |= {"reference": None, "words": ""}
     changed = connection.execute(
         sa.update(job_targets)
         .where(

@@ -17,16 +17,15 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy.engine import Connection
 
-from mooring.devices import store as devices_store
-from mooring.devices.model import Device
-from mooring.errors import DatabaseUnavailable, Invalid, MooringError
+from mooring.errors import DatabaseUnavailable, Invalid
 from mooring.jobs import outcomes, selection, store, target_store
-from mooring.jobs.kinds import JobKind
-from mooring.jobs.model import Job, Outcome, Started
+from mooring.jobs.kinds import JobKind, Steering
+from mooring.jobs.model import Job, Outcome
 from mooring.jobs.rules import (
     OVER,
     Decision,
     Event,
+    Facts,
     State,
     TargetState,
     decide,
@@ -34,6 +33,7 @@ from mooring.jobs.rules import (
     rank,
     spent,
 )
+from mooring.jobs.starting import LEAST_JUDGED, MOST_JUDGED, start_some
 from mooring.secrets.instance import Instance
 from mooring.settings import Settings
 from mooring.store.clock import deletion_time
@@ -76,12 +76,16 @@ class _Memory:
         sweep_at: when outcomes are looked for next, epoch milliseconds.
         sweep_after: the rank where that continues.
         withdrawn: the rank up to which a cancelled job has taken targets back; ``None``: all.
+        facts: what its kind said in this turn.
+        judged: how many targets its kind looks at in the next turn.
     """
 
     served_at: float = 0.0
     sweep_at: int = 0
     sweep_after: int = -1
     withdrawn: int | None = -1
+    facts: Facts | None = None
+    judged: int = MOST_JUDGED
 
 
 class JobWorker:
@@ -194,11 +198,15 @@ class JobWorker:
                 self._memory.pop(number, None)
                 return False
             at = now_ms()
+            kind = self._kinds.get(before.kind)
+            if isinstance(kind, Steering):
+                kind.settle(connection, before, at)
             job, more = target_store.count_outcomes(connection, before, store.AT_ONCE)
             if job.state not in OVER and not more:
                 job, more, started = self._move(connection, job, memory, at)
             if job.state not in OVER:
-                job = replace(job, due_at=at if more else self._due_at(job, memory, at))
+                due_at = at if more else self._due_at(connection, job, memory, at)
+                job = replace(job, due_at=due_at)
             if job != before:
                 store.write(connection, job)
         self._adapt(started, time.monotonic() - began)
@@ -212,8 +220,8 @@ class JobWorker:
             size = int(self._batch * min(2.0, TURN_SECONDS / max(seconds, 0.001)))
             self._batch = max(BATCH_MIN, min(BATCH_MAX, size))
 
-    def _due_at(self, job: Job, memory: _Memory, at: int) -> int | None:
-        following = decide(job.plan, job.progress, at)
+    def _due_at(self, connection: Connection, job: Job, memory: _Memory, at: int) -> int | None:
+        following = decide(job.plan, job.progress, at, self._times(connection, job, memory, at))
         due = at if following.event or following.start else following.due_at
         if due is not None and due <= at and job.due_at is not None and job.due_at > at:
             due = job.due_at  # there was no room for what is due
@@ -230,7 +238,11 @@ class JobWorker:
         kind = self._kinds.get(job.kind)
         if kind is None:
             raise Invalid(f"There is no kind of job {job.kind}.", code="unknown_job_kind")
-        decision = decide(job.plan, job.progress, at)
+        memory.facts = None
+        if isinstance(kind, Steering) and job.state is State.RUNNING and not job.retrying:
+            memory.facts = kind.facts(connection, job, at)
+        facts = self._times(connection, job, memory, at)
+        decision = decide(job.plan, job.progress, at, facts)
         if decision.event is not None:
             return self._enter(connection, job, decision.event, decision.why, at)
         if job.retrying:
@@ -244,24 +256,42 @@ class JobWorker:
         job = replace(job, wave_over_at=decision.wave_over_at)
         if decision.wave != job.wave:
             return replace(job, wave=decision.wave), True, 0
-        return self._start_some(connection, kind, job, decision, at)
+        return self._start_some(connection, kind, (job, memory), decision, at)
+
+    @staticmethod
+    def _times(connection: Connection, job: Job, memory: _Memory, at: int) -> Facts:
+        """What the kind said, with the times of targets as they are now."""
+        said = memory.facts
+        if said is None:
+            return Facts()
+        times = target_store.times(connection, job.id, at)
+        return replace(said, later=times.later, again=times.again, next_at=times.next_at)
 
     def _start_some(
-        self, connection: Connection, kind: JobKind, job: Job, decision: Decision, at: int
+        self,
+        connection: Connection,
+        kind: JobKind,
+        known: tuple[Job, _Memory],
+        decision: Decision,
+        at: int,
     ) -> tuple[Job, bool, int]:
+        job, memory = known
         if not decision.start:
             return job, False, 0
-        numbers = target_store.next_waiting(connection, job.id, min(decision.start, self._batch))
-        results = self._start(connection, kind, job, numbers)
-        paid = sum(one.state in (TargetState.HANDED_OVER, TargetState.FAILED) for _, one in results)
-        no_room = any(one.state is TargetState.WAITING for _, one in results)
-        job = target_store.set_started(connection, job, results, at)
+        size = min(decision.start, self._batch)
+        job, results = start_some(connection, kind, job, (size, memory.judged), at)
+        paid = sum(one.state in (TargetState.HANDED_OVER, TargetState.FAILED) for one in results)
+        # Where most can be started, looking at many more of them would be useless.
+        memory.judged = MOST_JUDGED if paid < size else LEAST_JUDGED
+        no_room = any(
+            one.state is TargetState.WAITING and one.not_before is None for one in results
+        )
         job = replace(
             job,
             paced_at=spent(job.plan, decision, paid),
             due_at=at + NO_ROOM_MS if no_room else at,
         )
-        following = decide(job.plan, job.progress, at)
+        following = decide(job.plan, job.progress, at, self._times(connection, job, memory, at))
         more = bool(following.start or following.event) and not no_room
         return job, more, len(results)
 
@@ -289,7 +319,13 @@ class JobWorker:
         """Lists the next devices as targets."""
         found = selection.page(connection, job.selection, job.prepared_to, store.AT_ONCE)
         wanted = set(kind.chosen(connection, job.what, [one.number for one in found]))
-        chosen = [(one, rank(job.id, one.number)) for one in found if one.number in wanted]
+        numbers = [one.number for one in found]
+        first = kind.first(connection, job, numbers) if isinstance(kind, Steering) else None
+        chosen = [
+            (one, rank(job.id, one.number, first=None if first is None else one.number in first))
+            for one in found
+            if one.number in wanted
+        ]
         most = self._settings.job_targets_max
         if job.counts.total + len(chosen) > most:
             why = f"it has more than {most:,} targets (job_targets_max)"
@@ -301,7 +337,7 @@ class JobWorker:
         if len(found) < store.AT_ONCE:
             state = follow(job.state, Event.PREPARED)
             assert state is not None
-            job = replace(job, state=state, started_at=at)
+            job = replace(job, state=state, started_at=job.started_at or at)
         return job
 
     def _end(
@@ -324,54 +360,6 @@ class JobWorker:
         kind.withdraw(connection, [one.reference for one in some if one.reference])
         memory.withdrawn = some[-1].rank if some else None
         return job, True
-
-    # ------------------------------------------------------------------ targets
-
-    def _start(
-        self, connection: Connection, kind: JobKind, job: Job, numbers: Sequence[int]
-    ) -> list[tuple[int, Started]]:
-        """Hands targets over; the failure of one costs that one alone."""
-        known = {
-            one.id: one
-            for start in range(0, len(numbers), 500)
-            for one in devices_store.by_numbers(connection, numbers[start : start + 500])
-        }
-        gone = Started(TargetState.SKIPPED, cause="removed", words="The device was removed.")
-        results = {number: gone for number in numbers if number not in known}
-        there = [known[number] for number in numbers if number in known]
-        if there:
-            try:
-                with connection.begin_nested():
-                    answers = kind.start(connection, job, there)
-                results |= {
-                    device.id: answer for device, answer in zip(there, answers, strict=True)
-                }
-            except DatabaseUnavailable:
-                raise
-            except Exception as exc:  # noqa: BLE001 - of one device; found out below
-                log.info("targets of job %s are started one by one: %s", job.id, exc)
-                results |= {
-                    device.id: self._start_alone(connection, kind, job, device) for device in there
-                }
-        return [(number, results[number]) for number in numbers]
-
-    def _start_alone(
-        self, connection: Connection, kind: JobKind, job: Job, device: Device
-    ) -> Started:
-        try:
-            with connection.begin_nested():
-                (answer,) = kind.start(connection, job, [device])
-        except DatabaseUnavailable:
-            raise
-        except MooringError as exc:
-            return Started(TargetState.FAILED, cause=exc.slug, words=exc.message)
-        except Exception as exc:  # whatever it is, the other devices continue
-            log.warning(
-                "job %s could not be started for device %s", job.id, device.id, exc_info=exc
-            )
-            words = f"{type(exc).__name__}: {exc}"
-            return Started(TargetState.FAILED, cause="internal", words=words[:500])
-        return answer
 
     def _sweep(
         self, connection: Connection, kind: JobKind, job: Job, memory: _Memory, at: int

@@ -13,10 +13,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from mooring.jobs.gates import needed
 from mooring.jobs.rules import (
     OVER,
     Counts,
     Event,
+    Facts,
     Plan,
     Progress,
     State,
@@ -25,6 +27,7 @@ from mooring.jobs.rules import (
     decide,
     follow,
     follow_target,
+    look,
     rank,
     spent,
 )
@@ -36,13 +39,19 @@ BATCH = 3
 
 @dataclass
 class Row:
-    """One target: what it is, in which state it is counted, and how often it was started."""
+    """One target: what it is, in which state it is counted, and how often it was started.
+
+    ``later``: it cannot be started yet; ``busy``, ``absent``: as in ``Facts``.
+    """
 
     state: TargetState = TargetState.WAITING
     counted: TargetState = TargetState.WAITING
     started: int = 0
     tries: int = 1
     gone: bool = False
+    later: bool = False
+    busy: bool = False
+    absent: bool = False
 
 
 class JobMachine(RuleBasedStateMachine):
@@ -56,6 +65,7 @@ class JobMachine(RuleBasedStateMachine):
         share=st.sampled_from([None, 0.2]),
         waves=st.sampled_from([(100.0,), (1.0, 10.0, 100.0), (50.0, 100.0)]),
         soak=st.sampled_from([0, 60_000]),
+        gate_done=st.sampled_from([None, 0.5]),
     )
     def begin(  # one argument for each dimension of a plan
         self,
@@ -67,8 +77,9 @@ class JobMachine(RuleBasedStateMachine):
         share: float | None,
         waves: tuple[float, ...],
         soak: int,
+        gate_done: float | None,
     ) -> None:
-        self.plan = Plan(pace, at_once, stop_after, share, waves, 0.9, soak)
+        self.plan = Plan(pace, at_once, stop_after, share, waves, 0.9, soak, gate_done)
         self.rows = {n: Row() for n in sorted(range(devices), key=lambda n: rank(1, n))}
         self.at = T0
         self.now = Progress(State.RUNNING, Counts(waiting=devices), T0 + 24 * HOUR)
@@ -89,7 +100,8 @@ class JobMachine(RuleBasedStateMachine):
         now = replace(self.now, counts=counted(rows))
         if now.state in OVER:
             return now
-        decision = decide(self.plan, now, self.at)
+        facts = facts_of(rows)
+        decision = decide(self.plan, now, self.at, facts)
         if decision.event is not None:
             state = follow(now.state, decision.event)
             assert state is not None
@@ -105,12 +117,18 @@ class JobMachine(RuleBasedStateMachine):
             self._end(rows, expired=now.state is State.EXPIRING)
             return replace(now, counts=counted(rows))
         if decision.wave > now.wave:
-            assert not now.counts.handed_over, "a wave opened before its gate"
-        waiting = [row for row in rows.values() if row.state is TargetState.WAITING]
+            self._check_gate(now, facts)
+        waiting = [
+            row for row in rows.values() if row.state is TargetState.WAITING and not row.later
+        ]
         some = waiting[: min(decision.start, BATCH)]
         for row in some:
             move(row, TargetEvent.SKIP if row.gone else TargetEvent.START)
             row.started += not row.gone
+            row.busy = row.absent = False
+        if some and self.plan.at_once is not None:
+            there = facts_of(rows).absent
+            assert counted(rows).handed_over - there <= self.plan.at_once
         return replace(
             now,
             counts=counted(rows),
@@ -118,6 +136,15 @@ class JobMachine(RuleBasedStateMachine):
             wave_over_at=decision.wave_over_at,
             paced_at=spent(self.plan, decision, len(some)),
         )
+
+    def _check_gate(self, now: Progress, facts: Facts) -> None:
+        seen = look(self.plan, now, facts)
+        if self.plan.gate_done is None:
+            assert not now.counts.handed_over, "a wave opened before its gate"
+        else:
+            assert seen.over >= needed(self.plan.gate_done, seen), "a wave opened before its gate"
+        assert not facts.busy, "a wave opened while a device was in the middle of something"
+        assert seen.successes >= 0.9 * (seen.successes + seen.failures) or not seen.failures
 
     @staticmethod
     def _end(rows: dict[int, Row], *, expired: bool) -> None:
@@ -146,6 +173,17 @@ class JobMachine(RuleBasedStateMachine):
             row.gone = True
             if row.state is TargetState.HANDED_OVER:
                 move(row, TargetEvent.SKIP, counted=False)
+
+    @rule(which=st.integers(0, 24), later=st.booleans())
+    def waits(self, which: int, later: bool) -> None:
+        if which in self.rows:
+            self.rows[which].later = later
+
+    @rule(which=st.integers(0, 24), busy=st.booleans(), absent=st.booleans())
+    def begins(self, which: int, busy: bool, absent: bool) -> None:
+        row = self.rows.get(which)
+        if row is not None and row.state is TargetState.HANDED_OVER:
+            row.busy, row.absent = busy, absent and not busy
 
     # ------------------------------------------------------------------ what people do
 
@@ -194,7 +232,9 @@ class JobMachine(RuleBasedStateMachine):
         counts = self.now.counts
         most = max(4, BATCH, self.plan.at_once or 0)
         if self.plan.at_once is not None and counts.handed_over > most:
-            assert decide(self.plan, self.now, self.at).start == 0
+            facts = facts_of(self.rows)
+            if counts.handed_over - facts.absent > most:
+                assert decide(self.plan, self.now, self.at, facts).start == 0
 
     def teardown(self) -> None:
         """Every job ends, whatever happened, when time alone goes on."""
@@ -216,6 +256,15 @@ def move(row: Row, event: TargetEvent, *, counted: bool = True) -> None:
 def counted(rows: dict[int, Row]) -> Counts:
     found = Counter(str(row.counted) for row in rows.values())
     return Counts(**found)
+
+
+def facts_of(rows: dict[int, Row]) -> Facts:
+    started = [row for row in rows.values() if row.state is TargetState.HANDED_OVER]
+    return Facts(
+        later=sum(row.later and row.state is TargetState.WAITING for row in rows.values()),
+        busy=sum(row.busy for row in started),
+        absent=sum(row.absent for row in started),
+    )
 
 
 def vars_of(counts: Counts) -> list[int]:

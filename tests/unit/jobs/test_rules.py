@@ -51,16 +51,18 @@ def test_every_open_state_ends() -> None:
     assert all(after is not None for after in JOB_TABLE.values())
 
 
-def test_what_is_over_stays_over_but_for_a_retry() -> None:
+def test_what_is_over_stays_over_but_for_a_retry_and_later_devices() -> None:
     ways = {(state, event) for state, event in JOB_TABLE if state in OVER}
-    assert ways == {(State.DONE, Event.RETRY), (State.EXPIRED, Event.RETRY)}
+    again = {(State.DONE, Event.RETRY), (State.EXPIRED, Event.RETRY)}
+    assert ways == again | {(State.DONE, Event.ADD)}
 
 
-def test_a_target_that_is_over_stays_so_but_for_a_failed_one() -> None:
+def test_a_target_that_is_over_stays_so_but_for_a_failed_and_a_skipped_one() -> None:
     ways = {(state, event) for state, event in TARGET_TABLE if state in TARGET_OVER}
     assert ways == {
         (TargetState.FAILED, TargetEvent.SUCCEED),
         (TargetState.FAILED, TargetEvent.RETRY),
+        (TargetState.SKIPPED, TargetEvent.START),
     }
     assert follow_target(TargetState.SUCCEEDED, TargetEvent.FAIL) is None
 

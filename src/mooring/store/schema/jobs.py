@@ -50,6 +50,7 @@ jobs = Table(
     Column("waves", String(200), nullable=False),  # JSON, percent
     Column("gate_share", Float, nullable=False),
     Column("soak_ms", BigInteger, nullable=False),
+    Column("gate_done", Float),  # NULL: every target of a wave needs an outcome
     Column("prepared_to", BigInteger, nullable=False, server_default="0"),
     Column("wave", Integer, nullable=False, server_default="0"),
     Column("wave_over_at", BigInteger),
@@ -89,6 +90,8 @@ job_targets = Table(
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("handed_at", BigInteger),
     Column("finished_at", BigInteger),
+    # When it is looked at again, where it waits or is skipped for some time.
+    Column("not_before", BigInteger),
 )
 Index(
     "ix_job_targets_job_id_state_rank",
@@ -97,6 +100,14 @@ Index(
     job_targets.c.rank,
 )
 Index("ix_job_targets_reference", job_targets.c.reference)
+_LATER = text("not_before IS NOT NULL")
+Index(
+    "ix_job_targets_not_before",
+    job_targets.c.job_id,
+    job_targets.c.not_before,
+    sqlite_where=_LATER,
+    postgresql_where=_LATER,
+)
 _UNCOUNTED = text("state <> counted")
 Index(
     "ix_job_targets_uncounted",
