@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mooring_device import Backoff, Device, Options
+from mooring_device import Backoff, Device, FirmwarePolicy, Options
 from tests.attacks.stand import VICTIM, Attacked
 from tests.support.platform import Login
 from tests.support.waiting import wait_until
@@ -37,7 +37,8 @@ class Victim:
         wait_until(lambda: not attacked.platform.waiting(), "the broker to accept the device")
         self.login = Login.of(answer)
         self.called: list[Any] = []
-        self.device = Device(answer, store=folder, options=QUICK)
+        policy = FirmwarePolicy(unsigned=True)
+        self.device = Device(answer, store=folder, options=QUICK, policy=policy)
         self.device.command("open")(lambda args: self.called.append(("open", args)))
         self.device.on_config(lambda config: self.called.append(("config", config)))
         self.device.on_firmware(lambda update: self.called.append(("firmware", update.version)))

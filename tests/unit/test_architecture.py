@@ -137,6 +137,7 @@ PLACES = (
     ("mooring.ota.releases.finding", "stores"),
     ("mooring.ota.releases.key_api", "routes"),
     *((f"mooring.ota.releases.{name}", "services") for name in ("keys", "tidying", "documents")),
+    *((f"mooring.ota.links.{name}", "services") for name in ("downloads", "sending")),
     ("mooring.presence.reported", "services"),
     ("mooring.downlink.attempts", "services"),
     ("mooring.downlink.connecting", "stores"),

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mooring_device.limits
@@ -29,21 +29,28 @@ from mooring.dialects.ids import MAX_WORD_BYTES
 from mooring.dialects.model import Dialect, Kind
 from mooring.dialects.numbered import sequence_of
 from mooring.dialects.payload import MAX_INTEGER, MAX_SEQUENCE
+from mooring.ota.releases import manifest
+from mooring.ota.releases.model import Artifact, Release, Signature
+from mooring.ota.releases.model import Kind as ReleaseKind
+from mooring.ota.releases.model import State as ReleaseState
 from mooring.sequences import numbers as sequences
 from mooring.sequences import worker as gap_worker
 from mooring.settings import Settings
+from mooring.store.version_key import KEY_MAX, version_key
 from mooring.uplink.service import MESSAGES_MAX
 from mooring.web.errors import BODY_MAX_BYTES
-from mooring_device import configs, http_way, orders, shapes
+from mooring_device import configs, http_way, orders, policy, shapes
 from mooring_device import dialect as sdk_dialect
 from mooring_device.builtin import dialect_of
 from mooring_device.commands import KEEP
 from mooring_device.dialect import read_shape
-from mooring_device.errors import InvalidReading
+from mooring_device.errors import FirmwareRefused, InvalidReading
 from mooring_device.limits import Limits
+from mooring_device.offers import parse_offer
 from mooring_device.options import Options
 from mooring_device.outbox import Outbox
 from mooring_device.tables import Held
+from mooring_device.versions import version_key as sdk_version_key
 
 DEFAULTS = {name: field.default for name, field in Settings.model_fields.items()}
 
@@ -155,3 +162,115 @@ def test_requests_are_cut_by_bytes_and_lose_nothing(sizes: list[int]) -> None:
     cut = list(http_way.parts(messages, most=50))
     assert [one for some in cut for one in some] == messages
     assert all(len(some) == 1 or sum(map(len, some)) + len(some) <= 50 for some in cut)
+
+
+# ------------------------------------------------------------------ firmware
+
+TEXTS = st.text(
+    st.characters(exclude_categories=("Cs",), exclude_characters="\0"), min_size=1, max_size=12
+)
+
+
+def released(version: str, product: str, hardware: list[str]) -> tuple[Release, Artifact]:
+    artifact = Artifact(1, 1, "app.bin", 812304, "a" * 64, "b" * 40, "c" * 32)
+    release = Release(
+        1,
+        "home",
+        product,
+        ReleaseKind.FIRMWARE,
+        version,
+        tuple(hardware),
+        (),
+        2,
+        "",
+        ReleaseState.PUBLISHED,
+        1_771_000_000_000,
+        "ann",
+        None,
+        None,
+        "",
+        (artifact,),
+    )
+    return release, artifact
+
+
+def offered(said: dict[str, Any], *signatures: Signature) -> bytes:
+    """An offer of the platform, as it is on the wire."""
+    return json.dumps(
+        {
+            **{key: said[key] for key in ("version", "sha256", "size", "kind", "hardware")},
+            "url": "https://mooring.example/f/" + "A" * 22,
+            "manifest": manifest.canonical(said).decode(),
+            "signatures": [one._asdict() for one in signatures],
+        }
+    ).encode()
+
+
+@pytest.mark.parametrize("algorithm", manifest.ALGORITHMS)
+@given(version=TEXTS, product=TEXTS, hardware=st.lists(TEXTS, max_size=3))
+@settings(max_examples=15, deadline=None)
+def test_what_the_platform_signs_the_device_accepts(
+    algorithm: str, version: str, product: str, hardware: list[str]
+) -> None:
+    release, artifact = released(version, product, hardware)
+    said = manifest.describe(release, artifact)
+    key = KEYS[algorithm]
+    signature = manifest.sign(key, manifest.canonical(said))
+    assert policy.FORMAT == manifest.FORMAT
+    assert policy.canonical(said) == manifest.canonical(said)
+    trusting = policy.FirmwarePolicy(
+        keys=(manifest.public_pem(key.public_key()),),
+        hardware=hardware[0] if hardware else "",
+    )
+    offer = parse_offer(offered(said, signature), sdk_dialect.Payload())
+    assert trusting.check(offer, running="") == 2
+    revoked = policy.FirmwarePolicy(
+        keys=(manifest.public_pem(key.public_key()),), revoked=(signature.key,)
+    )
+    with pytest.raises(FirmwareRefused):
+        revoked.check(offer, running="")
+
+
+KEYS = {algorithm: manifest.generate(algorithm) for algorithm in manifest.ALGORITHMS}
+
+VECTOR = (
+    '{"date":"2026-02-13T16:26:40.000Z","format":"mooring-firmware/1","hardware":["esp32-c3"],'
+    '"kind":"firmware","product":"Türöffner","requires":[],"security_version":2,"sha256":"'
+    + "a" * 64
+    + '","size":812304,"version":"1.4.0"}'
+)
+
+
+def test_the_manifest_as_bytes() -> None:
+    """Neither side may change what devices in the field verify."""
+    release, artifact = released("1.4.0", "Türöffner", ["esp32-c3"])
+    said = manifest.describe(release, artifact)
+    assert manifest.canonical(said) == policy.canonical(said) == VECTOR.encode()
+
+
+@given(st.lists(TEXTS | st.from_regex(r"v?\d{1,3}(\.\d{1,3}){0,2}(-rc\d|\+b)?", fullmatch=True)))
+def test_versions_have_one_order(versions: list[str]) -> None:
+    for version in versions:
+        assert version_key(version) == sdk_version_key(version)[:KEY_MAX]
+
+
+@pytest.mark.parametrize("name", ["mooring", "pulse", "mousetrap", "iotflow"])
+def test_the_device_reads_an_offer_in_each_dialect(name: str) -> None:
+    """iotflow has its fields under ``parameters``, and its id under ``command_id``."""
+    (dialect,) = [one for one in builtin() if one.name == name]
+    identity = Identity("t", "d", mac="aa:bb:cc:dd:ee:ff")
+    shape = read_shape(device_shape(dialect, identity))
+    (channel, *_) = [one for one in dialect.channels if one.kind is Kind.FIRMWARE]
+    found = shape.find(next(one.topics[0] for one in shape.channels if one.name == channel.name))
+    assert found is not None
+    release, artifact = released("1.4.0", "trap", [])
+    body = json.loads(offered(manifest.describe(release, artifact)))
+    whole: dict[str, Any] = {}
+    shapes.put(whole, found.channel.payload.identifier or ("id",), "r7")
+    if found.channel.payload.values:
+        shapes.put(whole, found.channel.payload.values, body)
+    else:
+        whole.update(body)
+    offer = parse_offer(json.dumps(whole).encode(), found.channel.payload)
+    assert (offer.id, offer.version, offer.size) == ("r7", "1.4.0", 812304)
+    assert offer.manifest == manifest.canonical(manifest.describe(release, artifact)).decode()

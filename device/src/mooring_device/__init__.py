@@ -17,6 +17,7 @@ from mooring_device.errors import (
     Cancelled,
     ClaimRefused,
     ConnectFailed,
+    Defer,
     DeviceError,
     FirmwareRefused,
     InvalidReading,
@@ -27,7 +28,9 @@ from mooring_device.errors import (
 )
 from mooring_device.firmware import Firmware
 from mooring_device.limits import Limits
+from mooring_device.offers import Offer
 from mooring_device.options import Options
+from mooring_device.policy import FirmwarePolicy
 from mooring_device.shapes import Shape
 
 __all__ = [
@@ -36,15 +39,18 @@ __all__ = [
     "ClaimRefused",
     "ConnectFailed",
     "Credentials",
+    "Defer",
     "Device",
     "DeviceError",
     "DeviceKey",
     "Firmware",
+    "FirmwarePolicy",
     "FirmwareRefused",
     "InvalidReading",
     "InvalidSetting",
     "Job",
     "Limits",
+    "Offer",
     "Options",
     "Rejected",
     "Revoked",

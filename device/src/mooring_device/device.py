@@ -19,7 +19,7 @@ from mooring_device.credentials import Credentials, Tls
 from mooring_device.device_key import DeviceKey
 from mooring_device.dialect import Dialect
 from mooring_device.download import fetcher_for
-from mooring_device.environment import key_from, plain_http_from
+from mooring_device.environment import key_from, plain_http_from, policy_from
 from mooring_device.errors import InvalidSetting, StoreUnavailable
 from mooring_device.firmware import Updates
 from mooring_device.handlers import Handlers
@@ -30,6 +30,7 @@ from mooring_device.options import Options
 from mooring_device.origins import VAULT, claimed, folder_of, from_environment
 from mooring_device.outbox import Outbox
 from mooring_device.pace import Bucket
+from mooring_device.policy import FirmwarePolicy
 from mooring_device.presence import Presence
 from mooring_device.router import Router
 from mooring_device.runner import Runner
@@ -55,6 +56,7 @@ class Device(Handlers):
         store: the folder for queue, credentials and firmware, one for each device;
             ``MOORING_STORE`` or ``~/.mooring-device`` by default.
         firmware: the version that runs; told to the platform.
+        policy: which firmware is accepted; by default none, because none is trusted.
         options: see ``Options``.
         key: of a device that exchanges tokens for passwords; it needs the platform's address.
         shape: of the payloads, where the credentials carry none: topics from the environment.
@@ -70,6 +72,7 @@ class Device(Handlers):
         *,
         store: str | os.PathLike[str] | None = None,
         firmware: str = "",
+        policy: FirmwarePolicy | None = None,
         options: Options | None = None,
         key: DeviceKey | None = None,
         shape: Shape | None = None,
@@ -120,6 +123,7 @@ class Device(Handlers):
                 offer, folder / "firmware", self._vault.credentials or self.credentials
             ),
             backoff=self.options.backoff,
+            policy=policy,
         )
         self._sender = Sender(
             self._store,
@@ -178,6 +182,7 @@ class Device(Handlers):
         if plain_http_from(environment):
             more["options"] = replace(more.get("options") or Options(), plain_http=True)
         more.setdefault("key", key_from(environment))
+        more.setdefault("policy", policy_from(environment))
         return cls(found, store=folder, **more)
 
     @classmethod

@@ -19,6 +19,8 @@ variable                  meaning                                       default
 ``MOORING_URL``           the platform's HTTP address                   none
 ``MOORING_KEY_FILE``      private key, for tokens instead of a password none
 ``MOORING_AUDIENCE``      the installation's name in tokens             none
+``MOORING_FIRMWARE_KEYS`` public keys whose firmware is accepted       none
+``MOORING_HARDWARE``      name of the hardware, compared with firmware none
 ``MOORING_PLAIN_HTTP``    passwords to ``http://`` on other machines    ``false``
 ========================  ============================================  =====================
 
@@ -29,12 +31,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 
 from mooring_device.credentials import NATIVE, Credentials, Tls, native_topics
 from mooring_device.device_key import DeviceKey
 from mooring_device.errors import InvalidSetting
+from mooring_device.policy import FirmwarePolicy
 
-__all__ = ["VARIABLES", "credentials_from", "key_from", "plain_http_from"]
+__all__ = ["VARIABLES", "credentials_from", "key_from", "plain_http_from", "policy_from"]
 
 VARIABLES = (
     "MQTT_BROKER",
@@ -53,6 +57,8 @@ VARIABLES = (
     "MOORING_URL",
     "MOORING_KEY_FILE",
     "MOORING_AUDIENCE",
+    "MOORING_FIRMWARE_KEYS",
+    "MOORING_HARDWARE",
     "MOORING_PLAIN_HTTP",
 )
 
@@ -111,6 +117,23 @@ def key_from(environment: Mapping[str, str]) -> DeviceKey | None:
     if not file:
         return None
     return DeviceKey(file, environment.get("MOORING_AUDIENCE", "").strip())
+
+
+def policy_from(environment: Mapping[str, str]) -> FirmwarePolicy:
+    """Which firmware is accepted: none without keys.
+
+    Raises:
+        InvalidSetting: the file cannot be read, or has no keys.
+    """
+    file = environment.get("MOORING_FIRMWARE_KEYS", "").strip()
+    hardware = environment.get("MOORING_HARDWARE", "").strip()
+    if not file:
+        return FirmwarePolicy(hardware=hardware)
+    try:
+        text = Path(file).read_text(encoding="ascii")
+    except (OSError, ValueError) as exc:
+        raise InvalidSetting(f"MOORING_FIRMWARE_KEYS: {file} cannot be read: {exc}.") from exc
+    return FirmwarePolicy(keys=(text,), hardware=hardware)
 
 
 def credentials_from(

@@ -6,7 +6,8 @@
     ├── StoreUnavailable     the store cannot be opened or written (in use, disk full, no right)
     ├── ConnectFailed        broker or platform cannot be reached, or TLS failed; ``retry`` is true
     ├── ClaimRefused         the platform did not accept the claim code
-    ├── FirmwareRefused      an update that must not be installed (hash, size, address)
+    ├── FirmwareRefused      an update that must not be installed (signature, hash, version …)
+    ├── Defer                raised by a handler: the update is to be installed later
     ├── Rejected             raised by a handler: the command or the settings are not accepted
     ├── Cancelled            raised by a handler: it has stopped because of a cancellation
     └── Revoked              the platform has revoked this device; it must stop
@@ -21,6 +22,7 @@ __all__ = [
     "Cancelled",
     "ClaimRefused",
     "ConnectFailed",
+    "Defer",
     "DeviceError",
     "FirmwareRefused",
     "InvalidReading",
@@ -29,6 +31,8 @@ __all__ = [
     "Revoked",
     "StoreUnavailable",
 ]
+
+DEFER_MAX = 604_800.0  # seconds: seven days
 
 
 class DeviceError(Exception):
@@ -69,7 +73,29 @@ class ClaimRefused(DeviceError):
 
 
 class FirmwareRefused(DeviceError):
-    """An update that must not be installed: wrong hash or size, or an address not allowed."""
+    """An update that must not be installed: wrong signature, hash or size, older than what runs,
+    or from an address that is not allowed.
+
+    Args:
+        code: of the report to the platform: ``no_space``, ``digest``, ``signature``,
+            ``hardware``, ``downgrade``, ``link``, ``http_4xx``, ``network``, ``refused`` …
+    """
+
+    def __init__(self, message: str, *, hint: str = "", code: str = "unknown") -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+
+
+class Defer(DeviceError):
+    """For handlers of firmware to raise: not now.
+
+    Args:
+        seconds: after which the handler is called again; at most seven days.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"Deferred for {seconds:.0f} seconds.")
+        self.seconds = min(max(float(seconds), 0.0), DEFER_MAX)
 
 
 class Rejected(DeviceError):

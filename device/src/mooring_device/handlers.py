@@ -10,6 +10,7 @@ from mooring_device.configs import Configs
 from mooring_device.errors import InvalidSetting
 from mooring_device.firmware import Firmware, Updates
 from mooring_device.messages import Messages
+from mooring_device.offers import Offer
 from mooring_device.router import ROTATE
 
 __all__ = ["Handlers"]
@@ -78,6 +79,40 @@ class Handlers:
     def on_firmware(self, handler: Callable[[Firmware], Any]) -> Callable[[Firmware], Any]:
         """Register the handler that installs a downloaded, checked image. When it returns,
         the update is done; when it raises, it has failed; when it restarts the machine, the
-        next start reports by the ``firmware`` version given to ``Device``."""
+        next start reports by the ``firmware`` version given to ``Device``. It may raise
+        ``Rejected``, or call ``update.defer(seconds)``.
+
+        What is accepted says ``Device(..., policy=FirmwarePolicy(...))``."""
         self._updates.handler = handler
         return handler
+
+    def on_offer(self, handler: Callable[[Offer], Any]) -> Callable[[Offer], Any]:
+        """Register a handler that is asked before an update is downloaded. It may raise
+        ``Rejected``, or call ``offer.defer(seconds)``; the update continues when it returns."""
+        self._updates.on_offer = handler
+        return handler
+
+    def on_roll_back(self, handler: Callable[[str], Any]) -> Callable[[str], Any]:
+        """Register the handler that goes back to the former version, such as by switching slots
+        and restarting the machine. It gets the reason. It is called when the new version was
+        not confirmed: see ``FirmwarePolicy.confirm_within``."""
+        self._updates.on_roll_back = handler
+        return handler
+
+    def confirm(self) -> bool:
+        """Report that the new version works; whether an update was waiting for it. Call it at
+        every start, after the application has checked itself.
+
+        Raises:
+            StoreUnavailable: it could not be written.
+        """
+        return self._updates.confirm()
+
+    def roll_back(self, why: str) -> bool:
+        """Report that the new version does not work, and go back to the former one; whether an
+        update was waiting for its confirmation.
+
+        Raises:
+            StoreUnavailable: it could not be written.
+        """
+        return self._updates.roll_back(why)

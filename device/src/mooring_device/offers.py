@@ -5,21 +5,38 @@ Pure: bytes in, an ``Offer`` or ``FirmwareRefused`` out.
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
 from mooring_device.dialect import Payload, look_up
-from mooring_device.errors import FirmwareRefused
+from mooring_device.errors import Defer, FirmwareRefused
 from mooring_device.orders import read_json
 
-__all__ = ["MAX_BYTES", "Offer", "parse_offer"]
+__all__ = ["MAX_BYTES", "MAX_MANIFEST", "MAX_SIGNATURES", "Offer", "Signature", "parse_offer"]
 
 MAX_BYTES = 1 << 30  # of one image; a larger offer is rejected
+MAX_MANIFEST = 16_384  # characters
+MAX_SIGNATURES = 32
+MAX_HARDWARE = 64  # names
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class Signature(NamedTuple):
+    """A signature of the manifest.
+
+    Attributes:
+        key: name of the key.
+        value: base64.
+    """
+
+    key: str
+    value: str
 
 
 @dataclass(frozen=True)
@@ -29,7 +46,12 @@ class Offer:
     Attributes:
         version, url, sha256, size: the image; size in bytes.
         id: the platform's own name for this offer, or "".
-        signature: of the image, as the platform sent it, or "".
+        signature: of the image, as the platform sent it, or ""; the SDK does not look at it.
+        kind: ``firmware``, ``filesystem`` or ``other``.
+        hardware: names of the hardware it is for; empty: any.
+        security_version: 0: the product does not use it.
+        manifest: the signed statement, exactly as it was signed, or "".
+        signatures: of the manifest.
     """
 
     version: str
@@ -38,11 +60,35 @@ class Offer:
     size: int
     id: str = ""
     signature: str = ""
+    kind: str = "firmware"
+    hardware: tuple[str, ...] = ()
+    security_version: int = 0
+    manifest: str = ""
+    signatures: tuple[Signature, ...] = ()
 
     @property
     def key(self) -> str:
         """What makes two offers the same."""
         return f"{self.id} {self.version} {self.sha256}"
+
+    def defer(self, seconds: float) -> NoReturn:
+        """For handlers: not now. The handler is called again after that time, in seconds.
+
+        Raises:
+            Defer: always.
+        """
+        raise Defer(seconds)
+
+    @classmethod
+    def kept(cls, given: Mapping[str, Any]) -> Offer:
+        """An offer as the store has it."""
+        return cls(
+            **{
+                **given,
+                "hardware": tuple(given.get("hardware", ())),
+                "signatures": tuple(Signature(*one) for one in given.get("signatures", ())),
+            }
+        )
 
 
 def is_loopback(host: str | None) -> bool:
@@ -68,7 +114,8 @@ def check_address(url: str) -> None:
         return
     raise FirmwareRefused(
         f"The firmware's address starts with {parts.scheme or 'nothing'}://, and only https:// "
-        "is allowed."
+        "is allowed.",
+        code="link",
     )
 
 
@@ -78,23 +125,44 @@ def id_of(body: dict[str, Any], shape: Payload) -> str:
     return "" if found is None else str(found)
 
 
+def body_of(whole: dict[str, Any], shape: Payload) -> dict[str, Any]:
+    """The part of an offer that has the version and the address."""
+    places = [shape.values]
+    if shape.guess:  # of a dialect that is not known
+        places += [("parameters",), ("payload",), ("args",)]
+    for place in places:
+        found = look_up(whole, place)
+        if isinstance(found, dict) and "version" in found:
+            return found
+    return whole
+
+
 def parse_offer(payload: bytes, shape: Payload) -> Offer:
-    """Read ``{"version", "url", "sha256", "size", "signature"?, "id"?}``, where the shape has them.
+    """Read ``{"version", "url", "sha256", "size", …}``, where the shape has them.
+
+    Also read, where they are given: ``id``, ``signature``, ``kind``, ``hardware``,
+    ``security_version``, ``manifest`` (the signed text, or an object) and ``signatures``
+    (``[{"key", "value"}]``). What the channel's shape has apart from its values, such as the
+    dialect's own fields, may also be next to them.
 
     Raises:
         FirmwareRefused: incomplete, or not to be fetched.
     """
     try:
         whole = read_json(payload)
-        found = look_up(whole, shape.values)
-        body: Any = found if isinstance(found, dict) else whole
+        body = body_of(whole, shape)
         offer = Offer(
             version=str(body["version"]),
             url=str(body["url"]),
             sha256=str(body["sha256"]).lower(),
             size=body["size"],
-            id=id_of(whole, shape),
+            id=id_of(whole, shape) or str(body.get("id") or ""),
             signature=str(body.get("signature") or ""),
+            kind=str(body.get("kind") or "firmware"),
+            hardware=_names(body.get("hardware")),
+            security_version=_whole(body.get("security_version")),
+            manifest=_manifest(body.get("manifest")),
+            signatures=_signatures(body.get("signatures")),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
         raise FirmwareRefused(f"The firmware offer is not complete: {exc!r}.") from exc
@@ -104,3 +172,40 @@ def parse_offer(payload: bytes, shape: Payload) -> Offer:
         raise FirmwareRefused(f"The firmware's size is not between 1 and {MAX_BYTES} bytes.")
     check_address(offer.url)
     return offer
+
+
+def _names(given: Any) -> tuple[str, ...]:
+    if given is None:
+        return ()
+    names = [given] if isinstance(given, str) else list(given)
+    if len(names) > MAX_HARDWARE or not all(isinstance(one, str) for one in names):
+        raise ValueError("hardware is a list of names")
+    return tuple(names)
+
+
+def _whole(given: Any) -> int:
+    if given is None:
+        return 0
+    if type(given) is not int or given < 0:
+        raise ValueError("security_version is a whole number")
+    return int(given)
+
+
+def _manifest(given: Any) -> str:
+    text = given if isinstance(given, str) else ""
+    if isinstance(given, dict):
+        text = json.dumps(given, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    elif given is not None and not isinstance(given, str):
+        raise ValueError("manifest is a text or an object")
+    if len(text) > MAX_MANIFEST:
+        raise ValueError(f"the manifest has more than {MAX_MANIFEST} characters")
+    text.encode()  # a half of a surrogate pair is a ValueError
+    return text
+
+
+def _signatures(given: Any) -> tuple[Signature, ...]:
+    if given is None:
+        return ()
+    if not isinstance(given, list) or len(given) > MAX_SIGNATURES:
+        raise ValueError(f"signatures are a list of at most {MAX_SIGNATURES}")
+    return tuple(Signature(str(one["key"]), str(one["value"])) for one in given)

@@ -98,7 +98,7 @@ class Router:
         else:
             order = parse_order(found, message.payload)
             if kind == "cancel":
-                if order.id is not None:
+                if order.id is not None and not self._updates.cancel(order.id):
                     self._commands.cancel(order.id, order.id_at)
             elif order.name.lower() == ROTATE:
                 self._rotate(order, message, credentials)

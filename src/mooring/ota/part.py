@@ -8,6 +8,9 @@ from mooring.part import Part, noun
 from mooring.supervisor.registry import Entry
 
 with later():
+    from mooring.ota.links import api as link_api
+    from mooring.ota.links import downloads
+    from mooring.ota.links import service as links
     from mooring.ota.releases import api, files, key_api, keys, service, tidying, turns
     from mooring.settings import firmware as settings
     from mooring.store import schema
@@ -16,7 +19,7 @@ __all__ = ["PART"]
 
 PART = Part(
     "ota",
-    routers=lambda: (api.router, key_api.router),
+    routers=lambda: (api.router, key_api.router, link_api.router),
     scope=Scope.OTA,
     scopes={
         f"POST /api/v1/firmware-keys{rest}": Scope.ADMIN
@@ -27,12 +30,15 @@ PART = Part(
             app.database, app.settings, files.Files(app.settings.firmware_dir)
         ),
         keys.Keys: lambda app: keys.Keys(app.database, app.settings),
+        links.Links: lambda app: links.Links(app.settings),
+        links.Opening: lambda app: links.Opening(app.database, app.tally),
     },
     tables=lambda: (
         schema.firmware_releases,
         schema.firmware_artifacts,
         schema.firmware_signatures,
         schema.firmware_keys,
+        schema.firmware_links,
     ),
     workers=(
         Entry(
@@ -41,8 +47,15 @@ PART = Part(
             "deletes firmware files that no release refers to",
             lambda app: tidying.run(app),  # noqa: PLW0108 - imported when it is called
         ),
+        Entry("firmware downloads", "serve", "notes how far downloads are"),
     ),
     settings=lambda: settings.FirmwareSettings,
-    residents=lambda: {turns.FileTurns: lambda _app, _current: turns.FileTurns()},
+    residents=lambda: {
+        turns.FileTurns: lambda _app, _current: turns.FileTurns(),
+        downloads.Downloads: lambda app, _current: downloads.Downloads(
+            app.database, app.settings, app.tally
+        ),
+    },
+    counters=("firmware_downloads_limited", "firmware_links_unknown"),
     nouns=(noun("firmware", "firmware_files", "firmware_keys"),),
 )

@@ -321,6 +321,13 @@ BOUNDS = (
         "rejected.",
     ),
     _row(
+        "firmware_links",
+        By.OWNER,
+        "devices",
+        "At most `mooring.ota.links.service.LINKS_MAX` rows for each update of a device; deleted "
+        "30 days after they expire.",
+    ),
+    _row(
         "discovery_rules",
         By.REFUSED,
         "discovery_rules_max_per_tenant",

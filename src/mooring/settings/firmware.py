@@ -32,3 +32,29 @@ class FirmwareSettings(Declared):
     firmware_releases_max_per_tenant: int = setting(
         1000, "Maximum firmware releases of one tenant.", ge=1, le=100_000
     )
+    firmware_link_seconds: int = setting(
+        86_400,
+        "Time for which a download link is valid; then the device gets a fresh offer.",
+        ge=60,
+        le=2_592_000,
+    )
+    firmware_downloads_max: int = setting(
+        200, "Firmware downloads of one serving process at the same time.", ge=1, le=10_000
+    )
+    firmware_downloads_max_per_tenant: int = setting(
+        100,
+        "Firmware downloads of one tenant in one serving process at the same time.",
+        ge=1,
+        le=10_000,
+    )
+    firmware_bytes_per_second: int = setting(
+        0,
+        "Bytes a second of all firmware downloads of one serving process; 0: no limit.",
+        ge=0,
+        le=1 << 40,
+    )
+    firmware_accel_path: str = setting(
+        "",
+        "Internal location of the reverse proxy that serves the firmware files: the answer to a "
+        "link is then X-Accel-Redirect. Empty: Mooring sends the files itself.",
+    )

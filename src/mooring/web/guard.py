@@ -22,7 +22,10 @@ from mooring.web.errors import BODY_MAX_BYTES, answer_for, unexpected
 from mooring.web.proxies import Proxies
 from mooring.web.uploads import BODY_LIMIT, BodyLimit
 
-__all__ = ["HEADERS", "Guard"]
+__all__ = ["HEAD", "HEADERS", "Guard"]
+
+HEAD = "mooring.head"
+"""Where a request's scope says that its method was HEAD."""
 
 # Set unless the answer sets its own: nothing here is a page that may load or frame things.
 HEADERS = {
@@ -82,7 +85,7 @@ class Guard:
         path: str = scope["path"]
         method: str = scope["method"]
         if method == "HEAD":
-            scope["method"] = "GET"
+            scope["method"], scope[HEAD] = "GET", True
         started = False
         size = 0
         limit = scope[BODY_LIMIT] = BodyLimit(BODY_MAX_BYTES)

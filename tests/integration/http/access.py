@@ -176,6 +176,7 @@ GET    /api/v1/firmware/{release}/files/{file}           viewer    tenant
 DELETE /api/v1/firmware/{release}/files/{file}           operator  tenant
 GET    /api/v1/firmware/{release}/files/{file}/manifest  viewer    tenant
 POST   /api/v1/firmware/{release}/files/{file}/signatures operator tenant
+GET    /f/{token}                                        code      -
 GET    /api/v1/firmware-keys                             viewer    -
 POST   /api/v1/firmware-keys                             admin     tenant
 POST   /api/v1/firmware-keys/{key}/retire                admin     tenant

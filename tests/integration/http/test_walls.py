@@ -51,6 +51,7 @@ OF_DEVICES = {"/api/v1/devices/{device}/shape"}  # a person's login opens none o
 SIGN_IN = {
     f"/api/v1/oidc/{one}" for one in ("start", "callback", "logout")
 }  # nobody has a login yet
+LINKS = {"/f/{token}"}  # 128 random bits are the permission: tests/integration/http/test_links.py
 OPEN = {"/healthz", "/readyz", "/metrics", "/api/v1/openapi.json", "/api/v1/docs"}
 
 
@@ -137,6 +138,7 @@ OF_B = {
     "serial": "0b0b",
     "fingerprint": "0" * 32,
     "tenant": SECRET,
+    "token": "A" * 22,
 }
 OF_A = {key: value.replace(SECRET, "alpaca") for key, value in OF_B.items()} | {
     "number": "1",
@@ -351,7 +353,7 @@ def test_no_change_reaches_another_tenant(world: App, client_of: ClientOf, role:
 
 def test_without_a_login_there_is_nothing(world: App, nobody: httpx.Client) -> None:
     for method, path in routes(world, "GET", "POST", "PUT", "PATCH", "DELETE"):
-        if path in {"/api/v1/login", "/api/v1/login/refresh", "/api/v1/claims", *SIGN_IN}:
+        if path in {"/api/v1/login", "/api/v1/login/refresh", "/api/v1/claims", *SIGN_IN, *LINKS}:
             continue
         answer = nobody.request(method, fill(path, OF_A), json=BODIES.get(path))
         assert answer.status_code == 401, f"{method} {path}: {answer.text}"

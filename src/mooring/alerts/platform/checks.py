@@ -27,6 +27,7 @@ from mooring.store.schema import (
     dead_letters,
     device_state,
     devices,
+    firmware_links,
     presence,
     processes,
     recipients,
@@ -41,6 +42,8 @@ WINDOW_MS = 600_000
 """How far back events are counted."""
 EVENTS_LOOK = 50_000
 """Newest broker events, and newest dead letters, among which those of the window are counted."""
+LINKS_LOOK_MS = 3_600_000
+"""How far back uses of download links by other devices count."""
 DAY_MS = 86_400_000
 
 
@@ -141,6 +144,33 @@ def _denied(look: Look) -> Sequence[Found]:
     said = "The broker denies messages of the device: it may not publish to their topics."
     return [
         Found(str(row[0]), Severity.WARNING, said, row[1], row[0], f"{row[2]} in 10 min")
+        for row in rows
+    ]
+
+
+def _links(look: Look) -> Sequence[Found]:
+    """Devices whose download links another device used, with its own credentials."""
+    link, other = firmware_links.c, devices.alias("other")
+    rows = look.connection.execute(
+        sa.select(devices.c.id, devices.c.tenant, sa.func.max(other.c.name))
+        .select_from(firmware_links)
+        .join(devices, devices.c.id == link.device_id)
+        .outerjoin(
+            other, sa.and_(other.c.id == link.misused_by, other.c.tenant == devices.c.tenant)
+        )
+        .where(link.misused_at > look.at - LINKS_LOOK_MS)
+        .group_by(devices.c.id, devices.c.tenant)
+        .limit(MOST)
+    )
+    return [
+        Found(
+            str(row[0]),
+            Severity.WARNING,
+            "Another device tried to download firmware with a link of the device.",
+            row[1],
+            row[0],
+            row[2] or "",
+        )
         for row in rows
     ]
 
@@ -295,6 +325,7 @@ CHECKS = (
     Check("device_refused", 10_000, _refused),
     Check("device_limited", 10_000, _limited),
     Check("publish_denied", 10_000, _denied),
+    Check("firmware_link_misused", 10_000, _links),
     Check("gaps_open", 30_000, _gaps),
     Check("certificate_expiring", 300_000, _certificates),
     Check("dead_letters_rising", 10_000, _dead_letters),

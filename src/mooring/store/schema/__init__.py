@@ -41,6 +41,7 @@ from mooring.store.schema.downlinks import desired, downlinks
 from mooring.store.schema.firmware import (
     firmware_artifacts,
     firmware_keys,
+    firmware_links,
     firmware_releases,
     firmware_signatures,
 )
@@ -130,6 +131,7 @@ __all__ = [
     "downlinks",
     "firmware_artifacts",
     "firmware_keys",
+    "firmware_links",
     "firmware_releases",
     "firmware_signatures",
     "former_verifiers",

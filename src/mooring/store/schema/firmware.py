@@ -18,6 +18,7 @@ from mooring.store.schema.base import BigId, Ordered, Shown, ShownText, metadata
 __all__ = [
     "firmware_artifacts",
     "firmware_keys",
+    "firmware_links",
     "firmware_releases",
     "firmware_signatures",
 ]
@@ -93,3 +94,26 @@ firmware_keys = Table(
     UniqueConstraint("tenant", "key"),
     sqlite_autoincrement=True,
 )
+
+firmware_links = Table(
+    "firmware_links",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    # The SHA-256 of the link's 22 characters.
+    Column("verifier", String(64), nullable=False, unique=True),
+    Column("update_id", BigInteger, nullable=False),
+    Column("device_id", ForeignKey("devices.id", ondelete="CASCADE"), nullable=False),
+    Column("artifact_id", ForeignKey("firmware_artifacts.id", ondelete="CASCADE"), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    # When its device asked with it after it had expired.
+    Column("asked_at", BigInteger),
+    # When another device used it last, and which one.
+    Column("misused_at", BigInteger),
+    Column("misused_by", BigInteger),
+)
+Index("ix_firmware_links_update_id", firmware_links.c.update_id)
+Index("ix_firmware_links_device_id", firmware_links.c.device_id)
+Index("ix_firmware_links_artifact_id", firmware_links.c.artifact_id)
+Index("ix_firmware_links_expires_at", firmware_links.c.expires_at)
+Index("ix_firmware_links_misused_at", firmware_links.c.misused_at)

@@ -1,0 +1,1 @@
+"""Short links under which devices download firmware."""

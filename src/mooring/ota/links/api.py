@@ -1,0 +1,123 @@
+"""The route of download links."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from mooring.devices.keys.service import audience_of
+from mooring.devices.login import device_login
+from mooring.devices.model import Device
+from mooring.errors import TooMany, Unauthorized
+from mooring.identity.throttle import Throttles
+from mooring.ota.links.downloads import Downloads
+from mooring.ota.links.model import Served, Target
+from mooring.ota.links.ranges import not_modified, part_of
+from mooring.ota.links.sending import FileAnswer, disposition, etag_of
+from mooring.ota.links.service import Opening
+from mooring.ota.releases.service import Releases
+from mooring.secrets.instance import Instance
+from mooring.store.tally import Tally
+from mooring.web.auth import address_of
+from mooring.web.basic import device_logins
+from mooring.web.errors import problem
+from mooring.web.services import DatabaseNow, SettingsNow, provided
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["device"])
+
+ACCEL = "X-Accel-Redirect"
+
+
+_FILE = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"content": _FILE, "description": "The file."},
+    206: {"content": _FILE, "description": "The part that `Range` asks for."},
+    304: {"description": "The file has not changed."},
+}
+
+
+@router.get(
+    "/f/{token}",
+    response_class=Response,
+    responses=_ANSWERS,
+)
+async def download(
+    *,
+    request: Request,
+    opening: Annotated[Opening, provided(Opening)],
+    releases: Annotated[Releases, provided(Releases)],
+    database: DatabaseNow,
+    settings: SettingsNow,
+    throttles: Annotated[Throttles, provided(Throttles)],
+    tally: Annotated[Tally, provided(Tally)],
+    instance: Annotated[Instance, provided(Instance)],
+    token: Annotated[str, Path(max_length=64, description="22 characters.")],
+) -> Response:
+    """Downloads the firmware of an offer. The link is the permission; it needs no login."""
+    logins = _logins(request)
+
+    def login() -> Device | None:
+        try:
+            return device_login(
+                database,
+                logins,
+                throttle=throttles.devices,
+                tally=tally,
+                audience=audience_of(settings, instance),
+                origin=address_of(request),
+            )
+        except (Unauthorized, TooMany):
+            return None  # credentials that prove nothing: the link alone counts
+
+    found = await run_in_threadpool(opening.open, token, [name for name, _ in logins], login)
+    return _answer(request, found, releases, settings.firmware_accel_path)
+
+
+def _logins(request: Request) -> list[tuple[str, str]]:
+    try:
+        return device_logins(request)
+    except Unauthorized:
+        return []  # it names no device
+
+
+def _answer(request: Request, found: Target, releases: Releases, accel: str) -> Response:
+    etag = etag_of(found.sha256)
+    headers = {
+        "ETag": etag,
+        "Accept-Ranges": "bytes",
+        "Content-Disposition": disposition(found.name),
+    }
+    given = request.headers
+    if not_modified(given.get("If-None-Match", ""), etag):
+        return Response(status_code=304, headers={"ETag": etag})
+    downloads: Downloads = request.app.state.residents[Downloads]
+    if accel:
+        # How far it comes is the proxy's knowledge: that the device asked is all there is to note.
+        downloads.served(found.update, Served(found.artifact, 0, whole=False))
+        place = f"{accel.rstrip('/')}/{found.sha256[:2]}/{found.sha256}"
+        return Response(headers={**headers, ACCEL: place}, media_type="application/octet-stream")
+    part = part_of(given.get("Range", ""), given.get("If-Range", ""), etag, found.size)
+    if part is None:
+        return problem(
+            416,
+            "range_not_satisfiable",
+            f"The file has {found.size} bytes, and the range begins behind them.",
+            hint="Delete what has arrived and download the file from its beginning.",
+            path=request.url.path,
+            headers={"Content-Range": f"bytes */{found.size}", "Accept-Ranges": "bytes"},
+        )
+    return FileAnswer(
+        downloads=downloads,
+        path=releases.files.path(found.sha256),
+        size=found.size,
+        part=part,
+        headers=headers,
+        tenant=found.tenant,
+        device=found.device_id,
+        artifact=found.artifact,
+        update=found.update,
+    )

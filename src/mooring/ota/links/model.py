@@ -1,0 +1,84 @@
+"""Values of download links."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from sqlalchemy.engine import Connection
+
+__all__ = ["Follower", "Found", "Served", "Target"]
+
+
+class Found(NamedTuple):
+    """What a link is for.
+
+    Attributes:
+        update: number of the update.
+        device, artifact: their numbers.
+        expires_at: epoch milliseconds.
+    """
+
+    update: int
+    device: int
+    artifact: int
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A link with everything that an answer needs. Times are epoch milliseconds.
+
+    Attributes:
+        device: its reference, for people.
+        username: with which the device logs in.
+        open: the release is offered to devices, and the device is enabled.
+        asked_at: when a fresh offer was asked for last.
+        misused_at: when another device used the link last.
+    """
+
+    link: int
+    update: int
+    device_id: int
+    device: str
+    tenant: str
+    username: str
+    artifact: int
+    name: str
+    size: int
+    sha256: str
+    expires_at: int
+    open: bool
+    asked_at: int | None
+    misused_at: int | None
+
+
+class Served(NamedTuple):
+    """How far the bytes of an update have gone out.
+
+    Attributes:
+        to_byte: the end of what was sent, in bytes from the beginning of the file.
+        whole: the last byte of the file was sent, by a request that did not begin at the end.
+    """
+
+    artifact: int
+    to_byte: int
+    whole: bool
+
+
+class Follower(Protocol):
+    """What downloads notify of what they do; the updates."""
+
+    def is_over(self, connection: Connection, number: int) -> bool:
+        """Whether the update needs its file no longer."""
+        ...
+
+    def served(  # noqa: PLR0917 - the same for every caller
+        self, connection: Connection, number: int, artifact: int, to_byte: int, whole: bool, at: int
+    ) -> None:
+        """Bytes were sent to the device of an update."""
+        ...
+
+    def link_expired(self, connection: Connection, number: int, at: int) -> None:
+        """The device of an update asked with an expired link: it needs a fresh offer."""
+        ...

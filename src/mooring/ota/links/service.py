@@ -1,0 +1,169 @@
+"""Making download links, and what a request with one gets."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy.engine import Connection
+
+from mooring.devices.model import Device
+from mooring.errors import Forbidden, Gone, NotFound
+from mooring.ota.links import store
+from mooring.ota.links.model import Follower, Found, Target
+from mooring.settings import Settings
+from mooring.store.engine import Database, now_ms
+from mooring.store.tally import Tally
+
+__all__ = ["LINKS_MAX", "PREFIX", "Links", "Opening"]
+
+PREFIX = "/f/"
+LINKS_MAX = 3
+"""Links of one update: a device may still download with an earlier one when it is offered again."""
+KEPT_MS = 30 * 86_400_000
+"""How long an expired link is still known as one."""
+FRESH_MS = 30_000
+"""The least time between two fresh offers of one link."""
+MISUSE_MS = 60_000
+"""The least time between two notes that another device used a link."""
+
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{22}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """The links of an installation. Only their SHA-256 is stored: a copy of the database opens
+    none of them."""
+
+    settings: Settings
+
+    def issue(
+        self, connection: Connection, update: int, device: int, artifact: int, *, at: int
+    ) -> str:
+        """Makes a link for one device and one file, within the caller's transaction.
+
+        Of the earlier links of the update the newest two stay valid until they expire.
+
+        Args:
+            update: number of the update.
+            at: epoch milliseconds.
+
+        Returns:
+            Its path: ``/f/`` and 22 characters.
+
+        Raises:
+            NotFound: ``artifact_not_found``: the device's tenant has no such file.
+        """
+        if not store.same_tenant(connection, device, artifact):
+            raise NotFound(
+                "The device's tenant has no such file.",
+                hint="A device gets files of its own tenant only.",
+                code="artifact_not_found",
+            )
+        token = secrets.token_urlsafe(16)
+        store.insert(
+            connection,
+            verifier=_verifier(token),
+            update=update,
+            device=device,
+            artifact=artifact,
+            at=at,
+            expires_at=at + self.settings.firmware_link_seconds * 1000,
+        )
+        store.trim(connection, update, LINKS_MAX)
+        store.forget(connection, at - KEPT_MS)
+        return f"{PREFIX}{token}"
+
+    def find(self, connection: Connection, token: str) -> Found | None:
+        """What a link is for, also when it has expired.
+
+        Args:
+            token: what follows ``/f/``.
+        """
+        return store.find(connection, _verifier(token)) if _TOKEN.fullmatch(token) else None
+
+    def end(self, connection: Connection, update: int) -> None:
+        """Deletes the links of an update."""
+        store.delete_of(connection, update)
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Decides what a request with a link gets.
+
+    Args:
+        follower: is asked whether updates are over, and notified of expired links.
+    """
+
+    database: Database
+    tally: Tally
+    follower: Follower | None = None
+
+    def open(self, token: str, usernames: list[str], login: Callable[[], Device | None]) -> Target:
+        """What a link leads to.
+
+        A link needs no password. Whose request it is is known only where the request itself
+        proves it, with a device's credentials. Addresses prove nothing: devices share them and
+        change them.
+
+        Args:
+            token: what follows ``/f/``.
+            usernames: that the request names; with the device's own, nothing else is looked at.
+            login: the device whose credentials the request has; ``None``: not known.
+
+        Raises:
+            NotFound: ``link_not_found``.
+            Gone: ``link_expired``: a fresh offer is on its way; ``update_over``: none will come.
+            Forbidden: ``link_of_another_device``.
+        """
+        at = now_ms()
+        with self.database.read() as connection:
+            found = store.target(connection, _verifier(token)) if _TOKEN.fullmatch(token) else None
+            over = found is not None and (
+                not found.open
+                or (self.follower is not None and self.follower.is_over(connection, found.update))
+            )
+        if found is None:
+            self.tally.count("firmware_links_unknown")
+            raise NotFound(
+                "This link does not exist.",
+                hint="Use the link of the newest offer.",
+                code="link_not_found",
+            )
+        if usernames and found.username not in usernames:
+            self._check(found, login(), at)
+        if over:
+            raise Gone("The update is over.", hint="Delete the download.", code="update_over")
+        if found.expires_at <= at:
+            self._expired(found, at)
+        return found
+
+    def _check(self, found: Target, device: Device | None, at: int) -> None:
+        if device is None or device.id == found.device_id:
+            return
+        if found.misused_at is None or found.misused_at < at - MISUSE_MS:
+            with self.database.write() as connection:
+                store.note(connection, found.link, misused_at=at, misused_by=device.id)
+        raise Forbidden(
+            "This link is of another device.",
+            hint="A device uses the links of its own offers.",
+            code="link_of_another_device",
+        )
+
+    def _expired(self, found: Target, at: int) -> None:
+        if self.follower is not None and (found.asked_at is None or found.asked_at < at - FRESH_MS):
+            with self.database.write() as connection:
+                store.note(connection, found.link, asked_at=at)
+                self.follower.link_expired(connection, found.update, at)
+        raise Gone(
+            "This link has expired.",
+            hint="Keep what has arrived. A fresh offer with a new link follows.",
+            code="link_expired",
+        )
+
+
+def _verifier(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
