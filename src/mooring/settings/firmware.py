@@ -53,8 +53,8 @@ class FirmwareSettings(Declared):
         ge=0,
         le=1 << 40,
     )
-    firmware_accel_path: str = setting(
-        "",
+    firmware_accel_path: str | None = setting(
+        None,
         "Internal location of the reverse proxy that serves the firmware files: the answer to a "
-        "link is then X-Accel-Redirect. Empty: Mooring sends the files itself.",
+        "link is then X-Accel-Redirect. Not set: Mooring sends the files itself.",
     )

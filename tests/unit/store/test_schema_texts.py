@@ -46,7 +46,7 @@ CHECKED = {
         notifications.body recipients.options
         rule_states.record firmware_releases.version_key firmware_artifacts.sha256
         firmware_artifacts.sha1 firmware_artifacts.md5 firmware_signatures.key
-        firmware_signatures.value firmware_keys.key firmware_keys.pem
+        firmware_signatures.value firmware_keys.key firmware_keys.pem firmware_links.verifier
     """,
     "mooring.dialects.ids.check_word and names made of such words": """
         tenants.name devices.tenant devices.name devices.scope devices.dialect devices.username

@@ -84,7 +84,7 @@ def _logins(request: Request) -> list[tuple[str, str]]:
         return []  # it names no device
 
 
-def _answer(request: Request, found: Target, releases: Releases, accel: str) -> Response:
+def _answer(request: Request, found: Target, releases: Releases, accel: str | None) -> Response:
     etag = etag_of(found.sha256)
     headers = {
         "ETag": etag,
