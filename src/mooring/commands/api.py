@@ -5,19 +5,16 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Query, Request
-from starlette.concurrency import run_in_threadpool
+from fastapi import APIRouter, Header, Path, Query
 
 from mooring.commands.documents import CommandIn, CommandOut, States, document
 from mooring.commands.model import NewCommand
 from mooring.commands.rules import State
 from mooring.commands.service import Commands
-from mooring.downlink.gate import NUDGE
 from mooring.identity.actor import Actor
 from mooring.web.auth import Who
 from mooring.web.fields import DeviceReference, Reason
 from mooring.web.paging import PageOf, Paging, PagingDep
-from mooring.web.publisher import Publisher
 from mooring.web.services import provided
 
 __all__ = ["router"]
@@ -39,11 +36,10 @@ Key = Annotated[
 
 
 @router.post("/devices/{device}/commands", status_code=202, response_model=CommandOut)
-async def send_command(
+def send_command(
     *,
     commands: CommandsNow,
     who: Who,
-    request: Request,
     device: DeviceReference,
     given: CommandIn,
     key: Key = None,
@@ -62,11 +58,7 @@ async def send_command(
         uid=uid,
         reason=given.reason,
     )
-    written = await run_in_threadpool(commands.send, who, device, new)
-    if commands.database.wake_folder is None:  # else the commit has woken the worker
-        publisher: Publisher = request.app.state.publisher
-        publisher.nudge(NUDGE)
-    return document(written)
+    return document(commands.send(who, device, new))
 
 
 @router.get("/devices/{device}/commands", response_model=PageOf[CommandOut])

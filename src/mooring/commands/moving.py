@@ -15,7 +15,7 @@ from mooring.commands.of_jobs import is_of_job, outcome_of
 from mooring.commands.rules import OUTCOMES, Event, State
 from mooring.downlink import store as downlink_store
 from mooring.downlink.live import store as live_store
-from mooring.downlink.protocol import Taken
+from mooring.downlink.protocol import Standing, Taken
 from mooring.downlink.rules import Event as DownlinkEvent
 from mooring.jobs import outcomes
 from mooring.settings import Settings
@@ -31,10 +31,14 @@ class CommandOwner:
 
     settings: Settings
 
-    def room(self, connection: Connection, devices: Sequence[int]) -> dict[int, int]:
+    def standing(self, connection: Connection, devices: Sequence[int]) -> dict[int, Standing]:
         most = self.settings.commands_without_outcome_max
-        taken = store.without_outcome(connection, devices)
-        return {number: most - taken.get(number, 0) for number in devices}
+        found = dict.fromkeys(devices, Standing(most))
+        for one in store.without_outcome(connection, devices):
+            known = found[one.device_id]
+            sessions = known.sessions | ({one.session} if one.session else set())
+            found[one.device_id] = Standing(known.room - one.number, sessions)
+        return found
 
     def ended(self, connection: Connection, sessions: Mapping[int, str], at: int) -> set[int]:
         known = [number for number, session in sessions.items() if session]

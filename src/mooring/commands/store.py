@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -13,7 +14,7 @@ from mooring.commands.model import AT_LEAST_ONCE, Command, Evidence
 from mooring.commands.rules import WITHOUT_OUTCOME, State
 from mooring.dialects.model import DoneWhen
 from mooring.identity.actor import Actor, walled
-from mooring.store.given import given, parameter
+from mooring.store.given import among, given, numbers, parameter
 from mooring.store.numbered import insert_numbered
 from mooring.store.schema import commands, device_state, devices, downlinks
 from mooring.store.tally import add_to_counter
@@ -193,60 +194,74 @@ def open_of_tenant(connection: Connection, tenant: str, most: int) -> int:
     return int(found.scalar_one())
 
 
-_HANDED_OVER = (
-    sa.select(_c.device_id, sa.func.count())
-    .where(
-        _c.state.in_(_WITHOUT_OUTCOME), _c.device_id.in_(sa.bindparam("numbers", expanding=True))
+class HandedOver(NamedTuple):
+    """How many commands of a device are handed over and open.
+
+    Attributes:
+        session: in which session those were handed over that may be repeated; ``None`` for the
+            others.
+    """
+
+    device_id: int
+    session: str | None
+    number: int
+
+
+@cache
+def _handed_over(dialect: str) -> Any:
+    """Put together once: that costs more than running it."""
+    repeatable = sa.and_(_c.state == State.SENT.value, _c.delivery == AT_LEAST_ONCE)
+    session = sa.case((repeatable, _c.session)).label("session")
+    some = (
+        sa.select(_c.device_id, session)
+        .where(_c.state.in_(_WITHOUT_OUTCOME), among(dialect, _c.device_id))
+        .subquery()
     )
-    .group_by(_c.device_id)
-)
+    keys = (some.c.device_id, some.c.session)
+    return sa.select(*keys, sa.func.count()).group_by(*keys)
 
 
-def without_outcome(connection: Connection, numbers: Sequence[int]) -> dict[int, int]:
-    """Device → how many of its commands are handed over and open."""
-    found: dict[int, int] = {}
-    for part in _parts(numbers):
-        rows = connection.execute(_HANDED_OVER, {"numbers": part})
-        found.update({row[0]: row[1] for row in rows})
-    return found
+def without_outcome(connection: Connection, devices: Sequence[int]) -> list[HandedOver]:
+    """Of these devices, in one statement."""
+    dialect = connection.dialect.name
+    rows = connection.execute(_handed_over(dialect), numbers(dialect, devices))
+    return [HandedOver(*row) for row in rows]
 
 
-_CARRIED = (
-    _SELECT.where(_c.downlink_id.in_(sa.bindparam("numbers", expanding=True)))
-    .order_by(_c.id)
-    .with_for_update(of=commands)
-)
+@cache
+def _carried(dialect: str) -> Any:
+    return (
+        _SELECT.where(among(dialect, _c.downlink_id)).order_by(_c.id).with_for_update(of=commands)
+    )
 
 
 def carried_by(connection: Connection, downlink_ids: Sequence[int]) -> list[Command]:
     """The commands that these messages carry, for changing them."""
-    found: list[Command] = []
-    for part in _parts(downlink_ids):
-        rows = connection.execute(_CARRIED, {"numbers": part})
-        found += [_command(row) for row in rows]
-    return found
+    dialect = connection.dialect.name
+    rows = connection.execute(_carried(dialect), numbers(dialect, downlink_ids))
+    return [_command(row) for row in rows]
 
 
-_OF_SESSIONS = (
-    _SELECT.where(
-        _c.device_id.in_(sa.bindparam("numbers", expanding=True)),
-        _c.state == State.SENT.value,
-        _c.delivery == AT_LEAST_ONCE,
-        _c.session.is_not(None),
+@cache
+def _of_sessions(dialect: str) -> Any:
+    return (
+        _SELECT.where(
+            among(dialect, _c.device_id),
+            _c.state == State.SENT.value,
+            _c.delivery == AT_LEAST_ONCE,
+            _c.session.is_not(None),
+        )
+        .order_by(_c.id)
+        .with_for_update(of=commands)
     )
-    .order_by(_c.id)
-    .with_for_update(of=commands)
-)
 
 
 def of_earlier_sessions(connection: Connection, device_ids: Sequence[int]) -> list[Command]:
     """Commands of these devices that were handed over in a session that is known, and may be
     repeated; for changing them."""
-    found: list[Command] = []
-    for part in _parts(sorted(device_ids)):
-        rows = connection.execute(_OF_SESSIONS, {"numbers": part})
-        found += [_command(row) for row in rows]
-    return found
+    dialect = connection.dialect.name
+    rows = connection.execute(_of_sessions(dialect), numbers(dialect, device_ids))
+    return [_command(row) for row in rows]
 
 
 class End(NamedTuple):
@@ -257,10 +272,10 @@ class End(NamedTuple):
     detail: str
 
 
-def ends(connection: Connection, numbers: Sequence[int]) -> list[End]:
+def ends(connection: Connection, wanted: Sequence[int]) -> list[End]:
     """Commands by their numbers; those that are gone are left out."""
     found = []
-    for part in _parts(numbers):
+    for part in _parts(wanted):
         rows = connection.execute(sa.select(_c.id, _c.state, _c.evidence).where(_c.id.in_(part)))
         found += [End(row[0], State(row[1]), json.loads(row[2])[-1][3]) for row in rows]
     return found

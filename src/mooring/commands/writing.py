@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy.engine import Connection
@@ -23,7 +23,7 @@ from mooring.commands.model import (
 from mooring.commands.rules import State
 from mooring.commands.shape import check_packet, command_channel, shaped
 from mooring.devices.model import Device
-from mooring.dialects import Catalogue, capabilities
+from mooring.dialects import Capabilities, Catalogue, Channel, Dialect, capabilities
 from mooring.downlink.model import NewDownlink
 from mooring.downlink.room import TenantRoom
 from mooring.downlink.rules import Until
@@ -56,6 +56,29 @@ class _Draft:
     carrier: NewDownlink
 
 
+@dataclass(slots=True)
+class _Shapes:
+    """How dialects write commands, found out once for a batch."""
+
+    catalogue: Catalogue
+    _found: dict[tuple[str, str | None], tuple[Dialect, Channel, Capabilities]] = field(
+        default_factory=dict
+    )
+
+    def of(self, name: str, channel: str | None) -> tuple[Dialect, Channel, Capabilities]:
+        """The dialect, its channel for commands of that name, and what it can do.
+
+        Raises:
+            NotFound: no such dialect or channel.
+        """
+        found = self._found.get((name, channel))
+        if found is None:
+            dialect = self.catalogue.get(name)
+            found = dialect, command_channel(dialect, channel), capabilities(dialect)
+            self._found[name, channel] = found
+        return found
+
+
 @dataclass(frozen=True, slots=True)
 class Writing:
     """What writing a command needs."""
@@ -85,9 +108,10 @@ class Writing:
             wanted[place] = device, new
         about = about_devices(connection, {device.id for device, _ in wanted.values()})
         drafts: dict[int, _Draft] = {}
+        shapes = _Shapes(self.catalogue)
         for place, (device, new) in wanted.items():
             try:
-                drafts[place] = self._draft(actor, device, new, about.get(device.id))
+                drafts[place] = self._draft(actor, device, new, about.get(device.id), shapes)
             except MooringError as exc:
                 found[place] = exc
         full = self._without_room(connection, drafts, about)
@@ -115,21 +139,23 @@ class Writing:
         """See ``Commands.problems``."""
         about = about_devices(connection, {device.id for device, _ in orders})
         found: list[MooringError] = []
+        shapes = _Shapes(self.catalogue)
         for device, new in orders:
             try:
-                self._draft(actor, device, new, about.get(device.id))
+                self._draft(actor, device, new, about.get(device.id), shapes)
             except MooringError as exc:
                 found.append(exc)
         return found
 
-    def _draft(self, actor: Actor, device: Device, new: NewCommand, about: About | None) -> _Draft:
+    def _draft(
+        self, actor: Actor, device: Device, new: NewCommand, about: About | None, shapes: _Shapes
+    ) -> _Draft:
         if about is None:
             raise NotFound(f"There is no device {device.reference}.", code="device_not_found")
         at = now_ms()
         uid = new.uid or f"c-{secrets.token_hex(8)}"
         expires_at = at + self._expires_ms(new)
-        dialect = self.catalogue.get(device.dialect)
-        channel = command_channel(dialect, new.channel)
+        dialect, channel, can = shapes.of(device.dialect, new.channel)
         message = shaped(channel, new, device.identity, uid=uid, at=at, expires_at=expires_at)
         if about.max_packet:
             check_packet(message, about.max_packet, device.reference)
@@ -142,7 +168,6 @@ class Writing:
                 hint="Leave out --now: the command then waits for the device.",
                 code="device_not_connected",
             )
-        can = capabilities(dialect)
         repeats = can.command_ids and recognises_repeats(about.metadata)
         reply_ms = new.reply_timeout_ms or self.settings.command_reply_seconds * SECOND_MS
         command = Command(

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from sqlalchemy.engine import Connection
 
-__all__ = ["Asked", "Gate", "Listening", "LiveOwner", "Taken"]
+__all__ = ["Asked", "Gate", "Listening", "LiveOwner", "Standing", "Taken"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,19 @@ class Taken:
     session: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a device has been handed.
+
+    Attributes:
+        room: how many more live messages it may be handed now.
+        sessions: those in which it was handed what has no outcome and may be repeated.
+    """
+
+    room: int
+    sessions: frozenset[str] = frozenset()
+
+
 class Gate(Protocol):
     """Knows whether a device is connected and subscribed to a topic now."""
 
@@ -66,14 +79,14 @@ class Gate(Protocol):
 class LiveOwner(Protocol):
     """The part that writes live messages."""
 
-    def room(self, connection: Connection, devices: Sequence[int]) -> Mapping[int, int]:
-        """How many more messages each of these devices may be handed now. A device that is
-        left out has no bound."""
+    def standing(self, connection: Connection, devices: Sequence[int]) -> Mapping[int, Standing]:
+        """What each of these devices has been handed."""
         ...
 
     def ended(self, connection: Connection, sessions: Mapping[int, str], at: int) -> set[int]:
         """Queues again what was handed over in an earlier session and may be repeated; the
-        devices it concerns, whose later messages wait for it.
+        devices it concerns, whose later messages wait for it. Asked for devices whose
+        ``Standing`` has an earlier session.
 
         Args:
             sessions: device → the session that it listens in now.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from mooring.downlink.model import Claimed, Downlink
 from mooring.downlink.rules import OPEN, TRANSITIONS, Event, State, Until
-from mooring.store.given import given, parameter
+from mooring.store.given import among, given, numbers, parameter
 from mooring.store.numbered import insert_numbered
 from mooring.store.schema import downlinks
 from mooring.store.tally import add_to_counter
@@ -175,20 +176,21 @@ def open_of_tenant(connection: Connection, tenant: str, most: int) -> int:
     return int(found.scalar_one())
 
 
-_OPEN_OF_DEVICES = (
-    sa.select(_d.device_id, sa.func.count())
-    .where(_d.finished_at.is_(None), _d.device_id.in_(sa.bindparam("numbers", expanding=True)))
-    .group_by(_d.device_id)
-)
+@cache
+def _open_of_devices(dialect: str) -> Any:
+    """Put together once: that costs more than running it."""
+    return (
+        sa.select(_d.device_id, sa.func.count())
+        .where(_d.finished_at.is_(None), among(dialect, _d.device_id))
+        .group_by(_d.device_id)
+    )
 
 
-def open_of_devices(connection: Connection, numbers: Collection[int]) -> Counter[int]:
-    """Device → how many of its own are open."""
-    found: Counter[int] = Counter()
-    for part in parts_of(sorted(numbers)):
-        for number, count in connection.execute(_OPEN_OF_DEVICES, {"numbers": part}):
-            found[number] = count
-    return found
+def open_of_devices(connection: Connection, devices: Collection[int]) -> Counter[int]:
+    """Device → how many of its own are open; one statement."""
+    dialect = connection.dialect.name
+    rows = connection.execute(_open_of_devices(dialect), numbers(dialect, devices))
+    return Counter({row[0]: row[1] for row in rows})
 
 
 # ---------------------------------------------------------------------- whose turn it is

@@ -119,6 +119,8 @@ class Sender:
         waker = Waker(self._database.wake_folder, WORK)
         self._ears.on_poke = waker.wake
         busy_until = 0.0
+        # The end of the former run may be a crash of the database, which forgets answers.
+        self._begun = False
         try:
             while True:
                 now = time.monotonic()
@@ -150,8 +152,7 @@ class Sender:
             return False
         self._begun = False  # an exception leaves rows that are marked
         if self._live is not None:
-            while await self._live.send() and self._live.left:
-                pass
+            await self._live.send_all(lambda: time.monotonic() < self._renew_at)
         self._begun = True
         return True
 

@@ -225,8 +225,6 @@ async def command(
 
     await publisher.settle()
     written = await run_in_threadpool(write)
-    if commands.database.wake_folder is None:  # else the commit has woken the worker
-        publisher.nudge(NUDGE)
     return {
         "command_id": written.uid,
         "number": written.id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -17,6 +17,7 @@ from mooring.alerts.service import Alerts
 from mooring.app import App
 from mooring.dashboard import routes as dashboard
 from mooring.dashboard.live import resident as live
+from mooring.downlink.gate import NUDGE, WORK
 from mooring.errors import DatabaseUnavailable
 from mooring.limits.tenants import TenantLimits
 from mooring.notify.service import Recipients
@@ -82,6 +83,7 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         if direct is not None:
             direct.start()
+        platform.database.follow_news(_nudging(publisher))
         await publisher.start()
         await publisher.supervisor.start(workers)
         try:
@@ -89,6 +91,7 @@ def create_app(
         finally:
             await publisher.supervisor.stop([worker.name for worker in workers])
             await asyncio.to_thread(_flush, platform)
+            platform.database.follow_news(None)
             await publisher.close()
             if direct is not None:
                 await direct.close()
@@ -139,6 +142,18 @@ def _workers(parts: Sequence[Part], platform: App) -> list[Worker]:
             if entry.role == "serve" and entry.run is not None
         ]
     return found
+
+
+def _nudging(publisher: Publisher) -> Callable[[str], None]:
+    """What wakes the sender when this process has committed a live message, from any thread. Used
+    inside the event loop."""
+    loop = asyncio.get_running_loop()
+
+    def told(work: str) -> None:
+        if work == WORK:
+            loop.call_soon_threadsafe(publisher.nudge, NUDGE)
+
+    return told
 
 
 async def _flush_often(platform: App) -> None:

@@ -4,8 +4,10 @@
 one writer, so ``write`` begins with BEGIN IMMEDIATE: a transaction that will write takes its
 place in the queue immediately and cannot fail half-way for lack of it. On PostgreSQL an advisory
 lock does the same, so that a rule that reads and then writes (is the name free? is this the
-last administrator?) is as safe there. Ingest's batches are not part of it: they have a
-connection and rules of their own, and run side by side.
+last administrator?) is as safe there. It is held until the commit is on the disk; what need not
+wait for that (``lasting=False``, ``early``) gives it back before. Ingest's batches are not part of
+it: they have a connection and rules of their own, and run side by side; nor is maintenance
+(``apart``).
 """
 
 from __future__ import annotations
@@ -61,10 +63,15 @@ WRITER_LOCK = 0x6D6F_6F77  # the number of the advisory lock
 WRITER_IDLE = "30s"  # a writer that has fallen silent must not hold up the others
 IDLE_SECONDS = 600  # a transaction whose client is silent: a slow reader of an export
 
-_ALONE = sa.text(
-    "SELECT pg_advisory_xact_lock(:number),"
-    " set_config('idle_in_transaction_session_timeout', :idle, true)"
+# In one piece: one trip to the server.
+_ALONE = (
+    "BEGIN; SELECT pg_advisory_xact_lock({number}),"
+    " set_config('idle_in_transaction_session_timeout', '{idle}', true)"
 )
+_ALONE_WITHOUT_DISK = _ALONE + ", set_config('synchronous_commit', 'off', true)"
+_BRING_TO_DISK = "SELECT pg_logical_emit_message(true, 'mooring', '')"
+"""A commit of its own that waits for the disk, and with it everything that was committed before;
+it changes no row."""
 
 _sync = getattr(os, "fdatasync", os.fsync)  # what SQLite itself uses
 
@@ -92,7 +99,7 @@ class Notes:
 
 _NOTES = "mooring_notes"
 _USED_AT = "mooring_used_at"  # when the connection was last given back, monotonic
-_IMMEDIATE = "mooring_immediate"  # the transaction that begins next will write
+_BEGIN = "mooring_begin"  # what begins the next transaction, which will write
 
 
 def notes_of(connection: Connection) -> Notes:
@@ -122,6 +129,7 @@ class Database:
         )
         self._grace_ms = 0
         self._committed: Callable[[Sequence[Noted]], None] | None = None
+        self._told: Callable[[str], None] | None = None
 
     @property
     def is_sqlite(self) -> bool:
@@ -152,42 +160,55 @@ class Database:
         Args:
             news: whether another process may wait for what it writes; or the one kind of work
                 that waits for it, as ``Waker`` is given it. The others look occasionally.
-            lasting: whether it must survive a power cut. What only says that a process runs need
-                not, and on SQLite does not wait for the disk then; the next commit that does
-                takes it along.
-            early: others see it while it is brought to the disk; the caller continues when it is
-                there (SQLite). For what nobody acts on outside the database without a lasting
-                commit of their own, which brings this one to the disk, too.
+            lasting: whether it must survive a power cut (on PostgreSQL: or a crash of the server).
+                What only says that a process runs need not, and does not wait for the disk then;
+                the next commit that does takes it along.
+            early: others see it while it is brought to the disk, and can write; the caller
+                continues when it is there. For what nobody acts on outside the database without
+                a lasting commit of their own, which brings this one to the disk, too.
 
         Raises:
             DatabaseUnavailable: it cannot be reached, is locked too long, is full or read-only.
             Invalid: it cannot store a value.
         """
-        with _translated(), self.engine.connect() as connection:
+        early = early and lasting and self._synchronous == "FULL"
+        waits = lasting and not early
+        engine = self.engine if self.is_sqlite else self._brief  # its BEGIN is in ``_alone``
+        with _translated(), engine.connect() as connection:
             info = connection.info  # of the driver's connection, which may break
-            if self.is_sqlite:
-                info[_IMMEDIATE] = True
-            early = early and lasting and self._log is not None
-            waits = lasting and not early
+            info[_BEGIN] = "BEGIN IMMEDIATE" if self.is_sqlite else _alone(lasting=waits)
             with nullcontext() if waits else self._without_disk(connection), connection.begin():
-                if not self.is_sqlite:
-                    connection.execute(_ALONE, {"number": WRITER_LOCK, "idle": WRITER_IDLE})
                 notes = info[_NOTES] = Notes(self._grace_ms)
                 try:
                     yield connection
                 finally:
                     del info[_NOTES]
+            if early:
+                self._tell(news)
+                self._bring_to_disk(connection)
         if notes.changes and self._committed is not None:
             self._committed(notes.changes)
-        if news and self.wake_folder is not None:
-            wake.ring(self.wake_folder, "" if news is True else news)
-        if early:
-            self._bring_to_disk()
+        if not early:
+            self._tell(news)
 
-    def _bring_to_disk(self) -> None:
-        """What SQLite has committed until now survives a power cut. It is in the log, or was
+    def _tell(self, news: bool | str) -> None:
+        """Others may look for what was committed."""
+        if not news:
+            return
+        work = "" if news is True else str(news)
+        if self.wake_folder is not None:
+            wake.ring(self.wake_folder, work)
+        elif self._told is not None:
+            self._told(work)
+
+    def _bring_to_disk(self, connection: Connection) -> None:
+        """What was committed until now survives a power cut. With SQLite it is in the log, or was
         brought from there to the database file, which waits for the disk itself."""
-        assert self._log is not None
+        if not self.is_sqlite:
+            connection.exec_driver_sql(_BRING_TO_DISK)
+            return
+        if self._log is None:
+            return
         try:
             descriptor = os.open(self._log, os.O_RDONLY)
         except FileNotFoundError:
@@ -237,6 +258,11 @@ class Database:
             grace_ms: how much later they are due for the process that applies what is left.
         """
         self._committed, self._grace_ms = committed, grace_ms
+
+    def follow_news(self, told: Callable[[str], None] | None) -> None:
+        """Calls ``told`` after each commit of this process that others may wait for, with the
+        kind of work (see ``write``), in the thread that wrote. Only where no pipes do that."""
+        self._told = told
 
     def close(self) -> None:
         self.engine.dispose()
@@ -375,6 +401,8 @@ def _postgres(url: sa.URL) -> Engine:
         )
         connection.autocommit = False
 
+    engine.dialect.do_begin = _begin_postgres  # type: ignore[method-assign]
+
     @event.listens_for(engine, "checkin")
     def given_back(_connection: Any, record: ConnectionPoolEntry) -> None:
         record.info[_USED_AT] = time.monotonic()
@@ -437,6 +465,19 @@ def _sqlite(url: sa.URL, synchronous: str) -> Engine:
 
 
 def _begin_sqlite(dbapi_connection: PoolProxiedConnection) -> None:
-    immediate = dbapi_connection.info.pop(_IMMEDIATE, False)
     driver: Any = dbapi_connection.driver_connection
-    driver.execute("BEGIN IMMEDIATE" if immediate else "BEGIN")
+    driver.execute(dbapi_connection.info.pop(_BEGIN, "BEGIN"))
+
+
+def _begin_postgres(dbapi_connection: PoolProxiedConnection) -> None:
+    """The driver begins a transaction by itself, with the first statement and in a trip of its
+    own; one that will write begins here."""
+    begin = dbapi_connection.info.pop(_BEGIN, None)
+    if begin is not None:
+        driver: Any = dbapi_connection.driver_connection
+        driver.execute(begin, prepare=False)  # what is prepared is one statement
+
+
+def _alone(*, lasting: bool) -> str:
+    text = _ALONE if lasting else _ALONE_WITHOUT_DISK
+    return text.format(number=WRITER_LOCK, idle=WRITER_IDLE)

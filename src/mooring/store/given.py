@@ -18,9 +18,10 @@ from mooring.later import later
 with later():
     from sqlalchemy.dialects import postgresql
 
-__all__ = ["GIVEN", "given", "parameter"]
+__all__ = ["GIVEN", "NUMBERS", "among", "given", "numbers", "parameter"]
 
 GIVEN = "given"  # the name of the parameter
+NUMBERS = "numbers"  # likewise, of ``numbers``
 
 
 def given(dialect: str, columns: Mapping[str, TypeEngine[Any]]) -> sa.Subquery:
@@ -46,6 +47,22 @@ def given(dialect: str, columns: Mapping[str, TypeEngine[Any]]) -> sa.Subquery:
             for place, (name, kind) in enumerate(columns.items())
         ]
     return sa.select(*made).subquery("given")
+
+
+def among(dialect: str, column: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
+    """Whether a column is one of the numbers of ``numbers``."""
+    if dialect == "postgresql":
+        kind = postgresql.ARRAY(sa.BigInteger)
+        return column == sa.any_(sa.bindparam(NUMBERS, type_=kind))
+    each = sa.func.json_each(sa.bindparam(NUMBERS, type_=sa.Text)).table_valued("value")
+    return column.in_(sa.select(each.c.value))
+
+
+def numbers(dialect: str, values: Iterable[int]) -> dict[str, Any]:
+    """The parameter of ``among``: any number of numbers, and the same text of the statement."""
+    if dialect == "postgresql":
+        return {NUMBERS: list(values)}
+    return {NUMBERS: msgspec.json.encode(list(values)).decode()}
 
 
 def _plain(kind: TypeEngine[Any]) -> TypeEngine[Any]:

@@ -59,7 +59,8 @@ class Lease:
             return True
         at = now_ms()
         until = at + self._lease_ms
-        with self._database.write(news=False, lasting=False) as connection:
+        # A renewal that is lost leaves one that lasts longer than ``fresh`` is believed.
+        with self._database.write(news=False, lasting=not self._until) as connection:
             taken = connection.execute(
                 sa.update(leases)
                 .where(

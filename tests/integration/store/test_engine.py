@@ -168,3 +168,33 @@ def test_schemes(scheme: str, database_url: str) -> None:
     with database.read() as connection:
         assert connection.exec_driver_sql("SELECT 1").scalar_one() == 1
     database.close()
+
+
+def test_what_need_not_last_does_not_wait_for_the_disk(database_url: str) -> None:
+    """``early``: others see it, and can write, before it is on the disk; then it is there."""
+    opened = open_database(database_url)
+    told: list[tuple[str, list[str]]] = []
+
+    def look(work: str) -> None:
+        with opened.write(news=False) as other:  # the lock is free
+            told.append((work, list(other.execute(sa.select(counters.c.name)).scalars())))
+
+    def waits(connection: sa.Connection) -> str:
+        return str(connection.exec_driver_sql("SHOW synchronous_commit").scalar_one())
+
+    with opened.write() as connection:
+        assert waits(connection) == "on"
+        counters.create(connection)
+    with opened.write(lasting=False) as connection:
+        assert waits(connection) == "off"
+    opened.follow_news(look)
+    with opened.write(news="downlinks", early=True) as connection:
+        assert waits(connection) == "off"
+        connection.execute(sa.insert(counters).values(name="a", value=1))
+        written = connection.exec_driver_sql("SELECT pg_current_wal_insert_lsn()").scalar_one()
+    with opened.write(news=False) as connection:
+        assert waits(connection) == "on"
+        on_disk = sa.text("SELECT pg_current_wal_flush_lsn() > CAST(:written AS pg_lsn)")
+        assert connection.execute(on_disk, {"written": written}).scalar_one()
+    assert told == [("downlinks", ["a"])]
+    opened.close()

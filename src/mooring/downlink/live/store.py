@@ -4,6 +4,8 @@ transactions."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -12,6 +14,7 @@ from mooring.downlink import store
 from mooring.downlink.model import Claimed
 from mooring.downlink.protocol import Asked, Taken
 from mooring.downlink.rules import Event, State, Until
+from mooring.store.given import among, numbers
 from mooring.store.schema import devices, downlinks
 
 __all__ = [
@@ -61,7 +64,9 @@ def due(connection: Connection, at: int, number: int) -> list[Asked] | None:
     return None if len(rows) > number else [Asked(*row) for row in rows]
 
 
-LOOKED_AT = 4  # messages for each device that is wanted; one of the first may have several
+LOOKED_AT = (1, 4)
+"""Messages for each device that is wanted: first one, and if the first ones belong to few devices,
+several."""
 
 _FIRST = (
     sa.select(_d.device_id)
@@ -80,62 +85,80 @@ _FIRST = (
 def live_devices(connection: Connection, tenant: str, at: int, limit: int) -> list[int]:
     """The tenant's devices with live messages to be tried now; those that wait longest first. It
     costs what is returned, however many messages wait: only the first ones are looked at."""
-    most = {"tenant": tenant, "at": at, "rows": limit * LOOKED_AT}
-    rows = connection.execute(_FIRST, most).scalars()
-    return list(dict.fromkeys(rows))[:limit]
+    found: list[int] = []
+    for each in LOOKED_AT:
+        most = {"tenant": tenant, "at": at, "rows": limit * each}
+        rows = connection.execute(_FIRST, most).scalars().all()
+        found = list(dict.fromkeys(rows))[:limit]
+        if len(rows) < limit * each or 2 * len(found) >= limit:
+            break
+    return found
 
 
 def live_of(connection: Connection, device_ids: Sequence[int], at: int, each: int) -> list[Asked]:
     """The first live messages of each of these devices, in the order in which they were
     written."""
-    found: list[Asked] = []
-    for part in store.parts_of(device_ids):
-        numbered = (
-            sa.select(
-                _d.id,
-                _d.device_id,
-                _d.topic,
-                sa.func.row_number().over(partition_by=_d.device_id, order_by=_d.id).label("place"),
-            )
-            .where(_d.state == State.QUEUED.value, _d.expires_at > at, _d.device_id.in_(part))
-            .subquery()
-        )
-        rows = connection.execute(
-            sa.select(numbered.c.id, numbered.c.device_id, devices.c.username, numbered.c.topic)
-            .join(devices, devices.c.id == numbered.c.device_id)
-            .where(numbered.c.place <= each)
-            .order_by(numbered.c.id)
-        )
-        found += [Asked(*row) for row in rows]
-    return sorted(found, key=lambda asked: asked.id)
+    dialect = connection.dialect.name
+    wanted = numbers(dialect, device_ids) | {"at": at, "each": each}
+    return [Asked(*row) for row in connection.execute(_live_of(dialect), wanted)]
 
 
-_CLAIM = (
-    sa.update(downlinks)
-    .where(_d.id.in_(sa.bindparam("numbers", expanding=True)), _d.state == State.QUEUED.value)
-    .values(state=State.SENDING.value, attempts=_d.attempts + 1, sent_at=_at)
-    .returning(*store.CLAIMED)
-)
+@cache
+def _live_of(dialect: str) -> Any:
+    """Put together once: that costs more than running it."""
+    place = sa.func.row_number().over(partition_by=_d.device_id, order_by=_d.id).label("place")
+    numbered = (
+        sa.select(_d.id, _d.device_id, _d.topic, place)
+        .where(_d.state == State.QUEUED.value, _d.expires_at > _at, among(dialect, _d.device_id))
+        # Only what is open: so the index of a device's messages is of use.
+        .where(_d.finished_at.is_(None))
+        .subquery()
+    )
+    return (
+        sa.select(numbered.c.id, numbered.c.device_id, devices.c.username, numbered.c.topic)
+        .join(devices, devices.c.id == numbered.c.device_id)
+        .where(numbered.c.place <= sa.bindparam("each"))
+        .order_by(numbered.c.id)
+    )
 
 
-def claim_live(connection: Connection, numbers: Sequence[int], at: int) -> list[Claimed]:
-    """Marks these live messages as being sent; those that were cancelled are left out."""
-    claimed: list[Claimed] = []
-    for part in store.parts_of(numbers):
-        rows = connection.execute(_CLAIM, {"numbers": part, "at": at}).all()
-        claimed += [store.claimed_row(row) for row in rows]
-    return sorted(claimed, key=lambda one: one.id)
+@cache
+def _claim(dialect: str) -> Any:
+    return (
+        sa.update(downlinks)
+        .where(among(dialect, _d.id), _d.state == State.QUEUED.value)
+        .values(state=State.SENDING.value, attempts=_d.attempts + 1, sent_at=_at)
+        .returning(*store.CLAIMED)
+    )
 
 
-def park(connection: Connection, device_ids: Sequence[int], next_at: Mapping[int, int]) -> None:
-    """Queued messages of these devices are not tried again before ``next_at``."""
-    for number in device_ids:
-        connection.execute(
-            sa.update(downlinks)
-            .where(_d.device_id == number, _d.finished_at.is_(None))
-            .where(_d.state == State.QUEUED.value)
-            .values(next_at=next_at[number])
-        )
+def claim_live(connection: Connection, wanted: Sequence[int], at: int) -> list[Claimed]:
+    """Marks these live messages as being sent, with one statement; those that were cancelled are
+    left out."""
+    dialect = connection.dialect.name
+    rows = connection.execute(_claim(dialect), numbers(dialect, wanted) | {"at": at}).all()
+    return sorted((store.claimed_row(row) for row in rows), key=lambda one: one.id)
+
+
+@cache
+def _park(dialect: str) -> Any:
+    return (
+        sa.update(downlinks)
+        .where(among(dialect, _d.device_id), _d.finished_at.is_(None))
+        .where(_d.state == State.QUEUED.value)
+        .values(next_at=sa.bindparam("paused_to", type_=_d.next_at.type))
+    )
+
+
+def park(connection: Connection, next_at: Mapping[int, int]) -> None:
+    """Queued messages of devices are not tried again before this time. One statement for each
+    time that is given: pauses have few lengths."""
+    dialect = connection.dialect.name
+    of_time: dict[int, list[int]] = {}
+    for number, at in next_at.items():
+        of_time.setdefault(at, []).append(number)
+    for at, some in of_time.items():
+        connection.execute(_park(dialect), numbers(dialect, some) | {"paused_to": at})
 
 
 def unclaim_live(connection: Connection, at: int) -> list[Taken]:
@@ -155,9 +178,9 @@ def unclaim_live(connection: Connection, at: int) -> list[Taken]:
     return found
 
 
-def requeue(connection: Connection, numbers: Sequence[int], at: int) -> None:
+def requeue(connection: Connection, wanted: Sequence[int], at: int) -> None:
     """Live messages whose session has ended are sent again, in their old places."""
-    for part in store.parts_of(numbers):
+    for part in store.parts_of(wanted):
         connection.execute(
             sa.update(downlinks)
             .where(
@@ -201,10 +224,10 @@ def wake_live_names(connection: Connection, usernames: Sequence[str]) -> list[in
     return found
 
 
-def with_live(connection: Connection, numbers: Sequence[int]) -> list[int]:
+def with_live(connection: Connection, wanted: Sequence[int]) -> list[int]:
     """Those of these devices that have live messages."""
     found: list[int] = []
-    for part in store.parts_of(numbers):
+    for part in store.parts_of(wanted):
         found += connection.execute(
             sa.select(_d.device_id)
             .distinct()

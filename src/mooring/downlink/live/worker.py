@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
 
@@ -16,7 +17,7 @@ from mooring.downlink.attempts import Attempts
 from mooring.downlink.gate import Ears
 from mooring.downlink.live import store
 from mooring.downlink.model import Claimed
-from mooring.downlink.protocol import Asked, Gate, Listening, LiveOwner
+from mooring.downlink.protocol import Asked, Gate, Listening, LiveOwner, Standing
 from mooring.downlink.rules import State
 from mooring.errors import BrokerUnavailable
 from mooring.store.engine import Database, now_ms
@@ -32,6 +33,17 @@ FULL_MS = 2_000
 """Pause of a device that has as many messages without outcome as it may have. An outcome ends it,
 and this is for one that is committed while the pause begins."""
 PARKED_MAX = 100_000  # devices whose pause is remembered; the oldest go first
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Messages that are marked as being sent, and what is known of their devices."""
+
+    claimed: Sequence[Claimed]
+    evidence: Mapping[int, Listening]
+
+
+NO_BATCH = _Batch((), {})
 
 
 class LiveSender:
@@ -65,60 +77,113 @@ class LiveSender:
         self._after: str | None = None  # the tenant whose turn was the last one
         self.left = False
         self._pauses: dict[int, int] = {}  # device → how long it was parked the last time
+        self._standing: Mapping[int, Standing] = {}  # of the devices that are asked about
 
     async def send(self) -> int:
         """One batch of messages to devices that listen now; the others are parked."""
+        batch = await self._mark(frozenset())
+        return await self._attempts.make(batch.claimed, batch.evidence)
+
+    async def send_all(self, go_on: Callable[[], bool]) -> None:
+        """Batch after batch until none is due that fits. While the broker takes one, and the
+        database records it, the next one is marked; never two of them with the same device, whose
+        messages keep their order.
+
+        Args:
+            go_on: whether there is time for one more.
+        """
+        under_way: asyncio.Task[int] | None = None
+        busy: frozenset[int] = frozenset()
+        try:
+            more = True
+            while more:
+                batch = await self._mark(busy)
+                former, under_way = under_way, None
+                if batch.claimed:
+                    under_way = asyncio.create_task(
+                        self._attempts.make(batch.claimed, batch.evidence)
+                    )
+                busy = frozenset(one.device_id for one in batch.claimed if one.device_id)
+                if former is not None:
+                    await former
+                more = self.left and bool(former or under_way) and go_on()
+            if under_way is not None:
+                await under_way
+        except asyncio.CancelledError:
+            if under_way is not None:
+                under_way.cancel()
+            raise
+        finally:
+            # After a failure what is under way is recorded, if that is possible; see the module.
+            if under_way is not None and not under_way.done():
+                await asyncio.gather(under_way, return_exceptions=True)
+
+    async def _mark(self, busy: frozenset[int]) -> _Batch:
+        """The next batch, marked as being sent.
+
+        Args:
+            busy: devices whose messages are under way.
+        """
         awake = self._ears.take_awake()
-        asked, full = await asyncio.to_thread(self._waiting, awake)
+        asked, full = await asyncio.to_thread(self._waiting, awake, busy)
         if not asked and not full:
-            return 0
+            return NO_BATCH
         try:
             evidence = await self._gate.listening(asked) if asked else {}
         except BrokerUnavailable as exc:
             self._say(str(exc))
-            return 0
-        claimed = await asyncio.to_thread(self._claim, asked, full, evidence)
-        return await self._attempts.make(claimed, evidence)
+            return NO_BATCH
+        return _Batch(await asyncio.to_thread(self._claim, asked, full, evidence), evidence)
 
     def forget_pauses(self, devices: Sequence[int]) -> None:
         """They are tried now, and their next pause is a short one again."""
         for number in devices:
             self._pauses.pop(number, None)
 
-    def _waiting(self, awake: Sequence[str]) -> tuple[list[Asked], list[int]]:
+    def _waiting(self, awake: Sequence[str], busy: frozenset[int]) -> tuple[list[Asked], list[int]]:
         """Messages whose devices are to be asked about, in fair order; and devices that have
         as many messages without outcome as they may have."""
         at = now_ms()
-        woken: list[int] = []
-        if awake:
-            with self._database.read(brief=True) as connection:
-                woken = store.wake_live_names(connection, awake)
+        self._wake(awake, at)
+        with self._database.read(brief=True) as connection:
+            rows = None if self.left else store.due(connection, at, BATCH)
+            if rows is not None and not rows:
+                return [], []
+            if rows is None:
+                found = self._in_turn(connection, at)
+                self.left = bool(found)
+            else:
+                found = list({one.device_id: None for one in rows})
+            if not busy.isdisjoint(found):
+                found = [one for one in found if one not in busy]
+                self.left = True
+            if not found:
+                return [], []
+            self._standing = standing = dict(self._owner.standing(connection, found))
+            full = [number for number in found if standing[number].room <= 0]
+            if rows is None:
+                open_ = [one for one in found if standing[one].room > 0]
+                rows = store.live_of(connection, open_, at, LIVE_EACH)
+        left = {number: one.room for number, one in standing.items()}
+        asked: list[Asked] = []
+        for one in rows:
+            room = left.get(one.device_id, 0)
+            left[one.device_id] = room - 1
+            if room > 0 and len(asked) < BATCH:
+                asked.append(one)
+        return asked, full
+
+    def _wake(self, awake: Sequence[str], at: int) -> None:
+        """Devices that have subscribed are tried now."""
+        if not awake:
+            return
+        with self._database.read(brief=True) as connection:
+            woken = store.wake_live_names(connection, awake)
         if woken:
             # Lost in a power cut, like the subscription that it is for.
             with self._database.write(news=False, lasting=False) as connection:
                 store.wake_live(connection, woken, at)
             self.forget_pauses(woken)
-        with self._database.read(brief=True) as connection:
-            rows = store.due(connection, at, BATCH)
-            if rows is not None and not rows:
-                return [], []
-            self.left = rows is None
-            if rows is None:
-                found = self._in_turn(connection, at)
-            else:
-                found = list({one.device_id: None for one in rows})
-            room = self._owner.room(connection, found)
-            full = [number for number in found if room.get(number, LIVE_EACH) <= 0]
-            if rows is None:
-                open_ = [one for one in found if one not in full]
-                rows = store.live_of(connection, open_, at, LIVE_EACH)
-        left = dict(room)
-        asked: list[Asked] = []
-        for one in rows:
-            left[one.device_id] = left.get(one.device_id, LIVE_EACH) - 1
-            if left[one.device_id] >= 0 and len(asked) < BATCH and one.device_id not in full:
-                asked.append(one)
-        return asked, full
 
     def _in_turn(self, connection: Connection, at: int) -> list[int]:
         """Devices with live messages to be tried now: every tenant has its turn."""
@@ -152,18 +217,22 @@ class LiveSender:
                     del self._pauses[next(iter(self._pauses))]
                 self._pauses[one.device_id] = pause
                 deaf[one.device_id] = at + pause
+        sessions = {
+            one.device_id: now
+            for one in asked
+            if one.id in listening
+            and (now := listening[one.id].session)
+            and self._standing[one.device_id].sessions - {now}
+        }
         # Before anything goes out its mark is on the disk. A pause alone does not wait for that.
         listens = any(one.id in listening for one in asked)
         with self._database.write(news=False, lasting=listens) as connection:
             # An outcome ends this pause; one that came since the last look must not be missed.
-            room = self._owner.room(connection, full) if full else {}
-            deaf |= {one: at + FULL_MS for one in full if room.get(one, 1) <= 0}
-            sessions = {
-                one.device_id: listening[one.id].session for one in asked if one.id in listening
-            }
+            standing = self._owner.standing(connection, full) if full else {}
+            deaf |= {one: at + FULL_MS for one in full if standing[one].room <= 0}
             ended = self._owner.ended(connection, sessions, at) if sessions else set()
             ready = [one.id for one in asked if one.id in listening and one.device_id not in ended]
             claimed = store.claim_live(connection, ready, at) if ready else []
             if deaf:
-                store.park(connection, sorted(deaf), deaf)
+                store.park(connection, deaf)
         return claimed
