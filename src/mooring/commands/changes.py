@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from dataclasses import replace as replace_facts
 from typing import Any
+
+from msgspec.structs import replace
 
 from mooring.commands.model import Command, Evidence
 from mooring.commands.rules import Event, State, deadline, follow
@@ -39,7 +42,10 @@ def apply(
         cancellable: the device can be asked to cancel it.
         sent_at, session: with ``Event.TAKEN``: when the attempt began, and the session.
     """
-    rule = follow(command.state, event, replace(command.facts, cancellable=cancellable))
+    facts = command.facts
+    if cancellable:
+        facts = replace_facts(facts, cancellable=True)
+    rule = follow(command.state, event, facts)
     if rule is None:
         return None
     attempts, began = command.attempts, command.sent_at
@@ -52,7 +58,7 @@ def apply(
         delivered_at = at
     due_at = deadline(
         rule.to,
-        command.facts,
+        facts,
         expires_at=command.expires_at,
         sent_at=began,
         reply_timeout_ms=command.reply_timeout_ms,

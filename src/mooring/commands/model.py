@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct
+
 from mooring.commands.rules import OPEN, Facts, State
 
 __all__ = ["AT_LEAST_ONCE", "AT_MOST_ONCE", "OF_JOB", "Command", "Evidence", "NewCommand"]
@@ -39,8 +41,7 @@ class NewCommand:
     job: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(Struct, frozen=True, array_like=True):
     """Why a command has the state it has.
 
     Attributes:
@@ -53,9 +54,8 @@ class Evidence:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
-    """One command.
+class Command(Struct, frozen=True):
+    """One command. A job makes and changes thousands in a row, which this class is quick at.
 
     Attributes:
         id: its number here; ``uid``: its id on the wire, unique for the device.

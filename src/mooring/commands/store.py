@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
@@ -42,6 +43,9 @@ __all__ = [
 AT_ONCE = 500  # numbers in one statement
 EVIDENCE_MAX = 32  # steps kept of one command; the first and the newest
 DETAIL_MAX = 300  # characters
+
+_EVIDENCE = msgspec.json.Decoder(tuple[Evidence, ...])
+_JSON = json.JSONEncoder(ensure_ascii=False)
 
 COUNTED = {
     State.SENT: "commands_sent",
@@ -127,7 +131,7 @@ def insert(connection: Connection, new: Sequence[Command]) -> list[int]:
     rows = [
         {name: getattr(one, name) for name in _COPIED}
         | {
-            "parameters": json.dumps(dict(one.parameters), ensure_ascii=False),
+            "parameters": _JSON.encode(dict(one.parameters)),
             "state": one.state.value,
             "evidence": evidence_text(one.evidence),
         }
@@ -350,7 +354,7 @@ def evidence_text(evidence: Sequence[Evidence]) -> str:
     if len(kept) > EVIDENCE_MAX:
         kept = [kept[0], *kept[-(EVIDENCE_MAX - 1) :]]
     steps = [[step.at, step.state, step.kind, step.detail[:DETAIL_MAX]] for step in kept]
-    return json.dumps(steps, ensure_ascii=False)
+    return _JSON.encode(steps)
 
 
 # ---------------------------------------------------------------------- what is to be done
@@ -444,11 +448,12 @@ def downlink_state(connection: Connection, number: int | None) -> tuple[str, str
 
 def _command(row: Any) -> Command:
     values = dict(row._mapping)
-    values["parameters"] = json.loads(values["parameters"])
+    parameters = values["parameters"]
+    values["parameters"] = {} if parameters == "{}" else json.loads(parameters)
     values["state"] = State(values["state"])
     values["replies"], values["late"] = bool(values["replies"]), bool(values["late"])
     values["result"] = None if values["result"] is None else json.loads(values["result"])
-    values["evidence"] = tuple(Evidence(*step) for step in json.loads(values["evidence"]))
+    values["evidence"] = _EVIDENCE.decode(values["evidence"])
     return Command(**values)
 
 

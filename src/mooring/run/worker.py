@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import sys
 from collections.abc import Callable
 from functools import partial
 
@@ -43,6 +44,9 @@ __all__ = ["main"]
 
 log = logging.getLogger(__name__)
 
+SWITCH_SECONDS = 0.001
+"""For so long a thread that works with rows keeps the interpreter from the event loop, which hands
+messages over meanwhile. Python's own 5 ms delay each answer of the broker by as much."""
 EXIT_SECONDS = 12.0  # for a database that does not answer
 ASLEEP_SECONDS = 2.0  # between two looks when no rotation is under way and nobody commits
 ROTATION_SECONDS = 0.25  # between two looks at rotations under way
@@ -51,6 +55,7 @@ ROTATION_SECONDS = 0.25  # between two looks at rotations under way
 def main(app: App) -> None:
     """Runs until SIGTERM or SIGINT."""
     prepare(app.settings)
+    sys.setswitchinterval(SWITCH_SECONDS)
     try:
         ending.run(_run(app), uvloop.new_event_loop)
     finally:
