@@ -104,8 +104,8 @@ def _answer(request: Request, found: Target, releases: Releases, accel: str | No
     if part is None:
         return problem(
             416,
-            "range_not_satisfiable",
-            f"The file has {found.size} bytes, and the range begins behind them.",
+            code="range_not_satisfiable",
+            detail=f"The file has {found.size} bytes, and the range begins behind them.",
             hint="Delete what has arrived and download the file from its beginning.",
             path=request.url.path,
             headers={"Content-Range": f"bytes */{found.size}", "Accept-Ranges": "bytes"},
