@@ -36,6 +36,7 @@ UNSIGNED = FirmwarePolicy(unsigned=True)
 
 IMAGE = bytes(range(256)) * 2_000
 PLAIN = Payload(identifier=("id",))
+IOTFLOW = Payload(identifier=("command_id",), values=("parameters",))
 SHA = hashlib.sha256(IMAGE).hexdigest()
 OFFER: dict[str, Any] = {
     "version": "2.0",
@@ -595,7 +596,7 @@ def test_a_handler_rejects_an_offer(bench: Bench, images: Images) -> None:
     assert images.asked == []
 
 
-@pytest.mark.parametrize("by", ["channel", "offer"])
+@pytest.mark.parametrize("by", ["channel", "offer", "iotflow"])
 def test_a_download_is_cancelled(bench: Bench, images: Images, tmp_path: Path, by: str) -> None:
     images.stall.set()
     bench.offer(images)
@@ -604,8 +605,11 @@ def test_a_download_is_cancelled(bench: Bench, images: Images, tmp_path: Path, b
     if by == "channel":
         assert bench.updates.cancel("r1") is True
     else:
-        body = json.dumps({"id": "r1", "cancel": True}).encode()
-        bench.updates.arrived(Arrived("t", body, retained=False), PLAIN)
+        shape = PLAIN if by == "offer" else IOTFLOW
+        said = {"id": "r1", "cancel": True}
+        if by == "iotflow":
+            said = {"command_id": "r1", "parameters": {"cancel": True}}
+        bench.updates.arrived(Arrived("t", json.dumps(said).encode(), retained=False), shape)
     images.release.set()
     until(lambda: "cancelled" in bench.states, "it is reported")
     until(lambda: not list((tmp_path / "fw").iterdir()), "what arrived is removed")

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 from mooring_device.backoff import Backoff
 from mooring_device.commands import words_of
-from mooring_device.dialect import Payload
+from mooring_device.dialect import Payload, look_up
 from mooring_device.download import Fetcher, LinkExpired, ServerBusy
 from mooring_device.errors import (
     ConnectFailed,
@@ -302,7 +302,8 @@ class Updates:
             whole = read_json(payload)
         except ValueError:
             return False  # reported as an offer that cannot be read
-        if body_of(whole, shape).get("cancel") is not True and whole.get("cancel") is not True:
+        places = [whole, look_up(whole, shape.values)]
+        if not any(isinstance(one, dict) and one.get("cancel") is True for one in places):
             return False
         self.cancel(id_of(whole, shape))
         return True

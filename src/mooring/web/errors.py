@@ -47,6 +47,11 @@ REFUSALS = {
         "The Allow header lists the supported methods.",
     ),
     413: ("body_too_large", f"The request has more than {BODY_MAX_BYTES} bytes.", "Send less."),
+    416: (
+        "range_not_satisfiable",
+        "The range begins behind the end of the file.",
+        "Download the file from its beginning.",
+    ),
 }
 
 

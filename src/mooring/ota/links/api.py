@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, HTTPException, Path, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from mooring.devices.keys.service import audience_of
@@ -22,7 +22,6 @@ from mooring.secrets.instance import Instance
 from mooring.store.tally import Tally
 from mooring.web.auth import address_of
 from mooring.web.basic import device_logins
-from mooring.web.errors import problem
 from mooring.web.services import DatabaseNow, SettingsNow, provided
 
 __all__ = ["router"]
@@ -102,14 +101,8 @@ def _answer(request: Request, found: Target, releases: Releases, accel: str | No
         return Response(headers={**headers, ACCEL: place}, media_type="application/octet-stream")
     part = part_of(given.get("Range", ""), given.get("If-Range", ""), etag, found.size)
     if part is None:
-        return problem(
-            416,
-            code="range_not_satisfiable",
-            detail=f"The file has {found.size} bytes, and the range begins behind them.",
-            hint="Delete what has arrived and download the file from its beginning.",
-            path=request.url.path,
-            headers={"Content-Range": f"bytes */{found.size}", "Accept-Ranges": "bytes"},
-        )
+        # With the number of bytes there are [RFC 9110, 15.5.17].
+        raise HTTPException(416, headers={"Content-Range": f"bytes */{found.size}"})
     return FileAnswer(
         downloads=downloads,
         path=releases.files.path(found.sha256),
