@@ -29,6 +29,7 @@ from mooring.ingest.routing import RouteTable
 from mooring.ingest.sink import Sink
 from mooring.ingest.sink_postgres import PostgresSink
 from mooring.ingest.sink_sqlite import SqliteSink
+from mooring.ota.updates.projection import FirmwareProgress, FirmwareVersions
 from mooring.presence.projection import AnnouncedAbsence, DeviceState, LastSeen
 from mooring.presence.reported import ReportedAttributes
 from mooring.secrets.instance import Instance
@@ -79,6 +80,8 @@ def registered() -> list[Projection]:
         CommandReplies(),
         SettingsReported(INSTANCE),
         DeviceAlerts(),
+        FirmwareProgress(),
+        FirmwareVersions(),
     ]
 
 

@@ -136,6 +136,11 @@ PLACES = (
     ("mooring.ota.releases.key_store", "stores"),
     ("mooring.ota.releases.finding", "stores"),
     ("mooring.ota.releases.key_api", "routes"),
+    ("mooring.ota.updates.about", "stores"),
+    *(
+        (f"mooring.ota.updates.{name}", "services")
+        for name in ("documents", "eligible", "handing", "moving", "projection", "starting")
+    ),
     *((f"mooring.ota.releases.{name}", "services") for name in ("keys", "tidying", "documents")),
     *((f"mooring.ota.links.{name}", "services") for name in ("downloads", "sending")),
     ("mooring.presence.reported", "services"),

@@ -12,6 +12,8 @@ with later():
     from mooring.ota.links import downloads
     from mooring.ota.links import service as links
     from mooring.ota.releases import api, files, key_api, keys, service, tidying, turns
+    from mooring.ota.updates import projection
+    from mooring.ota.updates import service as updates
     from mooring.settings import firmware as settings
     from mooring.store import schema
 
@@ -27,11 +29,19 @@ PART = Part(
     },
     services=lambda: {
         service.Releases: lambda app: service.Releases(
-            app.database, app.settings, files.Files(app.settings.firmware_dir)
+            app.database,
+            app.settings,
+            files.Files(app.settings.firmware_dir),
+            app.service(updates.Updates).of_release_withdrawn,
         ),
         keys.Keys: lambda app: keys.Keys(app.database, app.settings),
         links.Links: lambda app: links.Links(app.settings),
-        links.Opening: lambda app: links.Opening(app.database, app.tally),
+        links.Opening: lambda app: links.Opening(
+            app.database, app.tally, app.service(updates.Updates)
+        ),
+        updates.Updates: lambda app: updates.Updates(
+            app.database, app.devices, app.downlinks, app.settings, links.Links(app.settings)
+        ),
     },
     tables=lambda: (
         schema.firmware_releases,
@@ -39,6 +49,11 @@ PART = Part(
         schema.firmware_signatures,
         schema.firmware_keys,
         schema.firmware_links,
+        schema.firmware_updates,
+    ),
+    projections=lambda app: (
+        projection.FirmwareProgress(updates.waits_of(app.settings)),
+        projection.FirmwareVersions(updates.waits_of(app.settings)),
     ),
     workers=(
         Entry(
@@ -48,14 +63,29 @@ PART = Part(
             lambda app: tidying.run(app),  # noqa: PLW0108 - imported when it is called
         ),
         Entry("firmware downloads", "serve", "notes how far downloads are"),
+        Entry("firmware updates", "worker", "moves updates with time and connections"),
     ),
     settings=lambda: settings.FirmwareSettings,
     residents=lambda: {
         turns.FileTurns: lambda _app, _current: turns.FileTurns(),
         downloads.Downloads: lambda app, _current: downloads.Downloads(
-            app.database, app.settings, app.tally
+            app.database, app.settings, app.tally, app.service(updates.Updates)
         ),
     },
-    counters=("firmware_downloads_limited", "firmware_links_unknown"),
+    counters=(
+        "firmware_downloads_limited",
+        "firmware_links_unknown",
+        "firmware_offered",
+        "firmware_confirmed",
+        "firmware_unproved",
+        "firmware_reverted",
+        "firmware_regressed",
+        "firmware_failed",
+        "firmware_timed_out",
+        "firmware_rejected",
+        "firmware_cancelled",
+        "firmware_superseded",
+        "firmware_gone",
+    ),
     nouns=(noun("firmware", "firmware_files", "firmware_keys"),),
 )

@@ -314,6 +314,13 @@ BOUNDS = (
         "At most one row for each file and key.",
     ),
     _row(
+        "firmware_updates",
+        By.REFUSED,
+        "firmware_updates_max_per_tenant firmware_updates_kept_per_device",
+        "One more open update of a tenant is rejected. Finished ones are deleted after "
+        "`records_days`; of each device at most `firmware_updates_kept_per_device` are kept.",
+    ),
+    _row(
         "firmware_keys",
         By.OWNER,
         "tenants",

@@ -101,6 +101,7 @@ def _surplus_per_device(run: _Run) -> Iterator[None]:
         (store.OF_DEAD_LETTERS, run.settings.dead_letters_max_per_device),
         (store.OF_DOWNLINKS, run.settings.downlinks_kept_per_device),
         (store.OF_COMMANDS, run.settings.commands_kept_per_device),
+        (store.OF_UPDATES, run.settings.firmware_updates_kept_per_device),
         (store.OF_ALERTS, run.settings.alerts_kept_per_device),
     )
     for which, most in limits:

@@ -22,6 +22,7 @@ from mooring.store.schema import (
     device_state,
     devices,
     downlinks,
+    firmware_updates,
     former_verifiers,
     latest,
     messages,
@@ -105,6 +106,11 @@ def finished(before: int, now: int) -> list[Which]:
         Which(rotations, rotations.c.id, rotations.c.finished_at < before),
         Which(downlinks, downlinks.c.id, downlinks.c.finished_at < before),
         Which(commands, commands.c.id, commands.c.finished_at < before),
+        Which(
+            firmware_updates,
+            firmware_updates.c.id,
+            sa.and_(firmware_updates.c.finished_at < before, firmware_updates.c.due_at.is_(None)),
+        ),
         Which(alerts, alerts.c.id, alerts.c.cleared_at < before),
         Which(
             broker_requests,
@@ -141,6 +147,11 @@ OF_ROTATIONS = Which(rotations, rotations.c.created_at, rotations.c.finished_at.
 OF_DOWNLINKS = Which(downlinks, downlinks.c.id, downlinks.c.finished_at.is_not(None))
 OF_ALERTS = Which(alerts, alerts.c.id, alerts.c.cleared_at.is_not(None))
 OF_COMMANDS = Which(commands, commands.c.id, commands.c.finished_at.is_not(None))
+OF_UPDATES = Which(
+    firmware_updates,
+    firmware_updates.c.id,
+    sa.and_(firmware_updates.c.finished_at.is_not(None), firmware_updates.c.due_at.is_(None)),
+)
 OF_DEAD_LETTERS = Which(dead_letters, dead_letters.c.id, sa.true())
 
 

@@ -23,11 +23,15 @@ from mooring.credentials.rotation.worker import Parts, RotationWorker
 from mooring.dialects import Catalogue
 from mooring.downlink.desired.worker import DesiredKeeper
 from mooring.downlink.gate import ConnectedGate, Ears
+from mooring.downlink.owners import LiveOwners
 from mooring.downlink.plugin_gate import PluginEars, PluginGate
 from mooring.downlink.protocol import Gate
 from mooring.downlink.worker import Sender
 from mooring.errors import MooringError
 from mooring.jobs.worker import JobWorker
+from mooring.ota.updates.moving import UpdateOwner
+from mooring.ota.updates.service import Updates, waits_of
+from mooring.ota.updates.worker import UpdateKeeper
 from mooring.parts import PARTS
 from mooring.run.process import prepare
 from mooring.serve.current import LOOK_SECONDS, Current
@@ -83,10 +87,11 @@ async def _run(app: App) -> int:
         app.endpoint(f"mooring-{secrets.token_hex(16)}"),
         desired=documents,
         gate=gate,
-        live=CommandOwner(app.settings),
+        live=LiveOwners(CommandOwner(app.settings), (UpdateOwner(waits_of(app.settings)),)),
         ears=ears,
     )
     keeper = CommandKeeper(app.service(Commands))
+    updates = UpdateKeeper(app.service(Updates))
     jobs = JobWorker(app.database, app.instance, app.settings, app.job_kinds())
     heartbeat = Heartbeat(
         app.database, "worker", lambda: _detail(sender, current), supervisor.report
@@ -96,8 +101,9 @@ async def _run(app: App) -> int:
     workers = [
         Worker("downlinks", sender.run, rows=(documents.faults,)),
         Worker("commands", keeper.run, rows=(keeper.faults,)),
+        Worker("firmware updates", updates.run, rows=(updates.faults,)),
         Worker("jobs", jobs.run, rows=(jobs.faults,)),
-        Worker("dialects", lambda: _follow_dialects(current, heartbeat.nudge, jobs)),
+        Worker("dialects", lambda: _follow_dialects(current, heartbeat.nudge, jobs, updates)),
     ]
     if app.settings.broker == "managed":
         faults = RowFaults("the rotation of device")
@@ -137,7 +143,9 @@ def _detail(sender: Sender, current: Current) -> dict[str, object]:
     return {"connected": sender.link is not None, "downlinks_sent": sender.sent, **read}
 
 
-async def _follow_dialects(current: Current, changed: Callable[[], None], jobs: JobWorker) -> None:
+async def _follow_dialects(
+    current: Current, changed: Callable[[], None], jobs: JobWorker, updates: UpdateKeeper
+) -> None:
     """Until cancelled: dialects that are reloaded are used from then on."""
     before = current.version
     while True:
@@ -145,6 +153,7 @@ async def _follow_dialects(current: Current, changed: Callable[[], None], jobs: 
         if current.version != before:
             before = current.version
             jobs.use(current.held.job_kinds())
+            updates.use(current.held.service(Updates))
             changed()
         await asyncio.sleep(LOOK_SECONDS)
 

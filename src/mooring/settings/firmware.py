@@ -58,3 +58,58 @@ class FirmwareSettings(Declared):
         "Internal location of the reverse proxy that serves the firmware files: the answer to a "
         "link is then X-Accel-Redirect. Not set: Mooring sends the files itself.",
     )
+    firmware_updates_max_per_tenant: int = setting(
+        100_000, "Maximum open firmware updates of one tenant.", ge=1
+    )
+    firmware_updates_kept_per_device: int = setting(
+        50, "Finished firmware updates kept of one device; the oldest go first.", ge=1
+    )
+    firmware_offer_seconds: int = setting(
+        604_800,
+        "How long a device may take to accept an offer, connected or not.",
+        ge=60,
+        le=31_536_000,
+    )
+    firmware_answer_seconds: int = setting(
+        600,
+        "A connected device that does not answer an offer is offered it again after this time.",
+        ge=1,
+        le=86_400,
+    )
+    firmware_stall_seconds: int = setting(
+        1_800,
+        "A connected device that downloads no byte for this time is offered the update again.",
+        ge=1,
+        le=86_400,
+    )
+    firmware_download_seconds: int = setting(
+        86_400, "How long one download may take.", ge=1, le=2_592_000
+    )
+    firmware_install_seconds: int = setting(
+        1_800, "How long a device may install.", ge=1, le=86_400
+    )
+    firmware_reboot_seconds: int = setting(
+        900, "How long a device may be away to restart.", ge=1, le=86_400
+    )
+    firmware_proof_seconds: int = setting(
+        300,
+        "How long a device must show the new version to be confirmed; twice its interval if that "
+        "is longer.",
+        ge=1,
+        le=86_400,
+    )
+    firmware_proved_seconds: int = setting(
+        86_400,
+        "How long an installed update may take to be confirmed. Then it is unproved.",
+        ge=1,
+        le=2_592_000,
+    )
+    firmware_watch_days: int = setting(
+        30, "How long a confirmed device is watched for the old version.", ge=1, le=365
+    )
+    firmware_held_seconds: int = setting(
+        86_400,
+        "How long a device gets no update after two installs that were not confirmed.",
+        ge=1,
+        le=2_592_000,
+    )

@@ -27,7 +27,8 @@ def test_every_pair(state: State, step: Step) -> None:
 
 def test_the_page_shows_the_table() -> None:
     row = re.compile(r"^\| `(\w+)` \| (\w+) \| (`\w+`|removed) \|$", re.MULTILINE)
-    shown = row.findall(PAGE.read_text(encoding="utf-8"))
+    part = PAGE.read_text(encoding="utf-8").partition("\n## What an image says")[0]
+    shown = row.findall(part)
     assert shown == [
         (str(state), str(step), "removed" if then is None else f"`{then}`")
         for (state, step), then in TABLE.items()

@@ -27,6 +27,8 @@ CHECKED = {
         job_targets.reference
         firmware_releases.kind firmware_releases.state firmware_signatures.algorithm
         firmware_keys.algorithm firmware_keys.state
+        firmware_updates.kind firmware_updates.state firmware_updates.seen firmware_updates.code
+        firmware_updates.history
         presence_marks.name alerts.key alerts.source alerts.state alert_history.event
         recipients.kind notification_items.state notifications.state
     """,
@@ -62,7 +64,7 @@ CHECKED = {
         device_settings_levels.tenant device_settings_levels.name
         discovery_rules.tenant discovery_rules.dialect discovery_rules.pattern
         firmware_releases.tenant firmware_releases.product firmware_keys.tenant
-        firmware_keys.name
+        firmware_keys.name firmware_updates.tenant firmware_updates.device
         tenant_usage.tenant tenant_usage_days.tenant tenant_dead_letters.tenant
         removed_devices.tenant
         groups.tenant groups.name device_groups.tenant alerts.tenant rules.tenant
@@ -84,6 +86,7 @@ CHECKED = {
     """,
     "mooring.ota.releases.checks": """
         firmware_releases.version firmware_releases.hardware firmware_releases.requires
+        firmware_updates.version
         firmware_artifacts.name firmware_artifacts.from_sha256
     """,
     "ingest": """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
@@ -43,11 +44,16 @@ _STEPS = {
 
 @dataclass(frozen=True, slots=True)
 class Releases:
-    """Releases of one installation's tenants."""
+    """Releases of one installation's tenants.
+
+    Attributes:
+        on_withdrawn: called with the number of a release in the transaction that withdraws it.
+    """
 
     database: Database
     settings: Settings
     files: Files
+    on_withdrawn: Callable[[Connection, int], Any] = lambda _connection, _number: None
 
     # ------------------------------------------------------------------ asking
 
@@ -280,6 +286,8 @@ class Releases:
                 ended_at=now if ended else None,
                 reason=reason or release.reason,
             )
+            if step is Step.WITHDRAW:
+                self.on_withdrawn(connection, release.id)
             _audit(connection, actor, _STEPS[step], release, reason=reason)
             return release_of(connection, actor, str(release.id))
 

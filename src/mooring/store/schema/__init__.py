@@ -44,6 +44,7 @@ from mooring.store.schema.firmware import (
     firmware_links,
     firmware_releases,
     firmware_signatures,
+    firmware_updates,
 )
 from mooring.store.schema.jobs import job_targets, jobs
 from mooring.store.schema.messages import (
@@ -134,6 +135,7 @@ __all__ = [
     "firmware_links",
     "firmware_releases",
     "firmware_signatures",
+    "firmware_updates",
     "former_verifiers",
     "groups",
     "ingest_attempts",

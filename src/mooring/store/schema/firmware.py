@@ -1,16 +1,19 @@
-"""Releases of firmware, their files and signatures, and the keys that devices trust."""
+"""Releases of firmware, their files and signatures, the keys that devices trust, and updates."""
 
 from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     ForeignKey,
     Index,
+    Integer,
     String,
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from mooring.store.schema.base import BigId, Ordered, Shown, ShownText, metadata
@@ -21,6 +24,7 @@ __all__ = [
     "firmware_links",
     "firmware_releases",
     "firmware_signatures",
+    "firmware_updates",
 ]
 
 firmware_releases = Table(
@@ -117,3 +121,85 @@ Index("ix_firmware_links_device_id", firmware_links.c.device_id)
 Index("ix_firmware_links_artifact_id", firmware_links.c.artifact_id)
 Index("ix_firmware_links_expires_at", firmware_links.c.expires_at)
 Index("ix_firmware_links_misused_at", firmware_links.c.misused_at)
+
+firmware_updates = Table(
+    "firmware_updates",
+    metadata,
+    # One update of one device. States and what leads from one to another:
+    # mooring.ota.updates.table; what each column means: mooring.ota.updates.model.Update.
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("tenant", String(128), nullable=False),
+    # No foreign key: the update of a removed device ends as "gone", and is kept with the others.
+    Column("device_id", BigInteger, nullable=False),
+    Column("device", String(128), nullable=False),
+    Column("release_id", ForeignKey("firmware_releases.id"), nullable=False),
+    Column("artifact_id", ForeignKey("firmware_artifacts.id"), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("from_version", Shown(128), nullable=False, server_default=""),
+    Column("size", BigInteger, nullable=False),
+    Column("job_id", BigInteger),
+    Column("actor", Shown(200), nullable=False, server_default=""),
+    Column("reason", ShownText, nullable=False, server_default=""),
+    Column("state", String(16), nullable=False),
+    Column("state_at", BigInteger, nullable=False),
+    # The deadline of its state, or until when a confirmed one is watched. NULL: nothing that the
+    # device does or says changes it any more.
+    Column("due_at", BigInteger),
+    Column("offers", Integer, nullable=False, server_default="0"),
+    Column("offer_at", BigInteger, nullable=False, server_default="0"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("installs", Integer, nullable=False, server_default="0"),
+    Column("percent", Integer),
+    Column("served", BigInteger, nullable=False, server_default="0"),  # bytes
+    Column("session_at", BigInteger),
+    Column("linked", Boolean),
+    Column("linked_at", BigInteger),
+    Column("seen", String(8), nullable=False, server_default=""),  # new | old
+    Column("seen_since", BigInteger),
+    Column("seen_ts", BigInteger),
+    Column("reported_ts", BigInteger),
+    Column("progress_at", BigInteger),
+    Column("download_at", BigInteger),
+    Column("install_at", BigInteger),
+    Column("until", BigInteger),
+    Column("asked_at", BigInteger),
+    Column("renewed_at", BigInteger),
+    Column("interval_ms", BigInteger),
+    Column("provable", Boolean, nullable=False, server_default=text("true")),
+    Column("reports", Boolean, nullable=False, server_default=text("true")),
+    Column("downlink_id", BigInteger),
+    Column("code", String(16), nullable=False, server_default=""),
+    Column("words", Shown(4096), nullable=False, server_default=""),
+    Column("log", Shown(65_536), nullable=False, server_default=""),
+    Column("history", Text, nullable=False),  # JSON: [[at, state, event, words], …]
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("finished_at", BigInteger),
+    # A number is never given to another update: a late report must not find a new one.
+    sqlite_autoincrement=True,
+)
+_UPDATE_OPEN = text("finished_at IS NULL")
+_WATCHED = text("due_at IS NOT NULL")
+Index(  # one update of a device and kind at a time
+    "uq_firmware_updates_open",
+    firmware_updates.c.device_id,
+    firmware_updates.c.kind,
+    unique=True,
+    sqlite_where=_UPDATE_OPEN,
+    postgresql_where=_UPDATE_OPEN,
+)
+Index(
+    "ix_firmware_updates_watched",
+    firmware_updates.c.device_id,
+    sqlite_where=_WATCHED,
+    postgresql_where=_WATCHED,
+)
+Index("ix_firmware_updates_due_at", firmware_updates.c.due_at)
+Index("ix_firmware_updates_job_id", firmware_updates.c.job_id, firmware_updates.c.id)
+Index("ix_firmware_updates_release_id", firmware_updates.c.release_id, firmware_updates.c.id)
+Index("ix_firmware_updates_device_id", firmware_updates.c.device_id, firmware_updates.c.id)
+Index("ix_firmware_updates_tenant", firmware_updates.c.tenant, firmware_updates.c.id)
+Index("ix_firmware_updates_finished_at", firmware_updates.c.finished_at)
+Index("ix_firmware_updates_downlink_id", firmware_updates.c.downlink_id)
+Index("ix_firmware_updates_artifact_id", firmware_updates.c.artifact_id)

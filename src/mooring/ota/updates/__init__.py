@@ -1,0 +1,1 @@
+"""The device's side of a rollout: one device and one release."""

@@ -1,0 +1,63 @@
+"""Which version of an update a device names. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from mooring.dialects import meaning
+from mooring.dialects.model import Channel, Dialect
+from mooring.dialects.payload import look_up
+from mooring.ota.updates.model import Kind, Seen, Update
+from mooring.store.version_key import version_key
+
+__all__ = ["FILESYSTEM", "has_version", "key_of", "seen", "version_of"]
+
+FILESYSTEM = ("filesystem_version", "filesystemVersion")
+"""How firmware calls the version of its file system, next to its own."""
+
+_MAX = 128  # characters of a version; more is not one
+
+
+@lru_cache(maxsize=1024)  # a fleet has few versions
+def key_of(version: str) -> str:
+    """By which versions compare."""
+    return version_key(version)
+
+
+def seen(update: Update, version: str) -> Seen:
+    """What a version that the device names means for its update.
+
+    Any earlier version than the new one is an old one, and so is the one that ran when the update
+    was made. A later one says nothing: somebody else has installed it.
+    """
+    named, new = key_of(version), key_of(update.version)
+    if named == new:
+        return Seen.NEW
+    former = bool(update.from_version) and named == key_of(update.from_version)
+    return Seen.OLD if former or named < new else Seen.NOTHING
+
+
+def version_of(kind: Kind, channel: Channel, body: Mapping[str, Any] | None) -> str | None:
+    """The version of that kind that a message names."""
+    if kind is Kind.FIRMWARE:
+        return meaning.firmware(channel.payload, body)
+    if kind is Kind.FILESYSTEM and channel.payload.metadata is not None:
+        about = look_up(body, channel.payload.metadata)
+        if isinstance(about, dict):
+            return next((str(about[name])[:_MAX] for name in FILESYSTEM if about.get(name)), None)
+    return None
+
+
+def has_version(kind: Kind, dialect: Dialect, metadata: Mapping[str, Any]) -> bool:
+    """Whether a device can show which version of that kind runs.
+
+    Args:
+        metadata: what it last reported of itself.
+    """
+    if kind is Kind.FIRMWARE:
+        return any(channel.payload.firmware for channel in dialect.ups())
+    return kind is Kind.FILESYSTEM and any(
+        name.rpartition(".")[2] in FILESYSTEM for name in metadata
+    )

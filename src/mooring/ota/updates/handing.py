@@ -1,0 +1,127 @@
+"""Writes offers: a link, and a message that is handed over while the device listens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from sqlalchemy.engine import Connection
+
+from mooring.devices.model import Device
+from mooring.dialects import Catalogue
+from mooring.downlink.model import NewDownlink
+from mooring.downlink.rules import Until
+from mooring.downlink.service import Downlinks
+from mooring.errors import MooringError
+from mooring.ota.releases.model import Artifact, Release
+from mooring.ota.updates.model import Update
+from mooring.ota.updates.offers import LINK_CHARACTERS, Message, Offer, TooLarge, shaped
+from mooring.ota.updates.protocol import LinkIssuer
+from mooring.ota.updates.waits import Waits, deadline
+from mooring.settings import Settings
+from mooring.web.address import http_url
+
+__all__ = ["ORIGIN", "Handing", "Wanted"]
+
+ORIGIN = "firmware"
+
+
+class Wanted(NamedTuple):
+    """An update whose offer is to be written.
+
+    Attributes:
+        most: bytes of the largest packet that the device accepts; 0: not known.
+    """
+
+    update: Update
+    device: Device
+    release: Release
+    artifact: Artifact
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Handing:
+    """What writing an offer needs."""
+
+    catalogue: Catalogue
+    downlinks: Downlinks
+    settings: Settings
+    links: LinkIssuer
+    waits: Waits
+
+    @property
+    def address(self) -> str | None:
+        """Where devices reach the platform; ``None``: nowhere."""
+        return http_url(self.settings)
+
+    def most(self, device: Device, max_packet: int) -> int:
+        """Bytes of the largest packet that a device accepts; 0: not known.
+
+        Args:
+            max_packet: its attribute, which counts more than its dialect; 0: it has none.
+        """
+        return max_packet or self.catalogue.get(device.dialect).max_packet
+
+    def fits(
+        self, device: Device, release: Release, artifact: Artifact, *, uid: str, at: int, most: int
+    ) -> TooLarge | bool:
+        """Whether an offer with an id of that length can be written; ``False``: the device lacks
+        what its dialect's topics need."""
+        path = "x" * LINK_CHARACTERS
+        offer = Offer(uid, f"{self.address or ''}{path}", release, artifact)
+        found = shaped(self.catalogue.get(device.dialect), device.identity, offer, at=at, most=most)
+        return found if isinstance(found, TooLarge) else found is not None
+
+    def write(
+        self, connection: Connection, wanted: Sequence[Wanted], at: int
+    ) -> list[Update | MooringError]:
+        """Writes the offers of updates that wait for one, in the caller's transaction.
+
+        Returns:
+            In the order of ``wanted``, the update with its message, or why there is none.
+        """
+        base = self.address or ""
+        carriers: list[NewDownlink] = []
+        ends: list[int] = []  # where the messages of each one end
+        for one in wanted:
+            path = self.links.issue(
+                connection, one.update.id, one.device.id, one.artifact.id, at=at
+            )
+            offer = Offer(one.update.uid, f"{base}{path}", one.release, one.artifact)
+            dialect = self.catalogue.get(one.device.dialect)
+            found = shaped(dialect, one.device.identity, offer, at=at, most=one.most)
+            if found is not None and not isinstance(found, TooLarge):
+                carriers += [self._carrier(one.update, message) for message in found]
+            ends.append(len(carriers))
+        written = self.downlinks.put_many(connection, carriers)
+        answers: list[Update | MooringError] = []
+        begin = 0
+        for one, end in zip(wanted, ends, strict=True):
+            some, begin = written[begin:end], end
+            error = next((each for each in some if isinstance(each, MooringError)), None)
+            last = next(
+                (each for each in reversed(some) if not isinstance(each, MooringError)), None
+            )
+            if error is not None or last is None:
+                answers.append(error or MooringError("The offer cannot be written."))
+                continue
+            offered = replace(one.update, downlink_id=last.id, offer_at=at)
+            answers.append(replace(offered, due_at=deadline(offered, self.waits)))
+        return answers
+
+    @staticmethod
+    def _carrier(update: Update, message: Message) -> NewDownlink:
+        return NewDownlink(
+            topic=message.topic,
+            payload=message.payload,
+            tenant=update.tenant,
+            origin=ORIGIN,
+            expires_at=update.expires_at,
+            device_id=update.device_id,
+            qos=max(1, message.channel.qos),
+            secret=True,  # the link needs no password
+            until=Until.LIVE,
+            reason=update.reason,
+        )

@@ -1,0 +1,160 @@
+"""An offer in the shape of a dialect. Pure.
+
+A device that accepts small packets only gets what its firmware needs: the manifest, its signatures
+and the rest are left out, one after the other, until the offer fits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from mooring.dialects import Channel, Dialect, Identity, Kind, compose, valid_topic_name
+from mooring.dialects.model import Attribute
+from mooring.dialects.outgoing import packet_bytes
+from mooring.ota.releases import manifest
+from mooring.ota.releases.model import Artifact, Release
+
+__all__ = [
+    "LINK_CHARACTERS",
+    "Message",
+    "Offer",
+    "TooLarge",
+    "can_be_offered",
+    "cancel_message",
+    "shaped",
+]
+
+LINK_CHARACTERS = 25
+"""Of the path of a link: ``/f/`` and 22 characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a device is offered.
+
+    Attributes:
+        uid: the id on the wire.
+        url: where the file is.
+    """
+
+    uid: str
+    url: str = field(repr=False)
+    release: Release
+    artifact: Artifact
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message to a device."""
+
+    channel: Channel
+    topic: str
+    payload: bytes = field(repr=False)
+
+    @property
+    def size(self) -> int:
+        """Bytes of its packet."""
+        return packet_bytes(self.topic, self.payload, self.channel.qos)
+
+
+@dataclass(frozen=True, slots=True)
+class TooLarge:
+    """An offer that the device would drop without notice.
+
+    Attributes:
+        size: bytes of its smallest packet; most: what the device accepts.
+    """
+
+    size: int
+    most: int
+
+
+def can_be_offered(dialect: Dialect) -> bool:
+    """Whether devices of a dialect can be offered firmware."""
+    return bool(_own_channels(dialect, Kind.FIRMWARE))
+
+
+def _own_channels(dialect: Dialect, kind: Kind) -> list[Channel]:
+    """Those that reach one device and no other one: a tenant's topic is no place for an offer."""
+    return [
+        channel
+        for channel in dialect.of_kind(kind)
+        if any(
+            channel.placeholders[level[1:-1]] in (Attribute.DEVICE, Attribute.MAC)
+            for level in channel.topic.split("/")
+            if level.startswith("{")
+        )
+    ]
+
+
+def shaped(
+    dialect: Dialect, identity: Identity, offer: Offer, *, at: int, most: int
+) -> tuple[Message, ...] | TooLarge | None:
+    """The messages of an offer, in order; ``None``: the dialect has no way to offer firmware.
+
+    Args:
+        at: epoch milliseconds, written into the payload where the dialect has a place.
+        most: bytes of the largest packet that the device accepts; 0: not known.
+    """
+    smallest: tuple[Message, ...] | None = None
+    for channel in _own_channels(dialect, Kind.FIRMWARE):
+        topic = channel.address(identity)
+        if topic is None or not valid_topic_name(topic):
+            continue
+        for body in bodies(offer):
+            payload = compose(
+                channel.payload, body, time_ms=at, identifier=offer.uid, device=identity.device
+            )
+            smallest = (Message(channel, topic, payload),)
+            if not most or smallest[0].size <= most:
+                return smallest
+    if smallest is None:
+        return None
+    return TooLarge(max(one.size for one in smallest), most)
+
+
+def bodies(offer: Offer) -> Iterator[dict[str, Any]]:
+    """What an offer says, from all of it to what every firmware needs."""
+    release, artifact = offer.release, offer.artifact
+    least: dict[str, Any] = {
+        "version": release.version,
+        "url": offer.url,
+        "sha256": artifact.sha256,
+        "size": artifact.size,
+    }
+    # Next to the dialect's own place, firmware looks for the id here.
+    middle = {"id": offer.uid, **least, "kind": str(release.kind)}
+    if release.hardware:
+        middle["hardware"] = list(release.hardware)
+    if release.security_version:
+        middle["security_version"] = release.security_version
+    signed = artifact.signatures
+    if signed:
+        yield middle | {
+            "signature": signed[0].value,
+            "manifest": manifest.canonical(manifest.describe(release, artifact)).decode(),
+            "signatures": [one._asdict() for one in signed],
+        }
+        yield middle | {"signature": signed[0].value}
+    yield middle
+    yield least
+
+
+def cancel_message(dialect: Dialect, identity: Identity, uid: str, at: int) -> Message | None:
+    """Asks a device to stop a download; ``None``: its dialect has no way to.
+
+    On the channel of the offer itself, or else on that for cancelling commands.
+    """
+    for kind in (Kind.FIRMWARE, Kind.CANCEL):
+        for channel in _own_channels(dialect, kind):
+            topic = channel.address(identity, name=uid)
+            if topic is None or not valid_topic_name(topic):
+                continue
+            said = {"cancel": True} if kind is Kind.FIRMWARE else {}
+            payload = compose(channel.payload, said, time_ms=at, identifier=uid)
+            if kind is Kind.CANCEL and channel.payload.identifier is None and uid not in topic:
+                continue
+            return Message(channel, topic, payload)
+    return None

@@ -1,0 +1,439 @@
+"""SQL of firmware updates. The caller decides on transactions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import fields
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from mooring.identity.actor import Actor, walled
+from mooring.ota.updates.model import NOT_BEGUN, Code, Kind, Seen, State, Step, Update
+from mooring.store.given import given, parameter
+from mooring.store.numbered import insert_numbered
+from mooring.store.schema import device_state, devices, firmware_updates
+from mooring.store.tally import add_to_counter
+
+__all__ = [
+    "COUNTED",
+    "WORK",
+    "Former",
+    "Link",
+    "Watched",
+    "carried_by",
+    "count",
+    "count_offered",
+    "delete",
+    "due",
+    "find",
+    "former",
+    "gone",
+    "insert",
+    "links_changed",
+    "listed",
+    "newest",
+    "of_device",
+    "of_release",
+    "one",
+    "open_of",
+    "open_of_tenant",
+    "running_of_device",
+    "unwatch",
+    "watched",
+    "write",
+]
+
+AT_ONCE = 500  # numbers in one statement
+
+COUNTED = {
+    State.CONFIRMED: "firmware_confirmed",
+    State.UNPROVED: "firmware_unproved",
+    State.REVERTED: "firmware_reverted",
+    State.REGRESSED: "firmware_regressed",
+    State.FAILED: "firmware_failed",
+    State.TIMED_OUT: "firmware_timed_out",
+    State.REJECTED: "firmware_rejected",
+    State.CANCELLED: "firmware_cancelled",
+    State.SUPERSEDED: "firmware_superseded",
+    State.GONE: "firmware_gone",
+}
+"""Counters of states that end an update; ``firmware_offered`` counts those that are made."""
+
+WORK = (
+    "SELECT EXISTS (SELECT 1 FROM firmware_updates WHERE due_at <= :at),"
+    " EXISTS (SELECT 1 FROM firmware_updates WHERE finished_at IS NULL),"
+    " (SELECT max(id) FROM broker_events)"
+)
+"""For ``Lookout``, at a time ``at``: whether a deadline has passed, whether an update is open, and
+the newest event of the broker."""
+
+_c = firmware_updates.c
+_NAMES = tuple(one.name for one in fields(Update))
+_COLUMNS = [_c[name] for name in _NAMES]
+_SELECT = sa.select(*_COLUMNS)
+_OPEN = _c.finished_at.is_(None)
+
+
+class Link(NamedTuple):
+    """What the platform knows of a device's connection; ``None``: nothing.
+
+    ``online`` is the device's own word, for brokers that do not report sessions.
+    """
+
+    connected: bool | None
+    since: int | None
+
+    @classmethod
+    def of(
+        cls, connected: bool | None, since: int | None, online: bool | None, online_at: int | None
+    ) -> Link:
+        if connected is not None:
+            return cls(bool(connected), since)
+        return cls(None if online is None else bool(online), online_at)
+
+
+class Watched(NamedTuple):
+    """An update that messages of its device may change, and the device's connection."""
+
+    update: Update
+    link: Link
+
+
+# ---------------------------------------------------------------------- writing
+
+
+def insert(connection: Connection, new: Sequence[Update]) -> list[int]:
+    """New updates; their numbers, in the order of ``new``.
+
+    Raises:
+        IntegrityError: a device has an open one of that kind.
+    """
+    rows = []
+    for one in new:
+        row = _row(one)
+        del row["id"]
+        rows.append(row)
+    return insert_numbered(connection, firmware_updates, rows)
+
+
+_CHANGING = tuple(
+    name
+    for name in _NAMES
+    if name
+    not in (
+        *("tenant", "device_id", "device", "release_id", "artifact_id", "kind", "version"),
+        *("size", "job_id", "actor", "reason", "created_at", "from_version", "provable"),
+        "reports",
+    )
+)
+_WRITE: dict[str, Any] = {}
+
+
+def write(connection: Connection, changed: Sequence[Update]) -> None:
+    """Stores updates as they are now, in the order of their numbers."""
+    if not changed:
+        return
+    engine = connection.dialect.name
+    statement = _WRITE.get(engine)
+    if statement is None:
+        new = given(engine, {name: _plain(_c[name].type) for name in _CHANGING})
+        fresh = {name: new.c[name] for name in _CHANGING if name != "id"}
+        statement = _WRITE[engine] = (
+            sa.update(firmware_updates).where(_c.id == new.c.id).values(fresh)
+        )
+    rows = []
+    for one in sorted(changed, key=lambda update: update.id):
+        row = _row(one)
+        rows.append([row[name] for name in _CHANGING])
+    connection.execute(statement, parameter(rows))
+
+
+def _plain(kind: Any) -> Any:
+    """What people read was cut before: the rows of ``given`` are not bound one by one."""
+    return sa.Text() if isinstance(kind, sa.String | sa.types.TypeDecorator) else kind
+
+
+def _row(update: Update) -> dict[str, Any]:
+    row = {name: getattr(update, name) for name in _NAMES}
+    for name in ("kind", "state", "seen", "code"):
+        row[name] = str(row[name])
+    row["history"] = json.dumps(
+        [[step.at, str(step.state), step.event, step.words] for step in update.history],
+        ensure_ascii=False,
+    )
+    return row
+
+
+def count(connection: Connection, states: dict[State, int]) -> None:
+    """Adds to the counters of states that were entered."""
+    for state in sorted(states):
+        if state in COUNTED:
+            add_to_counter(connection, COUNTED[state], states[state])
+
+
+def count_offered(connection: Connection, number: int) -> None:
+    """Adds to the counter of updates that were made."""
+    if number:
+        add_to_counter(connection, "firmware_offered", number)
+
+
+def newest(connection: Connection) -> int:
+    """The number of the newest update."""
+    return int(connection.execute(sa.select(sa.func.max(_c.id))).scalar() or 0)
+
+
+def delete(connection: Connection, numbers: Sequence[int]) -> None:
+    """Removes updates whose offers could not be written."""
+    for part in _parts(numbers):
+        connection.execute(sa.delete(firmware_updates).where(_c.id.in_(part)))
+
+
+_UNWATCH = (
+    sa.update(firmware_updates)
+    .where(
+        _c.device_id.in_(sa.bindparam("devices", expanding=True)),
+        _c.kind == sa.bindparam("which"),
+        _c.state == State.CONFIRMED.value,
+        _c.due_at.is_not(None),
+    )
+    .values(due_at=None)
+)
+
+
+def unwatch(connection: Connection, numbers: Collection[int], kind: Kind) -> None:
+    """What these devices name says nothing of their earlier updates any more: another one is
+    under way."""
+    for part in _parts(sorted(numbers)):
+        connection.execute(_UNWATCH, {"devices": part, "which": kind.value})
+
+
+# ---------------------------------------------------------------------- looking
+
+
+def one(connection: Connection, number: int, *, lock: bool = False) -> Update | None:
+    """By its number; ``lock``: nobody else changes it in this transaction."""
+    statement = _SELECT.where(_c.id == number)
+    if lock:
+        statement = statement.with_for_update()
+    row = connection.execute(statement).first()
+    return None if row is None else _update(row)
+
+
+def find(connection: Connection, numbers: Sequence[int], *, lock: bool = False) -> list[Update]:
+    """Those with these numbers, in the order of their numbers."""
+    found: list[Update] = []
+    for part in _parts(sorted(set(numbers))):
+        statement = _SELECT.where(_c.id.in_(part)).order_by(_c.id)
+        rows = connection.execute(statement.with_for_update() if lock else statement)
+        found += [_update(row) for row in rows]
+    return found
+
+
+def running_of_device(connection: Connection, device_id: int, kind: Kind) -> Update | None:
+    """The open one of a device and kind."""
+    statement = _SELECT.where(_c.device_id == device_id, _c.kind == kind.value, _OPEN)
+    row = connection.execute(statement).first()
+    return None if row is None else _update(row)
+
+
+def open_of(
+    connection: Connection, numbers: Collection[int], kind: Kind, *, lock: bool = False
+) -> dict[int, Update]:
+    """Device → its open update of that kind."""
+    found: dict[int, Update] = {}
+    for part in _parts(sorted(numbers)):
+        statement = _SELECT.where(_c.device_id.in_(part), _c.kind == kind.value, _OPEN)
+        statement = statement.order_by(_c.id)
+        rows = connection.execute(statement.with_for_update() if lock else statement)
+        found |= {update.device_id: update for update in map(_update, rows)}
+    return found
+
+
+def open_of_tenant(connection: Connection, tenant: str, most: int) -> int:
+    """How many are open, at most ``most``."""
+    some = sa.select(sa.literal(1)).select_from(firmware_updates)
+    some = some.where(_c.tenant == tenant, _OPEN).limit(most)
+    counted = sa.select(sa.func.count()).select_from(some.subquery())
+    return int(connection.execute(counted).scalar_one())
+
+
+class Former(NamedTuple):
+    """What became of a device's earlier updates of one kind lately.
+
+    Attributes:
+        loop_at: when one failed because its installs were not confirmed.
+        installs: installs of the release that were not confirmed.
+    """
+
+    loop_at: int | None = None
+    installs: int = 0
+
+
+def former(
+    connection: Connection, numbers: Collection[int], kind: Kind, release: int, since: int
+) -> dict[int, Former]:
+    """Device → what became of its updates that ended since ``since``."""
+    found: dict[int, Former] = {}
+    for part in _parts(sorted(numbers)):
+        rows = connection.execute(
+            sa.select(
+                *(_c.device_id, _c.release_id, _c.state, _c.code, _c.installs, _c.finished_at)
+            )
+            .where(_c.device_id.in_(part), _c.kind == kind.value, _c.finished_at >= since)
+            .order_by(_c.id)
+        )
+        for device, of, state, code, installs, finished_at in rows:
+            known = found.get(device, Former())
+            loop_at = finished_at if code == Code.LOOP else known.loop_at
+            begun = known.installs
+            if of == release:
+                # Each counts those before it, so the newest one knows all of them.
+                begun = 0 if state in (State.CONFIRMED, State.UNPROVED) else installs
+            found[device] = Former(loop_at, begun)
+    return found
+
+
+def listed(
+    connection: Connection,
+    actor: Actor,
+    *,
+    limit: int,
+    before: int | None = None,
+    device_id: int | None = None,
+    release_id: int | None = None,
+    job_id: int | None = None,
+    states: Sequence[State] = (),
+) -> list[Update]:
+    """Those that the actor sees, the newest first."""
+    statement = _SELECT
+    for column, wanted in (
+        (_c.device_id, device_id),
+        (_c.release_id, release_id),
+        (_c.job_id, job_id),
+    ):
+        if wanted is not None:
+            statement = statement.where(column == wanted)
+    if states:
+        statement = statement.where(_c.state.in_([state.value for state in states]))
+    if before is not None:
+        statement = statement.where(_c.id < before)
+    statement = walled(statement, _c.tenant, actor)
+    return [
+        _update(row) for row in connection.execute(statement.order_by(_c.id.desc()).limit(limit))
+    ]
+
+
+def of_device(connection: Connection, device_id: int, *, limit: int) -> list[Update]:
+    """A device's updates, the newest first."""
+    statement = _SELECT.where(_c.device_id == device_id).order_by(_c.id.desc()).limit(limit)
+    return [_update(row) for row in connection.execute(statement)]
+
+
+def of_release(connection: Connection, release: int, *, limit: int, after: int = 0) -> list[Update]:
+    """Open ones of a release that are not installing, for changing them."""
+    states = [*(state.value for state in NOT_BEGUN), State.DOWNLOADING.value]
+    statement = (
+        _SELECT.where(_c.release_id == release, _c.id > after, _OPEN, _c.state.in_(states))
+        .order_by(_c.id)
+        .limit(limit)
+        .with_for_update()
+    )
+    return [_update(row) for row in connection.execute(statement)]
+
+
+_CARRIED = (
+    _SELECT.where(_c.downlink_id.in_(sa.bindparam("numbers", expanding=True)))
+    .order_by(_c.id)
+    .with_for_update()
+)
+
+
+def carried_by(connection: Connection, downlink_ids: Sequence[int]) -> list[Update]:
+    """The updates whose offers these messages carry, for changing them."""
+    found: list[Update] = []
+    for part in _parts(downlink_ids):
+        found += [_update(row) for row in connection.execute(_CARRIED, {"numbers": part})]
+    return found
+
+
+_WATCHED: dict[str, Any] = {}
+
+
+def watched(connection: Connection, numbers: Collection[int]) -> list[Watched]:
+    """Updates of these devices that messages may change, for changing them."""
+    engine = connection.dialect.name
+    statement = _WATCHED.get(engine)
+    if statement is None:
+        asked = given(engine, {"device_id": _c.device_id.type})
+        state = device_state.c
+        statement = _WATCHED[engine] = (
+            sa.select(
+                *_COLUMNS, *(state.connected, state.connected_at, state.online, state.online_at)
+            )
+            .select_from(
+                asked.join(
+                    firmware_updates,
+                    sa.and_(_c.device_id == asked.c.device_id, _c.due_at.is_not(None)),
+                ).outerjoin(device_state, state.device_id == asked.c.device_id)
+            )
+            .order_by(_c.id)
+            .with_for_update(of=firmware_updates)
+        )
+    rows = connection.execute(statement, parameter([one] for one in sorted(numbers)))
+    count = len(_NAMES)
+    return [Watched(_update(row[:count]), Link.of(*row[count:])) for row in rows]
+
+
+# ---------------------------------------------------------------------- what is to be done
+
+
+def due(connection: Connection, at: int, limit: int) -> list[int]:
+    """Numbers of those whose deadline has passed."""
+    statement = sa.select(_c.id).where(_c.due_at <= at).order_by(_c.due_at, _c.id).limit(limit)
+    return list(connection.execute(statement).scalars())
+
+
+def links_changed(connection: Connection, limit: int) -> list[int]:
+    """Open ones whose device has connected or disconnected since anybody looked."""
+    state = device_state.c
+    since = sa.case((state.connected.is_not(None), state.connected_at), else_=state.online_at)
+    statement = (
+        sa.select(_c.id)
+        .join(device_state, state.device_id == _c.device_id)
+        .where(_OPEN, since.is_not(None))
+        .where(sa.or_(_c.linked_at.is_(None), since > _c.linked_at))
+        .order_by(_c.id)
+        .limit(limit)
+    )
+    return list(connection.execute(statement).scalars())
+
+
+def gone(connection: Connection, limit: int) -> list[int]:
+    """Open ones whose device was removed."""
+    there = sa.exists().where(devices.c.id == _c.device_id)
+    statement = sa.select(_c.id).where(_OPEN, ~there).order_by(_c.id).limit(limit)
+    return list(connection.execute(statement).scalars())
+
+
+# ---------------------------------------------------------------------- rows
+
+
+def _update(row: Sequence[Any]) -> Update:
+    values = dict(zip(_NAMES, row, strict=True))
+    values["kind"], values["state"] = Kind(values["kind"]), State(values["state"])
+    values["seen"] = Seen(values["seen"])
+    values["provable"], values["reports"] = bool(values["provable"]), bool(values["reports"])
+    if values["linked"] is not None:
+        values["linked"] = bool(values["linked"])
+    values["history"] = tuple(
+        Step(at, State(state), event, words)
+        for at, state, event, words in json.loads(values["history"])
+    )
+    return Update(**values)
+
+
+def _parts(values: Sequence[Any]) -> Iterable[Sequence[Any]]:
+    return (values[at : at + AT_ONCE] for at in range(0, len(values), AT_ONCE))
