@@ -80,7 +80,7 @@ class Handing:
         """Writes the offers of updates that wait for one, in the caller's transaction.
 
         Returns:
-            In the order of ``wanted``, the update with its message, or why there is none.
+            In the order of ``wanted``, the update with its message, or why none was written.
         """
         base = self.address or ""
         carriers: list[NewDownlink] = []

@@ -46,7 +46,7 @@ class State(StrEnum):
 
 
 NOT_BEGUN = frozenset({State.WAITING, State.OFFERED, State.DEFERRED})
-"""The device has nothing of it yet, so it can end immediately."""
+"""The device has not begun, so it can end immediately."""
 INSTALL_BEGUN = frozenset({State.INSTALLING, State.REBOOTING, State.INSTALLED})
 OPEN = NOT_BEGUN | INSTALL_BEGUN | {State.DOWNLOADING}
 FINAL = frozenset(State) - OPEN
@@ -120,7 +120,7 @@ class Update:
         percent: as the device reports it, or from the bytes served.
         served: the file's bytes up to which it was served.
         from_version: what the device reported when it was made; empty: nothing.
-        session_at: when the session after the install began; ``None``: there is none yet.
+        session_at: when the session after the install began; ``None``: it has not begun.
         linked: whether the device is connected, as far as was looked; ``None``: not known.
         linked_at: since when.
         seen: which version its newest message named; seen_since: since when it is the same one;

@@ -77,7 +77,7 @@ def can_be_offered(dialect: Dialect) -> bool:
 
 
 def _own_channels(dialect: Dialect, kind: Kind) -> list[Channel]:
-    """Those that reach one device and no other one: a tenant's topic is no place for an offer."""
+    """Those that reach one device and no other one: an offer never goes to a tenant's topic."""
     return [
         channel
         for channel in dialect.of_kind(kind)

@@ -55,7 +55,7 @@ class _Changes:
 
     def know(self, found: Sequence[store.Watched]) -> None:
         """What is known of the connection counts first: a message may be the first of a session
-        that the update has not been told of."""
+        that the update does not know yet."""
         for update, link in found:
             self.before[update.id] = self.after[update.id] = update
             self.of_device.setdefault(update.device_id, []).append(update.id)

@@ -16,7 +16,7 @@ from mooring.ota.updates.rules import Event, Said
 __all__ = ["LOG_MAX", "WORDS_MAX", "Heard", "code_of", "cut", "heard"]
 
 WORDS_MAX = 4_096
-"""Bytes kept of what a device says of a failure."""
+"""Bytes kept of what a device reports of a failure."""
 LOG_MAX = 65_536
 """Bytes kept of the log that it sends with it; the newest."""
 
@@ -63,7 +63,7 @@ class Heard(NamedTuple):
 
     Attributes:
         uid: the id of the offer; ``None``: it names none.
-        version: the version it names, which is no evidence of what runs.
+        version: the version it names, which does not prove what runs.
         kind: what is updated, where it says.
     """
 
@@ -130,7 +130,7 @@ def _event(word: bool | str | None, found: Mapping[str, Any], percent: int | Non
 
 
 def code_of(found: Mapping[str, Any], words: str, *, rejected: bool = False) -> str:
-    """The platform's code for what a device says: its own, if that is one, or else by its words."""
+    """The platform's code for what a device reports: its own, if that is one, or else by its words."""
     for key in _CODE_KEYS:
         value = found.get(key)
         if isinstance(value, str) and value.strip().lower() in set(Code):

@@ -405,7 +405,7 @@ def _not_begun(update: Update, at: int, waits: Waits) -> Update | None:
 
 def _stalled(update: Update, at: int, waits: Waits) -> Update | None:
     if update.asked_at is not None:
-        words = "The device was asked to cancel, and did not go on."
+        words = "The device was asked to cancel, and did not continue."
         return advance(update, Event.CANCELLED, at, waits, words=words)
     if update.served >= update.size > 0:
         return advance(update, Event.FETCHED, at, waits)

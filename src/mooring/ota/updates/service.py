@@ -241,7 +241,7 @@ class Updates:
         log: str = "",
     ) -> Update | None:
         """What the device reports of an update, in the caller's transaction; the update as it is
-        then, ``None``: there is none."""
+        then, ``None``: it does not exist."""
         update = store.one(connection, number, lock=True)
         if update is None:
             return None
