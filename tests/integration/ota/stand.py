@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
@@ -50,13 +49,6 @@ class Link:
         self.connected = False
 
 
-class Links:
-    """Links that lead nowhere."""
-
-    def issue(self, connection: Any, update: int, device: int, artifact: int, *, at: int) -> str:
-        return f"/f/{secrets.token_urlsafe(16)}"
-
-
 class OpenGate:
     """A gate that is open for the devices a test names."""
 
@@ -80,10 +72,8 @@ class Stand:
     gate: OpenGate = field(default_factory=OpenGate)
 
     def __post_init__(self) -> None:
-        self.updates = replace(self.app.service(Updates), links=Links())
-        self.releases = replace(
-            self.app.service(Releases), on_withdrawn=self.updates.of_release_withdrawn
-        )
+        self.updates = self.app.service(Updates)
+        self.releases = self.app.service(Releases)
         self.keeper = UpdateKeeper(self.updates)
         self.numbers = itertools.count(1)
         self.sender = Sender(

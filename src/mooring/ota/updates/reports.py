@@ -130,7 +130,7 @@ def _event(word: bool | str | None, found: Mapping[str, Any], percent: int | Non
 
 
 def code_of(found: Mapping[str, Any], words: str, *, rejected: bool = False) -> str:
-    """The platform's code for what a device reports: its own, if that is one, or else by its words."""
+    """The platform's code for what a device reports: its own, if that is one, or by its words."""
     for key in _CODE_KEYS:
         value = found.get(key)
         if isinstance(value, str) and value.strip().lower() in set(Code):

@@ -46,6 +46,7 @@ def waits_of(settings: Settings) -> Waits:
     day = 86_400_000
     return Waits(
         offer=settings.firmware_offer_seconds * 1000,
+        link=settings.firmware_link_seconds * 750,
         answer=settings.firmware_answer_seconds * 1000,
         stall=settings.firmware_stall_seconds * 1000,
         download=settings.firmware_download_seconds * 1000,
