@@ -8,7 +8,7 @@ from typing import Protocol
 
 from sqlalchemy.engine import Connection
 
-from mooring.downlink.protocol import LiveOwner, Taken
+from mooring.downlink.protocol import LiveOwner, Standing, Taken
 
 __all__ = ["Follower", "LiveOwners"]
 
@@ -28,8 +28,8 @@ class LiveOwners:
     first: LiveOwner
     others: Sequence[Follower]
 
-    def room(self, connection: Connection, devices: Sequence[int]) -> Mapping[int, int]:
-        return self.first.room(connection, devices)
+    def standing(self, connection: Connection, devices: Sequence[int]) -> Mapping[int, Standing]:
+        return self.first.standing(connection, devices)
 
     def ended(self, connection: Connection, sessions: Mapping[int, str], at: int) -> set[int]:
         return self.first.ended(connection, sessions, at)
