@@ -27,6 +27,7 @@ from mooring.serve import audit, health, metrics, openapi, scopes, system
 from mooring.serve.alert_metrics import AlertFigures, NotificationFigures
 from mooring.serve.certificate_metrics import CertificateFigures
 from mooring.serve.current import Current
+from mooring.serve.preparing import prepare_routes
 from mooring.serve.tenant_metrics import TenantFigures
 from mooring.store.tally import FLUSH_SECONDS
 from mooring.supervisor import registry
@@ -45,8 +46,11 @@ OWN = (system.router, audit.router, health.router, metrics.router, openapi.route
 
 
 def routers(parts: Sequence[Part] = PARTS) -> tuple[APIRouter, ...]:
-    """Every part's routes, and the platform's own."""
-    return (*(router for part in parts for router in part.routers()), *OWN)
+    """Every part's routes, and the platform's own. ``/healthz`` comes first: who asks for it waits
+    for no other route to be prepared."""
+    of_parts = (router for part in parts for router in part.routers())
+    others = (router for router in OWN if router is not health.router)
+    return (health.router, *of_parts, *others)
 
 
 def create_app(
@@ -86,9 +90,12 @@ def create_app(
         platform.database.follow_news(_nudging(publisher))
         await publisher.start()
         await publisher.supervisor.start(workers)
+        preparing = asyncio.create_task(prepare_routes(api))
         try:
             yield
         finally:
+            preparing.cancel()
+            await asyncio.wait({preparing})
             await publisher.supervisor.stop([worker.name for worker in workers])
             await asyncio.to_thread(_flush, platform)
             platform.database.follow_news(None)
