@@ -14,6 +14,7 @@ import mqtt5
 from mqtt5 import PublishPacket, QoS
 
 from mooring.errors import BrokerUnavailable
+from mooring.link.framing import PUBLISH, NotMqtt, broken_publish, frame, missing
 from mooring.link.protocol import Broken, Endpoint, Subscription
 from mooring.link.session import MAX_PACKET_ID, Answers, KeepAlive, PacketIds
 
@@ -72,8 +73,8 @@ class Owner(Protocol):
     session_seconds: int
     window: int
 
-    def arrived(self, packets: list[PublishPacket]) -> None:
-        """What one socket read held."""
+    def arrived(self, packets: list[PublishPacket], size: int) -> None:
+        """What one socket read held, and how many bytes that was."""
         ...
 
     def refused_by_codec(self, broken: Broken) -> None:
@@ -90,7 +91,8 @@ class Connection(asyncio.Protocol):
         self.greeting: asyncio.Future[mqtt5.ConnAckPacket] = loop.create_future()
         self.lost: asyncio.Future[str] = loop.create_future()
         self._transport: asyncio.Transport | None = None
-        self._rest = b""
+        self._rest: list[bytes] = []  # of a packet that has not arrived completely
+        self._missing = 0  # bytes of it
         self._ids = PacketIds()
         self._answers: Answers[object] = Answers()
         self._quota = asyncio.Semaphore(QUOTA_MOST)
@@ -142,11 +144,11 @@ class Connection(asyncio.Protocol):
             self.link.refused_by_codec(broken)
         if self._early:
             early, self._early = self._early, []
-            self.link.arrived(early)
+            self.link.arrived(early, sum(len(packet.payload) for packet in early))
 
     def data_received(self, data: bytes) -> None:
-        if self._rest:
-            data = self._rest + data
+        if self._rest and not (data := self._joined(data)):
+            return
         view = memoryview(data)
         size = len(data)
         read = mqtt5.read
@@ -172,12 +174,20 @@ class Connection(asyncio.Protocol):
                 published.append(packet)
             else:
                 self._control(packet)
-        self._rest = data[at:]
+        self._rest = [data[at:]] if at < size else []
+        self._missing = missing(data, at) if self._rest else 0
         if published:
             if self._open:
-                self.link.arrived(published)
+                self.link.arrived(published, at)
             else:
                 self._early += published
+
+    def _joined(self, data: bytes) -> bytes:
+        """With what has arrived of the packet before; empty while some of it is missing. A large
+        packet comes in many reads, and is joined and read once."""
+        self._rest.append(data)
+        self._missing -= len(data)
+        return b"" if self._missing > 0 else b"".join(self._rest)
 
     def connection_lost(self, exc: Exception | None) -> None:
         reason = str(exc) if exc else "closed by the broker"
@@ -361,34 +371,21 @@ class Connection(asyncio.Protocol):
         Returns its length, 0 when not all of it is there, or -1 when the stream itself is not
         MQTT and was closed.
         """
-        length, shift, offset = 0, 0, at + 1
-        while offset < len(data) and shift <= 21:
-            byte = data[offset]
-            length |= (byte & 0x7F) << shift
-            shift += 7
-            offset += 1
-            if not byte & 0x80:
-                break
-        else:
-            log.error("the broker sent something that is not MQTT: %s", exc)
+        try:
+            found = frame(data, at)
+        except NotMqtt as fault:
+            log.warning("the broker sent something that is not MQTT: %s", fault)
             self.close()
             return -1
-        end = offset + length
-        if end > len(data):
+        if found is None or found[1] > len(data):
             return 0
-        raw = data[at:end]
-        if raw[0] >> 4 != 3:
-            log.error(
-                "the broker sent a packet of type %d that cannot be parsed: %s", raw[0] >> 4, exc
-            )
+        start, end = found
+        kind = data[at] >> 4
+        if kind != PUBLISH:
+            log.error("the broker sent a packet of type %d that cannot be parsed: %s", kind, exc)
             return end - at
-        qos, number = raw[0] >> 1 & 3, 0
-        after_topic = min(offset + 2 + int.from_bytes(data[offset : offset + 2], "big"), end)
-        topic = data[offset + 2 : after_topic].decode("utf-8", "backslashreplace")
-        if qos:
-            number = int.from_bytes(data[after_topic : min(after_topic + 2, end)], "big")
         why = str(exc) if isinstance(exc, ValueError) else "a text in it is not UTF-8"
-        broken = Broken(raw, why, qos, number, topic)
+        broken = broken_publish(data, at, start, end, why)
         if self._open:
             self.link.refused_by_codec(broken)
         else:

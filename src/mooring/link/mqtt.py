@@ -3,7 +3,8 @@
 Whole socket reads are decoded at once and handed over in batches; an acknowledgement is four
 bytes a message, written in one piece. The class holds no more than ``window`` messages that
 are not acknowledged (the broker keeps to it, [MQTT-3.3.4-9]); QoS 0 messages have no such
-window, so reading stops while too many are waiting and TCP slows the broker down.
+window, so reading stops while too many are waiting and TCP slows the broker down; so it does
+while what waits has too many bytes.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import mqtt5
 from mqtt5 import PublishPacket, QoS
 
 from mooring.errors import BrokerRefusesUs, BrokerUnavailable
+from mooring.link.arrivals import WAITING_BYTES, Arrivals
 from mooring.link.connection import PUBACK, PUBREC, Connection, NeverSent, ReasonCode
 from mooring.link.protocol import Batch, Broken, Endpoint, Subscription
 
@@ -57,7 +59,7 @@ class MqttLink:
         self.connections = 0  # how many there have been; the number of the current one
         self.repeats = False  # the broker resumed our session, so repetitions may come
         self._subscribing: asyncio.Task[None] | None = None
-        self._pending: list[PublishPacket] = []
+        self._pending = Arrivals()
         self._broken: list[Broken] = []
         self._arrival = asyncio.Event()
         self._subscriptions: dict[str, Subscription] = {}
@@ -97,17 +99,14 @@ class MqttLink:
     async def take(self, limit: int, linger: float) -> Batch:
         if self._protocol is not None:
             await self._protocol.writable.wait()
-        if not self._pending and not self._broken:
+        if not len(self._pending) and not self._broken:
             self._arrival.clear()
             await self._arrival.wait()
         if linger > 0 and len(self._pending) < limit:
             await asyncio.sleep(linger)
-        if len(self._pending) <= limit:
-            packets, self._pending = self._pending, []
-        else:
-            packets, self._pending = self._pending[:limit], self._pending[limit:]
+        packets = self._pending.take(limit)
         broken, self._broken = self._broken, []
-        if self._protocol is not None and len(self._pending) < self.window:
+        if self._protocol is not None and not self._crowded(self.window, WAITING_BYTES // 2):
             self._protocol.resume()
         return Batch(packets, self.connections, broken)
 
@@ -310,7 +309,7 @@ class MqttLink:
         self.repeats = answer.session_present
         # What was not acknowledged on the old connection comes again on this one; what has
         # arrived and was not handed over yet is therefore dropped, except QoS 0.
-        self._pending = [p for p in self._pending if p.packet_id is None]
+        self._pending.keep_unnumbered()
         self._broken = [b for b in self._broken if not b.qos]
         self._confirmed.clear()
         self._set_connected(protocol)
@@ -332,12 +331,15 @@ class MqttLink:
         if self.on_state is not None:
             self.on_state(self.connected)
 
-    def arrived(self, packets: list[PublishPacket]) -> None:
-        """Called by the connection with what one socket read held."""
-        self._pending += packets
+    def arrived(self, packets: list[PublishPacket], size: int) -> None:
+        """Called by the connection with what one socket read held, and its bytes."""
+        self._pending.add(packets, size)
         self._arrival.set()
-        if self._protocol is not None and len(self._pending) > 2 * self.window:
+        if self._protocol is not None and self._crowded(2 * self.window, WAITING_BYTES):
             self._protocol.pause()
+
+    def _crowded(self, messages: int, size: int) -> bool:
+        return len(self._pending) > messages or self._pending.bytes > size
 
     def refused_by_codec(self, broken: Broken) -> None:
         self._broken.append(broken)
