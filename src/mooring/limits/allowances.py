@@ -11,7 +11,7 @@ from mooring.devices.model import Device
 from mooring.devices.service import Devices
 from mooring.errors import TooMany
 from mooring.identity.account import Quota
-from mooring.limits.buckets import MESSAGES, OFFLINE_SECONDS, Buckets
+from mooring.limits.buckets import MESSAGES, Buckets
 from mooring.store.engine import Database, now_ms
 from mooring.store.tally import Tally
 from mooring.supervisor.worker import Worker
@@ -23,11 +23,11 @@ class Allowances:
     """The buckets of one serving process. Several processes count for themselves.
 
     A request with one reading is what the device sends now. One with several readings is what it
-    kept while it was offline: that has an allowance of its own.
+    kept while it was offline: what it has not used of its rate is saved for that.
     """
 
     def __init__(self) -> None:
-        self._now, self._kept = Buckets(), Buckets(OFFLINE_SECONDS)
+        self._buckets = Buckets()
         self._lock = threading.Lock()
 
     def workers(self) -> Sequence[Worker]:
@@ -80,13 +80,13 @@ class Allowances:
     ) -> tuple[str, str, float] | None:
         of_device, of_tenant = quotas
         number, size, now = len(sizes), sum(sizes), now_ms()
-        buckets = self._kept if number > 1 else self._now
+        kept, take = number > 1, self._buckets.take
         with self._lock:
-            denied = buckets.take(device.id, of_device, number, size, now)
+            denied = take(device.id, of_device, number, size, now, kept=kept)
             if denied is not None:
                 return denied[0], "device", denied[1]
-            denied = buckets.take(device.tenant, of_tenant, number, size, now)
+            denied = take(device.tenant, of_tenant, number, size, now, kept=kept)
             if denied is not None:
-                buckets.give_back(device.id, number, size)
+                self._buckets.give_back(device.id, number, size, kept=kept)
                 return denied[0], "tenant", denied[1]
         return None

@@ -8,16 +8,19 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mooring.devices.index import DeviceIndex
 from mooring.dialects.payload import PayloadLimits
 from mooring.identity.account import Quota
 from mooring.ingest.ledger import Ledger
-from mooring.ingest.limiter import Limiter
+from mooring.ingest.limiter import CREDIT_PARTS, Limiter
 from mooring.ingest.plan import Plan
 from mooring.ingest.planner import Planner
 from mooring.ingest.projections import Projections
 from mooring.ingest.routing import RouteTable
+from mooring.limits.buckets import BURST_SECONDS, OFFLINE_SECONDS
 from mooring.store.engine import Database, open_database
 from mooring.store.schema import device_limits, tenant_limits
 from tests.support.projecting import CATALOGUE, CHANNEL_IDS, DEVICES, NOW, add_devices, packet
@@ -50,11 +53,55 @@ def test_what_is_above_the_limit_is_a_dead_letter_that_says_so() -> None:
     assert len(plan(made, A, 5, NOW + 1_000).messages) == 2
 
 
-def test_readings_that_were_kept_have_an_allowance_of_their_own() -> None:
+def test_readings_that_were_kept_use_what_was_saved_of_the_rate() -> None:
     made = planner(Limiter(Quota(None, 1), NONE))
     assert len(plan(made, A, 500, ts=NOW - HOUR).messages) == 500
     assert len(plan(made, A, 11).messages) == 10  # nothing of it is gone for the live ones
     assert len(plan(made, A, 4000, ts=NOW - 2 * HOUR).messages) == 3100
+
+
+def test_old_timestamps_do_not_double_the_rate() -> None:
+    made = planner(Limiter(Quota(None, 1), NONE))
+    assert len(plan(made, A, 3600 + 5, ts=NOW - HOUR).messages) == 3600
+    assert len(plan(made, A, 12).messages) == 10
+    stored, at = 0, NOW
+    for _ in range(200):  # a second each: as many of both kinds as it can
+        at += 1000
+        stored += len(plan(made, A, 3, at).messages)
+        stored += len(plan(made, A, 3, at, ts=at - HOUR).messages)
+    assert stored == 200
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3000), st.integers(1, 900), st.booleans()),
+        min_size=1,
+        max_size=200,
+    ),
+    st.integers(50, 20_000),
+)
+def test_bytes_taken_at_once_are_never_more_than_the_limit(
+    steps: list[tuple[int, int, bool]], rate: int
+) -> None:
+    limiter = Limiter(Quota(None, None, rate), NONE)
+    at, passed, refused = NOW, 0, 0
+    largest = max(size for _, size, _ in steps)
+    for wait, size, kept in steps:
+        at += wait
+        age = HOUR if kept else 0
+        if limiter.refuses(1, "acme", size, age=age, now=at) is None:
+            passed += size
+        else:
+            refused += 1
+    most = rate * ((at - NOW) / 1000 + BURST_SECONDS + OFFLINE_SECONDS)
+    assert passed <= most + largest + 1
+    # And what is within the burst always passes.
+    live = Limiter(Quota(None, None, rate), NONE)
+    sizes = [size for _, size, _ in steps]
+    room = rate * BURST_SECONDS - max(largest, rate // CREDIT_PARTS)
+    while sum(sizes) > room and sizes:
+        sizes.pop()
+    assert all(live.refuses(1, "acme", size, age=0, now=NOW) is None for size in sizes)
 
 
 def test_a_tenants_limit_is_shared_and_its_refusal_costs_the_device_nothing() -> None:
