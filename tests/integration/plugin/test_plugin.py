@@ -19,6 +19,7 @@ from tests.support.accounts_db import EVENTS, SERVICE, AccountsDb, Watch, facts,
 from tests.support.mosquitto import Mosquitto
 from tests.support.mqtt import MqttClient, Refused
 from tests.support.ports import free_port
+from tests.support.waiting import wait_until
 
 Connect = Callable[..., MqttClient]
 
@@ -241,6 +242,34 @@ def test_bytes_are_limited_too_and_the_service_is_not(
     assert watch.event("gone", user="pump")["why"] == "limit_bytes"
     for _ in range(20):
         watch.client.publish("y", bytes(1000))
+
+
+def test_who_was_over_a_limit_comes_back_when_it_may_send_again(
+    accounts: AccountsDb, connect: Connect, watch: Watch, reader: MqttClient
+) -> None:
+    """Until then its connection is closed without an answer: its login is not wrong."""
+    watch.apply(accounts.put(facts("pump", publish=("x",)), max_bytes=100))
+    reader.subscribe("x")
+    pump = connect("pump")
+    pump.publish("x", bytes(990))
+    with pytest.raises(AssertionError, match=r"ended|not sent"):
+        pump.publish("x", bytes(950))  # in nine seconds; a second's worth is not enough for it
+    for _ in range(3):
+        with pytest.raises(AssertionError, match="ended"):
+            connect("pump")
+    answer = watch.poke()
+    assert (answer["limited"], answer["put_off"], answer["refused"]) == (1, 3, 0)
+    watch.apply(accounts.put(facts("pump", publish=("x",)), max_bytes=10_000))
+
+    def accepted() -> MqttClient | None:
+        with suppress(AssertionError):
+            return connect("pump")
+        return None
+
+    again = wait_until(accepted, "the login to be accepted")
+    assert again is not None
+    again.publish("x", bytes(950))
+    assert [len(one.payload) for one in reader.collect(2)] == [990, 950]
 
 
 # --- evidence

@@ -71,6 +71,7 @@ static void inherit(struct account *made, const struct account *before)
     made->connections = before->connections;
     made->last_client = before->last_client;
     made->last_serial = before->last_serial;
+    made->wants = before->wants;
     bool same = true;
     for (int i = 0; i < 2; i++) {
         same = same && made->marks[i] == before->marks[i];

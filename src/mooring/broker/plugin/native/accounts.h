@@ -61,6 +61,7 @@ struct account {
     uint64_t wrong;       /* the last wrong password */
     uint64_t last_client; /* client id of the last accepted login */
     uint64_t last_serial; /* certificate of it, if there was one */
+    uint64_t wants;       /* bytes of its last message, and one, if that exceeded a limit */
     uint32_t slot, generation;
     uint32_t connections; /* sessions that are not about to be replaced */
     uint32_t client_at, values_at;

@@ -129,6 +129,7 @@ void control_answer(struct text *out, const char *request, size_t n)
     number(out, "refused", counters.refused);
     number(out, "denied", counters.denied);
     number(out, "limited", counters.limited);
+    number(out, "put_off", counters.put_off);
     number(out, "oversize", counters.oversize);
     number(out, "kicked", counters.kicked);
     number(out, "loads", counters.loads);

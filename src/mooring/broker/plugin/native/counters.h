@@ -9,6 +9,7 @@ struct counters {
     uint64_t refused;  /* logins */
     uint64_t denied;   /* topics */
     uint64_t limited;  /* clients disconnected for their rate */
+    uint64_t put_off;  /* logins of such clients, before they may send again */
     uint64_t oversize; /* messages */
     uint64_t kicked;   /* sessions ended because the accounts say so */
     uint64_t loads;    /* accounts read from the file */

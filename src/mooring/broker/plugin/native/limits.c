@@ -86,5 +86,41 @@ const char *limits_charge(struct account *account, uint64_t bytes, uint64_t now_
         refused = charge(&account->meter->bucket, &account->meter->limits, (int64_t)bytes, now_ms);
     if (refused == 0 && tenant != 0)
         refused = charge(&tenant->bucket, &tenant->limits, (int64_t)bytes, now_ms);
+    account->wants = refused != NULL ? bytes + 1 : 0;
     return refused;
+}
+
+static int64_t most(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static const char *too_little(const struct bucket *bucket, const struct limits *limits,
+                              int64_t bytes)
+{
+    if (limits->messages >= 0 && bucket->messages < room_of(limits->messages, LIMITS_WAIT_SECONDS))
+        return "limit_messages";
+    if (limits->bytes >= 0 &&
+        bucket->bytes < least(most(room_of(limits->bytes, LIMITS_WAIT_SECONDS), bytes * THOUSAND),
+                              room_of(limits->bytes, LIMITS_BURST_SECONDS)))
+        return "limit_bytes";
+    return NULL;
+}
+
+const char *limits_wait(const struct account *account, uint64_t now_ms)
+{
+    if (account->wants == 0)
+        return NULL;
+    int64_t bytes = (int64_t)(account->wants - 1);
+    const char *limit = NULL;
+    struct tenant *tenant = account->tenant;
+    if (account->meter != NULL) {
+        refill(&account->meter->bucket, &account->meter->limits, now_ms, LIMITS_BURST_SECONDS);
+        limit = too_little(&account->meter->bucket, &account->meter->limits, bytes);
+    }
+    if (limit == NULL && tenant != NULL) {
+        refill(&tenant->bucket, &tenant->limits, now_ms, LIMITS_BURST_SECONDS);
+        limit = too_little(&tenant->bucket, &tenant->limits, bytes);
+    }
+    return limit;
 }

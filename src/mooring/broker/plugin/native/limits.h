@@ -8,7 +8,8 @@
 
 enum {
     LIMITS_BURST_SECONDS = 10,    /* what may be sent at once after silence, in seconds of the rate */
-    LIMITS_OFFLINE_SECONDS = 3600 /* the same after a time without a connection */
+    LIMITS_OFFLINE_SECONDS = 3600, /* the same after a time without a connection */
+    LIMITS_WAIT_SECONDS = 1 /* of the rate that there must be when a client comes back */
 };
 
 /* No more than a burst of new limits: a change of limits fills nothing up. */
@@ -23,6 +24,11 @@ void limits_back(struct account *account, uint64_t now_ms);
 /* Takes one message of `bytes` off the buckets of the account and its tenant. NULL: it may be
  * sent; otherwise "limit_messages" or "limit_bytes". */
 const char *limits_charge(struct account *account, uint64_t bytes, uint64_t now_ms);
+
+/* A client that exceeded a limit comes back: as long as it may send less than a second of the rate,
+ * and less than the message that was too much, its next message would end the session again. NULL:
+ * it may come; otherwise the limit. */
+const char *limits_wait(const struct account *account, uint64_t now_ms);
 
 /* Whether there is anything to charge. */
 static inline _Bool limits_any(const struct account *account)

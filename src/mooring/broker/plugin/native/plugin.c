@@ -143,7 +143,12 @@ static int on_login(int kind, void *data, void *userdata)
         return MOSQ_ERR_NOMEM;
     if (asked_again(sessions_of_client(event->client), &login, &verdict))
         return MOSQ_ERR_SUCCESS;
-    limits_back(verdict.account, clock_ms());
+    uint64_t now_ms = clock_ms();
+    limits_back(verdict.account, now_ms);
+    if (limits_wait(verdict.account, now_ms) != NULL) {
+        counters.put_off++;
+        return MOSQ_ERR_UNKNOWN; /* closed without an answer: its login is right, it tries again */
+    }
     struct session *session = sessions_add(event->client, verdict.account, login.client_id,
                                            certificate.shown ? certificate.serial : NULL);
     if (session == NULL)
