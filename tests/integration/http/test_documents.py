@@ -11,6 +11,8 @@ from typing import Any
 import httpx
 import pytest
 import sqlalchemy as sa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from mooring.alerts.changes import apply
 from mooring.alerts.model import Bounds, Raise, Severity, Source
@@ -29,6 +31,11 @@ from mooring.identity.actor import SYSTEM
 from mooring.jobs.model import NewJob
 from mooring.jobs.selection import selector
 from mooring.jobs.service import Jobs
+from mooring.notify.model import Kind
+from mooring.notify.service import Recipients
+from mooring.ota.releases.keys import Keys as FirmwareKeys
+from mooring.ota.releases.model import NewRelease
+from mooring.ota.releases.service import Releases
 from mooring.people.model import NewUser
 from mooring.sequences.numbers import pack_ranges
 from mooring.store.engine import now_ms
@@ -135,6 +142,19 @@ NOUNS = {
     "rule in a list": Noun("rule list", ("rules", 0), "rules", FIRST),
     "alert": Noun("alert show 1", (), "alerts/1"),
     "alert in a list": Noun("alert list", ("alerts", 0), "alerts", FIRST),
+    "recipient": Noun("notify show team --tenant a", (), "recipients/team?tenant=a"),
+    "recipient in a list": Noun("notify list", ("recipients", 0), "recipients", FIRST),
+    "notification": Noun(
+        "notify history team --tenant a",
+        ("notifications", 0),
+        "recipients/team/notifications?tenant=a",
+        FIRST,
+    ),
+    "release of firmware": Noun(
+        "firmware show 1", (), "firmware/1", here=frozenset({"devices_running"})
+    ),
+    "release in a list": Noun("firmware list", ("releases", 0), "firmware", FIRST),
+    "key that signs firmware": Noun("firmware key list", ("keys", 0), "firmware-keys", FIRST),
     "dead letter": Noun("dead-letter list", ("dead_letters", 0), "dead-letters", FIRST),
     "dialect": Noun("dialect show mooring", (), "dialects/mooring", here=frozenset({"source"})),
     "dialect in a list": Noun(
@@ -187,6 +207,14 @@ def world(platform: App, add_device: AddDevice, mooring: Mooring, tmp_path: Path
     found = Raise(f"x:{lamp.id}", "a", lamp.id, Source.DEVICE, "smoke", Severity.ERROR, now)
     with database.write() as connection:
         apply(connection, [found], Bounds())
+    recipients = platform.service(Recipients)
+    target = "https://example.org/hook"
+    recipients.add(SYSTEM, "team", Kind.WEBHOOK, target, tenant="a")
+    recipients.test(SYSTEM, "team", tenant="a")
+    platform.service(Releases).create(SYSTEM, NewRelease("lamp", "1.0.0", "a"))
+    public = Ed25519PrivateKey.generate().public_key()
+    pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    platform.service(FirmwareKeys).add(SYSTEM, "a", "build", pem)
     newcomers = NewRule("smarthome", "x-*", Action.REFUSE, "a")
     platform.service(Discovery).add_rule(SYSTEM, newcomers)
     platform.rotations.start(SYSTEM, lamp, reason="test")
