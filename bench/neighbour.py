@@ -4,7 +4,8 @@
 publishes as fast as the broker takes it: small messages, messages of 1 MB, bad JSON, 250 metrics in
 each message. Meanwhile a device of the tenant `quiet` publishes five messages a second, each timed
 until the database holds it, and ``/healthz`` is asked as often. ``--limit`` gives the loud tenant a
-limit of messages a second, which the broker's plugin keeps.
+limit of messages a second, which the broker's plugin keeps. Under each flood stands the CPU of each
+process: the flooding client and this program need theirs from the same cores.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from typing import Any
 import httpx
 
 from bench.figures import percentile
+from bench.processes import VISIBLE, cpu_exact, descendants, name_of
 from tests.support.platform import Login, Platform
 from tests.support.raw_mqtt import connect_packet, publish_packet
 
@@ -58,8 +60,13 @@ def _wide() -> bytes:
 FLOODS = {"small": _small, "1 MB": _large, "bad JSON": _bad, "250 metrics": _wide}
 
 
-def flood(port: int, login: Login, payload: bytes, end: float, sent: Any) -> None:
-    """Publishes at full speed until ``end``; a disconnected device connects again."""
+def flood(port: int, login: Login, payload: bytes, end: float, counts: tuple[Any, Any]) -> None:
+    """Publishes at full speed until ``end``; a disconnected device connects again.
+
+    Args:
+        counts: of acknowledged messages and of CPU seconds, for its parent.
+    """
+    sent, spent = counts
     packets = [
         publish_packet(login.topics["telemetry"], payload, qos=1, packet_id=number)
         for number in range(1, WINDOW + 1)
@@ -83,9 +90,11 @@ def flood(port: int, login: Login, payload: bytes, end: float, sent: Any) -> Non
                         if not got:
                             raise ConnectionError
                         left -= len(got)
-                    sent.value += len(packets)
+                        sent.value += len(got) // 4
+                    spent.value = time.process_time()
         except OSError:
             time.sleep(0.05)
+    spent.value = time.process_time()
 
 
 class Neighbour:
@@ -138,24 +147,42 @@ def _health(port: int, end: float, delays: list[float]) -> None:
             time.sleep(max(0.0, began + EVERY_SECONDS - time.monotonic()))
 
 
+def _used(platform: Platform) -> dict[str, float]:
+    """CPU seconds of each process up to now, by what it is."""
+    if not VISIBLE or platform.up is None:
+        return {}
+    roles = {pid: role for role, pid in platform.rows("SELECT role, pid FROM processes")}
+    found = {"this program": time.process_time()}
+    for pid in descendants(platform.up.pid):
+        try:
+            name = roles.get(pid) or name_of(pid)
+            found[name] = found.get(name, 0.0) + cpu_exact(pid)
+        except OSError:
+            continue  # it has just ended
+    return found
+
+
 def measure(platform: Platform, name: str, seconds: float) -> dict[str, Any]:
     """The figures of one flood."""
     word = name.replace(" ", "-").lower()
     loud = platform.add(f"loud-{word}", "mooring", "--tenant", "loud")
     quiet = platform.add(f"quiet-{word}", "mooring", "--tenant", "quiet")
     neighbour, health = Neighbour(platform, quiet), list[float]()
-    sent = multiprocessing.Value("q", 0)
+    sent, spent = multiprocessing.Value("q", 0), multiprocessing.Value("d", 0.0)
     end = time.time() + seconds
     port = platform.ports["mqtt_port"]
     flooding = multiprocessing.Process(
-        target=flood, args=(port, loud, FLOODS[name](), end, sent), daemon=True
+        target=flood, args=(port, loud, FLOODS[name](), end, (sent, spent)), daemon=True
     )
     asking = threading.Thread(target=_health, args=(platform.ports["http_port"], end, health))
+    before = _used(platform)
     flooding.start()
     asking.start()
     neighbour.run(end)
     asking.join()
+    after = _used(platform)
     flooding.join(10)
+    after["flooding client"] = spent.value
     delays, health = sorted(neighbour.delays), sorted(health)
     return {
         "flood": name,
@@ -165,6 +192,7 @@ def measure(platform: Platform, name: str, seconds: float) -> dict[str, Any]:
         "unstored": neighbour.unstored,
         "health_p99_ms": percentile(health, 0.99),
         "health_max_ms": health[-1],
+        "cores": {role: (after[role] - before.get(role, 0.0)) / seconds for role in after},
     }
 
 
@@ -195,6 +223,8 @@ def main(words: list[str] | None = None) -> int:
             f" {found['unstored']:11}",
             flush=True,
         )
+        busy = sorted(found["cores"].items(), key=lambda one: -one[1])
+        print("    cores: " + ", ".join(f"{role} {used:.2f}" for role, used in busy if used > 0.01))
         failed = failed or bool(found["unstored"]) or found["stored_p99_ms"] >= STORED_MS
         failed = failed or found["health_p99_ms"] >= HEALTH_MS
     return int(failed)
