@@ -538,7 +538,14 @@ def roll_over(private: Place) -> None:
 
 # What a password file cannot know, and what is the same with every authority is tried with the
 # plugin (test_device_why.py) and with Dynamic Security (tests/attacks).
-TOLD = ("never_reached", "wrong_password", "no_password", "certificate_revoked", "tls_failed")
+TOLD = (
+    "never_reached",
+    "limited",
+    "wrong_password",
+    "no_password",
+    "certificate_revoked",
+    "tls_failed",
+)
 
 
 @pytest.mark.parametrize("situation", TOLD)

@@ -20,6 +20,7 @@ TOLD = (
     "takeover_loop",
     "denied_topic",
     "oversize",
+    "limited",
     "no_password",
     "wrong_password",
     "wrong_password_old",

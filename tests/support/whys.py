@@ -7,6 +7,7 @@ which the table of ``docs/reference/verdicts.md`` has for each authority of the 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import secrets
@@ -498,13 +499,62 @@ def too_many_connections(w: Whys, code: str) -> None:
 
 
 def limited(w: Whys, code: str) -> None:
+    if w.authority == "plugin":
+        _limited_by_the_broker(w, code)
+    _disconnected_for_a_time(w, code)
+
+
+def _disconnected_for_a_time(w: Whys, code: str) -> None:
+    """What every authority can do; no other device of the tenant notices."""
+    tenant = f"why-{secrets.token_hex(3)}"
+    lamp, fan = w.add(tenant=tenant), w.add(tenant=tenant)
+    w.api.patch(f"/tenants/{tenant}", json={"disconnect_seconds": 3600}).raise_for_status()
+    w.api.put(f"/devices/{lamp.reference}/limits", json={"messages": 1}).raise_for_status()
+    before = w.platform.counted("limit_disconnects")
+    other = w.connect(fan)
+
+    def disconnected() -> bool:
+        if w.platform.counted("limit_disconnects") == before:
+            with contextlib.suppress(AssertionError, Refused, OSError):
+                client = w.connect(lamp)
+                for number in range(30):
+                    client.publish(lamp.topics["telemetry"], b'{"values": {"t": %d}}' % number)
+        return w.platform.counted("limit_disconnects") > before
+
+    wait_until(disconnected, "the device to be disconnected", timeout=60)
+    w.becomes(lamp, code)
+    assert "until" in w.why(lamp)["summary"]
+    w.rejected(lamp)
+    w.becomes(lamp, code)
+    other.publish(fan.topics["telemetry"], READING)
+    wait_until(lambda: w.platform.stored(fan) == 1, "the other one's message")
+    answer = w.api.put(f"/devices/{lamp.reference}/limits", json={"messages": 0})
+    assert answer.json()["applied_by_broker"] is True
+    w.connect(lamp).publish(lamp.topics["telemetry"], READING)
+
+
+def _back(w: Whys, login: Login) -> MqttClient:
+    """Connected again, when the broker allows it."""
+
+    def again() -> MqttClient | None:
+        try:
+            return w.connect(login)
+        except (Refused, OSError, AssertionError):
+            return None
+
+    found = wait_until(again, "the device to be accepted again")
+    assert found is not None
+    return found
+
+
+def _limited_by_the_broker(w: Whys, code: str) -> None:
     lamp, fan = w.add(), w.add()
     answer = w.api.put(f"/devices/{lamp.device}/limits", json={"messages": 1})
     assert answer.json()["applied_by_broker"] is True
     assert answer.json()["enforced"] is True
     other, sent = w.connect(fan), 0
     for _ in range(3):  # it comes back and goes on
-        client = w.connect(lamp)
+        client = _back(w, lamp)
         with pytest.raises(AssertionError):  # more than ten at once are not acknowledged
             for number in range(100):
                 client.publish(lamp.topics["telemetry"], b'{"values": {"t": %d}}' % number)

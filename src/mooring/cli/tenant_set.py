@@ -53,6 +53,13 @@ def set_(
         str | None,
         typer.Option("--bytes-per-second", help=f"Maximum topics and payloads. {VALUE}"),
     ] = None,
+    disconnect: Annotated[
+        str | None,
+        typer.Option(
+            "--disconnect-seconds",
+            help=f"How long a device that exceeds a limit is disconnected. {VALUE}",
+        ),
+    ] = None,
     stored: Annotated[
         str | None,
         typer.Option(
@@ -65,7 +72,7 @@ def set_(
     reason: Reason = "",
 ) -> None:
     """Change limits of a tenant. Limits that are not named stay as they are."""
-    said = (connections, messages, bytes_, stored, dead_letters)
+    said = (connections, messages, bytes_, disconnect, stored, dead_letters)
     given = {
         key: value_of(text)
         for key, text in zip(service.NAMES, said, strict=True)

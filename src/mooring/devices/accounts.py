@@ -68,6 +68,7 @@ class Accounts:
             users = broker.accounts(connection)
             pending = leftovers.pending(connection)
             quotas = self._quotas(limit_store.of_tenants(connection))
+            quotas.disconnected = limit_store.disconnected(connection)
         for user in users:
             if user.username not in pending.usernames:
                 yield self._user(user)
@@ -158,7 +159,9 @@ class Accounts:
     def _quotas_of(self, connection: Connection, devices: Sequence[Device]) -> _Quotas:
         tenants = sorted({device.tenant for device in devices})
         quotas = self._quotas(limit_store.of_tenants(connection, tenants))
-        quotas.own = limit_store.of_devices(connection, [device.id for device in devices])
+        numbers = [device.id for device in devices]
+        quotas.own = limit_store.of_devices(connection, numbers)
+        quotas.disconnected = limit_store.disconnected(connection, numbers)
         return quotas
 
     def _account(self, device: Device, login: Login, quotas: _Quotas) -> Account:
@@ -170,7 +173,7 @@ class Accounts:
             device.username,
             login.verifier,
             _rights(dialect, device),
-            locked=not device.enabled,
+            locked=quotas.locked(device),
             client_id=client_id,
             next_verifier=login.next_verifier,
             certificates=login.certificates,
@@ -200,10 +203,16 @@ class _Quotas:
         self._tenants: dict[str, Quota] = {}
         self.own: Mapping[int, Quota] = {}
         """Device number → its own values."""
+        self.disconnected: Mapping[int, int] = {}
+        """Device number → until when it is rejected because of a limit."""
 
     def of(self, device: Device) -> Quota:
         own = self.own.get(device.id)
         return self._default if own is None else limit_store.in_force(own, self._each)
+
+    def locked(self, device: Device) -> bool:
+        """Whether its login is rejected for now."""
+        return not device.enabled or device.id in self.disconnected
 
     def of_tenant(self, name: str) -> Quota:
         found = self._tenants.get(name)
@@ -232,7 +241,7 @@ def _without_rights(device: Device, login: Login, quotas: _Quotas) -> Account:
         device.username,
         login.verifier,
         Rights(),
-        locked=not device.enabled,
+        locked=quotas.locked(device),
         client_id=device.client_id,
         next_verifier=login.next_verifier,
         certificates=login.certificates,

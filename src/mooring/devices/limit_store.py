@@ -10,15 +10,21 @@ from sqlalchemy.engine import Connection
 
 from mooring.identity.account import NO_QUOTA, Quota
 from mooring.store.keyed import Keyed
-from mooring.store.schema import device_limits, devices, tenant_limits
+from mooring.store.schema import device_limits, devices, limit_disconnects, tenant_limits
 
 __all__ = [
     "a_device_of",
+    "disconnect",
+    "disconnect_seconds_of",
+    "disconnected",
+    "end_disconnect",
     "in_force",
     "of_device",
     "of_devices",
     "of_tenant",
     "of_tenants",
+    "reconnect",
+    "set_disconnect_seconds",
     "set_of_device",
     "set_of_tenant",
 ]
@@ -34,6 +40,10 @@ _SPAN = _DEVICES.where(
 )
 _TENANTS = sa.select(tenant_limits.c.tenant, *_OF_TENANT)
 _NAMED = Keyed(lambda match: _TENANTS.where(match(tenant_limits.c.tenant)))
+_DISCONNECTED = sa.select(limit_disconnects.c.device_id, limit_disconnects.c.until)
+_DISCONNECTED_NUMBERED = Keyed(
+    lambda match: _DISCONNECTED.where(match(limit_disconnects.c.device_id))
+)
 
 
 def in_force(own: Quota, setting: Quota) -> Quota:
@@ -106,3 +116,58 @@ def a_device_of(connection: Connection, tenant: str) -> str | None:
     """The username of one of its devices: each carries the limits of its tenant to the broker."""
     statement = sa.select(devices.c.username).where(devices.c.tenant == tenant)
     return connection.execute(statement.order_by(devices.c.id).limit(1)).scalar()
+
+
+def disconnected(connection: Connection, numbers: Sequence[int] | None = None) -> dict[int, int]:
+    """Devices that are disconnected for a time because of a limit: all, or of these. Each with the
+    time of its end, in epoch milliseconds."""
+    if numbers is None:
+        return {row.device_id: row.until for row in connection.execute(_DISCONNECTED)}
+    if not numbers:
+        return {}
+    rows = _DISCONNECTED_NUMBERED.execute(connection, numbers)
+    return {row.device_id: row.until for row in rows}
+
+
+def disconnect(connection: Connection, device_id: int, since: int, until: int) -> None:
+    """Rejects the device until then; a device that is rejected already gets the new time."""
+    d = limit_disconnects
+    values = {"since": since, "until": until}
+    changed = connection.execute(sa.update(d).where(d.c.device_id == device_id).values(values))
+    if not changed.rowcount:
+        connection.execute(sa.insert(d).values(device_id=device_id, **values))
+
+
+def reconnect(connection: Connection, now: int) -> list[str]:
+    """Accepts the devices again whose time is up; their usernames."""
+    d = limit_disconnects.c
+    rows = connection.execute(
+        sa.select(d.device_id, devices.c.username)
+        .join(devices, devices.c.id == d.device_id)
+        .where(d.until <= now)
+    ).all()
+    if rows:
+        numbers = [row[0] for row in rows]
+        connection.execute(sa.delete(limit_disconnects).where(d.device_id.in_(numbers)))
+    return [row[1] for row in rows]
+
+
+def end_disconnect(connection: Connection, device_id: int) -> None:
+    """Accepts this device again before its time is up."""
+    d = limit_disconnects
+    connection.execute(sa.delete(d).where(d.c.device_id == device_id))
+
+
+def disconnect_seconds_of(connection: Connection, tenant: str) -> int | None:
+    """How long the tenant's devices are disconnected; ``None``: as the setting says, 0: not."""
+    c = tenant_limits.c
+    statement = sa.select(c.disconnect_seconds).where(c.tenant == tenant)
+    return connection.execute(statement).scalar()
+
+
+def set_disconnect_seconds(connection: Connection, tenant: str, seconds: int | None) -> None:
+    """Puts this value instead of its own."""
+    c, values = tenant_limits.c, {"disconnect_seconds": seconds}
+    update = sa.update(tenant_limits).where(c.tenant == tenant).values(values)
+    if not connection.execute(update).rowcount and seconds is not None:
+        connection.execute(sa.insert(tenant_limits).values(tenant=tenant, **values))

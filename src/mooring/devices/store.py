@@ -24,6 +24,7 @@ from mooring.store.schema import (
     device_state,
     devices,
     latest,
+    limit_disconnects,
     metrics_refused,
     removed_devices,
     rotations,
@@ -60,6 +61,7 @@ __all__ = [
 _OF_ONE = (
     *(latest, device_state, sequences, metrics_refused, credentials, device_groups),
     device_limits,
+    limit_disconnects,
 )
 
 _COLUMNS = (

@@ -76,6 +76,7 @@ class Seen:
         username, client_id: how the device logs in; ``client_id`` is ``None`` where its
             dialect does not fix it.
         enabled: false when people have disabled it.
+        disconnected_until: it is rejected until then, because it exceeded a limit.
         removed: the device was removed; only its username is known.
         created_at: when it was added.
         by_certificate: it has no password.
@@ -102,6 +103,7 @@ class Seen:
     client_id: str | None
     created_at: int = 0
     enabled: bool = True
+    disconnected_until: int | None = None
     removed: bool = False
     by_certificate: bool = False
     password_at: int | None = None

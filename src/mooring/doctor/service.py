@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from mooring.broker.connection import Connection, Endpoint
 from mooring.broker.plugin_control import PluginControl
+from mooring.devices import limit_store
 from mooring.devices.model import Device
 from mooring.devices.service import Devices
 from mooring.doctor import store
@@ -105,6 +106,7 @@ class Diagnosis:
                 client_id=device.client_id if dialect.client_id_fixed else None,
                 created_at=device.created_at,
                 enabled=device.enabled,
+                disconnected_until=limit_store.disconnected(connection, [device.id]).get(device.id),
                 by_certificate=credential is not None and not credential[0],
                 password_at=credential[1] if credential else None,
                 proved_at=credential[2] if credential else None,

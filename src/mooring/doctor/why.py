@@ -12,6 +12,7 @@ import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from mooring.dialects.times import iso
 from mooring.doctor.refusals import Code, refused_word
 from mooring.doctor.seen import Event, EventKind, Seen
 
@@ -109,6 +110,20 @@ def _disabled(seen: Seen) -> Verdict | None:
         "The device is disabled, so the broker rejects its login.",
         "Enable it with `mooring device enable DEVICE`; its password stays the same.",
         _attempts(seen),
+    )
+
+
+def _disconnected_for_limit(seen: Seen) -> Verdict | None:
+    until = seen.disconnected_until
+    if until is None:
+        return None
+    newest = _newest(seen, EventKind.LIMITED)
+    return Verdict(
+        Code.LIMITED,
+        f"The device sent more than a limit allows. The broker rejects it until {iso(until)}.",
+        "Send less often or in smaller messages. Changing its limits with `mooring device limits "
+        "DEVICE` accepts it again.",
+        _shown([newest] if newest else []),
     )
 
 
@@ -360,6 +375,7 @@ RULES: tuple[Rule, ...] = (
     _broker_down,
     _change_pending,
     _disabled,
+    _disconnected_for_limit,
     _takeover_loop,
     _limited,
     _oversize,

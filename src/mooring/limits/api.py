@@ -104,6 +104,7 @@ class TenantValues(Document):
     connections: int | None
     messages_per_second: int | None
     bytes_per_second: int | None
+    disconnect_seconds: int | None
     stored_bytes: int | None
     dead_letter_bytes: int | None
 
@@ -145,6 +146,7 @@ class TenantPatch(Document):
     connections: Value = None
     messages_per_second: Value = None
     bytes_per_second: Value = None
+    disconnect_seconds: Value = None
     stored_bytes: Value = None
     dead_letter_bytes: Value = None
     reason: Reason = ""

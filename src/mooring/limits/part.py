@@ -5,9 +5,10 @@ from __future__ import annotations
 from mooring.identity.scopes import Scope
 from mooring.later import later
 from mooring.part import Part
+from mooring.supervisor.registry import Entry
 
 with later():
-    from mooring.limits import allowances, api, tenants
+    from mooring.limits import allowances, api, disconnects, tenants
     from mooring.settings import limits as settings
     from mooring.store import schema
 
@@ -28,9 +29,18 @@ PART = Part(
     },
     tables=lambda: (
         schema.device_limits,
+        schema.limit_disconnects,
         schema.tenant_limits,
     ),
-    counters=("uplink_limited",),
+    workers=(
+        Entry(
+            "limits",
+            "worker",
+            "disconnects devices that exceed a limit, for a time",
+            lambda app: disconnects.LimitDisconnects(app.database, app.settings).run(),
+        ),
+    ),
+    counters=("uplink_limited", "limit_disconnects"),
     residents=lambda: {allowances.Allowances: lambda _app, _current: allowances.Allowances()},
     settings=lambda: settings.LimitSettings,
 )

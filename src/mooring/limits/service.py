@@ -69,7 +69,8 @@ class DeviceLimits:
     def set_of_device(
         self, actor: Actor, reference: str, own: Quota, *, reason: str = ""
     ) -> tuple[Device, Limited, list[int]]:
-        """Puts these values instead of the device's own.
+        """Puts these values instead of the device's own. A device that is disconnected because of
+        a limit is accepted again.
 
         Returns:
             The device, its limits, and the pending changes to wait for.
@@ -87,6 +88,7 @@ class DeviceLimits:
             _check_below(own, self.devices.quota)
         with self.database.write() as connection:
             store.set_of_device(connection, device.id, own)
+            store.end_disconnect(connection, device.id)
             changes = [change_queue.enqueue(connection, "put", device.username)]
             audit_log.record(
                 connection,

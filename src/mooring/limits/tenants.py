@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 from mooring.audit import log as audit_log
 from mooring.changes import queue as change_queue
 from mooring.devices import limit_store
+from mooring.errors import Invalid
 from mooring.identity.account import Quota
 from mooring.identity.actor import Actor, Role
 from mooring.limits import storage_store
@@ -19,16 +20,19 @@ from mooring.limits.storage_store import Full
 from mooring.settings import Settings
 from mooring.store.engine import Database
 
-__all__ = ["NAMES", "TenantLimits", "TenantState"]
+__all__ = ["NAMES", "SECONDS_MAX", "TenantLimits", "TenantState"]
 
 NAMES = {
     "connections": "connections",
     "messages_per_second": "messages",
     "bytes_per_second": "bytes",
+    "disconnect_seconds": "disconnect_seconds",
     "stored_bytes": "stored_bytes",
     "dead_letter_bytes": "dead_letter_bytes",
 }
-"""A limit of a tenant → its attribute in ``Quota`` or ``Storage``."""
+"""A limit of a tenant → its attribute in ``Quota`` or ``Storage``, or itself."""
+SECONDS_MAX = 2_592_000
+"""Seconds for which a device can be disconnected because of a limit: 30 days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,13 @@ class TenantLimits:
             NotFound: no such tenant.
         """
         check_values(given)
+        seconds = given.get("disconnect_seconds") or 0
+        if seconds > SECONDS_MAX:
+            raise Invalid(
+                f"Disconnect seconds must be 0 to {SECONDS_MAX:,}, not {seconds:,}.",
+                hint="0: devices above a limit may come back as soon as they may send again.",
+                code="invalid_limit",
+            )
         with self.database.write() as connection:
             self.limits.require_tenant(connection, actor, name)
             actor.require(Role.ADMIN, None)
@@ -94,6 +105,8 @@ class TenantLimits:
             if stored:
                 own = storage_store.own(connection, name)
                 storage_store.set_own(connection, name, replace(own, **stored))
+            if "disconnect_seconds" in given:
+                limit_store.set_disconnect_seconds(connection, name, given["disconnect_seconds"])
             said = ", ".join(f"{key}={_word(value)}" for key, value in given.items())
             why = f"{said}: {reason}" if reason else said
             audit_log.record(connection, actor, "tenant.limits", name, tenant=name, reason=why)
@@ -117,20 +130,26 @@ class TenantLimits:
         broker = limit_store.of_tenant(connection, name)
         stored = storage_store.own(connection, name)
         found = self.limits.limited_of_tenant(broker)
+        seconds = limit_store.disconnect_seconds_of(connection, name)
+        setting = self.settings.limit_disconnect_seconds
         most = Storage(
             self.settings.tenant_stored_bytes_max, self.settings.tenant_dead_letter_bytes_max
         )
         return TenantState(
             name,
-            _named(broker, stored),
-            _named(found.in_force, in_force(stored, most)),
+            _named(broker, stored, seconds),
+            _named(
+                found.in_force,
+                in_force(stored, most),
+                (setting if seconds is None else seconds) or None,
+            ),
             found.enforced,
             storage_store.usage(connection, name),
         )
 
 
-def _named(broker: Quota, stored: Storage) -> dict[str, int | None]:
-    values = {**asdict(broker), **asdict(stored)}
+def _named(broker: Quota, stored: Storage, seconds: int | None) -> dict[str, int | None]:
+    values = {**asdict(broker), **asdict(stored), "disconnect_seconds": seconds}
     return {name: values[attribute] for name, attribute in NAMES.items()}
 
 

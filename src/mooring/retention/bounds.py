@@ -200,6 +200,7 @@ BOUNDS = (
         "The newest `mooring.devices.changes.CHANGES_KEPT`; each change deletes an older one.",
     ),
     _row("device_limits", By.OWNER, "devices", "At most one row for each device."),
+    _row("limit_disconnects", By.OWNER, "devices", "At most one row for each device."),
     _row("tenant_limits", By.OWNER, "tenants", "At most one row for each tenant."),
     _row("tenant_usage", By.OWNER, "tenants", "One row for each tenant."),
     _row(

@@ -28,6 +28,13 @@ class LimitSettings(Declared):
     tenant_bytes_per_second: int = setting(
         0, "Maximum bytes of all devices of one tenant, with the plugin. 0: no limit.", ge=0
     )
+    limit_disconnect_seconds: int = setting(
+        0,
+        "How long a device that exceeds a limit is disconnected and rejected. 0: it may come back "
+        "as soon as it may send again.",
+        ge=0,
+        le=2_592_000,
+    )
     tenant_stored_bytes_max: int = setting(
         0, "Bytes of stored messages of one tenant; its oldest go first. 0: no limit.", ge=0
     )

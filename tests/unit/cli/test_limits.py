@@ -32,6 +32,7 @@ def test_a_tenant_shows_its_limits_and_usage(mooring: Mooring) -> None:
         "connections": None,
         "messages_per_second": None,
         "bytes_per_second": None,
+        "disconnect_seconds": None,
         "stored_bytes": 5000,
         "dead_letter_bytes": None,
     }
@@ -44,6 +45,7 @@ def test_a_tenant_shows_its_limits_and_usage(mooring: Mooring) -> None:
         "connections": 3,
         "messages_per_second": 9,
         "bytes_per_second": None,
+        "disconnect_seconds": None,
         "stored_bytes": 5000,
         "dead_letter_bytes": None,
     }

@@ -14,7 +14,9 @@ import sqlalchemy as sa
 from mooring.alerts.model import Severity
 from mooring.alerts.platform.model import MOST, Check, Found, Look
 from mooring.broker.log import LogKind
+from mooring.dialects.times import iso
 from mooring.limits import storage_store
+from mooring.limits.buckets import BYTES, MESSAGES
 from mooring.limits.storage import NEARLY_PERCENT, SOON_PERCENT
 from mooring.limits.storage_store import Full
 from mooring.notify.model import FAILURES_MAX
@@ -28,6 +30,7 @@ from mooring.store.schema import (
     device_state,
     devices,
     firmware_links,
+    limit_disconnects,
     presence,
     processes,
     recipients,
@@ -87,14 +90,23 @@ def _refused(look: Look) -> Sequence[Found]:
 
 
 def _limited(look: Look) -> Sequence[Found]:
-    """Devices that the broker disconnects because they send more than their limit or that of
-    their tenant."""
-    return _events(
-        look,
-        LIMITED,
-        look.settings.alert_limited_sessions,
-        "The device sends more than its limit: `mooring device why` names it.",
+    """Devices that send more than their limit or that of their tenant: the broker disconnects
+    them, or ingest drops messages of theirs, or they are disconnected for a time."""
+    said = "The device sends more than its limit: `mooring device why` names it."
+    least = look.settings.alert_limited_sessions
+    found = {one.subject: one for one in _events(look, LIMITED, least, said)}
+    for one in _letters(look, (BYTES, MESSAGES), least, said):
+        found.setdefault(one.subject, one)
+    d = limit_disconnects.c
+    rows = look.connection.execute(
+        sa.select(d.device_id, devices.c.tenant, d.until)
+        .join(devices, devices.c.id == d.device_id)
+        .limit(MOST)
     )
+    for number, tenant, until in rows:
+        text = f"The device sent more than its limit and is disconnected until {iso(until)}."
+        found[str(number)] = Found(str(number), Severity.WARNING, text, tenant, number)
+    return list(found.values())
 
 
 def _events(look: Look, kind: str, least: int, message: str) -> list[Found]:
@@ -126,6 +138,11 @@ def _events(look: Look, kind: str, least: int, message: str) -> list[Found]:
 
 def _denied(look: Look) -> Sequence[Found]:
     """Devices whose messages the broker denies for lack of rights."""
+    said = "The broker denies messages of the device: it may not publish to their topics."
+    return _letters(look, ("denied",), look.settings.alert_denied_publishes, said)
+
+
+def _letters(look: Look, reasons: Sequence[str], least: int, message: str) -> list[Found]:
     d = dead_letters.c
     newest = sa.select(sa.func.max(d.id)).scalar_subquery()
     counted = sa.func.count()
@@ -135,15 +152,14 @@ def _denied(look: Look) -> Sequence[Found]:
         .where(
             d.id > newest - EVENTS_LOOK,
             d.received_at > look.at - WINDOW_MS,
-            d.reason == "denied",
+            d.reason.in_(reasons),
         )
         .group_by(d.device_id, devices.c.tenant)
-        .having(counted >= look.settings.alert_denied_publishes)
+        .having(counted >= least)
         .limit(MOST)
     )
-    said = "The broker denies messages of the device: it may not publish to their topics."
     return [
-        Found(str(row[0]), Severity.WARNING, said, row[1], row[0], f"{row[2]} in 10 min")
+        Found(str(row[0]), Severity.WARNING, message, row[1], row[0], f"{row[2]} in 10 min")
         for row in rows
     ]
 

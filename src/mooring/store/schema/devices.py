@@ -31,6 +31,7 @@ __all__ = [
     "devices",
     "former_verifiers",
     "groups",
+    "limit_disconnects",
     "rotations",
     "sightings",
     "tenant_limits",
@@ -169,6 +170,17 @@ tenant_limits = Table(
     # What the platform keeps of it, whatever the broker enforces.
     Column("stored_bytes", BigInteger),
     Column("dead_letter_bytes", BigInteger),
+    # How long a device above a limit is disconnected; NULL: as the setting says, 0: not.
+    Column("disconnect_seconds", BigInteger),
+)
+
+# Devices that are disconnected for a time because they sent more than a limit allows.
+limit_disconnects = Table(
+    "limit_disconnects",
+    metadata,
+    Column("device_id", BigId, ForeignKey("devices.id", ondelete="CASCADE"), primary_key=True),
+    Column("since", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False),
 )
 
 credentials = Table(

@@ -1,0 +1,143 @@
+"""Disconnects devices that exceed a limit, for as long as the settings say.
+
+With Mooring's plugin the broker reports who exceeded a limit. With another authority ingest says
+so in dead letters. Either way the device's account is locked, as if it were disabled, and accepted
+again when the time is up; every authority can do that, and no other device notices.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from mooring.changes import queue as change_queue
+from mooring.devices import limit_store
+from mooring.errors import MooringError
+from mooring.limits.buckets import BYTES, MESSAGES
+from mooring.settings import Settings
+from mooring.store.engine import Database, now_ms
+from mooring.store.leases import Lease
+from mooring.store.schema import broker_events, dead_letters, devices, tenant_limits
+from mooring.store.tally import add_to_counter
+
+__all__ = ["LEASE", "REMEMBERED_MAX", "LimitDisconnects"]
+
+log = logging.getLogger(__name__)
+
+LEASE = "limit disconnects"
+STEP_SECONDS = 1.0
+REMEMBERED_MAX = 100_000
+"""Devices whose last time of rejection is remembered: what the broker reports late of the time
+before it does not begin another one."""
+LIMITED = "limited"  # of ``broker_events``
+
+
+class _Exceeded(NamedTuple):
+    device_id: int
+    username: str
+    tenant: str
+    at: int
+
+
+class LimitDisconnects:
+    """See the module. It acts on what is reported while it runs.
+
+    Args:
+        database: where reports and accounts are.
+        settings: ``limit_disconnect_seconds``.
+    """
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database = database
+        self._seconds = settings.limit_disconnect_seconds
+        self._seen: tuple[int, int] | None = None  # newest event, newest dead letter
+        self._until: dict[int, int] = {}
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        lease = Lease(self._database, LEASE)
+        while True:
+            try:
+                if await asyncio.to_thread(lease.held, after_dead=True):
+                    await asyncio.to_thread(self.step, now_ms())
+                else:
+                    self._seen = None
+            except MooringError as exc:
+                log.warning("limits are applied later: %s", exc)
+            await asyncio.sleep(STEP_SECONDS)
+
+    def step(self, now: int) -> None:
+        """Disconnects who exceeded a limit since the last call, and accepts whose time is up.
+
+        Raises:
+            DatabaseUnavailable: nothing was changed; call again.
+        """
+        with self._database.read() as connection:
+            newest = _newest(connection)
+            seen, self._seen = self._seen, self._seen or newest
+            own = _seconds_of_tenants(connection)
+            found: list[_Exceeded] = []
+            if seen is not None and (self._seconds or any(own.values())):
+                found = _exceeded(connection, seen)
+            held = limit_store.disconnected(connection)
+        for number, until in held.items():
+            self._remember(number, until)
+        ends = {}
+        for one in found:
+            seconds = own.get(one.tenant)
+            seconds = self._seconds if seconds is None else seconds
+            if seconds and one.device_id not in held and one.at > self._until.get(one.device_id, 0):
+                ends[one.device_id] = (one.username, now + 1000 * seconds)
+        if ends or any(until <= now for until in held.values()):
+            with self._database.write() as connection:
+                usernames = limit_store.reconnect(connection, now)
+                for number, (username, until) in ends.items():
+                    limit_store.disconnect(connection, number, now, until)
+                    usernames.append(username)
+                change_queue.enqueue_many(connection, "put", usernames)
+                add_to_counter(connection, "limit_disconnects", len(ends))
+        for number, (_, until) in ends.items():
+            self._remember(number, until)
+        self._seen = newest
+
+    def _remember(self, device_id: int, until: int) -> None:
+        if len(self._until) >= REMEMBERED_MAX and device_id not in self._until:
+            del self._until[next(iter(self._until))]
+        self._until[device_id] = until
+
+
+def _newest(connection: Connection) -> tuple[int, int]:
+    tables = (broker_events, dead_letters)
+    one, two = (connection.execute(sa.select(sa.func.max(t.c.id))).scalar() or 0 for t in tables)
+    return one, two
+
+
+def _seconds_of_tenants(connection: Connection) -> dict[str, int]:
+    c = tenant_limits.c
+    rows = connection.execute(
+        sa.select(c.tenant, c.disconnect_seconds).where(c.disconnect_seconds.is_not(None))
+    )
+    return {row.tenant: row.disconnect_seconds for row in rows}
+
+
+def _exceeded(connection: Connection, seen: tuple[int, int]) -> list[_Exceeded]:
+    """Devices of which a limit was reported after these rows, with the time of the newest."""
+    e, d, v = broker_events.c, dead_letters.c, devices.c
+    columns = (v.id, v.username, v.tenant)
+    by_broker = (
+        sa.select(*columns, sa.func.max(e.at))
+        .join(broker_events, e.username == v.username)
+        .where(e.id > seen[0], e.event == LIMITED)
+        .group_by(*columns)
+    )
+    by_ingest = (
+        sa.select(*columns, sa.func.max(d.received_at))
+        .join(dead_letters, d.device_id == v.id)
+        .where(d.id > seen[1], d.reason.in_([MESSAGES, BYTES]))
+        .group_by(*columns)
+    )
+    return [_Exceeded(*row) for one in (by_broker, by_ingest) for row in connection.execute(one)]
