@@ -33,7 +33,7 @@ def prepared(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def an_api() -> FastAPI:
     other = APIRouter()
     for number in range(3):
-        other.add_api_route(f"/other/{number}", lambda: {})
+        other.add_api_route(f"/other/{number}", dict)
     api = FastAPI()
     for router in (health, other):
         api.include_router(router)
