@@ -9,7 +9,7 @@ from mqtt5 import PublishPacket
 __all__ = ["BATCH_BYTES", "WAITING_BYTES", "Arrivals"]
 
 BATCH_BYTES = 4_194_304
-"""Of packets in one batch: what comes behind large messages does not wait for all of them."""
+"""Of packets in one batch: what arrives after large messages does not wait for all of them."""
 WAITING_BYTES = 16_777_216
 """Of packets that wait; above it the socket is not read, and TCP slows the broker down."""
 

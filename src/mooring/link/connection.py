@@ -184,7 +184,7 @@ class Connection(asyncio.Protocol):
 
     def _joined(self, data: bytes) -> bytes:
         """With what has arrived of the packet before; empty while some of it is missing. A large
-        packet comes in many reads, and is joined and read once."""
+        packet arrives in many reads, and is joined and read once."""
         self._rest.append(data)
         self._missing -= len(data)
         return b"" if self._missing > 0 else b"".join(self._rest)
