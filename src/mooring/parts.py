@@ -96,6 +96,7 @@ PLATFORM = Part(
         Entry("dashboard", "serve", "asks for the live values of open pages"),
         Entry("dashboard stream", "serve", "passes messages of devices on to open pages"),
         Entry("dashboard logins", "serve", "ends pages whose session has ended"),
+        Entry("dashboard trouble", "serve", "notices what does not answer, for open pages"),
         Entry("heartbeat", "keeper", "reports that the process runs"),
         Entry("heartbeat", "worker", "reports that the process runs"),
         Entry("partitions", "keeper", "creates partitions ahead of time"),

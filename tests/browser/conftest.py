@@ -27,9 +27,26 @@ class Site:
     base: str
     tokens: dict[str, str]
 
-    def tab(self, role: str = "admin", **options: Any) -> AbstractContextManager[Tab]:
-        """A tab of a fresh profile; ``role`` is empty for nobody."""
-        return opened_tab(self.browser, self.base, self.tokens[role] if role else "", **options)
+    def tab(
+        self, role: str = "admin", *, token: str = "", port: int = 0, **options: Any
+    ) -> AbstractContextManager[Tab]:
+        """A tab of a fresh profile.
+
+        Args:
+            role: empty for nobody.
+            token: of another session of that person.
+            port: of a proxy in front of the server.
+        """
+        base = f"http://127.0.0.1:{port}" if port else self.base
+        given = token or (self.tokens[role] if role else "")
+        return opened_tab(self.browser, base, given, **options)
+
+    def token(self, name: str, password: str = PASSWORD) -> str:
+        """A new session."""
+        given = {"name": name, "password": password}
+        answer = httpx.post(f"{self.base}/api/v1/login", json=given, timeout=30)
+        answer.raise_for_status()
+        return str(answer.json()["token"])
 
 
 @pytest.fixture(scope="module")

@@ -1,15 +1,13 @@
 """``python -m tests.browser.screenshots [FOLDER]``: pictures of every page of the dashboard.
 
-Each page is taken light, dark and on a phone, with a simulated fleet (``full``) and without any
-device (``empty``); pages with live values also while the server is away (``broken``). They are
-to be looked at, one by one.
+Each page is taken light, dark and on a phone: without any device (``empty``), with a simulated
+fleet and something of everything (``full``), and with hostile texts while the server is away
+(``broken``). They are to be looked at, one by one.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -18,9 +16,13 @@ from pathlib import Path
 import httpx
 from playwright.sync_api import Browser
 
+from mooring.app import open_app
 from mooring.dashboard.pages import PAGES
-from tests.support.browser import chromium, opened_tab
+from mooring.settings import Settings
+from tests.support import world
+from tests.support.browser import Tab, chromium, opened_tab
 from tests.support.platform import Platform, running_platform
+from tests.support.proxy import Cut, Proxy
 from tests.support.waiting import wait_until
 
 LOOKS = {
@@ -28,58 +30,78 @@ LOOKS = {
     "dark": ("dark", (1280, 860)),
     "phone": ("light", (390, 844)),
 }
-BROKEN = ("/", "/devices", "/messages")
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "{{ 7 * 7 }} {% raw %}",
+    "\u202egnp.elif",
+    "long " * 60,
+)
+#: Value of a path → where one is found.
+EXAMPLES = {
+    "device": "SELECT name FROM devices ORDER BY id LIMIT 1",
+    "group": "SELECT name FROM device_groups ORDER BY name LIMIT 1",
+    "tenant": "SELECT tenant FROM device_groups ORDER BY name LIMIT 1",
+    "job": "SELECT id FROM jobs ORDER BY id LIMIT 1",
+}
+NUMBERS = {
+    "/alerts/": "SELECT id FROM alerts ORDER BY id LIMIT 1",
+    "/rules/": "SELECT id FROM rules ORDER BY id LIMIT 1",
+    "/commands/": "SELECT id FROM jobs WHERE kind = 'command' ORDER BY id LIMIT 1",
+}
 
 
 def addresses(platform: Platform) -> Iterator[str]:
-    """Pages of something that exists."""
-    known = {}
-    for name, sql in (
-        ("device", "SELECT name FROM devices ORDER BY id LIMIT 1"),
-        ("number", "SELECT id FROM alerts ORDER BY id LIMIT 1"),
-    ):
-        rows = platform.rows(sql)
-        if rows:
-            known[name] = str(rows[0][0])
+    """Pages of what exists."""
     for page in PAGES:
-        names = re.findall(r"\{(\w+)\}", page.path)
-        of_number = "number" not in names or page.path.startswith("/alerts")
-        if page.template and set(names) <= known.keys() and of_number:
+        known = {}
+        for name in re.findall(r"\{(\w+)\}", page.path):
+            sql = EXAMPLES.get(name) or next(
+                (sql for start, sql in NUMBERS.items() if page.path.startswith(start)), ""
+            )
+            rows = platform.rows(sql) if sql else []
+            if rows:
+                known[name] = str(rows[0][0])
+        if page.template and set(re.findall(r"\{(\w+)\}", page.path)) <= known.keys():
             yield page.path.format(**known)
 
 
+def picture(tab: Tab, path: str, folder: Path, kind: str, look: str) -> None:
+    # Charts are drawn; a page without any, or without values, has nothing to wait for.
+    tab.page.wait_for_timeout(250)
+    if tab.page.locator("mooring-chart").count():
+        tab.page.wait_for_timeout(500)
+    name = re.sub(r"[^a-z0-9]+", "-", path.lower()).strip("-") or "overview"
+    tab.page.screenshot(path=folder / f"{name}-{kind}-{look}.png", full_page=True)
+
+
 def take(browser: Browser, platform: Platform, folder: Path, kind: str) -> None:
-    """Every page in every look."""
-    base = f"http://127.0.0.1:{platform.ports['http_port']}"
+    """Every page in every look; while the server is away where ``kind`` is ``broken``."""
+    port = platform.ports["http_port"]
     given = {"name": "admin", "password": platform.password_of_admin()}
-    token = httpx.post(f"{base}/api/v1/login", json=given, timeout=30).json()["token"]
-    for look, (theme, size) in LOOKS.items():
-        with opened_tab(browser, base, token, theme=theme, size=size) as tab:
-            for path in addresses(platform):
-                page = tab.go(path)
-                tab.live()
-                page.wait_for_timeout(700)  # charts and first values
-                name = re.sub(r"[^a-z0-9]+", "-", path.lower()).strip("-") or "overview"
-                page.screenshot(path=folder / f"{name}-{kind}-{look}.png", full_page=True)
+    login = httpx.post(f"http://127.0.0.1:{port}/api/v1/login", json=given, timeout=30)
+    token = login.raise_for_status().json()["token"]
+    with Proxy(port) as proxy:
+        base = f"http://127.0.0.1:{proxy.port}"
+        for look, (theme, size) in LOOKS.items():
+            with opened_tab(browser, base, token, theme=theme, size=size) as tab:
+                for path in addresses(platform):
+                    tab.go(path)
+                    tab.live()
+                    if kind == "broken":
+                        proxy.cut(Cut.REFUSE, seconds=60.0)
+                        tab.page.wait_for_selector("#connection.bad")
+                    picture(tab, path, folder, kind, look)
+                    proxy.welcome()
 
 
-def broken(browser: Browser, platform: Platform, folder: Path) -> None:
-    """Pages that say that they are not connected."""
-    base = f"http://127.0.0.1:{platform.ports['http_port']}"
-    given = {"name": "admin", "password": platform.password_of_admin()}
-    token = httpx.post(f"{base}/api/v1/login", json=given, timeout=30).json()["token"]
-    for path in BROKEN:
-        with opened_tab(browser, base, token) as tab:
-            page = tab.go(path)
-            tab.live()
-            pid = platform.pid("serve")
-            os.kill(pid, signal.SIGKILL)
-            page.wait_for_selector("#connection.bad")
-            name = path.strip("/") or "overview"
-            page.screenshot(path=folder / f"{name}-broken-light.png")
-            before = pid
-            wait_until(lambda before=before: platform.pid("serve") != before, "serve to run again")
-            tab.live()
+def fill(platform: Platform, tenant: str, word: str, *texts: str) -> None:
+    """Something of everything, put into the database of a platform that runs; and for each text a
+    device that has it in every field."""
+    ports = {f"{name}": port for name, port in platform.ports.items()}
+    with open_app(Settings(data_dir=platform.data_dir, **ports)) as app:  # type: ignore[arg-type]
+        world.fill(app, tenant, word)
+        for number, text in enumerate(texts):
+            world.hostile(app, tenant, text, number)
 
 
 def main(given: Sequence[str]) -> int:
@@ -88,12 +110,15 @@ def main(given: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="mooring-shots-") as data, chromium() as browser:
         with running_platform(Path(data) / "empty") as platform:
             take(browser, platform, folder, "empty")
+        with running_platform(Path(data) / "broken") as platform:
+            fill(platform, "acme", HOSTILE[0], *HOSTILE)
+            take(browser, platform, folder, "broken")
         with running_platform(Path(data) / "full", "--demo") as platform:
+            fill(platform, "default", "Hall 3")
             wait_until(
-                lambda: platform.rows("SELECT count(*) FROM messages")[0][0] > 200, "messages"
+                lambda: platform.rows("SELECT count(*) FROM messages")[0][0] > 300, "messages"
             )
             take(browser, platform, folder, "full")
-            broken(browser, platform, folder)
     print(f"{len(list(folder.glob('*.png')))} pictures in {folder}: look at each of them.")
     return 0
 

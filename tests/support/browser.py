@@ -23,6 +23,20 @@ SECONDS = 20
 SERIOUS = ("serious", "critical")
 
 # Runs before the page's own code, and is not subject to its policy.
+_NOTES = """
+window.mooringSaid = [];
+window.mooringGrey = false;
+document.addEventListener("DOMContentLoaded", () => {
+  const place = document.getElementById("connection");
+  if (!place) return;
+  new MutationObserver(() => window.mooringSaid.push(place.textContent))
+    .observe(place, { childList: true, characterData: true, subtree: true });
+  new MutationObserver(() => {
+    if (document.documentElement.classList.contains("stale")) window.mooringGrey = true;
+  }).observe(document.documentElement, { attributeFilter: ["class"] });
+});
+"""
+
 _VIOLATIONS = """
 window.mooringViolations = [];
 addEventListener("securitypolicyviolation", (event) => {
@@ -103,6 +117,22 @@ class Tab:
             "() => document.getElementById('connection')?.textContent === 'Live'"
         )
 
+    def said(self, words: str) -> str:
+        """Waits until the top line says or has said something that begins with these words."""
+        found = self.page.wait_for_function(
+            "words => window.mooringSaid.find((text) => text.startsWith(words))", arg=words
+        )
+        return str(found.json_value())
+
+    def was_grey(self) -> bool:
+        """Whether values were shown as not current."""
+        return bool(self.page.evaluate("() => window.mooringGrey"))
+
+    def token(self) -> str:
+        """Of the session that the browser has now."""
+        cookies = self.page.context.cookies(self.base)
+        return next(str(one["value"]) for one in cookies if one["name"] == "mooring")
+
     def width(self) -> tuple[int, int]:
         """How wide the content is, and the window."""
         found = self.page.evaluate(
@@ -144,7 +174,7 @@ def opened_tab(
         has_touch=size[0] < 600,
         permissions=list(permissions),
     )
-    context.add_init_script(_VIOLATIONS)
+    context.add_init_script(_VIOLATIONS + _NOTES)
     if token:
         context.add_cookies([{"name": "mooring", "value": token, "url": base}])
     try:

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import psycopg
 
+from mooring.broker.ports import port_owner
 from tests.support.cli import Cli
 from tests.support.mqtt import MqttClient
 from tests.support.ports import free_port
@@ -131,6 +132,12 @@ class Platform:
             return int(rows[0][0]) if rows else 0
 
         return wait_until(found, f"a process {role}")
+
+    def pid_of_port(self, name: str) -> int:
+        """The process that listens on one of our ports."""
+        owner = port_owner(self.ports[name])
+        assert owner is not None and owner.pid is not None
+        return owner.pid
 
     def counted(self, name: str) -> int:
         """What one of Mooring's own counters says."""

@@ -61,16 +61,17 @@ class Proxy:
     """Listens on a free loopback port and passes everything on to another one.
 
     Args:
-        target: the port on this machine.
+        targets: ports on this machine. With several, connections go to one after the other, and
+            past one where nothing listens, as a load balancer does.
     """
 
     kinds = tuple(Cut)
     longest = 0.5  # seconds that the ordinary failure lasts
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, *targets: int) -> None:
         self.cuts: dict[str, int] = dict.fromkeys(map(str, Cut), 0)
         self.connections = 0
-        self._target = target
+        self._targets = targets
         self._pairs: set[_Pair] = set()
         self._refused_until = 0.0
         self._late = 0.0
@@ -141,9 +142,14 @@ class Proxy:
         if self._loop.time() < self._refused_until:
             _Pair(near, near).reset()
             return
-        try:
-            answers, far = await asyncio.open_connection("127.0.0.1", self._target)
-        except OSError:  # the server does not run: as if it were in the client's way
+        for turn in range(len(self._targets)):
+            target = self._targets[(self.connections + turn) % len(self._targets)]
+            try:
+                answers, far = await asyncio.open_connection("127.0.0.1", target)
+                break
+            except OSError:  # the server does not run
+                continue
+        else:  # none does: as if it were in the client's way
             _Pair(near, near).reset()
             return
         pair = _Pair(near, far)

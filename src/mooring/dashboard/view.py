@@ -14,7 +14,6 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -28,7 +27,7 @@ from mooring.dashboard.page import Action, Answer, Page, Redirect, Shown, allowe
 from mooring.dashboard.pages import ACTIONS, PAGES
 from mooring.dashboard.receive import local, read_form
 from mooring.dashboard.render import html_answer
-from mooring.errors import Forbidden, MooringError, NotFound, Unauthorized, Unavailable
+from mooring.errors import Forbidden, MooringError, NotFound, Unauthorized
 from mooring.store.engine import now_ms
 from mooring.web import errors
 from mooring.web.services import Current
@@ -218,12 +217,6 @@ class Pages:
     def failure(self, error: Exception, request: Request, call: Call | None = None) -> Response:
         """The page for an error; a fault of ours is logged under the number that the page says."""
         incident = ""
-        if isinstance(error, PoolTimeout):
-            log.warning("no database connection became free: %s", error)
-            error = Unavailable(
-                "Too many requests are waiting for the database.",
-                hint="Try again in a few seconds.",
-            )
         if isinstance(error, MooringError):
             status, message, hint = error.status, error.message, error.hint
             if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -293,9 +286,12 @@ class Pages:
             "name": name,
             "provider": self._provider(),
         }
-        return html_answer(
+        response = html_answer(
             "pages/sign_in.html", values, headers=request.headers, status=status, secret=True
         )
+        if held is not None and problem is None:
+            response.headers["Mooring-Sign-In"] = "needed"  # scripts ask for it over the page
+        return response
 
 
 _TITLES = {

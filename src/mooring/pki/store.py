@@ -179,6 +179,22 @@ class SqlLedger:
                     .values(enforced_at=_ms(at))
                 )
 
+    def search(self, text: str, limit: int) -> tuple[builtins.list[CertificateRecord], int]:
+        """The newest ones whose username or serial number contains a text, without what they
+        hold (``pem`` is empty), and how many there are."""
+        c = certificates.c
+        found = sa.or_(
+            c.username.icontains(text, autoescape=True), c.serial.icontains(text, autoescape=True)
+        )
+        columns = [column for column in c if column.name != "pem"]
+        asked = sa.select(*columns, sa.literal("").label("pem")).order_by(c.id.desc()).limit(limit)
+        count = sa.select(sa.func.count()).select_from(certificates)
+        if text:
+            asked, count = asked.where(found), count.where(found)
+        with self._database.read() as connection:
+            rows = [_record(row) for row in connection.execute(asked).mappings()]
+            return rows, int(connection.execute(count).scalar_one())
+
     # Last: inside the class its name hides the built-in one.
     def list(
         self, *, username: str | None = None, revoked: bool | None = None

@@ -57,11 +57,15 @@ class CertificateFigures(Collector):
             devices.add_metric([str(level)], count)
         yield devices
 
-    def health(self) -> Health:
-        """As of the last look; the dashboard shows it, too."""
+    def health(self, *, again: bool = False) -> Health:
+        """As of the last look; the dashboard shows it, too.
+
+        Args:
+            again: something was changed since then.
+        """
         with self._lock:
             now = time.monotonic()
-            if self._found is None or now - self._looked_at > self._kept_seconds:
+            if again or self._found is None or now - self._looked_at > self._kept_seconds:
                 self._found = self._platform.certificates.health(self._platform.settings)
                 self._looked_at = now
             return self._found

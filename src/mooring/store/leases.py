@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+from pathlib import Path
 
 import sqlalchemy as sa
 
@@ -98,7 +99,7 @@ class Lease:
         holder = self.holder()
         host, _, rest = holder.partition(":")
         number = rest.partition(":")[0]
-        if host != socket.gethostname() or not number.isdigit() or _runs(int(number)):
+        if host != socket.gethostname() or not number.isdigit() or process_runs(int(number)):
             return False
         with self._database.write(news=False, lasting=False) as connection:
             mine = sa.and_(leases.c.name == self._name, leases.c.holder == holder)
@@ -123,11 +124,17 @@ class Lease:
             )
 
 
-def _runs(process: int) -> bool:
+def process_runs(process: int) -> bool:
+    """Whether this machine has a process of this number that has not ended. Where there is no
+    ``/proc``, one that has ended and whose parent does not know it yet counts as running."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
     except PermissionError:  # somebody else's
         return True
-    return True
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[:1]
+    except OSError:  # not Linux, or it has ended a moment ago: the next look says so
+        return True
+    return state not in (["Z"], ["X"])

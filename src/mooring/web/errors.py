@@ -16,9 +16,8 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import HTTPException, RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from mooring.errors import Internal, Invalid, MooringError, Unauthorized, Unavailable
+from mooring.errors import Internal, Invalid, MooringError, Unauthorized
 
 __all__ = [
     "BODY_MAX_BYTES",
@@ -155,18 +154,6 @@ def install(api: FastAPI) -> None:
 
     for status in REFUSALS:
         api.exception_handler(status)(refused)
-
-    @api.exception_handler(PoolTimeout)
-    def busy(request: Request, error: PoolTimeout) -> JSONResponse:
-        log.warning("no database connection became free: %s", error)
-        return answer_for(
-            Unavailable(
-                "Too many requests are waiting for the database.",
-                hint="Try again in a few seconds.",
-                code="database_busy",
-            ),
-            request.url.path,
-        )
 
 
 def _explain(found: Sequence[Any]) -> Invalid:

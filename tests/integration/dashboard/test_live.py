@@ -8,15 +8,19 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from mooring.app import App
+from mooring.clock import now_ms
 from mooring.dashboard.live import socket as under_test
+from mooring.dashboard.live import trouble
 from mooring.dashboard.live.socket import Code, Sockets
 from mooring.devices.model import NewDevice
 from mooring.identity.actor import SYSTEM
 from mooring.serve.app import create_app
+from mooring.store.schema import broker_events
 from tests.integration.dashboard.conftest import BrowserOf
 from tests.support.dashboard import ORIGIN, Browser, person
 from tests.support.waiting import wait_until
@@ -146,11 +150,45 @@ def test_there_is_a_bound_for_each_person(
         until(socket, "overview")
 
 
+def test_a_tenant_leaves_room_for_the_others(
+    serving: TestClient, platform: App, browser_of: BrowserOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(under_test, "TABS_MAX_PER_TENANT", 1)
+    for tenant in ("acme", "other"):
+        platform.people.add_tenant(SYSTEM, tenant)
+    one, another = browser_of("viewer", "acme"), browser_of("operator", "acme")
+    with opened(serving, one) as socket:
+        ask(socket, "overview")
+        until(socket, "overview")
+        assert closed_with(serving, another) == Code.FULL  # of the same tenant
+        for somebody in (browser_of("viewer", "other"), browser_of("admin")):
+            with opened(serving, somebody) as theirs:
+                ask(theirs, "overview")
+                until(theirs, "overview")
+    with opened(serving, another) as socket:  # there is room again
+        ask(socket, "overview")
+        until(socket, "overview")
+
+
+def test_what_is_seen_of_the_first_device_comes_by_itself(
+    serving: TestClient, platform: App, browser_of: BrowserOf
+) -> None:
+    add(platform, "kitchen")
+    event = {"at": now_ms(), "event": "refused", "username": "default/kitchen"}
+    with platform.database.write() as connection:
+        connection.execute(sa.insert(broker_events).values(**event, detail="wrong_password"))
+    with opened(serving, browser_of("operator", "default")) as socket:
+        ask(socket, "signs:default:kitchen", "signs")
+        for topic in ("signs:default:kitchen", "signs"):
+            (sign,) = until(socket, topic)["values"]["signs"]
+            assert sign["word"] == "Rejected" and "wrong password" in sign["text"]
+
+
 def test_it_says_what_does_not_answer(
     serving: TestClient, browser_of: BrowserOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody listens on the broker's port in these tests."""
-    monkeypatch.setattr(under_test, "BROKER_SECONDS", 0.0)
+    monkeypatch.setitem(trouble.GRACE_MS, "broker", 0)
     with opened(serving, browser_of("viewer")) as socket:
         for _ in range(3):
             message = json.loads(socket.receive_text())

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from mooring.app import App, open_app
 from mooring.audit import log as audit_log
+from mooring.dashboard.data import trouble
 from mooring.devices.model import NewDevice
 from mooring.identity.actor import SYSTEM, Actor, Role
 from mooring.settings import Settings
@@ -36,6 +37,11 @@ def audit(app: App, actor: Actor) -> object:
         return audit_log.rows(connection, actor, limit=LIMIT, before=10**9)
 
 
+def rejected(app: App) -> object:
+    with app.database.read() as connection:
+        return trouble._rejected(connection, SYSTEM, 1_000)
+
+
 # What is asked, and the index that must find it.
 LISTS: dict[str, Callable[[App], object]] = {
     "ix_dead_letters_tenant_id": lambda app: app.telemetry.dead_letters(MINE, limit=LIMIT),
@@ -48,7 +54,8 @@ LISTS: dict[str, Callable[[App], object]] = {
     "ix_audit_tenant_id": lambda app: audit(app, MINE),
     "ix_rotations_created_at": lambda app: app.rotations.page(SYSTEM, limit=LIMIT, before=(1, "x")),
 }
-GROWING = ("dead_letters", "audit", "rotations")
+LISTS["ix_broker_events_refused_at"] = rejected
+GROWING = ("broker_events", "dead_letters", "audit", "rotations")
 
 
 def test_no_list_reads_a_whole_table(app: App) -> None:

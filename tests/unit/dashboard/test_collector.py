@@ -12,11 +12,13 @@ from mooring.dashboard.live import collector as under_test
 from mooring.dashboard.live.collector import Collector
 from mooring.dashboard.live.sources import Ask, Source
 from mooring.dashboard.live.watch import Topic
+from mooring.devices.reference import DeviceRef
+from mooring.dialects.model import Identity
 from mooring.dialects.times import iso
 from mooring.errors import DatabaseUnavailable, MooringError, NotFound
 from mooring.identity.actor import Actor, Role
 from mooring.stream.journal import Journal
-from mooring.stream.model import Wanted
+from mooring.stream.model import Change, Wanted
 from mooring.stream.reader import Reader
 
 ADA = Actor("ada", Role.VIEWER, "acme")
@@ -52,9 +54,11 @@ class Hub:
     def change(self, reader: Reader, wanted: Wanted) -> None:
         reader.wanted = wanted
         self.readers.append(reader)
+        self.journal.add(reader)
 
     def drop(self, reader: Reader) -> None:
         self.readers.remove(reader)
+        self.journal.drop(reader)
 
 
 class Scene:
@@ -68,6 +72,7 @@ class Scene:
         sources = {
             "figures": Source(self.load, seconds=0.02),
             "device": Source(self.load, seconds=60, device=True, argument=True),
+            "messages": Source(self.load, seconds=60, fleet=True, argument=True),
         }
         self.collector = Collector(self.hub, self.platform, sources)  # type: ignore[arg-type]
 
@@ -155,6 +160,56 @@ def test_nobody_watches_so_nothing_is_asked() -> None:
     played(steps)
 
 
+DIALECT: Any = None  # not looked at
+REFS = {
+    name: DeviceRef(number, "acme", name, DIALECT, Identity("acme", name))
+    for number, name in ((17, "oven"), (18, "kitchen"))
+}
+
+
+def message(device: str, n: int) -> Change:
+    return Change(REFS[device], "telemetry", "telemetry", "", 1_000 * n, {"n": n})
+
+
+def hear(scene: Scene, change: Change) -> None:
+    for reader in scene.hub.journal.take(change):
+        reader.wake()
+
+
+def shown(tab: Tab, topic: str) -> list[tuple[str, str]]:
+    rows = tab.view.get(topic, {}).get("rows", [])
+    return [(row["cells"][1]["text"], row["cells"][4]["text"]) for row in rows]
+
+
+def test_lists_of_messages_share_one_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever they are filtered by, and whoever looks at them."""
+    monkeypatch.setattr(under_test, "STREAM_SECONDS", 0.005)
+
+    async def steps(scene: Scene) -> None:
+        ada, bob, late = Tab(), Tab(Actor("bob", Role.ADMIN, "acme")), Tab()
+        scene.collector.watch(ada, [Topic("messages", "device=oven"), DEVICE])
+        scene.collector.watch(bob, [Topic("messages", ""), DEVICE])
+        await until(lambda: len(ada.view) == 2 and len(bob.view) == 2)
+        assert len(scene.hub.readers) == scene.collector.feeds == 2  # the tenant's, and the device
+        hear(scene, message("kitchen", 1))
+        scene.collector.watch(late, [Topic("messages", "kind=telemetry")])
+        await until(lambda: late.view)
+        hear(scene, message("oven", 2))
+        await until(lambda: shown(late, "messages:kind=telemetry"))
+        assert shown(late, "messages:kind=telemetry") == [("acme:oven", "n 2")]
+        assert shown(bob, "messages")[-1] == ("acme:oven", "n 2")
+        assert shown(ada, "messages:device=oven") == [("acme:oven", "n 2")]
+        await until(lambda: "n.value" in ada.view["device:17"])
+        assert ada.view["device:17"]["n.value"] == bob.view["device:17"]["n.value"] == 2
+        scene.collector.leave(ada)
+        scene.collector.leave(bob)
+        assert len(scene.hub.readers) == scene.collector.feeds == 1
+        scene.collector.leave(late)
+        assert scene.hub.readers == [] and scene.collector.feeds == 0
+
+    played(steps)
+
+
 def test_another_page_watches_something_else() -> None:
     async def steps(scene: Scene) -> None:
         tab = Tab()
@@ -179,6 +234,20 @@ def test_a_database_that_does_not_answer() -> None:
         scene.fault = None
         await until(lambda: tab.view)
         assert scene.collector.unavailable_since is None
+
+    played(steps)
+
+
+def test_a_database_that_does_not_answer_is_asked_once_not_for_each_topic() -> None:
+    async def steps(scene: Scene) -> None:
+        tab = Tab()
+        scene.fault = DatabaseUnavailable("gone")
+        scene.collector.watch(tab, [Topic("device", str(n)) for n in range(20)])
+        await until(lambda: scene.collector.unavailable_since)
+        await asyncio.sleep(0.05)
+        assert len(scene.asked) == 1
+        waits = {one.next_at for one in scene.collector._watched.values()}
+        assert len(waits) == 1  # all are asked for again as soon as one would be
 
     played(steps)
 
@@ -223,7 +292,7 @@ def test_a_device_with_other_metrics_in_each_message_fills_no_memory() -> None:
         (held,) = scene.collector._watched.values()
         for n in range(3 * under_test.METRICS_MAX):
             said = {"kind": "telemetry", "at": iso(1_000 * n), "values": {f"m{n}": n}}
-            scene.collector._bring(held, [said], 0)
+            scene.collector._bring(held.feed, [said], 0)
         newest = f"m{3 * under_test.METRICS_MAX - 1}.value"
         view = {name: one for name, one in tab.view["device:17"].items() if one is not None}
         assert newest in held.values and newest in view

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mooring.dashboard.live.rows import stream_row, stream_values, wanted_filter
+from mooring.dashboard.live.rows import fits, stream_row, stream_values, wanted_filter
 from mooring.dashboard.live.watch import (
     PACE_SECONDS,
     ROWS_MAX,
@@ -121,9 +121,8 @@ def test_a_message_as_values_of_a_device_and_as_a_row() -> None:
     assert stream_values(ITEM) == {"seen": at, "temperature.value": 21.5, "temperature.at": at}
     state = ITEM | {"kind": "presence", "values": {"state": "silent", "reason": "quiet"}}
     assert stream_values(state) == {"state": "silent", "reason": "quiet"}
-    assert stream_row(state, "") is None
-    row = stream_row(ITEM, "")
-    assert row is not None
+    assert not fits(state, {}) and fits(ITEM, {})
+    row = stream_row(ITEM)
     when, device, *rest = row["cells"]
     assert when == {"at": at}
     href = "/devices/acme%3Akitchen"
@@ -137,9 +136,9 @@ def test_rows_are_filtered() -> None:
         "kind": "",
         "channel": "c",
     }
-    assert stream_row(ITEM, "kind=status") is None
-    assert stream_row(ITEM, "kind=telemetry&device=kitchen") is not None
-    assert stream_row(ITEM | {"device": '"><img src=x>'}, "") is not None
+    assert not fits(ITEM, {"kind": "status"})
+    assert fits(ITEM, {"kind": "telemetry", "device": "kitchen", "channel": ""})
+    assert stream_row(ITEM | {"device": '"><img src=x>'})["cells"]
 
 
 def test_values_that_a_tab_does_not_read_are_bounded() -> None:

@@ -9,15 +9,15 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from mooring.app import App
 from mooring.broker.log import LogKind
-from mooring.dashboard.call import Call
 from mooring.dashboard.data.attention import DEAD, why
 from mooring.dashboard.data.traffic import newest_after
 from mooring.dashboard.data.trouble import counted
 from mooring.dashboard.words import number, short
 from mooring.devices.model import Device
 from mooring.devices.service import Devices
-from mooring.errors import MooringError
+from mooring.errors import Conflict, NotFound
 from mooring.identity.actor import Actor, walled
 from mooring.store.schema import broker_events, dead_letters, devices, messages, strangers
 
@@ -48,21 +48,25 @@ class Sign(NamedTuple):
     device: str = ""
 
 
-def of(call: Call) -> list[Sign]:
-    """Newest first; of one device where the address names one, with what nobody is known for."""
+def of(app: App, who: Actor, reference: str, now: int) -> list[Sign]:
+    """Newest first; of one device where ``reference`` names one, with what no device is known for.
+
+    Args:
+        now: epoch milliseconds.
+    """
     device: Device | None = None
-    if call.query.text("device"):
+    if reference:
         try:
-            device = call.service(Devices).get(call.who, call.query.text("device"))
-        except MooringError:  # removed meanwhile: then of all
+            device = app.service(Devices).get(who, reference)
+        except (NotFound, Conflict):  # removed meanwhile, or not clear: then of all
             device = None
-    since = call.now - SPAN_MS
-    with call.app.database.read() as connection:
+    since = now - SPAN_MS
+    with app.database.read() as connection:
         found = [
-            *_events(connection, call.who, since, device),
-            *_messages(connection, call.who, since, device),
-            *_dead(connection, call.who, since, device),
-            *_unknown(connection, call.who, since),
+            *_events(connection, who, since, device),
+            *_messages(connection, who, since, device),
+            *_dead(connection, who, since, device),
+            *_unknown(connection, who, since),
         ]
     return sorted(found, reverse=True)[:SHOWN]
 

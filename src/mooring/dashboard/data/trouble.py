@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from mooring.broker.log import LogKind
 from mooring.identity.actor import Actor, walled
 from mooring.store.schema import (
     broker_events,
@@ -22,6 +21,7 @@ from mooring.store.schema import (
     rotations,
     strangers,
 )
+from mooring.store.schema.platform import REFUSED
 
 __all__ = [
     "HOUR_MS",
@@ -33,7 +33,10 @@ __all__ = [
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 LOOK = 50_000
-"""Newest broker events, and newest dead letters, among which those of the span are counted."""
+"""Newest dead letters, among which those of the span are counted."""
+REJECTED_MAX = 2_000
+"""Rejected logins of the last hour that are read, the newest ones. The broker's own word on them
+says how often each was repeated."""
 UNSETTLED_MS = 15 * 60_000
 """A rotation that is not settled after so long."""
 _COUNTED = re.compile(r"(?P<why>.*?) \((?P<count>\d+) times\)", re.DOTALL)
@@ -127,22 +130,17 @@ def _never_seen(connection: Connection, who: Actor) -> int:
 
 def _rejected(connection: Connection, who: Actor, since: int) -> list[Rejected]:
     e = broker_events.c
-    newest = sa.select(sa.func.max(e.id)).scalar_subquery()
     known: sa.Select[Any] = sa.select(
         e.id, e.at, e.username, e.address, e.detail, devices.c.tenant, devices.c.name
     ).select_from(
         broker_events.join(devices, devices.c.username == e.username, isouter=who.tenant is None)
     )
     found: sa.Select[Any] = walled(
-        known.where(
-            e.id > newest - LOOK,
-            e.at > since,
-            e.event == LogKind.REFUSED.value,
-            e.username.is_not(None),
-        ).order_by(e.id.desc()),
+        # As the index has it: with a parameter SQLite would not use it.
+        known.where(REFUSED, e.at > since, e.username.is_not(None)).order_by(e.at.desc()),
         devices.c.tenant,
         who,
-    ).limit(LOOK)
+    ).limit(REJECTED_MAX)
     of: dict[str, list[tuple[int, str, str, str, int]]] = defaultdict(list)
     for _, at, username, address, detail, tenant, name in connection.execute(found):
         why, times = counted(detail)

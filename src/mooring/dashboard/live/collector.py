@@ -2,8 +2,9 @@
 
 One task asks the database, a topic at most every two seconds, and the slower it answers the less
 often: at most a twentieth of the time is spent on one topic. Tenants take turns: one that watches
-many topics delays only itself. Messages of devices come from the stream's hub. Failure invariant: a
-tab that has left is known to no topic and no reader.
+many topics delays only itself. Messages of devices come from the stream's hub, once for all topics
+about the same devices. Failure invariant: a tab that has left is known to no topic, and a topic
+that nobody watches is known to no reader.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any, Protocol
 
 from mooring.app import App
 from mooring.clock import now_ms
-from mooring.dashboard.live.rows import stream_row, stream_values
+from mooring.dashboard.live.rows import fits, stream_row, stream_values, wanted_filter
 from mooring.dashboard.live.sources import SOURCES, Ask, Source
 from mooring.dashboard.live.watch import ROWS, Topic, Values, changed
 from mooring.errors import DatabaseUnavailable, Invalid, MooringError
@@ -37,6 +38,7 @@ ROUND_SECONDS = 0.5  # of asking, until what has become due meanwhile takes its 
 METRICS_MAX = 512  # of one device, whose values are kept; the oldest ones go
 STREAM_SECONDS = 0.5  # between two looks at what the stream has brought
 IDLE_SECONDS = 600.0
+AGAIN_SECONDS = 2.0  # until a question is asked again that the database has not answered
 
 
 class Tab(Protocol):
@@ -62,10 +64,21 @@ class _Watched:
     known: bool = False
     asked_at: int = 0  # epoch milliseconds, of ``values``
     next_at: float = 0.0  # monotonic
-    reader: Reader | None = None
+    feed: _Feed | None = None
+    wanted: Mapping[str, str] = field(default_factory=dict)  # the filter of a list of messages
+
+
+@dataclass(eq=False, slots=True)
+class _Feed:
+    """What the stream brings of one device, or of all that a tenant has, to every topic about
+    it."""
+
+    reader: Reader
+    topics: set[_Watched] = field(default_factory=set)
 
 
 _Key = tuple[str | None, Role, Topic]
+_Whose = tuple[str | None, frozenset[int] | None]
 
 
 class Collector:
@@ -94,7 +107,8 @@ class Collector:
         self._of_tab: dict[Tab, set[_Key]] = {}
         self._work = asyncio.Event()
         self._brought = asyncio.Event()
-        self._dirty: set[_Watched] = set()
+        self._feeds: dict[_Whose, _Feed] = {}
+        self._dirty: set[_Feed] = set()
         self._numbers = 0
         self._last_turn: dict[str | None, int] = {}  # of a tenant: its last question's number
 
@@ -144,14 +158,17 @@ class Collector:
         held.fresh.discard(tab)
         if not held.tabs:
             del self._watched[key]
-            self._dirty.discard(held)
-            if held.reader is not None:
-                self._hub.drop(held.reader)
+            self._unhear(held)
 
     @property
     def topics(self) -> int:
         """How many are watched."""
         return len(self._watched)
+
+    @property
+    def feeds(self) -> int:
+        """How many readers of the stream they need."""
+        return len(self._feeds)
 
     # ------------------------------------------------------------------ the database
 
@@ -162,9 +179,19 @@ class Collector:
             for held in self._in_turn(due):
                 if held.tabs:
                     await self._one(held)
+                if self.unavailable_since is not None:
+                    self._later(due)
+                    break
                 if time.monotonic() - clock >= ROUND_SECONDS:
                     break
             await self._until_due()
+
+    @staticmethod
+    def _later(due: Iterable[_Watched]) -> None:
+        """A database that does not answer is asked once, not once for each topic."""
+        clock = time.monotonic()
+        for held in due:
+            held.next_at = max(held.next_at, clock + min(AGAIN_SECONDS, held.source.seconds))
 
     def _in_turn(self, due: Iterable[_Watched]) -> list[_Watched]:
         """One of each tenant, then another of each. The tenant that was asked for longest ago comes
@@ -203,7 +230,6 @@ class Collector:
             if self.unavailable_since is None:
                 self.unavailable_since = at
                 log.warning("live values of the dashboard come later: %s", exc)
-            held.next_at = time.monotonic() + held.source.seconds
             return
         except MooringError as exc:
             # Removed meanwhile, or never to be seen by this person.
@@ -237,21 +263,45 @@ class Collector:
 
     def _hear(self, held: _Watched) -> None:
         """Begins to listen for a topic; its rights were just checked by asking for it."""
-        if held.reader is not None or not (held.source.device or held.source.fleet):
+        if held.feed is not None or not (held.source.device or held.source.fleet):
             return
         if not held.tabs:
             return
         devices = None if held.source.fleet else frozenset({int(held.topic.argument)})
+        whose = (held.actor.tenant, devices)
+        feed = self._feeds.get(whose)
+        if feed is None:
+            feed = self._feeds[whose] = self._new_feed(Wanted(held.actor.tenant, devices, KINDS))
+        else:
+            self._take(feed)  # what came before is for those who listened before
+        if held.source.fleet:
+            held.wanted = wanted_filter(held.topic.argument)
+        feed.topics.add(held)
+        held.feed = feed
+
+    def _new_feed(self, wanted: Wanted) -> _Feed:
         self._numbers += 1
+        feed = _Feed(Reader(str(self._numbers), wanted))
 
         def wake() -> None:
-            self._dirty.add(held)
+            self._dirty.add(feed)
             self._brought.set()
 
-        wanted = Wanted(held.actor.tenant, devices, KINDS)
-        held.reader = Reader(str(self._numbers), wanted, wake=wake)
-        held.reader.restart(self._hub.journal.number)
-        self._hub.change(held.reader, wanted)
+        feed.reader.wake = wake
+        feed.reader.restart(self._hub.journal.number)
+        self._hub.change(feed.reader, wanted)
+        return feed
+
+    def _unhear(self, held: _Watched) -> None:
+        feed, held.feed = held.feed, None
+        if feed is None:
+            return
+        feed.topics.discard(held)
+        if not feed.topics:
+            self._dirty.discard(feed)
+            self._hub.drop(feed.reader)
+            wanted = feed.reader.wanted
+            del self._feeds[wanted.tenant, wanted.devices]
 
     async def _listen(self) -> None:
         while True:
@@ -259,36 +309,45 @@ class Collector:
             await asyncio.sleep(STREAM_SECONDS)
             self._brought.clear()
             dirty, self._dirty = self._dirty, set()
-            for held in dirty:
-                if held.reader is None or not held.tabs:
-                    continue
-                items, missed = held.reader.take(self._hub.journal.number)
-                if held.reader:
-                    self._dirty.add(held)  # there is more
-                    self._brought.set()
-                if held.reader.lost:
-                    held.reader.restart(self._hub.journal.number)
-                    held.next_at = 0.0
-                    self._work.set()
-                self._bring(held, items, missed)
+            for feed in dirty:
+                if feed.topics:
+                    self._take(feed)
 
-    def _bring(self, held: _Watched, items: list[dict[str, Any]], missed: int) -> None:
-        if held.source.fleet:
-            rows = [row for item in items if (row := stream_row(item, held.topic.argument))]
-            values: Values = {ROWS: rows, "dropped": missed}
-            if not rows:
-                return
-        else:
-            values = {}
-            for item in items:
-                values.update(stream_values(item))
-            held.values.update(values)
-            gone = _too_many(held.values)
-            for name in gone:
-                del held.values[name]
-            values.update(dict.fromkeys(gone))
-        for tab in held.tabs - held.fresh:
-            tab.put(held.topic, values)
+    def _take(self, feed: _Feed) -> None:
+        """Hands on what the stream has brought."""
+        items, missed = feed.reader.take(self._hub.journal.number)
+        if feed.reader:
+            self._dirty.add(feed)  # there is more
+            self._brought.set()
+        if feed.reader.lost:
+            feed.reader.restart(self._hub.journal.number)
+            for held in feed.topics:
+                held.next_at = 0.0
+            self._work.set()
+        if items:
+            self._bring(feed, items, missed)
+
+    def _bring(self, feed: _Feed, items: list[dict[str, Any]], missed: int) -> None:
+        rows: dict[int, dict[str, Any]] = {}  # made once for all lists
+        said: Values = {}
+        for item in items if feed.reader.wanted.devices is not None else ():
+            said.update(stream_values(item))
+        for held in feed.topics:
+            if held.source.fleet:
+                chosen = [(n, item) for n, item in enumerate(items) if fits(item, held.wanted)]
+                if not chosen:
+                    continue
+                shown = [rows.get(n) or rows.setdefault(n, stream_row(one)) for n, one in chosen]
+                values: Values = {ROWS: shown, "dropped": missed}
+            else:
+                values = dict(said)
+                held.values.update(values)
+                gone = _too_many(held.values)
+                for name in gone:
+                    del held.values[name]
+                values.update(dict.fromkeys(gone))
+            for tab in held.tabs - held.fresh:
+                tab.put(held.topic, values)
 
 
 def _newer(held: Values, found: Values) -> Values:

@@ -10,7 +10,7 @@ from mooring.dashboard.live.sources import metric_values
 from mooring.dialects.times import parse_time
 from mooring.stream.model import PRESENCE
 
-__all__ = ["TEXT_MAX", "stream_row", "stream_values", "wanted_filter"]
+__all__ = ["TEXT_MAX", "fits", "stream_row", "stream_values", "wanted_filter"]
 
 TEXT_MAX = 200  # characters of a message in a row
 
@@ -30,13 +30,15 @@ def wanted_filter(argument: str) -> dict[str, str]:
     return {key: value for key, _, value in pairs if key in ("device", "kind", "channel")}
 
 
-def stream_row(item: Mapping[str, Any], argument: str) -> dict[str, Any] | None:
-    """A row of the list of messages; ``None`` where the filter leaves it out."""
-    for key, value in wanted_filter(argument).items():
-        if value and str(item[key]) != value:
-            return None
+def fits(item: Mapping[str, Any], wanted: Mapping[str, str]) -> bool:
+    """Whether a message is one of those that a list is about; see ``wanted_filter``."""
     if item["kind"] == PRESENCE:
-        return None  # said by the platform, not by the device
+        return False  # said by the platform, not by the device
+    return all(not value or str(item[key]) == value for key, value in wanted.items())
+
+
+def stream_row(item: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of the list of messages."""
     reference = item["device"]
     if item["tenant"] != "default":
         reference = f"{item['tenant']}:{item['device']}"

@@ -22,6 +22,7 @@ from mooring.app import App
 from mooring.clock import now_ms
 from mooring.dashboard import session
 from mooring.dashboard.live.collector import Collector
+from mooring.dashboard.live.trouble import Trouble
 from mooring.dashboard.live.watch import Outbox, Topic, parse
 from mooring.errors import DatabaseUnavailable, Forbidden, MooringError, Unauthorized
 from mooring.identity.actor import Actor
@@ -29,7 +30,14 @@ from mooring.stream.hub import Hub
 from mooring.supervisor.worker import Worker
 from mooring.web import websockets
 
-__all__ = ["PATH", "TABS_MAX", "TABS_MAX_PER_LOGIN", "Code", "Sockets"]
+__all__ = [
+    "PATH",
+    "TABS_MAX",
+    "TABS_MAX_PER_LOGIN",
+    "TABS_MAX_PER_TENANT",
+    "Code",
+    "Sockets",
+]
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +45,8 @@ PATH = "/live"
 BEAT_SECONDS = 2.0
 CHECK_SECONDS = 4.0  # between two looks whether logins are still valid
 ASKS_SECONDS = 0.1  # between two messages of a page
-BROKER_SECONDS = 3.0  # without the broker, before pages say so
 TABS_MAX = 2_000  # of one process
+TABS_MAX_PER_TENANT = 500
 TABS_MAX_PER_LOGIN = 50
 
 Authenticate = Callable[[Iterable[str]], Mapping[str, Actor | Unauthorized]]
@@ -64,6 +72,7 @@ class _Page:
         self.outbox = Outbox()
         self.faults: list[dict[str, Any]] = []
         self.dropped = 0
+        self.news = False  # of what does not answer
         self.work = asyncio.Event()
 
     def put(self, topic: Topic, values: Mapping[str, Any], *, whole: bool = False) -> None:
@@ -101,14 +110,18 @@ class Sockets:
         self.collector = Collector(hub, platform)
         self._authenticate = authenticate
         self._count = count
-        self._connected = connected
         self._pages: set[_Page] = set()
         self._of_login: Counter[tuple[str, str | None]] = Counter()
-        self._broker_since: int | None = None
+        self._of_tenant: Counter[str] = Counter()  # logins without a tenant are not counted here
+        self._trouble = Trouble(platform, connected, lambda: bool(self._pages), self._notify)
 
     def workers(self) -> tuple[Worker, ...]:
         """Its lasting work, and the collector's."""
-        return (*self.collector.workers(), Worker("dashboard logins", self._check))
+        return (
+            *self.collector.workers(),
+            Worker("dashboard logins", self._check),
+            Worker("dashboard trouble", self._trouble.run),
+        )
 
     async def close(self) -> None:
         """Closes every page's connection: the process ends."""
@@ -129,23 +142,35 @@ class Sockets:
             await websocket.close(code)
             return
         login = (actor.name, actor.tenant)
-        if len(self._pages) >= TABS_MAX or self._of_login[login] >= TABS_MAX_PER_LOGIN:
+        if self._full(login):
             self._count("dashboard_tabs_rejected", 1)
             await websocket.close(Code.FULL)
             return
         page = _Page(websocket, actor, secret)
         self._pages.add(page)
+        self._trouble.wake.set()
         self._of_login[login] += 1
+        if actor.tenant is not None:
+            self._of_tenant[actor.tenant] += 1
         try:
             await self._talk(page)
         finally:
             self._pages.discard(page)
-            self._of_login[login] -= 1
-            if not self._of_login[login]:
-                del self._of_login[login]
+            _less(self._of_login, login)
+            if actor.tenant is not None:
+                _less(self._of_tenant, actor.tenant)
             self.collector.leave(page)
             if page.dropped:
                 self._count("dashboard_rows_dropped", page.dropped)
+
+    def _full(self, login: tuple[str, str | None]) -> bool:
+        """Whether one more page of this login would take the place of others'."""
+        tenant = login[1]
+        return (
+            len(self._pages) >= TABS_MAX
+            or self._of_login[login] >= TABS_MAX_PER_LOGIN
+            or (tenant is not None and self._of_tenant[tenant] >= TABS_MAX_PER_TENANT)
+        )
 
     async def _login(self, websocket: WebSocket) -> tuple[int, Actor | None, str]:
         connection: HTTPConnection = websocket
@@ -201,7 +226,7 @@ class Sockets:
             if due is not None:
                 wait = min(wait, due - loop.time())
             page.work.clear()
-            if wait > 0 and not page.faults:
+            if wait > 0 and not page.faults and not page.news:
                 try:
                     async with asyncio.timeout(wait):
                         await page.work.wait()
@@ -209,8 +234,9 @@ class Sockets:
                     pass  # something is due
             messages = [*page.faults, *page.outbox.take(loop.time())]
             page.faults.clear()
-            if not messages and loop.time() - sent_at >= BEAT_SECONDS:
+            if not messages and (page.news or loop.time() - sent_at >= BEAT_SECONDS):
                 messages = [{}]
+            page.news = False
             for message in messages:
                 if not await self._send(page, message | self._beat()):
                     return
@@ -227,19 +253,13 @@ class Sockets:
 
     def _beat(self) -> dict[str, Any]:
         """What every message says: the time, and what does not answer."""
-        return {"now": now_ms(), "trouble": self._trouble()}
+        return {"now": now_ms(), "trouble": self._trouble.now}
 
-    def _trouble(self) -> dict[str, Any] | None:
-        now = now_ms()
-        if self._connected():
-            self._broker_since = None
-        elif self._broker_since is None:
-            self._broker_since = now
-        if self.collector.unavailable_since is not None:
-            return {"what": "database", "since": self.collector.unavailable_since}
-        if self._broker_since is not None and now - self._broker_since >= BROKER_SECONDS * 1000:
-            return {"what": "broker", "since": self._broker_since}
-        return None
+    def _notify(self) -> None:
+        """Every page is notified now of what does not answer, or answers again."""
+        for page in self._pages:
+            page.news = True
+            page.work.set()
 
     # ------------------------------------------------------------------ logins
 
@@ -265,3 +285,9 @@ class Sockets:
                     over.append((page, Code.RESTART))  # it comes back with the rights of now
             # Not one after the other: a page that does not read delays no other's end.
             await asyncio.gather(*(page.close(code) for page, code in over))
+
+
+def _less(numbers: Counter[Any], key: Any) -> None:
+    numbers[key] -= 1
+    if not numbers[key]:
+        del numbers[key]

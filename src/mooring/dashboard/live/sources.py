@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from mooring.alerts.service import Alerts
 from mooring.alerts.store import Wanted
 from mooring.app import App
+from mooring.dashboard.data import first_signs
 from mooring.dashboard.forms import row_number
 from mooring.dashboard.nav import link_numbers
 from mooring.errors import Invalid
@@ -177,6 +178,12 @@ def job(ask: Ask) -> dict[str, Any]:
     }
 
 
+def signs(ask: Ask) -> dict[str, Any]:
+    """What was seen of the first device, or of anything, in sentences."""
+    found = first_signs.of(ask.app, ask.actor, ask.argument, now_ms())
+    return {"signs": [one._asdict() for one in found]}
+
+
 def messages(_: Ask) -> dict[str, Any]:
     """Rows come from the stream; nothing is known before."""
     return {}
@@ -190,5 +197,6 @@ SOURCES: Mapping[str, Source] = {
     "rows": Source(rows, argument=True),
     "alerts": Source(alerts),
     "job": Source(job, argument=True),
+    "signs": Source(signs, argument=True),
     "messages": Source(messages, seconds=600, fleet=True, argument=True),
 }

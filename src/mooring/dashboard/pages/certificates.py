@@ -10,6 +10,7 @@ from mooring.dashboard.page import Action, Nav, Page, Redirect
 from mooring.errors import MooringError
 from mooring.identity.actor import Role
 from mooring.pki.expiry import ExpiryLevel
+from mooring.pki.fleet.service import Health
 from mooring.pki.ledger import CertificateRecord
 from mooring.pki.model import CertificateInfo, Reason
 
@@ -30,11 +31,12 @@ REASONS = [one.value for one in Reason if one is not Reason.CERTIFICATE_HOLD]
 def view(call: Call) -> dict[str, Any]:
     """Health in sentences, then each certificate."""
     certificates = call.app.certificates
-    health = certificates.health(call.app.settings)
+    # It reads every certificate of the fleet, so the metrics and this page share one look.
+    health: Health = call.request.app.state.certificate_health()
     report = health.report
     find = call.query.text("search")
     try:
-        every = certificates.list(call.who)
+        found, number = certificates.search(call.who, find, LISTED)
         shown = call.app.pki.show()
         own: list[tuple[str, CertificateInfo]] = [("CA", shown.ca), ("Broker", shown.server)]
         if shown.old_ca is not None:
@@ -43,8 +45,7 @@ def view(call: Call) -> dict[str, Any]:
     except MooringError as exc:
         if exc.status >= 500:
             raise
-        every, own, rollover = [], [], None  # no CA yet: the sentence above says so
-    found = [one for one in every if find.lower() in one.username.lower() or find in one.serial]
+        found, number, own, rollover = [], 0, [], None  # no CA yet: the sentence above says so
     return {
         "problems": health.problems,
         "reminders": health.reminders,
@@ -59,8 +60,8 @@ def view(call: Call) -> dict[str, Any]:
         ],
         "own": [(word, one, ms(one.not_before), ms(one.not_after)) for word, one in own],
         "rollover": rollover,
-        "certificates": [_row(one, call.now) for one in found[:LISTED]],
-        "number": len(found),
+        "certificates": [_row(one, call.now) for one in found],
+        "number": number,
         "search": find,
         "reasons": REASONS,
     }
@@ -95,6 +96,7 @@ def revoke(call: Call) -> Redirect:
     call.form.check()
     certificates = call.app.certificates
     done = certificates.revoke(call.who, serial=serial, reason=Reason(reason))
+    _changed(call)
     in_force = certificates.wait_in_force(done.certificates, 3.0)
     said = "and the broker rejects it"
     if not in_force:
@@ -102,11 +104,17 @@ def revoke(call: Call) -> Redirect:
     return call.redirect("/certificates", f"The certificate {serial} was revoked, {said}.")
 
 
+def _changed(call: Call) -> None:
+    """What this page says next is looked at again."""
+    call.request.app.state.certificate_health(again=True)
+
+
 def rollover_start(call: Call) -> Redirect:
     """A new CA; the old one stays trusted until the rollover is finished."""
     call.form.confirmed("confirm", "rollover")
     call.form.check()
     call.app.certificates.rollover_start(call.who)
+    _changed(call)
     return call.redirect("/certificates", "The rollover has started: both CAs are trusted now.")
 
 
@@ -115,6 +123,7 @@ def rollover_finish(call: Call) -> Redirect:
     call.form.confirmed("confirm", "rollover")
     call.form.check()
     call.app.certificates.rollover_finish(call.who)
+    _changed(call)
     return call.redirect("/certificates", "The rollover is finished: only the new CA is trusted.")
 
 

@@ -39,7 +39,7 @@ def values(call: Call) -> dict[str, Any]:
         "tenants": call.app.people.tenants(call.who, limit=100),
         "added": None,
         "device": call.query.text("device"),
-        "signs": first_signs.of(call),
+        "signs": first_signs.of(call.app, call.who, call.query.text("device"), call.now),
     }
 
 
@@ -76,7 +76,12 @@ def add(call: Call) -> Shown:
         _http(call, chosen, device, login),
         call.applied(changes),
     )
-    found = {**values(call), "added": added, "device": device.reference}
+    found = {
+        **values(call),
+        "added": added,
+        "device": device.reference,
+        "signs": first_signs.of(call.app, call.who, device.reference, call.now),
+    }
     return Shown(found, "first_device", secret=True)
 
 

@@ -97,6 +97,18 @@ class DeviceCertificates:
         self._record(actor, "certificate.renew", device, bundle.info.serial)
         return device, bundle
 
+    def search(
+        self, actor: Actor, text: str, limit: int
+    ) -> tuple[builtins.list[CertificateRecord], int]:
+        """The newest certificates of devices whose username or serial number contains a text,
+        without their PEM, and how many there are.
+
+        Raises:
+            Forbidden: the actor may not see every tenant.
+        """
+        actor.require(Role.VIEWER, None)
+        return self.ledger.search(text, limit)
+
     def list(self, actor: Actor, reference: str | None = None) -> list[CertificateRecord]:
         """One device's certificates, or all there are; the newest first.
 

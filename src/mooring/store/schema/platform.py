@@ -11,6 +11,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
 
 from mooring.store.schema.base import POSTGRESQL_ONLY, BigId, Shown, ShownText, metadata
@@ -80,6 +81,14 @@ broker_events = Table(
     sqlite_autoincrement=True,
 )
 Index("ix_broker_events_username_id", broker_events.c.username, broker_events.c.id)
+REFUSED = text("broker_events.event = 'refused'")
+"""Rejected logins, which are looked for by their time."""
+Index(
+    "ix_broker_events_refused_at",
+    broker_events.c.at,
+    sqlite_where=text("event = 'refused'"),
+    postgresql_where=text("event = 'refused'"),
+)
 
 leases = Table(
     "leases",

@@ -7,8 +7,9 @@
 /** @typedef {(message: Message) => void} Listener */
 
 const QUIET_MS = 4000; // without a message: the connection is lost
-const RETRY_MS = [250, 500, 1000, 1500, 2000];
-const LOOK_MS = 500;
+const OPEN_MS = 3000; // for a connection to open, before another one is tried
+const RETRY_MS = [250, 500, 1000];
+const LOOK_MS = 250;
 const SESSION_OVER = 4401, FULL = 4429;
 
 class Live extends EventTarget {
@@ -18,7 +19,8 @@ class Live extends EventTarget {
   #known = new Map();
   /** @type {WebSocket | null} */
   #socket = null;
-  #heardAt = 0;
+  #heardAt = Date.now();
+  #triedAt = 0;
   #attempts = 0;
   #asked = "";
   #retry = 0;
@@ -36,6 +38,7 @@ class Live extends EventTarget {
   constructor() {
     super();
     document.addEventListener("visibilitychange", () => this.#visible());
+    window.addEventListener("focus", () => { if (this.state === "over") this.signedIn(); });
     window.addEventListener("online", () => this.#again());
     window.addEventListener("pagehide", () => this.#drop());
     window.addEventListener("pageshow", (event) => { if (event.persisted) this.#visible(); });
@@ -43,6 +46,14 @@ class Live extends EventTarget {
 
   /** The server's time, epoch milliseconds. */
   now() { return Date.now() + this.ahead; }
+
+  /** Somebody may have signed in again, here or in another tab. */
+  signedIn() {
+    if (this.state !== "over") return;
+    this.state = "lost";
+    this.#attempts = 0;
+    this.#again();
+  }
 
   /**
    * @param {string} topic @param {Listener} listener
@@ -85,8 +96,9 @@ class Live extends EventTarget {
     const socket = new WebSocket(address);
     this.#socket = socket;
     this.#asked = "";
-    this.#heardAt = Date.now();
-    socket.addEventListener("open", () => { this.#heardAt = Date.now(); this.#ask(); });
+    this.#triedAt = Date.now();
+    let quiet = OPEN_MS;
+    socket.addEventListener("open", () => { this.#triedAt = Date.now(); quiet = QUIET_MS; this.#ask(); });
     socket.addEventListener("message", (event) => {
       if (this.#socket === socket) this.#heard(JSON.parse(event.data));
     });
@@ -95,7 +107,7 @@ class Live extends EventTarget {
     });
     clearInterval(this.#look);
     this.#look = setInterval(() => {
-      if (Date.now() - this.#heardAt > QUIET_MS && this.#socket !== null) this.#lost(0);
+      if (Date.now() - Math.max(this.#heardAt, this.#triedAt) > quiet && this.#socket !== null) this.#lost(0);
     }, LOOK_MS);
   }
 
@@ -160,7 +172,7 @@ class Live extends EventTarget {
   /** @param {string} state */
   #turn(state) {
     if (state === this.state) return;
-    if (this.state === "live" || (this.state === "wait" && state !== "live")) this.since = this.#heardAt || Date.now();
+    if (this.state === "live" || (this.state === "wait" && state !== "live")) this.since = this.#heardAt;
     this.state = state;
     this.dispatchEvent(new Event("state"));
   }

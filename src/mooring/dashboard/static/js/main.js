@@ -7,6 +7,8 @@ import "./mooring-copy.js";
 import "./mooring-chart.js";
 import "./mooring-tail.js";
 import "./mooring-newer.js";
+import "./mooring-sign-in.js";
+import "./mooring-signs.js";
 import "./mooring-menu.js";
 import "./mooring-theme.js";
 import "./mooring-progress.js";

@@ -82,6 +82,10 @@ class MooringLive extends HTMLElement {
 
 customElements.define("mooring-live", MooringLive);
 
+const WHAT = /** @type {Record<string, string>} */ ({
+  database: "The database", broker: "The broker", ingest: "Ingest",
+});
+
 /** Says in the top line whether values are live; greys them while they are not. */
 function state() {
   const place = document.getElementById("connection");
@@ -89,16 +93,16 @@ function state() {
   const stale = trouble !== null || (live.state !== "live" && live.state !== "wait");
   document.documentElement.classList.toggle("stale", stale);
   if (!place) return;
-  const said = trouble ? `The ${trouble.what} does not answer since ${words.clock(trouble.since)}` : {
+  const said = trouble ? `${WHAT[trouble.what] ?? trouble.what} has not answered since ${words.clock(trouble.since)}` : {
     wait: "", live: "Live",
     lost: `Not connected since ${words.clock(live.since)}`,
     full: "Not live: too many tabs are open",
-    over: "Signed out",
+    over: `Signed out since ${words.clock(live.since)}`,
   }[live.state] ?? "";
   place.className = `connection ${trouble ? "bad" : { live: "ok", wait: "" }[live.state] ?? "bad"}`.trim();
   if (live.state === "over") {
-    const link = make("a", { href: `/sign-in?next=${encodeURIComponent(location.pathname + location.search)}` }, "Sign in again");
-    place.replaceChildren("Signed out. ", link);
+    const link = make("a", { class: "sign-in-again", href: `/sign-in?next=${encodeURIComponent(location.pathname + location.search)}` }, "Sign in again");
+    place.replaceChildren(`${said}. `, link);
   } else if (place.textContent !== said) {
     place.textContent = said;
   }

@@ -1,6 +1,6 @@
 // After htmx has put another page into #page: title, focus, navigation and a word about it.
 
-import { announce } from "./dom.js";
+import { announce, make } from "./dom.js";
 import { closeMenus } from "./mooring-menu.js";
 
 let place = location.pathname;
@@ -30,7 +30,11 @@ document.addEventListener("htmx:after:swap", changed);
 document.addEventListener("htmx:error", (event) => {
   const error = /** @type {CustomEvent} */ (event).detail?.error;
   if (error?.name === "AbortError") return;
-  announce("The server does not answer. Nothing was changed; try again.");
-  const place = document.getElementById("connection");
-  if (place && !place.textContent) place.textContent = "The server does not answer";
+  const sent = /** @type {CustomEvent} */ (event).detail?.ctx?.request?.method === "POST";
+  const text = sent
+    ? "The server did not answer. What you entered is kept. Look whether the change was made before you send it again."
+    : "The server did not answer, so the page was not opened. Try again.";
+  document.getElementById("unanswered")?.remove();
+  document.getElementById("page")?.prepend(
+    make("div", { class: "notice bad", id: "unanswered", role: "alert" }, make("p", {}, text)));
 });

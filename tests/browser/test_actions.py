@@ -1,0 +1,136 @@
+"""Every form of every page, sent as a person sends it: opened, filled in, its button pressed.
+
+An answer may say that the form is rejected; it has to say so on a page, without an error in the
+console. The long walk is a soak test, and fails for an action that no page had a form for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import pytest
+from playwright.sync_api import Locator, Response
+
+from mooring.dashboard.page import particular
+from mooring.dashboard.pages import ACTIONS, PAGES
+from tests.browser.conftest import Site
+from tests.support.browser import Tab
+
+#: What is typed into a field that is needed and empty: by its name, otherwise by its kind.
+BY_NAME = {"name": "made-by-hand", "dialect": "mooring", "condition": "temperature > 20"}
+BY_KIND = {"number": "2", "password": "correct horse battery", "email": "a@example.org"}
+#: They take away what others need, or end the session.
+LAST = ("remove", "delete", "finish", "disable", "sign-out", "sessions", "password", "revoke")
+#: Actions whose form is shown only in a state that a fleet which was just started is not in.
+ELSEWHERE = {
+    "/jobs/{job}/pause",
+    "/jobs/{job}/resume",
+    "/jobs/{job}/retry",
+    "/jobs/{job}/cancel",
+}
+
+
+def of_page(tab: Tab) -> list[str]:
+    """Where the forms of the page are sent to."""
+    found: list[str] = tab.page.locator("main form[method=post]").evaluate_all(
+        "forms => forms.map((one) => new URL(one.action).pathname)"
+    )
+    return found
+
+
+def pattern(path: str) -> str:
+    """The action's own path: ``/rules/{number}/remove``."""
+    for one in sorted(ACTIONS, key=particular):
+        if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", one.path), path):
+            return one.path
+    return ""
+
+
+def fill(form: Locator) -> None:
+    """What is needed and empty is filled in; a name that is asked for is given."""
+    form.evaluate(
+        """form => {
+          for (let at = form; at; at = at.parentElement) {
+            if (at.localName === "details") at.open = true;
+          }
+          for (const one of form.querySelectorAll("details")) one.open = true;
+        }"""
+    )
+    for field in form.locator("input:visible, textarea:visible").all():
+        name, kind = field.get_attribute("name") or "", field.get_attribute("type") or "text"
+        if kind in ("checkbox", "radio", "file", "submit") or field.input_value():
+            continue
+        if name == "confirm":
+            label = form.locator(f"label[for='{field.get_attribute('id')}']").inner_text()
+            field.fill(label.removeprefix("Type ").partition(" to confirm")[0])
+        elif field.evaluate("one => one.required"):
+            field.fill(BY_NAME.get(name) or BY_KIND.get(kind) or "1")
+    ticks = form.locator("tbody input[type=checkbox]:visible")
+    if ticks.count():
+        ticks.first.check()
+
+
+def send(tab: Tab, path: str, number: int) -> Response:
+    """The form at that place of the page, sent from a fresh page."""
+    page = tab.go(path)
+    form = page.locator("main form[method=post]").nth(number)
+    fill(form)
+    with page.expect_response(lambda one: one.request.method == "POST") as answer:
+        form.locator("button:not([type=button])").first.click()
+    page.locator("main h1").first.wait_for()
+    return answer.value
+
+
+def walk(tab: Tab, paths: Iterable[str]) -> dict[str, int]:
+    """Sends every form that these pages have; action → status of the answer."""
+    found: dict[str, tuple[str, int]] = {}
+    for path in paths:
+        tab.go(path)
+        for number, target in enumerate(of_page(tab)):
+            found.setdefault(pattern(target), (path, number))
+    found.pop("", None)
+    ordered = sorted(found, key=lambda one: any(word in one for word in LAST))
+    answers = {}
+    for one in ordered:
+        answers[one] = send(tab, *found[one]).status
+        assert answers[one] < 500 and answers[one] not in (401, 403, 404, 405), (one, answers[one])
+    return answers
+
+
+def addresses(site: Site, *, of: str = "") -> list[str]:
+    """Pages with forms, of things that exist."""
+    known = {}
+    for name, sql in (
+        ("device", "SELECT name FROM devices ORDER BY id LIMIT 1"),
+        ("number", "SELECT id FROM alerts ORDER BY id LIMIT 1"),
+    ):
+        if rows := site.platform.rows(sql):
+            known[name] = str(rows[0][0])
+    known |= {"tenant": "default", "group": "made-by-hand"}
+    found = []
+    for page in PAGES:
+        names = set(re.findall(r"\{(\w+)\}", page.path))
+        if page.template and names <= known.keys() and page.path.startswith(of):
+            found.append(page.path.format(**known))
+    return found
+
+
+def test_some_forms_of_every_kind(site: Site, tab: Tab) -> None:
+    tab.expected += ["the server responded with a status of 4"]
+    answers = walk(tab, ["/groups", "/claiming", "/devices", "/people", "/rules/new"])
+    assert answers["/groups"] == answers["/claiming/new"] == answers["/people"]
+    assert len(answers) >= 6
+
+
+@pytest.mark.soak
+def test_every_form_of_every_page(site: Site, tab: Tab) -> None:
+    tab.expected += ["the server responded with a status of 4"]
+    answers = walk(tab, addresses(site))
+    for _ in range(2):  # pages of what the first walk has made
+        answers |= {
+            one: status for one, status in walk(tab, addresses(site)).items() if one not in answers
+        }
+    for one, status in sorted(answers.items()):
+        print(f"{status} {one}")
+    assert {one.path for one in ACTIONS} - answers.keys() - ELSEWHERE == set()
