@@ -35,6 +35,7 @@ from mooring.stream.part import PART as STREAM
 from mooring.supervisor.registry import Entry
 from mooring.system_topics.part import PART as SYSTEM_TOPICS
 from mooring.telemetry.part import PART as TELEMETRY
+from mooring.traffic.part import PART as TRAFFIC
 from mooring.uplink.part import PART as UPLINK
 
 with later():
@@ -72,6 +73,7 @@ DOMAINS = (
     ALERTS,
     NOTIFY,
     OTA,
+    TRAFFIC,
 )
 
 PLATFORM = Part(

@@ -125,6 +125,9 @@ PLACES = (
     ("mooring.*.service", "services"),
     ("mooring.*.store", "stores"),
     ("mooring.devices.following", "stores"),
+    ("mooring.people.views", "services"),
+    ("mooring.people.view_api", "routes"),
+    ("mooring.people.view_store", "stores"),
     ("mooring.*.password_store", "stores"),
     ("mooring.*.search_store", "stores"),
     ("mooring.*.query_store", "stores"),
@@ -189,6 +192,7 @@ PLACES = (
             "stream",
             "system_topics",
             "telemetry",
+            "traffic",
         )
         for rest in ("", ".*")
     ),

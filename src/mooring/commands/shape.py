@@ -17,9 +17,17 @@ from mooring.dialects import (
 )
 from mooring.dialects.model import Attribute
 from mooring.dialects.outgoing import packet_bytes
+from mooring.dialects.parameters import mistakes
 from mooring.errors import Invalid, NotFound
 
-__all__ = ["Shaped", "cancellation", "check_packet", "command_channel", "shaped"]
+__all__ = [
+    "Shaped",
+    "cancellation",
+    "check_packet",
+    "check_parameters",
+    "command_channel",
+    "shaped",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +76,7 @@ def shaped(
     Raises:
         Invalid: the command cannot be written for that device.
     """
+    check_parameters(channel, new)
     topic = channel.address(identity, group=group, name=new.name)
     in_topic = Attribute.NAME in channel.placeholders.values()
     bad_name = not new.name or (in_topic and ("/" in new.name or "+" in new.name))
@@ -97,6 +106,24 @@ def shaped(
             code="invalid_payload",
         ) from exc
     return Shaped(channel, topic, payload)
+
+
+def check_parameters(channel: Channel, new: NewCommand) -> None:
+    """Compares the parameters with what the dialect declares of that command.
+
+    Raises:
+        Invalid: ``invalid_parameter``.
+    """
+    form = next((one for one in channel.commands if one.name == new.name), None)
+    wrong = mistakes(form, new.parameters) if form is not None else {}
+    if wrong:
+        name, problem = next(iter(wrong.items()))
+        raise Invalid(
+            f"The parameter {name} of the command {new.name} is not valid: {problem}",
+            hint="The dialect declares the parameters of this command.",
+            code="invalid_parameter",
+            parameters=wrong,
+        )
 
 
 def cancellation(dialect: Dialect, identity: Identity, *, uid: str, at: int) -> Shaped | None:

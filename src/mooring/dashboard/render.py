@@ -15,8 +15,9 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from mooring.dashboard import static_files, words
+from mooring.settings.checks import tiles_origin
 
-__all__ = ["HEADERS", "POLICY", "environment", "html_answer", "takes_gzip"]
+__all__ = ["HEADERS", "POLICY", "environment", "html_answer", "policy", "takes_gzip"]
 
 TEMPLATES = Path(__file__).parent / "templates"
 COMPRESSED_FROM = 500  # bytes; below that it does not pay
@@ -27,11 +28,21 @@ POLICY = (
     "frame-ancestors 'none'"
 )
 HEADERS = {
-    "Content-Security-Policy": POLICY,
     # With ``no-referrer`` a browser sends ``Origin: null`` with every form.
     "Referrer-Policy": "same-origin",
     "Vary": "Cookie, Accept-Encoding",
 }
+
+
+def policy(tiles: str | None) -> str:
+    """The policy of pages. A map may have pictures of one more origin.
+
+    Args:
+        tiles: the setting ``map_tiles_url``.
+    """
+    origin = tiles_origin(tiles) if tiles else ""
+    own = "img-src 'self' data:"
+    return POLICY.replace(own, f"{own} {origin}") if origin else POLICY
 
 
 @cache
@@ -98,6 +109,7 @@ def html_answer(
     headers: Headers,
     status: int = 200,
     secret: bool = False,
+    tiles: str | None = None,
 ) -> Response:
     """A whole page.
 
@@ -105,9 +117,14 @@ def html_answer(
         headers: of the request.
         secret: it shows a secret: kept nowhere, and not compressed, because the size of what is
             compressed tells of its content.
+        tiles: address of tiles of the map, which the policy allows.
     """
     body = environment().get_template(template).render(**values).encode("utf-8", "replace")
-    given = {**HEADERS, "Cache-Control": "no-store" if secret else "private, no-cache"}
+    given = {
+        **HEADERS,
+        "Content-Security-Policy": policy(tiles),
+        "Cache-Control": "no-store" if secret else "private, no-cache",
+    }
     if not secret and len(body) >= COMPRESSED_FROM and takes_gzip(headers):
         body = gzip.compress(body, 5, mtime=0)
         given["Content-Encoding"] = "gzip"

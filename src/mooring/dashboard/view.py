@@ -191,6 +191,7 @@ class Pages:
                 "notice": notice_now,
             },
             headers=request.headers,
+            tiles=self._tiles(),
             status=status if shown.status == HTTPStatus.OK else shown.status,
             secret=page.secret or shown.secret,
         )
@@ -253,10 +254,18 @@ class Pages:
             "hint": hint,
             "incident": incident,
         }
-        response = html_answer("error.html", values, headers=request.headers, status=status)
+        response = html_answer(
+            "error.html", values, headers=request.headers, status=status, tiles=self._tiles()
+        )
         if status == HTTPStatus.SERVICE_UNAVAILABLE:
             response.headers["Retry-After"] = "5"
         return response
+
+    def _tiles(self) -> str | None:
+        # Every page has the same policy: that of the first one stays while htmx changes the others.
+        platform = self.current.held
+        assert isinstance(platform, App)
+        return platform.settings.map_tiles_url
 
     def _provider(self) -> str:
         """The host of the sign-in provider; empty without one."""
@@ -287,7 +296,12 @@ class Pages:
             "provider": self._provider(),
         }
         response = html_answer(
-            "pages/sign_in.html", values, headers=request.headers, status=status, secret=True
+            "pages/sign_in.html",
+            values,
+            headers=request.headers,
+            status=status,
+            secret=True,
+            tiles=self._tiles(),
         )
         if held is not None and problem is None:
             response.headers["Mooring-Sign-In"] = "needed"  # scripts ask for it over the page

@@ -7,6 +7,7 @@ from typing import Any
 
 from mooring.dialects.capability import capabilities
 from mooring.dialects.model import Channel, Dialect
+from mooring.dialects.parameters import Parameter
 
 __all__ = ["channel", "dialect"]
 
@@ -41,4 +42,12 @@ def channel(found: Channel) -> dict[str, Any]:
         "operator_only": found.operator_only,
         "description": found.description,
         "example": found.payload.example,
+        "commands": [
+            {**asdict(one), "parameters": [_parameter(each) for each in one.parameters]}
+            for one in found.commands
+        ],
     }
+
+
+def _parameter(found: Parameter) -> dict[str, Any]:
+    return {**asdict(found), "type": str(found.type), "choices": list(found.choices)}

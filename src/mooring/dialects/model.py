@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from mooring.dialects.parameters import CommandForm
+
 __all__ = [
     "Attribute",
     "Channel",
@@ -206,6 +208,7 @@ class Channel:
     operator_only: bool = False  # no device may read or write it (system, monitoring)
     # Of a channel for commands: name of a command → the effect that shows it was carried out.
     done_when: tuple[tuple[str, DoneWhen], ...] = ()
+    commands: tuple[CommandForm, ...] = ()  # of such a channel; others may be sent as well
 
     @property
     def filter(self) -> str:

@@ -205,6 +205,12 @@ def _check_commands(dialect: Dialect, channel: Channel, index: int, report: Repo
             f"A channel of the kind {channel.kind} has no commands.",
             "Remove it, or move it to a channel of the kind command.",
         )
+    if channel.commands and channel.kind is not Kind.COMMAND:
+        report.add(
+            ("channels", index, "commands"),
+            f"A channel of the kind {channel.kind} has no commands.",
+            "Remove them, or move them to a channel of the kind command.",
+        )
     if channel.kind is Kind.CANCEL and channel.payload.identifier is None:
         report.add(
             ("channels", index, "payload", "identifier"),

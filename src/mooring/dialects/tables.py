@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from enum import StrEnum
+from math import isfinite
 from typing import Any, TypeVar
 
 from mooring.dialects.mistakes import Place, Report, nearest
@@ -24,6 +26,13 @@ from mooring.dialects.model import (
     PayloadShape,
     TimeFormat,
     TimeNumbers,
+)
+from mooring.dialects.parameters import (
+    PARAMETERS_MAX,
+    CommandForm,
+    Parameter,
+    ParameterType,
+    wrong_value,
 )
 
 __all__ = ["CHANNEL_KEYS", "DIALECT_KEYS", "PAYLOAD_KEYS", "placeholder_of", "read_dialect"]
@@ -50,11 +59,18 @@ CHANNEL_KEYS = (
     "retain",
     "operator_only",
     "done_when",
+    "commands",
     "description",
     "payload",
 )
 
+PARAMETER_KEYS = (
+    *("type", "required", "default", "minimum", "maximum", "choices", "unit", "description"),
+)
+
 INTERVAL_MAX_SECONDS = 86_400
+COMMAND_NAME_MAX = 128
+"""Characters of the name of a command or parameter."""
 
 _E = TypeVar("_E", bound=StrEnum)
 _MISSING: Any = object()
@@ -150,11 +166,64 @@ def _read_channel(table: _Table, shared: _Table, declared: Mapping[str, Attribut
         description=table.text("description", ""),
         operator_only=table.flag("operator_only"),
         done_when=_read_effects(table.table("done_when")),
+        commands=_read_commands(table.table("commands")),
     )
 
 
 def _read_effects(table: _Table) -> tuple[tuple[str, DoneWhen], ...]:
     return tuple((name, table.word(name, DoneWhen, DoneWhen.SESSION)) for name in table.data)
+
+
+def _read_commands(table: _Table) -> tuple[CommandForm, ...]:
+    found = []
+    for name in table.data:
+        command = table.table(name)
+        command.only(("description", "parameters"))
+        parameters = command.table("parameters")
+        found.append(
+            CommandForm(
+                name,
+                command.text("description", ""),
+                tuple(_read_parameter(parameters, each) for each in parameters.data),
+            )
+        )
+        if not name or len(name) > COMMAND_NAME_MAX or not name.isprintable():
+            table.wrong(name, f"{name[:60]!r} is not a valid name of a command.")
+        if len(parameters.data) > PARAMETERS_MAX:
+            command.wrong("parameters", f"There are more than {PARAMETERS_MAX}.")
+    if len(found) > PARAMETERS_MAX:
+        table.wrong("", f"There are more than {PARAMETERS_MAX} commands.")
+    return tuple(found)
+
+
+def _read_parameter(parameters: _Table, name: str) -> Parameter:
+    table = parameters.table(name)
+    table.only(PARAMETER_KEYS)
+    if not name or len(name) > COMMAND_NAME_MAX or not name.isprintable():
+        parameters.wrong(name, f"{name[:60]!r} is not a valid name of a parameter.")
+    kind = table.word("type", ParameterType, ParameterType.TEXT)
+    found = Parameter(
+        name,
+        kind,
+        required=table.flag("required"),
+        default=table.data.get("default"),
+        minimum=table.number("minimum"),
+        maximum=table.number("maximum"),
+        choices=tuple(table.scalars("choices")),
+        unit=table.text("unit", ""),
+        description=table.text("description", ""),
+    )
+    free = replace(found, choices=())
+    for value in found.choices:
+        if problem := wrong_value(free, value):
+            table.wrong("choices", problem)
+    if found.default is not None and (problem := wrong_value(found, found.default)):
+        table.wrong("default", problem)
+    if kind is ParameterType.BOOLEAN and (
+        found.choices or (found.minimum, found.maximum) != (None, None)
+    ):
+        table.wrong("type", "A boolean has neither choices nor bounds.")
+    return found
 
 
 def _read_shape(own: _Table, shared: _Table) -> PayloadShape:
@@ -211,6 +280,26 @@ class _Table:
             self.wrong(key, f"{value} is not between {low} and {high}.")
             return default
         return value
+
+    def number(self, key: str) -> float | None:
+        value = self.data.get(key)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+            self.wrong(key, f"It must be a number, not {value!r:.60}.")
+            return None
+        return value
+
+    def scalars(self, key: str) -> list[str | int | float]:
+        """Texts and numbers."""
+        value = self._get(key, list, "a list", [], [])
+        wrong = [
+            one for one in value if isinstance(one, bool) or not isinstance(one, str | int | float)
+        ]
+        if wrong:
+            self.wrong(key, f"It must have texts or numbers, not {wrong[0]!r:.60}.")
+            return []
+        return list(value)
 
     def word(self, key: str, words: type[_E], default: _E) -> _E:
         fallback = next(iter(words))

@@ -12,6 +12,7 @@ from mooring.devices.attributes.query import Place, order
 from mooring.fleet import documents
 from mooring.fleet.model import VALUES_MAX, CountBy, Filter
 from mooring.fleet.service import DeviceLists
+from mooring.fleet.spots import CLOSEST_ZOOM, Box
 from mooring.web.auth import Who
 from mooring.web.fields import Document, Line, Time, Word
 from mooring.web.paging import PageOf, Paging, PagingDep
@@ -182,6 +183,59 @@ def count_devices(
 ) -> dict[str, Any]:
     """Counts devices by firmware, dialect, group, presence or tenant."""
     return documents.counts(by, lists.counts(who, by, wanted))
+
+
+class SpotOut(Document):
+    """Devices that are near to each other at this zoom."""
+
+    latitude: float = Field(description="The middle of them, in degrees.")
+    longitude: float
+    devices: int
+    state: Literal[
+        "flapping", "silent", "updating", "offline", "never_seen", "disabled", "online"
+    ] = Field(description="Of the device that needs attention most.")
+    west: float
+    south: float
+    east: float
+    north: float
+    names: list[str] = Field(description="`tenant:name` of five of them at most.")
+
+
+class MapOut(Document):
+    """Devices on a map."""
+
+    zoom: int
+    spots: list[SpotOut]
+    placed: int = Field(description="Devices with a position.")
+    shown: int = Field(description="Of them, those in the box.")
+    without: int = Field(description="Devices without a position.")
+    more: bool = Field(description="Some were left out.")
+
+
+Longitude = Annotated[float, Query(ge=-180, le=180)]
+Latitude = Annotated[float, Query(ge=-90, le=90)]
+
+
+@router.get("/device-map", response_model=MapOut)
+def map_devices(
+    *,
+    lists: ListsNow,
+    who: Who,
+    wanted: FilterDep,
+    zoom: Annotated[
+        int,
+        Query(
+            ge=0, le=CLOSEST_ZOOM, description="0: the world is 256 units wide; each step doubles."
+        ),
+    ] = 2,
+    west: Longitude = -180,
+    south: Latitude = -90,
+    east: Longitude = 180,
+    north: Latitude = 90,
+) -> dict[str, Any]:
+    """Shows where devices are. Devices in one square of 40 units are one spot."""
+    found = lists.map(who, wanted, zoom=zoom, box=Box(west, south, east, north))
+    return documents.map_of(found, zoom)
 
 
 def _key(key: str | None) -> int:

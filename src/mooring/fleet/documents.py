@@ -6,9 +6,9 @@ from typing import Any
 
 from mooring.devices import documents
 from mooring.dialects.times import iso_or_none
-from mooring.fleet.model import Count, CountBy, DeviceRow
+from mooring.fleet.model import Count, CountBy, DeviceRow, Map
 
-__all__ = ["counts", "row"]
+__all__ = ["counts", "map_of", "row"]
 
 
 def row(one: DeviceRow) -> dict[str, Any]:
@@ -30,4 +30,26 @@ def counts(by: CountBy, found: list[Count]) -> dict[str, Any]:
     return {
         "by": str(by),
         "counts": [{"value": one.value, "devices": one.devices} for one in found],
+    }
+
+
+def map_of(found: Map, zoom: int) -> dict[str, Any]:
+    """Devices on a map."""
+    return {
+        "zoom": zoom,
+        "spots": [
+            {
+                "latitude": round(one.latitude, 6),
+                "longitude": round(one.longitude, 6),
+                "devices": one.devices,
+                "state": one.state,
+                **one.box._asdict(),
+                "names": list(one.names),
+            }
+            for one in found.spots
+        ],
+        "placed": found.placed,
+        "shown": found.shown,
+        "without": found.without,
+        "more": found.more,
     }

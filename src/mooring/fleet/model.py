@@ -12,8 +12,9 @@ from mooring.devices.attributes.query import Place, quoted
 from mooring.devices.attributes.terms import Problem
 from mooring.devices.model import Device
 from mooring.errors import Invalid
+from mooring.fleet.spots import Spot
 
-__all__ = ["STATES", "VALUES_MAX", "Count", "CountBy", "DeviceRow", "Filter", "Listing"]
+__all__ = ["STATES", "VALUES_MAX", "Count", "CountBy", "DeviceRow", "Filter", "Listing", "Map"]
 
 STATES = (*PRESENCE, "connected", "disconnected", "enabled", "disabled")
 """What a list can be narrowed to."""
@@ -135,6 +136,23 @@ class Count:
 
     value: str | None
     devices: int
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """Devices on a map.
+
+    Attributes:
+        placed: devices with a position; ``shown`` of them are in the part that was asked for.
+        without: devices without a position.
+        more: some were left out.
+    """
+
+    spots: list[Spot]
+    placed: int
+    shown: int
+    without: int
+    more: bool
 
 
 def _one_of(parts: list[str]) -> list[str]:

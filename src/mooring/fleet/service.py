@@ -12,15 +12,20 @@ from mooring.devices.attributes import store as attributes
 from mooring.devices.attributes.query import Order, Place, normal, quoted, terms
 from mooring.devices.attributes.search_store import Search, place_of
 from mooring.fleet import store
-from mooring.fleet.model import Count, CountBy, DeviceRow, Filter, Listing
+from mooring.fleet.model import Count, CountBy, DeviceRow, Filter, Listing, Map
+from mooring.fleet.spots import Box, Position, spots
 from mooring.fleet.store import NOTHING
 from mooring.groups.selector import Selector, conditions_of, group_not_found
 from mooring.identity.actor import Actor, Role
 from mooring.store.engine import Database
 
-__all__ = ["DeviceLists"]
+__all__ = ["POSITIONS_MAX", "SPOTS_MAX", "DeviceLists"]
 
 FIRST = Filter()
+POSITIONS_MAX = 200_000
+"""Devices of one map; those that were added later are left out, and the map says so."""
+SPOTS_MAX = 2_000
+"""Spots of one map; those with the fewest devices are left out, and the map says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,38 @@ class DeviceLists:
         """
         with self.database.read() as connection:
             return store.counts(connection, self._search(connection, actor, wanted, None), by)
+
+    def positions(self, actor: Actor, wanted: Filter = FIRST) -> tuple[list[Position], bool, int]:
+        """Where the devices that meet a filter are, whether there are more than
+        ``POSITIONS_MAX``, and how many of the devices have no position.
+
+        Raises:
+            Invalid, NotFound: as ``page``.
+        """
+        with self.database.read() as connection:
+            search = self._search(connection, actor, wanted, None)
+            found = store.positions(connection, search, POSITIONS_MAX + 1)
+            every = search.count(connection)
+        more = len(found) > POSITIONS_MAX
+        return found[:POSITIONS_MAX], more, 0 if more else every - len(found)
+
+    def map(
+        self, actor: Actor, wanted: Filter = FIRST, *, zoom: int = 2, box: Box | None = None
+    ) -> Map:
+        """The devices that meet a filter as spots of a map.
+
+        Args:
+            zoom: 0 to ``mooring.fleet.spots.CLOSEST_ZOOM``.
+            box: only devices in it.
+
+        Raises:
+            Invalid, NotFound: as ``page``.
+        """
+        found, more, without = self.positions(actor, wanted)
+        shown = found if box is None else [one for one in found if box.holds(one)]
+        drawn = spots(shown, zoom)
+        more = more or len(drawn) > SPOTS_MAX
+        return Map(drawn[:SPOTS_MAX], len(found), len(shown), without, more)
 
     def selector(self, actor: Actor, tenant: str, wanted: Filter) -> Selector:
         """The devices of one tenant that meet a filter, for a job: all of them at the time it

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
@@ -13,11 +14,26 @@ from mooring.devices.attributes.problem_store import has_problem
 from mooring.devices.attributes.search_store import Search
 from mooring.devices.attributes.terms import Problem
 from mooring.fleet.model import Count, CountBy
+from mooring.fleet.spots import Position
 from mooring.presence.states.store import unpack
 from mooring.store.engine import now_ms
-from mooring.store.schema import device_groups, device_state, devices, presence
+from mooring.store.schema import (
+    device_attributes,
+    device_groups,
+    device_state,
+    devices,
+    presence,
+)
 
-__all__ = ["COUNTS_MAX", "NOTHING", "StateRow", "counts", "problems_of", "states_of"]
+__all__ = [
+    "COUNTS_MAX",
+    "NOTHING",
+    "StateRow",
+    "counts",
+    "positions",
+    "problems_of",
+    "states_of",
+]
 
 COUNTS_MAX = 200
 """Values of which devices are counted; the most frequent ones."""
@@ -110,3 +126,36 @@ def counts(connection: Connection, search: Search, by: CountBy) -> list[Count]:
     statement = statement.with_only_columns(column, how_many, maintain_column_froms=True)
     statement = statement.group_by(column).order_by(how_many.desc(), column).limit(COUNTS_MAX)
     return [Count(value, number_of) for value, number_of in connection.execute(statement)]
+
+
+class _Value(msgspec.Struct):
+    """A position as it is stored (``mooring.devices.attributes``)."""
+
+    lat: float
+    lon: float
+
+
+def positions(connection: Connection, search: Search, most: int) -> list[Position]:
+    """Where the devices of a search are, ``most`` at most; those without a position are left out.
+    In the order in which they were added."""
+    statement, number = search.narrowed(connection, search.conditions)
+    held, device = device_attributes.alias(), devices.alias()
+    statement = (
+        statement.join(held, sa.and_(held.c.device_id == number, held.c.name == "position"))
+        .join(device, device.c.id == number)
+        .outerjoin(presence, presence.c.device_id == number)
+        .with_only_columns(
+            *(held.c.value, device.c.tenant, device.c.name, device.c.enabled, presence.c.state),
+            maintain_column_froms=True,
+        )
+        .order_by(number)
+        .limit(most)
+    )
+    read = msgspec.json.Decoder(_Value).decode
+    found = []
+    rows: Sequence[Any] = connection.execute(statement).all()
+    for value, tenant, name, enabled, state in rows:
+        at = read(value)
+        known = (state or NEVER) if enabled else "disabled"
+        found.append(Position(at.lat, at.lon, known, f"{tenant}:{name}"))
+    return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from mooring.identity.actor import Actor, Role
 from mooring.identity.scopes import Scope
 
-__all__ = ["ApiKey", "IssuedKey", "NewKey", "NewUser", "Session", "User", "Vouched"]
+__all__ = ["ApiKey", "IssuedKey", "NewKey", "NewUser", "SavedView", "Session", "User", "Vouched"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,15 @@ class NewUser:
     role: Role = Role.VIEWER
     tenant: str | None = None
     password: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SavedView:
+    """A list of devices that a person has given a name. ``query`` is that of its address."""
+
+    name: str
+    query: str
+    created_at: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from mooring.later import later
 from mooring.part import Part, noun
 
 with later():
-    from mooring.people import api
+    from mooring.people import api, view_api, views
     from mooring.settings import people as settings
     from mooring.store import schema
 
@@ -15,17 +15,24 @@ __all__ = ["PART"]
 
 PART = Part(
     "people",
-    routers=lambda: (api.router,),
+    routers=lambda: (api.router, view_api.router),
     scopes={
         "GET /api/v1/me": "login",
         "POST /api/v1/logout": "login",
         "PUT /api/v1/me/password": "login",
+        "GET /api/v1/device-views": "login",
+        "POST /api/v1/device-views": "login",
+        "DELETE /api/v1/device-views/{view}": "login",
         "GET /api/v1/users": Scope.ADMIN,
         "GET /api/v1/users/{name}": Scope.ADMIN,
         "GET /api/v1/api-keys": Scope.ADMIN,
     },
+    services=lambda: {
+        views.SavedViews: lambda app: views.SavedViews(app.database, app.settings),
+    },
     tables=lambda: (
         schema.users,
+        schema.saved_views,
         schema.sessions,
         schema.api_keys,
         schema.audit,

@@ -76,6 +76,12 @@ BOUNDS = (
         "At most `mooring.people.store.SESSIONS_MAX` rows for each user; every login deletes "
         "those that have expired.",
     ),
+    _row(
+        "saved_views",
+        By.REFUSED,
+        "saved_views_max_per_user",
+        "One more of a person is rejected. Deleted with the person.",
+    ),
     _row("retention", By.OWNER, "tenants", "At most one rule for each tenant and kind."),
     # Belonging to a device
     _row(
@@ -387,6 +393,13 @@ BOUNDS = (
     _row("processes", By.SWEEP, "", "Processes that have not reported for a week are deleted."),
     _row("clocks", By.SWEEP, "", "One row for each boot of a machine: the latest 32."),
     _row("leases", By.FIXED, "", "One row for each kind of work."),
+    _row(
+        "traffic",
+        By.SWEEP,
+        "",
+        "One row for each minute of `mooring.traffic.service.MINUTES_KEPT_MS`, then one for each "
+        "hour of `HOURS_KEPT_MS`.",
+    ),
     _row("counters", By.FIXED, "", "One row for each counter."),
     _row("versions", By.FIXED, "", "One row for each kind of thing that caches follow."),
     _row("retention_progress", By.FIXED, "", "One row for each number of days in use."),

@@ -31,6 +31,8 @@ from mooring.supervisor import ending
 from mooring.supervisor.duties import Duties, Duty
 from mooring.supervisor.rows import RowFaults
 from mooring.supervisor.state import Policy
+from mooring.traffic.model import MINUTE_MS
+from mooring.traffic.service import Traffic
 
 __all__ = ["Keeper", "main"]
 
@@ -92,6 +94,7 @@ class Keeper:
             RowFaults(tidying.FAULTS),
         )
         self._tidy_at = self._often_at = self._turned_at = 0
+        self._traffic, self._traffic_at = Traffic(database), 0
         self.duties = Duties(
             "keeper",
             [
@@ -99,6 +102,7 @@ class Keeper:
                 Duty("roll-ups", self.roller.step, POLICY, (self.roller.faults,)),
                 Duty("retention", self._sweep, POLICY, (self._sweep_faults,)),
                 Duty("tidying", self._tidy, POLICY, (self._tidy_faults,)),
+                Duty("traffic", self._note_traffic, POLICY),
                 Duty("checkpoint", self._checkpoint, POLICY),
             ],
         )
@@ -109,7 +113,7 @@ class Keeper:
         if now < self._turned_at - TOLERANCE_MS:
             # The time went back: nothing may wait until it is reached again.
             self._sweep_at = self._ahead_at = self._checkpoint_at = 0
-            self._tidy_at = self._often_at = 0
+            self._tidy_at = self._often_at = self._traffic_at = 0
         self._turned_at = now
         self._busy = self.duties.turn(now)
         return self._busy
@@ -179,6 +183,12 @@ class Keeper:
             self._tidying = None
             raise
         return True
+
+    def _note_traffic(self, now: int) -> bool:
+        if now >= self._traffic_at:
+            self._traffic.note(now)
+            self._traffic_at = (now // MINUTE_MS + 1) * MINUTE_MS
+        return False
 
     def _checkpoint(self, now: int) -> bool:
         """Moves SQLite's log into the database file while nobody is in a hurry."""

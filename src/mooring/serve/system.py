@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from pydantic import Field
@@ -97,11 +97,36 @@ class CapabilitiesOut(Document):
     )
 
 
+class ParameterOut(Document):
+    """A parameter of a declared command. `minimum` and `maximum` of a text are its characters."""
+
+    name: str
+    type: Literal["text", "integer", "number", "boolean"]
+    required: bool
+    default: bool | int | float | str | None
+    minimum: float | None
+    maximum: float | None
+    choices: list[int | float | str]
+    unit: str
+    description: str
+
+
+class CommandFormOut(Document):
+    """A command that the dialect declares."""
+
+    name: str
+    description: str
+    parameters: list[ParameterOut]
+
+
 class DialectChannelOut(ChannelOut):
     """A channel in a dialect's declaration. `operator_only`: no device may use it."""
 
     operator_only: bool
     example: Any = Field(description="A payload; null if the dialect gives none.")
+    commands: list[CommandFormOut] = Field(
+        description="Declared commands; others may be sent as well."
+    )
 
 
 class DialectOut(Document):

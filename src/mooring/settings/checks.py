@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
-__all__ = ["all_bare", "bare", "is_loopback", "networks", "origins", "safe_url"]
+__all__ = [
+    "all_bare",
+    "bare",
+    "is_loopback",
+    "networks",
+    "origins",
+    "safe_url",
+    "tiles",
+    "tiles_origin",
+]
+
+
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?(?=/)")
 
 
 def is_loopback(host: str) -> bool:
@@ -52,6 +65,28 @@ def origins(given: tuple[str, ...]) -> tuple[str, ...]:
         if f"{parts.scheme}://{parts.netloc}" != one or not one.isprintable() or " " in one:
             raise ValueError(f"{one[:80]!a} is not an origin such as https://iot.example.org")
     return given
+
+
+def tiles(given: str | None) -> str | None:
+    """The address of a tile of a map: http:// or https://, with its three numbers."""
+    if not given:
+        return None
+    if tiles_origin(given) == "":
+        raise ValueError(f"{given[:100]!a} is not an address such as https://tiles.example.org/")
+    rest = given
+    for name in ("{z}", "{x}", "{y}"):
+        if given.count(name) != 1:
+            raise ValueError(f"it needs {name} once, as in https://host/{{z}}/{{x}}/{{y}}.png")
+        rest = rest.replace(name, "")
+    if not all("!" <= letter <= "~" and letter not in "\"'<>{}\\^`|" for letter in rest):
+        raise ValueError(f"{given[:100]!a} has characters that an address cannot have")
+    return given
+
+
+def tiles_origin(given: str) -> str:
+    """The origin of an address, for the policy of pages; empty: it has none."""
+    found = _ORIGIN.match(given)
+    return found[0] if found else ""
 
 
 def networks(given: tuple[str, ...]) -> tuple[str, ...]:

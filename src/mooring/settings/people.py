@@ -12,6 +12,9 @@ class PeopleSettings(Declared):
 
     users_max_per_tenant: int = setting(1_000, "Maximum users of one tenant.", ge=1)
     api_keys_max_per_tenant: int = setting(1_000, "Maximum valid API keys of one tenant.", ge=1)
+    saved_views_max_per_user: int = setting(
+        50, "Maximum saved views of one person, in the list of devices.", ge=1
+    )
     session_hours: float = setting(12.0, "Validity of a login token.", gt=0)
     login_days: float = setting(
         30.0, "How long a login can be renewed with its refresh token, from the password on.", gt=0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from mooring.settings.checks import all_bare, bare, networks, safe_url
+from mooring.settings.checks import all_bare, bare, networks, safe_url, tiles
 from mooring.settings.field import Declared, Secret, setting
 
 __all__ = ["PlatformSettings"]
@@ -45,6 +45,13 @@ class PlatformSettings(Declared):
         "Host names and addresses that devices connect to. Devices get the first one.",
         check=all_bare,
     )
+    map_tiles_url: str | None = setting(
+        None,
+        "Address of pictures of the map, with {z}, {x} and {y}. Browsers load them from there. "
+        "Empty: a coastline of our own.",
+        check=tiles,
+    )
+    map_tiles_credit: str = setting("", "Text below the map that names the source of its tiles.")
     log_max_bytes: int = setting(
         67_108_864,
         "Size in bytes at which a log file is rotated. One older file is kept.",

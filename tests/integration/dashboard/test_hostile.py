@@ -34,6 +34,7 @@ FORMS = {
     "/people": ("name", "tenant"),
     "/keys": ("name", "tenant"),
     "/tenants": ("name",),
+    "/views": ("name", "query"),
     "/certificates/revoke": ("serial",),
 }
 

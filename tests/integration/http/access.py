@@ -61,6 +61,9 @@ GET    /api/v1/oidc/logout                               anybody   -
 POST   /api/v1/logout                                    viewer    -
 GET    /api/v1/me                                        viewer    -
 PUT    /api/v1/me/password                               viewer    -
+GET    /api/v1/device-views                              viewer    -
+POST   /api/v1/device-views                              viewer    -
+DELETE /api/v1/device-views/{view}                       viewer    -
 GET    /api/v1/users                                     admin     -
 POST   /api/v1/users                                     admin     tenant
 GET    /api/v1/users/{name}                              admin     tenant
@@ -81,6 +84,7 @@ PUT    /api/v1/tenants/{tenant}/limits                   admin     all
 GET    /api/v1/devices                                   viewer    -
 POST   /api/v1/devices                                   operator  tenant
 GET    /api/v1/device-counts                             viewer    -
+GET    /api/v1/device-map                                viewer    -
 GET    /api/v1/devices/{device}                          viewer    tenant
 DELETE /api/v1/devices/{device}                          operator  tenant
 GET    /api/v1/devices/{device}/topics                   viewer    tenant
@@ -123,6 +127,7 @@ GET    /api/v1/devices/{device}/export                   viewer    tenant
 GET    /api/v1/gaps                                      viewer    -
 GET    /api/v1/devices/{device}/gaps                     viewer    tenant
 GET    /api/v1/dead-letters                              viewer    -
+GET    /api/v1/traffic                                   viewer    all
 GET    /api/v1/strangers                                 viewer    -
 
 GET    /api/v1/devices/{device}/downlinks                viewer    tenant

@@ -35,6 +35,9 @@ NOT_BY_METHOD = {
     "POST /api/v1/logout": "login",
     "PUT /api/v1/me/password": "login",
     "GET /api/v1/me": "login",
+    "GET /api/v1/device-views": "login",
+    "POST /api/v1/device-views": "login",
+    "DELETE /api/v1/device-views/{view}": "login",
 }
 
 

@@ -125,6 +125,7 @@ OF_B = {
     "group_id": f"{SECRET}-g",
     "group": f"{SECRET}-g",
     "name": f"{SECRET}-user",
+    "view": f"{SECRET}-view",
     "prefix": "00000000",
     "number": "2",
     "level": "tenant",
@@ -326,6 +327,7 @@ HARMLESS = {
     "/api/v1/login/refresh",
     "/api/v1/logout",  # of one's own
     "/api/v1/me/password",
+    "/api/v1/device-views",  # of one's own
     "/api/v1/mqtt/topics/validate",
     "/api/v1/mqtt/subscribe",  # an address
     "/api/v1/claims",  # a device's, with a claim code

@@ -81,7 +81,8 @@ CHECKED = {
         downlinks.topic desired.topic commands.uid commands.name commands.parameters
         commands.topic commands.result device_settings.topic device_settings_levels.schema
         jobs.selection devices.label broker_users.username broker_users.note broker_users.publish
-        broker_users.subscribe users.name api_keys.name claim_codes.label claim_codes.groups
+        broker_users.subscribe users.name api_keys.name saved_views.name saved_views.query
+        claim_codes.label claim_codes.groups
         claim_codes.hardware_id rules.name rules.definition recipients.name
     """,
     "mooring.ota.releases.checks": """

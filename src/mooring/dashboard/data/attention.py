@@ -110,7 +110,7 @@ def of_trouble(
             f"{count(some, 'device')} published {count(every, 'message')} in the last hour to "
             f"topics that {they} may not use."
         )
-        items.append(_item("bad", every, "denied", text, "/messages?reason=denied"))
+        items.append(_item("bad", every, "denied", text, "/messages?tab=rejected&reason=denied"))
     silent = found.states.get("silent", 0)
     if silent:
         text = (
@@ -134,7 +134,7 @@ def of_trouble(
         first, most = next(iter(found.dead.items()))
         share = f"{most:,} {_dead(first)}" if len(found.dead) > 1 else _dead(first)
         text = f"{count(dead, 'message')} could not be stored in the last day: {share}."
-        items.append(_item("warn", dead, "dead letters", text, "/messages?view=rejected"))
+        items.append(_item("warn", dead, "dead letters", text, "/messages?tab=rejected"))
     if refusing:
         who = count(refusing, "device has", "devices have")
         text = f"{who} rejected the settings too often: they are not sent again until they change."

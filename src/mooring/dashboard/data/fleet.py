@@ -28,6 +28,8 @@ __all__ = [
     "place_of",
     "place_text",
     "stale_after",
+    "state_badge",
+    "with_pairs",
 ]
 
 
@@ -103,6 +105,11 @@ def badge(row: DeviceRow) -> Badge:
     if not row.device.enabled:
         return _BADGES["disabled"]
     return _BADGES["rejected" if Problem.LOGIN in row.problems else row.presence]
+
+
+def state_badge(state: str) -> Badge:
+    """The badge of a state by its name."""
+    return _BADGES[state]
 
 
 def stale_after(interval_ms: int | None) -> int:

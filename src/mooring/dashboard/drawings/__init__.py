@@ -4,18 +4,21 @@ Every text in them is escaped, and none of them has a ``style``. Each takes ``sa
 picture shows in words.
 """
 
+from mooring.dashboard.drawings.bars import bars
 from mooring.dashboard.drawings.presence import Span, presence_bar
 from mooring.dashboard.drawings.qr import qr
 from mooring.dashboard.drawings.sankey import Flow, sankey
 from mooring.dashboard.drawings.sparkline import sparkline
 from mooring.dashboard.drawings.waves import Wave, waves
-from mooring.dashboard.drawings.world import Place, fleet_map
+from mooring.dashboard.drawings.world import Dot, View, fleet_map
 
 __all__ = [
+    "Dot",
     "Flow",
-    "Place",
     "Span",
+    "View",
     "Wave",
+    "bars",
     "fleet_map",
     "presence_bar",
     "qr",

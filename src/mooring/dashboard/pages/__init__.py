@@ -26,12 +26,14 @@ from mooring.dashboard.pages import (
     flow,
     groups,
     job,
+    map,
     messages,
     overview,
     people,
     rules,
     search,
     settings,
+    views,
 )
 
 __all__ = ["ACTIONS", "PAGES"]
@@ -41,6 +43,7 @@ _ALL = (
     first_device,
     devices,
     device_add,
+    map,
     job,
     claiming,
     groups,
@@ -65,6 +68,7 @@ _ALL = (
     flow,
     search,
     account,
+    views,
 )
 
 PAGES: tuple[Page, ...] = tuple(page for module in _ALL for page in module.PAGES)

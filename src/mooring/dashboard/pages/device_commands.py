@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import urlencode
 
 from mooring.commands.model import NewCommand
 from mooring.commands.rules import State
@@ -12,9 +13,14 @@ from mooring.dashboard.answers import Redirect
 from mooring.dashboard.call import Call
 from mooring.dashboard.data.device import frame, opened
 from mooring.dashboard.data.fleet import Badge
-from mooring.dashboard.forms import row_number
+from mooring.dashboard.data.parameters import declared, fields
+from mooring.dashboard.data.parameters import found as declared_one
+from mooring.dashboard.data.parameters import read as read_parameters
+from mooring.dashboard.forms import Form, row_number
 from mooring.dashboard.page import Action, Page
+from mooring.devices.model import Device
 from mooring.dialects.model import Direction, Kind
+from mooring.errors import Invalid
 
 __all__ = ["ACTIONS", "PAGES"]
 
@@ -38,10 +44,23 @@ def view(call: Call) -> dict[str, Any]:
     )
     shown = commands[:PAGE_SIZE]
     channels = _channels(found.dialect)
+    forms = declared(channels)
+    key = call.form.raw("declared") if call.problem else call.query.text("command")
+    chosen = declared_one(forms, key)
     return {
         **frame(found, "commands"),
         "channels": [channel.name for channel in channels],
         "known": sorted({name for channel in channels for name, _ in channel.done_when}),
+        "declared": [
+            (
+                one,
+                f"{found.href}/commands?{urlencode({'command': one.key})}",
+                one == chosen,
+            )
+            for one in forms
+        ],
+        "chosen": chosen,
+        "fields": fields(chosen.form) if chosen is not None else [],
         "commands": [
             (
                 one,
@@ -63,17 +82,16 @@ def _channels(dialect: Any) -> list[Any]:
 def send(call: Call) -> Redirect:
     """Stores a command."""
     form = call.form
-    name = form.text("name", "Command", needed=True, max=128)
-    text = form.text("parameters", "Parameters", area=True, max=20_000)
+    device = call.app.devices.get(call.who, call.path["device"])
+    key = form.raw("declared")
+    if key:
+        name, channel, parameters = _declared(call, device, key)
+    else:
+        name = form.text("name", "Command", needed=True, max=128)
+        channel = form.text("channel", "Channel", max=128) or None
+        parameters = _typed(form)
     minutes = form.number("minutes", "Waits at most", default=0, ge=0, le=525_600)
-    try:
-        parameters = json.loads(text) if text else {}
-        if not isinstance(parameters, dict):
-            form.wrong["parameters"] = 'Use a JSON object, such as {"level": 3}.'
-    except (ValueError, RecursionError) as exc:
-        form.wrong["parameters"] = f"This is not JSON: {exc}."
     reason = form.text("reason", "Reason")
-    channel = form.text("channel", "Channel", max=128) or None
     form.check()
     new = NewCommand(
         name,
@@ -83,11 +101,38 @@ def send(call: Call) -> Redirect:
         expires_ms=minutes * 60_000 or None,
         reason=reason,
     )
-    device = call.app.devices.get(call.who, call.path["device"])
     made = call.service(Commands).send(call.who, device.username, new)
     return call.redirect(
         call.url, f"The command {made.name} was stored. It is sent when the device listens."
     )
+
+
+def _declared(call: Call, device: Device, key: str) -> tuple[str, str | None, dict[str, Any]]:
+    """Name, channel and parameters of a command that the dialect declares."""
+    names = call.app.catalogue.names()
+    dialect = call.app.catalogue.get(device.dialect) if device.dialect in names else None
+    one = declared_one(declared(_channels(dialect)), key)
+    if one is None:
+        raise Invalid(
+            "The dialect does not declare this command any more.",
+            hint="Open the page again and select another command.",
+            code="invalid_command",
+        )
+    return one.form.name, one.channel, read_parameters(call.form, one.form)
+
+
+def _typed(form: Form) -> dict[str, Any]:
+    """The JSON object that was typed."""
+    text = form.text("parameters", "Parameters", area=True, max=20_000)
+    try:
+        parameters = json.loads(text) if text else {}
+    except (ValueError, RecursionError) as exc:
+        form.wrong["parameters"] = f"This is not JSON: {exc}."
+        return {}
+    if not isinstance(parameters, dict):
+        form.wrong["parameters"] = 'Use a JSON object, such as {"level": 3}.'
+        return {}
+    return parameters
 
 
 def cancel(call: Call) -> Redirect:

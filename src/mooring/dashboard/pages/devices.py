@@ -10,7 +10,7 @@ from typing import Any
 
 from mooring.dashboard.answers import Redirect
 from mooring.dashboard.call import Call
-from mooring.dashboard.data import fleet
+from mooring.dashboard.data import fleet, saved
 from mooring.dashboard.forms import Query
 from mooring.dashboard.page import Action, Nav, Page
 from mooring.devices.store import tenant_names
@@ -34,8 +34,7 @@ SORTED |= {"dialect": "dialect", "firmware": "firmware", "type": "type", "tags":
 def view(call: Call) -> dict[str, Any]:
     """The list, its filters, and what can be done with what it shows."""
     lists = call.service(DeviceLists)
-    # After an action that failed, the form says which list it was.
-    query = call.query if call.problem is None else Query(call.form.pairs)
+    query = saved.typed(call)
     wanted, wrong = fleet.filter_of(query)
     ordered = fleet.order_of(query)
     after = fleet.place_of(query.text("after", max=600))
@@ -72,6 +71,7 @@ def view(call: Call) -> dict[str, Any]:
         ],
         "next_page": query.with_(after=following) if following else "",
         "first_page": query.with_(after=None) if after is not None else "",
+        "map_query": fleet.with_pairs(fleet.filter_pairs(query)).rstrip("?"),
         "narrowed": bool(fleet.filter_pairs(query)),
         "filter_pairs": fleet.filter_pairs(query),
         "kept_pairs": [
@@ -79,6 +79,8 @@ def view(call: Call) -> dict[str, Any]:
         ],
         "watched": ",".join(str(row.device.id) for row in found.rows),
         "stale": _stale(call, found.rows),
+        "views": saved.listed(call, query),
+        "view_query": saved.query_text(query),
         "kinds": KINDS,
         "query": query,
         "wanted": wanted,

@@ -9,6 +9,7 @@ from mooring.alerts.service import Alerts
 from mooring.dashboard.call import Call
 from mooring.dashboard.data import trouble
 from mooring.dashboard.data.attention import Platform, of_trouble, why
+from mooring.dashboard.data.passing import passing
 from mooring.dashboard.page import Action, Nav, Page, Shown
 from mooring.dashboard.pages.first_device import shown as first_device
 from mooring.device_settings.service import DeviceSettings
@@ -44,6 +45,7 @@ def view(call: Call) -> dict[str, Any] | Shown:
         "rejected_count": len(found.rejected),
         "never_seen": found.never_seen,
         "alerts": sum(alerts.values()),
+        "passing": passing(call) if platform is not None else None,
         "rate": _rate(overview.processes),
         "parts": _parts(call, overview) if platform is not None else [],
     }

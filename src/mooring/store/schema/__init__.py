@@ -7,6 +7,7 @@ from mooring.store.schema.access import (
     broker_requests,
     broker_users,
     leftovers,
+    saved_views,
     sessions,
     users,
 )
@@ -71,6 +72,7 @@ from mooring.store.schema.platform import (
     ingest_ledger,
     leases,
     processes,
+    traffic,
     versions,
 )
 from mooring.store.schema.rollups import (
@@ -171,6 +173,7 @@ __all__ = [
     "rule_queue",
     "rule_states",
     "rules",
+    "saved_views",
     "sequences",
     "sessions",
     "sightings",
@@ -180,6 +183,7 @@ __all__ = [
     "tenant_usage",
     "tenant_usage_days",
     "tenants",
+    "traffic",
     "users",
     "versions",
 ]

@@ -13,6 +13,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
     text,
 )
 
@@ -25,6 +26,7 @@ __all__ = [
     "broker_requests",
     "broker_users",
     "leftovers",
+    "saved_views",
     "sessions",
     "users",
 ]
@@ -126,6 +128,18 @@ sessions = Table(
 )
 Index("ix_sessions_user_id", sessions.c.user_id)
 Index("ix_sessions_expires_at", sessions.c.expires_at)
+
+saved_views = Table(
+    "saved_views",
+    metadata,
+    # Lists of devices that a person has given a name; nobody else sees them.
+    Column("id", BigId, primary_key=True),
+    Column("user_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("query", Text, nullable=False),  # of the address of the page Devices
+    Column("created_at", BigInteger, nullable=False),
+    UniqueConstraint("user_id", "name"),
+)
 
 api_keys = Table(
     "api_keys",

@@ -25,6 +25,7 @@ __all__ = [
     "ingest_ledger",
     "leases",
     "processes",
+    "traffic",
     "versions",
 ]
 
@@ -33,6 +34,16 @@ counters = Table(
     metadata,
     Column("name", String(64), primary_key=True),
     Column("value", BigInteger, nullable=False),
+)
+
+traffic = Table(
+    "traffic",
+    metadata,
+    # What the counters of messages were: by the minute for two days, then by the hour.
+    Column("at", BigInteger, primary_key=True, autoincrement=False),
+    Column("received", BigInteger, nullable=False),
+    Column("sent", BigInteger, nullable=False),
+    Column("rejected", BigInteger, nullable=False),
 )
 
 ingest_ledger = Table(

@@ -1,0 +1,1 @@
+"""How many messages pass: received, sent and rejected, over time."""
