@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import socket
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from urllib.parse import quote
 
 import httpx
 import pytest
 
+from mooring.app import open_app
+from mooring.identity.actor import SYSTEM
 from mooring.ota.links.downloads import DOWNLOADS_MAX_PER_DEVICE
-from mooring.ota.links.service import Links
 from mooring.ota.releases import manifest
+from mooring.ota.updates.service import Updates
 from mooring.settings import Settings
-from mooring.store.engine import now_ms, open_database
 from tests.attacks.stand import ATTACKER, VICTIM, Attacked
 from tests.support.platform import Login
 from tests.support.waiting import wait_until
@@ -30,7 +31,6 @@ class Release:
     """A published file of a tenant."""
 
     number: int
-    artifact: int
     file: str
 
 
@@ -48,25 +48,20 @@ def release(attacked: Attacked, tenant: str) -> Release:
         answer = admin.post(f"{place}/files/{file}/signatures", json=signature)
         assert answer.status_code == 200, answer.text
         assert admin.post(f"{place}/publish", json={}).status_code == 200
-    ((artifact,),) = attacked.platform.rows(
-        "SELECT id FROM firmware_artifacts WHERE release_id = ?", made
-    )
-    return Release(made, artifact, file)
+    return Release(made, file)
 
 
-def link(attacked: Attacked, login: Login, artifact: int) -> str:
-    """A link, as an offer has it."""
-    ((device,),) = attacked.platform.rows(
-        "SELECT id FROM devices WHERE username = ?", login.username
-    )
+def link(attacked: Attacked, login: Login, wanted: Release) -> str:
+    """The link of an offer, which only its device gets."""
+    device = attacked.client(login)
+    device.subscribe(login.topics["firmware"])
     url = attacked.platform.cli.env.get("MOORING_DATABASE_URL")
     settings = Settings(data_dir=attacked.platform.data_dir, database_url=url)
-    update = 1_000_000 + secrets.randbelow(1_000_000)
-    with (
-        closing(open_database(settings.effective_database_url)) as database,
-        database.write() as connection,
-    ):
-        return Links(settings).issue(connection, update, device, artifact, at=now_ms())
+    with open_app(settings) as app:
+        app.service(Updates).offer(SYSTEM, login.reference, str(wanted.number))
+    (message,) = device.collect(1)
+    device.disconnect()
+    return f"/f/{json.loads(message.payload)['url'].partition('/f/')[2]}"
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +76,7 @@ def code(answer: httpx.Response) -> tuple[int, str]:
 @pytest.mark.attack("guessing download links")
 def test_guessing_links(attacked: Attacked, of_victim: Release) -> None:
     victim = attacked.victim()
-    right = link(attacked, victim, of_victim.artifact)
+    right = link(attacked, victim, of_victim)
     token = right.removeprefix("/f/")
     ((verifier,),) = attacked.platform.rows(
         "SELECT verifier FROM firmware_links ORDER BY id DESC LIMIT 1"
@@ -110,7 +105,7 @@ def test_guessing_links(attacked: Attacked, of_victim: Release) -> None:
 @pytest.mark.attack("a download link of another device, and of another tenant")
 def test_another_devices_link(attacked: Attacked, of_victim: Release) -> None:
     victim, neighbour, foreign = attacked.victim(), attacked.victim(), attacked.attacker()
-    right = link(attacked, victim, of_victim.artifact)
+    right = link(attacked, victim, of_victim)
     with attacked.http() as http:
         for other in (neighbour, foreign):
             answer = http.get(right, auth=(other.username, other.password))
@@ -136,7 +131,7 @@ def test_another_devices_link(attacked: Attacked, of_victim: Release) -> None:
 @pytest.mark.attack("thousands of ranges in a request, and thousands of requests for one byte")
 def test_many_ranges(attacked: Attacked, of_victim: Release) -> None:
     victim = attacked.victim()
-    right = link(attacked, victim, of_victim.artifact)
+    right = link(attacked, victim, of_victim)
     size = len(IMAGE)
     many = "bytes=" + ",".join(f"{number}-{number}" for number in range(2_000))
     with attacked.http() as http:
@@ -156,7 +151,7 @@ def test_many_ranges(attacked: Attacked, of_victim: Release) -> None:
 @pytest.mark.attack("slow readers that hold all places for downloads")
 def test_slow_readers(attacked: Attacked, of_victim: Release) -> None:
     slow, victim = attacked.victim(), attacked.victim()
-    held, others = (link(attacked, one, of_victim.artifact) for one in (slow, victim))
+    held, others = (link(attacked, one, of_victim) for one in (slow, victim))
     open_: list[socket.socket] = []
     try:
         with attacked.http() as http:

@@ -27,6 +27,7 @@ from mooring.ota.links.service import LINKS_MAX, Links, Opening
 from mooring.ota.releases.model import NewRelease
 from mooring.ota.releases.service import Releases
 from mooring.ota.releases.states import Step
+from mooring.ota.updates.service import Updates
 from mooring.settings import Settings
 from mooring.store.engine import now_ms
 from mooring.store.schema import firmware_links
@@ -60,13 +61,22 @@ class World:
     foreign: Credentials
     artifact: int
     release: int
+    updates: dict[int, int]
+    """Device → the update that it was offered."""
 
-    def link(self, update: int = 1, at: int | None = None, device: int | None = None) -> str:
+    @property
+    def update(self) -> int:
+        return self.updates[self.mine.device.id]
+
+    def link(
+        self, of: Credentials | None = None, *, at: int | None = None, update: int | None = None
+    ) -> str:
+        device = (of or self.mine).device.id
         with self.app.database.write() as connection:
             return self.app.service(Links).issue(
                 connection,
-                update,
-                self.mine.device.id if device is None else device,
+                self.updates[device] if update is None else update,
+                device,
                 self.artifact,
                 at=now_ms() if at is None else at,
             )
@@ -88,7 +98,19 @@ def world(platform: App) -> World:
         incoming.write(IMAGE)
         made = releases.add_file(SYSTEM, str(made.id), "trap ä 1.4.bin", incoming)
     releases.step(SYSTEM, str(made.id), Step.PUBLISH, unsigned=True)
-    return World(platform, *devices, artifact=made.artifacts[0].id, release=made.id)
+    offers = [
+        platform.service(Updates).offer(SYSTEM, one.device.reference, str(made.id))
+        for one in devices[:2]
+    ]
+    with platform.database.write() as connection:
+        connection.execute(sa.delete(firmware_links))  # those of the offers themselves
+    return World(
+        platform,
+        *devices,
+        artifact=made.artifacts[0].id,
+        release=made.id,
+        updates={one.device_id: one.id for one in offers},
+    )
 
 
 def code(answer: httpx.Response) -> tuple[int, str]:
@@ -229,16 +251,16 @@ def test_a_withdrawn_release_and_a_disabled_device(world: World, nobody: httpx.C
 
 
 def test_links_are_few_and_of_one_tenant(world: World, nobody: httpx.Client) -> None:
-    links = [world.link(update=9) for _ in range(LINKS_MAX + 2)]
-    other = world.link(update=10)
+    links = [world.link() for _ in range(LINKS_MAX + 2)]
+    other = world.link(world.neighbour)
     assert [nobody.head(one).status_code for one in links] == [404, 404, 200, 200, 200]
     with pytest.raises(NotFound):
-        world.link(device=world.foreign.device.id)
+        world.link(world.foreign, update=world.update)
     with world.app.database.write() as connection:
-        world.app.service(Links).end(connection, 9)
+        world.app.service(Links).end(connection, world.update)
     assert [nobody.head(one).status_code for one in [*links, other]] == [404] * 5 + [200]
-    old = world.link(update=11, at=1)
-    world.link(update=12)
+    old = world.link(at=1)
+    world.link(world.neighbour)
     assert nobody.head(old).status_code == 404  # expired for longer than it is kept
 
 
@@ -266,17 +288,17 @@ def test_bytes_are_noted(world: World, nobody: httpx.Client) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Downloads, "served", spy)
-        link = world.link(update=3)
+        link, update = world.link(), world.update
         nobody.head(link)
         assert noted == []
         nobody.get(link, headers={"Range": "bytes=-10"})
         wait_until(lambda: len(noted) == 1, "the end of a file to be noted")
-        assert noted.pop() == (3, world.artifact, len(IMAGE), False)
+        assert noted.pop() == (update, world.artifact, len(IMAGE), False)
         nobody.get(link, headers={"Range": "bytes=0-99999"})
         wait_until(lambda: noted and noted[-1][2] == 100_000, "a part to be noted")
         nobody.get(link, headers={"Range": "bytes=100000-"})
         wait_until(
-            lambda: noted[-1] == (3, world.artifact, len(IMAGE), True), "the whole to be noted"
+            lambda: noted[-1] == (update, world.artifact, len(IMAGE), True), "the whole to be noted"
         )
 
 
@@ -293,7 +315,7 @@ def test_slow_readers_hold_their_own_places_only(
         made = releases.add_file(SYSTEM, str(made.id), "big.bin", incoming)
     releases.step(SYSTEM, str(made.id), Step.PUBLISH, unsigned=True)
     world.artifact = made.artifacts[0].id
-    link, neighbours = world.link(), world.link(update=2, device=world.neighbour.device.id)
+    link, neighbours = world.link(), world.link(world.neighbour)
     held = [stuck(url, link) for _ in range(DOWNLOADS_MAX_PER_DEVICE)]
     try:
         busy = nobody.get(link)
