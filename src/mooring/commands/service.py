@@ -28,7 +28,7 @@ from mooring.downlink.service import Downlinks
 from mooring.errors import Conflict, MooringError, NotFound
 from mooring.identity.actor import Actor, Role
 from mooring.settings import Settings
-from mooring.store.engine import Database, now_ms
+from mooring.store.engine import Database, notes_of, now_ms
 from mooring.store.schema import downlinks
 
 __all__ = ["Commands"]
@@ -72,7 +72,11 @@ class Commands:
         try:
             # The sender marks it in a commit of its own before anything goes out.
             with self.database.write(news=WORK, early=True) as connection:
-                return self.put(connection, actor, device, new)
+                made = self.put(connection, actor, device, new)
+                if made.downlink_id is not None:
+                    hint = made.downlink_id, device.id, device.username, made.topic
+                    notes_of(connection).hints.append(hint)
+                return made
         except IntegrityError:  # the same id at the same moment
             with self.database.read() as connection:
                 found = store.find(connection, device.id, new.uid or "")

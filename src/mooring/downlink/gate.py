@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
+import msgspec
 import sqlalchemy as sa
 
 from mooring.downlink.protocol import Asked, Listening
@@ -18,7 +19,7 @@ from mooring.link.protocol import Subscription
 from mooring.store.engine import Database, now_ms
 from mooring.store.schema import device_state
 
-__all__ = ["NUDGE", "SETTLE_MS", "WORK", "ConnectedGate", "Ears"]
+__all__ = ["NUDGE", "SETTLE_MS", "WORK", "ConnectedGate", "Ears", "nudge_of"]
 
 log = logging.getLogger(__name__)
 
@@ -27,12 +28,20 @@ WORK = "downlinks"
 
 NUDGE = "$mooring/downlinks/new"
 """A process that has written a live message publishes here, so that it is sent without delay. It
-is an optimisation: the message is found without it, some tens of milliseconds later."""
+is an optimisation: the message is found without it, some tens of milliseconds later. It may name
+messages (``nudge_of``): their devices are asked about while the database is."""
 
 SETTLE_MS = 2_000
 """After a device has connected, for its subscriptions, which this broker does not tell of."""
 
 NAMES_MAX = 50_000  # devices that subscribed and were not looked at yet
+HINTS_MAX = 64  # messages in one nudge, and those that were not looked at yet
+_HINTS = msgspec.json.Decoder(list[tuple[int, int, str, str]])
+
+
+def nudge_of(hints: Sequence[tuple[int | str, ...]]) -> bytes:
+    """The payload of ``NUDGE``: the values of ``Asked`` of new messages, or nothing."""
+    return msgspec.json.encode(hints[:HINTS_MAX]) if hints else b""
 
 
 class ConnectedGate:
@@ -80,6 +89,7 @@ class Ears:
         self.on_poke: Callable[[], object] = lambda: None
         """Called when something is heard."""
         self._awake: dict[str, None] = {}
+        self._hints: list[Asked] = []
         self._task: asyncio.Task[None] | None = None
 
     def take_poke(self) -> bool:
@@ -91,6 +101,22 @@ class Ears:
         """Usernames that subscribed since the last time."""
         found, self._awake = list(self._awake), {}
         return found
+
+    def take_hints(self) -> list[Asked]:
+        """Messages that were named since the last time. Only the database knows whether they are
+        to be sent."""
+        found, self._hints = self._hints, []
+        return found
+
+    def nudged(self, payload: bytes) -> None:
+        """There are new messages."""
+        try:
+            hints = _HINTS.decode(payload) if payload else []
+        except msgspec.MsgspecError:
+            hints = []  # of another version; the messages are found without
+        if len(self._hints) + len(hints) <= HINTS_MAX:
+            self._hints += [Asked(*one) for one in hints]
+        self.poke()
 
     async def subscribe(self, link: MqttLink) -> None:
         """Before the link is started."""

@@ -53,7 +53,7 @@ class PluginEars(Ears):
         if topic == SUBSCRIBED:
             self.awake(payload.decode("utf-8", "replace"))
         elif topic == NUDGE:
-            self.poke()
+            self.nudged(payload)
         elif topic == RESPONSE:
             self._answered(payload)
 

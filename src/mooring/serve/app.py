@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -17,7 +17,7 @@ from mooring.alerts.service import Alerts
 from mooring.app import App
 from mooring.dashboard import routes as dashboard
 from mooring.dashboard.live import resident as live
-from mooring.downlink.gate import NUDGE, WORK
+from mooring.downlink.gate import NUDGE, WORK, nudge_of
 from mooring.errors import DatabaseUnavailable
 from mooring.limits.tenants import TenantLimits
 from mooring.notify.service import Recipients
@@ -29,6 +29,7 @@ from mooring.serve.certificate_metrics import CertificateFigures
 from mooring.serve.current import Current
 from mooring.serve.preparing import prepare_routes
 from mooring.serve.tenant_metrics import TenantFigures
+from mooring.store.engine import Told
 from mooring.store.tally import FLUSH_SECONDS
 from mooring.supervisor import registry
 from mooring.supervisor.worker import Worker
@@ -151,14 +152,14 @@ def _workers(parts: Sequence[Part], platform: App) -> list[Worker]:
     return found
 
 
-def _nudging(publisher: Publisher) -> Callable[[str], None]:
+def _nudging(publisher: Publisher) -> Told:
     """What wakes the sender when this process has committed a live message, from any thread. Used
     inside the event loop."""
     loop = asyncio.get_running_loop()
 
-    def told(work: str) -> None:
+    def told(work: str, hints: Sequence[tuple[int | str, ...]]) -> None:
         if work == WORK:
-            loop.call_soon_threadsafe(publisher.nudge, NUDGE)
+            loop.call_soon_threadsafe(publisher.nudge, NUDGE, nudge_of(hints))
 
     return told
 

@@ -35,6 +35,7 @@ from mooring.store.faults import first_line, of_driver, translated
 __all__ = [
     "Database",
     "Noted",
+    "Told",
     "first_line",
     "notes_of",
     "now_ms",
@@ -91,11 +92,15 @@ class Notes:
 
     Attributes:
         grace_ms: how long this process has for its changes before another one applies them.
+        hints: what the process that is woken may look at first; see ``Database.follow_news``.
     """
 
     grace_ms: int = 0
     changes: list[Noted] = field(default_factory=list)
+    hints: list[tuple[int | str, ...]] = field(default_factory=list)
 
+
+Told = Callable[[str, Sequence[tuple[int | str, ...]]], None]
 
 _NOTES = "mooring_notes"
 _USED_AT = "mooring_used_at"  # when the connection was last given back, monotonic
@@ -129,7 +134,7 @@ class Database:
         )
         self._grace_ms = 0
         self._committed: Callable[[Sequence[Noted]], None] | None = None
-        self._told: Callable[[str], None] | None = None
+        self._told: Told | None = None
 
     @property
     def is_sqlite(self) -> bool:
@@ -184,14 +189,14 @@ class Database:
                 finally:
                     del info[_NOTES]
             if early:
-                self._tell(news)
+                self._tell(news, notes)
                 self._bring_to_disk(connection)
         if notes.changes and self._committed is not None:
             self._committed(notes.changes)
         if not early:
-            self._tell(news)
+            self._tell(news, notes)
 
-    def _tell(self, news: bool | str) -> None:
+    def _tell(self, news: bool | str, notes: Notes) -> None:
         """Others may look for what was committed."""
         if not news:
             return
@@ -199,7 +204,7 @@ class Database:
         if self.wake_folder is not None:
             wake.ring(self.wake_folder, work)
         elif self._told is not None:
-            self._told(work)
+            self._told(work, notes.hints)
 
     def _bring_to_disk(self, connection: Connection) -> None:
         """What was committed until now survives a power cut. With SQLite it is in the log, or was
@@ -259,9 +264,10 @@ class Database:
         """
         self._committed, self._grace_ms = committed, grace_ms
 
-    def follow_news(self, told: Callable[[str], None] | None) -> None:
+    def follow_news(self, told: Told | None) -> None:
         """Calls ``told`` after each commit of this process that others may wait for, with the
-        kind of work (see ``write``), in the thread that wrote. Only where no pipes do that."""
+        kind of work (see ``write``) and the hints that the transaction noted, in the thread that
+        wrote. Only where no pipes do that."""
         self._told = told
 
     def close(self) -> None:

@@ -128,11 +128,11 @@ class Publisher:
             else:
                 return
 
-    def nudge(self, topic: str) -> None:
+    def nudge(self, topic: str, payload: bytes = b"") -> None:
         """Tells other processes to look now; does nothing while there is no connection. Used from
         the event loop."""
         if self._link is not None:
-            self._link.publish_many([(topic, b"")])
+            self._link.publish_many([(topic, payload)])
 
     def _not_sent(self) -> BrokerUnavailable:
         return BrokerUnavailable(

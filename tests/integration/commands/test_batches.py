@@ -13,6 +13,7 @@ from sqlalchemy import event
 
 from mooring.commands.model import Command, NewCommand
 from mooring.devices.model import Device
+from mooring.downlink.gate import nudge_of
 from mooring.downlink.live import worker
 from mooring.downlink.protocol import Asked, Listening
 from mooring.errors import DatabaseUnavailable
@@ -102,6 +103,28 @@ def test_messages_of_a_device_are_never_in_two_batches_under_way(
         send_all(stand)
     assert sent_to(stand.link) == {one.name: [f"c{n}" for n in range(7)] for one in every}
     assert {(one.state, one.attempts) for one in map(stand.now, made)} == {("sent", 1)}
+
+
+def test_a_hint_saves_a_question_and_decides_nothing(stand: Stand) -> None:
+    """What a nudge names is asked about while the database is. One that names another device, or
+    a message that is not due, changes nothing."""
+    lamp, lock = stand.device(), stand.device("lock")
+    stand.gate = gate = NotedGate(SlowLink())
+    gate.usernames = {lamp.username}
+    stand.sender = stand.new_sender()
+    to_lamp, to_lock = stand.send(lamp, "c0"), stand.send(lock, "c0")
+    number = to_lock.downlink_id
+    good = (to_lamp.downlink_id, lamp.id, lamp.username, to_lamp.topic)
+    of_another = (number, lock.id, lamp.username, to_lock.topic)
+    gone = (99, lamp.id, lamp.username, to_lamp.topic)
+    ears = stand.sender._ears
+    for payload in (nudge_of([good, of_another, gone]), b"no hints", b""):  # type: ignore[list-item]
+        ears.nudged(payload)
+    assert ears.take_poke()
+    stand.step()
+    assert sorted(map(sorted, gate.asked)) == [[lamp.id, lamp.id, lock.id], [lock.id]]
+    assert (stand.state(to_lamp), stand.state(to_lock)) == ("sent", "queued")
+    assert sent_to(stand.link) == {"lamp": ["c0"]}
 
 
 def test_what_is_under_way_is_recorded_when_the_next_look_fails(

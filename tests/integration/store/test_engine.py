@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import psycopg
@@ -175,7 +175,8 @@ def test_what_need_not_last_does_not_wait_for_the_disk(database_url: str) -> Non
     opened = open_database(database_url)
     told: list[tuple[str, list[str]]] = []
 
-    def look(work: str) -> None:
+    def look(work: str, hints: Sequence[tuple[int | str, ...]]) -> None:
+        assert hints == [(1, "lamp")]
         with opened.write(news=False) as other:  # the lock is free
             told.append((work, list(other.execute(sa.select(counters.c.name)).scalars())))
 
@@ -191,6 +192,7 @@ def test_what_need_not_last_does_not_wait_for_the_disk(database_url: str) -> Non
     with opened.write(news="downlinks", early=True) as connection:
         assert waits(connection) == "off"
         connection.execute(sa.insert(counters).values(name="a", value=1))
+        engine.notes_of(connection).hints.append((1, "lamp"))
         written = connection.exec_driver_sql("SELECT pg_current_wal_insert_lsn()").scalar_one()
     with opened.write(news=False) as connection:
         assert waits(connection) == "on"

@@ -125,15 +125,27 @@ class LiveSender:
             busy: devices whose messages are under way.
         """
         awake = self._ears.take_awake()
-        asked, full = await asyncio.to_thread(self._waiting, awake, busy)
-        if not asked and not full:
-            return NO_BATCH
+        hints = set(self._ears.take_hints())
+        early = asyncio.create_task(self._listening(list(hints)))  # while the database is asked
         try:
-            evidence = await self._gate.listening(asked) if asked else {}
+            asked, full = await asyncio.to_thread(self._waiting, awake, busy)
+            if not asked and not full:
+                return NO_BATCH
+            evidence = await self._listening([one for one in asked if one not in hints])
+            named = {one.id for one in hints.intersection(asked)}
+            if named:
+                known = await early
+                evidence |= {number: said for number, said in known.items() if number in named}
         except BrokerUnavailable as exc:
             self._say(str(exc))
             return NO_BATCH
+        finally:
+            early.cancel()
+            await asyncio.gather(early, return_exceptions=True)
         return _Batch(await asyncio.to_thread(self._claim, asked, full, evidence), evidence)
+
+    async def _listening(self, asked: Sequence[Asked]) -> dict[int, Listening]:
+        return dict(await self._gate.listening(asked)) if asked else {}
 
     def forget_pauses(self, devices: Sequence[int]) -> None:
         """They are tried now, and their next pause is a short one again."""
