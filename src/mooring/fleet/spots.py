@@ -7,7 +7,8 @@ and high, and each step of the zoom doubles that.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import product
 from typing import NamedTuple
 
 __all__ = [
@@ -30,6 +31,8 @@ TILE = 256.0
 """Units of the world at zoom 0."""
 CELL = 40.0
 """Units: devices in one square of this size are one spot."""
+NEAR = 28.0
+"""Units: two spots are not nearer to each other."""
 CLOSEST_ZOOM = 18
 POLAR_LATITUDE = 85.0511
 """Degrees: nearer to a pole the map has no place."""
@@ -81,6 +84,10 @@ class Spot(NamedTuple):
     names: tuple[str, ...]
 
 
+_Members = list[tuple[float, float, Position]]
+"""Devices with their places on the map."""
+
+
 def on_map(latitude: float, longitude: float, zoom: float) -> tuple[float, float]:
     """Units from the left and from the top."""
     size = TILE * 2.0**zoom
@@ -128,19 +135,38 @@ def spots(positions: Sequence[Position], zoom: int) -> list[Spot]:
     Args:
         zoom: 0 (the world in 256 units) to ``CLOSEST_ZOOM``.
     """
-    cells: dict[tuple[int, int], list[tuple[float, float, Position]]] = {}
+    cells: dict[tuple[int, int], _Members] = {}
     for one in positions:
         x, y = on_map(one.latitude, one.longitude, zoom)
         cells.setdefault((int(x // CELL), int(y // CELL)), []).append((x, y, one))
-    found = [_spot(members, zoom) for members in cells.values()]
+    found = [_spot(members, zoom) for members in _merged(cells)]
     return sorted(found, key=lambda one: (-one.devices, one.names))
 
 
-def _spot(members: list[tuple[float, float, Position]], zoom: int) -> Spot:
+def _merged(cells: Mapping[tuple[int, int], _Members]) -> Iterator[_Members]:
+    """Squares next to each other whose middles are too near to be drawn side by side are one; the
+    fullest one takes the others in."""
+    left = dict(sorted(cells.items(), key=lambda cell: (-len(cell[1]), cell[0])))
+    middles = {cell: _middle(members) for cell, members in cells.items()}
+    while left:
+        cell = next(iter(left))
+        members = left.pop(cell)
+        x, y = middles[cell]
+        for beside in product((-1, 0, 1), repeat=2):
+            other = cell[0] + beside[0], cell[1] + beside[1]
+            if other in left and math.dist(middles[other], (x, y)) < NEAR:
+                members = members + left.pop(other)
+        yield members
+
+
+def _middle(members: _Members) -> tuple[float, float]:
     number = len(members)
-    latitude, longitude = degrees(
-        sum(x for x, _, _ in members) / number, sum(y for _, y, _ in members) / number, zoom
-    )
+    return sum(x for x, _, _ in members) / number, sum(y for _, y, _ in members) / number
+
+
+def _spot(members: _Members, zoom: int) -> Spot:
+    number = len(members)
+    latitude, longitude = degrees(*_middle(members), zoom)
     last = len(STATES) - 1
     worst = min(_RANKS.get(one.state, last) for _, _, one in members)
     box = around(one for _, _, one in members)

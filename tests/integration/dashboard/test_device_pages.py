@@ -132,6 +132,7 @@ ACTIONS: tuple[tuple[str, dict[str, str]], ...] = (
     ("settings/adopt", {}),
     ("settings/resend", {}),
     ("credentials/rotate", {}),
+    ("certificates", {}),
     ("certificates/aa/revoke", {"confirm": "other"}),
 )
 

@@ -91,6 +91,7 @@ ACTS = {
     "/commands/{number}/cancel": "303 409 403 409 401",
     "/devices/act": "422 422 403 422 401",
     "/devices/group": "422 422 403 422 401",
+    "/devices/{device}/certificates": "404 404 403 404 401",
     "/devices/{device}/certificates/{serial}/revoke": "422 422 403 422 401",
     "/devices/{device}/commands": "422 422 403 422 401",
     "/devices/{device}/commands/{number}/cancel": "409 409 403 409 401",

@@ -53,10 +53,17 @@ def test_every_device_is_in_one_spot(positions: list[Position], zoom: int) -> No
     for one in drawn:
         left, top = on_map(one.box.north, one.box.west, zoom)
         right, bottom = on_map(one.box.south, one.box.east, zoom)
-        assert right - left <= CELL and bottom - top <= CELL
+        assert right - left <= 3 * CELL and bottom - top <= 3 * CELL
         members = [each for each in positions if one.box.holds(each)]
         worst = min(STATES.index(each.state) for each in members)
         assert STATES.index(one.state) >= worst and len(one.names) == min(5, one.devices)
+
+
+def test_devices_on_both_sides_of_an_edge_are_one_spot() -> None:
+    latitude, left = degrees(CELL * 10 - 1, CELL * 10.5, 5)
+    _, right = degrees(CELL * 10 + 1, CELL * 10.5, 5)
+    (one,) = spots([Position(latitude, x, "online", "a:d") for x in (left, right)], 5)
+    assert one.devices == 2 and one.box == Box(left, latitude, right, latitude)
 
 
 def test_a_spot_has_the_state_that_needs_attention_most() -> None:

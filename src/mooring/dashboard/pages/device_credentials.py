@@ -7,15 +7,18 @@ from typing import Any
 from mooring.broker.access_rules import Action as Access
 from mooring.credentials.rotation.rules import Phase
 from mooring.credentials.rotation.service import Rotations
-from mooring.dashboard.answers import Redirect
+from mooring.dashboard.answers import Redirect, Shown
 from mooring.dashboard.call import Call
+from mooring.dashboard.data import fleet
 from mooring.dashboard.data.device import Opened, frame, opened
 from mooring.dashboard.data.fleet import Badge
 from mooring.dashboard.page import Action, Page
 from mooring.dashboard.pages.device_add import lines
 from mooring.dashboard.pages.device_now import switch
 from mooring.devices.model import Device
+from mooring.pki.api import CSR_MAX, DAYS_MAX
 from mooring.pki.fleet.service import DeviceCertificates
+from mooring.pki.issue import DEVICE_DAYS
 
 __all__ = ["ACTIONS", "PAGES"]
 
@@ -55,6 +58,7 @@ def view(call: Call) -> dict[str, Any]:
         "rotation": rotation,
         "phase": PHASES[rotation.phase] if rotation is not None else None,
         "certificates": call.service(DeviceCertificates).list(call.who, device.username),
+        "days": DEVICE_DAYS,
         "at": call.now,
     }
 
@@ -86,6 +90,27 @@ def rotate(call: Call) -> Redirect:
     call.service(Rotations).start(call.who, device, reason=reason, keep_old=keep)
     said = "The new password was stored. The device gets it when it listens."
     return call.redirect(call.url.rpartition("/")[0], said)
+
+
+def issue(call: Call) -> Shown:
+    """Issues a certificate: for the key of a request, or with a new key that is shown once."""
+    device = call.app.devices.get(call.who, call.path["device"])
+    days = call.form.number("days", "Valid for days", default=DEVICE_DAYS, ge=1, le=DAYS_MAX)
+    csr = call.form.text("csr", "Signing request", max=CSR_MAX, area=True)
+    call.form.check()
+    certificates = call.service(DeviceCertificates)
+    known, bundle = certificates.issue(
+        call.who, device.reference, csr=csr.encode("utf-8", "replace") if csr else None, days=days
+    )
+    said = call.stored(f"Certificate {bundle.info.serial}", certificates.pending(known))
+    facts = [("Certificate", bundle.certificate), ("CA that the device trusts", bundle.trust)]
+    key = bundle.key_pem
+    if key is not None:
+        facts.insert(0, ("Private key", key))
+    back = f"{fleet.address(device)}/credentials"
+    shown = [(word, value.decode("ascii").strip()) for word, value in facts]
+    values = {"said": said, "facts": shown, "back": back}
+    return Shown(values, "secret", secret=True, title=f"Certificate of {device.name}")
 
 
 def revoke(call: Call) -> Redirect:
@@ -121,5 +146,6 @@ ACTIONS = (
     Action("/devices/{device}/credentials/rotate", rotate, PAGE),
     Action("/devices/{device}/disable", switch, PAGE),
     Action("/devices/{device}/remove", remove, PAGE),
+    Action("/devices/{device}/certificates", issue, PAGE),
     Action("/devices/{device}/certificates/{serial}/revoke", revoke, PAGE),
 )
