@@ -349,7 +349,7 @@ def open_app(
                 Quota(
                     settings.device_connections_max,
                     settings.device_messages_per_second,
-                    settings.device_bytes_per_second,
+                    settings.device_bytes_in_force,
                 ),
                 Quota(
                     settings.tenant_connections_max,

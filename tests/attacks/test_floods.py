@@ -13,7 +13,8 @@ from tests.attacks.stand import Attacked
 from tests.support.raw_mqtt import publish_packet
 from tests.support.waiting import wait_until
 
-NUMBERS = {"small": 4000, "1 MB": 30, "bad JSON": 2000, "250 metrics": 1000}
+# Large ones fewer than a device may send at a time.
+NUMBERS = {"small": 4000, "1 MB": 15, "bad JSON": 2000, "250 metrics": 1000}
 OURS = 30
 # Where a message of the attacker can be.
 COUNTED = ("messages_stored", "dead_letters", "dead_letters_dropped")
@@ -47,7 +48,7 @@ def test_a_flood_of_one_device_loses_no_message_of_another_tenant(
     ours = iter(range(OURS))
     for place, packet in enumerate(packets):
         client.send(packet)
-        if place % (number // OURS) == 0 and (own := next(ours, None)) is not None:
+        if place % max(1, number // OURS) == 0 and (own := next(ours, None)) is not None:
             said = json.dumps({"values": {"n": own}, "seq": own + 1}).encode()
             quiet.publish(victim.topics["telemetry"], said, qos=1)
     left = sum(1 for _ in ours)
@@ -67,3 +68,38 @@ def test_a_flood_of_one_device_loses_no_message_of_another_tenant(
     )
     order = [json.loads(row[0])["values"]["n"] for row in rows]
     assert order == list(range(OURS - left))
+
+
+@pytest.mark.attack("sends more bytes than the platform can store")
+def test_a_device_is_held_to_a_rate_where_nothing_acknowledged_is_lost(attacked: Attacked) -> None:
+    """Without any setting. Only the plugin can reject a message before it is acknowledged."""
+    attacker, victim = attacked.attacker(), attacked.victim()
+    platform = attacked.platform
+    before = sum(platform.counted(name) for name in COUNTED)
+    limited = platform.counted("sessions_limited")
+    client = attacked.login(attacker)
+    quiet = attacked.client(victim)
+    payload = b'{"values":{"t":1},"note":"' + b"x" * 1_000_000 + b'"}'
+    acknowledged = 0
+    number = 40  # twice as much as it may send at a time
+    for place in range(number):
+        try:
+            client.send(publish_packet(attacker.topics["telemetry"], payload, packet_id=place + 1))
+            if client.receive() is None:
+                break
+        except OSError:
+            break
+        acknowledged += 1
+    quiet.publish(victim.topics["telemetry"], b'{"values":{"n":1}}', qos=1)
+    wait_until(lambda: platform.stored(victim) == 1, "the victim's message", timeout=60)
+    if attacked.combination.authority != "plugin":
+        assert acknowledged == number
+    else:
+        assert 0 < acknowledged < number
+        wait_until(lambda: platform.counted("sessions_limited") > limited, "it to be counted")
+
+    def found() -> int:
+        return sum(platform.counted(name) for name in COUNTED) - before - 1
+
+    wait_until(lambda: found() >= acknowledged, "every message to be counted", timeout=60)
+    assert found() == acknowledged

@@ -127,7 +127,7 @@ class Ingest:
         self._limiter = None
         if settings.authority != "plugin":  # which keeps them before it acknowledges
             self._limiter = Limiter(
-                Quota(None, settings.device_messages_per_second, settings.device_bytes_per_second),
+                Quota(None, settings.device_messages_per_second, settings.device_bytes_in_force),
                 Quota(None, settings.tenant_messages_per_second, settings.tenant_bytes_per_second),
             )
             self._limiter.refresh(database)

@@ -37,7 +37,7 @@ from mooring.settings.firmware import FirmwareSettings
 from mooring.settings.groups import GroupSettings
 from mooring.settings.ingest import IngestSettings
 from mooring.settings.jobs import JobSettings
-from mooring.settings.limits import LimitSettings
+from mooring.settings.limits import DEVICE_BYTES_PER_SECOND, LimitSettings
 from mooring.settings.notify import NotifySettings
 from mooring.settings.oidc import OidcSettings
 from mooring.settings.people import PeopleSettings
@@ -107,6 +107,13 @@ class Settings(
     FirmwareSettings,
 ):
     """The effective settings of one process. Units are in the names or descriptions."""
+
+    @property
+    def device_bytes_in_force(self) -> int:
+        """Bytes a second that one device may publish without a limit of its own; 0: no limit."""
+        if self.device_bytes_per_second is not None:
+            return self.device_bytes_per_second
+        return DEVICE_BYTES_PER_SECOND if self.authority == "plugin" else 0
 
     @property
     def authority(self) -> Literal["plugin", "dynamic_security", "password_file"]:

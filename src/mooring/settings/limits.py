@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from mooring.settings.field import Declared, setting
 
-__all__ = ["LimitSettings"]
+__all__ = ["DEVICE_BYTES_PER_SECOND", "LimitSettings"]
+
+DEVICE_BYTES_PER_SECOND = 2_000_000
+"""Where the plugin keeps it and nothing else is set: more than a device has to say, and less than
+ingest stores."""
 
 
 class LimitSettings(Declared):
@@ -16,8 +20,11 @@ class LimitSettings(Declared):
     device_messages_per_second: int = setting(
         0, "Maximum messages that one device may publish, with the plugin. 0: no limit.", ge=0
     )
-    device_bytes_per_second: int = setting(
-        0, "Maximum bytes of topics and payloads of one device, with the plugin. 0: no limit.", ge=0
+    device_bytes_per_second: int | None = setting(
+        None,
+        "Maximum bytes of topics and payloads of one device. Empty: 2,000,000 with the plugin, "
+        "which rejects what is more before it is acknowledged, otherwise no limit. 0: no limit.",
+        ge=0,
     )
     tenant_connections_max: int = setting(
         0, "Maximum connections of all devices of one tenant, with the plugin. 0: no limit.", ge=0
