@@ -58,7 +58,7 @@ def capabilities(dialect: Dialect) -> Capabilities:
         effects={name: str(effect) for one in commands for name, effect in one.done_when},
         settings_down=Kind.CONFIG in downs,
         settings_reported=Kind.CONFIG_REPORTED in ups,
-        firmware_down=Kind.FIRMWARE in downs,
+        firmware_down=Kind.FIRMWARE in downs or any(one.firmware for one in commands),
         progress_up=Kind.FIRMWARE_PROGRESS in ups,
         max_packet=dialect.max_packet,
     )

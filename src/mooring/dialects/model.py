@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from mooring.dialects.parameters import CommandForm
 
@@ -20,6 +21,7 @@ __all__ = [
     "Dialect",
     "Direction",
     "DoneWhen",
+    "FirmwareCommand",
     "Format",
     "Identity",
     "Kind",
@@ -185,6 +187,17 @@ class PayloadShape:
     example: str = ""
 
 
+class FirmwareCommand(NamedTuple):
+    """A command with which devices are offered firmware, where a dialect has no channel for it.
+
+    In texts among the parameters, ``{url}``, ``{version}``, ``{sha256}``, ``{size}`` and ``{id}``
+    stand for those of the offer.
+    """
+
+    command: str
+    parameters: tuple[tuple[str, str | int | float | bool], ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Channel:
     """One address pattern of a dialect.
@@ -209,6 +222,8 @@ class Channel:
     # Of a channel for commands: name of a command → the effect that shows it was carried out.
     done_when: tuple[tuple[str, DoneWhen], ...] = ()
     commands: tuple[CommandForm, ...] = ()  # of such a channel; others may be sent as well
+    # Likewise: the commands that offer firmware, sent one after the other.
+    firmware: tuple[FirmwareCommand, ...] = ()
 
     @property
     def filter(self) -> str:

@@ -211,6 +211,20 @@ def _check_commands(dialect: Dialect, channel: Channel, index: int, report: Repo
             f"A channel of the kind {channel.kind} has no commands.",
             "Remove them, or move them to a channel of the kind command.",
         )
+    if channel.firmware:
+        if channel.kind is not Kind.COMMAND:
+            report.add(
+                ("channels", index, "firmware"),
+                f"A channel of the kind {channel.kind} has no commands.",
+                "Remove it, or move it to a channel of the kind command.",
+            )
+        texts = [v for one in channel.firmware for _, v in one.parameters if isinstance(v, str)]
+        if not any("{url}" in text for text in texts):
+            report.add(
+                ("channels", index, "firmware"),
+                "No parameter says where the file is.",
+                'Add one with "{url}".',
+            )
     if channel.kind is Kind.CANCEL and channel.payload.identifier is None:
         report.add(
             ("channels", index, "payload", "identifier"),

@@ -20,6 +20,7 @@ from mooring.dialects.model import (
     Dialect,
     Direction,
     DoneWhen,
+    FirmwareCommand,
     Format,
     Kind,
     Path,
@@ -60,6 +61,7 @@ CHANNEL_KEYS = (
     "operator_only",
     "done_when",
     "commands",
+    "firmware",
     "description",
     "payload",
 )
@@ -167,7 +169,25 @@ def _read_channel(table: _Table, shared: _Table, declared: Mapping[str, Attribut
         operator_only=table.flag("operator_only"),
         done_when=_read_effects(table.table("done_when")),
         commands=_read_commands(table.table("commands")),
+        firmware=_read_firmware(table),
     )
+
+
+def _read_firmware(table: _Table) -> tuple[FirmwareCommand, ...]:
+    """A list of commands, or none."""
+    if "firmware" not in table.data:
+        return ()
+    found = []
+    for one in table.tables("firmware"):
+        one.only(("command", "parameters"))
+        parameters = []
+        for name, value in one.table("parameters").data.items():
+            if not isinstance(value, str | int | float | bool):
+                one.wrong("parameters", f"{name!r} must be a text, a number, true or false.")
+                continue
+            parameters.append((name, value))
+        found.append(FirmwareCommand(one.text("command", _MISSING), tuple(parameters)))
+    return tuple(found)
 
 
 def _read_effects(table: _Table) -> tuple[tuple[str, DoneWhen], ...]:

@@ -12,6 +12,7 @@ with later():
     from mooring.ota.links import downloads
     from mooring.ota.links import service as links
     from mooring.ota.releases import api, files, key_api, keys, service, tidying, turns
+    from mooring.ota.updates import api as update_api
     from mooring.ota.updates import projection
     from mooring.ota.updates import service as updates
     from mooring.settings import firmware as settings
@@ -21,7 +22,7 @@ __all__ = ["PART"]
 
 PART = Part(
     "ota",
-    routers=lambda: (api.router, key_api.router, link_api.router),
+    routers=lambda: (api.router, key_api.router, link_api.router, update_api.router),
     scope=Scope.OTA,
     scopes={
         f"POST /api/v1/firmware-keys{rest}": Scope.ADMIN
@@ -87,5 +88,5 @@ PART = Part(
         "firmware_superseded",
         "firmware_gone",
     ),
-    nouns=(noun("firmware", "firmware_files", "firmware_keys"),),
+    nouns=(noun("firmware", "firmware_files", "firmware_keys", "firmware_updates"),),
 )

@@ -182,6 +182,11 @@ DELETE /api/v1/firmware/{release}/files/{file}           operator  tenant
 GET    /api/v1/firmware/{release}/files/{file}/manifest  viewer    tenant
 POST   /api/v1/firmware/{release}/files/{file}/signatures operator tenant
 GET    /f/{token}                                        code      -
+GET    /api/v1/firmware-updates                          viewer    -
+POST   /api/v1/firmware-updates                          operator  tenant
+GET    /api/v1/firmware-updates/{number}                 viewer    tenant
+POST   /api/v1/firmware-updates/{number}/cancel          operator  tenant
+
 GET    /api/v1/firmware-keys                             viewer    -
 POST   /api/v1/firmware-keys                             admin     tenant
 POST   /api/v1/firmware-keys/{key}/retire                admin     tenant

@@ -24,6 +24,7 @@ from mooring.credentials.claims.model import NewClaim
 from mooring.device_settings.levels import SettingsLevels
 from mooring.device_settings.model import Change, Level
 from mooring.device_settings.service import DeviceSettings
+from mooring.devices.model import Device
 from mooring.discovery.model import Action, NewRule
 from mooring.discovery.service import Discovery
 from mooring.groups.model import NewGroup
@@ -36,11 +37,16 @@ from mooring.notify.model import Kind
 from mooring.notify.service import Recipients
 from mooring.ota.releases import manifest
 from mooring.ota.releases.keys import Keys
+from mooring.ota.releases.model import Kind as Of
 from mooring.ota.releases.model import NewRelease
 from mooring.ota.releases.service import Releases
+from mooring.ota.updates import store as update_store
+from mooring.ota.updates.model import State as UpdateState
+from mooring.ota.updates.model import Update
 from mooring.people.model import NewKey, NewUser
 from mooring.serve.app import create_app
-from mooring.store.schema import metadata
+from mooring.store.engine import Database
+from mooring.store.schema import firmware_artifacts, metadata
 from tests.integration.http.conftest import ClientOf
 from tests.integration.http.rows import AddDevice, say, seen, spoil, stranger, tally
 from tests.support.postgres import Postgres
@@ -101,6 +107,13 @@ def world(platform: App, add_device: AddDevice) -> Iterator[App]:
         with platform.service(Releases).files.receive(100) as incoming:
             incoming.write(word.encode())
             platform.service(Releases).add_file(SYSTEM, str(made.id), f"{word}.bin", incoming)
+        offered = platform.service(Releases).create(
+            SYSTEM, NewRelease(f"{word}-offered", "1", tenant)
+        )
+        with platform.service(Releases).files.receive(100) as incoming:
+            incoming.write(f"{word}-offered".encode())
+            platform.service(Releases).add_file(SYSTEM, str(offered.id), "app.bin", incoming)
+        update(database, offered.id, device)
         pem = manifest.public_pem(manifest.generate("ed25519").public_key())
         platform.service(Keys).add(SYSTEM, tenant, f"{word}-key", pem)
         platform.claims.new(SYSTEM, NewClaim("pulse", tenant, f"{word}-label"))
@@ -109,6 +122,30 @@ def world(platform: App, add_device: AddDevice) -> Iterator[App]:
     spoil(database, T0, SECRET.encode(), reason="unknown_topic")  # whose it is is not known
     tally(database, messages_stored=7)
     yield platform
+
+
+def update(database: Database, release: int, device: Device) -> None:
+    """A firmware update of a device that waits for it."""
+    artifact = sa.select(firmware_artifacts.c.id).where(firmware_artifacts.c.release_id == release)
+    with database.write() as connection:
+        made = Update(
+            id=0,
+            tenant=device.tenant,
+            device_id=device.id,
+            device=device.name,
+            release_id=release,
+            artifact_id=connection.execute(artifact).scalar_one(),
+            kind=Of.FIRMWARE,
+            version="1",
+            from_version=device.name,
+            size=1,
+            created_at=T0,
+            expires_at=2 * T0,
+            state=UpdateState.WAITING,
+            state_at=T0,
+            due_at=2 * T0,
+        )
+        update_store.insert(connection, [made])
 
 
 def fill(path: str, values: dict[str, str]) -> str:
@@ -264,6 +301,11 @@ BODIES: dict[str, dict[str, Any]] = {
         "algorithm": "ed25519",
         "value": "AAAA",
     },
+    "/api/v1/firmware-updates": {
+        "device": f"{SECRET}-1",
+        "release": f"{SECRET}-product:1",
+    },
+    "/api/v1/firmware-updates/{number}/cancel": {},
     "/api/v1/firmware-keys": {
         "name": "new",
         "tenant": SECRET,

@@ -95,7 +95,7 @@ def test_no_dialect_claims_what_its_channels_cannot_say() -> None:
     assert down == {"mooring", "pulse", "iotflow", "smarthome"}
     assert {n for n, one in can.items() if one.settings_reported} == {"mooring", "pulse"}
     firmware = {name for name, one in can.items() if one.firmware_down}
-    assert firmware == {"mooring", "pulse", "mousetrap", "iotflow"}
+    assert firmware == {"mooring", "pulse", "mousetrap", "iotflow", "smarthome"}
     assert {n for n, one in can.items() if one.progress_up} == {"mooring", "pulse", "mousetrap"}
     assert {n for n, one in can.items() if one.max_packet} == {"mousetrap", "smarthome"}
     assert can["mousetrap"].effects == {"reboot": "session", "alert_reset": "alert_cleared"}

@@ -31,6 +31,7 @@ from mooring.store.schema import (
     devices,
     firmware_links,
     limit_disconnects,
+    firmware_updates,
     presence,
     processes,
     recipients,
@@ -45,6 +46,10 @@ WINDOW_MS = 600_000
 """How far back events are counted."""
 EVENTS_LOOK = 50_000
 """Newest broker events, and newest dead letters, among which those of the window are counted."""
+AWAY = ("downloading", "installing", "rebooting")
+"""States of a firmware update in which a small board is not connected."""
+REVERTED_LOOK_MS = 7 * 86_400_000
+"""How far back devices that went back to their old firmware count."""
 LINKS_LOOK_MS = 3_600_000
 """How far back uses of download links by other devices count."""
 DAY_MS = 86_400_000
@@ -52,10 +57,14 @@ DAY_MS = 86_400_000
 
 def _silent(look: Look) -> Sequence[Found]:
     """Devices that sent nothing for 1.5 times the interval in which they send, connected or not;
-    not those that said they would go."""
+    not those that said they would go, or that are busy with an update."""
     silence = sa.case(
         (presence.c.interval_ms * 3 / 2 < SILENCE_MIN_MS, SILENCE_MIN_MS),
         else_=presence.c.interval_ms * 3 / 2,
+    )
+    u = firmware_updates.c
+    updating = sa.exists().where(
+        u.device_id == devices.c.id, u.finished_at.is_(None), u.state.in_(AWAY)
     )
     said_so = presence.c.record.contains(SAID_SO, autoescape=True)
     rows = look.connection.execute(
@@ -64,6 +73,7 @@ def _silent(look: Look) -> Sequence[Found]:
         .join(device_state, device_state.c.device_id == devices.c.id)
         .where(
             devices.c.enabled,
+            sa.not_(updating),
             presence.c.interval_ms.is_not(None),
             device_state.c.last_seen_at + silence <= look.at,
             sa.or_(
@@ -161,6 +171,34 @@ def _letters(look: Look, reasons: Sequence[str], least: int, message: str) -> li
     return [
         Found(str(row[0]), Severity.WARNING, message, row[1], row[0], f"{row[2]} in 10 min")
         for row in rows
+    ]
+
+
+def _reverted(look: Look) -> Sequence[Found]:
+    """Devices that went back to the old version in their newest update."""
+    update, newer = firmware_updates.c, firmware_updates.alias("newer")
+    later = sa.exists().where(
+        newer.c.device_id == update.device_id,
+        newer.c.kind == update.kind,
+        newer.c.id > update.id,
+    )
+    rows = look.connection.execute(
+        sa.select(devices.c.id, devices.c.tenant, update.id, update.version)
+        .select_from(firmware_updates)
+        .join(devices, devices.c.id == update.device_id)
+        .where(
+            update.finished_at > look.at - REVERTED_LOOK_MS,
+            update.state.in_(("reverted", "regressed")),
+            ~later,
+        )
+        .order_by(update.id)
+        .limit(MOST)
+    )
+    said = (
+        "The device runs its old firmware again: `mooring firmware update show` names the reason."
+    )
+    return [
+        Found(f"{row[0]}:{row[2]}", Severity.ERROR, said, row[1], row[0], row[3]) for row in rows
     ]
 
 
@@ -341,6 +379,7 @@ CHECKS = (
     Check("device_refused", 10_000, _refused),
     Check("device_limited", 10_000, _limited),
     Check("publish_denied", 10_000, _denied),
+    Check("firmware_reverted", 10_000, _reverted),
     Check("firmware_link_misused", 10_000, _links),
     Check("gaps_open", 30_000, _gaps),
     Check("certificate_expiring", 300_000, _certificates),

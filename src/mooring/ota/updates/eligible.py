@@ -59,7 +59,7 @@ def why_not(  # one question after the other, in the order in which people look
         return Why("release_state", f"{release.reference} is {release.state}.")
     if not enabled:
         return Why("device_disabled", CAUSES["device_disabled"])
-    if not can_be_offered(dialect):
+    if not can_be_offered(dialect, release.kind):
         return Why("no_channel", f"The dialect {dialect.name} has no way to offer firmware.")
     return (
         _version(release, about.version(release.kind), options)

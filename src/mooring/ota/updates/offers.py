@@ -15,6 +15,7 @@ from mooring.dialects.model import Attribute
 from mooring.dialects.outgoing import packet_bytes
 from mooring.ota.releases import manifest
 from mooring.ota.releases.model import Artifact, Release
+from mooring.ota.releases.model import Kind as Of
 
 __all__ = [
     "LINK_CHARACTERS",
@@ -71,9 +72,21 @@ class TooLarge:
     most: int
 
 
-def can_be_offered(dialect: Dialect) -> bool:
-    """Whether devices of a dialect can be offered firmware."""
-    return bool(_own_channels(dialect, Kind.FIRMWARE))
+def can_be_offered(dialect: Dialect, of: Of) -> bool:
+    """Whether devices of a dialect can be offered a release of that kind."""
+    return bool(_channels_for(dialect, of) or _commands_for(dialect, of))
+
+
+def _channels_for(dialect: Dialect, of: Of) -> list[Channel]:
+    kinds = (Kind.FILESYSTEM, Kind.FIRMWARE) if of is Of.FILESYSTEM else (Kind.FIRMWARE,)
+    return [channel for kind in kinds for channel in _own_channels(dialect, kind)]
+
+
+def _commands_for(dialect: Dialect, of: Of) -> Channel | None:
+    """The channel for commands whose dialect says how they offer firmware."""
+    if of is not Of.FIRMWARE:
+        return None
+    return next((one for one in _own_channels(dialect, Kind.COMMAND) if one.firmware), None)
 
 
 def _own_channels(dialect: Dialect, kind: Kind) -> list[Channel]:
@@ -92,14 +105,14 @@ def _own_channels(dialect: Dialect, kind: Kind) -> list[Channel]:
 def shaped(
     dialect: Dialect, identity: Identity, offer: Offer, *, at: int, most: int
 ) -> tuple[Message, ...] | TooLarge | None:
-    """The messages of an offer, in order; ``None``: the dialect has no way to offer firmware.
+    """The messages of an offer, in order; ``None``: the dialect has no way to offer it.
 
     Args:
         at: epoch milliseconds, written into the payload where the dialect has a place.
         most: bytes of the largest packet that the device accepts; 0: not known.
     """
     smallest: tuple[Message, ...] | None = None
-    for channel in _own_channels(dialect, Kind.FIRMWARE):
+    for channel in _channels_for(dialect, offer.release.kind):
         topic = channel.address(identity)
         if topic is None or not valid_topic_name(topic):
             continue
@@ -110,9 +123,58 @@ def shaped(
             smallest = (Message(channel, topic, payload),)
             if not most or smallest[0].size <= most:
                 return smallest
-    if smallest is None:
+    by_command = _commands_for(dialect, offer.release.kind)
+    if smallest is None and by_command is not None:
+        smallest = _commands(by_command, identity, offer, at=at, most=most)
+        if smallest and (not most or max(one.size for one in smallest) <= most):
+            return smallest
+    if not smallest:
         return None
     return TooLarge(max(one.size for one in smallest), most)
+
+
+def _commands(
+    channel: Channel, identity: Identity, offer: Offer, *, at: int, most: int
+) -> tuple[Message, ...] | None:
+    """The commands of an offer, as small as they have to be; ``None``: a topic is not valid."""
+    found = []
+    for command in channel.firmware:
+        topic = channel.address(identity, name=command.command)
+        if topic is None or not valid_topic_name(topic):
+            return None
+        parameters = list(command.parameters)
+        while True:
+            payload = compose(
+                channel.payload,
+                {name: _filled(value, offer) for name, value in parameters},
+                time_ms=at,
+                identifier=offer.uid,
+                name=command.command,
+                device=identity.device,
+            )
+            message = Message(channel, topic, payload)
+            spare = [one for one in parameters if "{url}" not in str(one[1])]
+            if not most or message.size <= most or not spare:
+                break
+            parameters.remove(spare[-1])
+        found.append(message)
+    return tuple(found)
+
+
+def _filled(value: str | int | float | bool, offer: Offer) -> str | int | float | bool:
+    if not isinstance(value, str):
+        return value
+    if value == "{size}":
+        return offer.artifact.size
+    for name, said in (
+        ("{url}", offer.url),
+        ("{version}", offer.release.version),
+        ("{sha256}", offer.artifact.sha256),
+        ("{size}", str(offer.artifact.size)),
+        ("{id}", offer.uid),
+    ):
+        value = value.replace(name, said)
+    return value
 
 
 def bodies(offer: Offer) -> Iterator[dict[str, Any]]:

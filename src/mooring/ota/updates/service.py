@@ -91,6 +91,7 @@ class Updates:
             Conflict: ``firmware_not_offered``: the device cannot be updated to it now;
                 ``limit_reached``.
         """
+        actor.require(Role.OPERATOR, actor.tenant)
         options = options or Options()
         device = self.devices.get(actor, reference)
         actor.require(Role.OPERATOR, device.tenant)
@@ -275,6 +276,8 @@ class Updates:
         after = rules.served(update, to_byte, at, self.waits, whole=whole)
         if after is not None:
             record(connection, [(update, after)])
+            # Two sessions with TLS do not fit into a small board.
+            store.announce(connection, update.device_id, at)
 
     def link_expired(self, connection: Connection, number: int, at: int) -> None:
         """The device asked with an expired link, in the caller's transaction: it gets a fresh
@@ -289,7 +292,7 @@ class Updates:
     def is_over(self, connection: Connection, number: int) -> bool:
         """Whether an update needs its file no longer: it is over, or was cancelled."""
         update = store.one(connection, number)
-        return update is None or update.over or update.asked_at is not None
+        return update is not None and (update.over or update.asked_at is not None)
 
     # ------------------------------------------------------------------ ending
 

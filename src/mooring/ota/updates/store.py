@@ -23,6 +23,7 @@ __all__ = [
     "Former",
     "Link",
     "Watched",
+    "announce",
     "carried_by",
     "count",
     "count_offered",
@@ -178,6 +179,26 @@ def count_offered(connection: Connection, number: int) -> None:
     """Adds to the counter of updates that were made."""
     if number:
         add_to_counter(connection, "firmware_offered", number)
+
+
+_ANNOUNCED = (
+    sa.update(device_state)
+    .where(
+        device_state.c.device_id == sa.bindparam("whose"),
+        device_state.c.connected.is_(False),
+        sa.or_(
+            device_state.c.announced_at.is_(None),
+            device_state.c.announced_at < sa.bindparam("before", type_=sa.BigInteger),
+        ),
+    )
+    .values(announced_at=sa.bindparam("now", type_=sa.BigInteger))
+)
+ANNOUNCED_MS = 30_000  # between two notes of the same
+
+
+def announce(connection: Connection, device_id: int, at: int) -> None:
+    """A device that is not connected downloads: it is away because of its update."""
+    connection.execute(_ANNOUNCED, {"whose": device_id, "before": at - ANNOUNCED_MS, "now": at})
 
 
 def newest(connection: Connection) -> int:
