@@ -126,6 +126,7 @@ PLACES = (
     ("mooring.*.store", "stores"),
     ("mooring.devices.following", "stores"),
     ("mooring.people.views", "services"),
+    ("mooring.presence.firmware_store", "stores"),
     ("mooring.people.view_api", "routes"),
     ("mooring.people.view_store", "stores"),
     ("mooring.*.password_store", "stores"),

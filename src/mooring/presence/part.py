@@ -24,6 +24,7 @@ PART = Part(
     },
     tables=lambda: (
         schema.device_state,
+        schema.firmware_changes,
         schema.presence,
         schema.presence_changes,
         schema.presence_marks,

@@ -231,6 +231,13 @@ BOUNDS = (
         "The newest `mooring.presence.states.store.HISTORY_MAX` for each device; each change "
         "deletes an older one.",
     ),
+    _row(
+        "firmware_changes",
+        By.OWNER,
+        "devices",
+        "The newest `mooring.presence.firmware_store.VERSIONS_MAX` for each device; each change "
+        "deletes an older one.",
+    ),
     _row("presence_marks", By.FIXED, "", "One row for each kind of evidence."),
     _row("latest", By.OWNER, "devices channels", "One row for each device and channel."),
     _row(

@@ -9,11 +9,12 @@ import pytest
 import sqlalchemy as sa
 
 from mooring.ingest.sink import Sink
+from mooring.presence.firmware_store import VERSIONS_MAX, add_versions, versions_of
 from mooring.presence.state import METADATA_MAX
 from mooring.store.engine import Database
-from mooring.store.schema import device_state
+from mooring.store.schema import device_state, devices
 from tests.conformance.projections.conftest import OpenDesk
-from tests.support.projecting import NOW, Desk, packet, registered
+from tests.support.projecting import NOW, Desk, add_devices, packet, registered
 
 STATUS, READING = "mooring/acme/a/status", "mooring/acme/a/telemetry"
 WILL = "tenant/acme/device/trap/status"
@@ -195,3 +196,44 @@ def test_the_sink_is_closed_with_its_shared_connection(open_desk: OpenDesk) -> N
     sink.versions()
     sink.close()
     sink.close()
+
+
+def versions(database: Database, device: int = 1) -> list[tuple[int, str]]:
+    with database.read() as connection:
+        return [tuple(one) for one in versions_of(connection, device)]
+
+
+def reports(version: str, at: int | None = None) -> dict[str, Any]:
+    return {"online": True, "meta": {"firmware": version}} | ({} if at is None else {"ts": at})
+
+
+def test_each_change_of_firmware_is_kept_with_its_time(database: Database, desk: Desk) -> None:
+    add_devices(database)
+    desk.batch([packet(STATUS, reports(one, NOW)) for one in ("1.0", "1.0", "1.1")], NOW)
+    desk.batch([packet(STATUS, reports("1.1", NOW + 1))], NOW + 1)
+    desk.batch([packet(STATUS, reports("1.0", NOW - MIN)), packet(READING, {"values": {}})])
+    desk.batch([packet(STATUS, reports("1.0", NOW + MIN))], NOW + 2 * MIN)
+    assert versions(database) == [(NOW, "1.0"), (NOW, "1.1"), (NOW + MIN, "1.0")]
+
+
+def test_a_device_that_reports_another_version_each_time_keeps_the_newest(
+    database: Database, desk: Desk
+) -> None:
+    add_devices(database)
+    for batch in range(3):
+        some = [reports(f"1.{batch}.{n}", NOW + batch * 100 + n) for n in range(VERSIONS_MAX)]
+        desk.batch([packet(STATUS, one) for one in some], NOW + batch * 100)
+    found = versions(database)
+    assert len(found) == VERSIONS_MAX
+    assert found[-1] == (NOW + 200 + VERSIONS_MAX - 1, f"1.2.{VERSIONS_MAX - 1}")
+
+
+def test_a_device_that_is_gone_leaves_no_version(database: Database, desk: Desk) -> None:
+    add_devices(database)
+    desk.batch([packet(STATUS, reports("1.0"))])
+    with database.write() as connection:
+        connection.execute(sa.delete(devices).where(devices.c.id == 1))
+    assert versions(database) == []
+    with database.write() as connection:
+        add_versions(connection, [(1, NOW, "1.1")])
+    assert versions(database) == []

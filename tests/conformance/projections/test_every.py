@@ -28,6 +28,7 @@ from mooring.store.schema import (
     device_attributes,
     device_settings,
     device_state,
+    firmware_changes,
     messages,
     sequences,
     versions,
@@ -37,7 +38,7 @@ from tests.conformance.projections.made_up import Bells, bells
 from tests.support.projecting import NOW, Desk, add_devices, packet, registered
 
 EVERY = [*registered(), Bells()]
-DERIVED = (device_state, device_attributes, sequences, device_settings, bells)
+DERIVED = (device_state, firmware_changes, device_attributes, sequences, device_settings, bells)
 OWN, SMART = "mooring/acme/a", "smarthome/1/ESP32_001"
 OTHER, TRAP = "mooring/rival/b", "tenant/acme/device/trap"
 

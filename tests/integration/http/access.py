@@ -91,6 +91,7 @@ GET    /api/v1/devices/{device}/topics                   viewer    tenant
 GET    /api/v1/devices/{device}/can                      viewer    tenant
 GET    /api/v1/devices/{device}/why                      viewer    tenant
 GET    /api/v1/devices/{device}/presence                 viewer    tenant
+GET    /api/v1/devices/{device}/firmware-changes         viewer    tenant
 GET    /api/v1/devices/{device}/attributes               viewer    tenant
 PATCH  /api/v1/devices/{device}/attributes               operator  tenant
 GET    /api/v1/devices/{device}/limits                   viewer    tenant

@@ -92,6 +92,7 @@ CHECKED = {
     """,
     "ingest": """
         messages.payload latest.payload device_state.firmware device_state.metadata
+        firmware_changes.version
         dead_letters.topic strangers.dialect strangers.tenant strangers.name strangers.last_topic
         metrics.name metrics_refused.example
         discovery_decisions.dialect discovery_decisions.tenant discovery_decisions.name

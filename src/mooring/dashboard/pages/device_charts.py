@@ -17,6 +17,7 @@ from mooring.dashboard.data.fleet import address
 from mooring.dashboard.page import Action, Page
 from mooring.dialects.times import iso
 from mooring.errors import Invalid, MooringError
+from mooring.presence.states.service import DevicePresence
 from mooring.telemetry import documents
 from mooring.telemetry.bands import Bands
 from mooring.telemetry.cells import safe_cell
@@ -122,7 +123,7 @@ def _bands(call: Call, found: Opened, points: int) -> Bands:
 
 
 def data(call: Call) -> Answer:
-    """The curves, with alerts of the span as marks."""
+    """The curves, with alerts and changes of firmware of the span as marks."""
     found = opened(call)
     bands = _bands(call, found, 1000)
     wanted = Wanted(opened=None, device_id=found.device.id, limit=ALERTS_MAX)
@@ -130,6 +131,12 @@ def data(call: Call) -> Answer:
         {"at": one.raised_at, "kind": "alert", "text": f"{one.name}: {one.message}"[:200]}
         for one in call.service(Alerts).listed(call.who, wanted)
         if bands.start <= one.raised_at < bands.end
+    ]
+    _, versions = call.service(DevicePresence).versions(call.who, found.device.reference)
+    marks += [
+        {"at": one.at, "kind": "firmware", "text": one.version}
+        for one in versions
+        if bands.start <= one.at < bands.end
     ]
     document = documents.chart(found.device, bands) | {"marks": marks}
     return Answer(json.dumps(document, allow_nan=False), "application/json")

@@ -10,6 +10,7 @@ from mooring.dashboard.page import Action, Page
 from mooring.devices.state import DeviceStates
 from mooring.fleet.model import CountBy, Filter
 from mooring.fleet.service import DeviceLists
+from mooring.presence.states.service import DevicePresence
 
 __all__ = ["ACTIONS", "PAGES"]
 
@@ -27,6 +28,7 @@ def view(call: Call) -> dict[str, Any]:
         **frame(found, "firmware"),
         "known": state,
         "told": sorted(state.metadata.items())[:FACTS_MAX],
+        "changes": call.service(DevicePresence).versions(call.who, device.reference)[1][::-1],
         "versions": versions[:VERSIONS],
         "listing": f"/devices?tenant={device.tenant}&dialect={device.dialect}&firmware=",
     }

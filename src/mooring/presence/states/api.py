@@ -97,3 +97,24 @@ def device_presence(
     """Returns whether a device is there, with the evidence and the history of changes."""
     known, found = presence.of(who, device, limit=limit)
     return document(known.name, known.tenant, found)
+
+
+class VersionOut(Document):
+    """A version that the device did not report before."""
+
+    at: Time
+    version: str
+
+
+class VersionsOut(Document):
+    device: str
+    tenant: str
+    versions: list[VersionOut]
+
+
+@router.get("/{device}/firmware-changes", response_model=VersionsOut)
+def firmware_changes(presence: PresenceNow, who: Who, device: DeviceReference) -> dict[str, Any]:
+    """Lists the versions of firmware that a device has reported, the oldest first; 50 are kept."""
+    known, found = presence.versions(who, device)
+    versions = [one._asdict() for one in found]
+    return {"device": known.name, "tenant": known.tenant, "versions": versions}

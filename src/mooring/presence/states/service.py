@@ -8,6 +8,7 @@ from mooring.devices.model import Device
 from mooring.devices.service import Devices
 from mooring.devices.state import DeviceState, DeviceStates
 from mooring.identity.actor import Actor
+from mooring.presence.firmware_store import VersionSeen, versions_of
 from mooring.presence.states import store
 from mooring.presence.states.machine import Record, State, shown
 from mooring.presence.states.store import Changed, Known
@@ -69,3 +70,13 @@ class DevicePresence:
         dialect = next((d for d in self.devices.catalogue.all() if d.name == device.dialect), None)
         declared = dialect is not None and dialect.interval_ms is not None
         return device, Presence(known.record, known.interval, declared, evidence, history)
+
+    def versions(self, actor: Actor, reference: str) -> tuple[Device, list[VersionSeen]]:
+        """Versions of firmware that a device has reported, the oldest first.
+
+        Raises:
+            NotFound: no such device that the actor sees.
+        """
+        device = self.devices.get(actor, reference)
+        with self.database.read() as connection:
+            return device, versions_of(connection, device.id)

@@ -32,6 +32,7 @@ __all__ = [
     "channels",
     "dead_letters",
     "device_state",
+    "firmware_changes",
     "latest",
     "message_numbers",
     "messages",
@@ -164,6 +165,18 @@ presence_changes = Table(
     sqlite_autoincrement=True,
 )
 Index("ix_presence_changes_device_id", presence_changes.c.device_id, presence_changes.c.id)
+
+firmware_changes = Table(
+    "firmware_changes",
+    metadata,
+    # Versions of firmware that a device has reported, one after another.
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("device_id", BigId, ForeignKey("devices.id", ondelete="CASCADE"), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("version", String(128), nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("ix_firmware_changes_device_id", firmware_changes.c.device_id, firmware_changes.c.at)
 
 presence_marks = Table(
     "presence_marks",
