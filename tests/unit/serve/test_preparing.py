@@ -30,10 +30,14 @@ def prepared(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
+def nothing() -> dict[str, str]:
+    return {}
+
+
 def an_api() -> FastAPI:
     other = APIRouter()
     for number in range(3):
-        other.add_api_route(f"/other/{number}", dict)
+        other.add_api_route(f"/other/{number}", nothing)
     api = FastAPI()
     for router in (health, other):
         api.include_router(router)

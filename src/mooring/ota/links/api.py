@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Path, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Path, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from mooring.devices.keys.service import audience_of
@@ -19,10 +19,12 @@ from mooring.ota.links.sending import FileAnswer, disposition, etag_of
 from mooring.ota.links.service import Opening
 from mooring.ota.releases.service import Releases
 from mooring.secrets.instance import Instance
+from mooring.settings import Settings
+from mooring.store.engine import Database
 from mooring.store.tally import Tally
 from mooring.web.auth import address_of
 from mooring.web.basic import device_logins
-from mooring.web.services import DatabaseNow, SettingsNow, provided
+from mooring.web.services import Platform, now
 
 __all__ = ["router"]
 
@@ -45,35 +47,30 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
     responses=_ANSWERS,
 )
 async def download(
-    *,
     request: Request,
-    opening: Annotated[Opening, provided(Opening)],
-    releases: Annotated[Releases, provided(Releases)],
-    database: DatabaseNow,
-    settings: SettingsNow,
-    throttles: Annotated[Throttles, provided(Throttles)],
-    tally: Annotated[Tally, provided(Tally)],
-    instance: Annotated[Instance, provided(Instance)],
+    platform: Annotated[Platform, Depends(now)],
     token: Annotated[str, Path(max_length=64, description="22 characters.")],
 ) -> Response:
     """Downloads the firmware of an offer. The link is the permission; it needs no login."""
     logins = _logins(request)
 
     def login() -> Device | None:
+        settings, tally = platform.service(Settings), platform.service(Tally)
         try:
             return device_login(
-                database,
+                platform.service(Database),
                 logins,
-                throttle=throttles.devices,
+                throttle=platform.service(Throttles).devices,
                 tally=tally,
-                audience=audience_of(settings, instance),
+                audience=audience_of(settings, platform.service(Instance)),
                 origin=address_of(request),
             )
         except (Unauthorized, TooMany):
             return None  # credentials that prove nothing: the link alone counts
 
+    opening = platform.service(Opening)
     found = await run_in_threadpool(opening.open, token, [name for name, _ in logins], login)
-    return _answer(request, found, releases, settings.firmware_accel_path)
+    return _answer(request, found, platform)
 
 
 def _logins(request: Request) -> list[tuple[str, str]]:
@@ -83,7 +80,7 @@ def _logins(request: Request) -> list[tuple[str, str]]:
         return []  # it names no device
 
 
-def _answer(request: Request, found: Target, releases: Releases, accel: str | None) -> Response:
+def _answer(request: Request, found: Target, platform: Platform) -> Response:
     etag = etag_of(found.sha256)
     headers = {
         "ETag": etag,
@@ -94,6 +91,7 @@ def _answer(request: Request, found: Target, releases: Releases, accel: str | No
     if not_modified(given.get("If-None-Match", ""), etag):
         return Response(status_code=304, headers={"ETag": etag})
     downloads: Downloads = request.app.state.residents[Downloads]
+    accel = platform.service(Settings).firmware_accel_path
     if accel:
         # How far it comes is the proxy's knowledge: that the device asked is all there is to note.
         downloads.served(found.update, Served(found.artifact, 0, whole=False))
@@ -105,7 +103,7 @@ def _answer(request: Request, found: Target, releases: Releases, accel: str | No
         raise HTTPException(416, headers={"Content-Range": f"bytes */{found.size}"})
     return FileAnswer(
         downloads=downloads,
-        path=releases.files.path(found.sha256),
+        path=platform.service(Releases).files.path(found.sha256),
         size=found.size,
         part=part,
         headers=headers,
