@@ -43,10 +43,9 @@ def record(connection: Connection, changes: Sequence[Change]) -> None:
             entered[after.state] += 1
             if after.over and after.job_id is not None:
                 over.append(outcome_of(after))
-        if before.state is State.WAITING and before.downlink_id is not None:
-            kept = after.state in (State.WAITING, State.OFFERED)
-            if not kept or after.downlink_id != before.downlink_id:
-                withdrawn.append(before.downlink_id)
+        message = rules.dropped(before, after)
+        if message is not None:
+            withdrawn.append(message)
     store.count(connection, dict(entered))
     outcomes.note(connection, over)
     at = now_ms()

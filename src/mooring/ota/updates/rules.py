@@ -46,6 +46,7 @@ __all__ = [
     "Present",
     "Said",
     "advance",
+    "dropped",
     "linked",
     "named",
     "renew",
@@ -178,6 +179,15 @@ def renew(update: Update, at: int, waits: Waits, words: str = "") -> Update | No
     if update.offers >= OFFERS_MAX or update.asked_at is not None:
         return None
     return advance(update, Event.AGAIN, at, waits, words=words, renewed_at=at)
+
+
+def dropped(before: Update, after: Update) -> int | None:
+    """The message with an offer that is not to be handed over any more, after a change."""
+    if before.state is not State.WAITING or before.downlink_id is None:
+        return None
+    kept = after.state in (State.WAITING, State.OFFERED)
+    same = after.downlink_id == before.downlink_id
+    return None if kept and same else before.downlink_id
 
 
 # ---------------------------------------------------------------------- reports
