@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
@@ -20,6 +21,7 @@ from mooring.errors import DatabaseUnavailable
 from mooring.identity.actor import SYSTEM
 from mooring.store.schema import downlinks
 from tests.integration.commands.conftest import OK, Link, OpenGate, Stand
+from tests.support.waiting import wait_until
 
 WAIT_SECONDS = 30.0  # a test that waits so long has failed
 
@@ -169,3 +171,27 @@ def test_devices_that_do_not_listen_are_parked_with_one_statement(stand: Stand) 
             parked = sa.select(sa.func.count()).where(downlinks.c.state == "queued", due)
             assert connection.execute(parked).scalar_one() == (2 if number == 2 else 40)
     assert counted[38] <= counted[2]
+
+
+def test_a_run_begins_as_after_a_crash_of_the_database(stand: Stand) -> None:
+    """Which may have forgotten what the broker answered to what this process had sent."""
+    lamp = stand.device()
+    stand.listens(lamp)
+    stand.step()
+    made = stand.send(lamp)
+    with stand.app.database.write() as connection:
+        sending = {"state": "sending", "attempts": 1, "sent_at": made.created_at}
+        connection.execute(sa.update(downlinks).values(sending))
+    assert stand.sender._begun
+
+    async def run() -> None:
+        sender = asyncio.create_task(stand.sender.run())
+        try:
+            sent = partial(wait_until, lambda: stand.state(made) == "sent", "the command")
+            await asyncio.to_thread(sent, timeout=WAIT_SECONDS)
+        finally:
+            sender.cancel()
+            await asyncio.gather(sender, return_exceptions=True)
+
+    asyncio.run(run())
+    assert stand.link.sent == []

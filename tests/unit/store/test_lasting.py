@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ import sqlalchemy as sa
 from mooring.errors import DatabaseUnavailable
 from mooring.store import engine
 from mooring.store.engine import Database, open_database
+from mooring.store.leases import Lease
+from mooring.store.schema import leases
 
 FULL, NORMAL = 2, 1
 
@@ -87,3 +90,25 @@ def _fails(database: Database) -> None:
     with pytest.raises(RuntimeError), database.write(lasting=False) as connection:
         connection.exec_driver_sql("INSERT INTO some VALUES (2)")
         raise RuntimeError
+
+
+def test_a_lease_lasts_and_its_renewal_need_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A renewal that is lost leaves the former one, which lasts longer than it is believed."""
+    database = open_database(f"sqlite:///{tmp_path / 'one.db'}")
+    with database.write() as connection:
+        leases.create(connection)
+    write, lasting = database.write, []
+
+    def noted(*, news: bool, lasting_: bool) -> AbstractContextManager[sa.Connection]:
+        lasting.append(lasting_)
+        return write(news=news, lasting=lasting_)
+
+    monkeypatch.setattr(
+        database, "write", lambda *, news, lasting: noted(news=news, lasting_=lasting)
+    )
+    lease = Lease(database, "work", lease_ms=1)
+    assert [lease.held() for _ in range(3)] == [True] * 3
+    assert lasting == [True, False, False]
+    database.close()
