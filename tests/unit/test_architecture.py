@@ -127,6 +127,7 @@ PLACES = (
     ("mooring.devices.following", "stores"),
     ("mooring.people.views", "services"),
     ("mooring.presence.firmware_store", "stores"),
+    ("mooring.presence.projection", "services"),
     ("mooring.people.view_api", "routes"),
     ("mooring.people.view_store", "stores"),
     ("mooring.*.password_store", "stores"),
