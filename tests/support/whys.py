@@ -528,9 +528,8 @@ def _disconnected_for_a_time(w: Whys, code: str) -> None:
     w.becomes(lamp, code)
     other.publish(fan.topics["telemetry"], READING)
     wait_until(lambda: w.platform.stored(fan) == 1, "the other one's message")
-    answer = w.api.put(f"/devices/{lamp.reference}/limits", json={"messages": 0})
-    assert answer.json()["applied_by_broker"] is True
-    w.connect(lamp).publish(lamp.topics["telemetry"], READING)
+    w.api.put(f"/devices/{lamp.reference}/limits", json={"messages": 0}).raise_for_status()
+    _back(w, lamp).publish(lamp.topics["telemetry"], READING)
 
 
 def _back(w: Whys, login: Login) -> MqttClient:
@@ -552,7 +551,7 @@ def _limited_by_the_broker(w: Whys, code: str) -> None:
     answer = w.api.put(f"/devices/{lamp.device}/limits", json={"messages": 1})
     assert answer.json()["applied_by_broker"] is True
     assert answer.json()["enforced"] is True
-    other, sent = w.connect(fan), 0
+    other, sent, began = w.connect(fan), 0, time.monotonic()
     for _ in range(3):  # it comes back and goes on
         client = _back(w, lamp)
         with pytest.raises(AssertionError):  # more than ten at once are not acknowledged
@@ -564,7 +563,8 @@ def _limited_by_the_broker(w: Whys, code: str) -> None:
     assert w.why(fan)["code"] == "well"
     assert w.platform.counted("sessions_limited") >= 1
     wait_until(lambda: w.platform.stored(fan) >= sent, "every message of the other one")
-    assert w.platform.stored(lamp) <= 20
+    # A burst, and its rate for all the time that this took.
+    assert w.platform.stored(lamp) <= 11 + (time.monotonic() - began)
     _limited_tenant(w, fan, code)
 
 
