@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -41,6 +42,12 @@ class Site:
         given = token or (self.tokens[role] if role else "")
         return opened_tab(self.browser, base, given, **options)
 
+    def create(self, what: str, **given: str) -> None:
+        """Over HTTP, as the administrator."""
+        headers = {"Authorization": f"Bearer {self.tokens['admin']}"}
+        address = f"{self.base}/api/v1/{what}"
+        httpx.post(address, headers=headers, json=given, timeout=30).raise_for_status()
+
     def token(self, name: str, password: str = PASSWORD) -> str:
         """A new session."""
         given = {"name": name, "password": password}
@@ -49,30 +56,29 @@ class Site:
         return str(answer.json()["token"])
 
 
+@contextmanager
+def running_site(data_dir: Path, *words: str) -> Iterator[Site]:
+    """A platform with an administrator, an operator, a viewer and a device, and a browser."""
+    with ExitStack() as stack:
+        platform = stack.enter_context(running_platform(data_dir, *words))
+        base = f"http://127.0.0.1:{platform.ports['http_port']}"
+        site = Site(platform, stack.enter_context(chromium()), base, {})
+        site.tokens["admin"] = site.token("admin", platform.password_of_admin())
+        site.create("devices", name="oven", dialect="mooring")
+        for role in ("operator", "viewer"):
+            site.create("users", name=role, role=role, tenant="default", password=PASSWORD)
+            site.tokens[role] = site.token(role)
+        yield site
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with ExitStack() as stack:
-        data_dir = tmp_path_factory.mktemp("site") / "data"
-        platform = stack.enter_context(running_platform(data_dir, "--demo"))
-        base = f"http://127.0.0.1:{platform.ports['http_port']}"
-        client = stack.enter_context(httpx.Client(base_url=base, timeout=30))
-
-        def token(name: str, password: str) -> str:
-            answer = client.post("/api/v1/login", json={"name": name, "password": password})
-            answer.raise_for_status()
-            return str(answer.json()["token"])
-
-        tokens = {"admin": token("admin", platform.password_of_admin())}
-        for role in ("operator", "viewer"):
-            answer = client.post(
-                "/api/v1/users",
-                headers={"Authorization": f"Bearer {tokens['admin']}"},
-                json={"name": role, "role": role, "tenant": "default", "password": PASSWORD},
-            )
-            answer.raise_for_status()
-            tokens[role] = token(role, PASSWORD)
-        wait_until(lambda: platform.rows("SELECT count(*) FROM messages")[0][0] > 20, "messages")
-        yield Site(platform, stack.enter_context(chromium()), base, tokens)
+    """With a simulated fleet whose messages arrive."""
+    with running_site(tmp_path_factory.mktemp("site") / "data", "--demo") as found:
+        wait_until(
+            lambda: found.platform.rows("SELECT count(*) FROM messages")[0][0] > 20, "messages"
+        )
+        yield found
 
 
 @pytest.fixture

@@ -39,14 +39,14 @@ HOSTILE = (
 #: Value of a path → where one is found.
 EXAMPLES = {
     "device": "SELECT name FROM devices ORDER BY id LIMIT 1",
-    "group": "SELECT name FROM device_groups ORDER BY name LIMIT 1",
-    "tenant": "SELECT tenant FROM device_groups ORDER BY name LIMIT 1",
+    "group": "SELECT name FROM groups ORDER BY id LIMIT 1",
+    "tenant": "SELECT tenant FROM groups ORDER BY id LIMIT 1",
     "job": "SELECT id FROM jobs ORDER BY id LIMIT 1",
 }
 NUMBERS = {
     "/alerts/": "SELECT id FROM alerts ORDER BY id LIMIT 1",
     "/rules/": "SELECT id FROM rules ORDER BY id LIMIT 1",
-    "/commands/": "SELECT id FROM jobs WHERE kind = 'command' ORDER BY id LIMIT 1",
+    "/commands/": "SELECT id FROM jobs ORDER BY id LIMIT 1",
 }
 
 

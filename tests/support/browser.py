@@ -140,9 +140,14 @@ class Tab:
         )
         return int(found[0]), int(found[1])
 
-    def accessibility(self) -> list[str]:
-        """What axe reports as serious or worse, with the place."""
-        results: dict[str, Any] = Axe().run(self.page).response
+    def accessibility(self, rules: Sequence[str] = ()) -> list[str]:
+        """What axe reports as serious or worse, with the place.
+
+        Args:
+            rules: the only ones that are asked; empty: all.
+        """
+        options = {"runOnly": {"type": "rule", "values": list(rules)}} if rules else None
+        results: dict[str, Any] = Axe().run(self.page, options=options).response
         return [
             f"{one['id']}: {node['target']} {node.get('failureSummary', '')[:200]}"
             for one in results["violations"]

@@ -43,7 +43,9 @@ class MooringSignIn extends HTMLElement {
   #sent = (event) => {
     const form = event.target;
     if (live.state !== "over" || !(form instanceof HTMLFormElement) || this.contains(form)) return;
-    if (form.method !== "post" || OWN.includes(new URL(form.action).pathname)) return;
+    // Not form.action: a control may be called that.
+    const to = new URL(form.getAttribute("action") ?? "", location.href).pathname;
+    if (form.getAttribute("method") !== "post" || OWN.includes(to)) return;
     event.preventDefault();
     event.stopImmediatePropagation();
     const { submitter } = event;
