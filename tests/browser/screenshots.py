@@ -38,7 +38,8 @@ HOSTILE = (
 )
 #: Value of a path → where one is found.
 EXAMPLES = {
-    "device": "SELECT name FROM devices ORDER BY id LIMIT 1",
+    "device": "SELECT d.name FROM devices d LEFT JOIN messages m ON m.device_id = d.id"
+    " GROUP BY d.id ORDER BY count(m.id) DESC LIMIT 1",
     "group": "SELECT name FROM groups ORDER BY id LIMIT 1",
     "tenant": "SELECT tenant FROM groups ORDER BY id LIMIT 1",
     "job": "SELECT id FROM jobs ORDER BY id LIMIT 1",
@@ -84,6 +85,7 @@ def take(browser: Browser, platform: Platform, folder: Path, kind: str) -> None:
         base = f"http://127.0.0.1:{proxy.port}"
         for look, (theme, size) in LOOKS.items():
             with opened_tab(browser, base, token, theme=theme, size=size) as tab:
+                tab.go("/sign-in")  # where a browser's time zone is noted
                 for path in addresses(platform):
                     tab.go(path)
                     tab.live()

@@ -159,7 +159,7 @@ def _dead(reason: str) -> str:
 def _rejected(found: Sequence[Rejected]) -> list[Item]:
     if not found:
         return []
-    reasons = Counter(why(one.why) for one in found)
+    reasons = Counter(words.short(why(one.why), 80) for one in found)
     if len(reasons) == 1:
         said = next(iter(reasons))
     else:

@@ -51,7 +51,9 @@ def view(call: Call) -> dict[str, Any]:
     found = jobs.targets(call.who, job.id, limit=PAGE_SIZE + 1, after=after, states=states)
     shown = found[:PAGE_SIZE]
     last = shown[-1] if len(found) > PAGE_SIZE else None
-    counts, what = job.counts, jobs.what(job)
+    counts = job.counts
+    # What is left at its default says nothing.
+    what = {key: value for key, value in jobs.what(job).items() if value not in (None, False, {})}
     return {
         "title": f"Job {job.id}",
         "job": job,
