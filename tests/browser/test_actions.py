@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 
 import pytest
-from playwright.sync_api import Locator, Response
+from playwright.sync_api import Locator
 
 from mooring.dashboard.page import particular
 from mooring.dashboard.pages import ACTIONS, PAGES
@@ -21,6 +21,8 @@ from tests.support.browser import Tab
 #: What is typed into a field that is needed and empty: by its name, otherwise by its kind.
 BY_NAME = {"name": "made-by-hand", "dialect": "mooring", "condition": "temperature > 20"}
 BY_KIND = {"number": "2", "password": "correct horse battery", "email": "a@example.org"}
+#: What no form of a page may be answered with.
+WRONG = (401, 403, 404, 405)
 #: They take away what others need, or end the session.
 LAST = ("remove", "delete", "finish", "disable", "sign-out", "sessions", "password", "revoke")
 #: Actions whose form is shown only in a state that a fleet which was just started is not in.
@@ -73,31 +75,34 @@ def fill(form: Locator) -> None:
         ticks.first.check()
 
 
-def send(tab: Tab, path: str, number: int) -> Response:
-    """The form at that place of the page, sent from a fresh page."""
+def send(tab: Tab, path: str, action: str) -> int:
+    """The page's form for the action, from a fresh page; the status of the answer. 0: the page has
+    none any more, because of what was sent before."""
     page = tab.go(path)
-    form = page.locator("main form[method=post]").nth(number)
+    targets = [pattern(one) for one in of_page(tab)]
+    if action not in targets:
+        return 0
+    form = page.locator("main form[method=post]").nth(targets.index(action))
     fill(form)
     with page.expect_response(lambda one: one.request.method == "POST") as answer:
         form.locator("button:not([type=button])").first.click()
     page.locator("main h1").first.wait_for()
-    return answer.value
+    return int(answer.value.status)
 
 
 def walk(tab: Tab, paths: Iterable[str]) -> dict[str, int]:
     """Sends every form that these pages have; action → status of the answer."""
-    found: dict[str, tuple[str, int]] = {}
+    found: dict[str, str] = {}
     for path in paths:
         tab.go(path)
-        for number, target in enumerate(of_page(tab)):
-            found.setdefault(pattern(target), (path, number))
+        for target in of_page(tab):
+            found.setdefault(pattern(target), path)
     found.pop("", None)
     ordered = sorted(found, key=lambda one: any(word in one for word in LAST))
-    answers = {}
-    for one in ordered:
-        answers[one] = send(tab, *found[one]).status
-        assert answers[one] < 500 and answers[one] not in (401, 403, 404, 405), (one, answers[one])
-    return answers
+    answers = {one: send(tab, found[one], one) for one in ordered}
+    wrong = {one: status for one, status in answers.items() if status in WRONG or status >= 500}
+    assert wrong == {}
+    return {one: status for one, status in answers.items() if status}
 
 
 def addresses(site: Site, *, of: str = "") -> list[str]:
