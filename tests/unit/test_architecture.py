@@ -34,7 +34,7 @@ LAYERS = (
     "faces",  # the processes, and how people and programs reach them
 )
 # Domains whose action can be done for many devices.
-JOBS_OF = ("commands", "credentials.rotation", "device_settings")
+JOBS_OF = ("commands", "credentials.rotation", "device_settings", "ota.rollouts")
 
 PLACES = (
     ("mooring", "foundations"),
@@ -148,6 +148,8 @@ PLACES = (
     ),
     *((f"mooring.ota.releases.{name}", "services") for name in ("keys", "tidying", "documents")),
     *((f"mooring.ota.links.{name}", "services") for name in ("downloads", "sending")),
+    *((f"mooring.ota.rollouts.{name}", "stores") for name in ("asked", "model", "words")),
+    ("mooring.ota.rollouts.documents", "services"),
     ("mooring.presence.reported", "services"),
     ("mooring.downlink.attempts", "services"),
     ("mooring.downlink.connecting", "stores"),

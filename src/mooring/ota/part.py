@@ -8,10 +8,14 @@ from mooring.part import Part, noun
 from mooring.supervisor.registry import Entry
 
 with later():
+    from mooring.jobs import service as jobs
     from mooring.ota.links import api as link_api
     from mooring.ota.links import downloads
     from mooring.ota.links import service as links
     from mooring.ota.releases import api, files, key_api, keys, service, tidying, turns
+    from mooring.ota.rollouts import api as rollout_api
+    from mooring.ota.rollouts import jobs as firmware_jobs
+    from mooring.ota.rollouts import service as rollouts
     from mooring.ota.updates import api as update_api
     from mooring.ota.updates import projection
     from mooring.ota.updates import service as updates
@@ -22,7 +26,13 @@ __all__ = ["PART"]
 
 PART = Part(
     "ota",
-    routers=lambda: (api.router, key_api.router, link_api.router, update_api.router),
+    routers=lambda: (
+        api.router,
+        key_api.router,
+        link_api.router,
+        update_api.router,
+        rollout_api.router,
+    ),
     scope=Scope.OTA,
     scopes={
         f"POST /api/v1/firmware-keys{rest}": Scope.ADMIN
@@ -35,6 +45,12 @@ PART = Part(
             files.Files(app.settings.firmware_dir),
             app.service(updates.Updates).of_release_withdrawn,
         ),
+        rollouts.Rollouts: lambda app: rollouts.Rollouts(
+            app.database,
+            app.settings,
+            app.service(jobs.Jobs),
+            firmware_jobs.FirmwareJobs(app.database, app.service(updates.Updates)),
+        ),
         keys.Keys: lambda app: keys.Keys(app.database, app.settings),
         links.Links: lambda app: links.Links(app.settings),
         links.Opening: lambda app: links.Opening(
@@ -44,7 +60,9 @@ PART = Part(
             app.database, app.devices, app.downlinks, app.settings, links.Links(app.settings)
         ),
     },
+    jobs=lambda app: (firmware_jobs.FirmwareJobs(app.database, app.service(updates.Updates)),),
     tables=lambda: (
+        schema.firmware_rollouts,
         schema.firmware_releases,
         schema.firmware_artifacts,
         schema.firmware_signatures,
@@ -88,5 +106,8 @@ PART = Part(
         "firmware_superseded",
         "firmware_gone",
     ),
-    nouns=(noun("firmware", "firmware_files", "firmware_keys", "firmware_updates"),),
+    nouns=(
+        noun("firmware", "firmware_files", "firmware_keys", "firmware_updates"),
+        noun("rollout"),
+    ),
 )

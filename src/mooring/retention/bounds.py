@@ -126,6 +126,7 @@ BOUNDS = (
         "One more open job of the tenant is rejected. Finished ones are deleted after "
         "`records_days`; of each tenant at most `jobs_kept_per_tenant` are kept.",
     ),
+    _row("firmware_rollouts", By.OWNER, "jobs", "At most one row for each job."),
     _row(
         "job_targets",
         By.OWNER,

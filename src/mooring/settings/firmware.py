@@ -29,6 +29,11 @@ class FirmwareSettings(Declared):
     firmware_bytes_per_tenant: int = setting(
         10 * 1024**3, "Maximum size of all firmware files of one tenant.", ge=1024, le=1 << 46
     )
+    rollout_approval: Literal["optional", "required"] = setting(
+        "optional",
+        "required: a second person approves every rollout before it starts; optional: those that "
+        "ask for it.",
+    )
     firmware_releases_max_per_tenant: int = setting(
         1000, "Maximum firmware releases of one tenant.", ge=1, le=100_000
     )

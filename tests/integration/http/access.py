@@ -170,6 +170,17 @@ POST   /api/v1/jobs/{number}/pause                       operator  tenant
 POST   /api/v1/jobs/{number}/resume                      operator  tenant
 POST   /api/v1/jobs/{number}/cancel                      operator  tenant
 POST   /api/v1/jobs/{number}/retry                       operator  tenant
+POST   /api/v1/rollouts                                  operator  tenant
+GET    /api/v1/rollouts                                  viewer    -
+GET    /api/v1/rollouts/{rollout}                         viewer    tenant
+GET    /api/v1/rollouts/{rollout}/devices                 viewer    tenant
+PATCH  /api/v1/rollouts/{rollout}                         operator  tenant
+POST   /api/v1/rollouts/{rollout}/approve                 operator  tenant
+POST   /api/v1/rollouts/{rollout}/pause                   operator  tenant
+POST   /api/v1/rollouts/{rollout}/resume                  operator  tenant
+POST   /api/v1/rollouts/{rollout}/cancel                  operator  tenant
+POST   /api/v1/rollouts/{rollout}/retry                   operator  tenant
+POST   /api/v1/rollouts/{rollout}/add                     operator  tenant
 
 GET    /api/v1/firmware                                  viewer    -
 POST   /api/v1/firmware                                  operator  tenant

@@ -144,6 +144,7 @@ def test_a_job_needs_the_scope_of_what_it_does(platform: App) -> None:
             "command": ({"name": "x"}, Scope.COMMANDS),
             "settings": ({"change": {"x": 1}}, Scope.COMMANDS),
             "rotation": ({}, Scope.DEVICES),
+            "firmware": ({"release": "trap:1"}, Scope.OTA),
         }
         assert jobs.keys() == platform.job_kinds().keys()
         for kind, (what, scope) in jobs.items():

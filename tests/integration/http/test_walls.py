@@ -40,6 +40,9 @@ from mooring.ota.releases.keys import Keys
 from mooring.ota.releases.model import Kind as Of
 from mooring.ota.releases.model import NewRelease
 from mooring.ota.releases.service import Releases
+from mooring.ota.releases.states import Step
+from mooring.ota.rollouts.model import NewRollout
+from mooring.ota.rollouts.service import Rollouts
 from mooring.ota.updates import store as update_store
 from mooring.ota.updates.model import State as UpdateState
 from mooring.ota.updates.model import Update
@@ -54,6 +57,7 @@ from tests.support.postgres import Postgres
 T0 = 1_771_000_000_000
 SECRET = "quokka"  # everything of tenant b is named after it
 OF_DEVICES = {"/api/v1/devices/{device}/shape"}  # a person's login opens none of them
+PRIVATE = manifest.generate("ed25519")
 SIGN_IN = {
     f"/api/v1/oidc/{one}" for one in ("start", "callback", "logout")
 }  # nobody has a login yet
@@ -114,11 +118,13 @@ def world(platform: App, add_device: AddDevice) -> Iterator[App]:
             incoming.write(f"{word}-offered".encode())
             platform.service(Releases).add_file(SYSTEM, str(offered.id), "app.bin", incoming)
         update(database, offered.id, device)
-        pem = manifest.public_pem(manifest.generate("ed25519").public_key())
+        pem = manifest.public_pem(PRIVATE.public_key())
         platform.service(Keys).add(SYSTEM, tenant, f"{word}-key", pem)
         platform.claims.new(SYSTEM, NewClaim("pulse", tenant, f"{word}-label"))
         unknown = platform.service(Discovery)
         unknown.add_rule(SYSTEM, NewRule("pulse", f"{word}-*", Action.REFUSE, tenant))
+    for tenant, word in (("a", "alpaca"), (SECRET, SECRET)):
+        roll_out(platform, tenant, word)
     spoil(database, T0, SECRET.encode(), reason="unknown_topic")  # whose it is is not known
     tally(database, messages_stored=7)
     yield platform
@@ -148,6 +154,20 @@ def update(database: Database, release: int, device: Device) -> None:
         update_store.insert(connection, [made])
 
 
+def roll_out(platform: App, tenant: str, word: str) -> None:
+    """A published release, and a rollout of it."""
+    releases = platform.service(Releases)
+    made = releases.create(SYSTEM, NewRelease(f"{word}-rolled", "1", tenant))
+    with releases.files.receive(100) as incoming:
+        incoming.write(f"{word} rolled".encode())
+        made = releases.add_file(SYSTEM, str(made.id), f"{word}.bin", incoming)
+    signed = manifest.canonical(manifest.describe(made, made.artifacts[0]))
+    releases.sign(SYSTEM, str(made.id), f"{word}.bin", manifest.sign(PRIVATE, signed))
+    releases.step(SYSTEM, str(made.id), Step.PUBLISH)
+    new = NewRollout(str(made.id), selector(tenant, everyone=True))
+    platform.service(Rollouts).create(SYSTEM, new)
+
+
 def fill(path: str, values: dict[str, str]) -> str:
     for name, value in values.items():
         path = path.replace(f"{{{name}}}", value)
@@ -165,6 +185,7 @@ OF_B = {
     "view": f"{SECRET}-view",
     "prefix": "00000000",
     "number": "2",
+    "rollout": "4",
     "level": "tenant",
     "place": SECRET,
     "recipient": f"{SECRET}-ops",
@@ -180,6 +201,7 @@ OF_B = {
 }
 OF_A = {key: value.replace(SECRET, "alpaca") for key, value in OF_B.items()} | {
     "number": "1",
+    "rollout": "3",
     "place": "a",
     "tenant": "a",
 }
@@ -344,6 +366,18 @@ BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/jobs/{number}/resume": {},
     "/api/v1/jobs/{number}/cancel": {},
     "/api/v1/jobs/{number}/retry": {},
+    "/api/v1/rollouts": {
+        "release": f"{SECRET}-product:1",
+        "tenant": SECRET,
+        "selection": {"all": True},
+    },
+    "/api/v1/rollouts/{rollout}": {"stop_after": 5},
+    "/api/v1/rollouts/{rollout}/approve": {},
+    "/api/v1/rollouts/{rollout}/pause": {},
+    "/api/v1/rollouts/{rollout}/resume": {},
+    "/api/v1/rollouts/{rollout}/cancel": {},
+    "/api/v1/rollouts/{rollout}/retry": {},
+    "/api/v1/rollouts/{rollout}/add": {},
     "/api/v1/mqtt/publish": {"topic": f"pulse/{SECRET}/{SECRET}-1/commands", "payload": "x"},
     "/api/v1/mqtt/device/{device_id}/command": {"command": "restart"},
     "/api/v1/mqtt/fleet/{group_id}/command": {"command": "restart"},
@@ -370,6 +404,7 @@ HARMLESS = {
     "/api/v1/logout",  # of one's own
     "/api/v1/me/password",
     "/api/v1/device-views",  # of one's own
+    "/api/v1/device-views/{view}",
     "/api/v1/mqtt/topics/validate",
     "/api/v1/mqtt/subscribe",  # an address
     "/api/v1/claims",  # a device's, with a claim code

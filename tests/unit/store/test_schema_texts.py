@@ -25,6 +25,7 @@ CHECKED = {
         presence.state presence.record presence_changes.state
         jobs.kind jobs.state jobs.waves job_targets.state job_targets.counted job_targets.cause
         job_targets.reference
+        firmware_rollouts.kind
         firmware_releases.kind firmware_releases.state firmware_signatures.algorithm
         firmware_keys.algorithm firmware_keys.state
         firmware_updates.kind firmware_updates.state firmware_updates.seen firmware_updates.code
@@ -58,7 +59,7 @@ CHECKED = {
         certificates.username sightings.username dead_letters.tenant users.tenant api_keys.tenant
         audit.tenant retention.tenant channels.dialect channels.name
         leftovers.name leftovers.client_id leftovers.client_ids leftovers.scope leftovers.filters
-        commands.tenant commands.channel jobs.tenant
+        commands.tenant commands.channel jobs.tenant firmware_rollouts.tenant
         leftovers.username tenant_limits.tenant downlinks.tenant desired.tenant
         ingest_filters.filter ingest_filters.client_id device_attributes.tenant
         device_settings_levels.tenant device_settings_levels.name

@@ -176,6 +176,22 @@ class Updates:
         store.write(connection, written)
         return len(written)
 
+    def judge(
+        self,
+        connection: Connection,
+        actor: Actor,
+        devices: Sequence[Device],
+        release: Release,
+        *,
+        job: int | None,
+        options: Options,
+    ) -> Sequence[Started | None]:
+        """As ``start`` would answer for devices that cannot be updated now, without writing
+        anything; ``None``: the device can be."""
+        return Starting(self.handing).judge(
+            connection, actor, devices, release, job=job, options=options
+        )
+
     # ------------------------------------------------------------------ looking
 
     def get(self, actor: Actor, number: int) -> Update:

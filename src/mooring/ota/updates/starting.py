@@ -77,10 +77,8 @@ class Starting:
         options: Options,
     ) -> list[Started]:
         """See ``Updates.start``."""
-        complete = [one for one in release.artifacts if not one.from_sha256]
-        artifact = next((one for one in complete if options.artifact in ("", one.name)), None)
-        uid = "9" * len(str(store.newest(connection) + len(devices)))
-        order = _Order(actor, release, artifact, options, job, uid, now_ms())
+        order = self._order(connection, actor, devices, release, job=job, options=options)
+        artifact = order.artifact
         found: dict[int, Started] = {}
         drafts: dict[int, tuple[_Candidate, Update]] = {}
         for place, one in enumerate(self._candidates(connection, order, devices)):
@@ -118,13 +116,50 @@ class Starting:
         store.count_offered(connection, len(offered))
         return [found[place] for place in range(len(devices))]
 
+    def judge(
+        self,
+        connection: Connection,
+        actor: Actor,
+        devices: Sequence[Device],
+        release: Release,
+        *,
+        job: int | None,
+        options: Options,
+    ) -> list[Started | None]:
+        """See ``Updates.judge``."""
+        order = self._order(connection, actor, devices, release, job=job, options=options)
+        return [
+            self._why_not(order, one)
+            for one in self._candidates(connection, order, devices, lock=False)
+        ]
+
+    def _order(
+        self,
+        connection: Connection,
+        actor: Actor,
+        devices: Sequence[Device],
+        release: Release,
+        *,
+        job: int | None,
+        options: Options,
+    ) -> _Order:
+        complete = [one for one in release.artifacts if not one.from_sha256]
+        artifact = next((one for one in complete if options.artifact in ("", one.name)), None)
+        uid = "9" * len(str(store.newest(connection) + len(devices)))
+        return _Order(actor, release, artifact, options, job, uid, now_ms())
+
     def _candidates(
-        self, connection: Connection, order: _Order, devices: Sequence[Device]
+        self,
+        connection: Connection,
+        order: _Order,
+        devices: Sequence[Device],
+        *,
+        lock: bool = True,
     ) -> list[_Candidate]:
         numbers = {device.id for device in devices}
         kind, held = order.release.kind, self.handing.settings.firmware_held_seconds
         about = about_devices(connection, numbers)
-        running = store.open_of(connection, numbers, kind, lock=True)
+        running = store.open_of(connection, numbers, kind, lock=lock)
         since = order.at - held * 1000
         former = store.former(connection, numbers, kind, order.release.id, since)
         return [

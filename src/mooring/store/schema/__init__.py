@@ -76,6 +76,7 @@ from mooring.store.schema.platform import (
     traffic,
     versions,
 )
+from mooring.store.schema.rollouts import firmware_rollouts
 from mooring.store.schema.rollups import (
     device_metrics,
     metrics,
@@ -139,6 +140,7 @@ __all__ = [
     "firmware_keys",
     "firmware_links",
     "firmware_releases",
+    "firmware_rollouts",
     "firmware_signatures",
     "firmware_updates",
     "former_verifiers",

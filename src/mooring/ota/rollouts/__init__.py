@@ -1,0 +1,1 @@
+"""Rollouts: one release for many devices, in waves."""

@@ -1,0 +1,274 @@
+"""Firmware for many devices, as a kind of job."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from mooring.clock import now_ms
+from mooring.devices.attributes.query import terms
+from mooring.devices.attributes.search_store import Search
+from mooring.devices.model import Device
+from mooring.errors import Conflict, NotFound
+from mooring.groups.selector import Selector
+from mooring.identity.actor import SYSTEM, Actor, Role
+from mooring.identity.scopes import Scope
+from mooring.jobs import outcomes, target_store
+from mooring.jobs.model import Job, Outcome, Started, Verdict
+from mooring.jobs.rules import Facts, TargetState
+from mooring.jobs.what import read
+from mooring.ota.releases import store as release_store
+from mooring.ota.releases.finding import release_of
+from mooring.ota.releases.model import Release
+from mooring.ota.releases.model import State as ReleaseState
+from mooring.ota.rollouts import store
+from mooring.ota.rollouts.asked import FirmwareWhat, terms_of
+from mooring.ota.rollouts.model import KIND, GateOn, Terms
+from mooring.ota.rollouts.windows import opens_at
+from mooring.ota.updates import store as update_store
+from mooring.ota.updates.model import Options
+from mooring.ota.updates.model import State as UpdateState
+from mooring.ota.updates.of_jobs import cause_of, number_of, reference_of, target_state
+from mooring.ota.updates.service import Updates
+from mooring.store.engine import Database
+from mooring.store.schema import devices as devices_table
+
+__all__ = ["AGAIN_MS", "FirmwareJobs", "approval_words"]
+
+AGAIN_MS = 60_000
+"""Until a device that cannot be updated now is judged again."""
+
+LOOK_MS = 5_000
+"""Between two looks for what no outcome tells of: devices that have connected, or installed."""
+
+LOOK_MS_EACH = 2
+"""For each waiting device that much between two looks: looking takes a small part of one core,
+however many devices wait."""
+
+AWAY_MS = 3_600_000
+"""Until a device that is not connected is judged again without having connected: it may have been
+removed."""
+
+AT_ONCE = 500
+
+_TEMPORARY = frozenset({"other_rollout", "held"})
+"""Why an update cannot be started, where that passes by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirmwareJobs:
+    """See ``mooring.jobs.kinds.Steering``."""
+
+    database: Database
+    updates: Updates
+    name: str = KIND
+    scope: Scope = Scope.OTA
+
+    def check(self, actor: Actor, tenant: str, what: Mapping[str, Any]) -> dict[str, Any]:
+        found = read(what, FirmwareWhat)
+        asked = terms_of(found)
+        with self.database.read() as connection:
+            release = release_of(connection, actor, found.release, tenant)
+            if asked.first:
+                Selector(tenant, group=asked.first).check(connection)
+        if release.tenant != tenant:
+            raise NotFound(
+                f"The tenant {tenant} has no release {release.reference}.",
+                code="release_not_found",
+            )
+        if release.state is not ReleaseState.PUBLISHED:
+            raise Conflict(
+                f"{release.reference} is {release.state} and cannot be rolled out.",
+                hint=f"mooring firmware publish {release.reference}",
+                code="release_state",
+            )
+        return {
+            **found.document(),
+            "release": str(release.id),
+            "reference": release.reference,
+            "kind": str(release.kind),
+        }
+
+    def title(self, what: Mapping[str, Any]) -> str:
+        return f"{what['kind']} {what['reference']}"[:200]
+
+    def shown(self, connection: Connection, tenant: str, what: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(what)
+
+    def chosen(
+        self, connection: Connection, what: Mapping[str, Any], numbers: Sequence[int]
+    ) -> Sequence[int]:
+        return numbers
+
+    # ------------------------------------------------------------------ when
+
+    def first(
+        self, connection: Connection, job: Job, numbers: Sequence[int]
+    ) -> Collection[int] | None:
+        group = terms_of(read(job.what, FirmwareWhat)).first
+        if not group:
+            return None
+        selector = Selector(job.tenant, group=group)
+        found: set[int] = set()
+        after = min(numbers, default=0) - 1
+        most = max(numbers, default=0)
+        while page := selector.page(connection, after, AT_ONCE):
+            found |= set(page)
+            after = page[-1]
+            if after >= most:
+                break
+        return found & set(numbers)
+
+    def settle(self, connection: Connection, job: Job, at: int) -> None:
+        gate_on = read(job.what, FirmwareWhat).gate_on
+        if gate_on is not GateOn.UNPROVED:
+            store.skip_unproved(connection, job.id)
+        if gate_on is not GateOn.CONFIRMED and job.counts.handed_over:
+            found = store.installed(connection, job.id, AT_ONCE)
+            outcomes.note(
+                connection,
+                [Outcome(one, TargetState.SUCCEEDED, cause="installed") for one in found],
+            )
+
+    def facts(self, connection: Connection, job: Job, at: int) -> Facts:
+        what = read(job.what, FirmwareWhat)
+        record = store.one(connection, job.id)
+        if record is None:  # it was started as a job
+            release = self._release(connection, what)
+            store.insert(connection, job, release.id, release.kind, approval=what.approval, at=at)
+        target_store.wake(connection, job.id, store.arrived(connection, job.id, at, AT_ONCE))
+        return self.seen(connection, job, at)
+
+    def seen(self, connection: Connection, job: Job, at: int) -> Facts:
+        """As ``facts``, without writing anything."""
+        what = read(job.what, FirmwareWhat)
+        release, record = self._release(connection, what), store.one(connection, job.id)
+        held = ""
+        if release.state is ReleaseState.WITHDRAWN:
+            held = f"the release {release.reference} is withdrawn"
+        elif record is not None and record.approval.open:
+            held = approval_words(record.approval.changed_by)
+        counted = set() if what.gate_on is GateOn.CONFIRMED else {UpdateState.INSTALLED}
+        between = store.in_between(connection, job.id, counted)
+        waits = store.waits_for_devices(connection, job.id, at)
+        waits |= bool(between.busy or counted)
+        return Facts(
+            busy=between.busy,
+            absent=between.absent,
+            held=held,
+            look_at=at + max(LOOK_MS, LOOK_MS_EACH * job.counts.waiting) if waits else None,
+        )
+
+    def judge(
+        self, connection: Connection, job: Job, devices: Sequence[Device], at: int
+    ) -> Sequence[Started | None]:
+        what = read(job.what, FirmwareWhat)
+        asked, release = terms_of(what), self._release(connection, what)
+        numbers = [device.id for device in devices]
+        newer = store.newer(connection, job, release.kind, numbers)
+        away = store.away(connection, numbers)
+        matching = self._matching(connection, job.tenant, asked, numbers)
+        actor, options = self._terms(job, what)
+        able = self.updates.judge(connection, actor, devices, release, job=job.id, options=options)
+        zones = store.zones(connection, numbers) if asked.windows else {}
+        found: list[Started | None] = []
+        for device, why_not in zip(devices, able, strict=True):
+            if device.id in newer:
+                found.append(_SUPERSEDED)
+                continue
+            if why_not is not None:
+                found.append(_again(why_not, at))
+                continue
+            if device.id in away:
+                found.append(replace(_AWAY, not_before=at + AWAY_MS))
+                continue
+            opens = opens_at(asked.windows, zones.get(device.id, asked.zone), at)
+            if opens is not None:
+                found.append(replace(_WINDOW, not_before=opens))
+                continue
+            matches = matching is None or device.id in matching
+            found.append(None if matches else replace(_CONDITION, not_before=at + AGAIN_MS))
+        return found
+
+    @staticmethod
+    def _matching(
+        connection: Connection, tenant: str, asked: Terms, numbers: Sequence[int]
+    ) -> set[int] | None:
+        """Devices that meet the condition; ``None``: the rollout has no condition."""
+        if not asked.condition:
+            return None
+        search = Search(
+            conditions=[devices_table.c.id.in_(numbers)],
+            where=terms([asked.condition]),
+            tenant=tenant,
+        )
+        return {one.number for one in search.page(connection, None, len(numbers))}
+
+    # ------------------------------------------------------------------ updates
+
+    def start(
+        self, connection: Connection, job: Job, devices: Sequence[Device]
+    ) -> Sequence[Started]:
+        what = read(job.what, FirmwareWhat)
+        actor, options = self._terms(job, what)
+        release, at = self._release(connection, what), now_ms()
+        answers = self.updates.start(
+            connection, actor, devices, release, job=job.id, options=options
+        )
+        return [_again(one, at) for one in answers]
+
+    @staticmethod
+    def _terms(job: Job, what: FirmwareWhat) -> tuple[Actor, Options]:
+        options = Options(
+            force_downgrade=what.force_downgrade,
+            force_hardware=what.force_hardware,
+            artifact=what.artifact,
+            expires_ms=max(1000, job.expires_at - now_ms()),
+            reason=job.reason or f"rollout {job.id}",
+        )
+        return Actor(job.actor, Role.OPERATOR, job.tenant, job.origin), options
+
+    def withdraw(self, connection: Connection, references: Sequence[str]) -> None:
+        self.updates.cancel(connection, [number_of(one) for one in references], at=now_ms())
+
+    def verdicts(
+        self, connection: Connection, asked: Sequence[tuple[str, int]]
+    ) -> Mapping[str, Verdict]:
+        numbers = [number_of(reference) for reference, _ in asked]
+        return {
+            reference_of(one.id): Verdict(target_state(one.state), cause_of(one), one.words)
+            for one in update_store.find(connection, numbers)
+        }
+
+    @staticmethod
+    def _release(connection: Connection, what: FirmwareWhat) -> Release:
+        (found,) = release_store.find(connection, SYSTEM, number=int(what.release))
+        return found
+
+
+def approval_words(changed_by: str) -> str:
+    """What a rollout waits for before it is approved."""
+    return f"a second person has to approve what {changed_by} started or changed"
+
+
+_SUPERSEDED = Started(
+    TargetState.CANCELLED, cause="superseded", words="A newer rollout has this device."
+)
+_AWAY = Started(
+    TargetState.WAITING, cause=store.NOT_CONNECTED, words="The device is not connected."
+)
+_WINDOW = Started(TargetState.WAITING, cause="window", words="Its time window is not open.")
+_CONDITION = Started(
+    TargetState.WAITING, cause="condition", words="It does not meet the rollout's condition."
+)
+
+
+def _again(answer: Started, at: int) -> Started:
+    """A device that cannot be updated is judged again after a minute."""
+    if answer.state is not TargetState.SKIPPED:
+        return answer
+    state = TargetState.WAITING if answer.cause in _TEMPORARY else TargetState.SKIPPED
+    return replace(answer, state=state, not_before=at + AGAIN_MS)

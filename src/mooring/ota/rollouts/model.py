@@ -1,0 +1,174 @@
+"""Values of rollouts. Times are epoch milliseconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+from mooring.groups.selector import Selector
+from mooring.jobs.model import Job
+from mooring.jobs.rules import Facts, Plan
+from mooring.ota.releases.model import Release
+from mooring.ota.rollouts.windows import Window
+
+__all__ = [
+    "KIND",
+    "PLAN",
+    "Approval",
+    "GateOn",
+    "NewRollout",
+    "Reason",
+    "Rollout",
+    "Shown",
+    "Terms",
+    "Wave",
+]
+
+KIND = "firmware"
+"""The kind of the jobs that rollouts are."""
+
+PLAN = Plan(
+    pace=10.0,
+    at_once=50,
+    stop_share=0.05,
+    waves=(1.0, 10.0, 100.0),
+    gate_share=0.95,
+    soak_ms=600_000,
+    gate_done=0.5,
+)
+"""How a rollout continues unless somebody says otherwise."""
+
+
+class GateOn(StrEnum):
+    """What counts as a success."""
+
+    CONFIRMED = "confirmed"  # the new version was proved in a later session
+    INSTALLED = "installed"  # the device reports it
+    UNPROVED = "unproved"  # likewise, and devices that never report a version count, too
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """When a device may be offered the release.
+
+    Attributes:
+        windows: times of the week; none: always.
+        zone: IANA name, for devices that have no time zone of their own.
+        condition: a query that the device must match; empty: none.
+        first: the group whose devices come before all others; empty: none.
+        artifact: name of the file; empty: the release's first complete one.
+        force_downgrade: also for devices that run a newer version.
+        force_hardware: also for devices whose hardware is not known.
+    """
+
+    gate_on: GateOn = GateOn.CONFIRMED
+    windows: tuple[Window, ...] = ()
+    zone: str = "UTC"
+    condition: str = ""
+    first: str = ""
+    artifact: str = ""
+    force_downgrade: bool = False
+    force_hardware: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NewRollout:
+    """A rollout as somebody asks for it; unchecked.
+
+    Attributes:
+        release: its number, or ``product:version``.
+        approval: a second person has to approve it before it starts.
+        expires_ms: how long it may take; ``None``: as the settings say.
+        key: a second rollout with the same key of the same person is not made.
+    """
+
+    release: str
+    selection: Selector
+    plan: Plan = PLAN
+    terms: Terms = field(default_factory=Terms)
+    approval: bool = False
+    expires_ms: int | None = None
+    reason: str = ""
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """Whether a second person has agreed.
+
+    Attributes:
+        needed: nothing is started before.
+        changed_by: who made it, or changed it last; somebody else must approve it.
+        by, at: who approved it, and when; empty and ``None``: nobody since the last change.
+    """
+
+    needed: bool
+    changed_by: str
+    by: str = ""
+    at: int | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether it is needed and missing."""
+        return self.needed and self.at is None
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """One rollout."""
+
+    job: Job
+    release: Release
+    terms: Terms
+    approval: Approval
+
+    @property
+    def id(self) -> int:
+        """The number of its job."""
+        return self.job.id
+
+
+class Reason(NamedTuple):
+    """Devices of a rollout that are in a state for one reason."""
+
+    state: str
+    cause: str
+    devices: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """One wave, from 1.
+
+    Attributes:
+        percent: devices of this wave and the ones before, as a share of all.
+        size: devices of this wave alone.
+        counts: started devices of it by state.
+    """
+
+    number: int
+    percent: float
+    size: int
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def over(self) -> int:
+        return self.counts.get("succeeded", 0) + self.counts.get("failed", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A rollout and how far it is.
+
+    Attributes:
+        gate: what it waits for, in words.
+        reasons: why devices wait, were skipped or cancelled, or failed.
+    """
+
+    rollout: Rollout
+    facts: Facts
+    waves: tuple[Wave, ...]
+    gate: str
+    reasons: tuple[Reason, ...]

@@ -1,0 +1,319 @@
+"""SQL of rollouts: what a job has not, and what is known of its devices. The caller decides on
+transactions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from mooring.identity.actor import Actor, walled
+from mooring.jobs.gates import boundary
+from mooring.jobs.model import Job
+from mooring.jobs.rules import State as JobState
+from mooring.jobs.rules import TargetState
+from mooring.ota.releases.model import Kind
+from mooring.ota.rollouts.model import Approval, Reason, Wave
+from mooring.ota.updates.model import INSTALL_BEGUN, NOT_BEGUN
+from mooring.ota.updates.model import State as UpdateState
+from mooring.store.schema import (
+    device_attributes,
+    device_state,
+    firmware_rollouts,
+    firmware_updates,
+    job_targets,
+    jobs,
+)
+
+__all__ = [
+    "Record",
+    "arrived",
+    "away",
+    "in_between",
+    "insert",
+    "installed",
+    "newer",
+    "numbers",
+    "one",
+    "reasons",
+    "set_approval",
+    "skip_unproved",
+    "waits_for_devices",
+    "waves",
+    "zones",
+]
+
+NOT_CONNECTED = "not_connected"
+"""The cause of targets that wait for their devices."""
+
+_r, _t = firmware_rollouts.c, job_targets.c
+_STARTED = (TargetState.HANDED_OVER, TargetState.SUCCEEDED, TargetState.FAILED)
+
+
+class Record(NamedTuple):
+    """The row of a rollout."""
+
+    release_id: int
+    approval: Approval
+
+
+# ---------------------------------------------------------------------- rollouts
+
+
+def insert(
+    connection: Connection, job: Job, release: int, kind: Kind, *, approval: bool, at: int
+) -> None:
+    """The row of a new rollout."""
+    connection.execute(
+        sa.insert(firmware_rollouts),
+        {
+            "job_id": job.id,
+            "tenant": job.tenant,
+            "release_id": release,
+            "kind": kind.value,
+            "approval": approval,
+            "changed_by": job.actor,
+            "changed_at": at,
+            "approved_by": "",
+        },
+    )
+
+
+def one(connection: Connection, job: int) -> Record | None:
+    """By the number of its job."""
+    row = connection.execute(sa.select(firmware_rollouts).where(_r.job_id == job)).first()
+    if row is None:
+        return None
+    approval = Approval(bool(row.approval), row.changed_by, row.approved_by, row.approved_at)
+    return Record(row.release_id, approval)
+
+
+def numbers(
+    connection: Connection, actor: Actor, *, limit: int, before: int | None = None
+) -> list[int]:
+    """Rollouts that the actor sees, the newest first."""
+    statement = sa.select(_r.job_id)
+    if before is not None:
+        statement = statement.where(_r.job_id < before)
+    statement = walled(statement, _r.tenant, actor)
+    rows = connection.execute(statement.order_by(_r.job_id.desc()).limit(limit))
+    return list(rows.scalars())
+
+
+def set_approval(connection: Connection, job: int, approval: Approval, at: int) -> None:
+    """Who changed it, and who approved it."""
+    connection.execute(
+        sa.update(firmware_rollouts)
+        .where(_r.job_id == job)
+        .values(
+            changed_by=approval.changed_by,
+            changed_at=at,
+            approved_by=approval.by,
+            approved_at=approval.at,
+        )
+    )
+
+
+def newer(connection: Connection, job: Job, kind: Kind, devices: Sequence[int]) -> set[int]:
+    """Those of these devices that a newer rollout of the same kind has, and that may start."""
+    over = (JobState.CANCELLED, JobState.CANCELLING, JobState.EXPIRED, JobState.EXPIRING)
+    states = (TargetState.WAITING, TargetState.HANDED_OVER, TargetState.SUCCEEDED)
+    others = (
+        sa.select(_r.job_id)
+        .join(jobs, jobs.c.id == _r.job_id)
+        .where(
+            _r.tenant == job.tenant,
+            _r.kind == kind.value,
+            _r.job_id > job.id,
+            sa.or_(_r.approval.is_(False), _r.approved_at.is_not(None)),
+            jobs.c.state.not_in([one.value for one in over]),
+        )
+    )
+    found = list(connection.execute(others).scalars())
+    if not found:
+        return set()
+    rows = connection.execute(
+        sa.select(_t.device_id).where(
+            _t.job_id.in_(found),
+            _t.device_id.in_(devices),
+            _t.state.in_([one.value for one in states]),
+        )
+    )
+    return set(rows.scalars())
+
+
+# ---------------------------------------------------------------------- devices
+
+
+def away(connection: Connection, devices: Sequence[int]) -> set[int]:
+    """Those that are known to be not connected. An offer to a device that was never seen waits for
+    it with its update."""
+    c = device_state.c
+    rows = connection.execute(
+        sa.select(c.device_id).where(
+            c.device_id.in_(devices),
+            sa.or_(c.connected.is_(False), sa.and_(c.connected.is_(None), c.online.is_(False))),
+        )
+    )
+    return set(rows.scalars())
+
+
+def arrived(connection: Connection, job: int, at: int, limit: int) -> list[int]:
+    """Devices that wait for being connected, and are."""
+    c = device_state.c
+    rows = connection.execute(
+        sa.select(_t.device_id)
+        .join(device_state, c.device_id == _t.device_id)
+        .where(
+            *_waiting(job, at),
+            sa.or_(
+                c.connected.is_(True),
+                sa.and_(c.connected.is_(None), sa.or_(c.online.is_(None), c.online.is_(True))),
+            ),
+        )
+        .limit(limit)
+    )
+    return list(rows.scalars())
+
+
+def waits_for_devices(connection: Connection, job: int, at: int) -> bool:
+    """Whether any target waits for its device to connect."""
+    some = sa.select(sa.literal(1)).where(*_waiting(job, at)).limit(1)
+    return connection.execute(some).first() is not None
+
+
+def _waiting(job: int, at: int) -> tuple[sa.ColumnElement[bool], ...]:
+    return (
+        _t.job_id == job,
+        _t.not_before > at,
+        _t.state == TargetState.WAITING.value,
+        _t.cause == NOT_CONNECTED,
+    )
+
+
+def zones(connection: Connection, devices: Collection[int]) -> Mapping[int, str]:
+    """Time zones of those devices that have one."""
+    c = device_attributes.c
+    rows = connection.execute(
+        sa.select(c.device_id, c.value).where(c.name == "timezone", c.device_id.in_(devices))
+    )
+    return {row[0]: json.loads(row[1]) for row in rows}
+
+
+# ---------------------------------------------------------------------- how far it is
+
+
+class InBetween(NamedTuple):
+    """Updates of a rollout that are not over: see ``Facts``."""
+
+    busy: int
+    absent: int
+
+
+def in_between(connection: Connection, job: int, counted: Collection[UpdateState]) -> InBetween:
+    """Devices in the middle of an install, and devices that left before they began.
+
+    Args:
+        counted: states that count as over already.
+    """
+    c = firmware_updates.c
+    rows = connection.execute(
+        sa.select(c.state, c.linked, sa.func.count())
+        .where(c.job_id == job, c.finished_at.is_(None))
+        .group_by(c.state, c.linked)
+    ).all()
+    busy = {state.value for state in INSTALL_BEGUN - set(counted)}
+    not_begun = {state.value for state in NOT_BEGUN}
+    # An offer to a device that was never seen waits; one that was handed over reached its device.
+    unseen = UpdateState.WAITING.value
+    return InBetween(
+        sum(count for state, _, count in rows if state in busy),
+        sum(
+            count
+            for state, linked, count in rows
+            if state in not_begun and (linked is False or (linked is None and state == unseen))
+        ),
+    )
+
+
+def installed(connection: Connection, job: int, limit: int) -> list[str]:
+    """References of targets without an outcome whose devices report the release as installed."""
+    c = firmware_updates.c
+    rows = connection.execute(
+        sa.select(_t.reference)
+        .select_from(firmware_updates)
+        .join(job_targets, sa.and_(_t.job_id == c.job_id, _t.device_id == c.device_id))
+        .where(
+            c.job_id == job,
+            c.state == UpdateState.INSTALLED.value,
+            _t.state == TargetState.HANDED_OVER.value,
+        )
+        .limit(limit)
+    )
+    return [one for one in rows.scalars() if one is not None]
+
+
+def skip_unproved(connection: Connection, job: int) -> None:
+    """A device that never reports its version proves nothing for or against a release."""
+    connection.execute(
+        sa.update(job_targets)
+        .where(
+            _t.job_id == job,
+            sa.text("state <> counted"),
+            _t.state == TargetState.SUCCEEDED.value,
+            _t.cause == UpdateState.UNPROVED.value,
+        )
+        .values(state=TargetState.SKIPPED.value)
+    )
+
+
+def reasons(connection: Connection, job: int) -> tuple[Reason, ...]:
+    """Why devices wait, are skipped or cancelled, or failed; the most frequent first."""
+    count = sa.func.count()
+    rows = connection.execute(
+        sa.select(_t.state, _t.cause, count)
+        .where(_t.job_id == job, _t.cause != "", _t.state != TargetState.SUCCEEDED.value)
+        .group_by(_t.state, _t.cause)
+        .order_by(count.desc(), _t.state, _t.cause)
+    )
+    return tuple(Reason(*row) for row in rows)
+
+
+def waves(connection: Connection, job: Job) -> tuple[Wave, ...]:
+    """The waves, as targets were started one after the other."""
+    counts, percents = job.counts, job.plan.waves
+    total = counts.total - counts.skipped - counts.cancelled
+    ends = [boundary(percent, place, total) for place, percent in enumerate(percents)]
+    started = (
+        sa.select(
+            _t.state,
+            sa.func.row_number().over(order_by=[_t.handed_at, _t.rank]).label("place"),
+        )
+        .where(_t.job_id == job.id, _t.state.in_([one.value for one in _STARTED]))
+        .subquery()
+    )
+    last = len(ends) - 1
+    number: Any = (
+        sa.case(
+            *((started.c.place <= end, place) for place, end in enumerate(ends[:-1])), else_=last
+        )
+        if last
+        else sa.literal(0)
+    )
+    rows = connection.execute(
+        sa.select(number.label("wave"), started.c.state, sa.func.count()).group_by(
+            sa.text("1"), started.c.state
+        )
+    ).all()
+    return tuple(
+        Wave(
+            place + 1,
+            percent,
+            end - (ends[place - 1] if place else 0),
+            {row[1]: row[2] for row in rows if row[0] == place},
+        )
+        for place, (percent, end) in enumerate(zip(percents, ends, strict=True))
+    )
