@@ -176,5 +176,5 @@ def stuck(attacked: Attacked, place: str) -> socket.socket:
     one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     one.connect(("127.0.0.1", attacked.platform.ports["http_port"]))
     one.sendall(f"GET {place} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-    assert one.recv(12) == b"HTTP/1.1 200"
+    assert one.recv(12, socket.MSG_WAITALL) == b"HTTP/1.1 200"
     return one

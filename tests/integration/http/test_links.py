@@ -322,8 +322,6 @@ def test_slow_readers_hold_their_own_places_only(
         assert code(busy) == (429, "downloads_busy")
         assert 5 <= int(busy.headers["retry-after"]) <= 15
         assert nobody.head(link).status_code == 200
-        with nobody.stream("GET", neighbours) as answer:
-            assert answer.status_code == 200
         held += [stuck(url, neighbours) for _ in range(2)]
         assert code(nobody.get(neighbours)) == (429, "downloads_busy")  # of the tenant
     finally:
@@ -343,7 +341,7 @@ def stuck(url: str, link: str) -> socket.socket:
     one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     one.connect((host, int(port)))
     one.sendall(f"GET {link} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-    assert one.recv(12) == b"HTTP/1.1 200"
+    assert one.recv(12, socket.MSG_WAITALL) == b"HTTP/1.1 200"
     return one
 
 
