@@ -156,7 +156,8 @@ class Downlinks:
 
         Raises:
             NotFound: the device has none with this number.
-            Conflict: ``downlink_over``: it is over already; ``cancel_the_command``.
+            Conflict: ``downlink_over``: it is over already; ``cancel_the_command``,
+                ``cancel_the_update``.
         """
         actor.require(Role.OPERATOR, device.tenant)
         with self.database.write() as connection:
@@ -170,6 +171,12 @@ class Downlinks:
                     f"The downlink {number} carries a command.",
                     hint="Cancel the command: `mooring command list` shows its number.",
                     code="cancel_the_command",
+                )
+            if found[2].origin == "firmware" and found[2].until.live and not found[2].over:
+                raise Conflict(
+                    f"The downlink {number} carries an offer of firmware.",
+                    hint="Cancel the update: `mooring firmware updates` shows its number.",
+                    code="cancel_the_update",
                 )
             if not store.change(connection, Event.CANCEL, now_ms(), downlinks.c.id == number):
                 raise Conflict(

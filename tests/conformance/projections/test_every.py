@@ -255,7 +255,7 @@ POISON = {
     "seq": 9,
     "alert": "hot",
     "state": "rebooting",
-    "meta": {"poison": "x", "board": "x"},
+    "meta": {"poison": "x", "board": "x", "firmware": "9.9"},
 }
 
 
@@ -265,6 +265,7 @@ WANTED = {
     "command replies": "alert_cleared",
     "settings reported": "config/reported",
     "announced absence": "firmware/progress",
+    "firmware progress": "firmware/progress",
 }
 """Projection → a channel of which it wants every message, where that is not the status."""
 

@@ -234,6 +234,10 @@ def test_a_withdrawn_release_stops_its_offers(stand: Stand) -> None:
 def test_cancelling(stand: Stand) -> None:
     trap, release = stand.device(), stand.release()
     made = stand.offer(trap, release)
+    assert made.downlink_id is not None
+    with pytest.raises(Conflict) as carried:
+        stand.app.downlinks.cancel(SYSTEM, trap, made.downlink_id)
+    assert carried.value.slug == "cancel_the_update"
     assert stand.updates.stop(SYSTEM, made.id, reason="wrong one").state == "cancelled"
     stand.listens(trap)
     stand.send(2)
