@@ -79,7 +79,7 @@ def snippets(
     downs = _listens_on(dialect, identity)
     payload = example_payload(up[0], identity, now_ms) if up else ""
     return Snippets(
-        publish=_publish(login, address, up, payload),
+        publish=_publish(login, address, up, payload, fixed=dialect.client_id_fixed),
         subscribe=_subscribe(login, address, downs),
         python=_python(login, address, up, payload, downs),
         esp32=_esp32(login, address, up, payload, downs),
@@ -146,12 +146,23 @@ def _tool(name: str, login: Login, address: BrokerAddress) -> list[str]:
 
 
 def _publish(
-    login: Login, address: BrokerAddress, up: tuple[Channel, str] | None, payload: str
+    login: Login,
+    address: BrokerAddress,
+    up: tuple[Channel, str] | None,
+    payload: str,
+    *,
+    fixed: bool,
 ) -> str:
+    """
+    Args:
+        fixed: the broker accepts the device with its own client ID alone.
+    """
     if up is None:
         return ""
     channel, topic = up
     words = _tool("mosquitto_pub", login, address)
+    if fixed:  # otherwise any other one is accepted, and does not end the device's own session
+        words += ["-i", login.client_id]
     words += ["-q", str(channel.qos), "-t", topic, "-m", payload]
     if channel.retain:
         words.append("-r")

@@ -60,7 +60,9 @@ def test_lines_name_this_device_and_this_broker(dialect: Dialect) -> None:
     assert given_["-p"] == "8883"
     assert given_["--cafile"] == "/data/pki/ca.crt"
     assert (given_["-u"], given_["-P"]) == (login.username, login.password)
-    assert "-i" not in given_  # with the device's client id it would end whoever listens
+    # The broker rejects another client ID where the dialect fixes it. Where it does not, the
+    # device's own would end the session of a device that is connected.
+    assert given_.get("-i") == (login.client_id if dialect.client_id_fixed else None)
     ups = {c.address(identity) for c in dialect.ups() if not c.operator_only}
     assert given_["-t"] in ups
     assert isinstance(json.loads(given_["-m"]), dict)
