@@ -110,20 +110,22 @@ def test_limits_are_its_own_then_the_settings(tmp_path: Path) -> None:
         tenant_connections_max=9,
         tenant_bytes_per_second=100,
     )
+    usual = settings.device_bytes_in_force
+    assert usual == 2_000_000  # the plugin rejects before it acknowledges
     with open_app(settings, upgrade=True) as app:
         lamp = app.devices.add(SYSTEM, NewDevice("lamp", "mooring", "acme"))[0].device
         fan = app.devices.add(SYSTEM, NewDevice("fan", "mooring", "acme"))[0].device
-        assert quotas(app, lamp.username) == (Quota(None, 5, None), Quota(9, None, 100))
+        assert quotas(app, lamp.username) == (Quota(None, 5, usual), Quota(9, None, 100))
         _, found, changes = app.limits.set_of_device(SYSTEM, lamp.reference, Quota(2, 0, None))
-        assert (found.in_force, found.enforced) == (Quota(2, None, None), True)
+        assert (found.in_force, found.enforced) == (Quota(2, None, usual), True)
         assert len(changes) == 1
         limited, told = app.limits.set_of_tenant(SYSTEM, "acme", Quota(0, 7, None))
         assert limited.in_force == Quota(None, 7, 100)
         with app.database.read() as connection:
             pending = {c.id: c.username for c in change_queue.due_changes(connection, now_ms())}
         assert pending[told[0]] in {lamp.username, fan.username}
-        assert quotas(app, lamp.username) == (Quota(2), Quota(None, 7, 100))
-        assert quotas(app, fan.username) == (Quota(None, 5), Quota(None, 7, 100))
+        assert quotas(app, lamp.username) == (Quota(2, None, usual), Quota(None, 7, 100))
+        assert quotas(app, fan.username) == (Quota(None, 5, usual), Quota(None, 7, 100))
         app.limits.set_of_device(SYSTEM, lamp.reference, Quota())
         assert app.limits.of_device(SYSTEM, lamp.reference)[1].own == Quota()
         assert quotas(app, lamp.username) == quotas(app, fan.username)
