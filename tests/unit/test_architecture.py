@@ -101,7 +101,7 @@ PLACES = (
     *((f"mooring.limits.{name}", "services") for name in ("allowances", "tenants")),
     ("mooring.limits.storage_store", "stores"),
     *((f"mooring.commands.{name}", "services") for name in ("moving", "projection", "writing")),
-    ("mooring.commands.about", "stores"),
+    *((f"mooring.commands.{name}", "stores") for name in ("about", "handed_over_store")),
     ("mooring.discovery.admission", "services"),
     ("mooring.discovery.answers", "services"),
     *((f"mooring.{name}.jobs", "services") for name in JOBS_OF),

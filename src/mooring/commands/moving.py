@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
 
-from mooring.commands import store
+from mooring.commands import handed_over_store, store
 from mooring.commands.changes import Waits, apply
 from mooring.commands.model import Command
 from mooring.commands.of_jobs import is_of_job, outcome_of
@@ -34,7 +34,7 @@ class CommandOwner:
     def standing(self, connection: Connection, devices: Sequence[int]) -> dict[int, Standing]:
         most = self.settings.commands_without_outcome_max
         found = dict.fromkeys(devices, Standing(most))
-        for one in store.without_outcome(connection, devices):
+        for one in handed_over_store.without_outcome(connection, devices):
             known = found[one.device_id]
             sessions = known.sessions | ({one.session} if one.session else set())
             found[one.device_id] = Standing(known.room - one.number, sessions)
@@ -43,7 +43,7 @@ class CommandOwner:
     def ended(self, connection: Connection, sessions: Mapping[int, str], at: int) -> set[int]:
         known = [number for number, session in sessions.items() if session]
         changes = []
-        for command in store.of_earlier_sessions(connection, known):
+        for command in handed_over_store.of_earlier_sessions(connection, known):
             if command.session != sessions[command.device_id]:
                 changed = apply(
                     command,
@@ -61,7 +61,7 @@ class CommandOwner:
         waits = Waits(self.settings.command_unconfirmed_seconds * 1_000)
         by_downlink = {one.id: one for one in taken}
         changes = []
-        for command in store.carried_by(connection, list(by_downlink)):
+        for command in handed_over_store.carried_by(connection, list(by_downlink)):
             one = by_downlink[command.downlink_id or 0]
             changed = apply(
                 command,

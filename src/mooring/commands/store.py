@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,28 +14,28 @@ from mooring.commands.model import AT_LEAST_ONCE, Command, Evidence
 from mooring.commands.rules import WITHOUT_OUTCOME, State
 from mooring.dialects.model import DoneWhen
 from mooring.identity.actor import Actor, walled
-from mooring.store.given import among, given, numbers, parameter
+from mooring.store.given import given, parameter
 from mooring.store.numbered import insert_numbered
 from mooring.store.schema import commands, device_state, devices, downlinks
 from mooring.store.tally import add_to_counter
 
 __all__ = [
     "EVIDENCE_MAX",
+    "SELECT",
+    "WITHOUT_OUTCOME_VALUES",
     "WORK",
     "any_due",
-    "carried_by",
+    "command_of",
     "connection_changed",
     "due",
     "ends",
     "find",
     "insert",
     "listed",
-    "of_earlier_sessions",
     "of_effects",
     "of_replies",
     "one",
     "open_of_tenant",
-    "without_outcome",
     "write",
 ]
 
@@ -68,7 +67,7 @@ WORK = (
 what happens to its device's connection, and the newest event of the broker."""
 
 _c = commands.c
-_WITHOUT_OUTCOME = [state.value for state in WITHOUT_OUTCOME]
+WITHOUT_OUTCOME_VALUES = [state.value for state in WITHOUT_OUTCOME]
 _COLUMNS = (
     _c.id,
     _c.uid,
@@ -101,7 +100,7 @@ _COLUMNS = (
     _c.evidence,
 )
 _FROM = commands.join(devices, devices.c.id == _c.device_id)
-_SELECT = sa.select(*_COLUMNS).select_from(_FROM)
+SELECT = sa.select(*_COLUMNS).select_from(_FROM)
 
 
 _COPIED = (
@@ -142,19 +141,19 @@ def insert(connection: Connection, new: Sequence[Command]) -> list[int]:
 
 def one(connection: Connection, number: int, *, lock: bool = False) -> Command | None:
     """By its number; ``lock``: nobody else changes it in this transaction."""
-    return _first(connection, _SELECT.where(_c.id == number), lock=lock)
+    return _first(connection, SELECT.where(_c.id == number), lock=lock)
 
 
 def find(connection: Connection, device_id: int, uid: str, *, lock: bool = False) -> Command | None:
     """By its id on the wire."""
-    return _first(connection, _SELECT.where(_c.device_id == device_id, _c.uid == uid), lock=lock)
+    return _first(connection, SELECT.where(_c.device_id == device_id, _c.uid == uid), lock=lock)
 
 
 def _first(connection: Connection, statement: Any, *, lock: bool) -> Command | None:
     if lock:
         statement = statement.with_for_update(of=commands)
     row = connection.execute(statement).first()
-    return None if row is None else _command(row)
+    return None if row is None else command_of(row)
 
 
 def listed(
@@ -167,7 +166,7 @@ def listed(
     states: Sequence[State] = (),
 ) -> list[Command]:
     """Those that the actor sees, the newest first."""
-    statement = _SELECT
+    statement = SELECT
     if device_id is not None:
         statement = statement.where(_c.device_id == device_id)
     if states:
@@ -176,7 +175,7 @@ def listed(
         statement = statement.where(_c.id < before)
     statement = walled(statement, _c.tenant, actor)
     rows = connection.execute(statement.order_by(_c.id.desc()).limit(limit))
-    return [_command(row) for row in rows]
+    return [command_of(row) for row in rows]
 
 
 def _counting(*where: sa.ColumnElement[bool]) -> Any:
@@ -196,76 +195,6 @@ _OPEN_OF_TENANT = _counting(_c.tenant == sa.bindparam("whose"), _c.finished_at.i
 def open_of_tenant(connection: Connection, tenant: str, most: int) -> int:
     found = connection.execute(_OPEN_OF_TENANT, {"whose": tenant, "most": most})
     return int(found.scalar_one())
-
-
-class HandedOver(NamedTuple):
-    """How many commands of a device are handed over and open.
-
-    Attributes:
-        session: in which session those were handed over that may be repeated; ``None`` for the
-            others.
-    """
-
-    device_id: int
-    session: str | None
-    number: int
-
-
-@cache
-def _handed_over(dialect: str) -> Any:
-    """Put together once: that costs more than running it."""
-    repeatable = sa.and_(_c.state == State.SENT.value, _c.delivery == AT_LEAST_ONCE)
-    session = sa.case((repeatable, _c.session)).label("session")
-    some = (
-        sa.select(_c.device_id, session)
-        .where(_c.state.in_(_WITHOUT_OUTCOME), among(dialect, _c.device_id))
-        .subquery()
-    )
-    keys = (some.c.device_id, some.c.session)
-    return sa.select(*keys, sa.func.count()).group_by(*keys)
-
-
-def without_outcome(connection: Connection, devices: Sequence[int]) -> list[HandedOver]:
-    """Of these devices, in one statement."""
-    dialect = connection.dialect.name
-    rows = connection.execute(_handed_over(dialect), numbers(dialect, devices))
-    return [HandedOver(*row) for row in rows]
-
-
-@cache
-def _carried(dialect: str) -> Any:
-    return (
-        _SELECT.where(among(dialect, _c.downlink_id)).order_by(_c.id).with_for_update(of=commands)
-    )
-
-
-def carried_by(connection: Connection, downlink_ids: Sequence[int]) -> list[Command]:
-    """The commands that these messages carry, for changing them."""
-    dialect = connection.dialect.name
-    rows = connection.execute(_carried(dialect), numbers(dialect, downlink_ids))
-    return [_command(row) for row in rows]
-
-
-@cache
-def _of_sessions(dialect: str) -> Any:
-    return (
-        _SELECT.where(
-            among(dialect, _c.device_id),
-            _c.state == State.SENT.value,
-            _c.delivery == AT_LEAST_ONCE,
-            _c.session.is_not(None),
-        )
-        .order_by(_c.id)
-        .with_for_update(of=commands)
-    )
-
-
-def of_earlier_sessions(connection: Connection, device_ids: Sequence[int]) -> list[Command]:
-    """Commands of these devices that were handed over in a session that is known, and may be
-    repeated; for changing them."""
-    dialect = connection.dialect.name
-    rows = connection.execute(_of_sessions(dialect), numbers(dialect, device_ids))
-    return [_command(row) for row in rows]
 
 
 class End(NamedTuple):
@@ -370,12 +299,12 @@ def of_replies(connection: Connection, keys: Iterable[tuple[int, str]]) -> list[
     if statement is None:
         asked = given(engine, {"device_id": _c.device_id.type, "uid": _c.uid.type})
         statement = _READ_REPLIES[engine] = (
-            _SELECT.join(asked, sa.and_(asked.c.device_id == _c.device_id, asked.c.uid == _c.uid))
+            SELECT.join(asked, sa.and_(asked.c.device_id == _c.device_id, asked.c.uid == _c.uid))
             .order_by(_c.id)
             .with_for_update(of=commands)
         )
     rows = connection.execute(statement, parameter(sorted(set(keys)))).all()
-    return [_command(row) for row in rows]
+    return [command_of(row) for row in rows]
 
 
 def of_effects(
@@ -385,15 +314,15 @@ def of_effects(
     found: list[Command] = []
     for part in _parts(sorted(set(device_ids))):
         rows = connection.execute(
-            _SELECT.where(
+            SELECT.where(
                 _c.device_id.in_(part),
-                _c.state.in_(_WITHOUT_OUTCOME),
+                _c.state.in_(WITHOUT_OUTCOME_VALUES),
                 _c.done_when == effect.value,
             )
             .order_by(_c.id)
             .with_for_update(of=commands)
         )
-        found += [_command(row) for row in rows]
+        found += [command_of(row) for row in rows]
     return found
 
 
@@ -418,7 +347,7 @@ def connection_changed(connection: Connection, limit: int) -> list[tuple[int, bo
         sa.select(_c.id, c.connected, c.connected_at)
         .join(device_state, c.device_id == _c.device_id)
         .where(
-            _c.state.in_(_WITHOUT_OUTCOME),
+            _c.state.in_(WITHOUT_OUTCOME_VALUES),
             sa.or_(
                 sa.and_(_c.delivery == AT_LEAST_ONCE, _c.state == State.SENT.value),
                 sa.and_(_c.done_when == DoneWhen.SESSION.value, c.connected),
@@ -446,7 +375,7 @@ def downlink_state(connection: Connection, number: int | None) -> tuple[str, str
 # ---------------------------------------------------------------------- rows
 
 
-def _command(row: Any) -> Command:
+def command_of(row: Any) -> Command:
     values = dict(row._mapping)
     parameters = values["parameters"]
     values["parameters"] = {} if parameters == "{}" else json.loads(parameters)
