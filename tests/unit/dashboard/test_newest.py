@@ -45,3 +45,17 @@ def test_postgresql_is_not_asked_for_the_greatest_number(read: Any) -> None:
     assert "messages_id_seq" in connection.statements[0]
     for statement in connection.statements:
         assert "max(messages.id)" not in statement
+
+
+@pytest.mark.parametrize(
+    ("payload", "words"),
+    [
+        ('{"a": 1, "b": "x"}', "a 1, b x"),
+        ('{"values": {"temperature": 21.5}, "meta": {"firmware": "1.4.0"}}', None),
+        ('{"a": [1]}', "no plain values"),
+        ('{"a":1,"b":2,"c":3,"d":4,"e":5}', "a 1, b 2, c 3, d 4, and 1 more"),
+    ],
+)
+def test_the_first_values_in_words(payload: str, words: str | None) -> None:
+    expected = words or "temperature 21.5, firmware 1.4.0"
+    assert first_signs.payload_words(payload) == expected

@@ -131,6 +131,13 @@ def _messages(
         yield Sign(at, "ok", "Stored", text, whose)
 
 
+def _plain(body: dict[str, Any]) -> Iterable[tuple[str, str | int | float | bool]]:
+    """What can be said in a word."""
+    return (
+        (name, value) for name, value in body.items() if isinstance(value, str | int | float | bool)
+    )
+
+
 def payload_words(payload: str) -> str:
     """``{"temperature": 4.2}`` → ``temperature 4.2``; at most four values."""
     try:
@@ -139,14 +146,14 @@ def payload_words(payload: str) -> str:
         body = payload
     if not isinstance(body, dict):
         return short(body, 120)
-    plain = [
-        (name, value) for name, value in body.items() if isinstance(value, str | int | float | bool)
-    ]
+    plain = [*_plain(body)]
+    # Many dialects have the values one level below.
+    plain += [pair for inner in body.values() if isinstance(inner, dict) for pair in _plain(inner)]
     said = [
         f"{short(name, 40)} {short(value, 60) if isinstance(value, str) else number(value)}"
         for name, value in plain[:VALUES_SHOWN]
     ]
-    more = len(body) - len(said)
+    more = max(len(body), len(plain)) - len(said)
     return ", ".join(said) + (f", and {more:,} more" if said and more else "") or "no plain values"
 
 
