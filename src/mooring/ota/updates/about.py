@@ -10,11 +10,18 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from mooring.ota.updates.evidence import FILESYSTEM
-from mooring.ota.updates.model import Kind
+from mooring.ota.updates.model import Kind, Way
 from mooring.ota.updates.store import Link
 from mooring.presence.state import unpack_metadata
 from mooring.store.given import given, parameter
-from mooring.store.schema import alerts, device_attributes, device_state, devices, presence
+from mooring.store.schema import (
+    alerts,
+    ddi_controllers,
+    device_attributes,
+    device_state,
+    devices,
+    presence,
+)
 
 __all__ = ["About", "about_devices", "critical_alerts"]
 
@@ -32,6 +39,8 @@ class About(NamedTuple):
         max_packet: bytes of the largest packet it accepts; 0: not known.
         interval_ms: how often it sends; ``None``: not known.
         heard_at: its newest message.
+        asked_at: when it last asked for updates over HTTP; ``None``: never.
+        told: the version that it named there; empty: none.
     """
 
     firmware: str
@@ -41,11 +50,21 @@ class About(NamedTuple):
     max_packet: int
     interval_ms: int | None
     heard_at: int | None
+    asked_at: int | None = None
+    told: str = ""
+
+    def way(self, since: int) -> Way:
+        """How it gets offers.
+
+        Args:
+            since: a device that asked over HTTP since then does so again.
+        """
+        return Way.DDI if self.asked_at is not None and self.asked_at >= since else Way.MQTT
 
     def version(self, kind: Kind) -> str:
         """The version of that kind that it reports; empty: none."""
         if kind is Kind.FIRMWARE:
-            return self.firmware
+            return self.told or self.firmware
         if kind is Kind.FILESYSTEM:
             for name, value in self.metadata.items():
                 if name.rpartition(".")[2] in FILESYSTEM and value:
@@ -67,9 +86,10 @@ def _statement(engine: str) -> Any:
             *(devices.c.id, state.firmware, state.metadata, state.connected, state.connected_at),
             *(state.online, state.online_at, state.last_seen_at, presence.c.interval_ms),
             *(one.c.value for one in attribute),
+            *(ddi_controllers.c.polled_at, ddi_controllers.c.version),
         ]
         tables = asked.join(devices, devices.c.id == asked.c.id)
-        for table in (device_state, presence):
+        for table in (device_state, presence, ddi_controllers):
             tables = tables.outerjoin(table, table.c.device_id == devices.c.id)
         for one, name in zip(attribute, ("max_packet", "hardware"), strict=True):
             of = sa.and_(one.c.device_id == devices.c.id, one.c.name == name)
@@ -88,7 +108,7 @@ def about_devices(connection: Connection, numbers: Collection[int]) -> dict[int,
     found = {}
     for row in rows:
         number, firmware, about, connected, since, online, online_at, heard, interval = row[:9]
-        packet, hardware = row[9:]
+        packet, hardware, asked_at, told = row[9:]
         found[number] = About(
             firmware or "",
             unpack_metadata(about),
@@ -97,6 +117,8 @@ def about_devices(connection: Connection, numbers: Collection[int]) -> dict[int,
             int(packet or 0),
             interval,
             heard,
+            asked_at,
+            told or "",
         )
     return found
 

@@ -9,7 +9,7 @@ from mooring.ota.releases.model import Release
 from mooring.ota.releases.model import State as ReleaseState
 from mooring.ota.updates.about import About
 from mooring.ota.updates.evidence import key_of
-from mooring.ota.updates.model import NOT_BEGUN, Options, Update
+from mooring.ota.updates.model import NOT_BEGUN, Options, Update, Way
 from mooring.ota.updates.offers import can_be_offered
 from mooring.ota.updates.store import Former
 
@@ -24,7 +24,7 @@ CAUSES = {
     "other_rollout": "Another update of the device is under way.",
     "held": "Two installs of the device were not confirmed.",
     "device_disabled": "The device is disabled.",
-    "no_channel": "The dialect of the device has no way to offer firmware.",
+    "no_channel": "The dialect of the device has no way to offer firmware, and it does not ask over HTTP.",
     "packet_too_large": "The offer is larger than the packets that the device accepts.",
     "release_state": "The release is not published.",
     "no_address": "No address of the platform is set that devices can reach.",
@@ -53,13 +53,14 @@ def why_not(  # one question after the other, in the order in which people look
     enabled: bool,
     running: Update | None,
     former: Former,
+    way: Way = Way.MQTT,
 ) -> Why | None:
     """The first reason against an update; ``None``: it can be offered."""
     if release.state is not ReleaseState.PUBLISHED:
         return Why("release_state", f"{release.reference} is {release.state}.")
     if not enabled:
         return Why("device_disabled", CAUSES["device_disabled"])
-    if not can_be_offered(dialect, release.kind):
+    if way is not Way.DDI and not can_be_offered(dialect, release.kind):
         return Why("no_channel", f"The dialect {dialect.name} has no way to offer firmware.")
     return (
         _version(release, about.version(release.kind), options)

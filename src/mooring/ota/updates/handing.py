@@ -15,7 +15,7 @@ from mooring.downlink.rules import Until
 from mooring.downlink.service import Downlinks
 from mooring.errors import MooringError
 from mooring.ota.releases.model import Artifact, Release
-from mooring.ota.updates.model import Update
+from mooring.ota.updates.model import Update, Way
 from mooring.ota.updates.offers import LINK_CHARACTERS, Message, Offer, TooLarge, shaped
 from mooring.ota.updates.protocol import LinkIssuer
 from mooring.ota.updates.waits import Waits, deadline
@@ -86,6 +86,9 @@ class Handing:
         carriers: list[NewDownlink] = []
         ends: list[int] = []  # where the messages of each one end
         for one in wanted:
+            if one.update.way is Way.DDI:  # it asks
+                ends.append(len(carriers))
+                continue
             path = self.links.issue(
                 connection, one.update.id, one.device.id, one.artifact.id, at=at
             )
@@ -100,6 +103,10 @@ class Handing:
         begin = 0
         for one, end in zip(wanted, ends, strict=True):
             some, begin = written[begin:end], end
+            if one.update.way is Way.DDI:
+                asked = replace(one.update, offer_at=at)
+                answers.append(replace(asked, due_at=deadline(asked, self.waits)))
+                continue
             error = next((each for each in some if isinstance(each, MooringError)), None)
             last = next(
                 (each for each in reversed(some) if not isinstance(each, MooringError)), None

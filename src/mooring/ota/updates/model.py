@@ -20,6 +20,7 @@ __all__ = [
     "State",
     "Step",
     "Update",
+    "Way",
 ]
 
 
@@ -68,6 +69,13 @@ class Code(StrEnum):
     LOOP = "loop"
     REFUSED = "refused"
     UNKNOWN = "unknown"
+
+
+class Way(StrEnum):
+    """How a device gets its offer."""
+
+    MQTT = "mqtt"  # on the firmware channel of its dialect
+    DDI = "ddi"  # it asks over HTTP, as hawkBit's clients do
 
 
 class Seen(StrEnum):
@@ -134,6 +142,7 @@ class Update:
         interval_ms: how often the device sends; ``None``: not known.
         provable: its dialect has a place for the version.
         reports: its dialect has a channel for progress.
+        way: how the device gets the offer.
         downlink_id: the newest message that carried an offer.
         code, words, log: why it ended, in the device's words where it has some.
     """
@@ -178,6 +187,7 @@ class Update:
     interval_ms: int | None = None
     provable: bool = True
     reports: bool = True
+    way: Way = Way.MQTT
     downlink_id: int | None = None
     code: str = ""
     words: str = ""

@@ -23,6 +23,7 @@ from mooring.ota.updates.model import (
     State,
     Step,
     Update,
+    Way,
 )
 from mooring.ota.updates.table import TABLE, Event
 from mooring.ota.updates.waits import (
@@ -49,6 +50,7 @@ __all__ = [
     "dropped",
     "linked",
     "named",
+    "polled",
     "renew",
     "report",
     "served",
@@ -266,7 +268,8 @@ def served(update: Update, to_byte: int, at: int, waits: Waits, *, whole: bool) 
     if after is None:
         return None
     after = _due(replace(after, progress_at=at), waits)
-    if far >= update.size > 0 and update.linked is False:  # it ended its session to download
+    away = update.linked is False or update.way is Way.DDI
+    if far >= update.size > 0 and away:  # it has ended its session, or had none, to download
         return advance(after, Event.FETCHED, at, waits) or after
     return after
 
@@ -284,7 +287,7 @@ def linked(update: Update, since: int, waits: Waits, *, connected: bool) -> Upda
         since < update.linked_at or (since == update.linked_at and connected is update.linked)
     ):
         return None
-    if update.over:
+    if update.over or update.way is Way.DDI:
         return None
     first = update.linked_at is None
     before = update
@@ -319,6 +322,16 @@ def _came(update: Update, since: int, waits: Waits) -> Update | None:
     if after is not None and not (after.provable or after.reports):
         return advance(after, Event.BACK, since, waits) or after
     return after
+
+
+def polled(update: Update, at: int, waits: Waits) -> Update | None:
+    """A device that gets its offers over HTTP has asked again: after an install, that is its first
+    sign of life."""
+    if update.way is not Way.DDI or update.state is not State.INSTALLED:
+        return None
+    if update.session_at is not None:
+        return None
+    return _due(replace(update, session_at=at), waits)
 
 
 # ---------------------------------------------------------------------- versions

@@ -20,7 +20,7 @@ from mooring.ota.updates.about import About, about_devices
 from mooring.ota.updates.eligible import CAUSES, why_not
 from mooring.ota.updates.evidence import has_version
 from mooring.ota.updates.handing import Handing, Wanted
-from mooring.ota.updates.model import Options, State, Step, Update
+from mooring.ota.updates.model import Kind, Options, State, Step, Update, Way
 from mooring.ota.updates.moving import record
 from mooring.ota.updates.of_jobs import reference_of
 from mooring.ota.updates.offers import TooLarge
@@ -31,6 +31,7 @@ from mooring.store.engine import now_ms
 __all__ = ["Starting"]
 
 _ROOM = TenantRoom()
+DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,11 +185,14 @@ class Starting:
             enabled=device.enabled,
             running=one.running,
             former=one.former,
+            way=self._way(order, one.about),
         )
         if why is not None:
             return _skipped(why.cause, why.words)
         if order.artifact is None:
             return _skipped("release_state", f"{order.release.reference} has no such file.")
+        if self._way(order, one.about) is Way.DDI:
+            return None
         if self.handing.address is None:
             return _skipped("no_address")
         most = self.handing.most(device, one.about.max_packet)
@@ -202,9 +206,14 @@ class Starting:
             )
         return None if fits else _skipped("no_channel", "The device lacks what its topics need.")
 
+    def _way(self, order: _Order, about: About) -> Way:
+        return about.way(order.at - self.handing.settings.ddi_device_days * DAY_MS)
+
     def _draft(self, order: _Order, one: _Candidate, about: About, artifact: Artifact) -> Update:
         device, release, at = one.device, order.release, order.at
         dialect = self.handing.catalogue.get(device.dialect)
+        asks = self._way(order, about) is Way.DDI
+        interval = about.interval_ms or dialect.interval_ms
         return Update(
             id=0,
             tenant=device.tenant,
@@ -225,11 +234,13 @@ class Starting:
             actor=order.actor.name,
             reason=order.options.reason,
             installs=one.former.installs,
-            linked=about.link.connected,
-            linked_at=about.link.since,
-            interval_ms=about.interval_ms or dialect.interval_ms,
-            provable=has_version(release.kind, dialect, about.metadata),
-            reports=capabilities(dialect).progress_up,
+            way=Way.DDI if asks else Way.MQTT,
+            linked=None if asks else about.link.connected,
+            linked_at=None if asks else about.link.since,
+            interval_ms=self.handing.settings.ddi_poll_seconds * 1000 if asks else interval,
+            provable=has_version(release.kind, dialect, about.metadata)
+            or (asks and bool(about.told) and release.kind is Kind.FIRMWARE),
+            reports=asks or capabilities(dialect).progress_up,
             history=(Step(at, State.WAITING, "offer", order.actor.name),),
         )
 

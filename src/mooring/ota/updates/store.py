@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from mooring.identity.actor import Actor, walled
-from mooring.ota.updates.model import NOT_BEGUN, Code, Kind, Seen, State, Step, Update
+from mooring.ota.updates.model import NOT_BEGUN, Code, Kind, Seen, State, Step, Update, Way
 from mooring.store.given import given, parameter
 from mooring.store.numbered import insert_numbered
 from mooring.store.schema import device_state, devices, firmware_updates
@@ -41,6 +41,7 @@ __all__ = [
     "one",
     "open_of",
     "open_of_tenant",
+    "over_ddi",
     "running_of_device",
     "unwatch",
     "watched",
@@ -127,7 +128,7 @@ _CHANGING = tuple(
     not in (
         *("tenant", "device_id", "device", "release_id", "artifact_id", "kind", "version"),
         *("size", "job_id", "actor", "reason", "created_at", "from_version", "provable"),
-        "reports",
+        *("reports", "way"),
     )
 )
 _WRITE: dict[str, Any] = {}
@@ -159,7 +160,7 @@ def _plain(kind: Any) -> Any:
 
 def _row(update: Update) -> dict[str, Any]:
     row = {name: getattr(update, name) for name in _NAMES}
-    for name in ("kind", "state", "seen", "code"):
+    for name in ("kind", "state", "seen", "code", "way"):
         row[name] = str(row[name])
     row["history"] = json.dumps(
         [[step.at, str(step.state), step.event, step.words] for step in update.history],
@@ -353,6 +354,14 @@ def of_device(connection: Connection, device_id: int, *, limit: int) -> list[Upd
     return [_update(row) for row in connection.execute(statement)]
 
 
+def over_ddi(connection: Connection, device_id: int) -> list[Update]:
+    """A device's updates that it asks for over HTTP: the open ones, and the newest other one."""
+    mine = (_c.device_id == device_id, _c.way == Way.DDI.value)
+    found = [_update(row) for row in connection.execute(_SELECT.where(*mine, _OPEN).order_by(_c.id))]
+    newest = _SELECT.where(*mine, ~_OPEN).order_by(_c.id.desc()).limit(1)
+    return found + [_update(row) for row in connection.execute(newest)]
+
+
 def of_release(connection: Connection, release: int, *, limit: int, after: int = 0) -> list[Update]:
     """Open ones of a release that are not installing, for changing them."""
     states = [*(state.value for state in NOT_BEGUN), State.DOWNLOADING.value]
@@ -424,7 +433,7 @@ def links_changed(connection: Connection, limit: int) -> list[int]:
     statement = (
         sa.select(_c.id)
         .join(device_state, state.device_id == _c.device_id)
-        .where(_OPEN, since.is_not(None))
+        .where(_OPEN, _c.way != Way.DDI.value, since.is_not(None))
         .where(sa.or_(_c.linked_at.is_(None), since > _c.linked_at))
         .order_by(_c.id)
         .limit(limit)
@@ -445,7 +454,7 @@ def gone(connection: Connection, limit: int) -> list[int]:
 def _update(row: Sequence[Any]) -> Update:
     values = dict(zip(_NAMES, row, strict=True))
     values["kind"], values["state"] = Kind(values["kind"]), State(values["state"])
-    values["seen"] = Seen(values["seen"])
+    values["seen"], values["way"] = Seen(values["seen"]), Way(values["way"])
     values["provable"], values["reports"] = bool(values["provable"]), bool(values["reports"])
     if values["linked"] is not None:
         values["linked"] = bool(values["linked"])

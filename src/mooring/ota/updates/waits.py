@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mooring.ota.updates.model import INSTALL_BEGUN, NOT_BEGUN, Seen, State, Update
+from mooring.ota.updates.model import INSTALL_BEGUN, NOT_BEGUN, Seen, State, Update, Way
 
 __all__ = [
     "ATTEMPTS_MAX",
@@ -100,6 +100,8 @@ def deadline(update: Update, waits: Waits) -> int | None:
 
 def _not_begun(update: Update, waits: Waits) -> int:
     match update.state:
+        case State.WAITING | State.OFFERED if update.way is Way.DDI:
+            due = update.expires_at  # the device asks when it wants to
         case State.WAITING if update.downlink_id is None:
             due = update.state_at
         case State.WAITING:
