@@ -9,6 +9,9 @@ from mooring.supervisor.registry import Entry
 
 with later():
     from mooring.jobs import service as jobs
+    from mooring.ota.ddi import api as ddi_api
+    from mooring.ota.ddi import polls
+    from mooring.ota.ddi import service as ddi
     from mooring.ota.links import api as link_api
     from mooring.ota.links import downloads
     from mooring.ota.links import service as links
@@ -32,12 +35,30 @@ PART = Part(
         link_api.router,
         update_api.router,
         rollout_api.router,
+        ddi_api.router,
     ),
     scope=Scope.OTA,
     scopes={
         f"POST /api/v1/firmware-keys{rest}": Scope.ADMIN
         for rest in ("", "/{key}/retire", "/{key}/revoke")
-    },
+    }
+    | dict.fromkeys(
+        (
+            f"{method} /{{tenant}}/controller/v1/{{controller}}{rest}"
+            for method, rest in (
+                ("GET", ""),
+                ("PUT", "/configData"),
+                ("GET", "/deploymentBase/{action}"),
+                ("POST", "/deploymentBase/{action}/feedback"),
+                ("GET", "/cancelAction/{action}"),
+                ("POST", "/cancelAction/{action}/feedback"),
+                ("GET", "/installedBase/{action}"),
+                ("GET", "/softwaremodules/{module}/artifacts"),
+                ("GET", "/softwaremodules/{module}/artifacts/{file}"),
+            )
+        ),
+        Scope.DDI,
+    ),
     services=lambda: {
         service.Releases: lambda app: service.Releases(
             app.database,
@@ -56,6 +77,9 @@ PART = Part(
         links.Opening: lambda app: links.Opening(
             app.database, app.tally, app.service(updates.Updates)
         ),
+        ddi.Ddi: lambda app: ddi.Ddi(
+            app.database, updates.waits_of(app.settings), app.devices.room
+        ),
         updates.Updates: lambda app: updates.Updates(
             app.database, app.devices, app.downlinks, app.settings, links.Links(app.settings)
         ),
@@ -69,6 +93,7 @@ PART = Part(
         schema.firmware_keys,
         schema.firmware_links,
         schema.firmware_updates,
+        schema.ddi_controllers,
     ),
     projections=lambda app: (
         projection.FirmwareProgress(updates.waits_of(app.settings)),
@@ -82,10 +107,12 @@ PART = Part(
             lambda app: tidying.run(app),  # noqa: PLW0108 - imported when it is called
         ),
         Entry("firmware downloads", "serve", "notes how far downloads are"),
+        Entry("polls for updates", "serve", "writes which devices have asked for updates"),
         Entry("firmware updates", "worker", "moves updates with time and connections"),
     ),
     settings=lambda: settings.FirmwareSettings,
     residents=lambda: {
+        polls.Polls: lambda app, _current: polls.Polls(app.database, app.settings),
         turns.FileTurns: lambda _app, _current: turns.FileTurns(),
         downloads.Downloads: lambda app, _current: downloads.Downloads(
             app.database, app.settings, app.tally, app.service(updates.Updates)

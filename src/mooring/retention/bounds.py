@@ -349,6 +349,7 @@ BOUNDS = (
         "At most `mooring.ota.links.service.LINKS_MAX` rows for each update of a device; deleted "
         "30 days after they expire.",
     ),
+    _row("ddi_controllers", By.OWNER, "devices", "At most one row for each device."),
     _row(
         "discovery_rules",
         By.REFUSED,

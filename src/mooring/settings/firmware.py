@@ -112,6 +112,20 @@ class FirmwareSettings(Declared):
     firmware_watch_days: int = setting(
         30, "How long a confirmed device is watched for the old version.", ge=1, le=365
     )
+    ddi_poll_seconds: int = setting(
+        300, "How often devices ask for updates over HTTP (hawkBit DDI).", ge=1, le=86_399
+    )
+    ddi_device_days: int = setting(
+        7,
+        "A device that asked for updates over HTTP within this time is offered updates there, not "
+        "over MQTT.",
+        ge=1,
+        le=365,
+    )
+    ddi_dialect: str = setting(
+        "mooring",
+        "Dialect under which an unknown device that asks for updates over HTTP is listed.",
+    )
     firmware_held_seconds: int = setting(
         86_400,
         "How long a device gets no update after two installs that were not confirmed.",

@@ -194,11 +194,19 @@ DELETE /api/v1/firmware/{release}/files/{file}           operator  tenant
 GET    /api/v1/firmware/{release}/files/{file}/manifest  viewer    tenant
 POST   /api/v1/firmware/{release}/files/{file}/signatures operator tenant
 GET    /f/{token}                                        code      -
+GET    /{tenant}/controller/v1/{controller}                               code tenant
+PUT    /{tenant}/controller/v1/{controller}/configData                    code tenant
+GET    /{tenant}/controller/v1/{controller}/deploymentBase/{action}       code tenant
+POST   /{tenant}/controller/v1/{controller}/deploymentBase/{action}/feedback code tenant
+GET    /{tenant}/controller/v1/{controller}/cancelAction/{action}         code tenant
+POST   /{tenant}/controller/v1/{controller}/cancelAction/{action}/feedback code tenant
+GET    /{tenant}/controller/v1/{controller}/installedBase/{action}        code tenant
+GET    /{tenant}/controller/v1/{controller}/softwaremodules/{module}/artifacts code tenant
+GET    /{tenant}/controller/v1/{controller}/softwaremodules/{module}/artifacts/{file} code tenant
 GET    /api/v1/firmware-updates                          viewer    -
 POST   /api/v1/firmware-updates                          operator  tenant
 GET    /api/v1/firmware-updates/{number}                 viewer    tenant
 POST   /api/v1/firmware-updates/{number}/cancel          operator  tenant
-
 GET    /api/v1/firmware-keys                             viewer    -
 POST   /api/v1/firmware-keys                             admin     tenant
 POST   /api/v1/firmware-keys/{key}/retire                admin     tenant

@@ -29,6 +29,7 @@ CHECKED = {
         firmware_releases.kind firmware_releases.state firmware_signatures.algorithm
         firmware_keys.algorithm firmware_keys.state
         firmware_updates.kind firmware_updates.state firmware_updates.seen firmware_updates.code
+        firmware_updates.way
         firmware_updates.history
         presence_marks.name alerts.key alerts.source alerts.state alert_history.event
         recipients.kind notification_items.state notifications.state

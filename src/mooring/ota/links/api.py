@@ -26,7 +26,7 @@ from mooring.web.auth import address_of
 from mooring.web.basic import device_logins
 from mooring.web.services import Platform, now
 
-__all__ = ["router"]
+__all__ = ["FILE_ANSWERS", "file_answer", "router"]
 
 router = APIRouter(tags=["device"])
 
@@ -34,7 +34,7 @@ ACCEL = "X-Accel-Redirect"
 
 
 _FILE = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
-_ANSWERS: dict[int | str, dict[str, Any]] = {
+FILE_ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"content": _FILE, "description": "The file."},
     206: {"content": _FILE, "description": "The part that `Range` asks for."},
     304: {"description": "The file has not changed."},
@@ -44,7 +44,7 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 @router.get(
     "/f/{token}",
     response_class=Response,
-    responses=_ANSWERS,
+    responses=FILE_ANSWERS,
 )
 async def download(
     request: Request,
@@ -70,7 +70,7 @@ async def download(
 
     opening = platform.service(Opening)
     found = await run_in_threadpool(opening.open, token, [name for name, _ in logins], login)
-    return _answer(request, found, platform)
+    return file_answer(request, found, platform)
 
 
 def _logins(request: Request) -> list[tuple[str, str]]:
@@ -80,7 +80,8 @@ def _logins(request: Request) -> list[tuple[str, str]]:
         return []  # it names no device
 
 
-def _answer(request: Request, found: Target, platform: Platform) -> Response:
+def file_answer(request: Request, found: Target, platform: Platform) -> Response:
+    """The file, the part that is asked for, or why neither is sent."""
     etag = etag_of(found.sha256)
     headers = {
         "ETag": etag,

@@ -24,7 +24,7 @@ CAUSES = {
     "other_rollout": "Another update of the device is under way.",
     "held": "Two installs of the device were not confirmed.",
     "device_disabled": "The device is disabled.",
-    "no_channel": "The dialect of the device has no way to offer firmware, and it does not ask over HTTP.",
+    "no_channel": "The dialect of the device has no way to offer firmware.",
     "packet_too_large": "The offer is larger than the packets that the device accepts.",
     "release_state": "The release is not published.",
     "no_address": "No address of the platform is set that devices can reach.",

@@ -193,11 +193,17 @@ class Starting:
             return _skipped("release_state", f"{order.release.reference} has no such file.")
         if self._way(order, one.about) is Way.DDI:
             return None
+        return self._cannot_carry(order, order.artifact, one.about, device)
+
+    def _cannot_carry(
+        self, order: _Order, artifact: Artifact, about: About, device: Device
+    ) -> Started | None:
+        """Why no message can carry the offer."""
         if self.handing.address is None:
             return _skipped("no_address")
-        most = self.handing.most(device, one.about.max_packet)
+        most = self.handing.most(device, about.max_packet)
         fits = self.handing.fits(
-            device, order.release, order.artifact, uid=order.uid, at=order.at, most=most
+            device, order.release, artifact, uid=order.uid, at=order.at, most=most
         )
         if isinstance(fits, TooLarge):
             return _skipped(

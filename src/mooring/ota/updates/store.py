@@ -41,7 +41,6 @@ __all__ = [
     "one",
     "open_of",
     "open_of_tenant",
-    "over_ddi",
     "running_of_device",
     "unwatch",
     "watched",
@@ -352,14 +351,6 @@ def of_device(connection: Connection, device_id: int, *, limit: int) -> list[Upd
     """A device's updates, the newest first."""
     statement = _SELECT.where(_c.device_id == device_id).order_by(_c.id.desc()).limit(limit)
     return [_update(row) for row in connection.execute(statement)]
-
-
-def over_ddi(connection: Connection, device_id: int) -> list[Update]:
-    """A device's updates that it asks for over HTTP: the open ones, and the newest other one."""
-    mine = (_c.device_id == device_id, _c.way == Way.DDI.value)
-    found = [_update(row) for row in connection.execute(_SELECT.where(*mine, _OPEN).order_by(_c.id))]
-    newest = _SELECT.where(*mine, ~_OPEN).order_by(_c.id.desc()).limit(1)
-    return found + [_update(row) for row in connection.execute(newest)]
 
 
 def of_release(connection: Connection, release: int, *, limit: int, after: int = 0) -> list[Update]:

@@ -41,6 +41,7 @@ from mooring.store.schema.devices import (
 from mooring.store.schema.discovery import discovery_decisions, discovery_rules
 from mooring.store.schema.downlinks import desired, downlinks
 from mooring.store.schema.firmware import (
+    ddi_controllers,
     firmware_artifacts,
     firmware_keys,
     firmware_links,
@@ -117,6 +118,7 @@ __all__ = [
     "commands",
     "counters",
     "credentials",
+    "ddi_controllers",
     "dead_letters",
     "declared_for",
     "desired",

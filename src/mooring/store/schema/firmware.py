@@ -19,6 +19,7 @@ from sqlalchemy import (
 from mooring.store.schema.base import BigId, Ordered, Shown, ShownText, metadata
 
 __all__ = [
+    "ddi_controllers",
     "firmware_artifacts",
     "firmware_keys",
     "firmware_links",
@@ -168,6 +169,7 @@ firmware_updates = Table(
     Column("interval_ms", BigInteger),
     Column("provable", Boolean, nullable=False, server_default=text("true")),
     Column("reports", Boolean, nullable=False, server_default=text("true")),
+    Column("way", String(8), nullable=False, server_default="mqtt"),  # mqtt | ddi
     Column("downlink_id", BigInteger),
     Column("code", String(16), nullable=False, server_default=""),
     Column("words", Shown(4096), nullable=False, server_default=""),
@@ -203,3 +205,13 @@ Index("ix_firmware_updates_tenant", firmware_updates.c.tenant, firmware_updates.
 Index("ix_firmware_updates_finished_at", firmware_updates.c.finished_at)
 Index("ix_firmware_updates_downlink_id", firmware_updates.c.downlink_id)
 Index("ix_firmware_updates_artifact_id", firmware_updates.c.artifact_id)
+
+ddi_controllers = Table(
+    "ddi_controllers",
+    metadata,
+    # Devices that ask for updates over HTTP, as hawkBit's clients do. Times are epoch milliseconds.
+    Column("device_id", BigId, ForeignKey("devices.id", ondelete="CASCADE"), primary_key=True),
+    Column("polled_at", BigInteger, nullable=False),
+    Column("config_at", BigInteger),  # when it last described itself
+    Column("version", Shown(128), nullable=False, server_default=""),  # as it named it there
+)
