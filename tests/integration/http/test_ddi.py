@@ -239,7 +239,7 @@ def test_a_device_without_a_firmware_channel_updates_over_http(world: World, gw:
     assert world.state(update) == "regressed"
     with world.app.database.read() as connection:
         columns = device_attributes.c.name, device_attributes.c.source
-        held = {name: source for name, source in connection.execute(sa.select(*columns))}
+        held = {row.name: row.source for row in connection.execute(sa.select(*columns))}
     assert held == dict.fromkeys(("hw_revision", "serial", "hardware"), "device")
 
 
