@@ -74,6 +74,7 @@ find_postgres() {
         /opt/homebrew/opt/postgresql*/bin/initdb /usr/local/opt/postgresql*/bin/initdb
 }
 find_alertmanager() { first_of prometheus-alertmanager alertmanager; }
+find_swupdate() { first_of swupdate /usr/sbin/swupdate; }
 find_node() { first_of node nodejs; }
 find_compiler() { first_of g++ clang++; }
 find_chromium() {
@@ -104,6 +105,7 @@ look_for_programs() {
     find_postgres >/dev/null || missing postgresql postgresql@17
     [ "$(uname -s)" = Darwin ] || find_alertmanager >/dev/null ||
         missing prometheus-alertmanager alertmanager
+    [ "$(uname -s)" = Darwin ] || find_swupdate >/dev/null || missing swupdate swupdate
     find_node >/dev/null || missing nodejs node
     command -v npm >/dev/null 2>&1 || missing npm node
     command -v openssl >/dev/null 2>&1 || missing openssl openssl
@@ -140,7 +142,7 @@ apt_install() {
         "    sudo apt-get update && sudo apt-get install --no-install-recommends$deb"
 
     fresh=''
-    for service in mosquitto postgresql prometheus-alertmanager; do
+    for service in mosquitto postgresql prometheus-alertmanager swupdate; do
         case "$deb " in
             *" $service "*) installed "$service" || fresh="$fresh $service" ;;
         esac

@@ -1,0 +1,1 @@
+"""Unmodified update clients of hawkBit's DDI, and what they run on."""

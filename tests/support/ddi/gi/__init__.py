@@ -1,0 +1,1 @@
+"""Stands in for PyGObject, which pip cannot install without a compiler and system libraries."""
