@@ -129,7 +129,10 @@ installed() {
 # Debian's packages start their servers as system services, now and at every boot, on the port
 # that Mooring's own broker wants. This switches off one that has just been installed here.
 switch_off() {
-    if [ -d /run/systemd/system ]; then
+    # The script of swupdate ends every process whose command line has its name: itself too.
+    if [ "$1" = swupdate ] && ! [ -d /run/systemd/system ]; then
+        quietly as_root update-rc.d "$1" disable
+    elif [ -d /run/systemd/system ]; then
         quietly as_root systemctl disable --now "$1"
     elif [ -x "/etc/init.d/$1" ]; then
         quietly as_root "/etc/init.d/$1" stop && quietly as_root update-rc.d "$1" disable

@@ -114,7 +114,7 @@ def _object(body: bytes) -> dict[str, Any]:
 
 
 def feedback_of(body: bytes) -> Feedback:
-    """Raises ``Invalid`` (``bad_feedback``): it is no report."""
+    """Raises ``Invalid`` (``bad_feedback``): it is not a report."""
     status = _object(body).get("status")
     status = status if isinstance(status, dict) else {}
     execution = status.get("execution")
@@ -220,7 +220,7 @@ def config_of(body: bytes) -> Config:
     """What a device describes of itself.
 
     Raises:
-        Invalid: ``bad_feedback``: it is no JSON object.
+        Invalid: ``bad_feedback``: it is not a JSON object.
     """
     data = _object(body).get("data")
     data = data if isinstance(data, dict) else {}

@@ -183,7 +183,7 @@ class Ddi:
         raise _gone()
 
     def cancel_feedback(self, device: Device, action: int, given: Feedback) -> Update:
-        """What a device answers to a cancellation: it has stopped, or it goes on.
+        """What a device answers to a cancellation: it has stopped, or it continues.
 
         Raises:
             NotFound: ``ddi_action_not_found``.
