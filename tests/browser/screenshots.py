@@ -43,6 +43,7 @@ EXAMPLES = {
     "group": "SELECT name FROM groups ORDER BY id LIMIT 1",
     "tenant": "SELECT tenant FROM groups ORDER BY id LIMIT 1",
     "job": "SELECT id FROM jobs ORDER BY id LIMIT 1",
+    "rollout": "SELECT job_id FROM firmware_rollouts ORDER BY job_id LIMIT 1",
 }
 NUMBERS = {
     "/alerts/": "SELECT id FROM alerts ORDER BY id LIMIT 1",

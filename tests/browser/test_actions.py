@@ -31,6 +31,14 @@ ELSEWHERE = {
     "/jobs/{job}/resume",
     "/jobs/{job}/retry",
     "/jobs/{job}/cancel",
+    "/rollouts",
+    "/rollouts/{rollout}/add",
+    "/rollouts/{rollout}/approve",
+    "/rollouts/{rollout}/cancel",
+    "/rollouts/{rollout}/pace",
+    "/rollouts/{rollout}/pause",
+    "/rollouts/{rollout}/resume",
+    "/rollouts/{rollout}/retry",
 }
 
 

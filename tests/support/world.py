@@ -25,10 +25,14 @@ from mooring.identity.actor import SYSTEM, Role
 from mooring.jobs.model import NewJob
 from mooring.jobs.selection import selector
 from mooring.jobs.service import Jobs
+from mooring.ota.releases.model import NewRelease
+from mooring.ota.releases.service import Releases
+from mooring.ota.rollouts.model import NewRollout, Rollout
+from mooring.ota.rollouts.service import Rollouts
 from mooring.people.model import NewKey, NewUser
 from mooring.presence.states.machine import Record, State
 from mooring.store.engine import now_ms
-from mooring.store.schema import broker_events, presence
+from mooring.store.schema import broker_events, firmware_releases, presence
 from tests.integration.http.rows import say, seen, spoil, stranger, tally
 
 __all__ = ["fill", "hostile"]
@@ -101,6 +105,7 @@ def fill(platform: App, tenant: str, word: str, *, number: int = 6) -> list[Devi
         commands.send(SYSTEM, first.reference, NewCommand(name))
     new = NewJob("command", {"name": "reboot"}, selector(tenant, everyone=True))
     platform.service(Jobs).start(SYSTEM, new)
+    rollout(platform, tenant, word)
     platform.service(DeviceSettings).change(SYSTEM, first.reference, Change({"note": word}))
     levels = platform.service(SettingsLevels)
     levels.change(SYSTEM, tenant, Level.TENANT, tenant, Change({"interval": 30}))
@@ -118,6 +123,24 @@ def fill(platform: App, tenant: str, word: str, *, number: int = 6) -> list[Devi
     discovery = platform.service(Discovery)
     discovery.add_rule(SYSTEM, NewRule("smarthome", f"{tenant}-x-*", Action.REFUSE, tenant))
     return found
+
+
+def rollout(platform: App, tenant: str, word: str) -> Rollout:
+    """A rollout of a release to every device of the tenant, as it was just started."""
+    releases = platform.service(Releases)
+    made = releases.create(SYSTEM, NewRelease(f"{tenant}-oven", "1.5.0", tenant))
+    with releases.files.receive(1 << 20) as incoming:
+        incoming.write(b"\x55" * 100)
+        releases.add_file(SYSTEM, str(made.id), "app.bin", incoming)
+    with platform.database.write() as connection:  # whatever the settings say of signatures
+        connection.execute(
+            sa.update(firmware_releases)
+            .where(firmware_releases.c.id == made.id)
+            .values(state="published", published_at=now_ms())
+        )
+    devices = selector(tenant, everyone=True)
+    new = NewRollout(str(made.id), devices, reason=word[:200] if word.isprintable() else "")
+    return platform.service(Rollouts).create(SYSTEM, new)
 
 
 def hostile(platform: App, tenant: str, text: str, n: int) -> Device:

@@ -23,6 +23,7 @@ PLACES = {
     "group": "default-static",
     "job": "1",
     "number": "1",
+    "rollout": "2",
     "tenant": "default",
 }
 FORMS = {
@@ -35,6 +36,7 @@ FORMS = {
     "/keys": ("name", "tenant"),
     "/tenants": ("name",),
     "/views": ("name", "query"),
+    "/rollouts": ("value", "waves", "condition", "first", "zone", "begin", "end", "reason"),
     "/certificates/revoke": ("serial",),
 }
 

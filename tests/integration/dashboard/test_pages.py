@@ -59,6 +59,8 @@ ROWS = {
     "/map": "200 200 200 200 303",
     "/messages": "200 200 200 200 303",
     "/people": "200 403 403 200 303",
+    "/rollouts": "200 200 200 200 303",
+    "/rollouts/{rollout}": "200 200 200 200 303",
     "/rules": "200 200 200 200 303",
     "/rules/new": "200 200 403 200 303",
     "/rules/{number}": "200 200 200 200 303",
@@ -120,6 +122,14 @@ ACTS = {
     "/people/{name}/password": "404 403 403 404 401",
     "/people/{name}/remove": "422 403 403 422 401",
     "/people/{name}/sessions": "404 403 403 404 401",
+    "/rollouts": "422 422 403 422 401",
+    "/rollouts/{rollout}/add": "409 409 403 409 401",
+    "/rollouts/{rollout}/approve": "409 409 403 409 401",
+    "/rollouts/{rollout}/cancel": "422 422 403 422 401",
+    "/rollouts/{rollout}/pace": "422 422 403 422 401",
+    "/rollouts/{rollout}/pause": "409 409 403 409 401",
+    "/rollouts/{rollout}/resume": "409 409 403 409 401",
+    "/rollouts/{rollout}/retry": "409 409 403 409 401",
     "/rules/new": "422 422 403 422 401",
     "/rules/{number}": "422 422 403 422 401",
     "/rules/{number}/remove": "422 422 403 422 401",
@@ -136,10 +146,11 @@ MINE = {
     "number": "1",
     "serial": "0b0b",
     "prefix": "00000000",
+    "rollout": "2",
     "tenant": "acme",
 }
 THEIRS = {**MINE, "device": f"{OTHER}:{OTHER}-sensor-000", "group": f"{OTHER}-static"}
-THEIRS |= {"number": "3", "job": "2", "tenant": OTHER, "name": f"{OTHER}-user"}
+THEIRS |= {"number": "3", "job": "3", "rollout": "4", "tenant": OTHER, "name": f"{OTHER}-user"}
 
 
 # What some pages cannot do without.

@@ -1,4 +1,4 @@
-"""Firmware of a device: what is known."""
+"""Firmware of a device: what is known, and its updates."""
 
 from __future__ import annotations
 
@@ -10,11 +10,20 @@ from mooring.dashboard.page import Action, Page
 from mooring.devices.state import DeviceStates
 from mooring.fleet.model import CountBy, Filter
 from mooring.fleet.service import DeviceLists
+from mooring.ota.updates.model import FINAL, State
+from mooring.ota.updates.service import Updates
 from mooring.presence.states.service import DevicePresence
 
 __all__ = ["ACTIONS", "PAGES"]
 
-VERSIONS, FACTS_MAX = 20, 100
+VERSIONS, FACTS_MAX, UPDATES = 20, 100, 10
+GOOD = {State.CONFIRMED, State.INSTALLED}
+BAD = {State.FAILED, State.REVERTED, State.REGRESSED, State.TIMED_OUT, State.REJECTED}
+
+
+def _look(state: State) -> tuple[str, str]:
+    kind = "ok" if state in GOOD else "bad" if state in BAD else "off" if state in FINAL else "warn"
+    return kind, state.value.replace("_", " ").capitalize()
 
 
 def view(call: Call) -> dict[str, Any]:
@@ -23,6 +32,7 @@ def view(call: Call) -> dict[str, Any]:
     device = found.device
     state = call.service(DeviceStates).of(call.who, device)
     others = Filter(tenant=device.tenant, dialect=device.dialect)
+    updates = call.service(Updates).listed(call.who, device=device.reference, limit=UPDATES)
     versions = call.service(DeviceLists).counts(call.who, CountBy.FIRMWARE, others)
     return {
         **frame(found, "firmware"),
@@ -30,6 +40,7 @@ def view(call: Call) -> dict[str, Any]:
         "told": sorted(state.metadata.items())[:FACTS_MAX],
         "changes": call.service(DevicePresence).versions(call.who, device.reference)[1][::-1],
         "versions": versions[:VERSIONS],
+        "updates": [(one, *_look(one.state)) for one in updates],
         "listing": f"/devices?tenant={device.tenant}&dialect={device.dialect}&firmware=",
     }
 
