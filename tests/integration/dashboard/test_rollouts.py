@@ -93,6 +93,8 @@ def test_a_rollout_is_started_from_a_published_release(bench: Bench, operator: B
         assert word in shown.text, word
     assert "trap:1.5.0" in operator.page("/rollouts").text
     assert f'href="/rollouts/{made.id}"' in operator.page("/commands").source
+    of_its_job = operator.get(f"/jobs/{made.id}")
+    assert (of_its_job.status_code, of_its_job.headers["location"]) == (303, f"/rollouts/{made.id}")
 
 
 def test_what_is_wrong_is_said_and_what_was_typed_stays(bench: Bench, operator: Browser) -> None:

@@ -15,6 +15,7 @@ from mooring.errors import NotFound
 from mooring.jobs.model import Job
 from mooring.jobs.rules import State, TargetState
 from mooring.jobs.service import Jobs
+from mooring.ota.rollouts.model import KIND as ROLLOUT
 
 __all__ = ["ACTIONS", "PAGES"]
 
@@ -40,10 +41,12 @@ JOB_WORDS = {
 }
 
 
-def view(call: Call) -> dict[str, Any]:
+def view(call: Call) -> dict[str, Any] | Redirect:
     """The job and a page of its targets."""
     jobs = call.service(Jobs)
     job = jobs.get(call.who, _number(call))
+    if job.kind == ROLLOUT:
+        return call.redirect(f"/rollouts/{job.id}")
     state = call.query.choice("state", [str(one) for one in TargetState])
     rank, _, number = (row_number(word) for word in call.query.text("after").partition("."))
     after = (rank, number) if rank is not None and number is not None else None
