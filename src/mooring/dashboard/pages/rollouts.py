@@ -33,7 +33,7 @@ SELECTED = {
 GATES = {
     GateOn.CONFIRMED: "the new version was proved",
     GateOn.INSTALLED: "the device reports it as installed",
-    GateOn.UNPROVED: "likewise, with devices that never report a version",
+    GateOn.UNPROVED: "the device reports it as installed, or never reports a version",
 }
 
 
