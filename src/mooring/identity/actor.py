@@ -16,9 +16,13 @@ from sqlalchemy.engine import Connection
 from mooring.errors import Forbidden, NotFound
 from mooring.identity.scopes import Scope
 
-__all__ = ["SYSTEM", "Actor", "Role", "Walled", "walled"]
+__all__ = ["KEY", "SYSTEM", "Actor", "Role", "Walled", "walled"]
 
 S = TypeVar("S", bound=Select[tuple[object, ...]])
+
+
+KEY = "key:"
+"""No login has a colon in its name."""
 
 
 class Role(IntEnum):
@@ -61,6 +65,11 @@ class Actor:
     tenant: str | None = None
     origin: str = "local"
     scopes: frozenset[Scope] | None = None
+
+    @property
+    def is_key(self) -> bool:
+        """Whether it is an API key, whose names begin with ``KEY``."""
+        return self.name.startswith(KEY)
 
     def require_scope(self, scope: Scope) -> None:
         """Rejects an API key that may not be used for this.

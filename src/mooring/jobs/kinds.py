@@ -11,7 +11,7 @@ from mooring.devices.model import Device
 from mooring.identity.actor import Actor
 from mooring.identity.scopes import Scope
 from mooring.jobs.model import Job, Started, Verdict
-from mooring.jobs.rules import Facts
+from mooring.jobs.rules import Facts, Plan
 
 __all__ = ["JobKind", "Steering"]
 
@@ -75,6 +75,14 @@ class Steering(JobKind, Protocol):
 
     Its targets may wait for a time, and skipped ones are judged again while a wave is open.
     """
+
+    def changed(self, connection: Connection, actor: Actor, job: Job, plan: Plan | None) -> None:
+        """Somebody changes a job, in the transaction that does.
+
+        Args:
+            plan: the plan from now on; ``None``: failed or later devices are added.
+        """
+        ...
 
     def first(
         self, connection: Connection, job: Job, numbers: Sequence[int]

@@ -16,9 +16,9 @@ from mooring.identity.actor import Actor, Role
 from mooring.identity.scopes import Scope
 from mooring.jobs import store, target_store
 from mooring.jobs.checks import check_plan
-from mooring.jobs.kinds import JobKind
+from mooring.jobs.kinds import JobKind, Steering
 from mooring.jobs.model import Job, NewJob, Target
-from mooring.jobs.rules import OVER, Counts, Event, State, TargetState, follow
+from mooring.jobs.rules import OVER, Counts, Event, Plan, State, TargetState, follow
 from mooring.secrets.instance import Instance
 from mooring.settings import Settings
 from mooring.store.engine import Database, now_ms
@@ -315,6 +315,7 @@ class Jobs:
                 raise _state(job, "changed")
             plan = replace(job.plan, **changed)
             check_plan(plan)
+            self._tell_kind(connection, actor, job, plan)
             job = replace(job, plan=plan, due_at=now_ms(), paced_at=0)
             store.write(connection, job)
             words = ", ".join(f"{name} {value}" for name, value in sorted(changed.items()))
@@ -341,6 +342,8 @@ class Jobs:
                 raise _state(job, _DONE[event])
             if job.state in OVER:
                 self._check_room(connection, job.tenant)
+            if event in _MORE:
+                self._tell_kind(connection, actor, job, None)
             job = replace(change(job), state=after, due_at=now_ms())
             store.write(connection, job)
             self._audit(connection, actor, job, event.value, job.title, reason=reason)
@@ -351,6 +354,11 @@ class Jobs:
     def _require_scope(self, actor: Actor, job: Job) -> None:
         kind = self.kinds.get(job.kind)  # none: its domain is not part of this installation
         actor.require_scope(Scope.ADMIN if kind is None else kind.scope)
+
+    def _tell_kind(self, connection: Connection, actor: Actor, job: Job, plan: Plan | None) -> None:
+        kind = self.kinds.get(job.kind)
+        if isinstance(kind, Steering):
+            kind.changed(connection, actor, job, plan)
 
     def _kind(self, name: str) -> JobKind:
         found = self.kinds.get(name)
@@ -386,6 +394,9 @@ class Jobs:
             reason=reason,
         )
 
+
+_MORE = frozenset({Event.RETRY, Event.ADD})
+"""What adds devices to those that the job is for now."""
 
 _DONE = {
     Event.PAUSE: "paused",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mooring.identity.scopes import Scope
 from mooring.later import later
 from mooring.part import Part, noun
@@ -26,6 +28,15 @@ with later():
     from mooring.store import schema
 
 __all__ = ["PART"]
+
+
+def _firmware_jobs(app: Any) -> firmware_jobs.FirmwareJobs:
+    return firmware_jobs.FirmwareJobs(
+        app.database,
+        app.service(updates.Updates),
+        approval=app.settings.rollout_approval == "required",
+    )
+
 
 PART = Part(
     "ota",
@@ -70,7 +81,7 @@ PART = Part(
             app.database,
             app.settings,
             app.service(jobs.Jobs),
-            firmware_jobs.FirmwareJobs(app.database, app.service(updates.Updates)),
+            _firmware_jobs(app),
         ),
         keys.Keys: lambda app: keys.Keys(app.database, app.settings),
         links.Links: lambda app: links.Links(app.settings),
@@ -84,7 +95,7 @@ PART = Part(
             app.database, app.devices, app.downlinks, app.settings, links.Links(app.settings)
         ),
     },
-    jobs=lambda app: (firmware_jobs.FirmwareJobs(app.database, app.service(updates.Updates)),),
+    jobs=lambda app: (_firmware_jobs(app),),
     tables=lambda: (
         schema.firmware_rollouts,
         schema.firmware_releases,

@@ -178,7 +178,7 @@ def me(who: Who) -> dict[str, Any]:
 @router.put("/me/password", status_code=204)
 def change_own_password(people: PeopleNow, who: Who, given: OwnPasswordIn) -> Response:
     """Changes the own password. All existing logins end."""
-    if who.name.startswith("key:"):
+    if who.is_key:
         raise Forbidden(
             "An API key has no password.", hint="Log in as a person.", code="not_a_person"
         )

@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 
 from mooring.audit import log as audit_log
 from mooring.errors import Conflict, Forbidden, NotFound, TooMany, Unauthorized
-from mooring.identity.actor import Actor, Role
+from mooring.identity.actor import KEY, Actor, Role
 from mooring.identity.throttle import Throttles
 from mooring.people import passwords, store, tokens
 from mooring.people.model import ApiKey, Session, User, Vouched
@@ -352,7 +352,7 @@ def _of_key(
         )
     if key.expires_at is not None and at >= key.expires_at:
         return Unauthorized("The API key has expired.", hint="Make a new one.", code="key_expired")
-    return Actor(f"key:{key.name}", key.role, key.tenant, origin, key.scopes)
+    return Actor(f"{KEY}{key.name}", key.role, key.tenant, origin, key.scopes)
 
 
 def _ended() -> Unauthorized:

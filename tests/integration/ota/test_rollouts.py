@@ -378,17 +378,49 @@ def test_a_change_needs_a_new_approval_and_a_lower_pace_does_not(bench: Bench) -
 
 
 def test_the_settings_ask_for_approval(bench: Bench) -> None:
-    strict = replace(bench.rollouts, settings=replace_setting(bench, rollout_approval="required"))
+    kind = replace(bench.kind, approval=True)
+    jobs = replace(bench.jobs, kinds={"firmware": kind})
     bench.fleet(1)
-    new = NewRollout(bench.release().reference, selector("home", everyone=True), ALL)
-    rollout = strict.create(ADA, new)
+    release, everyone = bench.release().reference, selector("home", everyone=True)
+    rollout = replace(bench.rollouts, jobs=jobs, kind=kind).create(
+        ADA, NewRollout(release, everyone, ALL)
+    )
+    # Nor does a job of the kind do without.
+    plain = jobs.start(ADA, NewJob("firmware", {"release": release}, everyone, ALL))
     bench.work()
     assert rollout.approval.open
-    assert bench.counts(rollout) == {"waiting": 1}
+    for number in (rollout.id, plain.id):
+        assert bench.rollouts.get(ADA, number).approval.open
+        assert bench.jobs.get(ADA, number).counts.waiting == 1
 
 
-def replace_setting(bench: Bench, **changed: Any) -> Settings:
-    return bench.app.settings.model_copy(update=changed)
+def test_a_change_of_its_job_needs_a_new_approval_too(bench: Bench) -> None:
+    bench.fleet(3)
+    rollout = bench.start(bench.release(), replace(ALL, at_once=1), approval=True)
+    bench.rollouts.approve(BOB, rollout.id)
+    bench.work()
+    bench.jobs.set(ADA, rollout.id, {"pace": 1.0})
+    assert not bench.of(rollout).approval.open
+    with pytest.raises(MooringError):  # it fails, and what was approved stays approved
+        bench.rollouts.set(ADA, rollout.id, {"at_once": 0})
+    assert not bench.of(rollout).approval.open
+    bench.jobs.set(ADA, rollout.id, {"at_once": 3})
+    assert bench.of(rollout).approval.open
+    bench.rollouts.approve(BOB, rollout.id)
+    bench.work(late=61_000)
+    bench.ends(bench.targets(rollout, "handed_over"), "reverted")
+    bench.work()
+    bench.jobs.retry(ADA, rollout.id)
+    assert bench.of(rollout).approval.open
+
+
+def test_a_key_does_not_approve(bench: Bench) -> None:
+    bench.fleet(1)
+    rollout = bench.start(bench.release(), approval=True)
+    with pytest.raises(MooringError) as caught:
+        bench.rollouts.approve(Actor("key:ci", Role.ADMIN, "home"), rollout.id)
+    assert slug(caught) == "not_a_person"
+    assert bench.of(rollout).approval.open
 
 
 def test_later_devices_are_added_on_request(bench: Bench) -> None:

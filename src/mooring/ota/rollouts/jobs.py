@@ -18,15 +18,16 @@ from mooring.identity.actor import SYSTEM, Actor, Role
 from mooring.identity.scopes import Scope
 from mooring.jobs import outcomes, target_store
 from mooring.jobs.model import Job, Outcome, Started, Verdict
-from mooring.jobs.rules import Facts, TargetState
+from mooring.jobs.rules import Facts, Plan, TargetState
 from mooring.jobs.what import read
 from mooring.ota.releases import store as release_store
 from mooring.ota.releases.finding import release_of
 from mooring.ota.releases.model import Release
 from mooring.ota.releases.model import State as ReleaseState
 from mooring.ota.rollouts import store
+from mooring.ota.rollouts.approval import approval_words, is_easier
 from mooring.ota.rollouts.asked import FirmwareWhat, terms_of
-from mooring.ota.rollouts.model import KIND, GateOn, Terms
+from mooring.ota.rollouts.model import KIND, Approval, GateOn, Terms
 from mooring.ota.rollouts.windows import opens_at
 from mooring.ota.updates import store as update_store
 from mooring.ota.updates.model import Options
@@ -36,7 +37,7 @@ from mooring.ota.updates.service import Updates
 from mooring.store.engine import Database
 from mooring.store.schema import devices as devices_table
 
-__all__ = ["AGAIN_MS", "FirmwareJobs", "approval_words"]
+__all__ = ["AGAIN_MS", "FirmwareJobs"]
 
 AGAIN_MS = 60_000
 """Until a device that cannot be updated now is judged again."""
@@ -60,10 +61,15 @@ _TEMPORARY = frozenset({"other_rollout", "held"})
 
 @dataclass(frozen=True, slots=True)
 class FirmwareJobs:
-    """See ``mooring.jobs.kinds.Steering``."""
+    """See ``mooring.jobs.kinds.Steering``.
+
+    Attributes:
+        approval: whether a second person has to approve every rollout, however it is started.
+    """
 
     database: Database
     updates: Updates
+    approval: bool = False
     name: str = KIND
     scope: Scope = Scope.OTA
 
@@ -90,6 +96,7 @@ class FirmwareJobs:
             "release": str(release.id),
             "reference": release.reference,
             "kind": str(release.kind),
+            "approval": found.approval or self.approval,
         }
 
     def title(self, what: Mapping[str, Any]) -> str:
@@ -102,6 +109,14 @@ class FirmwareJobs:
         self, connection: Connection, what: Mapping[str, Any], numbers: Sequence[int]
     ) -> Sequence[int]:
         return numbers
+
+    def changed(self, connection: Connection, actor: Actor, job: Job, plan: Plan | None) -> None:
+        if plan is not None and is_easier(job.plan, plan):
+            return
+        record = store.one(connection, job.id)
+        if record is not None and record.approval.needed:
+            approval = Approval(needed=True, changed_by=actor.name)
+            store.set_approval(connection, job.id, approval, now_ms())
 
     # ------------------------------------------------------------------ when
 
@@ -247,11 +262,6 @@ class FirmwareJobs:
     def _release(connection: Connection, what: FirmwareWhat) -> Release:
         (found,) = release_store.find(connection, SYSTEM, number=int(what.release))
         return found
-
-
-def approval_words(changed_by: str) -> str:
-    """What a rollout waits for before it is approved."""
-    return f"a second person has to approve what {changed_by} started or changed"
 
 
 _SUPERSEDED = Started(

@@ -14,7 +14,7 @@ from mooring.errors import Conflict, Forbidden, NotFound
 from mooring.identity.actor import SYSTEM, Actor, Role
 from mooring.identity.scopes import Scope
 from mooring.jobs.model import Job, NewJob, Target
-from mooring.jobs.rules import Plan, TargetState
+from mooring.jobs.rules import TargetState
 from mooring.jobs.service import Jobs
 from mooring.jobs.what import read
 from mooring.ota.releases import store as release_store
@@ -33,10 +33,6 @@ from mooring.settings import Settings
 from mooring.store.engine import Database, now_ms
 
 __all__ = ["Rollouts"]
-
-_EASIER = ("pace", "at_once", "stop_after", "stop_share")
-"""Parts of a plan that nobody has to approve again, where the change slows it or stops it
-earlier."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +58,9 @@ class Rollouts:
             Invalid: ``invalid_rollout``, ``invalid_plan``, ``invalid_search``.
             Forbidden: the actor is only a viewer; ``scope_missing``.
         """
-        approval = new.approval or self.settings.rollout_approval == "required"
         job = NewJob(
             KIND,
-            written(new.release, new.terms, approval=approval),
+            written(new.release, new.terms, approval=new.approval),
             new.selection,
             new.plan,
             new.expires_ms,
@@ -74,17 +69,19 @@ class Rollouts:
         )
         try:
             with self.database.write() as connection:
-                return self._put(connection, actor, job, approval=approval)
+                return self._put(connection, actor, job)
         except IntegrityError:  # the same key at the same moment
             with self.database.write() as connection:
-                return self._put(connection, actor, job, approval=approval)
+                return self._put(connection, actor, job)
 
-    def _put(self, connection: Connection, actor: Actor, new: NewJob, *, approval: bool) -> Rollout:
+    def _put(self, connection: Connection, actor: Actor, new: NewJob) -> Rollout:
         job = self.jobs.put(connection, actor, new)
         if store.one(connection, job.id) is None:
             what = read(job.what, FirmwareWhat)
             (release,) = release_store.find(connection, SYSTEM, number=int(what.release))
-            store.insert(connection, job, release.id, release.kind, approval=approval, at=now_ms())
+            store.insert(
+                connection, job, release.id, release.kind, approval=what.approval, at=now_ms()
+            )
         return self._rollout(connection, job)
 
     def approve(self, actor: Actor, number: int, *, reason: str = "") -> Rollout:
@@ -92,11 +89,17 @@ class Rollouts:
 
         Raises:
             NotFound: no such rollout, or the actor does not see it.
-            Forbidden: ``second_person_needed``: the actor made or changed it; the actor is only a
-                viewer.
+            Forbidden: ``second_person_needed``: the actor made or changed it; ``not_a_person``; the
+                actor is only a viewer.
             Conflict: ``nothing_to_approve``; ``job_state``: it is over.
         """
         job = self._changeable(actor, number)
+        if actor.is_key:
+            raise Forbidden(
+                "An API key does not approve a rollout.",
+                hint="Log in as a person.",
+                code="not_a_person",
+            )
         with self.database.write() as connection:
             record = self._record(connection, number)
             approval = record.approval
@@ -206,8 +209,7 @@ class Rollouts:
             as ``pause``, and
             Conflict: ``nothing_to_retry``; ``limit_reached``.
         """
-        if self._changeable(actor, number).counts.failed:
-            self._changed(actor, number)
+        self._changeable(actor, number)
         self.jobs.retry(actor, number, reason=reason)
         return self.get(actor, number)
 
@@ -220,7 +222,6 @@ class Rollouts:
             Conflict: ``limit_reached``.
         """
         self._changeable(actor, number)
-        self._changed(actor, number)
         self.jobs.add(actor, number, reason=reason)
         return self.get(actor, number)
 
@@ -237,9 +238,7 @@ class Rollouts:
             as ``pause``, and
             Invalid: ``invalid_plan``.
         """
-        before = self._changeable(actor, number).plan
-        if not _is_easier(before, replace(before, **changed)):
-            self._changed(actor, number)
+        self._changeable(actor, number)
         self.jobs.set(actor, number, changed, reason=reason)
         return self.get(actor, number)
 
@@ -264,14 +263,6 @@ class Rollouts:
         actor.require(Role.OPERATOR, job.tenant)
         actor.require_scope(Scope.OTA)
         return job
-
-    def _changed(self, actor: Actor, number: int) -> None:
-        """What was approved is not what the rollout is now."""
-        with self.database.write() as connection:
-            record = self._record(connection, number)
-            if record.approval.needed:
-                approval = Approval(needed=True, changed_by=actor.name)
-                store.set_approval(connection, number, approval, now_ms())
 
     @staticmethod
     def _record(connection: Connection, number: int) -> store.Record:
@@ -306,18 +297,3 @@ class Rollouts:
             tenant=job.tenant,
             reason=reason,
         )
-
-
-def _is_easier(before: Plan, after: Plan) -> bool:
-    """Whether the plan after a change only offers less at a time or stops earlier."""
-    rest = {name: getattr(after, name) for name in _EASIER}
-    if replace(before, **rest) != after:
-        return False
-    return all(
-        getattr(after, name) == getattr(before, name)
-        or (
-            getattr(after, name) is not None
-            and (getattr(before, name) is None or getattr(after, name) < getattr(before, name))
-        )
-        for name in _EASIER
-    )
