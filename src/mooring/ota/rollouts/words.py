@@ -46,7 +46,8 @@ def _gate(job: Job, facts: Facts) -> str:
     share = f"{seen.successes} of {outcomes} are successes; {plan.gate_share:.0%} are needed"
     match verdict(plan.gate_done, plan.gate_share, seen):
         case Gate.FILLING:
-            return f"{wave}: up to {seen.room} more devices are offered the release."
+            some = "device is" if seen.room == 1 else "devices are"
+            return f"{wave}: up to {seen.room} more {some} offered the release."
         case Gate.WAITING:
             most = seen.over + seen.open
             if not most:
@@ -58,10 +59,8 @@ def _gate(job: Job, facts: Facts) -> str:
         case Gate.BELOW | Gate.MISSED:
             return f"{wave}: {share} for {following}."
         case Gate.BUSY:
-            return (
-                f"{wave}: {facts.busy} devices are installing; {following} opens when they are "
-                f"done, {_until(job)}."
-            )
+            some = "1 device is" if facts.busy == 1 else f"{facts.busy} devices are"
+            return f"{wave}: {some} installing; {following} opens after that, {_until(job)}."
         case Gate.OPEN:
             return f"{wave}: {share}. {following.capitalize()} opens {_until(job)}."
 
