@@ -57,7 +57,9 @@ def shown_target(kind: Kind, target: str) -> str:
     host = parts.hostname or ""
     host = f"[{host}]" if ":" in host else host
     port = f":{parts.port}" if parts.port else ""
-    secret = parts.query or (parts.path.strip("/") and kind is not Kind.ALERTMANAGER)
+    # The path of an Alertmanager says where it is, unless it looks like a login.
+    plain = kind is Kind.ALERTMANAGER and "@" not in parts.path
+    secret = parts.query or (parts.path.strip("/") and not plain)
     path = f"/{_MASKED}" if secret else parts.path
     login = f"{_MASKED}@" if parts.username or parts.password else ""
     return f"{parts.scheme}://{login}{host}{port}{path}"

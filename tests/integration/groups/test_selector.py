@@ -252,6 +252,10 @@ def plans(platform: App, work: Any) -> list[str]:
         if not database.is_sqlite:
             for kind in ("seqscan", "hashjoin", "mergejoin", "bitmapscan"):
                 connection.exec_driver_sql(f"SET LOCAL enable_{kind} = off")
+            connection.exec_driver_sql(
+                "UPDATE pg_class SET reltuples = 100000, relpages = greatest(relpages, 1)"
+                " WHERE relname IN ('devices', 'uq_devices_mac_key_dialect_tenant')"
+            )
         explain = "EXPLAIN QUERY PLAN " if database.is_sqlite else "EXPLAIN "
         for statement, parameters in asked:
             rows = connection.exec_driver_sql(explain + statement, parameters).all()

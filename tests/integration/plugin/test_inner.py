@@ -238,7 +238,7 @@ class Account(ctypes.Structure):
         ("meter", ctypes.POINTER(Meter)),
         ("other", ctypes.c_int64 * 3),
         ("proofs", ctypes.c_uint64 * 4),
-        ("numbers", ctypes.c_uint64 * 3),
+        ("numbers", ctypes.c_uint64 * 4),
         ("slots", ctypes.c_uint32 * 2),
         ("connections", ctypes.c_uint32),
         ("rest", ctypes.c_uint8 * 256),

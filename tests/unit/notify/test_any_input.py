@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mooring.errors import Invalid
@@ -55,6 +55,7 @@ PARTS |= st.sampled_from([":0", ":65536", ":-1", "/x", "?q=1", "#f", "\N{KELVIN 
     st.lists(PARTS | st.text(max_size=3), max_size=7).map("".join),
     st.booleans(),
 )
+@example(Kind.ALERTMANAGER, "https://https://a:b@", False)
 def test_any_target(kind: Kind, target: str, private: bool) -> None:
     with contextlib.suppress(Invalid):  # the other outcome that is wanted
         found = check_target(kind, target, private=private, schemes=SCHEMES)
