@@ -34,7 +34,7 @@ from tests.integration.http.conftest import serving
 from tests.integration.http.rows import say, spoil, stranger
 from tests.support.mosquitto import Mosquitto
 
-EXAMPLES = 6  # for each operation of the document
+EXAMPLES = 4  # for each operation of the document
 LONG = 300
 T0 = 1_771_000_000_000
 MODES = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
