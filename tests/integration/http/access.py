@@ -14,6 +14,7 @@
 
     -          each login's own, a list that shows only what it may see, or nobody's in particular
     tenant     a thing of one tenant: logins of others get 403 or 404
+    person     the same, and API keys get 403
     all        the installation's: logins of one tenant get 403
 
 To add a route, add a line. A route without one, and a line without a route, fail the test. Pages
@@ -175,7 +176,7 @@ GET    /api/v1/rollouts                                  viewer    -
 GET    /api/v1/rollouts/{rollout}                         viewer    tenant
 GET    /api/v1/rollouts/{rollout}/devices                 viewer    tenant
 PATCH  /api/v1/rollouts/{rollout}                         operator  tenant
-POST   /api/v1/rollouts/{rollout}/approve                 operator  tenant
+POST   /api/v1/rollouts/{rollout}/approve                 operator  person
 POST   /api/v1/rollouts/{rollout}/pause                   operator  tenant
 POST   /api/v1/rollouts/{rollout}/resume                  operator  tenant
 POST   /api/v1/rollouts/{rollout}/cancel                  operator  tenant

@@ -73,11 +73,13 @@ def allowed(cell: Cell, caller: Caller) -> bool:
         return False
     if ROLES.index(caller.role) < ROLES.index(cell.least.removeprefix("page-")):
         return False
+    if cell.whose == "person" and not caller.person:
+        return False
     return cell.whose == "-" or caller.tenant is None or caller.tenant == _needed(cell)
 
 
 def _needed(cell: Cell) -> str | None:
-    return "a" if cell.whose == "tenant" else None
+    return "a" if cell.whose in {"tenant", "person"} else None
 
 
 def every_route(routes: list[BaseRoute]) -> Iterator[tuple[str, str]]:

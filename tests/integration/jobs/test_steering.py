@@ -32,6 +32,7 @@ class Fake:
     canaries: set[int] | None = None
     said: Facts = field(default_factory=Facts)
     started: list[str] = field(default_factory=list)
+    changes: list[tuple[str, Plan | None]] = field(default_factory=list)
     settled: list[Outcome] = field(default_factory=list)
     name: str = "fake"
     scope: Scope = Scope.OTA
@@ -64,6 +65,9 @@ class Fake:
         self, connection: Connection, asked: Sequence[tuple[str, int]]
     ) -> Mapping[str, Verdict]:
         return {reference: Verdict(None) for reference, _ in asked}
+
+    def changed(self, connection: Connection, actor: Actor, job: Job, plan: Plan | None) -> None:
+        self.changes.append((actor.name, plan))
 
     def first(
         self, connection: Connection, job: Job, numbers: Sequence[int]

@@ -162,7 +162,7 @@ def test_a_release_goes_out_wave_by_wave(bench: Bench) -> None:
     bench.ends(first[:1], "installing")
     bench.ends(first[1:], "confirmed")
     assert bench.counts(rollout) == {"waiting": 18, "handed_over": 1, "succeeded": 1}
-    assert "1 devices are installing" in bench.rollouts.shown(ADA, rollout.id).gate
+    assert "1 device is installing" in bench.rollouts.shown(ADA, rollout.id).gate
     bench.ends(first[:1], "confirmed")
     assert bench.of(rollout).job.wave == 1
     second = bench.targets(rollout, "handed_over")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mooring.broker import access_list, dynsec_file, password_lines
@@ -86,7 +86,9 @@ def test_both_authorities_can_write_them(wanted: list[Account]) -> None:
                 assert not any(filters_overlap(topic, one) for one in used)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.filter_too_much]
+)
 @given(accounts())
 def test_the_plugin_s_file_holds_them(wanted: list[Account]) -> None:
     with TemporaryDirectory() as folder:

@@ -30,7 +30,7 @@ from mooring.ota.updates.waits import SKEW_MS, Waits, deadline
 T0 = 1_771_000_000_000
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 WAITS = Waits()
-STEPS_MAX = 400  # deadlines, one after the other, of a device that says nothing
+STEPS_MAX = 1_600  # deadlines, one after the other, of a device that says nothing
 
 REPORTS = [
     *(Event.DOWNLOADING, Event.INSTALLING, Event.REBOOTING, Event.INSTALLED, Event.DEFERRED),
