@@ -73,9 +73,9 @@ def allowed(cell: Cell, caller: Caller) -> bool:
         return False
     if ROLES.index(caller.role) < ROLES.index(cell.least.removeprefix("page-")):
         return False
-    if cell.whose == "person" and not caller.person:
-        return False
-    return cell.whose == "-" or caller.tenant is None or caller.tenant == _needed(cell)
+    return cell.whose == "-" or (
+        (caller.person or cell.whose != "person") and caller.tenant in {None, _needed(cell)}
+    )
 
 
 def _needed(cell: Cell) -> str | None:

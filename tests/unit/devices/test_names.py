@@ -86,9 +86,7 @@ def test_both_authorities_can_write_them(wanted: list[Account]) -> None:
                 assert not any(filters_overlap(topic, one) for one in used)
 
 
-@settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.filter_too_much]
-)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 @given(accounts())
 def test_the_plugin_s_file_holds_them(wanted: list[Account]) -> None:
     with TemporaryDirectory() as folder:
