@@ -23,8 +23,9 @@ from mooring_device.builtin import dialect_of
 from mooring_device.credentials import native_topics
 from mooring_device.dialect import Payload
 from mooring_device.download import Fetcher, fetcher_for
+from mooring_device.downloaded import Firmware
 from mooring_device.errors import ConnectFailed, FirmwareRefused, Rejected
-from mooring_device.firmware import TRIES, Firmware, Updates
+from mooring_device.firmware import TRIES, Updates
 from mooring_device.limits import Limits
 from mooring_device.link import Arrived
 from mooring_device.offers import Offer, parse_offer
@@ -408,6 +409,37 @@ def test_an_expired_link_waits_for_a_fresh_offer(
     assert bench.installed == [IMAGE]
     assert images.asked[-1] == "bytes=256000-"
     assert bench.states.count("installing") == 1
+
+
+def test_a_fresh_offer_brings_a_link_and_nothing_else(
+    bench: Bench, images: Images, web: Web
+) -> None:
+    """It is not checked: what the first one said stays."""
+    bench.updates._link_wait = Backoff(floor=60, first=60, cap=60)
+    kinds: list[str] = []
+    bench.updates.handler = lambda update: kinds.append(update.kind)
+    looks: list[int] = []
+
+    def old(handler: Any, body: bytes) -> tuple[int, Any]:
+        looks.append(1)
+        return 410, {"code": "link_expired"}
+
+    web.routes["GET /old"] = old
+    bench.offer(images, url=f"{web.url}/old", security_version=1)
+    until(lambda: bool(looks), "the link is looked at")
+    bench.offer(images, kind="filesystem", security_version=9)
+    until(lambda: "done" in bench.states, "the update is done")
+    assert kinds == ["firmware"]
+    bench.offer(images, version="3.0", id="r2", security_version=1)
+    until(lambda: bench.states[-1] == "done" and len(kinds) == 2, "nothing was learned from it")
+
+
+def test_an_offer_of_what_runs_teaches_nothing(bench: Bench, images: Images) -> None:
+    """It is answered without being checked, so no later firmware is rejected because of it."""
+    bench.offer(images, version="1.0", security_version=2**31 - 1)
+    assert bench.states == ["done"]
+    bench.offer(images, id="r2", security_version=1)
+    until(lambda: bench.states[-1] == "done" and len(bench.installed) == 1, "it is accepted")
 
 
 def test_an_expired_link_is_looked_at_again(bench: Bench, images: Images) -> None:

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from mooring_device.errors import FirmwareRefused, InvalidSetting
-from mooring_device.offers import Offer, Signature, parse_offer
-from mooring_device.policy import FORMAT, FirmwarePolicy, canonical, key_id
+from mooring_device.offers import Offer, Signature, canonical, parse_offer
+from mooring_device.policy import FORMAT, FirmwarePolicy, key_id
 from mooring_device.versions import version_key
 
 ED, STRANGE = ed25519.Ed25519PrivateKey.generate(), ed25519.Ed25519PrivateKey.generate()
@@ -61,8 +61,8 @@ def offer(*keys: Any, manifest: dict[str, Any] | None = None, **more: Any) -> Of
         "sha256": said["sha256"],
         "size": said["size"],
         "kind": said["kind"],
-        "manifest": text.decode(),
-        "signatures": tuple(sign(key, text) for key in keys),
+        "manifest": text,
+        "signatures": tuple(sign(key, text.encode()) for key in keys),
     }
     return Offer(**{**given, **more})
 
@@ -91,7 +91,7 @@ def test_signatures_that_do_not_count() -> None:
     assert code(policy(revoked=(name(ED),)), offer(ED)) == "signature"
     assert code(policy(revoked=(name(ED),)), offer(ED, EC)) == ""
     good = offer(ED)
-    changed = canonical({**MANIFEST, "product": "other"}).decode()
+    changed = canonical({**MANIFEST, "product": "other"})
     assert code(policy(), Offer(**{**vars(good), "manifest": changed})) == "signature"
     swapped = (Signature(name(EC), good.signatures[0].value),)
     assert code(policy(), Offer(**{**vars(good), "signatures": swapped})) == "signature"
@@ -99,7 +99,7 @@ def test_signatures_that_do_not_count() -> None:
     assert code(policy(), Offer(**{**vars(good), "signatures": nonsense})) == "signature"
     # Signatures without the manifest they are of, and the other way round.
     assert code(policy(), Offer(**{**vars(good), "manifest": ""})) == "signature"
-    for text in ("{}", "[]", "x", canonical({**MANIFEST, "format": "other/1"}).decode()):
+    for text in ("{}", "[]", "x", canonical({**MANIFEST, "format": "other/1"})):
         assert code(policy(), Offer(**{**vars(good), "manifest": text})) == "signature"
 
 
@@ -229,3 +229,24 @@ def test_versions_in_order() -> None:
     order = ["1.4.0-rc1", "1.4", "1.4.0b", "1.9", "v1.10.0+7", "2"]
     assert sorted(order, key=version_key) == order
     assert version_key("1.4") == version_key("v1.4.0") == version_key("1.4.0+build")
+
+
+def test_what_a_signed_manifest_leaves_out_is_not_taken_from_the_offer() -> None:
+    said = {key: value for key, value in MANIFEST.items() if key != "security_version"}
+    text = canonical(said)
+    signed = offer(manifest=None)
+    replayed = Offer(
+        **{
+            **vars(signed),
+            "manifest": text,
+            "signatures": (sign(ED, text.encode()),),
+            "security_version": 99,
+        }
+    )
+    assert code(policy(security_version=5), replayed) == "downgrade"
+
+
+def test_a_revoked_key_has_a_name() -> None:
+    for wrong in (name(ED).upper(), f" {name(ED)}", f"{name(ED)}00", ""):
+        with pytest.raises(InvalidSetting):
+            policy(revoked=(wrong,))

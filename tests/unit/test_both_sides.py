@@ -39,7 +39,7 @@ from mooring.settings import Settings
 from mooring.store.version_key import KEY_MAX, version_key
 from mooring.uplink.service import MESSAGES_MAX
 from mooring.web.errors import BODY_MAX_BYTES
-from mooring_device import configs, http_way, orders, policy, shapes
+from mooring_device import configs, http_way, offers, orders, policy, shapes
 from mooring_device import dialect as sdk_dialect
 from mooring_device.builtin import dialect_of
 from mooring_device.commands import KEEP
@@ -217,7 +217,7 @@ def test_what_the_platform_signs_the_device_accepts(
     key = KEYS[algorithm]
     signature = manifest.sign(key, manifest.canonical(said))
     assert policy.FORMAT == manifest.FORMAT
-    assert policy.canonical(said) == manifest.canonical(said)
+    assert offers.canonical(said).encode() == manifest.canonical(said)
     trusting = policy.FirmwarePolicy(
         keys=(manifest.public_pem(key.public_key()),),
         hardware=hardware[0] if hardware else "",
@@ -245,7 +245,7 @@ def test_the_manifest_as_bytes() -> None:
     """Neither side may change what devices in the field verify."""
     release, artifact = released("1.4.0", "Türöffner", ["esp32-c3"])
     said = manifest.describe(release, artifact)
-    assert manifest.canonical(said) == policy.canonical(said) == VECTOR.encode()
+    assert manifest.canonical(said) == offers.canonical(said).encode() == VECTOR.encode()
 
 
 @given(st.lists(TEXTS | st.from_regex(r"v?\d{1,3}(\.\d{1,3}){0,2}(-rc\d|\+b)?", fullmatch=True)))

@@ -13,6 +13,7 @@ from mooring_device.commands import Job
 from mooring_device.credentials import Credentials, Tls
 from mooring_device.device import Device
 from mooring_device.device_key import DeviceKey
+from mooring_device.downloaded import Firmware
 from mooring_device.errors import (
     Cancelled,
     ClaimRefused,
@@ -26,7 +27,6 @@ from mooring_device.errors import (
     Revoked,
     StoreUnavailable,
 )
-from mooring_device.firmware import Firmware
 from mooring_device.limits import Limits
 from mooring_device.offers import Offer
 from mooring_device.options import Options

@@ -244,7 +244,7 @@ def _code(answer: Any) -> str:
 
 def _seconds(header: str) -> float:
     """``Retry-After`` [RFC 9110 10.2.3]; 0: it does not say."""
-    if header.strip().isdigit():
+    if header.strip().isascii() and header.strip().isdigit():
         return min(max(float(header), 1.0), BUSY_MAX)
     try:
         return min(max(parsedate_to_datetime(header).timestamp() - time.time(), 1.0), BUSY_MAX)

@@ -12,14 +12,15 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from mooring_device.backoff import Backoff
 from mooring_device.commands import words_of
 from mooring_device.dialect import Payload, look_up
 from mooring_device.download import Fetcher, LinkExpired, ServerBusy
+from mooring_device.downloaded import Firmware
 from mooring_device.errors import (
     ConnectFailed,
     Defer,
@@ -38,7 +39,7 @@ from mooring_device.store import Store
 from mooring_device.tables import Tables
 from mooring_device.versions import version_key
 
-__all__ = ["TRIES", "Firmware", "Updates"]
+__all__ = ["TRIES", "Updates"]
 
 log = logging.getLogger("mooring_device")
 
@@ -53,33 +54,6 @@ ROLL_BACKS = 3  # starts with a version that is being rolled back
 DOWNLOADING, INSTALLING, TRIAL, ROLLING_BACK = "downloading", "installing", "installed", "reverting"
 OVER = ("done", "failed", "rejected", "cancelled")
 SECURITY = "firmware_security"  # the highest security version that was installed, in the store
-
-
-@dataclass(frozen=True)
-class Firmware:
-    """A downloaded, checked update, for the application to install.
-
-    Attributes:
-        version, sha256, size, kind: as offered.
-        signature: of the image, if the offer has one; the SDK does not look at it.
-        path: the image.
-    """
-
-    version: str
-    path: Path
-    sha256: str
-    size: int
-    signature: str
-    kind: str = "firmware"
-
-    def defer(self, seconds: float) -> NoReturn:
-        """For handlers: not now. The handler is called again after that time, in seconds, with the
-        image that has arrived.
-
-        Raises:
-            Defer: always.
-        """
-        raise Defer(seconds)
 
 
 class _Stopped(Exception):
@@ -276,7 +250,10 @@ class Updates:
         state = known["state"] if known else ""
         if self._runs(offer):
             if state not in (TRIAL, ROLLING_BACK):  # then it is not proved yet
-                self._report(offer, "done", percent=100)
+                # It is not checked, so nothing that it says of itself is kept.
+                self._report(
+                    replace(offer, security_version=0), "done", percent=100, keep=not self._busy
+                )
             return True
         if known is None or Offer.kept(known["offer"]).key != offer.key:
             return False
@@ -314,9 +291,10 @@ class Updates:
             active = self._active
             if active is None or not self._interruptible or active.sha256 != offer.sha256:
                 return False
-            if active.version != offer.version:
+            if active.version != offer.version or active.size != offer.size:
                 return False
-            self._active = offer
+            # A renewal is not checked: nothing but where the image is may come from it.
+            offer = self._active = replace(active, url=offer.url, id=offer.id)
             self._fresh = True
             self._news.notify_all()
 

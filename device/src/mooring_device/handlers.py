@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 
 from mooring_device.commands import Commands
 from mooring_device.configs import Configs
+from mooring_device.downloaded import Firmware
 from mooring_device.errors import InvalidSetting
-from mooring_device.firmware import Firmware, Updates
+from mooring_device.firmware import Updates
 from mooring_device.messages import Messages
 from mooring_device.offers import Offer
 from mooring_device.router import ROTATE

@@ -17,7 +17,15 @@ from mooring_device.dialect import Payload, look_up
 from mooring_device.errors import Defer, FirmwareRefused
 from mooring_device.orders import read_json
 
-__all__ = ["MAX_BYTES", "MAX_MANIFEST", "MAX_SIGNATURES", "Offer", "Signature", "parse_offer"]
+__all__ = [
+    "MAX_BYTES",
+    "MAX_MANIFEST",
+    "MAX_SIGNATURES",
+    "Offer",
+    "Signature",
+    "canonical",
+    "parse_offer",
+]
 
 MAX_BYTES = 1 << 30  # of one image; a larger offer is rejected
 MAX_MANIFEST = 16_384  # characters
@@ -186,15 +194,20 @@ def _names(given: Any) -> tuple[str, ...]:
 def _whole(given: Any) -> int:
     if given is None:
         return 0
-    if type(given) is not int or given < 0:
-        raise ValueError("security_version is a whole number")
+    if type(given) is not int or not 0 <= given < 2**31:
+        raise ValueError("security_version is a whole number below 2147483648")
     return int(given)
+
+
+def canonical(manifest: Mapping[str, Any]) -> str:
+    """A manifest as it is signed: the platform and the device agree on it."""
+    return json.dumps(manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def _manifest(given: Any) -> str:
     text = given if isinstance(given, str) else ""
     if isinstance(given, dict):
-        text = json.dumps(given, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        text = canonical(given)
     elif given is not None and not isinstance(given, str):
         raise ValueError("manifest is a text or an object")
     if len(text) > MAX_MANIFEST:

@@ -17,15 +17,11 @@ from mooring_device.errors import FirmwareRefused, InvalidSetting
 from mooring_device.offers import Offer, Signature
 from mooring_device.versions import version_key
 
-__all__ = ["FORMAT", "FirmwarePolicy", "canonical", "key_id"]
+__all__ = ["FORMAT", "FirmwarePolicy", "key_id"]
 
 FORMAT = "mooring-firmware/1"
+_KEY_ID = re.compile("[0-9a-f]{16}")
 _PEM = re.compile(r"-----BEGIN PUBLIC KEY-----.*?-----END PUBLIC KEY-----", re.DOTALL)
-
-
-def canonical(manifest: Mapping[str, Any]) -> bytes:
-    """The bytes of a manifest that are signed: the platform and the device agree on them."""
-    return json.dumps(manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def key_id(der: bytes) -> str:
@@ -69,6 +65,11 @@ class FirmwarePolicy:
         for name in ("keys", "revoked", "kinds"):
             if isinstance(getattr(self, name), str):
                 raise InvalidSetting(f"The policy's {name} are a text, not a list of texts.")
+        if not all(_KEY_ID.fullmatch(name) for name in self.revoked):
+            raise InvalidSetting(
+                "A revoked key is not the name of a key.",
+                hint="Names are 16 hexadecimal digits in lower case: `mooring firmware key list`.",
+            )
         for text in self.keys:
             found = _PEM.findall(text)
             if not found:
@@ -164,7 +165,10 @@ class FirmwarePolicy:
                 hint="Give the device a FirmwarePolicy with keys.",
                 code="signature",
             )
-        return {**plain, **{key: manifest[key] for key in plain if key in manifest}}
+        if not manifest:
+            return plain
+        nothing = {"hardware": [], "requires": [], "product": "", "security_version": 0}
+        return {key: manifest.get(key, nothing[key]) for key in nothing}
 
     def _verify(self, offer: Offer) -> None:
         if not offer.signatures or not offer.manifest:
