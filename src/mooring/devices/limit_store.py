@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from mooring.identity.account import NO_QUOTA, Quota
+from mooring.store.given import given, parameter
 from mooring.store.keyed import Keyed
 from mooring.store.schema import device_limits, devices, limit_disconnects, tenant_limits
 
@@ -129,27 +130,36 @@ def disconnected(connection: Connection, numbers: Sequence[int] | None = None) -
     return {row.device_id: row.until for row in rows}
 
 
-def disconnect(connection: Connection, device_id: int, since: int, until: int) -> None:
-    """Rejects the device until then; a device that is rejected already gets the new time."""
-    d = limit_disconnects
-    values = {"since": since, "until": until}
-    changed = connection.execute(sa.update(d).where(d.c.device_id == device_id).values(values))
-    if not changed.rowcount:
-        connection.execute(sa.insert(d).values(device_id=device_id, **values))
+def disconnect(connection: Connection, until: Mapping[int, int], since: int) -> list[int]:
+    """Rejects devices until their times, in epoch milliseconds, with one statement; those that it
+    concerns. Removed devices, and those that are rejected already, are left out."""
+    d = limit_disconnects.c
+    names = {"device_id": d.device_id.type, "until": d.until.type}
+    new = given(connection.dialect.name, names)
+    known = sa.exists().where(devices.c.id == new.c.device_id)
+    there = sa.exists().where(d.device_id == new.c.device_id)
+    some = sa.select(new.c.device_id, sa.literal(since, d.since.type), new.c.until)
+    found = connection.execute(
+        sa.insert(limit_disconnects)
+        .from_select(["device_id", "since", "until"], some.where(known, sa.not_(there)))
+        .returning(d.device_id),
+        parameter([[number, at] for number, at in sorted(until.items())]),
+    )
+    return list(found.scalars())
 
 
 def reconnect(connection: Connection, now: int) -> list[str]:
     """Accepts the devices again whose time is up; their usernames."""
     d = limit_disconnects.c
     rows = connection.execute(
-        sa.select(d.device_id, devices.c.username)
-        .join(devices, devices.c.id == d.device_id)
+        sa.select(devices.c.username)
+        .join(limit_disconnects, devices.c.id == d.device_id)
         .where(d.until <= now)
-    ).all()
-    if rows:
-        numbers = [row[0] for row in rows]
-        connection.execute(sa.delete(limit_disconnects).where(d.device_id.in_(numbers)))
-    return [row[1] for row in rows]
+    )
+    found = list(rows.scalars())
+    if found:
+        connection.execute(sa.delete(limit_disconnects).where(d.until <= now))
+    return found
 
 
 def end_disconnect(connection: Connection, device_id: int) -> None:

@@ -14,6 +14,7 @@ from mooring.dialects.payload import BadPayload
 from mooring.ingest.dead_budget import DeadBudget, Keep
 from mooring.ingest.plan import REGISTRATION_MAX, DeadLetter, Plan, UnknownDevice
 from mooring.ingest.routing import Route, Unroutable
+from mooring.limits.buckets import MESSAGES, OF_TENANT, TENANT_SENDS
 from mooring.link.protocol import Broken
 
 __all__ = ["UNDECLARED_MAX", "UNDECLARED_MS", "DeadLetters"]
@@ -76,8 +77,11 @@ class DeadLetters:
         self, plan: Plan, packet: PublishPacket, route: Route, limit: str, received_at: int
     ) -> None:
         """A message above the limit of its device or tenant, which the broker has acknowledged."""
-        what = "messages" if limit == "limit_messages" else "bytes"
-        detail = f"The device or its tenant sends more {what} than its limit allows."
+        of_tenant = {tenants: own for own, tenants in OF_TENANT.items()}
+        who = TENANT_SENDS if limit in of_tenant else "The device sends more"
+        limit = of_tenant.get(limit, limit)
+        what = "messages" if limit == MESSAGES else "bytes"
+        detail = f"{who} {what} than its limit allows."
         letter = self._letter(packet, received_at, limit, detail, route.device)
         plan.limited += 1
         self._add(plan, route.device_id, letter)

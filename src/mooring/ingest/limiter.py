@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from mooring.devices import limit_store
 from mooring.identity.account import NO_QUOTA, Quota
-from mooring.limits.buckets import BYTES, OWNERS_MAX, Buckets
+from mooring.limits.buckets import BYTES, OF_TENANT, OWNERS_MAX, Buckets
 from mooring.store.engine import Database
 
 __all__ = ["CREDIT_PARTS", "KEPT_MS", "REFRESH_SECONDS", "Limiter"]
@@ -74,12 +74,13 @@ class Limiter:
         of_tenant = self._tenants.get(tenant, self._tenant_quota)
         take = self._buckets.take
         denied = take(device, of_device, 1, size, now, kept=kept)
+        if denied is not None:
+            return denied[0]
+        denied = take(tenant, of_tenant, 1, size, now, kept=kept)
         if denied is None:
-            denied = take(tenant, of_tenant, 1, size, now, kept=kept)
-            if denied is None:
-                return None
-            self._buckets.give_back(device, 1, size, kept=kept)
-        return denied[0]
+            return None
+        self._buckets.give_back(device, 1, size, kept=kept)
+        return OF_TENANT[denied[0]]
 
     def _draw(self, device: int, size: int, now: int) -> str | None:
         """The same for a device without limits of its own that has used up its credit."""

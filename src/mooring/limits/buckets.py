@@ -12,7 +12,16 @@ from collections.abc import Hashable
 
 from mooring.identity.account import Quota
 
-__all__ = ["BURST_SECONDS", "BYTES", "MESSAGES", "OFFLINE_SECONDS", "OWNERS_MAX", "Buckets"]
+__all__ = [
+    "BURST_SECONDS",
+    "BYTES",
+    "MESSAGES",
+    "OFFLINE_SECONDS",
+    "OF_TENANT",
+    "OWNERS_MAX",
+    "TENANT_SENDS",
+    "Buckets",
+]
 
 BURST_SECONDS = 10
 OFFLINE_SECONDS = 3600
@@ -21,6 +30,10 @@ OWNERS_MAX = 200_000
 buckets again."""
 
 MESSAGES, BYTES = "limit_messages", "limit_bytes"
+OF_TENANT = {MESSAGES: "limit_tenant_messages", BYTES: "limit_tenant_bytes"}
+"""The same limits of a tenant: another device may have used them up."""
+TENANT_SENDS = "The tenant of the device sends more"
+"""Begins the detail of a dead letter for a limit of the tenant."""
 
 
 class _Tokens:

@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 from mooring.changes import queue as change_queue
 from mooring.devices import limit_store
 from mooring.errors import MooringError
-from mooring.limits.buckets import BYTES, MESSAGES
+from mooring.limits.buckets import BYTES, MESSAGES, TENANT_SENDS
 from mooring.settings import Settings
 from mooring.store.engine import Database, now_ms
 from mooring.store.leases import Lease
@@ -34,6 +34,8 @@ REMEMBERED_MAX = 100_000
 """Devices whose last time of rejection is remembered: what the broker reports late of the time
 before it does not begin another one."""
 LIMITED = "limited"  # of ``broker_events``
+_OF_TENANT = "limit_tenant_"
+"""Begins the limits of tenants, which disconnect nobody: another device may have used them up."""
 
 
 class _Exceeded(NamedTuple):
@@ -84,6 +86,9 @@ class LimitDisconnects:
             if seen is not None and (self._seconds or any(own.values())):
                 found = _exceeded(connection, seen)
             held = limit_store.disconnected(connection)
+        for number, until in self._until.items():
+            if until > now and number not in held:  # somebody accepted it before its time was up
+                self._until[number] = now
         for number, until in held.items():
             self._remember(number, until)
         ends = {}
@@ -95,11 +100,11 @@ class LimitDisconnects:
         if ends or any(until <= now for until in held.values()):
             with self._database.write() as connection:
                 usernames = limit_store.reconnect(connection, now)
-                for number, (username, until) in ends.items():
-                    limit_store.disconnect(connection, number, now, until)
-                    usernames.append(username)
+                times = {number: until for number, (_, until) in ends.items()}
+                added = limit_store.disconnect(connection, times, now)
+                usernames += [ends[number][0] for number in added]
                 change_queue.enqueue_many(connection, "put", usernames)
-                add_to_counter(connection, "limit_disconnects", len(ends))
+                add_to_counter(connection, "limit_disconnects", len(added))
         for number, (_, until) in ends.items():
             self._remember(number, until)
         self._seen = newest
@@ -131,13 +136,17 @@ def _exceeded(connection: Connection, seen: tuple[int, int]) -> list[_Exceeded]:
     by_broker = (
         sa.select(*columns, sa.func.max(e.at))
         .join(broker_events, e.username == v.username)
-        .where(e.id > seen[0], e.event == LIMITED)
+        .where(e.id > seen[0], e.event == LIMITED, sa.not_(e.detail.startswith(_OF_TENANT)))
         .group_by(*columns)
     )
     by_ingest = (
         sa.select(*columns, sa.func.max(d.received_at))
         .join(dead_letters, d.device_id == v.id)
-        .where(d.id > seen[1], d.reason.in_([MESSAGES, BYTES]))
+        .where(
+            d.id > seen[1],
+            d.reason.in_([MESSAGES, BYTES]),
+            sa.not_(d.detail.startswith(TENANT_SENDS)),
+        )
         .group_by(*columns)
     )
     return [_Exceeded(*row) for one in (by_broker, by_ingest) for row in connection.execute(one)]

@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from mooring.devices import limit_store
+from mooring.limits.buckets import TENANT_SENDS
 from mooring.limits.disconnects import LimitDisconnects
 from mooring.settings import Settings
 from mooring.store.engine import Database
@@ -60,13 +61,17 @@ class Stand:
         with self.database.write() as connection:
             connection.execute(sa.insert(table).values(**values))
 
-    def by_broker(self, number: int, at: int, event: str = "limited") -> None:
-        row = {"at": at, "event": event, "username": f"u{number}", "detail": "limit_bytes"}
+    def by_broker(
+        self, number: int, at: int, event: str = "limited", detail: str = "limit_bytes"
+    ) -> None:
+        row = {"at": at, "event": event, "username": f"u{number}", "detail": detail}
         self.write(broker_events, **row)
 
-    def by_ingest(self, number: int, at: int, reason: str = "limit_messages") -> None:
+    def by_ingest(
+        self, number: int, at: int, reason: str = "limit_messages", detail: str = ""
+    ) -> None:
         row = {"received_at": at, "reason": reason, "topic": "t", "payload": b"", "size": 0}
-        self.write(dead_letters, **row, detail="", device_id=number, tenant="a")
+        self.write(dead_letters, **row, detail=detail, device_id=number, tenant="a")
 
     def step(self, passed: int = SECOND) -> tuple[set[int], set[str]]:
         """Who is disconnected then, and whose accounts the broker has to be told of."""
@@ -104,6 +109,31 @@ def test_other_events_and_what_was_before_the_start_disconnect_nobody(stand: Sta
     stand.by_broker(1, stand.now)
     stand.worker = stand.new()
     assert stand.step() == (set(), set())
+
+
+def test_a_limit_of_the_tenant_disconnects_nobody(stand: Stand) -> None:
+    """A neighbour may have used it up."""
+    stand.by_broker(1, stand.now, detail="limit_tenant_bytes (3 times)")
+    stand.by_broker(2, stand.now, detail="limit_tenant_messages")
+    stand.by_ingest(3, stand.now, detail=f"{TENANT_SENDS} bytes than its limit allows.")
+    assert stand.step() == (set(), set())
+
+
+def test_who_is_accepted_early_is_disconnected_again_when_it_sends_too_much(stand: Stand) -> None:
+    stand.by_broker(1, stand.now)
+    assert stand.step() == ({1}, {"u1"})
+    with stand.database.write() as connection:
+        limit_store.end_disconnect(connection, 1)
+    assert stand.step() == (set(), set())
+    stand.by_broker(1, stand.now + 1)
+    assert stand.step() == ({1}, {"u1"})
+
+
+def test_a_device_that_is_removed_meanwhile_costs_no_other_its_time(stand: Stand) -> None:
+    with stand.database.write() as connection:
+        until = {1: stand.now + SECOND, 77: stand.now + SECOND}
+        assert limit_store.disconnect(connection, until, stand.now) == [1]
+        assert limit_store.disconnect(connection, until, stand.now) == []
 
 
 def test_a_tenant_has_its_own_time_and_the_setting_is_off_by_default(stand: Stand) -> None:

@@ -271,6 +271,20 @@ def test_who_was_over_a_limit_comes_back_when_it_may_send_again(
     assert [len(one.payload) for one in reader.collect(2)] == [990, 950]
 
 
+def test_a_limit_of_the_tenant_is_named_and_puts_nobody_off(
+    accounts: AccountsDb, connect: Connect, watch: Watch
+) -> None:
+    """A neighbour has used it up: who finds it so is not the one who is over a limit."""
+    accounts.run([("INSERT INTO tenant VALUES('acme', NULL, NULL, 100)", ())], [None])
+    watch.apply(accounts.put(*(facts(n, tenant="acme", publish=("x",)) for n in "ab")))
+    connect("a").publish("x", bytes(990))
+    with pytest.raises(AssertionError, match=r"ended|not sent"):
+        connect("b").publish("x", bytes(500))
+    assert watch.event("gone", user="b")["why"] == "limit_tenant_bytes"
+    assert connect("b").connected
+    assert watch.poke()["put_off"] == 0
+
+
 # --- evidence
 
 

@@ -20,6 +20,8 @@ _WORDS = {
     "locked": "device disabled",
     "limit_messages": "sent too many messages",
     "limit_bytes": "sent too many bytes",
+    "limit_tenant_messages": "its tenant sent too many messages",
+    "limit_tenant_bytes": "its tenant sent too many bytes",
 }
 
 

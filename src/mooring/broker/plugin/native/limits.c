@@ -56,13 +56,15 @@ static void refill(struct bucket *bucket, const struct limits *limits, uint64_t 
         bucket->bytes = refilled(bucket->bytes, limits->bytes, passed_ms, seconds);
 }
 
+static const char over_messages[] = "limit_messages";
+
 /* Takes both or neither; a debt, from what may not be refused, is paid first. */
 static const char *charge(struct bucket *bucket, const struct limits *limits, int64_t bytes,
                           uint64_t now_ms)
 {
     refill(bucket, limits, now_ms, LIMITS_BURST_SECONDS);
     if (limits->messages >= 0 && bucket->messages < THOUSAND)
-        return "limit_messages";
+        return over_messages;
     if (limits->bytes >= 0 && bucket->bytes < bytes * THOUSAND)
         return "limit_bytes";
     if (limits->messages >= 0)
@@ -84,9 +86,13 @@ const char *limits_charge(struct account *account, uint64_t bytes, uint64_t now_
     struct tenant *tenant = account->tenant;
     if (account->meter != 0)
         refused = charge(&account->meter->bucket, &account->meter->limits, (int64_t)bytes, now_ms);
-    if (refused == 0 && tenant != 0)
-        refused = charge(&tenant->bucket, &tenant->limits, (int64_t)bytes, now_ms);
+    /* Only for its own limit: another device may have used up the tenant's. */
     account->wants = refused != NULL ? bytes + 1 : 0;
+    if (refused == 0 && tenant != 0) {
+        refused = charge(&tenant->bucket, &tenant->limits, (int64_t)bytes, now_ms);
+        if (refused != 0)
+            refused = refused == over_messages ? "limit_tenant_messages" : "limit_tenant_bytes";
+    }
     return refused;
 }
 
@@ -95,32 +101,20 @@ static int64_t most(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-static const char *too_little(const struct bucket *bucket, const struct limits *limits,
-                              int64_t bytes)
+static bool too_little(const struct bucket *bucket, const struct limits *limits, int64_t bytes)
 {
     if (limits->messages >= 0 && bucket->messages < room_of(limits->messages, LIMITS_WAIT_SECONDS))
-        return "limit_messages";
-    if (limits->bytes >= 0 &&
-        bucket->bytes < least(most(room_of(limits->bytes, LIMITS_WAIT_SECONDS), bytes * THOUSAND),
-                              room_of(limits->bytes, LIMITS_BURST_SECONDS)))
-        return "limit_bytes";
-    return NULL;
+        return true;
+    return limits->bytes >= 0 &&
+           bucket->bytes < least(most(room_of(limits->bytes, LIMITS_WAIT_SECONDS), bytes * THOUSAND),
+                                 room_of(limits->bytes, LIMITS_BURST_SECONDS));
 }
 
-const char *limits_wait(const struct account *account, uint64_t now_ms)
+bool limits_wait(struct account *account, uint64_t now_ms)
 {
-    if (account->wants == 0)
-        return NULL;
-    int64_t bytes = (int64_t)(account->wants - 1);
-    const char *limit = NULL;
-    struct tenant *tenant = account->tenant;
-    if (account->meter != NULL) {
-        refill(&account->meter->bucket, &account->meter->limits, now_ms, LIMITS_BURST_SECONDS);
-        limit = too_little(&account->meter->bucket, &account->meter->limits, bytes);
-    }
-    if (limit == NULL && tenant != NULL) {
-        refill(&tenant->bucket, &tenant->limits, now_ms, LIMITS_BURST_SECONDS);
-        limit = too_little(&tenant->bucket, &tenant->limits, bytes);
-    }
-    return limit;
+    struct meter *meter = account->meter;
+    if (account->wants == 0 || meter == NULL)
+        return false;
+    refill(&meter->bucket, &meter->limits, now_ms, LIMITS_BURST_SECONDS);
+    return too_little(&meter->bucket, &meter->limits, (int64_t)(account->wants - 1));
 }

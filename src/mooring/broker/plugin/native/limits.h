@@ -22,13 +22,14 @@ void limits_fill(struct bucket *bucket, const struct limits *limits, uint64_t no
 void limits_back(struct account *account, uint64_t now_ms);
 
 /* Takes one message of `bytes` off the buckets of the account and its tenant. NULL: it may be
- * sent; otherwise "limit_messages" or "limit_bytes". */
+ * sent; otherwise "limit_messages" or "limit_bytes", or "limit_tenant_messages" or
+ * "limit_tenant_bytes" if it is within its own limit. */
 const char *limits_charge(struct account *account, uint64_t bytes, uint64_t now_ms);
 
 /* A client that exceeded a limit comes back: as long as it may send less than a second of the rate,
- * and less than the message that was too much, its next message would end the session again. NULL:
- * it may come; otherwise the limit. */
-const char *limits_wait(const struct account *account, uint64_t now_ms);
+ * and less than the message that was too much, its next message would end the session again. Whether
+ * it has to wait. */
+_Bool limits_wait(struct account *account, uint64_t now_ms);
 
 /* Whether there is anything to charge. */
 static inline _Bool limits_any(const struct account *account)

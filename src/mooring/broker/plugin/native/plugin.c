@@ -145,7 +145,7 @@ static int on_login(int kind, void *data, void *userdata)
         return MOSQ_ERR_SUCCESS;
     uint64_t now_ms = clock_ms();
     limits_back(verdict.account, now_ms);
-    if (limits_wait(verdict.account, now_ms) != NULL) {
+    if (limits_wait(verdict.account, now_ms)) {
         counters.put_off++;
         return MOSQ_ERR_UNKNOWN; /* closed without an answer: its login is right, it tries again */
     }
