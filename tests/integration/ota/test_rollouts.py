@@ -414,6 +414,33 @@ def test_a_change_of_its_job_needs_a_new_approval_too(bench: Bench) -> None:
     assert bench.of(rollout).approval.open
 
 
+def test_nobody_who_changed_it_is_a_second_person(bench: Bench) -> None:
+    bench.fleet(3)
+    eve, dan = (Actor(name, Role.OPERATOR, "home") for name in ("eve", "dan"))
+    rollout = bench.start(bench.release(), replace(ALL, at_once=1), approval=True)
+    bench.rollouts.set(BOB, rollout.id, {"at_once": 3})
+    bench.rollouts.add(eve, rollout.id)
+    for actor in (ADA, BOB, eve):
+        with pytest.raises(MooringError) as caught:
+            bench.rollouts.approve(actor, rollout.id)
+        assert slug(caught) == "second_person_needed"
+    bench.rollouts.approve(dan, rollout.id)
+    bench.work()
+    bench.rollouts.add(BOB, rollout.id)
+    assert bench.rollouts.approve(eve, rollout.id).approval.by == "eve"
+
+
+def test_a_change_before_its_devices_are_listed_counts(bench: Bench) -> None:
+    bench.fleet(1)
+    what = {"release": bench.release().reference, "approval": True}
+    job = bench.jobs.start(ADA, NewJob("firmware", what, selector("home", everyone=True), ALL))
+    bench.jobs.set(BOB, job.id, {"at_once": 1000})
+    bench.work()
+    with pytest.raises(MooringError) as caught:
+        bench.rollouts.approve(BOB, job.id)
+    assert slug(caught) == "second_person_needed"
+
+
 def test_a_key_does_not_approve(bench: Bench) -> None:
     bench.fleet(1)
     rollout = bench.start(bench.release(), approval=True)

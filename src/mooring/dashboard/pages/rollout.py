@@ -129,7 +129,7 @@ def _can(job: Job) -> list[tuple[str, str]]:
 
 def _may_approve(rollout: Rollout, who: Actor) -> bool:
     """Whether this person is a second one."""
-    mine = who.name in (rollout.approval.changed_by, rollout.job.actor)
+    mine = who.name in (*rollout.approval.changers, rollout.job.actor)
     return rollout.approval.open and not rollout.job.over and not mine
 
 

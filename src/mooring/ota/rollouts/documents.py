@@ -91,7 +91,9 @@ class ApprovalOut(Document):
     """Whether a second person has agreed."""
 
     needed: bool
-    changed_by: str = Field(description="Who made it, or changed it last.")
+    changed_by: str = Field(
+        description="Who made it, and who changed it since it was approved, with commas."
+    )
     by: str | None = Field(description="Who approved it since then.")
     at: Time | None
 

@@ -27,7 +27,7 @@ from mooring.ota.releases.model import State as ReleaseState
 from mooring.ota.rollouts import store
 from mooring.ota.rollouts.approval import approval_words, is_easier
 from mooring.ota.rollouts.asked import FirmwareWhat, terms_of
-from mooring.ota.rollouts.model import KIND, Approval, GateOn, Terms
+from mooring.ota.rollouts.model import KIND, GateOn, Terms
 from mooring.ota.rollouts.windows import opens_at
 from mooring.ota.updates import store as update_store
 from mooring.ota.updates.model import Options
@@ -113,10 +113,21 @@ class FirmwareJobs:
     def changed(self, connection: Connection, actor: Actor, job: Job, plan: Plan | None) -> None:
         if plan is not None and is_easier(job.plan, plan):
             return
-        record = store.one(connection, job.id)
-        if record is not None and record.approval.needed:
-            approval = Approval(needed=True, changed_by=actor.name)
-            store.set_approval(connection, job.id, approval, now_ms())
+        at = now_ms()
+        approval = self.recorded(connection, job, at).approval
+        if approval.needed:
+            store.set_approval(connection, job.id, approval.again(actor.name), at)
+
+    def recorded(self, connection: Connection, job: Job, at: int) -> store.Record:
+        """The row of a rollout; made here for one that was started as a job."""
+        found = store.one(connection, job.id)
+        if found is None:
+            what = read(job.what, FirmwareWhat)
+            release = self._release(connection, what)
+            found = store.insert(
+                connection, job, release.id, release.kind, approval=what.approval, at=at
+            )
+        return found
 
     # ------------------------------------------------------------------ when
 
@@ -149,11 +160,7 @@ class FirmwareJobs:
             )
 
     def facts(self, connection: Connection, job: Job, at: int) -> Facts:
-        what = read(job.what, FirmwareWhat)
-        record = store.one(connection, job.id)
-        if record is None:  # it was started as a job
-            release = self._release(connection, what)
-            store.insert(connection, job, release.id, release.kind, approval=what.approval, at=at)
+        self.recorded(connection, job, at)
         target_store.wake(connection, job.id, store.arrived(connection, job.id, at, AT_ONCE))
         return self.seen(connection, job, at)
 

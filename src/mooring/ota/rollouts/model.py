@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
+from mooring.errors import Forbidden
 from mooring.groups.selector import Selector
 from mooring.jobs.model import Job
 from mooring.jobs.rules import Facts, Plan
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 KIND = "firmware"
+NAMES_CHARACTERS = 200  # of people who changed a rollout since it was approved
 """The kind of the jobs that rollouts are."""
 
 PLAN = Plan(
@@ -100,7 +102,8 @@ class Approval:
 
     Attributes:
         needed: nothing is started before.
-        changed_by: who made it, or changed it last; somebody else must approve it.
+        changed_by: who made it, and who changed it since it was approved, with commas; somebody
+            else must approve it.
         by, at: who approved it, and when; empty and ``None``: nobody since the last change.
     """
 
@@ -113,6 +116,27 @@ class Approval:
     def open(self) -> bool:
         """Whether it is needed and missing."""
         return self.needed and self.at is None
+
+    @property
+    def changers(self) -> tuple[str, ...]:
+        """The names in ``changed_by``."""
+        return tuple(self.changed_by.split(", "))
+
+    def again(self, name: str) -> Approval:
+        """After a change by this person.
+
+        Raises:
+            Forbidden: ``second_person_needed``: it has been changed by as many as can be noted.
+        """
+        names = dict.fromkeys([*(self.changers if self.open else ()), name])
+        changed_by = ", ".join(names)
+        if len(names) > 1 and len(changed_by) > NAMES_CHARACTERS:
+            raise Forbidden(
+                f"{len(names) - 1} people have started or changed the rollout already.",
+                hint="Somebody else has to approve it before it is changed again.",
+                code="second_person_needed",
+            )
+        return Approval(needed=True, changed_by=changed_by)
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,12 +76,7 @@ class Rollouts:
 
     def _put(self, connection: Connection, actor: Actor, new: NewJob) -> Rollout:
         job = self.jobs.put(connection, actor, new)
-        if store.one(connection, job.id) is None:
-            what = read(job.what, FirmwareWhat)
-            (release,) = release_store.find(connection, SYSTEM, number=int(what.release))
-            store.insert(
-                connection, job, release.id, release.kind, approval=what.approval, at=now_ms()
-            )
+        self.kind.recorded(connection, job, now_ms())
         return self._rollout(connection, job)
 
     def approve(self, actor: Actor, number: int, *, reason: str = "") -> Rollout:
@@ -113,7 +108,7 @@ class Rollouts:
                 raise Conflict(
                     f"The rollout {number} needs no approval.", code="nothing_to_approve"
                 )
-            if actor.name in (approval.changed_by, job.actor):
+            if actor.name in (*approval.changers, job.actor):
                 raise Forbidden(
                     f"{actor.name} started or changed the rollout {number}.",
                     hint="Somebody else has to approve it.",

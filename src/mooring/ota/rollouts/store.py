@@ -65,7 +65,7 @@ class Record(NamedTuple):
 
 def insert(
     connection: Connection, job: Job, release: int, kind: Kind, *, approval: bool, at: int
-) -> None:
+) -> Record:
     """The row of a new rollout."""
     connection.execute(
         sa.insert(firmware_rollouts),
@@ -80,6 +80,7 @@ def insert(
             "approved_by": "",
         },
     )
+    return Record(release, Approval(needed=approval, changed_by=job.actor))
 
 
 def one(connection: Connection, job: int) -> Record | None:
