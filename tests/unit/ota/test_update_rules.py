@@ -319,6 +319,13 @@ def test_later_at_most_seven_days() -> None:
     assert again.state is State.TIMED_OUT, "it does not put it off for ever"
 
 
+def test_fresh_offers_end_with_the_time_for_downloading() -> None:
+    """A device that says again and again that it begins, and that its link has expired."""
+    found = update(State.DOWNLOADING, download_at=T0)
+    assert rules.renew(found, T0 + WAITS.download - 1, WAITS) is not None
+    assert rules.renew(found, T0 + WAITS.download, WAITS) is None
+
+
 def test_an_expired_link_uses_no_attempt() -> None:
     found = update(State.DOWNLOADING, served=600)
     fresh = rules.renew(found, T0 + MINUTE, WAITS)

@@ -180,6 +180,8 @@ def renew(update: Update, at: int, waits: Waits, words: str = "") -> Update | No
         return None  # one is about to be written
     if update.offers >= OFFERS_MAX or update.asked_at is not None:
         return None
+    if update.download_at is not None and at >= update.download_at + waits.download:
+        return None  # its time for downloading is over, however often it begins again
     return advance(update, Event.AGAIN, at, waits, words=words, renewed_at=at)
 
 

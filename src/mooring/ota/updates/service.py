@@ -24,7 +24,7 @@ from mooring.ota.releases.model import State as ReleaseState
 from mooring.ota.updates import rules, store
 from mooring.ota.updates.about import about_devices
 from mooring.ota.updates.handing import ORIGIN, Handing, Wanted
-from mooring.ota.updates.model import NOT_BEGUN, Kind, Options, State, Step, Update
+from mooring.ota.updates.model import NOT_BEGUN, Options, State, Step, Update
 from mooring.ota.updates.moving import Change, record
 from mooring.ota.updates.offers import cancel_message
 from mooring.ota.updates.protocol import LinkIssuer
@@ -239,10 +239,6 @@ class Updates:
                 job_id=job,
                 states=states,
             )
-
-    def current(self, connection: Connection, device_id: int, kind: Kind) -> Update | None:
-        """The open update of a device and kind."""
-        return store.running_of_device(connection, device_id, kind)
 
     # ------------------------------------------------------------------ what happens
 

@@ -36,12 +36,10 @@ __all__ = [
     "links_changed",
     "listed",
     "newest",
-    "of_device",
     "of_release",
     "one",
     "open_of",
     "open_of_tenant",
-    "running_of_device",
     "unwatch",
     "watched",
     "write",
@@ -253,13 +251,6 @@ def find(connection: Connection, numbers: Sequence[int], *, lock: bool = False) 
     return found
 
 
-def running_of_device(connection: Connection, device_id: int, kind: Kind) -> Update | None:
-    """The open one of a device and kind."""
-    statement = _SELECT.where(_c.device_id == device_id, _c.kind == kind.value, _OPEN)
-    row = connection.execute(statement).first()
-    return None if row is None else _update(row)
-
-
 def open_of(
     connection: Connection, numbers: Collection[int], kind: Kind, *, lock: bool = False
 ) -> dict[int, Update]:
@@ -345,12 +336,6 @@ def listed(
     return [
         _update(row) for row in connection.execute(statement.order_by(_c.id.desc()).limit(limit))
     ]
-
-
-def of_device(connection: Connection, device_id: int, *, limit: int) -> list[Update]:
-    """A device's updates, the newest first."""
-    statement = _SELECT.where(_c.device_id == device_id).order_by(_c.id.desc()).limit(limit)
-    return [_update(row) for row in connection.execute(statement)]
 
 
 def of_release(connection: Connection, release: int, *, limit: int, after: int = 0) -> list[Update]:

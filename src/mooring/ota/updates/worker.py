@@ -99,13 +99,14 @@ class UpdateKeeper:
         if not self._lease.held(after_dead=True):
             return 0
         with self._database.read(brief=True) as connection:
-            changed = store.links_changed(connection, AT_ONCE)
             # Those that failed wait, and must not keep others from their turn.
-            due = store.due(connection, now_ms(), AT_ONCE + self.faults.waiting)
+            at_once = AT_ONCE + self.faults.waiting
+            changed = store.links_changed(connection, at_once)
+            due = store.due(connection, now_ms(), at_once)
             gone: list[int] = []
             if time.monotonic() >= self._gone_at:
                 self._gone_at = time.monotonic() + GONE_SECONDS
-                gone = store.gone(connection, AT_ONCE)
+                gone = store.gone(connection, at_once)
         return (
             self._all(gone, self._remove)
             + self._all([number for number in changed if number not in gone], self._link)
