@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeGuard
 
 __all__ = [
     "PARAMETERS_MAX",
@@ -109,6 +109,11 @@ def _is(kind: ParameterType, value: Any) -> bool:
         case ParameterType.BOOLEAN:
             return isinstance(value, bool)
         case ParameterType.INTEGER:
-            return isinstance(value, int) and not isinstance(value, bool)
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and math.isfinite(value)
+            return isinstance(value, int) and is_number(value)
+    return is_number(value)
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether it can be compared with any bound: finite, and no whole number beyond all floats."""
+    known = isinstance(value, int | float) and not isinstance(value, bool)
+    return known and abs(value) <= sys.float_info.max

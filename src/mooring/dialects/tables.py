@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from enum import StrEnum
-from math import isfinite
 from typing import Any, TypeVar
 
 from mooring.dialects.mistakes import Place, Report, nearest
@@ -33,6 +32,7 @@ from mooring.dialects.parameters import (
     CommandForm,
     Parameter,
     ParameterType,
+    is_number,
     wrong_value,
 )
 
@@ -305,7 +305,7 @@ class _Table:
         value = self.data.get(key)
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        if not is_number(value):
             self.wrong(key, f"It must be a number, not {value!r:.60}.")
             return None
         return value
