@@ -6,6 +6,7 @@ devices that said something of themselves in the batch.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -17,7 +18,7 @@ from mooring.dialects.model import Channel, Kind, Path
 from mooring.dialects.payload import PayloadLimits
 from mooring.ingest.facts import Fact
 from mooring.ingest.projection import ALWAYS, Effect, Keys, Repeating, Sees, of_kinds
-from mooring.presence.firmware_store import add_versions
+from mooring.presence.firmware_store import VERSIONS_MAX, add_versions
 from mooring.presence.state import Known, Said, advance
 from mooring.store.schema import device_state
 from mooring.store.upsert import Reading, Upsert
@@ -95,13 +96,14 @@ class DeviceState:
         devices = sorted({said.device for said in rows})
         before = {row[0]: Known._make(row[1:]) for row in _READ_STATE.execute(connection, devices)}
         after: dict[int, Known] = dict.fromkeys(devices, Known()) | before
-        versions = []
+        versions: dict[int, deque[tuple[int, int, str]]] = {}
         for said in rows:
             known = after[said.device]
             after[said.device] = now = advance(known, said)
             if now.firmware != known.firmware and now.firmware is not None:
                 at = said.received_at if said.ts is None else said.ts
-                versions.append((said.device, at, now.firmware))
+                kept = versions.setdefault(said.device, deque(maxlen=VERSIONS_MAX))
+                kept.append((said.device, at, now.firmware))
         changed = [
             (device, *after[device], _key(after[device].firmware))
             for device in devices
@@ -110,7 +112,7 @@ class DeviceState:
         if changed:
             _SET_STATE.execute(connection, changed)
         if versions:
-            add_versions(connection, versions)
+            add_versions(connection, [row for some in versions.values() for row in some])
         return ()
 
 
