@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query
+from fastapi import Path, Query
 from pydantic import Field
 
 from mooring.alerts.answers import AlertOut, Severities, States
@@ -15,11 +15,12 @@ from mooring.alerts.store import Wanted
 from mooring.web.auth import Who
 from mooring.web.fields import DeviceReference, Document, Line, Reason, Word
 from mooring.web.paging import PageOf, Paging, PagingDep
+from mooring.web.routing import Routes
 from mooring.web.services import provided
 
 __all__ = ["router", "severity_word"]
 
-router = APIRouter(prefix="/api/v1", tags=["alerts"])
+router = Routes(prefix="/api/v1", tags=["alerts"])
 
 AlertsNow = Annotated[Alerts, provided(Alerts)]
 Number = Annotated[int, Path(ge=1, le=2**63 - 1, description="Number of the alert.")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Query
+from fastapi import Header, Path, Query
 
 from mooring.commands.documents import CommandIn, CommandOut, States, document
 from mooring.commands.model import NewCommand
@@ -15,11 +15,12 @@ from mooring.identity.actor import Actor
 from mooring.web.auth import Who
 from mooring.web.fields import DeviceReference, Reason
 from mooring.web.paging import PageOf, Paging, PagingDep
+from mooring.web.routing import Routes
 from mooring.web.services import provided
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api/v1", tags=["commands"])
+router = Routes(prefix="/api/v1", tags=["commands"])
 
 CommandsNow = Annotated[Commands, provided(Commands)]
 Number = Annotated[int, Path(ge=1, le=2**63 - 1)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
@@ -18,12 +18,13 @@ from mooring.store.tally import Tally
 from mooring.web.auth import address_of
 from mooring.web.basic import device_logins, scheme
 from mooring.web.fields import DeviceReference, Document
+from mooring.web.routing import Routes
 from mooring.web.services import DatabaseNow, SettingsNow, provided
 from mooring.web.watching import Watch
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api/v1/devices", tags=["device"])
+router = Routes(prefix="/api/v1/devices", tags=["device"])
 
 DevicesNow = Annotated[Devices, provided(Devices)]
 ThrottlesNow = Annotated[Throttles, provided(Throttles)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Body, Header, Query, Response
+from fastapi import Body, Header, Query, Response
 from pydantic import Field
 
 from mooring.device_settings.model import Change, DeviceView, HistoryEntry, LevelRow
@@ -14,13 +14,14 @@ from mooring.devices.model import Device
 from mooring.web.auth import Who
 from mooring.web.fields import DeviceReference, Document, Json, Reason, Time
 from mooring.web.paging import PageOf, PagingDep
+from mooring.web.routing import Routes
 from mooring.web.services import provided
 
 __all__ = ["MERGE_PATCH", "IfMatch", "Settings", "document", "history_document", "router", "wanted"]
 
 MERGE_PATCH = "application/merge-patch+json"
 
-router = APIRouter(prefix="/api/v1/devices", tags=["settings"])
+router = Routes(prefix="/api/v1/devices", tags=["settings"])
 
 SettingsNow = Annotated[DeviceSettings, provided(DeviceSettings)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import msgspec
-from fastapi import APIRouter, Body, Path, Query, Response
+from fastapi import Body, Path, Query, Response
 from pydantic import Field
 
 from mooring.device_settings.api import MERGE_PATCH, IfMatch, Settings, wanted
@@ -14,11 +14,12 @@ from mooring.device_settings.model import Change, Level, LevelView
 from mooring.web.auth import Who
 from mooring.web.fields import Document, Json, Reason, Time, Word
 from mooring.web.paging import PageOf, PagingDep
+from mooring.web.routing import Routes
 from mooring.web.services import provided
 
 __all__ = ["document", "router"]
 
-router = APIRouter(prefix="/api/v1/settings", tags=["settings"])
+router = Routes(prefix="/api/v1/settings", tags=["settings"])
 
 LevelsNow = Annotated[SettingsLevels, provided(SettingsLevels)]
 LevelWord = Annotated[

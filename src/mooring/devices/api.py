@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from pydantic import Field, StringConstraints
 from starlette.concurrency import run_in_threadpool
 
@@ -19,6 +19,7 @@ from mooring.devices.state import DeviceStates
 from mooring.web.address import told_to_devices
 from mooring.web.auth import Who
 from mooring.web.fields import DeviceReference, Document, Json, Line, Reason, Time, Word
+from mooring.web.routing import Routes
 from mooring.web.services import SettingsNow, provided
 from mooring.web.watching import Watch
 
@@ -35,7 +36,7 @@ __all__ = [
 QUERY_TOPIC_MAX = 4000
 """Characters of a topic in an address, which may have 64 KiB with each byte escaped."""
 
-router = APIRouter(prefix="/api/v1/devices", tags=["devices"])
+router = Routes(prefix="/api/v1/devices", tags=["devices"])
 
 DevicesNow = Annotated[Devices, provided(Devices)]
 StatesNow = Annotated[DeviceStates, provided(DeviceStates)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query
+from fastapi import Path, Query
 from pydantic import Field
 
 from mooring.discovery import documents
@@ -13,11 +13,12 @@ from mooring.discovery.service import Discovery
 from mooring.web.auth import Who
 from mooring.web.fields import Document, Line, Reason, Time, Word
 from mooring.web.paging import PageOf, PagingDep
+from mooring.web.routing import Routes
 from mooring.web.services import provided
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api/v1", tags=["discovery"])
+router = Routes(prefix="/api/v1", tags=["discovery"])
 
 DiscoveryNow = Annotated[Discovery, provided(Discovery)]
 

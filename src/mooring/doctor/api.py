@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter
-
 from mooring.doctor import documents
 from mooring.doctor.service import Diagnosis
 from mooring.web.auth import Who
 from mooring.web.fields import DeviceReference, Document, Time
+from mooring.web.routing import Routes
 from mooring.web.services import provided
 
 __all__ = ["WhyOut", "router"]
 
-router = APIRouter(prefix="/api/v1/devices", tags=["devices"])
+router = Routes(prefix="/api/v1/devices", tags=["devices"])
 
 DiagnosisNow = Annotated[Diagnosis, provided(Diagnosis)]
 

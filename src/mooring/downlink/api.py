@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path
+from fastapi import Path
 from pydantic import Field
 
 from mooring.devices.service import Devices
@@ -13,11 +13,12 @@ from mooring.downlink.service import Downlinks
 from mooring.web.auth import Who
 from mooring.web.fields import DeviceReference, Document, Reason, Time
 from mooring.web.paging import PageOf, PagingDep
+from mooring.web.routing import Routes
 from mooring.web.services import provided
 
 __all__ = ["document", "router"]
 
-router = APIRouter(prefix="/api/v1/devices", tags=["downlinks"])
+router = Routes(prefix="/api/v1/devices", tags=["downlinks"])
 
 DevicesNow = Annotated[Devices, provided(Devices)]
 DownlinksNow = Annotated[Downlinks, provided(Downlinks)]

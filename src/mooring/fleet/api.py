@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 from pydantic import Field, StringConstraints
 
 from mooring.devices.api import DeviceListed
@@ -16,11 +16,12 @@ from mooring.fleet.spots import CLOSEST_ZOOM, Box
 from mooring.web.auth import Who
 from mooring.web.fields import Document, Line, Time, Word
 from mooring.web.paging import PageOf, Paging, PagingDep
+from mooring.web.routing import Routes
 from mooring.web.services import provided
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api/v1", tags=["devices"])
+router = Routes(prefix="/api/v1", tags=["devices"])
 
 ListsNow = Annotated[DeviceLists, provided(DeviceLists)]
 Version = Annotated[str, StringConstraints(max_length=128)]

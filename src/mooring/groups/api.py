@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query
+from fastapi import Path, Query
 from pydantic import Field, StringConstraints
 from starlette.concurrency import run_in_threadpool
 
@@ -20,6 +20,7 @@ from mooring.identity.actor import Actor
 from mooring.web.auth import Who
 from mooring.web.fields import Document, Line, Reason, Time, Word
 from mooring.web.paging import PageOf, PagingDep
+from mooring.web.routing import Routes
 from mooring.web.services import provided
 from mooring.web.watching import Watch
 
@@ -27,7 +28,7 @@ __all__ = ["router"]
 
 ACCEPTANCE_SECONDS = 2.0
 
-router = APIRouter(prefix="/api/v1/groups", tags=["groups"])
+router = Routes(prefix="/api/v1/groups", tags=["groups"])
 
 GroupsNow = Annotated[Groups, provided(Groups)]
 GroupName = Annotated[str, Path(min_length=1, max_length=128, description="Name of the group.")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Query
+from fastapi import Header, Path, Query
 
 from mooring.jobs.documents import (
     JobIn,
@@ -25,11 +25,12 @@ from mooring.jobs.service import Jobs
 from mooring.web.auth import Who
 from mooring.web.fields import Reason
 from mooring.web.paging import PageOf, PagingDep
+from mooring.web.routing import Routes
 from mooring.web.services import provided
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"])
+router = Routes(prefix="/api/v1/jobs", tags=["jobs"])
 
 JobsNow = Annotated[Jobs, provided(Jobs)]
 Number = Annotated[int, Path(ge=1, le=2**63 - 1)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
@@ -15,12 +14,13 @@ from mooring.limits.service import VALUE_MAX, DeviceLimits
 from mooring.limits.tenants import TenantLimits
 from mooring.web.auth import Who
 from mooring.web.fields import DeviceReference, Document, Reason, Word
+from mooring.web.routing import Routes
 from mooring.web.services import provided
 from mooring.web.watching import Watch
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api/v1", tags=["devices"])
+router = Routes(prefix="/api/v1", tags=["devices"])
 
 TenantsNow = Annotated[TenantLimits, provided(TenantLimits)]
 LimitsNow = Annotated[DeviceLimits, provided(DeviceLimits)]

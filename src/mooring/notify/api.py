@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query
+from fastapi import Path, Query
 
 from mooring.notify.answers import (
     AddedOut,
@@ -19,11 +19,12 @@ from mooring.notify.service import Recipients
 from mooring.web.auth import Who
 from mooring.web.fields import Reason, Word
 from mooring.web.paging import PageOf, PagingDep
+from mooring.web.routing import Routes
 from mooring.web.services import provided
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api/v1/recipients", tags=["notifications"])
+router = Routes(prefix="/api/v1/recipients", tags=["notifications"])
 
 RecipientsNow = Annotated[Recipients, provided(Recipients)]
 RecipientReference = Annotated[

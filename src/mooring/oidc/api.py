@@ -7,7 +7,7 @@ from html import escape
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Cookie, Query, Request, Response
+from fastapi import Cookie, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
@@ -16,6 +16,7 @@ from mooring.oidc.service import ATTEMPT_SECONDS, SignIn
 from mooring.people.api import SessionOut, session_document
 from mooring.web.auth import address_of
 from mooring.web.errors import answer_for
+from mooring.web.routing import Routes
 
 __all__ = ["COOKIE", "router"]
 
@@ -23,7 +24,7 @@ COOKIE = "mooring_sign_in"
 PATH = "/api/v1/oidc"
 TEXT_MAX = 8192
 
-router = APIRouter(prefix=PATH, tags=["people"])
+router = Routes(prefix=PATH, tags=["people"])
 
 Text = Annotated[str, Query(max_length=TEXT_MAX)]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from pydantic import Field, StringConstraints
 
 from mooring.errors import Forbidden
@@ -18,11 +18,12 @@ from mooring.store.engine import now_ms
 from mooring.web.auth import Who, address_of, secret_of
 from mooring.web.fields import Document, Name, Reason, Time, Word
 from mooring.web.paging import PageOf, PagingDep
+from mooring.web.routing import Routes
 from mooring.web.services import provided
 
 __all__ = ["SessionOut", "router", "session_document"]
 
-router = APIRouter(prefix="/api/v1", tags=["people"])
+router = Routes(prefix="/api/v1", tags=["people"])
 
 PeopleNow = Annotated[People, provided(People)]
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Response
+from fastapi import Path, Response
 from pydantic import Field, StringConstraints
 
 from mooring.people.model import SavedView
 from mooring.people.views import NAME_MAX, QUERY_MAX, SavedViews
 from mooring.web.auth import Who
 from mooring.web.fields import Document, Time
+from mooring.web.routing import Routes
 from mooring.web.services import provided
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api/v1/device-views", tags=["people"])
+router = Routes(prefix="/api/v1/device-views", tags=["people"])
 
 ViewsNow = Annotated[SavedViews, provided(SavedViews)]
 ViewName = Annotated[str, StringConstraints(min_length=1, max_length=NAME_MAX)]

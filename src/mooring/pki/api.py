@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path
+from fastapi import Path
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
@@ -17,12 +17,13 @@ from mooring.pki.model import Reason
 from mooring.settings import Settings
 from mooring.web.auth import Who
 from mooring.web.fields import DeviceReference, Document, Time
+from mooring.web.routing import Routes
 from mooring.web.services import DatabaseNow, SettingsNow, provided
 from mooring.web.watching import Watch
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api/v1/devices/{device}/certificates", tags=["devices"])
+router = Routes(prefix="/api/v1/devices/{device}/certificates", tags=["devices"])
 
 CertificatesNow = Annotated[DeviceCertificates, provided(DeviceCertificates)]
 

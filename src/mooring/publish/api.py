@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
@@ -52,12 +52,13 @@ from mooring.web.address import stream_url, told_to_devices
 from mooring.web.auth import Who
 from mooring.web.fields import DeviceReference, Word
 from mooring.web.publisher import Publisher
+from mooring.web.routing import Routes
 from mooring.web.services import CatalogueNow, DatabaseNow, SettingsNow, provided
 from mooring.web.watching import Watch
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api/v1/mqtt", tags=["mqtt"])
+router = Routes(prefix="/api/v1/mqtt", tags=["mqtt"])
 
 DevicesNow = Annotated[Devices, provided(Devices)]
 CommandsNow = Annotated[Commands, provided(Commands)]

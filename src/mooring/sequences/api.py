@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter
-
 from mooring.devices.service import Devices
 from mooring.identity.actor import Role
 from mooring.sequences import documents
@@ -15,11 +13,12 @@ from mooring.sequences.store import DeviceNumbers
 from mooring.web.auth import Who
 from mooring.web.fields import DeviceReference, Document, Time
 from mooring.web.paging import PageOf, PagingDep
+from mooring.web.routing import Routes
 from mooring.web.services import DatabaseNow, provided
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api/v1", tags=["telemetry"])
+router = Routes(prefix="/api/v1", tags=["telemetry"])
 
 DevicesNow = Annotated[Devices, provided(Devices)]
 

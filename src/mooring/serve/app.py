@@ -27,7 +27,6 @@ from mooring.serve import audit, health, metrics, openapi, scopes, system
 from mooring.serve.alert_metrics import AlertFigures, NotificationFigures
 from mooring.serve.certificate_metrics import CertificateFigures
 from mooring.serve.current import Current
-from mooring.serve.preparing import prepare_routes
 from mooring.serve.tenant_metrics import TenantFigures
 from mooring.store.engine import Told
 from mooring.store.tally import FLUSH_SECONDS
@@ -37,6 +36,7 @@ from mooring.web import errors
 from mooring.web.guard import Guard
 from mooring.web.proxies import Proxies
 from mooring.web.publisher import Publisher
+from mooring.web.routing import operation_id, take_routes
 from mooring.web.watching import Direct, Watcher
 
 __all__ = ["create_app", "routers"]
@@ -47,9 +47,9 @@ OWN = (system.router, audit.router, health.router, metrics.router, openapi.route
 
 
 def routers(parts: Sequence[Part] = PARTS) -> tuple[APIRouter, ...]:
-    """Every part's routes, and the platform's own. ``/healthz`` comes first: who asks for it waits
-    for no other route to be prepared. Then those outside the API, which devices call: to look
-    through the others takes longer than the answer."""
+    """Every part's routes, and the platform's own. Those come first that are asked for most and
+    answered in the least time, health and what devices call: to look through the others takes
+    longer than the answer."""
     of_parts = [router for part in parts for router in part.routers()]
     others = [router for router in OWN if router is not health.router]
     return (health.router, *sorted(of_parts, key=_of_api), *others)
@@ -96,12 +96,9 @@ def create_app(
         platform.database.follow_news(_nudging(publisher))
         await publisher.start()
         await publisher.supervisor.start(workers)
-        preparing = asyncio.create_task(prepare_routes(api))
         try:
             yield
         finally:
-            preparing.cancel()
-            await asyncio.wait({preparing})
             await publisher.supervisor.stop([worker.name for worker in workers])
             await asyncio.to_thread(_flush, platform)
             platform.database.follow_news(None)
@@ -116,7 +113,7 @@ def create_app(
         docs_url=None,  # FastAPI's pages load scripts from other hosts
         redoc_url=None,
         lifespan=lifespan,
-        generate_unique_id_function=openapi.operation_id,
+        generate_unique_id_function=operation_id,
         redirect_slashes=False,
     )
     api.state.current = current
@@ -129,9 +126,7 @@ def create_app(
     api.state.readiness = health.Readiness(platform, publisher)
     errors.install(api)
     openapi.install(api)
-    for router in routers(parts):
-        api.include_router(router)
-
+    take_routes(api, routers(parts))
     dashboard.install(api)
 
     @api.get(openapi.OPENAPI_PATH, include_in_schema=False)

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
-
 from mooring.audit import documents
 from mooring.audit.log import rows as audit_rows
 from mooring.identity.actor import Role
 from mooring.web.auth import Who
 from mooring.web.fields import Document, Time
 from mooring.web.paging import PageOf, PagingDep
+from mooring.web.routing import Routes
 from mooring.web.services import DatabaseNow
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api/v1", tags=["platform"])
+router = Routes(prefix="/api/v1", tags=["platform"])
 
 
 class AuditOut(Document):

@@ -6,17 +6,18 @@ import threading
 import time
 from http import HTTPStatus
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import JSONResponse
 
 from mooring.app import App
 from mooring.errors import MooringError
 from mooring.store import migrate
 from mooring.web.publisher import Publisher
+from mooring.web.routing import Routes
 
 __all__ = ["Readiness", "router"]
 
-router = APIRouter(tags=["health"])
+router = Routes(tags=["health"])
 
 KEPT_SECONDS = 1.0
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials
 from prometheus_client import CollectorRegistry, Counter, GCCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -18,11 +18,12 @@ from mooring.identity.actor import SYSTEM, Role
 from mooring.telemetry.model import ProcessInfo
 from mooring.telemetry.service import Telemetry
 from mooring.web.auth import bearer, from_this_machine, key_header, who
+from mooring.web.routing import Routes
 from mooring.web.services import Platform, now
 
 __all__ = ["Figures", "new_registry", "router"]
 
-router = APIRouter(tags=["health"])
+router = Routes(tags=["health"])
 
 _NOT_A_NAME = re.compile(r"[^a-zA-Z0-9_]")
 

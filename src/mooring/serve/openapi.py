@@ -5,15 +5,15 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse
-from fastapi.routing import APIRoute
 
 from mooring import __version__
 from mooring.web.errors import CONTENT_TYPE, Problem
+from mooring.web.routing import Routes
 
-__all__ = ["DESCRIPTION", "OPENAPI_PATH", "install", "operation_id", "router"]
+__all__ = ["DESCRIPTION", "OPENAPI_PATH", "install", "router"]
 
 OPENAPI_PATH = "/api/v1/openapi.json"
 DESCRIPTION = (
@@ -26,12 +26,7 @@ _STYLE = (
     "code{background:#f2f2f2;padding:.1em .3em}h2{margin-top:2.5rem}dt{margin-top:1rem}"
 )
 
-router = APIRouter(include_in_schema=False)
-
-
-def operation_id(route: APIRoute) -> str:
-    """The function's name: short, and stable while the function keeps its name."""
-    return route.name
+router = Routes(include_in_schema=False)
 
 
 def install(api: FastAPI) -> None:

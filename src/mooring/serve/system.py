@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from pydantic import Field
 
 from mooring import __version__
@@ -20,11 +20,12 @@ from mooring.web.address import bracketed
 from mooring.web.auth import Who
 from mooring.web.fields import Document, Time, Word
 from mooring.web.publisher import Publisher
+from mooring.web.routing import Routes
 from mooring.web.services import CatalogueNow, SettingsNow, provided
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api/v1", tags=["platform"])
+router = Routes(prefix="/api/v1", tags=["platform"])
 
 TelemetryNow = Annotated[Telemetry, provided(Telemetry)]
 AlertsNow = Annotated[Alerts, provided(Alerts)]

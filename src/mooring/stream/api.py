@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, WebSocket
+from fastapi import WebSocket
 from starlette.websockets import WebSocketDisconnect
 
 from mooring.stream.conversation import Ended
 from mooring.stream.streams import Streams
 from mooring.web import websockets
+from mooring.web.routing import Routes
 
 __all__ = ["PATH", "router"]
 
 PATH = "/api/v1/stream"
 
-router = APIRouter()
+router = Routes()
 
 
 class WebSocketClient:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 
@@ -19,11 +19,12 @@ from mooring.telemetry.when import LATEST_MS, parse_when
 from mooring.web.auth import Who
 from mooring.web.fields import DeviceReference, Document, Line, Time, Word
 from mooring.web.paging import PageOf, PagingDep
+from mooring.web.routing import Routes
 from mooring.web.services import provided
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api/v1", tags=["telemetry"])
+router = Routes(prefix="/api/v1", tags=["telemetry"])
 
 DevicesNow = Annotated[Devices, provided(Devices)]
 TelemetryNow = Annotated[Telemetry, provided(Telemetry)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import Field
 
 from mooring.store.engine import now_ms
@@ -12,11 +12,12 @@ from mooring.traffic.model import MINUTE_MS
 from mooring.traffic.service import STEPS_MAX, Traffic
 from mooring.web.auth import Who
 from mooring.web.fields import Document, Time
+from mooring.web.routing import Routes
 from mooring.web.services import provided
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api/v1", tags=["system"])
+router = Routes(prefix="/api/v1", tags=["system"])
 
 TrafficNow = Annotated[Traffic, provided(Traffic)]
 

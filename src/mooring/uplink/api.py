@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
 
 from mooring.devices.keys.service import audience_of
@@ -32,12 +32,13 @@ from mooring.web.auth import address_of
 from mooring.web.basic import device_logins, scheme
 from mooring.web.fields import DeviceReference, Document, Word
 from mooring.web.publisher import Publisher
+from mooring.web.routing import Routes
 from mooring.web.services import CatalogueNow, DatabaseNow, SettingsNow, provided
 from mooring.web.watching import Watch
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api/v1/devices", tags=["device"])
+router = Routes(prefix="/api/v1/devices", tags=["device"])
 
 ThrottlesNow = Annotated[Throttles, provided(Throttles)]
 DevicesNow = Annotated[Devices, provided(Devices)]

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import re
+from functools import cache
+from typing import Any
 
 from fastapi import FastAPI
 
 from mooring.serve import openapi
 from mooring.serve.app import routers
+from mooring.web.routing import take_routes
 from tests.support.source import ROOT
 
 PAGE = ROOT / "docs" / "reference" / "rest.md"
 
 
-def routes() -> set[str]:
-    api = FastAPI(openapi_url=None, generate_unique_id_function=openapi.operation_id)
+@cache
+def paths() -> dict[str, Any]:
+    """Of the OpenAPI document."""
+    api = FastAPI(openapi_url=None)
     openapi.install(api)
-    for router in routers():
-        api.include_router(router)
-    return {
-        f"{method.upper()} {path}"
-        for path, operations in api.openapi()["paths"].items()
-        for method in operations
-    }
+    take_routes(api, routers())
+    found: dict[str, Any] = api.openapi()["paths"]
+    return found
+
+
+def routes() -> set[str]:
+    return {f"{method.upper()} {path}" for path, of in paths().items() for method in of}
 
 
 def listed() -> list[str]:
@@ -34,11 +39,7 @@ def test_every_route_is_on_the_page_once() -> None:
 
 
 def test_operations_have_names_of_their_own() -> None:
-    api = FastAPI(openapi_url=None, generate_unique_id_function=openapi.operation_id)
-    openapi.install(api)
-    for router in routers():
-        api.include_router(router)
-    operations = [one for path in api.openapi()["paths"].values() for one in path.values()]
+    operations = [one for path in paths().values() for one in path.values()]
     names = [one["operationId"] for one in operations]
     assert len(names) == len(set(names))
     for one in operations:

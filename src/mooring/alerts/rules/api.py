@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Path, Query
+from fastapi import Body, Path, Query
 
 from mooring.alerts.answers import RuleIn, RuleOut, TrialOut
 from mooring.alerts.documents import rule_document, trial_document
@@ -14,11 +14,12 @@ from mooring.alerts.rules.trying import Trials
 from mooring.web.auth import Who
 from mooring.web.fields import Document, Json, Line, Reason, Word
 from mooring.web.paging import PageOf, PagingDep
+from mooring.web.routing import Routes
 from mooring.web.services import provided
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api/v1/rules", tags=["alerts"])
+router = Routes(prefix="/api/v1/rules", tags=["alerts"])
 
 RulesNow = Annotated[Rules, provided(Rules)]
 TrialsNow = Annotated[Trials, provided(Trials)]

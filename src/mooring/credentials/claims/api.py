@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import Path, Request, Response
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
@@ -20,12 +20,13 @@ from mooring.web.address import told_to_devices
 from mooring.web.auth import Who, address_of
 from mooring.web.fields import Document, Json, Line, Reason, Time, Word
 from mooring.web.paging import PageOf, PagingDep
+from mooring.web.routing import Routes
 from mooring.web.services import SettingsNow, provided
 from mooring.web.watching import Watch
 
 __all__ = ["DeviceCredentialsOut", "credentials_document", "router"]
 
-router = APIRouter(prefix="/api/v1", tags=["claims"])
+router = Routes(prefix="/api/v1", tags=["claims"])
 
 ClaimsNow = Annotated[Claims, provided(Claims)]
 

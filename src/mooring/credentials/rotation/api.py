@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
@@ -18,12 +18,13 @@ from mooring.identity.actor import Actor
 from mooring.web.auth import Who
 from mooring.web.fields import DeviceReference, Document, Reason, Time
 from mooring.web.paging import PageOf, PagingDep
+from mooring.web.routing import Routes
 from mooring.web.services import SettingsNow, provided
 from mooring.web.watching import Watch, Watcher
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api/v1", tags=["credentials"])
+router = Routes(prefix="/api/v1", tags=["credentials"])
 
 DevicesNow = Annotated[Devices, provided(Devices)]
 RotationsNow = Annotated[Rotations, provided(Rotations)]

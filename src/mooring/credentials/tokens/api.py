@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from mooring.credentials.claims.api import RETRY_SECONDS, DeviceCredentialsOut, credentials_document
@@ -12,12 +12,13 @@ from mooring.credentials.tokens.service import DevicePasswords
 from mooring.web.auth import address_of
 from mooring.web.basic import device_logins, scheme
 from mooring.web.fields import DeviceReference, Time
+from mooring.web.routing import Routes
 from mooring.web.services import SettingsNow, provided
 from mooring.web.watching import Watch
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api/v1/devices", tags=["device"])
+router = Routes(prefix="/api/v1/devices", tags=["device"])
 
 PasswordsNow = Annotated[DevicePasswords, provided(DevicePasswords)]
 

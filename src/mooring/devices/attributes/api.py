@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Body, Header, Response
+from fastapi import Body, Header, Response
 
 from mooring.devices.attributes.model import Held, document
 from mooring.devices.attributes.service import Attributes, version_of
 from mooring.devices.model import Device
 from mooring.web.auth import Who
 from mooring.web.fields import DeviceReference, Document, Json, Reason, Time
+from mooring.web.routing import Routes
 from mooring.web.services import provided
 
 __all__ = ["AttributesNow", "router"]
 
-router = APIRouter(prefix="/api/v1/devices", tags=["devices"])
+router = Routes(prefix="/api/v1/devices", tags=["devices"])
 
 AttributesNow = Annotated[Attributes, provided(Attributes)]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Response
+from fastapi import Path, Response
 from pydantic import Field, StringConstraints
 
 from mooring.devices.keys import documents
@@ -12,11 +12,12 @@ from mooring.devices.keys.service import DeviceKeys
 from mooring.devices.keys.tokens import PEM_MAX
 from mooring.web.auth import Who
 from mooring.web.fields import DeviceReference, Document, Line, Reason, Time
+from mooring.web.routing import Routes
 from mooring.web.services import provided
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api/v1/devices/{device}/keys", tags=["devices"])
+router = Routes(prefix="/api/v1/devices/{device}/keys", tags=["devices"])
 
 KeysNow = Annotated[DeviceKeys, provided(DeviceKeys)]
 KeyId = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="The key's id.")]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import Depends, Path, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from mooring.devices.keys.service import audience_of
@@ -27,11 +27,12 @@ from mooring.secrets.instance import Instance
 from mooring.store.engine import now_ms
 from mooring.store.tally import Tally
 from mooring.web.auth import address_of
+from mooring.web.routing import Routes
 from mooring.web.services import DatabaseNow, Platform, SettingsNow, now, provided
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/{tenant}/controller/v1/{controller}", tags=["device"])
+router = Routes(prefix="/{tenant}/controller/v1/{controller}", tags=["device"])
 
 _HIGHEST = 2**31 - 1
 MD5SUM = ".MD5SUM"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, HTTPException, Path, Request, Response
+from fastapi import Depends, HTTPException, Path, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from mooring.devices.keys.service import audience_of
@@ -24,11 +24,12 @@ from mooring.store.engine import Database
 from mooring.store.tally import Tally
 from mooring.web.auth import address_of
 from mooring.web.basic import device_logins
+from mooring.web.routing import Routes
 from mooring.web.services import Platform, now
 
 __all__ = ["FILE_ANSWERS", "file_answer", "router"]
 
-router = APIRouter(tags=["device"])
+router = Routes(tags=["device"])
 
 ACCEL = "X-Accel-Redirect"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import Field, StringConstraints
 from starlette.concurrency import run_in_threadpool
@@ -28,11 +28,12 @@ from mooring.web import uploads
 from mooring.web.auth import Who
 from mooring.web.fields import Document, Reason, Time, Word
 from mooring.web.paging import PageOf, PagingDep
+from mooring.web.routing import Routes
 from mooring.web.services import provided
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api/v1/firmware", tags=["firmware"])
+router = Routes(prefix="/api/v1/firmware", tags=["firmware"])
 
 OVERHEAD_BYTES = 1 << 20
 """A file that is this much too large is still answered with the limit it broke."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Query
+from fastapi import Header, Path, Query
 
 from mooring.jobs.documents import PlanIn, TargetOut, TargetStates, changed_plan, target_document
 from mooring.jobs.rules import TargetState
@@ -20,11 +20,12 @@ from mooring.ota.rollouts.service import Rollouts
 from mooring.web.auth import Who
 from mooring.web.fields import Reason
 from mooring.web.paging import PageOf, PagingDep
+from mooring.web.routing import Routes
 from mooring.web.services import provided
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api/v1/rollouts", tags=["rollouts"])
+router = Routes(prefix="/api/v1/rollouts", tags=["rollouts"])
 
 RolloutsNow = Annotated[Rollouts, provided(Rollouts)]
 Number = Annotated[int, Path(alias="rollout", ge=1, le=2**63 - 1)]

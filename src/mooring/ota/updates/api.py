@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query
+from fastapi import Path, Query
 
 from mooring.ota.updates.documents import States, UpdateIn, UpdateOut, document
 from mooring.ota.updates.model import Options, State
@@ -12,11 +12,12 @@ from mooring.ota.updates.service import Updates
 from mooring.web.auth import Who
 from mooring.web.fields import Reason
 from mooring.web.paging import PageOf, PagingDep
+from mooring.web.routing import Routes
 from mooring.web.services import provided
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api/v1/firmware-updates", tags=["firmware"])
+router = Routes(prefix="/api/v1/firmware-updates", tags=["firmware"])
 
 UpdatesNow = Annotated[Updates, provided(Updates)]
 Number = Annotated[int, Path(ge=1, le=2**63 - 1)]

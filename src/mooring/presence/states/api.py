@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from mooring.presence.states.service import DevicePresence, Presence
 from mooring.presence.states.store import HISTORY_MAX
 from mooring.web.auth import Who
 from mooring.web.fields import DeviceReference, Document, Time
 from mooring.web.paging import LIMIT_MAX
+from mooring.web.routing import Routes
 from mooring.web.services import provided
 
 __all__ = ["document", "router"]
 
-router = APIRouter(prefix="/api/v1/devices", tags=["devices"])
+router = Routes(prefix="/api/v1/devices", tags=["devices"])
 
 PresenceNow = Annotated[DevicePresence, provided(DevicePresence)]
 
