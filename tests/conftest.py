@@ -2,7 +2,7 @@
 
     broker            one running Mosquitto that lets anybody in
     start_mosquitto   Mosquittos with the configuration lines a test is about
-    postgres_server   one throw-away PostgreSQL for the whole run
+    postgres_server   one throw-away PostgreSQL for the whole run, which does not wait for the disk
     postgres_url      its superuser's URL
     database_url      a new, empty PostgreSQL database
     any_database_url  the test runs twice: on SQLite and on PostgreSQL
@@ -29,7 +29,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from mooring.store.engine import Database, open_database
-from mooring.store.migrate import upgrade
+from tests.support import migrated
 from tests.support.cli import Cli
 from tests.support.mosquitto import Mosquitto, find_mosquitto
 from tests.support.mqtt import MqttClient
@@ -82,7 +82,7 @@ def broker(start_mosquitto: StartMosquitto) -> Mosquitto:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Postgres]:
-    with Postgres() as server:
+    with Postgres(quick=True) as server:
         yield server
 
 
@@ -107,11 +107,9 @@ def any_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def migrated_file() -> Path:
     """A SQLite file with every table and no row: copying it is quicker than migrating."""
-    path = tmp_path_factory.mktemp("migrated") / "mooring.db"
-    _migrate(f"sqlite:///{path}")
-    return path
+    return migrated.migrated_file()
 
 
 @pytest.fixture
@@ -126,14 +124,8 @@ def new_sqlite_url(migrated_file: Path, tmp_path: Path) -> str:
 def migrated_postgres(postgres_server: Postgres) -> str:
     """The URL of a PostgreSQL database for the same reason: emptied, not made anew."""
     url = postgres_server.create_database()
-    _migrate(url)
+    migrated.migrate(url)
     return url
-
-
-def _migrate(url: str) -> None:
-    database = open_database(url)
-    upgrade(database)
-    database.close()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

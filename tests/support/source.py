@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 __all__ = ["ROOT", "Module", "modules", "tracked_files"]
@@ -15,23 +15,30 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Module:
-    """One source file, parsed."""
+    """One source file. It is parsed when that is asked for: a thousand of them take seconds."""
 
     name: str  # mooring.devices.store
     path: Path
     text: str
-    tree: ast.Module
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.text, filename=str(self.path))
 
     @property
     def lines(self) -> int:
         return self.text.count("\n")
 
-    def imports(self) -> set[str]:
+    def imports(self) -> frozenset[str]:
         """Every dotted name it imports, at the top or in a function, for types or for use.
 
         ``from a.b import c`` gives both ``a.b`` and ``a.b.c``: which of them is a module is
         for the caller to look up.
         """
+        return self._imports
+
+    @cached_property
+    def _imports(self) -> frozenset[str]:
         found: set[str] = set()
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Import):
@@ -40,7 +47,7 @@ class Module:
                 base = self._absolute(node)
                 found.add(base)
                 found.update(f"{base}.{alias.name}" for alias in node.names)
-        return found
+        return frozenset(found)
 
     def _absolute(self, node: ast.ImportFrom) -> str:
         if not node.level:
@@ -54,7 +61,7 @@ class Module:
 
 def parse(name: str, path: Path, text: str) -> Module:
     """A module from its text."""
-    return Module(name, path, text, ast.parse(text, filename=str(path)))
+    return Module(name, path, text)
 
 
 @cache

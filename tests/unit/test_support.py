@@ -228,7 +228,7 @@ class TestPostgres:
             here.execute("CREATE TABLE things (id int)")
             here.commit()
             assert there.execute("SELECT to_regclass('things')").fetchone() == (None,)
-            assert here.execute("SHOW fsync").fetchone() == ("on",)
+            assert here.execute("SHOW fsync").fetchone() == ("off",)
             postgres_server.drop_database(other)  # although somebody is connected
             with pytest.raises(psycopg.OperationalError):
                 there.execute("SELECT 1")
@@ -244,6 +244,8 @@ class TestPostgres:
             directory = server._directory
             assert directory is not None
             assert directory.exists()
+            with psycopg.connect(server.url) as connection:
+                assert connection.execute("SHOW fsync").fetchone() == ("on",)
         assert not server.running
         assert not directory.exists()
 
