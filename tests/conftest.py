@@ -16,10 +16,11 @@ A server that is not installed is an error that names the install command, never
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,20 @@ hypothesis_settings.load_profile("mooring")
 
 # Under nohup it would be ignored by each program that the tests start, too.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is imported and collected stays to the end: Python does not look for circles in it, here
+    or later, which would take half a second each time."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
+
 
 StartMosquitto = Callable[..., Mosquitto]
 ConnectClient = Callable[..., MqttClient]

@@ -146,7 +146,9 @@ class Tab:
         Args:
             rules: the only ones that are asked; empty: all.
         """
-        options = {"runOnly": {"type": "rule", "values": list(rules)}} if rules else None
+        options: dict[str, Any] = {"resultTypes": ["violations"]}  # the rest is not worked out
+        if rules:
+            options["runOnly"] = {"type": "rule", "values": list(rules)}
         results: dict[str, Any] = Axe().run(self.page, options=options).response
         return [
             f"{one['id']}: {node['target']} {node.get('failureSummary', '')[:200]}"
