@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import httpx
 import pytest
 
@@ -14,9 +12,9 @@ from tests.integration.http.test_rest import problem, walk
 
 
 @pytest.fixture
-def any_database_url(tmp_path: Path) -> str:
+def any_database_url(new_sqlite_url: str) -> str:
     """SQLite alone: the services behind the routes are tested on both engines."""
-    return f"sqlite:///{tmp_path / 'mooring.db'}"
+    return new_sqlite_url
 
 
 def test_a_merge_patch_with_a_version(

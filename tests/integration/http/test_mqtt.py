@@ -40,8 +40,8 @@ BASE = "/api/v1/mqtt"
 
 
 @pytest.fixture
-def any_database_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'mooring.db'}"
+def any_database_url(new_sqlite_url: str) -> str:
+    return new_sqlite_url
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -30,9 +29,9 @@ PASSWORD = "a long enough one"
 
 
 @pytest.fixture
-def any_database_url(tmp_path: Path) -> str:
+def any_database_url(new_sqlite_url: str) -> str:
     """SQLite alone: the services behind the routes are tested on both engines."""
-    return f"sqlite:///{tmp_path / 'mooring.db'}"
+    return new_sqlite_url
 
 
 def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:

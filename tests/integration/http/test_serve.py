@@ -24,6 +24,7 @@ from mooring.serve.server import run
 from mooring.settings import Settings
 from mooring.settings.field import InvalidValue
 from mooring.store.schema import processes
+from tests.support.migrated import copy_migrated
 from tests.support.mosquitto import Mosquitto
 from tests.support.ports import free_port
 from tests.support.processes import Child
@@ -48,6 +49,7 @@ def any_database_url(tmp_path: Path) -> str:
 
 @pytest.fixture
 def settings(tmp_path: Path, broker: Mosquitto) -> Settings:
+    copy_migrated(tmp_path / "data")
     return Settings(
         data_dir=tmp_path / "data", mqtt_port=broker.port, client_ids="own", http_port=free_port()
     )

@@ -18,11 +18,13 @@ from mooring.link.protocol import Endpoint
 from mooring.run.projections import projections_of
 from mooring.settings import Settings
 from tests.conftest import StartMosquitto
+from tests.support.migrated import copy_migrated
 from tests.support.ports import free_port
 
 
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[App]:
+    copy_migrated(tmp_path / "data")
     with open_app(Settings(data_dir=tmp_path / "data"), upgrade=True) as app:
         yield app
 

@@ -36,6 +36,7 @@ from mooring.store.schema import (
 )
 from tests.conformance.sink.planning import DAY, dead, plan, row, unknown_device, with_unknown
 from tests.support.cli import Cli
+from tests.support.migrated import copy_migrated
 
 NOW = now_ms()
 
@@ -48,6 +49,7 @@ def data_dir(tmp_path: Path) -> Path:
 @pytest.fixture
 def lived_in(data_dir: Path) -> Iterator[App]:
     """An installation on SQLite with something in every place."""
+    copy_migrated(data_dir)
     with open_app(Settings(data_dir=data_dir), upgrade=True) as app:
         for number in range(3):
             app.devices.add(SYSTEM, NewDevice(f"d{number}", "smarthome", "home", label="Küche 🌡"))

@@ -14,12 +14,14 @@ from mooring.devices.service import Devices
 from mooring.errors import NotFound
 from mooring.serve.app import routers
 from mooring.store.engine import Database
+from tests.support.migrated import copy_migrated
 
 ROUTES = [route for router in routers() for route in router.routes if isinstance(route, APIRoute)]
 
 
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[App]:
+    copy_migrated(tmp_path / "data")
     with open_app(flags={"data_dir": tmp_path / "data"}, upgrade=True) as opened:
         yield opened
 
