@@ -34,6 +34,7 @@ from tests.integration.http.test_walls import (
     rows,
     world,
 )
+from tests.support.openapi import document
 
 __all__ = ["any_database_url", "world"]  # fixtures
 
@@ -260,7 +261,7 @@ def bad(route: tuple[str, str], cell: Cell) -> set[int]:
 def test_each_login_may_do_what_the_table_says(
     world: App, callers: list[Caller], which: Callable[[Cell, Caller], bool]
 ) -> None:
-    operations = create_app(world).openapi()["paths"]
+    operations = document()["paths"]
     made = world.people.keys(SYSTEM)
     prefix = next(key.prefix for _, key in made if key.tenant == "a" and key.name == "alpaca-key")
     wrong = []

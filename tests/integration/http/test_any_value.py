@@ -17,9 +17,9 @@ from mooring.app import App
 from mooring.devices.model import NewDevice
 from mooring.identity.actor import SYSTEM
 from mooring.people.model import NewUser
-from mooring.serve.app import create_app
 from tests.integration.http.conftest import ClientOf
 from tests.integration.http.rows import AddDevice
+from tests.support.openapi import document as openapi_document
 
 PLAIN = {
     "device": "lamp",
@@ -85,8 +85,8 @@ def example(document: dict[str, Any], schema: dict[str, Any]) -> Any:
     return plain.get(kind or "", "lamp")
 
 
-def operations(platform: App) -> Iterator[tuple[str, str, dict[str, Any], dict[str, Any]]]:
-    document = create_app(platform).openapi()
+def operations() -> Iterator[tuple[str, str, dict[str, Any], dict[str, Any]]]:
+    document = openapi_document()
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             yield method.upper(), path, operation, document
@@ -103,10 +103,10 @@ def some(values: Sequence[str], place: int, share: int) -> Sequence[str]:
     return values[place % share :: share]
 
 
-def cases(platform: App, share: int) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def cases(share: int) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Method, address and options of each request."""
     place = 0
-    for method, path, operation, document in operations(platform):
+    for method, path, operation, document in operations():
         given = operation.get("parameters", [])
         in_path = {p["name"]: PLAIN.get(p["name"], "1") for p in given if p["in"] == "path"}
         needed = {
@@ -139,7 +139,7 @@ def test_no_value_anywhere_is_a_fault_of_ours(
 ) -> None:
     wrong: list[str] = []
     tried = 0
-    for method, where, options in cases(platform, share):
+    for method, where, options in cases(share):
         tried += 1
         answer = client.request(method, where, **options)
         # There is no broker here: 503 is the right answer to what would be sent.

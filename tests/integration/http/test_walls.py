@@ -47,11 +47,11 @@ from mooring.ota.updates import store as update_store
 from mooring.ota.updates.model import State as UpdateState
 from mooring.ota.updates.model import Update
 from mooring.people.model import NewKey, NewUser
-from mooring.serve.app import create_app
 from mooring.store.engine import Database
 from mooring.store.schema import firmware_artifacts, metadata
 from tests.integration.http.conftest import ClientOf
 from tests.integration.http.rows import AddDevice, say, seen, spoil, stranger, tally
+from tests.support.openapi import document
 from tests.support.postgres import Postgres
 
 T0 = 1_771_000_000_000
@@ -221,12 +221,11 @@ ASKED = {
 }
 
 
-def routes(platform: App, *methods: str) -> list[tuple[str, str]]:
+def routes(*methods: str) -> list[tuple[str, str]]:
     """Methods and addresses; an address ends with the query its route asks for, if any."""
-    document = create_app(platform).openapi()
     return [
         (method.upper(), path + needed(operation))
-        for path, operations in document["paths"].items()
+        for path, operations in document()["paths"].items()
         for method, operation in operations.items()
         if method.upper() in methods and path not in OPEN
     ]
@@ -247,7 +246,7 @@ def test_no_get_shows_anything_of_another_tenant(
 ) -> None:
     client = client_of(role, tenant="a")
     own_things = 0
-    for _, path in routes(world, "GET"):
+    for _, path in routes("GET"):
         if path in OF_DEVICES:
             for name in ("alpaca-1", f"{SECRET}-1"):
                 assert client.get(path.replace("{device}", name)).status_code == 401
@@ -289,7 +288,7 @@ def test_no_get_shows_anything_of_another_tenant(
 def test_a_missing_thing_and_another_tenants_look_the_same(world: App, client_of: ClientOf) -> None:
     client = client_of("admin", tenant="a")
     missing = {key: value.replace(SECRET, "nobody") for key, value in OF_B.items()}
-    for _, path in routes(world, "GET"):
+    for _, path in routes("GET"):
         if "{" not in path or "dialects" in path or path in OF_DEVICES or path.startswith(DDI):
             continue
         theirs, none = client.get(fill(path, OF_B)), client.get(fill(path, missing))
@@ -428,7 +427,7 @@ def test_no_change_reaches_another_tenant(world: App, client_of: ClientOf, role:
     client = client_of(role, tenant="a")
     before = rows(world)
     (key,) = [k.prefix for _, k in world.people.keys(Actor("b", Role.ADMIN, SECRET))]
-    for method, path in routes(world, "POST", "PUT", "PATCH", "DELETE"):
+    for method, path in routes("POST", "PUT", "PATCH", "DELETE"):
         if path in HARMLESS or path.startswith(DDI):
             continue
         body = None if method == "DELETE" else BODIES[path]
@@ -439,7 +438,7 @@ def test_no_change_reaches_another_tenant(world: App, client_of: ClientOf, role:
 
 
 def test_without_a_login_there_is_nothing(world: App, nobody: httpx.Client) -> None:
-    for method, path in routes(world, "GET", "POST", "PUT", "PATCH", "DELETE"):
+    for method, path in routes("GET", "POST", "PUT", "PATCH", "DELETE"):
         if path in {"/api/v1/login", "/api/v1/login/refresh", "/api/v1/claims", *SIGN_IN, *LINKS}:
             continue
         answer = nobody.request(method, fill(path, OF_A), json=BODIES.get(path))
@@ -452,7 +451,7 @@ def test_a_viewer_changes_nothing(world: App, client_of: ClientOf) -> None:
     before_keys = [client_of("viewer", tenant="a"), client_of("viewer")]
     before = rows(world)
     for client in before_keys:
-        for method, path in routes(world, "POST", "PUT", "PATCH", "DELETE"):
+        for method, path in routes("POST", "PUT", "PATCH", "DELETE"):
             if path in HARMLESS or path.startswith(DDI):
                 continue
             body = None if method == "DELETE" else dict(BODIES[path])
