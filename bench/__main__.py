@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import growth, idle, ingest, latency, memory, parts, results, stored
+from bench import fleet, growth, idle, ingest, latency, memory, parts, results, stored
 from bench.contestants import ALL
 from bench.report import report
 
@@ -19,6 +19,18 @@ Options = argparse.Namespace
 def _ingest(options: Options) -> dict[str, Any]:
     return ingest.measure(
         only=options.only, rounds=options.rounds, seconds=options.seconds, say=say
+    )
+
+
+def _fleet(options: Options) -> dict[str, Any]:
+    return fleet.measure(
+        devices=options.devices,
+        rows=options.rows,
+        rounds=options.rounds,
+        seconds=options.seconds,
+        stores=[options.store] if options.store else fleet.STORES,
+        shuffled=options.shuffled,
+        say=say,
     )
 
 
@@ -39,6 +51,8 @@ def _stored(options: Options) -> dict[str, Any]:
 
 def _case(options: Options) -> str:
     """Of which benchmark several results are kept, and which this is."""
+    if options.command == "fleet":
+        return f"{options.devices} {options.rows}" + (" shuffled" if options.shuffled else "")
     return f"{options.store} {options.rows}" if options.command == "stored" else ""
 
 
@@ -59,6 +73,7 @@ def _idle(options: Options) -> dict[str, Any]:
 
 
 PARTS = {
+    "fleet": _fleet,
     "ingest": _ingest,
     "latency": _latency,
     "stored": _stored,
@@ -89,6 +104,14 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     made.add_argument("--output", type=Path, default=results.DIRECTORY, help="where results go")
     commands = made.add_subparsers(dest="command", title="benchmarks")
+
+    one = commands.add_parser("fleet", help="thousands of devices in turn, side by side")
+    one.add_argument("--devices", type=int, default=10_000)
+    one.add_argument("--rows", type=int, default=2_000_000, help="stored before; 0: none")
+    one.add_argument("--rounds", type=int, default=3)
+    one.add_argument("--seconds", type=float, default=5.0, help="of one run, about")
+    one.add_argument("--store", choices=fleet.STORES, help="only this one")
+    one.add_argument("--shuffled", action="store_true", help="not in the order of their numbers")
 
     one = commands.add_parser("ingest", help="sustained rates, side by side")
     one.add_argument("--rounds", type=int, default=3)
@@ -139,7 +162,11 @@ def main(words: Sequence[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))
     if options.command is None:
         # One after the other, with fewer minutes than each has alone.
-        short = {"memory": ["--minutes", "2"], "stored": ["--rounds", "2"]}
+        short = {
+            "fleet": ["--rounds", "2"],
+            "memory": ["--minutes", "2"],
+            "stored": ["--rounds", "2"],
+        }
         for name in PARTS:
             main(["--output", str(options.output), name, *short.get(name, [])])
         return

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -49,11 +50,13 @@ class Template:
     Attributes:
         directory: its data directory.
         devices: how many it has.
+        shuffled: whether they send in another order than that in which they were added.
         logins: what the generator logs in with, and the topics each of them writes to.
     """
 
     directory: Path
     devices: int
+    shuffled: bool
     logins: list[dict[str, Any]] = field(repr=False)
 
     def copy(self, to: Path) -> None:
@@ -111,7 +114,7 @@ class Arena:
 
 
 @contextmanager
-def template(*, devices: int = PUBLISHERS) -> Iterator[Template]:
+def template(*, devices: int = PUBLISHERS, shuffled: bool = False) -> Iterator[Template]:
     """Makes a template: so many devices, twenty logins that publish for them.
 
     With twenty devices each publishes for itself; with more, twenty broker users (gateways)
@@ -121,9 +124,9 @@ def template(*, devices: int = PUBLISHERS) -> Iterator[Template]:
         directory = Path(name) / "data"
         settings = _settings(directory)
         with open_app(settings, upgrade=True) as app:
-            logins = _logins(app, devices)
+            logins = _logins(app, devices, shuffled=shuffled)
             write_config(app)  # certificates
-        yield Template(directory, devices, logins)
+        yield Template(directory, devices, shuffled, logins)
 
 
 @contextmanager
@@ -141,7 +144,7 @@ def arena(of: Template, *, database_url: str | None = None) -> Iterator[Arena]:
         logins = of.logins
         with open_app(settings, upgrade=database_url is not None) as app:
             if database_url is not None:
-                logins = _logins(app, of.devices)
+                logins = _logins(app, of.devices, shuffled=of.shuffled)
             write_config(app, every_packet=False)  # as under load (``run.attend``)
             # The contestants are waited for until the log names their subscriptions.
             with (settings.broker_dir / "mosquitto.conf").open("a") as file:
@@ -169,11 +172,14 @@ def _settings(directory: Path, database_url: str | None = None) -> Settings:
     )
 
 
-def _logins(app: App, devices: int) -> list[dict[str, Any]]:
+def _logins(app: App, devices: int, *, shuffled: bool) -> list[dict[str, Any]]:
     made = _devices(app, devices)
     if devices <= PUBLISHERS:
         return made
-    return _gateways(app, [topic for login in made for topic in login["topics"]])
+    topics = [topic for login in made for topic in login["topics"]]
+    if shuffled:
+        random.Random(devices).shuffle(topics)
+    return _gateways(app, topics)
 
 
 def _devices(app: App, count: int) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from bench.arena import Template, arena, template
 from bench.contestants import ALL, Contestant, Ground, NotHere, Running
 from bench.figures import ratios, spreads
 from bench.load import SIZE, Sent, load
-from bench.processes import Usage, peak_rss
+from bench.processes import Usage, peak_rss, written
 from tests.support.postgres import Postgres
 
 __all__ = ["Round", "fresh_ground", "keeping_up", "measure", "run_on", "run_once", "side_by_side"]
@@ -127,12 +127,16 @@ def run_on(
         usage = Usage({"broker": ground.arena.broker.pid, **running.pids})
         size = running.size()
         before = running.stored()
+        disk = _written(running)
         usage.begin()
         with load(
             ground.arena, count=ground.count, seconds=seconds, rate=rate, few=few
         ) as generator:
             watched = _watch(running, generator.result, lambda: generator.running, before)
         figures = _figures(watched, usage, running, size)
+        after = _written(running)
+        if disk is not None and after is not None:
+            figures["written"] = (after - disk) / watched.sent.acknowledged
         if running.check is not None and not ground.filled:
             there = running.check()
             if there != watched.sent.acknowledged:
@@ -140,6 +144,13 @@ def run_on(
                     f"{there} rows are stored of {watched.sent.acknowledged} messages."
                 )
         return figures
+
+
+def _written(running: Running) -> int | None:
+    """Bytes that everybody but the broker has written to disk: the log of the database, its
+    pages, and what is written twice."""
+    found = [written(pid) for pid in running.pids.values()]
+    return None if None in found else sum(one for one in found if one is not None)
 
 
 @dataclass(slots=True)
@@ -186,9 +197,11 @@ def _figures(watched: _Watched, usage: Usage, running: Running, size: int | None
         "backlog": watched.backlog,
         "drained_ms": max(0.0, watched.committed_at - sent.ended_at) * 1000,
         "generator_us": sent.cpu_seconds / messages * 1e6,
+        "generator_share": sent.cpu_seconds / took,
     }
     for name, seconds in used.items():
         figures[f"{name}_us"] = None if seconds is None else seconds / messages * 1e6
+        figures[f"{name}_share"] = None if seconds is None else seconds / took
     figures["peak_mb"] = None if watched.peak is None else watched.peak / 1e6
     after = running.size()
     if size is not None and after is not None:

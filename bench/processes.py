@@ -20,6 +20,7 @@ __all__ = [
     "peak_rss",
     "pss",
     "rss",
+    "written",
 ]
 
 _PROC = Path("/proc")
@@ -123,6 +124,21 @@ def peak_rss(pid: int) -> int | None:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     return None
+
+
+def written(pid: int) -> int | None:
+    """Bytes that a process and those below it have caused to be written to disk; ``None`` where
+    the system does not tell. What processes that have ended wrote is left out."""
+    total = 0
+    try:
+        for one in descendants(pid):
+            fields = dict(
+                line.split(": ", 1) for line in (_PROC / str(one) / "io").read_text().splitlines()
+            )
+            total += int(fields["write_bytes"])
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return None
+    return total if VISIBLE else None
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from bench.figures import Spread
+from bench.fleet_report import report_fleet
 from bench.tables import NOTHING, number, reached, table, with_spread
 
 __all__ = ["report"]
@@ -16,6 +17,7 @@ Document = Mapping[str, Any]
 def report(document: Document) -> str:
     """Everything that was measured, as Markdown."""
     parts: list[tuple[str, Callable[[Document], Iterator[str]]]] = [
+        ("fleet", report_fleet),
         ("ingest", _ingest),
         ("latency", _latency),
         ("stored", _stored),

@@ -4,8 +4,20 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
-from bench.processes import VISIBLE, Usage, cpu_seconds, descendants, ended, peak_rss, rss
+import pytest
+
+from bench.processes import (
+    VISIBLE,
+    Usage,
+    cpu_seconds,
+    descendants,
+    ended,
+    peak_rss,
+    rss,
+    written,
+)
 from tests.support.waiting import wait_until
 
 # Works for a while, tells so, and waits for its end; its child has ended before.
@@ -46,3 +58,26 @@ def test_a_process_and_its_children() -> None:
     process.stdout.close()
     assert ended(process.pid)
     assert rss(process.pid) is None
+
+
+@pytest.mark.skipif(not VISIBLE, reason="this system does not show what processes use")
+def test_what_a_process_and_its_children_write(tmp_path: Path) -> None:
+    size = 3_000_000
+    program = (
+        "import os, subprocess, sys\n"
+        f"open(r'{tmp_path / 'one'}', 'wb').write(bytes({size}))\n"
+        "print('done', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None and process.stdin is not None
+    try:
+        assert process.stdout.readline() == b"done\n"
+        found = written(process.pid)
+        # A file system in memory writes nothing to disk.
+        assert found is None or found == 0 or found >= size
+    finally:
+        process.communicate()
+    assert written(process.pid) in (None, 0)

@@ -72,6 +72,35 @@ STORED: dict[str, Any] = {
     for name in ("month", "month_lttb", "latest")
 }
 
+FLEET: dict[str, Any] = {
+    "devices": 10_000,
+    "rows": 2_000_000,
+    "rounds": 1,
+    "seconds": 5.0,
+    "shuffled": False,
+    "cores": 2,
+    "cases": [
+        {
+            "title": "The limit",
+            "rows": 0,
+            "figures": {"rate": spread(100_000), "broker_share": spread(0.97)},
+            "ratio": spread(1.0),
+            "bottleneck": "broker",
+        },
+        {
+            "title": "Ours",
+            "rows": 2_000_000,
+            "figures": {
+                "rate": spread(50_000),
+                "written": spread(4_000),
+                "ingest_share": spread(0.9),
+            },
+            "ratio": spread(0.5),
+            "bottleneck": "ingest",
+        },
+    ],
+}
+
 
 def test_the_tables_say_what_was_measured_and_what_was_not() -> None:
     text = report({"ingest": INGEST, "latency": LATENCY})
@@ -87,6 +116,26 @@ def test_the_tables_say_what_was_measured_and_what_was_not() -> None:
 
 def rows_of(text: str, cells: int) -> list[str]:
     return [line for line in text.splitlines() if line.count("|") == cells + 1]
+
+
+def test_a_fleet_shows_who_was_busy_and_what_was_written() -> None:
+    text = report({"fleet": {"10000 2000000": FLEET}})
+    assert "A fleet: 10,000 devices in turn" in text
+    limit, ours = (
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in rows_of(text, 12)
+        if "Ours" in line or "The limit" in line
+    )
+    assert limit[2] == "100 000" and limit[6] == "–" and limit[7] == "97.0"
+    assert ours[1:4] == ["2 000 000", "50 000", "0.500"]
+    assert ours[6] == "4 000" and ours[8] == "90.0" and ours[-1] == "ingest"
+
+
+def test_fleets_of_several_sizes_are_kept() -> None:
+    cases = {"10000 2000000": FLEET, "1000 0 shuffled": FLEET | {"devices": 1000, "shuffled": True}}
+    text = report({"fleet": cases})
+    assert "1,000 devices in an order of their own" in text
+    assert text.count("A fleet: ") == 2
 
 
 def test_nothing_measured_shows_nothing() -> None:

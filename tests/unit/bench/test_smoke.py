@@ -42,6 +42,30 @@ def test_ingest_side_by_side(tmp_path: Path) -> None:
     assert next(iter(document["ratios"])) == "sqlite / mosquitto_sub"
 
 
+@pytest.mark.timeout(300)
+def test_a_fleet(tmp_path: Path) -> None:
+    child = Child(
+        [
+            *(sys.executable, "-m", "bench", "--output", tmp_path),
+            *("fleet", "--devices", "40", "--rows", "0", "--store", "sqlite"),
+            *("--rounds", "1", "--seconds", "0.1"),
+        ],
+        tmp_path / "log",
+        cwd=ROOT,
+    )
+    try:
+        code = child.process.wait(280)
+    finally:
+        child.end()
+    assert code == 0, child.log()
+    document = json.loads((tmp_path / "last.json").read_text())["fleet"]["40 0"]
+    limit, ours = document["cases"]
+    assert (limit["name"], ours["name"]) == ("mosquitto_sub", "sqlite")
+    assert ours["figures"]["messages"]["median"] == 2_000  # and as many rows, or it had failed
+    assert ours["ratio"]["median"] > 0
+    assert "| mosquitto_sub > /dev/null" in child.log()
+
+
 def test_ended_from_outside_it_ends_what_it_started(tmp_path: Path) -> None:
     child = Child(
         [
