@@ -68,7 +68,8 @@ def metadata(
 def firmware(shape: PayloadShape, body: object) -> str | None:
     """The firmware version the payload names."""
     for path in shape.firmware:
-        found = _word(look_up(body, path))
+        value = look_up(body, path)
+        found = None if value is None else _word(value)
         if found:
             return found
     return None

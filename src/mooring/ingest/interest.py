@@ -24,9 +24,14 @@ class Each(NamedTuple):
 
 
 class Repeat(NamedTuple):
-    """Messages that mostly say the same again: see ``projection.Repeating``."""
+    """Messages that mostly say the same again: see ``projection.Repeating``.
 
-    slot: int
+    Attributes:
+        slots: of the projections that want them.
+        key: under which they say it.
+    """
+
+    slots: tuple[int, ...]
     key: str
 
 
@@ -40,6 +45,7 @@ class Interest:
         newest: slots that get the newest message of each topic and batch.
         heard: slots that get messages that became dead letters.
         watched: whether one of them gets only messages that are really added.
+        slots: those of ``each``.
     """
 
     each: tuple[Each, ...] = ()
@@ -47,6 +53,7 @@ class Interest:
     newest: tuple[int, ...] = ()
     heard: tuple[int, ...] = ()
     watched: bool = False
+    slots: frozenset[int] = frozenset()
 
 
 NO_INTEREST = Interest()

@@ -166,8 +166,14 @@ class Planner:
                             self._say(plan, last)
                         spoken[route.device_id] = (plain, route, said, row, source, decoded)
                 if route.each:
-                    last = spoken.pop(route.device_id, None)
-                    if last is not None:
+                    last = spoken.get(route.device_id)
+                    # What one projection gets of a device comes to it in the order of arrival.
+                    if (
+                        last is not None
+                        and (repeat := last[1].repeat) is not None
+                        and not route.interest.slots.isdisjoint(repeat.slots)
+                    ):
+                        del spoken[route.device_id]
                         self._say(plan, last)
                     self._note(plan, Fact(row, route, decoded), len(messages))
             except Exception as fault:  # noqa: BLE001 - see below
@@ -208,7 +214,8 @@ class Planner:
             fact = Fact(row, route, decoded, Standing.RETAINED)
             self._note(plan, fact, len(plan.messages))
             if route.repeat is not None and route.repeat.key in (decoded.body or ()):
-                plan.facts[route.repeat.slot].append(fact)
+                for slot in route.repeat.slots:
+                    plan.facts[slot].append(fact)
             plan.messages.append(row)
             plan.routes.append(route)
             if route not in plan.newest:  # else the device itself has reported something since
@@ -220,10 +227,12 @@ class Planner:
     # ------------------------------------------------------------------ inside
 
     def _say(self, plan: Plan, said: Repeated) -> None:
-        """Keeps a message for the projection to which its device may repeat itself."""
+        """Keeps a message for the projections to which its device may repeat itself."""
         _, route, _, row, _, decoded = said
         if route.repeat is not None:
-            plan.facts[route.repeat.slot].append(Fact(row, route, decoded))
+            fact = Fact(row, route, decoded)
+            for slot in route.repeat.slots:
+                plan.facts[slot].append(fact)
 
     def _note(self, plan: Plan, fact: Fact, place: int) -> None:
         """Keeps a message for the projections that want it."""

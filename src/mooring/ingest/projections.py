@@ -62,8 +62,9 @@ class Projections:
         for slot, projection in enumerate(self._all):
             wanted, sees = projection.wants(channel), projection.sees
             if isinstance(wanted, Repeating):
-                if sees is Sees.RECEIVED and repeat is None:
-                    repeat = Repeat(slot, wanted.key)
+                if sees is Sees.RECEIVED and (repeat is None or repeat.key == wanted.key):
+                    before = () if repeat is None else repeat.slots
+                    repeat = Repeat((*before, slot), wanted.key)
                     continue
                 wanted = frozenset({wanted.key})  # then each of them
             if wanted is not None and not wanted:
@@ -76,7 +77,8 @@ class Projections:
             if sees in (Sees.HEARD, Sees.NEWEST):
                 heard.append(slot)
             watched = watched or sees is Sees.STORED
-        return Interest(tuple(each), repeat, tuple(newest), tuple(heard), watched)
+        slots = frozenset(one.slot for one in each)
+        return Interest(tuple(each), repeat, tuple(newest), tuple(heard), watched, slots)
 
     def prepare(self, plan: Plan) -> Prepared:
         """Rows of those projections that need not know what is added.

@@ -13,11 +13,12 @@ from functools import lru_cache
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from mooring.dialects.meaning import metadata, online, online_text
+from mooring.dialects.meaning import firmware, metadata, online, online_text
 from mooring.dialects.model import Channel, Kind, Path
 from mooring.dialects.payload import PayloadLimits
 from mooring.ingest.facts import Fact
 from mooring.ingest.projection import ALWAYS, Effect, Keys, Repeating, Sees, of_kinds
+from mooring.ingest.rows import own_time
 from mooring.presence.firmware_store import VERSIONS_MAX, add_versions
 from mooring.presence.state import Known, Said, advance
 from mooring.store.schema import device_state
@@ -85,11 +86,13 @@ class DeviceState:
     def plan(self, facts: Sequence[Fact]) -> list[Said] | None:
         rows: list[Said] = []
         for fact in facts:
-            there = _online(fact) if fact.route.kind in _SPEAKS_OF_PRESENCE else None
-            version = fact.firmware
-            about = metadata(fact.channel.payload, fact.body, self._limits) or None
+            route, row, body = fact.route, fact.row, fact.decoded.body
+            shape = route.channel.payload
+            there = _online(fact) if route.kind in _SPEAKS_OF_PRESENCE else None
+            version = firmware(shape, body) if shape.firmware else None
+            about = metadata(shape, body, self._limits) or None
             if not (there is None and version is None and about is None):
-                rows.append(Said(fact.row[0], fact.row[3], fact.own_time, there, version, about))
+                rows.append(Said(row[0], row[3], own_time(row), there, version, about))
         return rows or None
 
     def apply(self, connection: Connection, rows: list[Said]) -> Sequence[Effect]:
@@ -104,13 +107,20 @@ class DeviceState:
                 at = said.received_at if said.ts is None else said.ts
                 kept = versions.setdefault(said.device, deque(maxlen=VERSIONS_MAX))
                 kept.append((said.device, at, now.firmware))
-        changed = [
-            (device, *after[device], _key(after[device].firmware))
-            for device in devices
-            if after[device] != before.get(device)
-        ]
+        changed: list[tuple[object, ...]] = []
+        about: list[tuple[object, ...]] = []
+        for device in devices:
+            now, was = after[device], before.get(device)
+            if now == was:
+                continue
+            if was is not None and now[:_BEFORE_METADATA] == was[:_BEFORE_METADATA]:
+                about.append((device, *now[_BEFORE_METADATA:]))
+            else:
+                changed.append((device, *now, _key(now.firmware)))
         if changed:
             _SET_STATE.execute(connection, changed)
+        if about:
+            _SET_METADATA.execute(connection, about)
         if versions:
             add_versions(connection, [row for some in versions.values() for row in some])
         return ()
@@ -180,4 +190,14 @@ _SET_STATE = Upsert(
     (*_KNOWN, "firmware_key"),
     "device_id",
     lambda new: {name: new[name] for name in (*Known._fields, "firmware_key")},
+)
+# Most messages report metadata and nothing else of the device. SQLite writes the entries of an
+# index again when its column is set, also to the same value, so the others are left out.
+_BEFORE_METADATA = Known._fields.index("metadata")
+_METADATA = Known._fields[_BEFORE_METADATA:]
+_SET_METADATA = Upsert(
+    device_state,
+    ("device_id", *_METADATA),
+    "device_id",
+    lambda new: {name: new[name] for name in _METADATA},
 )

@@ -7,12 +7,18 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from mooring.dialects.payload import PayloadLimits
 from mooring.ingest.sink import Sink
+from mooring.ota.updates.projection import FirmwareVersions
 from mooring.presence.firmware_store import VERSIONS_MAX, add_versions, versions_of
-from mooring.presence.state import METADATA_MAX
+from mooring.presence.projection import DeviceState, LastSeen
+from mooring.presence.state import METADATA_MAX, Known, advance
 from mooring.store.engine import Database
 from mooring.store.schema import device_state, devices
+from mooring.store.version_key import version_key
 from tests.conformance.projections.conftest import OpenDesk
 from tests.support.projecting import NOW, Desk, add_devices, packet, registered
 
@@ -237,3 +243,41 @@ def test_a_device_that_is_gone_leaves_no_version(database: Database, desk: Desk)
     with database.write() as connection:
         add_versions(connection, [(1, NOW, "1.1")])
     assert versions(database) == []
+
+
+about = st.dictionaries(
+    st.sampled_from(["signal", "ip", "firmware"]), st.sampled_from(["1.0", "1.1"]), max_size=3
+)
+said = st.fixed_dictionaries(
+    {"meta": about}, optional={"ts": st.integers(NOW - 3, NOW), "online": st.booleans()}
+)
+message = st.tuples(st.sampled_from([STATUS, READING, "mooring/rival/b/telemetry"]), said)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(batches=st.lists(st.lists(message, min_size=1, max_size=6), max_size=4))
+def test_however_messages_are_cut_into_batches(
+    database: Database, open_desk: OpenDesk, batches: list[list[tuple[str, dict[str, Any]]]]
+) -> None:
+    """As if each was looked at on its own."""
+    with database.write() as connection:
+        connection.execute(sa.delete(device_state))
+    speaking = DeviceState(PayloadLimits())
+    desk = open_desk(LastSeen(), speaking, FirmwareVersions())
+    expected: dict[int, Known] = {}
+    for at, batch in enumerate(batches, NOW):
+        packets = [packet(topic, body) for topic, body in batch]
+        for one in packets:
+            plan = desk.plan([one], at)
+            for row in speaking.plan(plan.facts[1]) or () if plan.facts[1] else ():
+                expected[row.device] = advance(expected.get(row.device, Known()), row)
+        desk.batch(packets, at)
+    desk.close()
+    for device, known in expected.items():
+        found = state(database, device)
+        metadata = json.loads(known.metadata or "null")
+        assert {name: found[name] for name in Known._fields} == {
+            **known._asdict(),
+            "metadata": metadata,
+        }
+        assert found["firmware_key"] == (known.firmware and version_key(known.firmware))

@@ -209,3 +209,16 @@ def test_what_the_broker_had_kept_proves_nothing(database: Database, desk: Desk)
     body = {"online": True, "firmware_version": "1.5.0", "timestamp": NOW // 1000}
     desk.batch([packet(TRAP_STATUS, body, retain=True)])
     assert now(database, number).seen is Seen.NOTHING
+
+
+def test_a_version_is_compared_with_nothing_while_no_update_is_open(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Devices name their version with every reading."""
+
+    def looked(*_: Any) -> Any:
+        raise AssertionError("it looked for updates")
+
+    monkeypatch.setattr(store, "watched", looked)
+    done = desk.batch([packet(TELEMETRY, {"values": {}, "meta": {"firmware": "1.4.0"}})])
+    assert (done.stored, done.refused) == (1, ())

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from mooring.dialects.model import Kind
 from mooring.ingest.facts import Standing
-from mooring.ingest.projection import Effect, Repeating, Sees
+from mooring.ingest.projection import ALWAYS, Effect, Repeating, Sees
 from mooring.store.engine import Database
 from mooring.store.schema import messages
 from tests.conformance.projections.conftest import OpenDesk
@@ -142,3 +143,48 @@ def test_of_what_a_device_repeats_only_the_newest_is_a_fact(open_desk: OpenDesk)
     # With other names, without a value, with another kind of time, or late: each is kept.
     assert mine == [3, 4, 5, 7, 500, 100]
     assert len(facts) == len(mine) + 1
+
+
+def test_several_projections_share_what_a_device_repeats(open_desk: OpenDesk) -> None:
+    class Signals(Bells):
+        name = "signals"
+        sees = Sees.RECEIVED
+
+        def wants(self, channel: Any) -> Any:
+            return Repeating("meta")
+
+    class Others(Signals):
+        name = "others"
+
+    desk = open_desk(Signals(), Others())
+    some = [packet(READING, {"values": {}, "meta": {"signal": n}}) for n in (1, 2, 3)]
+    plan = desk.plan([*some, packet(READING, {"meta": {"signal": 0}}, retain=True)])
+    said = [[fact.body["meta"]["signal"] for fact in facts if fact.body] for facts in plan.facts]
+    assert said == [[0, 3], [0, 3]]
+
+
+def test_another_projection_that_wants_each_message_leaves_the_newest_to_the_others(
+    open_desk: OpenDesk,
+) -> None:
+    """Only where one projection gets both kinds of a device is their order kept."""
+
+    class Signals(Bells):
+        name = "signals"
+        sees = Sees.RECEIVED
+
+        def wants(self, channel: Any) -> Any:
+            return ALWAYS if channel.kind is Kind.STATUS else Repeating("meta")
+
+    class Numbers(Bells):
+        name = "numbers"
+        sees = Sees.HEARD
+
+        def wants(self, channel: Any) -> Any:
+            return frozenset({"seq"})
+
+    desk = open_desk(Signals(), Numbers())
+    some = [packet(READING, {"seq": n, "meta": {"signal": n}}) for n in (1, 2, 3)]
+    status = packet("mooring/acme/a/status", {"online": True})
+    signals, numbers = desk.plan([*some[:2], status, some[2]]).facts
+    assert [fact.body and fact.body.get("seq") for fact in signals] == [2, None, 3]
+    assert [fact.seq for fact in numbers] == [1, 2, 3]

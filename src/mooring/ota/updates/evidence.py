@@ -12,7 +12,7 @@ from mooring.dialects.payload import look_up
 from mooring.ota.updates.model import Kind, Seen, Update
 from mooring.store.version_key import version_key
 
-__all__ = ["FILESYSTEM", "has_version", "key_of", "seen", "version_of"]
+__all__ = ["FILESYSTEM", "has_version", "key_of", "seen", "versions_of"]
 
 FILESYSTEM = ("filesystem_version", "filesystemVersion")
 """How firmware calls the version of its file system, next to its own."""
@@ -39,15 +39,21 @@ def seen(update: Update, version: str) -> Seen:
     return Seen.OLD if former or named < new else Seen.NOTHING
 
 
-def version_of(kind: Kind, channel: Channel, body: Mapping[str, Any] | None) -> str | None:
-    """The version of that kind that a message names."""
-    if kind is Kind.FIRMWARE:
-        return meaning.firmware(channel.payload, body)
-    if kind is Kind.FILESYSTEM and channel.payload.metadata is not None:
-        about = look_up(body, channel.payload.metadata)
+def versions_of(
+    channel: Channel, body: Mapping[str, Any] | None
+) -> tuple[tuple[Kind, str | None], tuple[Kind, str | None]]:
+    """The versions that a message names, ``None`` where it names none of that kind."""
+    shape = channel.payload
+    filesystem = None
+    if shape.metadata is not None:
+        about = look_up(body, shape.metadata)
         if isinstance(about, dict):
-            return next((str(about[name])[:_MAX] for name in FILESYSTEM if about.get(name)), None)
-    return None
+            for name in FILESYSTEM:
+                found = about.get(name)
+                if found:
+                    filesystem = str(found)[:_MAX]
+                    break
+    return (Kind.FIRMWARE, meaning.firmware(shape, body)), (Kind.FILESYSTEM, filesystem)
 
 
 def has_version(kind: Kind, dialect: Dialect, metadata: Mapping[str, Any]) -> bool:

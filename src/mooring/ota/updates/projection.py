@@ -151,13 +151,14 @@ class FirmwareVersions:
         for fact in facts:
             if fact.standing is not Standing.LIVE:
                 continue
-            for kind in (Of.FIRMWARE, Of.FILESYSTEM):
-                version = evidence.version_of(kind, fact.channel, fact.body)
+            for kind, version in evidence.versions_of(fact.route.channel, fact.decoded.body):
                 if version is not None:
                     rows.append(Named(fact.device.id, kind, version, fact.ts, fact.received_at))
         return rows or None
 
     def apply(self, connection: Connection, rows: list[Named]) -> Sequence[Effect]:
+        if not store.any_watched(connection):  # mostly; devices name their version all day
+            return ()
         changes = _Changes(self._waits)
         changes.know(store.watched(connection, {row.device for row in rows}))
         for row in rows:

@@ -24,6 +24,7 @@ __all__ = [
     "Link",
     "Watched",
     "announce",
+    "any_watched",
     "carried_by",
     "count",
     "count_offered",
@@ -366,6 +367,12 @@ def carried_by(connection: Connection, downlink_ids: Sequence[int]) -> list[Upda
 
 
 _WATCHED: dict[str, Any] = {}
+_ANY_WATCHED = sa.select(_c.id).where(_c.due_at.is_not(None)).limit(1)
+
+
+def any_watched(connection: Connection) -> bool:
+    """Whether there are updates that messages may change."""
+    return connection.execute(_ANY_WATCHED).first() is not None
 
 
 def watched(connection: Connection, numbers: Collection[int]) -> list[Watched]:
