@@ -44,7 +44,7 @@ def test_the_page_is_followed(platform: Platform, tmp_path: Path) -> None:
     cli("firmware", "add", str(image), "--product", "trap", "--version", "1.5.0")
     cli("firmware", "publish", "trap:1.5.0", "--unsigned", "--reason", "a test")
     shell = Shell(platform, tmp_path / "place")
-    start, at_night, show, failed, pause, pace, cancel, add = blocks(PAGE)
+    start, at_night, show, failed, pause, pace, cancel, add, announce = blocks(PAGE)
     shell.run(start)
     shell.run(at_night)
     wait_until(
@@ -63,6 +63,9 @@ def test_the_page_is_followed(platform: Platform, tmp_path: Path) -> None:
     now = shown(platform, 1)
     assert (now["pace_per_second"], now["at_once"]) == (2, 10)
     assert shown(platform, 2)["counts"]["handed_over"] == 0  # nobody has approved it
+    assert announce.startswith("mooring rollout announce 1 --yes")
+    refused = cli("rollout", "announce", "1", "--yes", check=False)
+    assert "gate" in refused.stderr, refused.stderr  # its last wave is not open
     shell.run(cancel)
     wait_until(lambda: shown(platform, 2)["state"] == "cancelled", "the rollout to be cancelled")
     cli("device", "add", "trap-4", "--dialect", "mooring")

@@ -150,6 +150,8 @@ PLACES = (
     *((f"mooring.ota.links.{name}", "services") for name in ("downloads", "sending")),
     *((f"mooring.ota.rollouts.{name}", "stores") for name in ("asked", "model", "words")),
     ("mooring.ota.rollouts.documents", "services"),
+    ("mooring.ota.latest.rules", "stores"),
+    ("mooring.ota.latest.documents", "services"),
     *((f"mooring.ota.ddi.{name}", "services") for name in ("logins", "polls")),
     ("mooring.presence.reported", "services"),
     ("mooring.downlink.attempts", "services"),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+from sqlalchemy.engine import Connection
 
 from mooring.identity.scopes import Scope
 from mooring.later import later
@@ -14,6 +17,8 @@ with later():
     from mooring.ota.ddi import api as ddi_api
     from mooring.ota.ddi import polls
     from mooring.ota.ddi import service as ddi
+    from mooring.ota.latest import api as latest_api
+    from mooring.ota.latest import service as latest
     from mooring.ota.links import api as link_api
     from mooring.ota.links import downloads
     from mooring.ota.links import service as links
@@ -38,6 +43,17 @@ def _firmware_jobs(app: Any) -> firmware_jobs.FirmwareJobs:
     )
 
 
+def _on_withdrawn(app: Any) -> Callable[[Connection, int], None]:
+    """What ends with a release, in the transaction that withdraws it."""
+    updates_now, desired = app.service(updates.Updates), app.desired
+
+    def end(connection: Connection, release: int) -> None:
+        updates_now.of_release_withdrawn(connection, release)
+        latest.end_of_release(connection, desired, release)
+
+    return end
+
+
 PART = Part(
     "ota",
     routers=lambda: (
@@ -46,12 +62,17 @@ PART = Part(
         link_api.router,
         update_api.router,
         rollout_api.router,
+        latest_api.router,
         ddi_api.router,
     ),
     scope=Scope.OTA,
     scopes={
         f"POST /api/v1/firmware-keys{rest}": Scope.ADMIN
         for rest in ("", "/{key}/retire", "/{key}/revoke")
+    }
+    | {
+        f"POST /api/v1/rollouts/{{rollout}}/{word}": Scope.ADMIN
+        for word in ("announce", "retract")
     }
     | dict.fromkeys(
         (
@@ -75,13 +96,21 @@ PART = Part(
             app.database,
             app.settings,
             files.Files(app.settings.firmware_dir),
-            app.service(updates.Updates).of_release_withdrawn,
+            _on_withdrawn(app),
         ),
         rollouts.Rollouts: lambda app: rollouts.Rollouts(
             app.database,
             app.settings,
             app.service(jobs.Jobs),
             _firmware_jobs(app),
+        ),
+        latest.Announcements: lambda app: latest.Announcements(
+            app.database,
+            app.settings,
+            app.catalogue,
+            app.desired,
+            app.service(jobs.Jobs),
+            app.service(rollouts.Rollouts),
         ),
         keys.Keys: lambda app: keys.Keys(app.database, app.settings),
         links.Links: lambda app: links.Links(app.settings),
@@ -98,6 +127,7 @@ PART = Part(
     jobs=lambda app: (_firmware_jobs(app),),
     tables=lambda: (
         schema.firmware_rollouts,
+        schema.firmware_latest,
         schema.firmware_releases,
         schema.firmware_artifacts,
         schema.firmware_signatures,
@@ -131,6 +161,7 @@ PART = Part(
     },
     counters=(
         "firmware_downloads_limited",
+        "firmware_announced_downloads",
         "firmware_links_unknown",
         "firmware_offered",
         "firmware_confirmed",
@@ -145,7 +176,9 @@ PART = Part(
         "firmware_gone",
     ),
     nouns=(
-        noun("firmware", "firmware_files", "firmware_keys", "firmware_updates"),
-        noun("rollout"),
+        noun(
+            "firmware", "firmware_files", "firmware_keys", "firmware_updates", "firmware_latest"
+        ),
+        noun("rollout", "rollout_announce"),
     ),
 )

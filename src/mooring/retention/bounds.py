@@ -349,6 +349,13 @@ BOUNDS = (
         "At most `mooring.ota.links.service.LINKS_MAX` rows for each update of a device; deleted "
         "30 days after they expire.",
     ),
+    _row(
+        "firmware_latest",
+        By.OWNER,
+        "dialects",
+        "At most one row for each topic that dialects declare, and "
+        "`mooring.ota.latest.store.KEPT_MAX` that are over.",
+    ),
     _row("ddi_controllers", By.OWNER, "devices", "At most one row for each device."),
     _row(
         "discovery_rules",

@@ -182,6 +182,9 @@ POST   /api/v1/rollouts/{rollout}/resume                  operator  tenant
 POST   /api/v1/rollouts/{rollout}/cancel                  operator  tenant
 POST   /api/v1/rollouts/{rollout}/retry                   operator  tenant
 POST   /api/v1/rollouts/{rollout}/add                     operator  tenant
+GET    /api/v1/firmware-latest                           viewer    all
+POST   /api/v1/rollouts/{rollout}/announce                admin     all
+POST   /api/v1/rollouts/{rollout}/retract                 admin     all
 
 GET    /api/v1/firmware                                  viewer    -
 POST   /api/v1/firmware                                  operator  tenant

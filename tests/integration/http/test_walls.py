@@ -385,6 +385,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/rollouts/{rollout}/cancel": {},
     "/api/v1/rollouts/{rollout}/retry": {},
     "/api/v1/rollouts/{rollout}/add": {},
+    "/api/v1/rollouts/{rollout}/announce": {},
+    "/api/v1/rollouts/{rollout}/retract": {},
     "/api/v1/mqtt/publish": {"topic": f"pulse/{SECRET}/{SECRET}-1/commands", "payload": "x"},
     "/api/v1/mqtt/device/{device_id}/command": {"command": "restart"},
     "/api/v1/mqtt/fleet/{group_id}/command": {"command": "restart"},

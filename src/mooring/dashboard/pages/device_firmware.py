@@ -10,6 +10,8 @@ from mooring.dashboard.page import Action, Page
 from mooring.devices.state import DeviceStates
 from mooring.fleet.model import CountBy, Filter
 from mooring.fleet.service import DeviceLists
+from mooring.ota.latest.model import How
+from mooring.ota.latest.service import Announcements
 from mooring.ota.updates.model import FINAL, State
 from mooring.ota.updates.service import Updates
 from mooring.presence.states.service import DevicePresence
@@ -19,6 +21,14 @@ __all__ = ["ACTIONS", "PAGES"]
 VERSIONS, FACTS_MAX, UPDATES = 20, 100, 10
 GOOD = {State.CONFIRMED, State.INSTALLED}
 BAD = {State.FAILED, State.REVERTED, State.REGRESSED, State.TIMED_OUT, State.REJECTED}
+
+HOW = {
+    How.UPDATE: "The device has it from an update of its own.",
+    How.TOPIC: "The device has it from this announcement: it had no update to it.",
+    How.BEFORE: "The device had it before it was announced.",
+    How.NOT_YET: "The device does not report it.",
+    None: "Which version the device has is not counted.",
+}
 
 
 def _look(state: State) -> tuple[str, str]:
@@ -40,6 +50,9 @@ def view(call: Call) -> dict[str, Any]:
         "told": sorted(state.metadata.items())[:FACTS_MAX],
         "changes": call.service(DevicePresence).versions(call.who, device.reference)[1][::-1],
         "versions": versions[:VERSIONS],
+        "announced": [
+            (one, HOW[one.how]) for one in call.service(Announcements).of_device(call.who, device)
+        ],
         "updates": [(one, *_look(one.state)) for one in updates],
         "listing": f"/devices?tenant={device.tenant}&dialect={device.dialect}&firmware=",
     }

@@ -13,9 +13,11 @@ from mooring.dashboard.page import Action, Page, Redirect
 from mooring.dashboard.pages.job import TARGET_WORDS
 from mooring.dashboard.pages.rollouts import GATES, limit, look, pace, share
 from mooring.errors import NotFound
-from mooring.identity.actor import Actor
+from mooring.identity.actor import Actor, Role
 from mooring.jobs.model import Job, Target
 from mooring.jobs.rules import Event, State, TargetState, follow
+from mooring.ota.latest.rules import too_early
+from mooring.ota.latest.service import Announcements
 from mooring.ota.rollouts import model
 from mooring.ota.rollouts.model import Rollout, Shown
 from mooring.ota.rollouts.service import Rollouts
@@ -37,6 +39,7 @@ def view(call: Call) -> dict[str, Any]:
     states = (TargetState(state),) if state else ()
     found = rollouts.devices(call.who, job.id, limit=PAGE_SIZE + 1, after=after, states=states)
     last = found[PAGE_SIZE - 1] if len(found) > PAGE_SIZE else None
+    announced = call.service(Announcements).of_rollout(call.who, job.id)
     failed: list[Target] = []
     if job.counts.failed:
         failed = rollouts.devices(
@@ -69,6 +72,8 @@ def view(call: Call) -> dict[str, Any]:
         "can_cancel": follow(job.state, Event.CANCEL) is not None,
         "can_approve": _may_approve(rollout, call.who),
         "can_change": not job.over,
+        "announced": announced,
+        "can_announce": not announced and too_early(job, rollout.release) is None,
         "stop_percent": "" if job.plan.stop_share is None else f"{job.plan.stop_share * 100:g}",
     }
 
@@ -153,6 +158,29 @@ def cancel(call: Call) -> Redirect:
     return call.redirect(f"/rollouts/{number}", said)
 
 
+def announce(call: Call) -> Redirect:
+    """To every device of the dialects in which it was proved, after its number was typed."""
+    number = _number(call)
+    call.form.confirmed("confirm", str(number))
+    force = call.form.flag("force_hardware")
+    reason = call.form.text("reason", "Reason")
+    call.form.check()
+    made = call.service(Announcements).announce(
+        call.who, number, force_hardware=force, reason=reason
+    )
+    topics = ", ".join(one.announcement.topic for one in made)
+    return call.redirect(f"/rollouts/{number}", f"The release is announced on {topics}.")
+
+
+def retract(call: Call) -> Redirect:
+    """Its topics are cleared, and its links end."""
+    number = _number(call)
+    reason = call.form.text("reason", "Reason")
+    call.form.check()
+    call.service(Announcements).retract(call.who, number, reason=reason)
+    return call.redirect(f"/rollouts/{number}", "The release is not announced any more.")
+
+
 def change(call: Call) -> Redirect:
     """Pace and limits."""
     rollouts, form = call.service(Rollouts), call.form
@@ -197,4 +225,6 @@ ACTIONS = (
     ),
     Action("/rollouts/{rollout}/cancel", cancel, PAGE),
     Action("/rollouts/{rollout}/pace", change, PAGE),
+    Action("/rollouts/{rollout}/announce", announce, PAGE, Role.ADMIN, whole=True),
+    Action("/rollouts/{rollout}/retract", retract, PAGE, Role.ADMIN, whole=True),
 )

@@ -76,10 +76,14 @@ class Desired:
         version: int,
         origin: str,
         qos: int = 1,
+        secret: bool = False,
     ) -> bool:
         """Writes the document of a topic that belongs to no device; whether it was newer than the
         one that is there. The caller bounds the number of its documents, and drops those that
         nobody needs.
+
+        Args:
+            secret: as in ``put``.
 
         Raises:
             Invalid: as ``put``.
@@ -90,8 +94,8 @@ class Desired:
             {
                 "device_id": None,
                 "tenant": "",
-                "payload": payload,
-                "sealed": False,
+                "payload": self.instance.seal(payload) if secret else payload,
+                "sealed": secret,
                 **_row(topic, version, qos, origin),
             },
         )

@@ -23,6 +23,7 @@ from mooring.ota.ddi.logins import Logins
 from mooring.ota.ddi.polls import Polls
 from mooring.ota.ddi.service import Ddi
 from mooring.ota.links.api import FILE_ANSWERS, file_answer
+from mooring.ota.links.downloads import DOWNLOADS_MAX_PER_DEVICE
 from mooring.secrets.instance import Instance
 from mooring.store.engine import now_ms
 from mooring.store.tally import Tally
@@ -189,7 +190,7 @@ async def file(
     for one in found:
         if one.artifact.name == file:
             target = documents.target(device, one.update, one.artifact)
-            return file_answer(request, target, platform)
+            return file_answer(request, target.file(DOWNLOADS_MAX_PER_DEVICE), platform)
     for one in found:
         if f"{one.artifact.name}{MD5SUM}" == file:
             line = f"{one.artifact.md5}  {one.artifact.name}\n"

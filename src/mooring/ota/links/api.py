@@ -13,7 +13,7 @@ from mooring.devices.model import Device
 from mooring.errors import TooMany, Unauthorized
 from mooring.identity.throttle import Throttles
 from mooring.ota.links.downloads import Downloads
-from mooring.ota.links.model import Served, Target
+from mooring.ota.links.model import File, Served
 from mooring.ota.links.ranges import not_modified, part_of
 from mooring.ota.links.sending import FileAnswer, disposition, etag_of
 from mooring.ota.links.service import Opening
@@ -70,7 +70,8 @@ async def download(
             return None  # credentials that prove nothing: the link alone counts
 
     opening = platform.service(Opening)
-    found = await run_in_threadpool(opening.open, token, [name for name, _ in logins], login)
+    names = [name for name, _ in logins]
+    found = await run_in_threadpool(opening.file, token, names, login, address_of(request))
     return file_answer(request, found, platform)
 
 
@@ -81,7 +82,7 @@ def _logins(request: Request) -> list[tuple[str, str]]:
         return []  # it names no device
 
 
-def file_answer(request: Request, found: Target, platform: Platform) -> Response:
+def file_answer(request: Request, found: File, platform: Platform) -> Response:
     """The file, the part that is asked for, or why neither is sent."""
     etag = etag_of(found.sha256)
     headers = {
@@ -96,7 +97,8 @@ def file_answer(request: Request, found: Target, platform: Platform) -> Response
     accel = platform.service(Settings).firmware_accel_path
     if accel:
         # How far it comes is the proxy's knowledge: that the device asked is all there is to note.
-        downloads.served(found.update, Served(found.artifact, 0, whole=False))
+        if found.update is not None:
+            downloads.served(found.update, Served(found.artifact, 0, whole=False))
         place = f"{accel.rstrip('/')}/{found.sha256[:2]}/{found.sha256}"
         return Response(headers={**headers, ACCEL: place}, media_type="application/octet-stream")
     part = part_of(given.get("Range", ""), given.get("If-Range", ""), etag, found.size)
@@ -109,8 +111,5 @@ def file_answer(request: Request, found: Target, platform: Platform) -> Response
         size=found.size,
         part=part,
         headers=headers,
-        tenant=found.tenant,
-        device=found.device_id,
-        artifact=found.artifact,
-        update=found.update,
+        file=found,
     )

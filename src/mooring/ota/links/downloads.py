@@ -18,10 +18,12 @@ from mooring.store.engine import Database, now_ms
 from mooring.store.tally import Tally
 from mooring.supervisor.worker import Worker
 
-__all__ = ["DOWNLOADS_MAX_PER_DEVICE", "Downloads", "Pace"]
+__all__ = ["ANNOUNCED_MAX_PER_ADDRESS", "DOWNLOADS_MAX_PER_DEVICE", "Downloads", "Pace"]
 
 DOWNLOADS_MAX_PER_DEVICE = 4
 """A modem that lost its connection opens a new one before we notice the loss of the old one."""
+ANNOUNCED_MAX_PER_ADDRESS = 32
+"""Downloads of announced files from one address: devices behind one router share it."""
 NOTE_SECONDS = 2.0
 """Between two transactions that note how far downloads are."""
 RETRY_SECONDS = (5, 15)
@@ -65,7 +67,7 @@ class Downloads:
         self._most_of_tenant = settings.firmware_downloads_max_per_tenant
         self._running = 0
         self._tenants: Counter[str] = Counter()
-        self._devices: Counter[int] = Counter()
+        self._clients: Counter[int | str] = Counter()
         self._lock = threading.Lock()
         self._served: dict[int, Served] = {}
         self._pace = Pace(settings.firmware_bytes_per_second)
@@ -82,36 +84,45 @@ class Downloads:
         return self._running
 
     @contextmanager
-    def turn(self, tenant: str, device: int) -> Iterator[None]:
-        """While a file is sent to a device.
+    def turn(
+        self, account: str, client: int | str, most: int = DOWNLOADS_MAX_PER_DEVICE
+    ) -> Iterator[None]:
+        """While a file is sent.
+
+        Args:
+            account: the tenant; empty: announcements to every device, which have their own room.
+            client: the number of the device; of an announcement, the address that asks.
+            most: downloads of one client.
 
         Raises:
-            TooMany: ``downloads_busy``: of the device or its tenant.
+            TooMany: ``downloads_busy``: of the client or the account.
             Unavailable: ``downloads_full``: of all.
         """
-        self._has_room(tenant, device)
+        self._has_room(account, client, most)
         self._running += 1
-        self._tenants[tenant] += 1
-        self._devices[device] += 1
+        self._tenants[account] += 1
+        self._clients[client] += 1
         try:
             yield
         finally:
             self._running -= 1
-            self._tenants[tenant] -= 1
-            self._devices[device] -= 1
-            if not self._tenants[tenant]:
-                del self._tenants[tenant]
-            if not self._devices[device]:
-                del self._devices[device]
+            self._tenants[account] -= 1
+            self._clients[client] -= 1
+            if not self._tenants[account]:
+                del self._tenants[account]
+            if not self._clients[client]:
+                del self._clients[client]
 
-    def _has_room(self, tenant: str, device: int) -> None:
+    def _has_room(self, account: str, client: int | str, most: int) -> None:
         wait = random.randint(*RETRY_SECONDS)  # noqa: S311 - spreads devices
         hint = f"Try again in {wait} s."
         text = ""
-        if self._devices[device] >= DOWNLOADS_MAX_PER_DEVICE:
-            text = f"{DOWNLOADS_MAX_PER_DEVICE} downloads of the device are running already."
-        elif self._tenants[tenant] >= self._most_of_tenant:
-            text = f"{self._most_of_tenant} downloads of the tenant are running already."
+        if self._clients[client] >= most:
+            whose = "device" if isinstance(client, int) else "address"
+            text = f"{most} downloads of the {whose} are running already."
+        elif self._tenants[account] >= self._most_of_tenant:
+            whose = "tenant" if account else "announcement"
+            text = f"{self._most_of_tenant} downloads of the {whose} are running already."
         if text:
             self._tally.count("firmware_downloads_limited")
             raise TooMany(text, hint=hint, code="downloads_busy", retry_after=wait)

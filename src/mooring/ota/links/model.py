@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from sqlalchemy.engine import Connection
 
-__all__ = ["Follower", "Found", "Served", "Target"]
+__all__ = ["File", "Follower", "Found", "Served", "Target"]
 
 
 class Found(NamedTuple):
@@ -27,7 +27,7 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A link with everything that an answer needs. Times are epoch milliseconds.
+    """A link of an update with everything that an answer needs. Times are epoch milliseconds.
 
     Attributes:
         device: its reference, for people.
@@ -51,6 +51,38 @@ class Target:
     open: bool
     asked_at: int | None
     misused_at: int | None
+
+    def file(self, most: int) -> File:
+        """What is sent, at most ``most`` times to the device at the same time."""
+        return File(
+            self.artifact,
+            self.name,
+            self.size,
+            self.sha256,
+            self.tenant,
+            self.device_id,
+            most,
+            self.update,
+        )
+
+
+class File(NamedTuple):
+    """A file that is sent, and on whose account.
+
+    Attributes:
+        account: whose downloads are limited together; empty: those of announcements.
+        client: whose downloads are limited to ``most``: the number of a device, or an address.
+        update: to note progress for; ``None``: nothing is noted.
+    """
+
+    artifact: int
+    name: str
+    size: int
+    sha256: str
+    account: str
+    client: int | str
+    most: int
+    update: int | None
 
 
 class Served(NamedTuple):

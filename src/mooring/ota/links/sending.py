@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from mooring.errors import MooringError, Unavailable
 from mooring.ota.links.downloads import Downloads
-from mooring.ota.links.model import Served
+from mooring.ota.links.model import File, Served
 from mooring.ota.links.ranges import Part
 from mooring.web.errors import answer_for
 from mooring.web.guard import HEAD
@@ -63,8 +63,7 @@ class FileAnswer(Response):
         path: of the file.
         size: it must have.
         headers: beyond those of the part.
-        tenant, device: whose download it is, for the limits.
-        update: to note progress for; ``None``: nothing is noted.
+        file: on whose account it is sent, and which update notes progress.
     """
 
     def __init__(
@@ -75,10 +74,7 @@ class FileAnswer(Response):
         size: int,
         part: Part,
         headers: Mapping[str, str],
-        tenant: str,
-        device: int,
-        artifact: int,
-        update: int | None,
+        file: File,
     ) -> None:
         super().__init__(
             status_code=206 if part.partial else 200,
@@ -94,8 +90,8 @@ class FileAnswer(Response):
             media_type="application/octet-stream",
         )
         self._downloads, self._path, self._size, self._part = downloads, path, size, part
-        self._whose = tenant, device
-        self._artifact, self._update = artifact, update
+        self._whose = file.account, file.client, file.most
+        self._artifact, self._update = file.artifact, file.update
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:

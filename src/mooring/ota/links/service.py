@@ -12,8 +12,10 @@ from sqlalchemy.engine import Connection
 
 from mooring.devices.model import Device
 from mooring.errors import Forbidden, Gone, NotFound
+from mooring.ota.latest import store as latest
 from mooring.ota.links import store
-from mooring.ota.links.model import Follower, Found, Target
+from mooring.ota.links.downloads import ANNOUNCED_MAX_PER_ADDRESS, DOWNLOADS_MAX_PER_DEVICE
+from mooring.ota.links.model import File, Follower, Found, Target
 from mooring.settings import Settings
 from mooring.store.engine import Database, now_ms
 from mooring.store.tally import Tally
@@ -102,6 +104,36 @@ class Opening:
     tally: Tally
     follower: Follower | None = None
 
+    def file(
+        self, token: str, usernames: list[str], login: Callable[[], Device | None], address: str
+    ) -> File:
+        """The file of a link: of a device's own, as ``open`` says, or of an announcement, which
+        every device reads and nobody has to prove anything for.
+
+        Args:
+            address: of the client.
+
+        Raises:
+            as ``open``.
+        """
+        with self.database.read() as connection:
+            shared = latest.found(connection, _verifier(token))
+        if shared is None:
+            return self.open(token, usernames, login).file(DOWNLOADS_MAX_PER_DEVICE)
+        if not shared.open:
+            raise _over()
+        self.tally.count("firmware_announced_downloads")
+        return File(
+            shared.artifact,
+            shared.name,
+            shared.size,
+            shared.sha256,
+            "",
+            address,
+            ANNOUNCED_MAX_PER_ADDRESS,
+            None,
+        )
+
     def open(self, token: str, usernames: list[str], login: Callable[[], Device | None]) -> Target:
         """What a link leads to.
 
@@ -136,7 +168,7 @@ class Opening:
         if usernames and found.username not in usernames:
             self._check(found, login(), at)
         if over:
-            raise Gone("The update is over.", hint="Delete the download.", code="update_over")
+            raise _over()
         if found.expires_at <= at:
             self._expired(found, at)
         return found
@@ -163,6 +195,10 @@ class Opening:
             hint="Keep what has arrived. A fresh offer with a new link follows.",
             code="link_expired",
         )
+
+
+def _over() -> Gone:
+    return Gone("The update is over.", hint="Delete the download.", code="update_over")
 
 
 def _verifier(token: str) -> str:

@@ -20,6 +20,7 @@ from mooring.jobs import outcomes, target_store
 from mooring.jobs.model import Job, Outcome, Started, Verdict
 from mooring.jobs.rules import Facts, Plan, TargetState
 from mooring.jobs.what import read
+from mooring.ota.latest import store as latest_store
 from mooring.ota.releases import store as release_store
 from mooring.ota.releases.finding import release_of
 from mooring.ota.releases.model import Release
@@ -195,6 +196,12 @@ class FirmwareJobs:
         matching = self._matching(connection, job.tenant, asked, numbers)
         actor, options = self._terms(job, what)
         able = self.updates.judge(connection, actor, devices, release, job=job.id, options=options)
+        already = [
+            device.id
+            for device, why_not in zip(devices, able, strict=True)
+            if why_not is not None and why_not.cause == "already"
+        ]
+        announced = latest_store.by_topic(connection, job.id, already) if already else set()
         zones = store.zones(connection, numbers) if asked.windows else {}
         found: list[Started | None] = []
         for device, why_not in zip(devices, able, strict=True):
@@ -202,7 +209,7 @@ class FirmwareJobs:
                 found.append(_SUPERSEDED)
                 continue
             if why_not is not None:
-                found.append(_again(why_not, at))
+                found.append(_again(_ANNOUNCED if device.id in announced else why_not, at))
                 continue
             if device.id in away:
                 found.append(replace(_AWAY, not_before=at + AWAY_MS))
@@ -273,6 +280,11 @@ class FirmwareJobs:
 
 _SUPERSEDED = Started(
     TargetState.CANCELLED, cause="superseded", words="A newer rollout has this device."
+)
+_ANNOUNCED = Started(
+    TargetState.SKIPPED,
+    cause="announced",
+    words="The device has the release from its announcement to every device.",
 )
 _AWAY = Started(
     TargetState.WAITING, cause=store.NOT_CONNECTED, words="The device is not connected."

@@ -77,7 +77,7 @@ from mooring.store.schema.platform import (
     traffic,
     versions,
 )
-from mooring.store.schema.rollouts import firmware_rollouts
+from mooring.store.schema.rollouts import firmware_latest, firmware_rollouts
 from mooring.store.schema.rollups import (
     device_metrics,
     metrics,
@@ -142,6 +142,7 @@ __all__ = [
     "firmware_keys",
     "firmware_links",
     "firmware_releases",
+    "firmware_latest",
     "firmware_rollouts",
     "firmware_signatures",
     "firmware_updates",

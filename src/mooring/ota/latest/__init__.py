@@ -1,0 +1,1 @@
+"""Releases that are announced to every device of a dialect, on one retained topic."""
