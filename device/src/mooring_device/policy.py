@@ -130,7 +130,8 @@ class FirmwarePolicy:
         now = version_key(running)
         if version_key(offer.version) < now and not self.downgrade:
             raise FirmwareRefused(
-                f"The version {offer.version} is older than {running}, which runs.",
+                f"The version {offer.version} is older than {running}, which runs. The program "
+                "accepts older ones with FirmwarePolicy(downgrade=True) only.",
                 code="downgrade",
             )
         requires = said["requires"]

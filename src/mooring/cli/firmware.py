@@ -241,11 +241,44 @@ def show(session: Session, release: Reference, tenant: OfTenant = None) -> None:
         releases = releases_of(platform)
         found = releases.get(session.actor, release, tenant=tenant)
         running = releases.running(session.actor, found)
+        names = releases.devices(session.actor, found, limit=RUNNING_SHOWN)
     if session.out.as_json:
         session.out.document({**documents.release(found), "devices_running": running})
         return
     show_release(session, found)
-    session.out.say(f"{running:,} devices of the tenant {found.tenant} report this version.")
+    session.out.say(f"{running:,} devices of the tenant {found.tenant} run this release.")
+    if found.state is model.State.WITHDRAWN:
+        _running(session, found, names, running)
+
+
+@command(app, "devices")
+def devices(
+    session: Session,
+    release: Reference,
+    *,
+    tenant: OfTenant = None,
+    limit: Limit = 50,
+    after: Annotated[
+        int | None, typer.Option("--after", help="Continue after the device with this number.")
+    ] = None,
+) -> None:
+    """List devices that run a release, also one that was withdrawn."""
+    with session.open() as platform:
+        releases = releases_of(platform)
+        found = releases.get(session.actor, release, tenant=tenant)
+        some = releases.devices(session.actor, found, after=after or 0, limit=limit + 1)
+    shown, more = some[:limit], len(some) > limit
+    if session.out.as_json:
+        items = [{"device": name, "tenant": found.tenant} for _, name in shown]
+        session.out.document({"devices": items, "next_after": shown[-1][0] if more else None})
+        return
+    session.out.table(
+        ["Device", "Tenant"],
+        [[name, found.tenant] for _, name in shown],
+        empty=f"No device runs {clean(found.reference)}.",
+    )
+    if more:
+        session.out.note(f"More are available. --after {shown[-1][0]} shows the next ones.")
 
 
 def show_release(session: Session, found: Release) -> None:
@@ -319,12 +352,28 @@ def withdraw(session: Session, release: Reference, *, yes: Yes = False, reason: 
         releases = releases_of(platform)
         found = releases.get(session.actor, release)
         running = releases.running(session.actor, found)
-    question = f"Withdraw {clean(found.reference)}, which {running:,} devices report?"
+        names = releases.devices(session.actor, found, limit=RUNNING_SHOWN)
+    question = f"Withdraw {clean(found.reference)}, which {running:,} devices run?"
     if not session.confirm(question, yes=yes):
         session.out.note("Nothing was withdrawn.")
         return 1
     _step(session, str(found.id), "withdraw", reason=reason)
+    if not session.out.as_json:
+        _running(session, found, names, running)
     return 0
+
+
+RUNNING_SHOWN = 10
+
+
+def _running(session: Session, found: Release, names: list[tuple[int, str]], count: int) -> None:
+    """Devices that run a release that was withdrawn."""
+    if not count:
+        return
+    some = ", ".join(clean(name) for _, name in names)
+    more = f" and {count - len(names):,} more" if count > len(names) else ""
+    session.out.say(f"It runs on {some}{more}.")
+    session.out.note(f"`mooring firmware devices {found.id}` lists them.")
 
 
 @command(app, "remove")

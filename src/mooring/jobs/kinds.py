@@ -76,6 +76,17 @@ class Steering(JobKind, Protocol):
     Its targets may wait for a time, and skipped ones are judged again while a wave is open.
     """
 
+    def check_devices(self, connection: Connection, job: Job) -> None:
+        """Whether a job can be started for any device of its selection.
+
+        Args:
+            job: as it will be written; its number is 0.
+
+        Raises:
+            Conflict: it can be done for none of them, and none will come to be able by itself.
+        """
+        ...
+
     def changed(self, connection: Connection, actor: Actor, job: Job, plan: Plan | None) -> None:
         """Somebody changes a job, in the transaction that does.
 

@@ -58,10 +58,10 @@ class Jobs:
             Forbidden: the actor is only a viewer; ``scope_missing``.
             Conflict: ``limit_reached``; ``job_key_taken``.
         """
-        job, key = self._made(actor, new)
+        job, key = self.prepare(actor, new)
         try:
             with self.database.write() as connection:
-                return self._put(connection, actor, job, key)
+                return self.put_prepared(connection, actor, job, key)
         except IntegrityError:  # the same key at the same moment
             with self.database.read() as connection:
                 again = store.find(connection, self.instance, key or "")
@@ -71,10 +71,11 @@ class Jobs:
 
     def put(self, connection: Connection, actor: Actor, new: NewJob) -> Job:
         """As ``start``, in the caller's transaction, which ``Database.write`` has begun."""
-        return self._put(connection, actor, *self._made(actor, new))
+        return self.put_prepared(connection, actor, *self.prepare(actor, new))
 
-    def _made(self, actor: Actor, new: NewJob) -> tuple[Job, str | None]:
-        """The job, and the key of its request."""
+    def prepare(self, actor: Actor, new: NewJob) -> tuple[Job, str | None]:
+        """A job that ``put_prepared`` writes, and the key of its request: everything that takes
+        long is checked here, outside the transaction that writes it. Raises as ``start``."""
         tenant = new.selection.tenant
         actor.require(Role.OPERATOR, tenant)
         kind = self._kind(new.kind)
@@ -110,9 +111,18 @@ class Jobs:
             forgiven_successes=0,
             retrying=False,
         )
-        return job, _key(actor, tenant, new.key)
+        key = _key(actor, tenant, new.key)
+        if isinstance(kind, Steering):
+            with self.database.read() as connection:
+                again = None if key is None else store.find(connection, self.instance, key)
+                if again is None:
+                    new.selection.check(connection)
+                    kind.check_devices(connection, job)
+        return job, key
 
-    def _put(self, connection: Connection, actor: Actor, job: Job, key: str | None) -> Job:
+    def put_prepared(self, connection: Connection, actor: Actor, job: Job, key: str | None) -> Job:
+        """Writes what ``prepare`` has made, in the caller's transaction, which ``Database.write``
+        has begun. Raises as ``start``."""
         again = None if key is None else store.find(connection, self.instance, key)
         if again is not None:
             return _same(again, job)

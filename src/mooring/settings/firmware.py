@@ -34,6 +34,13 @@ class FirmwareSettings(Declared):
         "required: a second person approves every rollout before it starts; optional: those that "
         "ask for it.",
     )
+    firmware_direct_max_per_day: int = setting(
+        10,
+        "Where rollouts need an approval: devices of one tenant that one person offers firmware "
+        "directly, without a rollout, within 24 hours. 0: none.",
+        ge=0,
+        le=10_000,
+    )
     firmware_releases_max_per_tenant: int = setting(
         1000, "Maximum firmware releases of one tenant.", ge=1, le=100_000
     )

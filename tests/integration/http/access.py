@@ -189,6 +189,7 @@ POST   /api/v1/rollouts/{rollout}/retract                 admin     all
 GET    /api/v1/firmware                                  viewer    -
 POST   /api/v1/firmware                                  operator  tenant
 GET    /api/v1/firmware/{release}                        viewer    tenant
+GET    /api/v1/firmware/{release}/devices                        viewer    tenant
 DELETE /api/v1/firmware/{release}                        operator  tenant
 GET    /api/v1/firmware/{release}/check                  viewer    tenant
 POST   /api/v1/firmware/{release}/{step}                 operator  tenant

@@ -80,6 +80,9 @@ class Fake:
     def facts(self, connection: Connection, job: Job, at: int) -> Facts:
         return self.said
 
+    def check_devices(self, connection: Connection, job: Job) -> None:
+        """Any devices will do."""
+
     def judge(
         self, connection: Connection, job: Job, devices: Sequence[Device], at: int
     ) -> Sequence[Started | None]:

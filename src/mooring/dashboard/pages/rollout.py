@@ -18,6 +18,9 @@ from mooring.jobs.model import Job, Target
 from mooring.jobs.rules import Event, State, TargetState, follow
 from mooring.ota.latest.rules import too_early
 from mooring.ota.latest.service import Announcements
+from mooring.ota.releases.model import Release
+from mooring.ota.releases.model import State as ReleaseState
+from mooring.ota.releases.service import Releases
 from mooring.ota.rollouts import model
 from mooring.ota.rollouts.model import Rollout, Shown
 from mooring.ota.rollouts.service import Rollouts
@@ -26,6 +29,7 @@ __all__ = ["ACTIONS", "PAGES"]
 
 PAGE_SIZE = 100
 FAILED_SHOWN = 20
+RUNNING_SHOWN = 10
 
 
 def view(call: Call) -> dict[str, Any]:
@@ -72,10 +76,24 @@ def view(call: Call) -> dict[str, Any]:
         "can_cancel": follow(job.state, Event.CANCEL) is not None,
         "can_approve": _may_approve(rollout, call.who),
         "can_change": not job.over,
+        "withdrawn": _withdrawn(call, rollout.release),
         "announced": announced,
         "can_announce": not announced and too_early(job, rollout.release) is None,
         "stop_percent": "" if job.plan.stop_share is None else f"{job.plan.stop_share * 100:g}",
     }
+
+
+def _withdrawn(call: Call, release: Release) -> str:
+    """Of a release that was withdrawn, the devices that run it; empty for others."""
+    if release.state is not ReleaseState.WITHDRAWN:
+        return ""
+    releases = call.service(Releases)
+    number = releases.running(call.who, release)
+    names = [name for _, name in releases.devices(call.who, release, limit=RUNNING_SHOWN)]
+    if not number:
+        return f"{release.reference} was withdrawn. No device runs it."
+    more = f" and {number - len(names):,} more" if number > len(names) else ""
+    return f"{release.reference} was withdrawn. It still runs on {', '.join(names)}{more}."
 
 
 def _wave(wave: model.Wave, job: Job) -> Wave:

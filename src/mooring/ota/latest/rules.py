@@ -16,6 +16,7 @@ from mooring.jobs.rules import State as JobState
 from mooring.ota.releases.model import Kind as Of
 from mooring.ota.releases.model import Release
 from mooring.ota.releases.model import State as ReleaseState
+from mooring.ota.releases.states import not_offered
 from mooring.store.version_key import version_key
 
 __all__ = ["Hardware", "Place", "Why", "hardware_problem", "older", "places", "too_early"]
@@ -87,7 +88,7 @@ def places(dialects: Iterable[Dialect], of: Of, proved: Collection[str]) -> list
 def too_early(job: Job, release: Release) -> Why | None:
     """Why the release of a rollout cannot be announced yet, or at all."""
     if release.state is not ReleaseState.PUBLISHED:
-        return Why("release_state", f"The release {release.reference} is {release.state}.")
+        return Why("release_state", not_offered(release))
     if release.kind not in _CHANNELS:
         return Why("kind", f"No dialect has a topic for releases of the kind {release.kind}.")
     if release.requires:

@@ -105,6 +105,13 @@ class ReleaseOut(Document):
     artifacts: list[ArtifactOut]
 
 
+class RunningOut(Document):
+    """A device that runs a release."""
+
+    device: str
+    tenant: str
+
+
 class ReleaseIn(Document):
     """A draft to create."""
 
@@ -212,6 +219,20 @@ def remove_release(
 ) -> dict[str, Any]:
     """Removes a draft."""
     return documents.release(releases.remove(who, release, reason=reason))
+
+
+@router.get("/{release}/devices", response_model=PageOf[RunningOut])
+def list_running_devices(
+    releases: ReleasesNow, who: Who, release: Reference, paging: PagingDep
+) -> PageOf[dict[str, Any]]:
+    """Lists the devices that run a release, also one that was withdrawn: of firmware, those that
+    report its version; of other kinds, those whose last update that was installed is one to it."""
+    (after,) = paging.key(int) or (0,)
+    wanted = releases.get(who, release)
+    found = releases.devices(who, wanted, after=int(after), limit=paging.limit + 1)
+    last = (found[paging.limit - 1][0],) if len(found) > paging.limit else None
+    items = [{"device": name, "tenant": wanted.tenant} for _, name in found[: paging.limit]]
+    return paging.page(items, last)
 
 
 @router.get("/{release}/check", response_model=ChecksOut)

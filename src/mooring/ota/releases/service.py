@@ -91,10 +91,19 @@ class Releases:
             )
 
     def running(self, actor: Actor, release: Release) -> int:
-        """Devices of its tenant that report its version."""
+        """How many devices of its tenant run it: of firmware, those that report its version; of
+        other kinds, those whose last update that was installed is one to it."""
         actor.require(Role.VIEWER, release.tenant)
         with self.database.read() as connection:
-            return store.running(connection, release.tenant, release.version)
+            return store.running(connection, release)
+
+    def devices(
+        self, actor: Actor, release: Release, *, after: int = 0, limit: int = 50
+    ) -> list[tuple[int, str]]:
+        """The devices that ``running`` counts: number and name, in the order of their numbers."""
+        actor.require(Role.VIEWER, release.tenant)
+        with self.database.read() as connection:
+            return store.devices_running(connection, release, after=after, limit=limit)
 
     def artifact(self, release: Release, name: str) -> Artifact:
         """One of its files; the only one, if ``name`` is empty.

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from mooring.errors import Conflict
-from mooring.ota.releases.model import State
+from mooring.ota.releases.model import Release, State
 
-__all__ = ["TABLE", "Step", "after"]
+__all__ = ["TABLE", "Step", "after", "not_offered"]
 
 
 class Step(StrEnum):
@@ -30,6 +30,20 @@ TABLE: Mapping[tuple[State, Step], State | None] = {
     (State.DEPRECATED, Step.WITHDRAW): State.WITHDRAWN,
 }
 """``None``: it no longer exists. A pair that is not here is ``release_state``."""
+
+
+def not_offered(release: Release) -> str:
+    """Why a release that is not published is not offered to devices, as a sentence."""
+    name = f"The release {release.reference}"
+    match release.state:
+        case State.DRAFT:
+            return f"{name} is a draft. Publish it first."
+        case State.DEPRECATED:
+            return f"{name} is deprecated. Restore it, or choose another one."
+        case State.WITHDRAWN:
+            return f"{name} was withdrawn. Choose another one."
+        case State.PUBLISHED:
+            return f"{name} is published."
 
 
 def after(state: State, step: Step) -> State | None:

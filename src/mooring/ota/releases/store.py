@@ -26,6 +26,7 @@ from mooring.store.schema import (
     firmware_artifacts,
     firmware_releases,
     firmware_signatures,
+    firmware_updates,
 )
 from mooring.store.version_key import version_key
 
@@ -34,6 +35,7 @@ __all__ = [
     "bytes_of_tenant",
     "change",
     "delete",
+    "devices_running",
     "drop_artifact",
     "find",
     "insert",
@@ -237,12 +239,45 @@ def known_files(connection: Connection, digests: Collection[str]) -> set[str]:
     return found
 
 
-def running(connection: Connection, tenant: str, version: str) -> int:
-    """Devices of the tenant that report this version."""
-    statement = (
-        sa.select(sa.func.count())
-        .select_from(device_state)
-        .join(devices, devices.c.id == device_state.c.device_id)
-        .where(devices.c.tenant == tenant, device_state.c.firmware_key == version_key(version))
+_RUN = ("installed", "confirmed", "unproved")
+"""States of updates whose release runs; ``mooring.ota.updates.model.State``."""
+
+
+def running(connection: Connection, release: Release) -> int:
+    """Devices of the tenant that run a release."""
+    some = _running(release).with_only_columns(sa.func.count(), maintain_column_froms=True)
+    return connection.execute(some).scalar_one()
+
+
+def devices_running(
+    connection: Connection, release: Release, *, after: int, limit: int
+) -> list[tuple[int, str]]:
+    """Number and name of devices of the tenant that run a release, from the one after a number."""
+    some = _running(release).where(devices.c.id > after).order_by(devices.c.id).limit(limit)
+    return [(row[0], row[1]) for row in connection.execute(some)]
+
+
+def _running(release: Release) -> sa.Select[Any]:
+    """Of firmware, devices that report the version; of other kinds, those whose last update that
+    was installed is one to the release."""
+    some = sa.select(devices.c.id, devices.c.name).where(devices.c.tenant == release.tenant)
+    if release.kind is Kind.FIRMWARE:
+        state = device_state.c
+        return some.join(device_state, devices.c.id == state.device_id).where(
+            state.firmware_key == version_key(release.version)
+        )
+    mine, later = firmware_updates.alias(), firmware_updates.alias()
+    newer = sa.exists().where(
+        later.c.device_id == mine.c.device_id,
+        later.c.kind == mine.c.kind,
+        later.c.id > mine.c.id,
+        later.c.state.in_(_RUN),
     )
-    return connection.execute(statement).scalar_one()
+    return some.where(
+        sa.exists().where(
+            mine.c.device_id == devices.c.id,
+            mine.c.release_id == release.id,
+            mine.c.state.in_(_RUN),
+            ~newer,
+        )
+    )

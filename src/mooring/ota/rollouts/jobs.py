@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,8 +10,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from mooring.clock import now_ms
-from mooring.devices.attributes.query import terms
-from mooring.devices.attributes.search_store import Search
+from mooring.devices import store as device_store
 from mooring.devices.model import Device
 from mooring.errors import Conflict, NotFound
 from mooring.groups.selector import Selector
@@ -25,18 +25,20 @@ from mooring.ota.releases import store as release_store
 from mooring.ota.releases.finding import release_of
 from mooring.ota.releases.model import Release
 from mooring.ota.releases.model import State as ReleaseState
-from mooring.ota.rollouts import store
+from mooring.ota.releases.states import not_offered
+from mooring.ota.rollouts import condition_store, store
 from mooring.ota.rollouts.approval import approval_words, is_easier
 from mooring.ota.rollouts.asked import FirmwareWhat, terms_of
-from mooring.ota.rollouts.model import KIND, GateOn, Terms
+from mooring.ota.rollouts.condition_store import Unmet
+from mooring.ota.rollouts.model import KIND, GateOn, Reason, Terms
 from mooring.ota.rollouts.windows import opens_at
+from mooring.ota.rollouts.words import why_nothing
 from mooring.ota.updates import store as update_store
 from mooring.ota.updates.model import Options
 from mooring.ota.updates.model import State as UpdateState
 from mooring.ota.updates.of_jobs import cause_of, number_of, reference_of, target_state
 from mooring.ota.updates.service import Updates
 from mooring.store.engine import Database
-from mooring.store.schema import devices as devices_table
 
 __all__ = ["AGAIN_MS", "FirmwareJobs"]
 
@@ -55,6 +57,9 @@ AWAY_MS = 3_600_000
 removed."""
 
 AT_ONCE = 500
+
+LOOKED_MAX = 10_000
+"""Devices of which one must be eligible; if none of so many is, a larger rollout is started."""
 
 _TEMPORARY = frozenset({"other_rollout", "held"})
 """Why an update cannot be started, where that passes by itself."""
@@ -88,8 +93,8 @@ class FirmwareJobs:
             )
         if release.state is not ReleaseState.PUBLISHED:
             raise Conflict(
-                f"{release.reference} is {release.state} and cannot be rolled out.",
-                hint=f"mooring firmware publish {release.reference}",
+                not_offered(release),
+                hint="`mooring firmware list` shows releases and their states.",
                 code="release_state",
             )
         return {
@@ -110,6 +115,27 @@ class FirmwareJobs:
         self, connection: Connection, what: Mapping[str, Any], numbers: Sequence[int]
     ) -> Sequence[int]:
         return numbers
+
+    def check_devices(self, connection: Connection, job: Job) -> None:
+        """Raises ``no_eligible_device`` with the number of devices for each reason. Of a large
+        fleet the first ``LOOKED_MAX`` are looked at."""
+        what = read(job.what, FirmwareWhat)
+        release = self._release(connection, what)
+        actor, options = self._terms(job, what)
+        causes: Counter[str] = Counter()
+        after = 0
+        while page := job.selection.page(connection, after, AT_ONCE):
+            some = device_store.by_numbers(connection, page)
+            answers = self.updates.judge(
+                connection, actor, some, release, job=None, options=options
+            )
+            if any(one is None or one.cause in _TEMPORARY for one in answers):
+                return
+            causes.update(one.cause for one in answers if one is not None)
+            after = page[-1]
+            if causes.total() >= LOOKED_MAX:
+                return
+        raise _nobody(release, causes)
 
     def changed(self, connection: Connection, actor: Actor, job: Job, plan: Plan | None) -> None:
         if plan is not None and is_easier(job.plan, plan):
@@ -193,9 +219,9 @@ class FirmwareJobs:
         numbers = [device.id for device in devices]
         newer = store.newer(connection, job, release.kind, numbers)
         away = store.away(connection, numbers)
-        matching = self._matching(connection, job.tenant, asked, numbers)
         actor, options = self._terms(job, what)
         able = self.updates.judge(connection, actor, devices, release, job=job.id, options=options)
+        unmet = self._unmet(connection, job.tenant, asked, devices, able)
         already = [
             device.id
             for device, why_not in zip(devices, able, strict=True)
@@ -218,23 +244,24 @@ class FirmwareJobs:
             if opens is not None:
                 found.append(replace(_WINDOW, not_before=opens))
                 continue
-            matches = matching is None or device.id in matching
-            found.append(None if matches else replace(_CONDITION, not_before=at + AGAIN_MS))
+            why = unmet.get(device.id)
+            found.append(None if why is None else _condition(why, at))
         return found
 
-    @staticmethod
-    def _matching(
-        connection: Connection, tenant: str, asked: Terms, numbers: Sequence[int]
-    ) -> set[int] | None:
-        """Devices that meet the condition; ``None``: the rollout has no condition."""
-        if not asked.condition:
-            return None
-        search = Search(
-            conditions=[devices_table.c.id.in_(numbers)],
-            where=terms([asked.condition]),
-            tenant=tenant,
-        )
-        return {one.number for one in search.page(connection, None, len(numbers))}
+    def _unmet(
+        self,
+        connection: Connection,
+        tenant: str,
+        asked: Terms,
+        devices: Sequence[Device],
+        able: Sequence[Started | None],
+    ) -> Mapping[int, Unmet]:
+        """Devices that do not meet the condition; those that cannot be updated are not asked."""
+        some = [one.id for one, why_not in zip(devices, able, strict=True) if why_not is None]
+        if not asked.condition or not some:
+            return {}
+        catalogue = self.updates.devices.catalogue
+        return condition_store.unmet(connection, catalogue, tenant, asked.condition, some)
 
     # ------------------------------------------------------------------ updates
 
@@ -278,6 +305,19 @@ class FirmwareJobs:
         return found
 
 
+def _nobody(release: Release, causes: Counter[str]) -> Conflict:
+    reasons = [Reason(TargetState.SKIPPED, *one) for one in sorted(causes.items())]
+    reasons.sort(key=lambda one: -one.devices)
+    why = why_nothing(reasons) if reasons else "the selection has no device"
+    return Conflict(
+        f"No device can be offered {release.reference}: {why}.",
+        hint="docs/explanation/firmware.md#offers explains the reasons.",
+        code="no_eligible_device",
+        devices=causes.total(),
+        reasons=[{"cause": one.cause, "devices": one.devices} for one in reasons],
+    )
+
+
 _SUPERSEDED = Started(
     TargetState.CANCELLED, cause="superseded", words="A newer rollout has this device."
 )
@@ -290,9 +330,13 @@ _AWAY = Started(
     TargetState.WAITING, cause=store.NOT_CONNECTED, words="The device is not connected."
 )
 _WINDOW = Started(TargetState.WAITING, cause="window", words="Its time window is not open.")
-_CONDITION = Started(
-    TargetState.WAITING, cause="condition", words="It does not meet the rollout's condition."
-)
+
+
+def _condition(why: Unmet, at: int) -> Started:
+    """A value may change by itself: the device waits. Of a device without a value nobody knows
+    whether it ever has one: it keeps no rollout open."""
+    state = TargetState.WAITING if why.known else TargetState.SKIPPED
+    return Started(state, cause="condition", words=why.words, not_before=at + AGAIN_MS)
 
 
 def _again(answer: Started, at: int) -> Started:

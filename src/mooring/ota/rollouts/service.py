@@ -53,8 +53,8 @@ class Rollouts:
 
         Raises:
             NotFound: ``release_not_found``; no such tenant, group or device.
-            Conflict: ``release_state``: the release is not published; ``limit_reached``;
-                ``job_key_taken``.
+            Conflict: ``release_state``: the release is not published; ``no_eligible_device``;
+                ``limit_reached``; ``job_key_taken``.
             Invalid: ``invalid_rollout``, ``invalid_plan``, ``invalid_search``.
             Forbidden: the actor is only a viewer; ``scope_missing``.
         """
@@ -67,15 +67,16 @@ class Rollouts:
             new.reason,
             new.key,
         )
+        prepared, key = self.jobs.prepare(actor, job)
         try:
             with self.database.write() as connection:
-                return self._put(connection, actor, job)
+                return self._put(connection, actor, prepared, key)
         except IntegrityError:  # the same key at the same moment
             with self.database.write() as connection:
-                return self._put(connection, actor, job)
+                return self._put(connection, actor, prepared, key)
 
-    def _put(self, connection: Connection, actor: Actor, new: NewJob) -> Rollout:
-        job = self.jobs.put(connection, actor, new)
+    def _put(self, connection: Connection, actor: Actor, new: Job, key: str | None) -> Rollout:
+        job = self.jobs.put_prepared(connection, actor, new, key)
         self.kind.recorded(connection, job, now_ms())
         return self._rollout(connection, job)
 

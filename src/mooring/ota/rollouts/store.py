@@ -16,12 +16,14 @@ from mooring.jobs.model import Job
 from mooring.jobs.rules import State as JobState
 from mooring.jobs.rules import TargetState
 from mooring.ota.releases.model import Kind
+from mooring.ota.releases.model import State as ReleaseState
 from mooring.ota.rollouts.model import Approval, Reason, Wave
 from mooring.ota.updates.model import INSTALL_BEGUN, NOT_BEGUN
 from mooring.ota.updates.model import State as UpdateState
 from mooring.store.schema import (
     device_attributes,
     device_state,
+    firmware_releases,
     firmware_rollouts,
     firmware_updates,
     job_targets,
@@ -118,32 +120,46 @@ def set_approval(connection: Connection, job: int, approval: Approval, at: int) 
     )
 
 
+_OVER = (JobState.CANCELLED, JobState.CANCELLING, JobState.EXPIRED, JobState.EXPIRING)
+_RESTING = (JobState.PAUSED, JobState.STOPPED)
+_BEGUN = (TargetState.HANDED_OVER, TargetState.SUCCEEDED)
+
+
 def newer(connection: Connection, job: Job, kind: Kind, devices: Sequence[int]) -> set[int]:
-    """Those of these devices that a newer rollout of the same kind has, and that may start."""
-    over = (JobState.CANCELLED, JobState.CANCELLING, JobState.EXPIRED, JobState.EXPIRING)
-    states = (TargetState.WAITING, TargetState.HANDED_OVER, TargetState.SUCCEEDED)
+    """Those of these devices that a newer rollout of the same kind has, and that may start.
+
+    One that is paused or stopped has those that it was started for: the others are left to the
+    older one. One whose release is withdrawn has none.
+    """
     others = (
-        sa.select(_r.job_id)
+        sa.select(_r.job_id, jobs.c.state)
         .join(jobs, jobs.c.id == _r.job_id)
+        .join(firmware_releases, firmware_releases.c.id == _r.release_id)
         .where(
             _r.tenant == job.tenant,
             _r.kind == kind.value,
             _r.job_id > job.id,
             sa.or_(_r.approval.is_(False), _r.approved_at.is_not(None)),
-            jobs.c.state.not_in([one.value for one in over]),
+            jobs.c.state.not_in([one.value for one in _OVER]),
+            firmware_releases.c.state != ReleaseState.WITHDRAWN.value,
         )
     )
-    found = list(connection.execute(others).scalars())
-    if not found:
-        return set()
-    rows = connection.execute(
-        sa.select(_t.device_id).where(
-            _t.job_id.in_(found),
-            _t.device_id.in_(devices),
-            _t.state.in_([one.value for one in states]),
+    rows = connection.execute(others).all()
+    resting = {number for number, state in rows if state in {one.value for one in _RESTING}}
+    running = {number for number, _ in rows} - resting
+    found: set[int] = set()
+    for numbers, states in ((running, (TargetState.WAITING, *_BEGUN)), (resting, _BEGUN)):
+        if not numbers:
+            continue
+        theirs = connection.execute(
+            sa.select(_t.device_id).where(
+                _t.job_id.in_(numbers),
+                _t.device_id.in_(devices),
+                _t.state.in_([one.value for one in states]),
+            )
         )
-    )
-    return set(rows.scalars())
+        found |= set(theirs.scalars())
+    return found
 
 
 # ---------------------------------------------------------------------- devices

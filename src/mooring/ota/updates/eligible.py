@@ -7,6 +7,7 @@ from typing import NamedTuple
 from mooring.dialects import Dialect
 from mooring.ota.releases.model import Release
 from mooring.ota.releases.model import State as ReleaseState
+from mooring.ota.releases.states import not_offered
 from mooring.ota.updates.about import About
 from mooring.ota.updates.evidence import key_of
 from mooring.ota.updates.model import NOT_BEGUN, Options, Update, Way
@@ -57,7 +58,7 @@ def why_not(  # one question after the other, in the order in which people look
 ) -> Why | None:
     """The first reason against an update; ``None``: it can be offered."""
     if release.state is not ReleaseState.PUBLISHED:
-        return Why("release_state", f"{release.reference} is {release.state}.")
+        return Why("release_state", not_offered(release))
     if not enabled:
         return Why("device_disabled", CAUSES["device_disabled"])
     if way is not Way.DDI and not can_be_offered(dialect, release.kind):

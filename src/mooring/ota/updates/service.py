@@ -14,7 +14,7 @@ from mooring.devices.service import Devices
 from mooring.downlink.gate import WORK
 from mooring.downlink.model import NewDownlink
 from mooring.downlink.service import Downlinks
-from mooring.errors import Conflict, MooringError, NotFound
+from mooring.errors import Conflict, Forbidden, MooringError, NotFound
 from mooring.identity.actor import SYSTEM, Actor, Role
 from mooring.jobs.model import Started
 from mooring.ota.releases import store as release_store
@@ -39,6 +39,7 @@ __all__ = ["Updates", "waits_of"]
 
 CANCEL_MS = 600_000  # how long a device is asked to cancel
 SOME = 500
+DAY_MS = 86_400_000
 
 
 def waits_of(settings: Settings) -> Waits:
@@ -88,6 +89,7 @@ class Updates:
         Raises:
             NotFound: no such device or release.
             Forbidden: the actor is only a viewer.
+            Forbidden: ``not_a_person``: an API key, where rollouts need an approval.
             Conflict: ``firmware_not_offered``: the device cannot be updated to it now;
                 ``limit_reached``.
         """
@@ -96,6 +98,7 @@ class Updates:
         device = self.devices.get(actor, reference)
         actor.require(Role.OPERATOR, device.tenant)
         with self.database.write(news=WORK, early=True) as connection:
+            self._check_direct(connection, actor, device)
             wanted = release_of(connection, actor, release, device.tenant)
             (made,) = self.start(connection, actor, [device], wanted, job=None, options=options)
             if made.reference is None:
@@ -112,6 +115,28 @@ class Updates:
             found = store.one(connection, number)
         assert found is not None
         return found
+
+    def _check_direct(self, connection: Connection, actor: Actor, device: Device) -> None:
+        """Where a second person approves rollouts, one person alone reaches few devices."""
+        if self.settings.rollout_approval != "required":
+            return
+        if actor.is_key:
+            raise Forbidden(
+                "Rollouts need an approval here, so an API key does not offer firmware directly.",
+                hint="Log in as a person, or start a rollout.",
+                code="not_a_person",
+            )
+        most = self.settings.firmware_direct_max_per_day
+        since = now_ms() - DAY_MS
+        if store.offered_directly(connection, actor.name, device, since) >= most:
+            raise Conflict(
+                f"{actor.name} may offer firmware to {most} devices of {device.tenant} within 24 "
+                "hours without a rollout.",
+                hint="Start a rollout, which a second person approves.",
+                code="limit_reached",
+                limit="firmware_direct_max_per_day",
+                most=most,
+            )
 
     def start(
         self,

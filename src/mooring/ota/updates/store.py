@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from mooring.devices.model import Device
 from mooring.identity.actor import Actor, walled
 from mooring.ota.updates.model import NOT_BEGUN, Code, Kind, Seen, State, Step, Update, Way
 from mooring.store.given import given, parameter
@@ -38,6 +39,7 @@ __all__ = [
     "listed",
     "newest",
     "of_release",
+    "offered_directly",
     "one",
     "open_of",
     "open_of_tenant",
@@ -74,6 +76,7 @@ _c = firmware_updates.c
 _NAMES = tuple(one.name for one in fields(Update))
 _COLUMNS = [_c[name] for name in _NAMES]
 _SELECT = sa.select(*_COLUMNS)
+_WITHOUT_LOG = sa.select(*(sa.literal("") if one is _c.log else one for one in _COLUMNS))
 _OPEN = _c.finished_at.is_(None)
 
 
@@ -320,8 +323,8 @@ def listed(
     job_id: int | None = None,
     states: Sequence[State] = (),
 ) -> list[Update]:
-    """Those that the actor sees, the newest first."""
-    statement = _SELECT
+    """Those that the actor sees, the newest first, without their logs."""
+    statement = _WITHOUT_LOG
     for column, wanted in (
         (_c.device_id, device_id),
         (_c.release_id, release_id),
@@ -337,6 +340,18 @@ def listed(
     return [
         _update(row) for row in connection.execute(statement.order_by(_c.id.desc()).limit(limit))
     ]
+
+
+def offered_directly(connection: Connection, actor: str, device: Device, since: int) -> int:
+    """Other devices of a tenant that somebody has offered firmware without a job since then."""
+    some = sa.select(sa.func.count(sa.distinct(_c.device_id))).where(
+        _c.job_id.is_(None),
+        _c.tenant == device.tenant,
+        _c.actor == actor,
+        _c.created_at >= since,
+        _c.device_id != device.id,
+    )
+    return int(connection.execute(some).scalar_one())
 
 
 def of_release(connection: Connection, release: int, *, limit: int, after: int = 0) -> list[Update]:
