@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from mooring_device.errors import ConnectFailed, FirmwareRefused, Rejected
 from mooring_device.firmware import TRIES, Updates
 from mooring_device.limits import Limits
 from mooring_device.link import Arrived
-from mooring_device.offers import Offer, parse_offer
+from mooring_device.offers import MISSED, Offer, parse_offer
 from mooring_device.outbox import Outbox
 from mooring_device.policy import FirmwarePolicy
 from mooring_device.store import Store
@@ -621,6 +622,72 @@ def test_a_deferred_update_survives_a_restart(images: Images, tmp_path: Path) ->
     until(lambda: "done" in second.states, "it is installed")
     assert len(images.asked) == 1  # the image was there
     second.close()
+
+
+def iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+
+
+def test_the_image_waits_on_disk_for_its_window(
+    bench: Bench, images: Images, tmp_path: Path
+) -> None:
+    now = time.time()
+    bench.offer(images, install_after=iso(now + 3600), install_before=iso(now + 7200))
+    until(lambda: "deferred" in bench.states, "it waits")
+    assert (tmp_path / "fw" / f"{SHA}.part").exists() or any((tmp_path / "fw").iterdir())
+    report = bench.reports[-1]
+    assert 3600 < report["seconds"] <= 3600 + firmware.WINDOW_MARGIN
+    assert "window" in report["detail"]
+    assert bench.installed == []
+    # A fresh offer moves the window, and the device answers it.
+    bench.offer(images, install_after=iso(now + 1800), install_before=iso(now + 7200))
+    until(lambda: bench.states.count("deferred") == 2, "the fresh offer is answered")
+    bench.offer(images, install_after=iso(now - 10), install_before=iso(now + 7200))
+    until(lambda: "done" in bench.states, "it is installed in the window")
+    assert bench.installed == [IMAGE]
+    assert len(images.asked) == 1
+
+
+def test_a_missed_window_waits_for_an_offer_with_the_next_one(bench: Bench, images: Images) -> None:
+    now = time.time()
+    bench.offer(images, install_after=iso(now - 7200), install_before=iso(now - 3600))
+    until(lambda: "deferred" in bench.states, "it waits")
+    assert bench.reports[-1]["seconds"] == MISSED
+    assert bench.installed == []
+    bench.offer(images)  # without a window
+    until(lambda: "done" in bench.states, "it is installed")
+
+
+def test_an_image_that_waits_can_be_cancelled(bench: Bench, images: Images) -> None:
+    bench.offer(images, install_after=iso(time.time() + 3600))
+    until(lambda: "deferred" in bench.states, "it waits")
+    assert bench.updates.cancel("r1")
+    until(lambda: bench.states[-1] == "cancelled", "it is cancelled")
+    assert bench.installed == []
+
+
+@pytest.mark.parametrize(
+    ("after", "before", "now", "waits"),
+    [
+        (0.0, 0.0, 50.0, 0.0),
+        (100.0, 200.0, 50.0, 50.0),
+        (100.0, 200.0, 100.0, 0.0),
+        (100.0, 200.0, 199.0, 0.0),
+        (100.0, 200.0, 200.0, MISSED),
+        (100.0, 0.0, 1e9, 0.0),
+    ],
+)
+def test_when_an_image_may_be_installed(
+    after: float, before: float, now: float, waits: float
+) -> None:
+    offer = Offer("2.0", "https://x/", SHA, 1, install_after=after, install_before=before)
+    assert offer.seconds_to_wait(now) == waits
+
+
+@pytest.mark.parametrize("wrong", ["later", "2026-01-01T00:00:00", 7])
+def test_a_window_that_cannot_be_read_is_refused(wrong: object) -> None:
+    with pytest.raises(FirmwareRefused):
+        parse_offer(json.dumps({**OFFER, "install_after": wrong}).encode(), PLAIN)
 
 
 def test_a_handler_rejects_an_offer(bench: Bench, images: Images) -> None:

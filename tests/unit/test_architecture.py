@@ -148,7 +148,10 @@ PLACES = (
     ),
     *((f"mooring.ota.releases.{name}", "services") for name in ("keys", "tidying", "documents")),
     *((f"mooring.ota.links.{name}", "services") for name in ("downloads", "sending")),
-    *((f"mooring.ota.rollouts.{name}", "stores") for name in ("asked", "condition_store", "model", "words")),
+    *(
+        (f"mooring.ota.rollouts.{name}", "stores")
+        for name in ("asked", "condition_store", "model", "words")
+    ),
     ("mooring.ota.rollouts.documents", "services"),
     ("mooring.ota.latest.rules", "stores"),
     ("mooring.ota.latest.documents", "services"),

@@ -30,7 +30,7 @@ from mooring_device.errors import (
     Rejected,
 )
 from mooring_device.link import Arrived
-from mooring_device.offers import Offer, body_of, id_of, parse_offer
+from mooring_device.offers import MISSED, Offer, body_of, id_of, parse_offer
 from mooring_device.orders import read_json
 from mooring_device.outbox import Outbox
 from mooring_device.policy import FirmwarePolicy
@@ -48,6 +48,8 @@ STEP = 10  # percent between two reports
 PROGRESS = 65_536  # bytes: an attempt that brings as many does not count
 PATIENCE = 86_400.0  # seconds without a byte, for a fresh offer or a busy server
 LINK_WAIT = Backoff(floor=30.0, first=60.0, cap=600.0)  # between two looks at an expired link
+WINDOW_LOOK = 60.0  # seconds between two looks at the clock, which may be set meanwhile
+WINDOW_MARGIN = 300.0  # seconds
 ROLL_BACKS = 3  # starts with a version that is being rolled back
 
 # States in the store. The platform is also told "deferred" and "rebooting".
@@ -293,8 +295,15 @@ class Updates:
                 return False
             if active.version != offer.version or active.size != offer.size:
                 return False
-            # A renewal is not checked: nothing but where the image is may come from it.
-            offer = self._active = replace(active, url=offer.url, id=offer.id)
+            # A renewal is not checked: nothing but where the image is and when it may be installed
+            # comes from it.
+            offer = self._active = replace(
+                active,
+                url=offer.url,
+                id=offer.id,
+                install_after=offer.install_after,
+                install_before=offer.install_before,
+            )
             self._fresh = True
             self._news.notify_all()
 
@@ -463,11 +472,30 @@ class Updates:
     def _drawn(backoff: Backoff, attempt: int) -> float:
         return backoff.wait(attempt, random.random())  # noqa: S311  jitter
 
+    def _wait_for_window(self) -> None:
+        """The image is on disk, and its offer says when it may be installed."""
+        report_at = 0.0
+        while (seconds := self._offer.seconds_to_wait(time.time())) > 0:
+            if time.monotonic() >= report_at:
+                # Before the window the platform offers it again only where it did not begin; after
+                # it, an offer with the next window is wanted.
+                later = seconds if seconds == MISSED else seconds + WINDOW_MARGIN
+                report_at = time.monotonic() + later
+                self._report(
+                    self._offer,
+                    "deferred",
+                    seconds=later,
+                    detail="The image is on disk and waits for its window.",
+                )
+            if self._pause(min(seconds, WINDOW_LOOK)):
+                report_at = 0.0  # a fresh offer, which wants an answer
+
     def _install(self, path: Path) -> None:
         handler = self.handler
         if handler is None:
             return
         while True:
+            self._wait_for_window()
             with self._news:
                 self._stop_if_told()
                 self._interruptible = False
@@ -526,6 +554,7 @@ class Updates:
         code: str = "",
         error: str = "",
         seconds: float | None = None,
+        detail: str = "",
         keep: bool = True,
     ) -> None:
         report: dict[str, Any] = {"version": offer.version, "state": state, "percent": percent}
@@ -535,6 +564,8 @@ class Updates:
             report["error"] = error
         if seconds is not None:
             report["seconds"] = int(seconds)
+        if detail:
+            report["detail"] = detail
         kept = INSTALLING if state == "rebooting" else state  # the next start says how it went
 
         def write(tables: Tables) -> None:

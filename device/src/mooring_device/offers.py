@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from ipaddress import ip_address
 from typing import Any, NamedTuple, NoReturn
 from urllib.parse import urlsplit
@@ -31,6 +32,7 @@ MAX_BYTES = 1 << 30  # of one image; a larger offer is rejected
 MAX_MANIFEST = 16_384  # characters
 MAX_SIGNATURES = 32
 MAX_HARDWARE = 64  # names
+MISSED = 300.0  # seconds between two looks for an offer with the next window
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -60,6 +62,8 @@ class Offer:
         security_version: 0: the product does not use it.
         manifest: the signed statement, exactly as it was signed, or "".
         signatures: of the manifest.
+        install_after, install_before: when it may be installed, seconds since 1970; 0: at any
+            time.
     """
 
     version: str
@@ -73,6 +77,20 @@ class Offer:
     security_version: int = 0
     manifest: str = ""
     signatures: tuple[Signature, ...] = ()
+    install_after: float = 0.0
+    install_before: float = 0.0
+
+    def seconds_to_wait(self, now: float) -> float:
+        """How long the install has to wait; 0: it may begin.
+
+        After the window the platform sends an offer with the next one.
+
+        Args:
+            now: seconds since 1970.
+        """
+        if now < self.install_after:
+            return self.install_after - now
+        return MISSED if self.install_before and now >= self.install_before else 0.0
 
     @property
     def key(self) -> str:
@@ -149,7 +167,7 @@ def parse_offer(payload: bytes, shape: Payload) -> Offer:
     """Read ``{"version", "url", "sha256", "size", …}``, where the shape has them.
 
     Also read, where they are given: ``id``, ``signature``, ``kind``, ``hardware``,
-    ``security_version``, ``manifest`` (the signed text, or an object) and ``signatures``
+    ``security_version``, ``install_after``, ``install_before`` (ISO 8601), ``manifest`` (the signed text, or an object) and ``signatures``
     (``[{"key", "value"}]``). What the channel's shape has apart from its values, such as the
     dialect's own fields, may also be next to them.
 
@@ -171,6 +189,8 @@ def parse_offer(payload: bytes, shape: Payload) -> Offer:
             security_version=_whole(body.get("security_version")),
             manifest=_manifest(body.get("manifest")),
             signatures=_signatures(body.get("signatures")),
+            install_after=_time(body.get("install_after")),
+            install_before=_time(body.get("install_before")),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
         raise FirmwareRefused(f"The firmware offer is not complete: {exc!r}.") from exc
@@ -180,6 +200,16 @@ def parse_offer(payload: bytes, shape: Payload) -> Offer:
         raise FirmwareRefused(f"The firmware's size is not between 1 and {MAX_BYTES} bytes.")
     check_address(offer.url)
     return offer
+
+
+def _time(given: Any) -> float:
+    """A time of ISO 8601 as seconds since 1970; 0: none."""
+    if given is None:
+        return 0.0
+    found = datetime.fromisoformat(str(given).replace("Z", "+00:00"))
+    if found.tzinfo is None:
+        raise ValueError("a time without a zone")
+    return found.timestamp()
 
 
 def _names(given: Any) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ app = noun("Firmware for many devices, wave by wave.")
 
 Number = Annotated[int, typer.Argument(metavar="NUMBER", min=1, help="Number of the rollout.")]
 GATES = ("confirmed", "installed", "unproved")
-TIMES = ("created_at", "started_at", "finished_at", "expires_at")
+TIMES = ("created_at", "started_at", "finished_at", "expires_at", "latest_at")
 
 
 @command(app, "start")
@@ -97,6 +97,20 @@ def start(  # one argument for each option
     force_hardware: Annotated[
         bool, typer.Option("--force-hardware", help="Also devices of unknown hardware.")
     ] = False,
+    bandwidth: Annotated[
+        int,
+        typer.Option("--bandwidth", min=0, help="Bytes a second offered at most. 0: no limit."),
+    ] = 0,
+    jitter: Annotated[
+        str, typer.Option("--jitter", help="Delay each offer by a random time up to this.")
+    ] = "0s",
+    download_any_time: Annotated[
+        bool,
+        typer.Option(
+            "--download-any-time",
+            help="Windows are those of the install; devices that can wait download before.",
+        ),
+    ] = False,
     approval: Annotated[
         bool, typer.Option("--approval", help="Start after a second person has approved it.")
     ] = False,
@@ -135,6 +149,9 @@ def start(  # one argument for each option
             artifact,
             force_downgrade,
             force_hardware,
+            bandwidth,
+            int(seconds_of(jitter) * 1000),
+            download_any_time,
         ),
         approval=approval,
         expires_ms=None if expires is None else int(seconds_of(expires) * 1000),
@@ -368,6 +385,9 @@ def _facts(session: Session, shown: Shown) -> None:
         f"at most {plan.at_once} at once" if plan.at_once else "",
         f"stops after {plan.stop_after} failures" if plan.stop_after else "",
         f"stops at {plan.stop_share:.0%} failures" if plan.stop_share else "",
+        f"{rollout.terms.bytes_per_second:,} bytes a second at most"
+        if rollout.terms.bytes_per_second
+        else "",
     ]
     agreed = f"by {approval.by}" if approval.by else "missing"
     session.out.facts(
@@ -385,6 +405,11 @@ def _facts(session: Session, shown: Shown) -> None:
             ),
             ("pace", ", ".join([pace, *(one for one in limits if one)])),
             *([("approval", agreed)] if approval.needed else []),
+            *(
+                [("announced", f"{ago(rollout.latest_at)}, to every device")]
+                if rollout.latest_at
+                else []
+            ),
             ("by", f"{job.actor}{': ' if job.reason else ''}{job.reason}"),
             ("created", ago(job.created_at)),
             ("finished" if job.finished_at else "ends", ago(job.finished_at or job.expires_at)),

@@ -224,6 +224,8 @@ class Channel:
     commands: tuple[CommandForm, ...] = ()  # of such a channel; others may be sent as well
     # Likewise: the commands that offer firmware, sent one after the other.
     firmware: tuple[FirmwareCommand, ...] = ()
+    # Of a channel for offers: the device keeps the image until its offer allows the install.
+    install_windows: bool = False
 
     @property
     def filter(self) -> str:

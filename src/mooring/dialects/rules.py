@@ -225,6 +225,12 @@ def _check_commands(dialect: Dialect, channel: Channel, index: int, report: Repo
                 "No parameter says where the file is.",
                 'Add one with "{url}".',
             )
+    if channel.install_windows and channel.kind not in (Kind.FIRMWARE, Kind.FILESYSTEM):
+        report.add(
+            ("channels", index, "install_windows"),
+            f"A channel of the kind {channel.kind} offers no firmware.",
+            "Remove it, or move it to a channel of the kind firmware or filesystem.",
+        )
     if channel.kind is Kind.CANCEL and channel.payload.identifier is None:
         report.add(
             ("channels", index, "payload", "identifier"),

@@ -59,6 +59,7 @@ CHANNEL_KEYS = (
     "qos",
     "retain",
     "operator_only",
+    "install_windows",
     "done_when",
     "commands",
     "firmware",
@@ -170,6 +171,7 @@ def _read_channel(table: _Table, shared: _Table, declared: Mapping[str, Attribut
         done_when=_read_effects(table.table("done_when")),
         commands=_read_commands(table.table("commands")),
         firmware=_read_firmware(table),
+        install_windows=table.flag("install_windows"),
     )
 
 

@@ -267,6 +267,7 @@ class Facts:
             count for ``at_once``.
         held: why nothing may be started, in words.
         look_at: when the kind wants to be asked again.
+        pace: targets started in a second at most, besides the plan's; ``None``: any number.
     """
 
     later: int = 0
@@ -276,6 +277,7 @@ class Facts:
     absent: int = 0
     held: str = ""
     look_at: int | None = None
+    pace: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +291,7 @@ class Decision:
         wave, wave_over_at, paced_at: as in ``Progress``, from now on; ``paced_at`` before any
             start.
         due_at: when time alone makes this be asked again, epoch milliseconds.
+        pace: at which targets are started; ``None``: as fast as possible.
     """
 
     event: Event | None = None
@@ -298,6 +301,7 @@ class Decision:
     wave_over_at: int | None = None
     paced_at: int = 0
     due_at: int | None = None
+    pace: float | None = None
 
 
 _NOTHING = Facts()
@@ -363,7 +367,8 @@ def _next_starts(plan: Plan, now: Progress, at: int, same: Decision, facts: Fact
     room = min(room, counts.waiting - facts.later + facts.again)
     if room <= 0:
         return replace(same, wave=wave, wave_over_at=None)
-    paid, paced_at, due = paced(plan.pace, now.paced_at, at)
+    pace = min((one for one in (plan.pace, facts.pace) if one is not None), default=None)
+    paid, paced_at, due = paced(pace, now.paced_at, at)
     start = room if paid is None else min(room, paid)
     due = at if paid is None or start < paid else due
     return replace(
@@ -373,6 +378,7 @@ def _next_starts(plan: Plan, now: Progress, at: int, same: Decision, facts: Fact
         wave_over_at=None,
         paced_at=paced_at,
         due_at=due if same.due_at is None else min(same.due_at, due),
+        pace=pace,
     )
 
 
@@ -419,4 +425,5 @@ def _below_gate(plan: Plan, now: Progress, seen: Look) -> str:
 
 def spent(plan: Plan, decision: Decision, started: int) -> int:
     """``paced_at`` after this number of starts."""
-    return decision.paced_at + (started * interval(plan.pace) if plan.pace is not None else 0)
+    pace = plan.pace if decision.pace is None else decision.pace
+    return decision.paced_at + (started * interval(pace) if pace is not None else 0)

@@ -70,10 +70,7 @@ PART = Part(
         f"POST /api/v1/firmware-keys{rest}": Scope.ADMIN
         for rest in ("", "/{key}/retire", "/{key}/revoke")
     }
-    | {
-        f"POST /api/v1/rollouts/{{rollout}}/{word}": Scope.ADMIN
-        for word in ("announce", "retract")
-    }
+    | {f"POST /api/v1/rollouts/{{rollout}}/{word}": Scope.ADMIN for word in ("announce", "retract")}
     | dict.fromkeys(
         (
             f"{method} /{{tenant}}/controller/v1/{{controller}}{rest}"
@@ -176,9 +173,7 @@ PART = Part(
         "firmware_gone",
     ),
     nouns=(
-        noun(
-            "firmware", "firmware_files", "firmware_keys", "firmware_updates", "firmware_latest"
-        ),
+        noun("firmware", "firmware_files", "firmware_keys", "firmware_updates", "firmware_latest"),
         noun("rollout", "rollout_announce"),
     ),
 )

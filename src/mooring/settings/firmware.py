@@ -34,6 +34,13 @@ class FirmwareSettings(Declared):
         "required: a second person approves every rollout before it starts; optional: those that "
         "ask for it.",
     )
+    rollout_bytes_per_second: int = setting(
+        0,
+        "Bytes a second that all running rollouts of one tenant offer at most together, on "
+        "average; 0: no limit.",
+        ge=0,
+        le=1 << 40,
+    )
     firmware_direct_max_per_day: int = setting(
         10,
         "Where rollouts need an approval: devices of one tenant that one person offers firmware "

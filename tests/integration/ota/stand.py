@@ -90,8 +90,8 @@ class Stand:
 
     # ------------------------------------------------------------------ what exists
 
-    def release(self, version: str = "1.5.0", **more: Any) -> Release:
-        made = self.releases.create(SYSTEM, NewRelease("trap", version, "home", **more))
+    def release(self, version: str = "1.5.0", product: str = "trap", **more: Any) -> Release:
+        made = self.releases.create(SYSTEM, NewRelease(product, version, "home", **more))
         with self.releases.files.receive(1 << 20) as incoming:
             incoming.write(b"\x55" * 1000 + version.encode() + str(more).encode())
             self.releases.add_file(SYSTEM, str(made.id), "app.bin", incoming)

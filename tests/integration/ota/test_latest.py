@@ -115,7 +115,7 @@ def fleet(tmp_path: Path, migrated_url: str, monkeypatch: pytest.MonkeyPatch) ->
 
 def cause(caught: pytest.ExceptionInfo[MooringError]) -> str:
     assert caught.value.slug == "not_announced"
-    return str(caught.value.facts["cause"])
+    return str(caught.value.context["cause"])
 
 
 def test_after_the_last_gate_and_not_before(fleet: Fleet) -> None:
@@ -288,4 +288,6 @@ def test_the_link_is_stored_as_its_digest(fleet: Fleet) -> None:
     assert row.verifier == hashlib.sha256(token.encode()).hexdigest()
     assert token.encode() not in bytes(stored)
     with fleet.app.database.read() as connection:
-        assert connection.execute(sa.select(sa.func.count()).select_from(device_state)).scalar() == 2
+        assert (
+            connection.execute(sa.select(sa.func.count()).select_from(device_state)).scalar() == 2
+        )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +35,14 @@ from mooring.ota.updates.moving import record
 from mooring.ota.updates.rules import Event
 from mooring.settings import Settings
 from mooring.store.engine import now_ms
-from mooring.store.schema import device_groups, firmware_rollouts, groups
+from mooring.store.schema import (
+    channels,
+    device_groups,
+    downlinks,
+    firmware_rollouts,
+    groups,
+    latest,
+)
 from tests.integration.ota.stand import Stand
 from tests.support.ports import free_port
 
@@ -88,6 +97,30 @@ class Bench(Stand):
 
     def target(self, rollout: Rollout, device: Device) -> Target:
         return next(one for one in self.targets(rollout) if one.device_id == device.id)
+
+    def reports(self, device: Device, channel: str, body: dict[str, Any]) -> None:
+        """The newest message of a device on a channel."""
+        found = self.app.catalogue.get(device.dialect).channel(channel)
+        assert found is not None
+        for key in reversed(found.payload.values):
+            body = {key: body}
+
+        def write(connection: sa.Connection) -> None:
+            c = channels.c
+            known = sa.select(c.id).where(c.dialect == device.dialect, c.name == channel)
+            number = connection.execute(known).scalar()
+            if number is None:
+                row = {"dialect": device.dialect, "name": channel, "kind": str(found.kind)}
+                made = connection.execute(sa.insert(channels).values(row).returning(c.id))
+                number = made.scalar_one()
+            mine = (latest.c.device_id == device.id, latest.c.channel_id == number)
+            connection.execute(sa.delete(latest).where(*mine))
+            at = now_ms()
+            said = {"ts": at, "received_at": at, "time_source": 0, "payload": json.dumps(body)}
+            row = {"device_id": device.id, "channel_id": number, **said}
+            connection.execute(sa.insert(latest).values(row))
+
+        self.within(write)
 
     def counts(self, rollout: Rollout) -> dict[str, int]:
         counts = self.rollouts.get(SYSTEM, rollout.id).job.counts
@@ -268,6 +301,137 @@ def test_a_device_that_does_not_meet_the_condition_waits(bench: Bench) -> None:
     assert bench.target(rollout, trap).state == "handed_over"
 
 
+def test_conditions_over_what_devices_report(bench: Bench) -> None:
+    """An attribute counts before a reading, and the value that was seen is shown."""
+    low, full, quiet, set_by_hand = bench.fleet(4)
+    bench.reports(low, "telemetry", {"battery": 41})
+    bench.reports(full, "telemetry", {"battery": 90})
+    bench.reports(set_by_hand, "telemetry", {"battery": 10})
+    bench.app.service(Attributes).change(SYSTEM, set_by_hand.reference, {"battery": 80})
+    rollout = bench.start(bench.release(), terms={"condition": "battery > 50"})
+    assert bench.target(rollout, full).state == "handed_over"
+    assert bench.target(rollout, set_by_hand).state == "handed_over"
+    waits = bench.target(rollout, low)
+    assert (waits.state, waits.cause) == ("waiting", "condition")
+    assert "battery is 41" in waits.words
+    assert "battery is not known" in bench.target(rollout, quiet).words
+    bench.reports(low, "telemetry", {"battery": 77})
+    bench.runs(quiet, connected=True, connected_at=1, metadata=json.dumps({"battery": 60}))
+    bench.work(late=61_000)
+    assert bench.target(rollout, low).state == "handed_over"
+    assert bench.target(rollout, quiet).state == "handed_over"
+
+
+def test_the_install_waits_for_its_window_and_the_download_does_not(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trap, other = bench.device("trap"), bench.device("plug", "smarthome")
+    for device in (trap, other):
+        bench.runs(device, connected=True, connected_at=1)
+    window = window_of(["mon"], "03:00", "04:00")
+    monkeypatch.setattr("mooring.ota.rollouts.jobs.opens_at", lambda *_: now_ms() + 3_600_000)
+    with pytest.raises(MooringError) as caught:
+        bench.start(bench.release("1.4.9"), terms={"download_any_time": True})
+    assert slug(caught) == "invalid_rollout"
+    rollout = bench.start(bench.release(), terms={"windows": (window,), "download_any_time": True})
+    assert bench.target(rollout, trap).state == "handed_over"
+    waits = bench.target(rollout, other)
+    assert (waits.state, waits.cause) == ("waiting", "window")
+    bench.listens(trap)
+    bench.send()
+    ((_, offer, _),) = bench.link.sent
+    begins = datetime.fromisoformat(offer["install_after"].replace("Z", "+00:00"))
+    ends = datetime.fromisoformat(offer["install_before"].replace("Z", "+00:00"))
+    assert (begins.weekday(), begins.hour, ends.hour) == (0, 3, 4)
+    assert ends.timestamp() * 1000 > now_ms()
+    # A device that waits with the image takes no place.
+    number = int(str(bench.target(rollout, trap).reference).partition(":")[2])
+    bench.within(
+        lambda connection: bench.updates.report(
+            connection, number, Event.DEFERRED, at=now_ms(), words="The image is on disk."
+        )
+    )
+    facts = bench.rollouts.shown(ADA, rollout.id).facts
+    assert facts.absent == 1
+    assert bench.updates.get(SYSTEM, number).history[-1].words == "The image is on disk."
+
+
+def test_bytes_limit_the_pace_and_offers_are_spread(bench: Bench) -> None:
+    bench.fleet(20)
+    release = bench.release()
+    size = release.artifacts[0].size
+    rollout = bench.start(release, terms={"bytes_per_second": size, "jitter_ms": 3_600_000})
+    assert bench.counts(rollout)["handed_over"] == 1
+    bench.work(late=1_000)
+    assert bench.counts(rollout)["handed_over"] == 2
+    with bench.app.database.read() as connection:
+        rows = connection.execute(sa.select(downlinks.c.next_at, downlinks.c.created_at)).all()
+    assert len(rows) == 2
+    assert all(0 <= later - at <= 3_600_000 for later, at in rows)
+    assert any(later > at for later, at in rows)
+
+
+def test_all_rollouts_of_a_tenant_share_its_bytes(bench: Bench) -> None:
+    bench.fleet(4)
+    release = bench.release()
+    size = release.artifacts[0].size
+    settings = bench.app.settings.model_copy(update={"rollout_bytes_per_second": size})
+    kind = replace(bench.kind, updates=replace(bench.updates, settings=settings))
+    first, second = bench.start(release), bench.start(bench.release("1.6.0"))
+    with bench.app.database.read() as connection:
+        paces = [kind.seen(connection, bench.of(one).job, 1).pace for one in (first, second)]
+    assert paces[0] == pytest.approx(0.5)
+
+
+def test_smarthome_is_updated_by_its_command(bench: Bench) -> None:
+    plug = bench.device("plug", "smarthome")
+    bench.runs(plug, "v1.4.0", connected=True, connected_at=1)
+    rollout = bench.start(bench.release())
+    bench.listens(plug)
+    bench.send()
+    ((topic, body, retain),) = bench.link.sent
+    assert (body["type"], retain) == ("UPDATE_FIRMWARE", False)
+    assert body["payload"]["version"] == "1.5.0"
+    assert "plug" in topic
+    bench.keep()
+    bench.ends(bench.targets(rollout, "handed_over"), "confirmed")
+    assert bench.of(rollout).job.state is State.DONE
+    assert bench.counts(rollout) == {"succeeded": 1}
+
+
+def test_a_rollout_without_an_eligible_device_is_not_started(bench: Bench) -> None:
+    newer, same, other = bench.fleet(3)
+    bench.runs(newer, "1.6.0", connected=True)
+    bench.runs(same, "1.5.0", connected=True)
+    bench.attribute(other, "hardware", "esp8266")
+    release = bench.release(hardware=("esp32",))
+    with pytest.raises(MooringError) as caught:
+        bench.start(release, key="k")
+    assert slug(caught) == "no_eligible_device"
+    assert caught.value.context["devices"] == 3
+    found = {one["cause"]: one["devices"] for one in caught.value.context["reasons"]}
+    assert found == {"newer": 1, "already": 1, "hardware": 1}
+    with pytest.raises(MooringError) as caught:
+        bench.jobs.start(
+            SYSTEM,
+            NewJob("firmware", {"release": str(release.id)}, selector("home", everyone=True)),
+        )
+    assert slug(caught) == "no_eligible_device"
+    assert bench.rollouts.listed(SYSTEM) == []
+    bench.attribute(same, "hardware", "esp32")
+    bench.runs(same, "1.4.0", connected=False, connected_at=1)  # it will connect
+    rollout = bench.start(release, key="k")
+    bench.runs(same, "1.5.0", connected=True)
+    assert bench.start(release, key="k").id == rollout.id  # the same request
+
+
+def test_a_selection_without_devices_starts_nothing(bench: Bench) -> None:
+    with pytest.raises(MooringError) as caught:
+        bench.start(bench.release())
+    assert slug(caught) == "no_eligible_device"
+    assert "no device" in caught.value.message
+
+
 def test_skipped_devices_are_judged_again_while_it_runs(bench: Bench) -> None:
     traps = bench.fleet(4)
     bench.runs(traps[0], "1.5.0", connected=True)
@@ -313,6 +477,32 @@ def test_a_newer_rollout_takes_what_waits_and_what_was_only_offered(bench: Bench
     bench.fails([installing], "install", "bad block")
     bench.work(late=61_000)
     assert bench.counts(newer) == {"handed_over": 3}
+
+
+@pytest.mark.parametrize("how", ["pause", "withdraw"])
+def test_a_newer_rollout_that_rests_takes_nothing_more(bench: Bench, how: str) -> None:
+    bench.fleet(3)
+    older = bench.start(bench.release(), replace(ALL, at_once=1))
+    (begun,) = bench.targets(older, "handed_over")
+    bench.ends([begun], "installing")
+    bench.rollouts.pause(SYSTEM, older.id)
+    release = bench.release("1.6.0")
+    newer = bench.start(release, replace(ALL, at_once=1))
+    (mine,) = bench.targets(newer, "handed_over")
+    assert mine.device_id != begun.device_id
+    if how == "withdraw":
+        bench.releases.step(SYSTEM, str(release.id), Step.WITHDRAW, reason="it hangs")
+    else:
+        bench.rollouts.pause(SYSTEM, newer.id)
+    bench.rollouts.set(SYSTEM, older.id, {"at_once": 5})
+    bench.rollouts.resume(SYSTEM, older.id)
+    bench.work(late=61_000)
+    if how == "pause":
+        assert bench.counts(older) == {"handed_over": 2, "cancelled": 1}
+        (left,) = bench.targets(older, "cancelled")
+        assert left.device_id == mine.device_id
+    else:
+        assert bench.counts(older) == {"handed_over": 3}
 
 
 def test_devices_that_leave_before_they_begin_free_their_place(bench: Bench) -> None:

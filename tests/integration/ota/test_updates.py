@@ -10,16 +10,17 @@ import pytest
 import sqlalchemy as sa
 
 from mooring.app import open_app
-from mooring.errors import Conflict, NotFound
+from mooring.errors import Conflict, Forbidden, NotFound
 from mooring.identity.actor import SYSTEM, Actor, Role
 from mooring.jobs.rules import TargetState
-from mooring.ota.releases.model import Kind
+from mooring.ota.releases.model import Kind, NewRelease
 from mooring.ota.releases.states import Step
 from mooring.ota.updates.model import Options, Update
 from mooring.ota.updates.rules import Event
 from mooring.settings import Settings
 from mooring.store.engine import now_ms
 from mooring.store.schema import downlinks, firmware_updates, tenants
+from mooring.store.version_key import version_key
 from tests.integration.ota.stand import Stand
 from tests.support.ports import free_port
 
@@ -324,3 +325,91 @@ def test_an_offer_that_waits_longer_than_its_link(stand: Stand) -> None:
     stand.listens(trap)
     stand.send(3)
     assert len(stand.link.sent) == 1
+
+
+def test_lists_read_no_logs(stand: Stand) -> None:
+    """64 KiB for each of 500 rows would be a lot to throw away."""
+    trap = stand.device()
+    stand.runs(trap)
+    made = stand.offer(trap, stand.release())
+    stand.within(
+        lambda connection: stand.updates.report(
+            connection, made.id, Event.FAILED, at=now_ms(), code="install", log="x" * 1000
+        )
+    )
+    (listed,) = stand.updates.listed(SYSTEM)
+    assert (listed.log, listed.code) == ("", "install")
+    assert len(stand.now(made).log) == 1000
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [(None, "is a draft. Publish it first."), (Step.WITHDRAW, "was withdrawn.")],
+)
+def test_a_release_that_is_not_published_says_what_to_do(
+    stand: Stand, step: Step | None, words: str
+) -> None:
+    trap = stand.device()
+    stand.runs(trap)
+    if step is None:
+        stand.releases.create(SYSTEM, NewRelease("lamp", "1.5.0", "home"))
+    else:
+        made = stand.release(product="lamp")
+        stand.releases.step(SYSTEM, str(made.id), step, reason="it hangs")
+    with pytest.raises(Conflict) as caught:
+        stand.updates.offer(SYSTEM, trap.reference, "lamp:1.5.0")
+    assert cause(caught) == "release_state"
+    assert f"The release lamp:1.5.0 {words}" in caught.value.message
+
+
+def test_one_person_alone_reaches_few_devices_where_rollouts_need_an_approval(
+    stand: Stand,
+) -> None:
+    settings = stand.app.settings.model_copy(
+        update={"rollout_approval": "required", "firmware_direct_max_per_day": 2}
+    )
+    strict = replace(stand.updates, settings=settings)
+    release = stand.release()
+    devices = [stand.device(f"trap{number}") for number in range(4)]
+    for one in devices:
+        stand.runs(one)
+    ada, eve = (Actor(name, Role.OPERATOR, "home") for name in ("ada", "eve"))
+    key = Actor("key:ci", Role.OPERATOR, "home")
+    with pytest.raises(Forbidden) as refused:
+        strict.offer(key, devices[0].reference, release.reference)
+    assert refused.value.slug == "not_a_person"
+    made = strict.offer(ada, devices[0].reference, release.reference)
+    strict.offer(ada, devices[1].reference, release.reference)
+    strict.stop(ada, made.id)
+    strict.offer(ada, devices[0].reference, release.reference)  # the same device again
+    with pytest.raises(Conflict) as caught:
+        strict.offer(ada, devices[2].reference, release.reference)
+    assert caught.value.slug == "limit_reached"
+    strict.offer(eve, devices[2].reference, release.reference)
+    with stand.app.database.write() as connection:
+        connection.execute(sa.update(firmware_updates).values(created_at=now_ms() - 86_400_001))
+    strict.offer(ada, devices[3].reference, release.reference)
+    stand.updates.offer(key, stand.device("lamp").reference, release.reference)  # no approval
+
+
+def test_devices_that_run_a_withdrawn_release_are_listed(stand: Stand) -> None:
+    release = stand.release()
+    images = stand.release("2.0.0", kind=Kind.FILESYSTEM)
+    traps = [stand.device(f"trap{number}") for number in range(3)]
+    for one, version in zip(traps, ("1.5.0", "v1.5", "1.4.0"), strict=True):
+        stand.runs(one, version, firmware_key=version_key(version))
+    stand.releases.step(SYSTEM, str(release.id), Step.WITHDRAW, reason="it hangs")
+    found = stand.releases.devices(SYSTEM, release)
+    assert [name for _, name in found] == ["trap0", "trap1"]
+    assert stand.releases.running(SYSTEM, release) == 2
+    (first,) = stand.releases.devices(SYSTEM, release, limit=1)
+    assert stand.releases.devices(SYSTEM, release, after=first[0]) == found[1:]
+    with pytest.raises(NotFound):
+        stand.releases.devices(Actor("eve", Role.VIEWER, "away"), release)
+    # A file system has no version of its own in the state: the last update to it counts.
+    assert stand.releases.running(SYSTEM, images) == 0
+    made = stand.offer(traps[2], images)
+    stand.within(
+        lambda connection: stand.updates.report(connection, made.id, Event.INSTALLED, at=now_ms())
+    )
+    assert [name for _, name in stand.releases.devices(SYSTEM, images)] == ["trap2"]

@@ -51,7 +51,7 @@ CHECKED = {
         rule_states.record firmware_releases.version_key firmware_artifacts.sha256
         firmware_artifacts.sha1 firmware_artifacts.md5 firmware_signatures.key
         firmware_signatures.value firmware_keys.key firmware_keys.pem firmware_links.verifier
-        firmware_latest.verifier firmware_latest.dialects
+        firmware_latest.verifier firmware_latest.dialects firmware_updates.install_in
     """,
     "mooring.dialects.ids.check_word and names made of such words": """
         tenants.name devices.tenant devices.name devices.scope devices.dialect devices.username
@@ -81,7 +81,8 @@ CHECKED = {
         groups.query
     """,
     "the service that takes it": """
-        downlinks.topic desired.topic firmware_latest.topic commands.uid commands.name commands.parameters
+        downlinks.topic desired.topic firmware_latest.topic commands.uid commands.name
+        commands.parameters
         commands.topic commands.result device_settings.topic device_settings_levels.schema
         jobs.selection devices.label broker_users.username broker_users.note broker_users.publish
         broker_users.subscribe users.name api_keys.name saved_views.name saved_views.query

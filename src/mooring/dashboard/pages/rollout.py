@@ -12,6 +12,7 @@ from mooring.dashboard.forms import row_number
 from mooring.dashboard.page import Action, Page, Redirect
 from mooring.dashboard.pages.job import TARGET_WORDS
 from mooring.dashboard.pages.rollouts import GATES, limit, look, pace, share
+from mooring.dashboard.words import duration
 from mooring.errors import NotFound
 from mooring.identity.actor import Actor, Role
 from mooring.jobs.model import Job, Target
@@ -115,6 +116,8 @@ def _facts(rollout: Rollout) -> list[tuple[str, str]]:
         f"{plan.at_once:,} without an outcome at most" if plan.at_once else "",
         f"stops after {plan.stop_after:,} failures" if plan.stop_after else "",
         f"stops at {plan.stop_share * 100:g} % failures" if plan.stop_share else "",
+        f"{terms.bytes_per_second:,} bytes a second at most" if terms.bytes_per_second else "",
+        f"each up to {duration(terms.jitter_ms)} later" if terms.jitter_ms else "",
     ]
     offered = [f"{one.start:%H:%M} to {one.end:%H:%M}" for one in terms.windows]
     found = [
@@ -125,7 +128,10 @@ def _facts(rollout: Rollout) -> list[tuple[str, str]]:
         ("A success is", GATES[terms.gate_on]),
         ("First", f"group {terms.first}" if terms.first else ""),
         ("Condition", terms.condition),
-        ("Offered", f"{', '.join(offered)} (else {terms.zone})" if offered else ""),
+        (
+            "Installed" if terms.download_any_time else "Offered",
+            f"{', '.join(offered)} (else {terms.zone})" if offered else "",
+        ),
         ("Requested by", job.actor),
         ("Reason", job.reason),
     ]

@@ -15,7 +15,7 @@ from mooring.jobs.checks import NUMBER_MAX, PACE_MAX
 from mooring.jobs.selection import selector
 from mooring.ota.releases.model import State as ReleaseState
 from mooring.ota.releases.service import Releases
-from mooring.ota.rollouts.asked import DAYS, window_of
+from mooring.ota.rollouts.asked import BYTES_PER_SECOND_MAX, DAYS, JITTER_MAX_MS, window_of
 from mooring.ota.rollouts.model import PLAN, GateOn, NewRollout, Rollout, Terms
 from mooring.ota.rollouts.service import Rollouts
 
@@ -91,6 +91,9 @@ def start(call: Call) -> Redirect:
         first=form.text("first", "First", max=128),
         force_downgrade=form.flag("force_downgrade"),
         force_hardware=form.flag("force_hardware"),
+        bytes_per_second=_number(form, "bytes_per_second", "Bytes a second", BYTES_PER_SECOND_MAX),
+        jitter_ms=1000 * _number(form, "jitter_seconds", "Random delay", JITTER_MAX_MS // 1000),
+        download_any_time=form.flag("download_any_time"),
     )
     begin, end = form.text("begin", "From"), form.text("end", "To")
     if bool(begin) != bool(end):
@@ -152,6 +155,12 @@ def limit(form: Form, name: str, label: str) -> int | None:
         return None
     found: int | None = form.number(name, label, ge=1, le=NUMBER_MAX)
     return found
+
+
+def _number(form: Form, name: str, label: str, most: int) -> int:
+    """A whole number; 0: nothing was typed."""
+    found: int | None = form.number(name, label, default=0, ge=0, le=most)
+    return found or 0
 
 
 def share(form: Form) -> float | None:

@@ -74,9 +74,7 @@ class Announcements:
         actor.require(Role.VIEWER, device.tenant)
         with self.database.read() as connection:
             return [
-                OfDevice(
-                    one.topic, one.version, one.at, store.how(connection, one, device.id)
-                )
+                OfDevice(one.topic, one.version, one.at, store.how(connection, one, device.id))
                 for one in store.open_ones(connection)
                 if device.dialect in one.dialects
             ]
@@ -113,9 +111,7 @@ class Announcements:
                 raise _not(why)
             places = self._places(connection, number, release)
             self._check_devices(connection, release, places, force=force_hardware)
-            former = store.open_ones(
-                connection, topics=[one.topic for one in places], lock=True
-            )
+            former = store.open_ones(connection, topics=[one.topic for one in places], lock=True)
             self._check_former(release, former)
             at = now_ms()
             store.end(connection, former, Ended.SUPERSEDED, at)
@@ -175,9 +171,7 @@ class Announcements:
 
     # ------------------------------------------------------------------ inside
 
-    def _places(
-        self, connection: Connection, number: int, release: Release
-    ) -> list[rules.Place]:
+    def _places(self, connection: Connection, number: int, release: Release) -> list[rules.Place]:
         names = store.proved_by(connection, number)
         found = rules.places(self.catalogue.all(), release.kind, names)
         if not found:
@@ -281,7 +275,7 @@ def _payload(place: rules.Place, offer: Offer, at: int) -> bytes:
 def _not(why: rules.Why) -> Conflict:
     return Conflict(
         f"The release is not announced. {why.words}",
-        hint="See docs/explanation/firmware.md, \"Announcements to every device\".",
+        hint='See docs/explanation/firmware.md, "Announcements to every device".',
         code="not_announced",
         cause=why.cause,
     )

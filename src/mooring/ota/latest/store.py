@@ -242,9 +242,7 @@ def reached(connection: Connection, announcement: Announcement) -> Reached | Non
     each = running.with_only_columns(which.label("how"), maintain_column_froms=True).subquery()
     rows = connection.execute(sa.select(each.c.how, sa.func.count()).group_by(each.c.how))
     counts: dict[str, int] = {row[0]: row[1] for row in rows}
-    return Reached(
-        counts.get(How.UPDATE, 0), counts.get(How.TOPIC, 0), counts.get(How.BEFORE, 0)
-    )
+    return Reached(counts.get(How.UPDATE, 0), counts.get(How.TOPIC, 0), counts.get(How.BEFORE, 0))
 
 
 def how(connection: Connection, announcement: Announcement, device: int) -> How | None:

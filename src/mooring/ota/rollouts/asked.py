@@ -17,7 +17,9 @@ from mooring.ota.rollouts.model import GateOn, Terms
 from mooring.ota.rollouts.windows import DAYS, Window
 
 __all__ = [
+    "BYTES_PER_SECOND_MAX",
     "DAYS",
+    "JITTER_MAX_MS",
     "WINDOWS_MAX",
     "FirmwareWhat",
     "WindowWhat",
@@ -28,6 +30,8 @@ __all__ = [
 ]
 
 WINDOWS_MAX = 14
+BYTES_PER_SECOND_MAX = 1 << 40
+JITTER_MAX_MS = 3_600_000
 _TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
 
 Word = Annotated[str, Meta(max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -61,6 +65,9 @@ class FirmwareWhat(What, frozen=True, forbid_unknown_fields=True):
     artifact: Word = ""
     force_downgrade: bool = False
     force_hardware: bool = False
+    bytes_per_second: Annotated[int, Meta(ge=0, le=BYTES_PER_SECOND_MAX)] = 0
+    jitter_ms: Annotated[int, Meta(ge=0, le=JITTER_MAX_MS)] = 0
+    download_any_time: bool = False
     approval: bool = False
     reference: str = ""
     kind: str = ""
@@ -82,6 +89,12 @@ def terms_of(what: FirmwareWhat) -> Terms:
         ) from None
     if what.condition:
         terms([what.condition])
+    if what.download_any_time and not what.windows:
+        raise Invalid(
+            "Downloads at any time need a window for the install.",
+            hint="Give a window.",
+            code="invalid_rollout",
+        )
     return Terms(
         what.gate_on,
         tuple(window_of(one.days, one.start, one.end) for one in what.windows),
@@ -91,6 +104,9 @@ def terms_of(what: FirmwareWhat) -> Terms:
         what.artifact,
         what.force_downgrade,
         what.force_hardware,
+        what.bytes_per_second,
+        what.jitter_ms,
+        what.download_any_time,
     )
 
 
@@ -133,6 +149,9 @@ def written(release: str, terms: Terms, *, approval: bool) -> Mapping[str, Any]:
         "artifact": terms.artifact,
         "force_downgrade": terms.force_downgrade,
         "force_hardware": terms.force_hardware,
+        "bytes_per_second": terms.bytes_per_second,
+        "jitter_ms": terms.jitter_ms,
+        "download_any_time": terms.download_any_time,
         "approval": approval,
     }
 

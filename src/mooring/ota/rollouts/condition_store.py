@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -21,19 +20,7 @@ from mooring.presence.state import unpack_metadata
 from mooring.store.schema import channels, device_attributes, device_state, latest
 from mooring.store.schema import devices as devices_table
 
-__all__ = ["Unmet", "unmet"]
-
-
-class Unmet(NamedTuple):
-    """A device does not meet a condition.
-
-    Attributes:
-        known: every name in it has a value.
-        words: with the values that were seen.
-    """
-
-    known: bool
-    words: str
+__all__ = ["unmet"]
 
 
 def unmet(
@@ -42,8 +29,9 @@ def unmet(
     tenant: str,
     condition: str,
     numbers: Collection[int],
-) -> dict[int, Unmet]:
-    """Those of these devices that do not meet a condition, in a few statements for all of them."""
+) -> dict[int, str]:
+    """Those of these devices that do not meet a condition, with the values that were seen in words,
+    in a few statements for all of them."""
     conditions = terms([condition])
     wanted = names(conditions)
     seen = _attributes(connection, wanted, numbers)
@@ -68,17 +56,14 @@ def unmet(
             name: seen.get(number, {}).get(name, reported.get(number, {}).get(name))
             for name in wanted
         }
-        known = all(value is not None for value in values.values())
-        found[number] = Unmet(known, in_words(condition, values))
+        found[number] = in_words(condition, values)
     return found
 
 
 def _matching(
     connection: Connection, tenant: str, one: Condition, numbers: Collection[int]
 ) -> set[int]:
-    search = Search(
-        conditions=[devices_table.c.id.in_(numbers)], where=(one,), tenant=tenant
-    )
+    search = Search(conditions=[devices_table.c.id.in_(numbers)], where=(one,), tenant=tenant)
     return {found.number for found in search.page(connection, None, len(numbers))}
 
 

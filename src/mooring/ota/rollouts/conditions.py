@@ -124,4 +124,6 @@ def in_words(condition: str, seen: Mapping[str, Scalar | None]) -> str:
         f"{name} is {'not known' if value is None else str(value)[:VALUE_CHARACTERS]}"
         for name, value in seen.items()
     )
-    return f"It does not meet {condition}: {values}." if values else f"It does not meet {condition}."
+    return (
+        f"It does not meet {condition}: {values}." if values else f"It does not meet {condition}."
+    )

@@ -19,7 +19,13 @@ from mooring.jobs.documents import (
 )
 from mooring.jobs.rules import Plan
 from mooring.jobs.selection import selector
-from mooring.ota.rollouts.asked import WINDOWS_MAX, window_document, window_of
+from mooring.ota.rollouts.asked import (
+    BYTES_PER_SECOND_MAX,
+    JITTER_MAX_MS,
+    WINDOWS_MAX,
+    window_document,
+    window_of,
+)
 from mooring.ota.rollouts.model import PLAN, GateOn, NewRollout, Rollout, Shown, Terms
 from mooring.web.fields import Document, Name, Reason, Time, Word
 
@@ -80,6 +86,17 @@ class RolloutIn(PlanIn):
     artifact: Word | None = Field(None, description="Name of the file. Default: the first one.")
     force_downgrade: bool = Field(False, description="Also for devices with a newer version.")
     force_hardware: bool = Field(False, description="Also where the hardware is not known.")
+    bytes_per_second: Annotated[int, Field(ge=0, le=BYTES_PER_SECOND_MAX)] = Field(
+        0, description="Bytes a second that are offered at most, on average. 0: no limit."
+    )
+    jitter_seconds: Annotated[float, Field(ge=0, le=JITTER_MAX_MS / 1000)] = Field(
+        0, description="Each offer is delayed by a random time up to this."
+    )
+    download_any_time: bool = Field(
+        False,
+        description="The windows are those of the install: devices that can wait with the image "
+        "are offered it before.",
+    )
     approval: bool = Field(False, description="A second person has to approve it.")
     expires_seconds: Annotated[float, Field(ge=60, le=31_536_000)] | None = Field(
         None, description="How long the rollout may take."
@@ -125,6 +142,12 @@ class RolloutOut(Document):
     zone: str
     condition: str
     first: str | None
+    bytes_per_second: int
+    jitter_seconds: float
+    download_any_time: bool
+    latest_at: Time | None = Field(
+        description="Since when its release is announced to every device; null: it is not."
+    )
     approval: ApprovalOut
     actor: str
     reason: str
@@ -184,6 +207,9 @@ def new_rollout(given: RolloutIn, who: Actor, key: str | None) -> NewRollout:
             given.artifact or "",
             given.force_downgrade,
             given.force_hardware,
+            given.bytes_per_second,
+            round(given.jitter_seconds * 1000),
+            given.download_any_time,
         ),
         approval=given.approval,
         expires_ms=None if given.expires_seconds is None else int(given.expires_seconds * 1000),
@@ -239,6 +265,10 @@ def document(rollout: Rollout) -> dict[str, Any]:
         "zone": terms.zone,
         "condition": terms.condition,
         "first": terms.first or None,
+        "bytes_per_second": terms.bytes_per_second,
+        "jitter_seconds": terms.jitter_ms / 1000,
+        "download_any_time": terms.download_any_time,
+        "latest_at": rollout.latest_at,
         "approval": {
             "needed": approval.needed,
             "changed_by": approval.changed_by,

@@ -29,9 +29,9 @@ from mooring.ota.releases.states import not_offered
 from mooring.ota.rollouts import condition_store, store
 from mooring.ota.rollouts.approval import approval_words, is_easier
 from mooring.ota.rollouts.asked import FirmwareWhat, terms_of
-from mooring.ota.rollouts.condition_store import Unmet
+from mooring.ota.rollouts.bandwidth import starts_per_second
 from mooring.ota.rollouts.model import KIND, GateOn, Reason, Terms
-from mooring.ota.rollouts.windows import opens_at
+from mooring.ota.rollouts.windows import opens_at, packed
 from mooring.ota.rollouts.words import why_nothing
 from mooring.ota.updates import store as update_store
 from mooring.ota.updates.model import Options
@@ -202,14 +202,28 @@ class FirmwareJobs:
             held = approval_words(record.approval.changed_by)
         counted = set() if what.gate_on is GateOn.CONFIRMED else {UpdateState.INSTALLED}
         between = store.in_between(connection, job.id, counted)
+        patient = store.patient(connection, job.id) if what.download_any_time else 0
         waits = store.waits_for_devices(connection, job.id, at)
         waits |= bool(between.busy or counted)
         return Facts(
             busy=between.busy,
-            absent=between.absent,
+            absent=between.absent + patient,
             held=held,
             look_at=at + max(LOOK_MS, LOOK_MS_EACH * job.counts.waiting) if waits else None,
+            pace=self._pace(connection, job, what, release),
         )
+
+    def _pace(
+        self, connection: Connection, job: Job, what: FirmwareWhat, release: Release
+    ) -> float | None:
+        """Starts in a second that the limits of bytes allow; ``None``: there are none."""
+        of_tenant = self.updates.settings.rollout_bytes_per_second
+        if not what.bytes_per_second and not of_tenant:
+            return None
+        running = store.running(connection, job.tenant) if of_tenant else 1
+        files = [one for one in release.artifacts if not one.from_sha256]
+        size = next((one.size for one in files if what.artifact in ("", one.name)), 0)
+        return starts_per_second(what.bytes_per_second, of_tenant, running, size)
 
     def judge(
         self, connection: Connection, job: Job, devices: Sequence[Device], at: int
@@ -229,6 +243,9 @@ class FirmwareJobs:
         ]
         announced = latest_store.by_topic(connection, job.id, already) if already else set()
         zones = store.zones(connection, numbers) if asked.windows else {}
+        patient: Collection[int] = ()
+        if asked.download_any_time:
+            patient = self.updates.waiting_ones(connection, devices, release.kind)
         found: list[Started | None] = []
         for device, why_not in zip(devices, able, strict=True):
             if device.id in newer:
@@ -241,11 +258,12 @@ class FirmwareJobs:
                 found.append(replace(_AWAY, not_before=at + AWAY_MS))
                 continue
             opens = opens_at(asked.windows, zones.get(device.id, asked.zone), at)
-            if opens is not None:
+            if opens is not None and device.id not in patient:
                 found.append(replace(_WINDOW, not_before=opens))
                 continue
             why = unmet.get(device.id)
-            found.append(None if why is None else _condition(why, at))
+            waits = replace(_CONDITION, words=why or "", not_before=at + AGAIN_MS)
+            found.append(None if why is None else waits)
         return found
 
     def _unmet(
@@ -255,7 +273,7 @@ class FirmwareJobs:
         asked: Terms,
         devices: Sequence[Device],
         able: Sequence[Started | None],
-    ) -> Mapping[int, Unmet]:
+    ) -> Mapping[int, str]:
         """Devices that do not meet the condition; those that cannot be updated are not asked."""
         some = [one.id for one, why_not in zip(devices, able, strict=True) if why_not is None]
         if not asked.condition or not some:
@@ -271,6 +289,12 @@ class FirmwareJobs:
         what = read(job.what, FirmwareWhat)
         actor, options = self._terms(job, what)
         release, at = self._release(connection, what), now_ms()
+        asked = terms_of(what)
+        if asked.download_any_time:
+            patient = self.updates.waiting_ones(connection, devices, release.kind)
+            zones = store.zones(connection, patient)
+            windows = {one: packed(asked.windows, zones.get(one, asked.zone)) for one in patient}
+            options = replace(options, install_in=windows)
         answers = self.updates.start(
             connection, actor, devices, release, job=job.id, options=options
         )
@@ -284,6 +308,7 @@ class FirmwareJobs:
             artifact=what.artifact,
             expires_ms=max(1000, job.expires_at - now_ms()),
             reason=job.reason or f"rollout {job.id}",
+            jitter_ms=what.jitter_ms,
         )
         return Actor(job.actor, Role.OPERATOR, job.tenant, job.origin), options
 
@@ -330,13 +355,7 @@ _AWAY = Started(
     TargetState.WAITING, cause=store.NOT_CONNECTED, words="The device is not connected."
 )
 _WINDOW = Started(TargetState.WAITING, cause="window", words="Its time window is not open.")
-
-
-def _condition(why: Unmet, at: int) -> Started:
-    """A value may change by itself: the device waits. Of a device without a value nobody knows
-    whether it ever has one: it keeps no rollout open."""
-    state = TargetState.WAITING if why.known else TargetState.SKIPPED
-    return Started(state, cause="condition", words=why.words, not_before=at + AGAIN_MS)
+_CONDITION = Started(TargetState.WAITING, cause="condition")
 
 
 def _again(answer: Started, at: int) -> Started:

@@ -63,6 +63,10 @@ class Terms:
         artifact: name of the file; empty: the release's first complete one.
         force_downgrade: also for devices that run a newer version.
         force_hardware: also for devices whose hardware is not known.
+        bytes_per_second: that are offered at most, on average; 0: no limit.
+        jitter_ms: each offer is delayed by a random time up to this.
+        download_any_time: the windows are those of the install; devices that can wait with the
+            image may download it before.
     """
 
     gate_on: GateOn = GateOn.CONFIRMED
@@ -73,6 +77,9 @@ class Terms:
     artifact: str = ""
     force_downgrade: bool = False
     force_hardware: bool = False
+    bytes_per_second: int = 0
+    jitter_ms: int = 0
+    download_any_time: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +148,17 @@ class Approval:
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """One rollout."""
+    """One rollout.
+
+    Attributes:
+        latest_at: since when its release is announced to every device; ``None``: it is not.
+    """
 
     job: Job
     release: Release
     terms: Terms
     approval: Approval
+    latest_at: int | None = None
 
     @property
     def id(self) -> int:

@@ -281,7 +281,8 @@ class Rollouts:
             if record is None
             else record.approval
         )
-        return Rollout(job, release, terms_of(what), approval)
+        latest_at = None if record is None else record.latest_at
+        return Rollout(job, release, terms_of(what), approval, latest_at)
 
     @staticmethod
     def _audit(connection: Connection, actor: Actor, job: Job, word: str, reason: str) -> None:

@@ -40,7 +40,9 @@ __all__ = [
     "newer",
     "numbers",
     "one",
+    "patient",
     "reasons",
+    "running",
     "set_approval",
     "skip_unproved",
     "waits_for_devices",
@@ -60,6 +62,7 @@ class Record(NamedTuple):
 
     release_id: int
     approval: Approval
+    latest_at: int | None = None
 
 
 # ---------------------------------------------------------------------- rollouts
@@ -91,7 +94,7 @@ def one(connection: Connection, job: int) -> Record | None:
     if row is None:
         return None
     approval = Approval(bool(row.approval), row.changed_by, row.approved_by, row.approved_at)
-    return Record(row.release_id, approval)
+    return Record(row.release_id, approval, row.latest_at)
 
 
 def numbers(
@@ -160,6 +163,17 @@ def newer(connection: Connection, job: Job, kind: Kind, devices: Sequence[int]) 
         )
         found |= set(theirs.scalars())
     return found
+
+
+def running(connection: Connection, tenant: str) -> int:
+    """Rollouts of a tenant that offer their releases now."""
+    statement = (
+        sa.select(sa.func.count())
+        .select_from(firmware_rollouts)
+        .join(jobs, jobs.c.id == _r.job_id)
+        .where(_r.tenant == tenant, jobs.c.state == JobState.RUNNING.value)
+    )
+    return int(connection.execute(statement).scalar_one())
 
 
 # ---------------------------------------------------------------------- devices
@@ -254,6 +268,19 @@ def in_between(connection: Connection, job: int, counted: Collection[UpdateState
             if state in not_begun and (linked is False or (linked is None and state == unseen))
         ),
     )
+
+
+def patient(connection: Connection, job: int) -> int:
+    """Connected devices of a rollout that wait with the image for their window: others may
+    download meanwhile."""
+    c = firmware_updates.c
+    statement = sa.select(sa.func.count()).where(
+        c.job_id == job,
+        c.state == UpdateState.DEFERRED.value,
+        c.install_in != "",
+        c.linked.is_not(False),
+    )
+    return int(connection.execute(statement).scalar_one())
 
 
 def installed(connection: Connection, job: int, limit: int) -> list[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-__all__ = ["DAYS", "Window", "opens_at"]
+__all__ = ["DAYS", "Window", "opens_at", "packed", "span_of", "unpacked"]
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _LOOK_DAYS = range(-1, 9)  # a week, and the days that touch it
@@ -38,6 +39,29 @@ def opens_at(windows: Sequence[Window], zone: str, at: int) -> int | None:
     if not spans or any(begin <= at < end for begin, end in spans):
         return None
     return min(begin for begin, _ in spans if begin > at)
+
+
+def span_of(windows: Sequence[Window], zone: str, at: int) -> tuple[int, int] | None:
+    """Begin and end of the window that is open or opens next, epoch milliseconds; ``None``: there
+    are no windows."""
+    spans = [span for window in windows for span in _spans(window, ZoneInfo(zone), at)]
+    return min((one for one in spans if one[1] > at), default=None)
+
+
+def packed(windows: Sequence[Window], zone: str) -> str:
+    """Windows and their time zone as a text; ``unpacked`` reads it."""
+    said = [[sorted(one.days), f"{one.start:%H:%M}", f"{one.end:%H:%M}"] for one in windows]
+    return json.dumps([zone, said], separators=(",", ":"))
+
+
+def unpacked(text: str) -> tuple[list[Window], str]:
+    """What ``packed`` wrote."""
+    zone, said = json.loads(text)
+    windows = [
+        Window(frozenset(days), time.fromisoformat(start), time.fromisoformat(end))
+        for days, start, end in said
+    ]
+    return windows, zone
 
 
 def _spans(window: Window, zone: ZoneInfo, at: int) -> list[tuple[int, int]]:

@@ -15,6 +15,7 @@ from mooring.downlink.rules import Until
 from mooring.downlink.service import Downlinks
 from mooring.errors import MooringError
 from mooring.ota.releases.model import Artifact, Release
+from mooring.ota.rollouts.windows import span_of, unpacked
 from mooring.ota.updates.model import Update, Way
 from mooring.ota.updates.offers import LINK_CHARACTERS, Message, Offer, TooLarge, shaped
 from mooring.ota.updates.protocol import LinkIssuer
@@ -32,6 +33,7 @@ class Wanted(NamedTuple):
 
     Attributes:
         most: bytes of the largest packet that the device accepts; 0: not known.
+        not_before: when it is handed over at the earliest, epoch milliseconds; ``None``: now.
     """
 
     update: Update
@@ -39,6 +41,7 @@ class Wanted(NamedTuple):
     release: Release
     artifact: Artifact
     most: int
+    not_before: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +68,20 @@ class Handing:
         return max_packet or self.catalogue.get(device.dialect).max_packet
 
     def fits(
-        self, device: Device, release: Release, artifact: Artifact, *, uid: str, at: int, most: int
+        self,
+        device: Device,
+        release: Release,
+        artifact: Artifact,
+        *,
+        uid: str,
+        at: int,
+        most: int,
+        install: tuple[int, int] | None = None,
     ) -> TooLarge | bool:
         """Whether an offer with an id of that length can be written; ``False``: the device lacks
         what its dialect's topics need."""
         path = "x" * LINK_CHARACTERS
-        offer = Offer(uid, f"{self.address or ''}{path}", release, artifact)
+        offer = Offer(uid, f"{self.address or ''}{path}", release, artifact, install)
         found = shaped(self.catalogue.get(device.dialect), device.identity, offer, at=at, most=most)
         return found if isinstance(found, TooLarge) else found is not None
 
@@ -92,11 +103,12 @@ class Handing:
             path = self.links.issue(
                 connection, one.update.id, one.device.id, one.artifact.id, at=at
             )
-            offer = Offer(one.update.uid, f"{base}{path}", one.release, one.artifact)
+            install = _install(one.update, at)
+            offer = Offer(one.update.uid, f"{base}{path}", one.release, one.artifact, install)
             dialect = self.catalogue.get(one.device.dialect)
             found = shaped(dialect, one.device.identity, offer, at=at, most=one.most)
             if found is not None and not isinstance(found, TooLarge):
-                carriers += [self._carrier(one.update, message) for message in found]
+                carriers += [self._carrier(one, message) for message in found]
             ends.append(len(carriers))
         written = self.downlinks.put_many(connection, carriers)
         answers: list[Update | MooringError] = []
@@ -119,7 +131,8 @@ class Handing:
         return answers
 
     @staticmethod
-    def _carrier(update: Update, message: Message) -> NewDownlink:
+    def _carrier(wanted: Wanted, message: Message) -> NewDownlink:
+        update = wanted.update
         return NewDownlink(
             topic=message.topic,
             payload=message.payload,
@@ -130,5 +143,11 @@ class Handing:
             qos=max(1, message.channel.qos),
             secret=True,  # the link needs no password
             until=Until.LIVE,
+            not_before=wanted.not_before,
             reason=update.reason,
         )
+
+
+def _install(update: Update, at: int) -> tuple[int, int] | None:
+    """The window in which an update may be installed, or the next one; ``None``: always."""
+    return span_of(*unpacked(update.install_in), at) if update.install_in else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -105,6 +106,8 @@ class Options:
         artifact: name of the file; empty: the release's first complete one.
         expires_ms: how long the device may take to accept; ``None``: as the settings say.
         reason: for the audit.
+        jitter_ms: each offer is handed over later by a random time up to this.
+        install_in: device → the windows in which it may install, as ``windows.packed`` wrote them.
     """
 
     force_downgrade: bool = False
@@ -112,6 +115,8 @@ class Options:
     artifact: str = ""
     expires_ms: int | None = None
     reason: str = ""
+    jitter_ms: int = 0
+    install_in: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +148,7 @@ class Update:
         provable: its dialect has a place for the version.
         reports: its dialect has a channel for progress.
         way: how the device gets the offer.
+        install_in: windows in which the device may install (``windows.packed``); empty: always.
         downlink_id: the newest message that carried an offer.
         code, words, log: why it ended, in the device's words where it has some.
     """
@@ -188,6 +194,7 @@ class Update:
     provable: bool = True
     reports: bool = True
     way: Way = Way.MQTT
+    install_in: str = ""
     downlink_id: int | None = None
     code: str = ""
     words: str = ""

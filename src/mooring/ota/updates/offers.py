@@ -13,6 +13,7 @@ from typing import Any
 from mooring.dialects import Channel, Dialect, Identity, Kind, compose, valid_topic_name
 from mooring.dialects.model import Attribute
 from mooring.dialects.outgoing import packet_bytes
+from mooring.dialects.times import iso
 from mooring.ota.releases import manifest
 from mooring.ota.releases.model import Artifact, Release
 from mooring.ota.releases.model import Kind as Of
@@ -23,6 +24,7 @@ __all__ = [
     "Offer",
     "TooLarge",
     "can_be_offered",
+    "can_wait",
     "cancel_message",
     "shaped",
 ]
@@ -38,12 +40,14 @@ class Offer:
     Attributes:
         uid: the id on the wire.
         url: where the file is.
+        install: from when until when it may be installed, epoch milliseconds; ``None``: always.
     """
 
     uid: str
     url: str = field(repr=False)
     release: Release
     artifact: Artifact
+    install: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,12 @@ class TooLarge:
 
     size: int
     most: int
+
+
+def can_wait(dialect: Dialect, of: Of) -> bool:
+    """Whether devices of a dialect keep an image until their offer allows the install."""
+    channels = _channels_for(dialect, of)
+    return bool(channels) and all(one.install_windows for one in channels)
 
 
 def can_be_offered(dialect: Dialect, of: Of) -> bool:
@@ -186,6 +196,9 @@ def bodies(offer: Offer) -> Iterator[dict[str, Any]]:
         "sha256": artifact.sha256,
         "size": artifact.size,
     }
+    if offer.install is not None:
+        begin, end = offer.install
+        least |= {"install_after": iso(begin), "install_before": iso(end)}
     # Next to the dialect's own place, firmware looks for the id here.
     middle = {"id": offer.uid, **least, "kind": str(release.kind)}
     if release.hardware:

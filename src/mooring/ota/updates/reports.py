@@ -99,7 +99,7 @@ def heard(
     said = Said(
         event,
         code=code_of(found, words, rejected=event is Event.REJECTED) if ended else "",
-        words=cut(words, WORDS_MAX) if ended else "",
+        words=cut(words, WORDS_MAX) if ended or event is Event.DEFERRED else "",
         log=_log(found),
         percent=percent,
         ts=own_time,

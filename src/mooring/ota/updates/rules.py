@@ -271,7 +271,9 @@ def served(update: Update, to_byte: int, at: int, waits: Waits, *, whole: bool) 
         return None
     after = _due(replace(after, progress_at=at), waits)
     away = update.linked is False or update.way is Way.DDI
-    if far >= update.size > 0 and away:  # it has ended its session, or had none, to download
+    if (
+        far >= update.size > 0 and away and not update.install_in
+    ):  # it has ended its session, or had none, to download
         return advance(after, Event.FETCHED, at, waits) or after
     return after
 
@@ -303,7 +305,8 @@ def linked(update: Update, since: int, waits: Waits, *, connected: bool) -> Upda
 
 
 def _left(update: Update, since: int, waits: Waits) -> Update | None:
-    if update.state is State.DOWNLOADING and update.size and update.served >= update.size:
+    whole = update.size and update.served >= update.size
+    if update.state is State.DOWNLOADING and whole and not update.install_in:
         return advance(update, Event.FETCHED, since, waits)
     if update.state is State.INSTALLED and not by_interval(update, waits):
         update = replace(update, session_at=None)
@@ -432,7 +435,7 @@ def _stalled(update: Update, at: int, waits: Waits) -> Update | None:
     if update.asked_at is not None:
         words = "The device was asked to cancel, and did not continue."
         return advance(update, Event.CANCELLED, at, waits, words=words)
-    if update.served >= update.size > 0:
+    if update.served >= update.size > 0 and not update.install_in:
         return advance(update, Event.FETCHED, at, waits)
     if update.attempts < ATTEMPTS_MAX:
         return advance(

@@ -24,9 +24,9 @@ from mooring.ota.releases.model import State as ReleaseState
 from mooring.ota.updates import rules, store
 from mooring.ota.updates.about import about_devices
 from mooring.ota.updates.handing import ORIGIN, Handing, Wanted
-from mooring.ota.updates.model import NOT_BEGUN, Options, State, Step, Update
+from mooring.ota.updates.model import NOT_BEGUN, Kind, Options, State, Step, Update
 from mooring.ota.updates.moving import Change, record
-from mooring.ota.updates.offers import cancel_message
+from mooring.ota.updates.offers import can_wait, cancel_message
 from mooring.ota.updates.protocol import LinkIssuer
 from mooring.ota.updates.reports import LOG_MAX, WORDS_MAX, cut
 from mooring.ota.updates.rules import Event, Said
@@ -216,6 +216,16 @@ class Updates:
         return Starting(self.handing).judge(
             connection, actor, devices, release, job=job, options=options
         )
+
+    def waiting_ones(
+        self, connection: Connection, devices: Sequence[Device], kind: Kind
+    ) -> set[int]:
+        """Those of these devices that keep an image until their offer allows the install: their
+        dialect says so, and they get offers over MQTT."""
+        catalogue = self.devices.catalogue
+        some = [one.id for one in devices if can_wait(catalogue.get(one.dialect), kind)]
+        since = now_ms() - self.settings.ddi_device_days * DAY_MS
+        return set(some) - store.asking(connection, some, since)
 
     # ------------------------------------------------------------------ looking
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -99,6 +100,7 @@ class Starting:
                 release,
                 artifact,
                 self.handing.most(one.device, one.about.max_packet),
+                _later(order.at, options.jitter_ms),
             )
             for (one, draft), number in zip(drafts.values(), numbers, strict=True)
             if artifact is not None and one.about is not None
@@ -241,6 +243,7 @@ class Starting:
             reason=order.options.reason,
             installs=one.former.installs,
             way=Way.DDI if asks else Way.MQTT,
+            install_in=order.options.install_in.get(device.id, ""),
             linked=None if asks else about.link.connected,
             linked_at=None if asks else about.link.since,
             interval_ms=self.handing.settings.ddi_poll_seconds * 1000 if asks else interval,
@@ -281,6 +284,11 @@ class Starting:
                 if after is not None:
                     changes.append((one.running, after))
         record(connection, changes)
+
+
+def _later(at: int, jitter_ms: int) -> int | None:
+    """A random time, so that devices which were started together do not come together."""
+    return at + secrets.randbelow(jitter_ms + 1) if jitter_ms else None
 
 
 def _skipped(cause: str, words: str = "") -> Started:

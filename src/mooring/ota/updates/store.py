@@ -15,7 +15,7 @@ from mooring.identity.actor import Actor, walled
 from mooring.ota.updates.model import NOT_BEGUN, Code, Kind, Seen, State, Step, Update, Way
 from mooring.store.given import given, parameter
 from mooring.store.numbered import insert_numbered
-from mooring.store.schema import device_state, devices, firmware_updates
+from mooring.store.schema import ddi_controllers, device_state, devices, firmware_updates
 from mooring.store.tally import add_to_counter
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Watched",
     "announce",
     "any_watched",
+    "asking",
     "carried_by",
     "count",
     "count_offered",
@@ -129,7 +130,7 @@ _CHANGING = tuple(
     not in (
         *("tenant", "device_id", "device", "release_id", "artifact_id", "kind", "version"),
         *("size", "job_id", "actor", "reason", "created_at", "from_version", "provable"),
-        *("reports", "way"),
+        *("reports", "way", "install_in"),
     )
 )
 _WRITE: dict[str, Any] = {}
@@ -340,6 +341,13 @@ def listed(
     return [
         _update(row) for row in connection.execute(statement.order_by(_c.id.desc()).limit(limit))
     ]
+
+
+def asking(connection: Connection, numbers: Collection[int], since: int) -> set[int]:
+    """Those of these devices that have asked for updates over HTTP since then."""
+    d = ddi_controllers.c
+    statement = sa.select(d.device_id).where(d.device_id.in_(numbers), d.polled_at >= since)
+    return set(connection.execute(statement).scalars()) if numbers else set()
 
 
 def offered_directly(connection: Connection, actor: str, device: Device, since: int) -> int:

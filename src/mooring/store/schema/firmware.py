@@ -170,6 +170,7 @@ firmware_updates = Table(
     Column("provable", Boolean, nullable=False, server_default=text("true")),
     Column("reports", Boolean, nullable=False, server_default=text("true")),
     Column("way", String(8), nullable=False, server_default="mqtt"),  # mqtt | ddi
+    Column("install_in", Text, nullable=False, server_default=""),  # mooring.ota.rollouts.windows
     Column("downlink_id", BigInteger),
     Column("code", String(16), nullable=False, server_default=""),
     Column("words", Shown(4096), nullable=False, server_default=""),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.ota.rollouts.windows import DAYS, Window, opens_at
+from mooring.ota.rollouts.windows import DAYS, Window, opens_at, packed, span_of, unpacked
 
 NIGHT = Window(frozenset(range(5)), time(22), time(4))
 WEEKEND = Window(frozenset({5, 6}), time(0), time(0))
@@ -86,3 +86,25 @@ def test_it_is_open_when_it_opens_and_not_before(
 
 def test_days_are_those_of_the_calendar() -> None:
     assert DAYS[datetime(2026, 2, 11).weekday()] == "wed"
+
+
+@given(
+    windows,
+    st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"]),
+    st.datetimes(datetime(2025, 1, 1), datetime(2030, 1, 1)),
+)
+def test_the_span_is_that_which_is_open_or_opens_next(
+    some: list[Window], zone: str, when: datetime
+) -> None:
+    now = round(when.replace(tzinfo=UTC).timestamp() * 1000)
+    span = span_of(some, zone, now)
+    assert span is not None
+    begin, end = span
+    assert end > now
+    opens = opens_at(some, zone, now)
+    assert begin <= now if opens is None else begin == opens
+    assert unpacked(packed(some, zone)) == (some, zone)
+
+
+def test_without_windows_there_is_no_span() -> None:
+    assert span_of((), "UTC", at("2026-02-11T12:00")) is None

@@ -1,4 +1,4 @@
-"""Releases that are announced to every device."""
+"""Releases that are announced to every device, and windows for installs."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -47,7 +47,12 @@ def upgrade() -> None:
     )
     for column in ("job_id", "release_id", "artifact_id"):
         op.create_index(f"ix_firmware_latest_{column}", "firmware_latest", [column])
+    op.add_column(
+        "firmware_updates", sa.Column("install_in", sa.Text(), nullable=False, server_default="")
+    )
 
 
 def downgrade() -> None:
+    with op.batch_alter_table("firmware_updates") as table:
+        table.drop_column("install_in")
     op.drop_table("firmware_latest")
