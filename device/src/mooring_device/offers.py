@@ -167,8 +167,8 @@ def parse_offer(payload: bytes, shape: Payload) -> Offer:
     """Read ``{"version", "url", "sha256", "size", …}``, where the shape has them.
 
     Also read, where they are given: ``id``, ``signature``, ``kind``, ``hardware``,
-    ``security_version``, ``install_after``, ``install_before`` (ISO 8601), ``manifest`` (the signed text, or an object) and ``signatures``
-    (``[{"key", "value"}]``). What the channel's shape has apart from its values, such as the
+    ``security_version``, ``install_after``, ``install_before`` (ISO 8601), ``manifest`` (the
+    signed text, or an object) and ``signatures`` (``[{"key", "value"}]``). What the channel's shape has apart from its values, such as the
     dialect's own fields, may also be next to them.
 
     Raises:

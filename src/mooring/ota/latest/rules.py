@@ -87,6 +87,10 @@ def places(dialects: Iterable[Dialect], of: Of, proved: Collection[str]) -> list
 
 def too_early(job: Job, release: Release) -> Why | None:
     """Why the release of a rollout cannot be announced yet, or at all."""
+    return _unfit(release) or _before_the_gate(job) or _outcomes(job)
+
+
+def _unfit(release: Release) -> Why | None:
     if release.state is not ReleaseState.PUBLISHED:
         return Why("release_state", not_offered(release))
     if release.kind not in _CHANNELS:
@@ -98,6 +102,10 @@ def too_early(job: Job, release: Release) -> Why | None:
             f"{release.reference} requires {needed} to run before. An announcement reaches every "
             "device, whatever it runs.",
         )
+    return None
+
+
+def _before_the_gate(job: Job) -> Why | None:
     if job.state not in _FIT:
         return Why("state", f"The rollout {job.id} is {job.state}.")
     last = len(job.plan.waves) - 1
@@ -105,14 +113,18 @@ def too_early(job: Job, release: Release) -> Why | None:
         return Why("gate", f"Wave {job.wave + 1} of {last + 1} is open. The last gate comes first.")
     if not last and job.state is JobState.RUNNING:
         return Why("gate", f"The rollout {job.id} has one wave and no gate. Wait for its end.")
-    outcomes = job.counts.succeeded + job.counts.failed
-    if not job.counts.succeeded or job.counts.succeeded < job.plan.gate_share * outcomes:
-        return Why(
-            "outcomes",
-            f"{job.counts.succeeded} of {outcomes} outcomes are successes; "
-            f"{job.plan.gate_share:.0%} are needed.",
-        )
     return None
+
+
+def _outcomes(job: Job) -> Why | None:
+    outcomes = job.counts.succeeded + job.counts.failed
+    if job.counts.succeeded and job.counts.succeeded >= job.plan.gate_share * outcomes:
+        return None
+    return Why(
+        "outcomes",
+        f"{job.counts.succeeded} of {outcomes} outcomes are successes; "
+        f"{job.plan.gate_share:.0%} are needed.",
+    )
 
 
 def older(release: Release, version: str) -> bool:

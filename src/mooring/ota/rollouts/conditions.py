@@ -6,6 +6,7 @@ that the device has reported under it. What is not known of a device meets no co
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 
@@ -26,6 +27,14 @@ __all__ = ["Leaf", "evaluate", "in_words", "meets", "names", "newest"]
 Scalar = str | int | float | bool
 Leaf = Term | Ranged | Like
 """Conditions on a name."""
+
+_COMPARED: Mapping[Sign, Callable[[str, str], bool]] = {
+    Sign.EQUAL: operator.eq,
+    Sign.BELOW: operator.lt,
+    Sign.UPTO: operator.le,
+    Sign.ABOVE: operator.gt,
+    Sign.FROM: operator.ge,
+}
 
 VALUE_CHARACTERS = 60  # of a value in words
 
@@ -80,17 +89,8 @@ def meets(leaf: Leaf, value: Scalar) -> bool:
         case Like(_, pattern):
             return fnmatchcase(key, "t" + pattern.lower().replace("[", "[[]"))
         case Ranged(_, sign, limit):
-            if key[:1] != limit[:1]:
-                return False
-            match sign:
-                case Sign.BELOW:
-                    return key < limit
-                case Sign.UPTO:
-                    return key <= limit
-                case Sign.ABOVE:
-                    return key > limit
-                case _:
-                    return key >= limit
+            # A number is not compared with a text.
+            return key[:1] == limit[:1] and _COMPARED[sign](key, limit)
 
 
 def newest(
