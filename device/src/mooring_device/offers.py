@@ -168,8 +168,8 @@ def parse_offer(payload: bytes, shape: Payload) -> Offer:
 
     Also read, where they are given: ``id``, ``signature``, ``kind``, ``hardware``,
     ``security_version``, ``install_after``, ``install_before`` (ISO 8601), ``manifest`` (the
-    signed text, or an object) and ``signatures`` (``[{"key", "value"}]``). What the channel's shape has apart from its values, such as the
-    dialect's own fields, may also be next to them.
+    signed text, or an object) and ``signatures`` (``[{"key", "value"}]``). What the channel's shape
+    has apart from its values, such as the dialect's own fields, may also be next to them.
 
     Raises:
         FirmwareRefused: incomplete, or not to be fetched.
