@@ -9,12 +9,11 @@ import typer
 from mooring.cli.firmware import app
 from mooring.cli.frame import Session, command
 from mooring.cli.output import ago
-from mooring.cli.rollout_announce import announced_document
 from mooring.cli.words import Limit
 from mooring.later import later
 
 with later():
-    from mooring.ota.latest import service
+    from mooring.ota.latest import documents, service
 
 if TYPE_CHECKING:
     from mooring.ota.latest.model import Announcement, Reached
@@ -38,7 +37,7 @@ def latest(
             session.actor, limit=limit, before=before
         )
     if session.out.as_json:
-        session.out.document({"announcements": [announced_document(one) for one in found]})
+        session.out.document({"announcements": [documents.document(one) for one in found]})
         return
     session.out.table(
         ["Number", "Topic", "Release", "State", "Since", "By update", "By topic", "Before"],

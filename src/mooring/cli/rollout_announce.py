@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mooring.cli.frame import Session, command
-from mooring.cli.output import iso
 from mooring.cli.rollout import Number, app
 from mooring.cli.words import Reason, Yes
 from mooring.later import later
@@ -17,17 +16,10 @@ with later():
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
 
     from mooring.ota.latest.model import Shown
 
-__all__ = ["announced_document"]
-
-
-def announced_document(shown: Shown) -> dict[str, Any]:
-    """An announcement with ``--json``."""
-    found = documents.document(shown)
-    return {**found, **{name: iso(found[name]) for name in ("announced_at", "ended_at")}}
+__all__: list[str] = []
 
 
 @command(app, "announce")
@@ -72,7 +64,7 @@ def retract(session: Session, number: Number, *, reason: Reason = "") -> None:
 
 def _say(session: Session, some: Sequence[Shown], words: str) -> None:
     if session.out.as_json:
-        session.out.document({"announcements": [announced_document(one) for one in some]})
+        session.out.document({"announcements": [documents.document(one) for one in some]})
         return
     for one, _ in some:
         session.out.say(f"{one.release} {words} {one.topic}.")
