@@ -54,8 +54,8 @@ class Texts(Link):
 
 
 def test_two_commands_in_their_order_are_one_update(tmp_path: Path, migrated_url: str) -> None:
-    folder = tmp_path / "dialects"
-    folder.mkdir()
+    folder = tmp_path / "data" / "dialects"
+    folder.mkdir(parents=True)
     (folder / "tasmota.toml").write_text(TASMOTA, encoding="utf-8")
     settings = Settings(
         data_dir=tmp_path / "data",
@@ -63,7 +63,6 @@ def test_two_commands_in_their_order_are_one_update(tmp_path: Path, migrated_url
         mqtt_port=free_port(),
         firmware_signatures="optional",
         http_url="https://m.example",
-        dialects_dir=folder,
     )
     with open_app(settings, upgrade=True) as app:
         link = Texts()

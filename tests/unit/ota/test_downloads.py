@@ -11,7 +11,7 @@ import pytest
 from mooring.errors import DatabaseUnavailable, MooringError
 from mooring.ota.links import sending
 from mooring.ota.links.downloads import DOWNLOADS_MAX_PER_DEVICE, Downloads, Pace
-from mooring.ota.links.model import Served
+from mooring.ota.links.model import File, Served
 from mooring.ota.links.ranges import Part
 from mooring.ota.links.sending import FileAnswer, disposition
 from mooring.settings import Settings
@@ -150,10 +150,7 @@ def test_a_client_that_has_gone_ends_its_download(tmp_path: Path) -> None:
             size=size,
             part=Part(0, size, partial=False),
             headers={},
-            tenant="a",
-            device=1,
-            artifact=1,
-            update=7,
+            file=File(1, "app.bin", size, "0" * 64, "a", 1, 4, 7),
         )
         await answer({"type": "http", "path": "/f/x"}, receive, send)
 

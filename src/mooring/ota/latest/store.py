@@ -180,7 +180,10 @@ def found(connection: Connection, verifier: str) -> Found | None:
         .join(firmware_releases, _R.id == _L.release_id)
         .where(_L.verifier == verifier)
     ).first()
-    return None if row is None else Found(*row[:-1], bool(row[-1]))
+    if row is None:
+        return None
+    number, artifact, name, size, sha256, is_open = row
+    return Found(number, artifact, name, size, sha256, bool(is_open))
 
 
 # ---------------------------------------------------------------------- devices

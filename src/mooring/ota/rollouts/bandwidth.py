@@ -18,7 +18,7 @@ def starts_per_second(own: int, of_tenant: int, running: int, size: int) -> floa
         running: how many of these are running, this one included.
         size: bytes of the file.
     """
-    limits = [own] if own else []
+    limits: list[float] = [own] if own else []
     if of_tenant:
         limits.append(of_tenant / max(1, running))
     return min(limits) / max(1, size) if limits else None

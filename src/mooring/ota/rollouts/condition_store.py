@@ -13,8 +13,8 @@ from mooring.devices.attributes.query import terms
 from mooring.devices.attributes.search_store import Search
 from mooring.devices.attributes.terms import Condition, Like, Ranged, Term
 from mooring.dialects import Catalogue, meaning
+from mooring.dialects.lenient import parse
 from mooring.dialects.model import Format
-from mooring.dialects.payload import parse
 from mooring.ota.rollouts.conditions import Scalar, evaluate, in_words, meets, names, newest
 from mooring.presence.state import unpack_metadata
 from mooring.store.schema import channels, device_attributes, device_state, latest
@@ -100,7 +100,7 @@ def _reported(
     )
     for number, at, text in rows:
         said[number].append((at or 0, unpack_metadata(text)))
-    rows = connection.execute(
+    messages = connection.execute(
         sa.select(one.device_id, one.ts, channels.c.dialect, channels.c.name, one.payload)
         .join(channels, channels.c.id == one.channel_id)
         .where(one.device_id.in_(numbers))
@@ -110,7 +110,7 @@ def _reported(
         for dialect in catalogue.all()
         for channel in dialect.ups()
     }
-    for number, at, dialect, name, text in rows:
+    for number, at, dialect, name, text in messages:
         shape = shapes.get((dialect, name))
         if shape is None or shape.format in (Format.TEXT, Format.ANY):
             continue

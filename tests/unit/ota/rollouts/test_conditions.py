@@ -40,7 +40,7 @@ def leaf(text: str) -> Leaf:
         ("signal > -75", -80.5, False),
         ("mode = auto", "AUTO", True),
         ("mode = auto", "off", False),
-        ("mode = au*", "auto", True),
+        ("mode ~ au*", "auto", True),
         ("charging = true", True, True),
         ("charging = true", 1, False),
         ("battery = *", 0, True),
