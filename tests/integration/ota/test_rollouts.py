@@ -433,18 +433,20 @@ def test_a_selection_without_devices_starts_nothing(bench: Bench) -> None:
 
 
 def test_skipped_devices_are_judged_again_while_it_runs(bench: Bench) -> None:
-    traps = bench.fleet(4)
+    traps = bench.fleet(5)
     bench.runs(traps[0], "1.5.0", connected=True)
     bench.runs(traps[1], "1.6.0", connected=True)
+    bench.attribute(traps[4], "hardware", "esp32")
     rollout = bench.start(bench.release(hardware=("esp32",)))
-    causes = {one.device: one.cause for one in bench.targets(rollout)}
+    bench.ends(bench.targets(rollout, "handed_over"), "confirmed")
+    causes = {one.device: one.cause for one in bench.targets(rollout) if one.cause}
     assert causes == {
         "trap0": "already",
         "trap1": "newer",
         "trap2": "hardware_unknown",
         "trap3": "hardware_unknown",
     }
-    assert bench.of(rollout).job.state is State.DONE  # no device is eligible
+    assert bench.of(rollout).job.state is State.DONE  # no other device is eligible
     shown = bench.rollouts.shown(ADA, rollout.id)
     assert ("skipped", "hardware_unknown", 2) in shown.reasons
 
