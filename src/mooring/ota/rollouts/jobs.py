@@ -216,7 +216,7 @@ class FirmwareJobs:
     def _pace(
         self, connection: Connection, job: Job, what: FirmwareWhat, release: Release
     ) -> float | None:
-        """Starts in a second that the limits of bytes allow; ``None``: there are none."""
+        """Starts in a second that the limits of bytes allow; ``None``: any number."""
         of_tenant = self.updates.settings.rollout_bytes_per_second
         if not what.bytes_per_second and not of_tenant:
             return None
