@@ -92,7 +92,7 @@ class Announcements:
 
         Raises:
             NotFound: ``rollout_not_found``.
-            Forbidden: the actor is not an administrator of the whole installation; ``scope_missing``.
+            Forbidden: the actor does not administer the whole installation; ``scope_missing``.
             Conflict: ``not_announced``, with the ``cause``.
         """
         actor.require(Role.ADMIN)
