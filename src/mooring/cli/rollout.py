@@ -10,6 +10,7 @@ from mooring.cli import many
 from mooring.cli.frame import Session, command, noun
 from mooring.cli.output import ago, iso
 from mooring.cli.words import Limit, Reason
+from mooring.clock import now_ms
 from mooring.durations import seconds_of
 from mooring.errors import Invalid
 from mooring.later import later
@@ -18,6 +19,7 @@ with later():
     from mooring.jobs import documents as job_documents
     from mooring.jobs import rules
     from mooring.ota.rollouts import asked, documents, model, service
+    from mooring.telemetry import when
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -267,9 +269,27 @@ def failed(
 
 
 @command(app, "approve")
-def approve(session: Session, number: Number, *, reason: Reason = "") -> None:
+def approve(
+    session: Session,
+    number: Number,
+    *,
+    changed_at: Annotated[
+        str | None,
+        typer.Option(
+            "--changed-at",
+            metavar="TIME",
+            help="As `rollout show` prints it. If the rollout was changed later, it is not "
+            "approved.",
+        ),
+    ] = None,
+    reason: Reason = "",
+) -> None:
     """Approve a rollout that somebody else has started or changed."""
-    _act(session, lambda rollouts: rollouts.approve(session.actor, number, reason=reason))
+    seen = None if changed_at is None else when.parse_when(changed_at, now_ms())
+    _act(
+        session,
+        lambda rollouts: rollouts.approve(session.actor, number, reason=reason, seen=seen),
+    )
 
 
 @command(app, "pause")
@@ -410,6 +430,7 @@ def _facts(session: Session, shown: Shown) -> None:
                 if rollout.latest_at
                 else []
             ),
+            *([("changed at", iso(approval.changed_at))] if approval.needed else []),
             ("by", f"{job.actor}{': ' if job.reason else ''}{job.reason}"),
             ("created", ago(job.created_at)),
             ("finished" if job.finished_at else "ends", ago(job.finished_at or job.expires_at)),
@@ -455,7 +476,8 @@ def _code(shown: Shown) -> int:
 
 def _document(document: dict[str, Any]) -> dict[str, Any]:
     times = {name: iso(document[name]) for name in TIMES}
-    approval = {**document["approval"], "at": iso(document["approval"]["at"])}
+    approved = document["approval"]
+    approval = {**approved, **{name: iso(approved[name]) for name in ("at", "changed_at")}}
     return {**document, **times, "approval": approval}
 
 

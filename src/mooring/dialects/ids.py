@@ -99,13 +99,13 @@ def normal_mac(text: str) -> str:
     return re.sub(r"[^0-9a-f]", "", found.lower())
 
 
-def check_name(name: str, what: str, *, most: int) -> None:
-    """Raise ``Invalid`` unless a person may give something this name, which is also found by its
-    number.
+def check_name(name: str, what: str, *, most: int, numbered: bool = True) -> None:
+    """Raise ``Invalid`` unless a person may give something this name.
 
     Args:
         what: what has the name, such as ``rule``.
         most: characters.
+        numbered: it is also found by its number, so its name may not be one.
     """
     if not 0 < len(name) <= most or not name.isprintable() or name != name.strip():
         raise Invalid(
@@ -113,7 +113,7 @@ def check_name(name: str, what: str, *, most: int) -> None:
             hint=f"Use 1 to {most} printable characters without blanks at the ends.",
             code="invalid_name",
         )
-    if name.isascii() and name.isdigit():
+    if numbered and name.isascii() and name.isdigit():
         raise Invalid(
             f"{name!a:.140} is not a valid name of a {what}: it would be a number.",
             hint="Add a letter.",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import Depends, Query
+from fastapi import Depends, Query, Request
 from pydantic import Field, StringConstraints
 
 from mooring.devices.api import DeviceListed
 from mooring.devices.attributes.query import Place, order
 from mooring.fleet import documents
+from mooring.fleet.kept import KeptMaps
 from mooring.fleet.model import VALUES_MAX, CountBy, Filter
 from mooring.fleet.service import DeviceLists
 from mooring.fleet.spots import CLOSEST_ZOOM, Box
@@ -220,6 +221,7 @@ Latitude = Annotated[float, Query(ge=-90, le=90)]
 @router.get("/device-map", response_model=MapOut)
 def map_devices(
     *,
+    request: Request,
     lists: ListsNow,
     who: Who,
     wanted: FilterDep,
@@ -235,7 +237,8 @@ def map_devices(
     north: Latitude = 90,
 ) -> dict[str, Any]:
     """Shows where devices are. Devices in one square of 40 units are one spot."""
-    found = lists.map(who, wanted, zoom=zoom, box=Box(west, south, east, north))
+    kept = request.app.state.residents[KeptMaps]
+    found = lists.map(who, wanted, zoom=zoom, box=Box(west, south, east, north), kept=kept)
     return documents.map_of(found, zoom)
 
 

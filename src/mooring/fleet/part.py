@@ -6,7 +6,7 @@ from mooring.later import later
 from mooring.part import Part
 
 with later():
-    from mooring.fleet import api, service
+    from mooring.fleet import api, kept, service
 
 __all__ = ["PART"]
 
@@ -16,4 +16,5 @@ PART = Part(
     services=lambda: {
         service.DeviceLists: lambda app: service.DeviceLists(app.database),
     },
+    residents=lambda: {kept.KeptMaps: lambda _app, _current: kept.KeptMaps()},
 )

@@ -12,8 +12,9 @@ from mooring.devices.attributes import store as attributes
 from mooring.devices.attributes.query import Order, Place, normal, quoted, terms
 from mooring.devices.attributes.search_store import Search, place_of
 from mooring.fleet import store
+from mooring.fleet.kept import Found, KeptMaps
 from mooring.fleet.model import Count, CountBy, DeviceRow, Filter, Listing, Map
-from mooring.fleet.spots import Box, Position, spots
+from mooring.fleet.spots import Box
 from mooring.fleet.store import NOTHING
 from mooring.groups.selector import Selector, conditions_of, group_not_found
 from mooring.identity.actor import Actor, Role
@@ -93,6 +94,17 @@ class DeviceLists:
             )
         return Listing(rows, len(found) > limit, counted)
 
+    def newest(self, actor: Actor, wanted: Filter = FIRST, *, limit: int = 50) -> list[int]:
+        """Numbers of the devices that were added last among those that meet a filter.
+
+        Raises:
+            Invalid, NotFound: as ``page``.
+        """
+        order = Order("added", descending=True)
+        with self.database.read() as connection:
+            search = self._search(connection, actor, wanted, order)
+            return [one.number for one in search.page(connection, None, limit)]
+
     def counts(self, actor: Actor, by: CountBy, wanted: Filter = FIRST) -> list[Count]:
         """How many of the devices that meet a filter have each value, the most frequent first.
 
@@ -102,37 +114,51 @@ class DeviceLists:
         with self.database.read() as connection:
             return store.counts(connection, self._search(connection, actor, wanted, None), by)
 
-    def positions(self, actor: Actor, wanted: Filter = FIRST) -> tuple[list[Position], bool, int]:
+    def positions(
+        self, actor: Actor, wanted: Filter = FIRST, kept: KeptMaps | None = None
+    ) -> Found:
         """Where the devices that meet a filter are, whether there are more than
         ``POSITIONS_MAX``, and how many of the devices have no position.
+
+        Args:
+            kept: of the process; lists of large fleets are kept there for some seconds.
 
         Raises:
             Invalid, NotFound: as ``page``.
         """
+        if kept is not None:
+            return kept.positions(actor.tenant, wanted, lambda: self.positions(actor, wanted))
         with self.database.read() as connection:
             search = self._search(connection, actor, wanted, None)
             found = store.positions(connection, search, POSITIONS_MAX + 1)
             every = search.count(connection)
         more = len(found) > POSITIONS_MAX
-        return found[:POSITIONS_MAX], more, 0 if more else every - len(found)
+        return Found(found[:POSITIONS_MAX], more, 0 if more else every - len(found))
 
     def map(
-        self, actor: Actor, wanted: Filter = FIRST, *, zoom: int = 2, box: Box | None = None
+        self,
+        actor: Actor,
+        wanted: Filter = FIRST,
+        *,
+        zoom: int = 2,
+        box: Box | None = None,
+        kept: KeptMaps | None = None,
     ) -> Map:
         """The devices that meet a filter as spots of a map.
 
         Args:
             zoom: 0 to ``mooring.fleet.spots.CLOSEST_ZOOM``.
             box: only devices in it.
+            kept: as ``positions``.
 
         Raises:
             Invalid, NotFound: as ``page``.
         """
-        found, more, without = self.positions(actor, wanted)
-        shown = found if box is None else [one for one in found if box.holds(one)]
-        drawn = spots(shown, zoom)
-        more = more or len(drawn) > SPOTS_MAX
-        return Map(drawn[:SPOTS_MAX], len(found), len(shown), without, more)
+        found = self.positions(actor, wanted, kept)
+        maps = KeptMaps() if kept is None else kept
+        shown, drawn = maps.spots(actor.tenant, wanted, found, box, zoom)
+        more = found.more or len(drawn) > SPOTS_MAX
+        return Map(drawn[:SPOTS_MAX], len(found.positions), shown, found.without, more)
 
     def selector(self, actor: Actor, tenant: str, wanted: Filter) -> Selector:
         """The devices of one tenant that meet a filter, for a job: all of them at the time it

@@ -58,7 +58,7 @@ def save_view(views: ViewsNow, who: Who, given: ViewIn) -> dict[str, Any]:
     return _document(views.save(who, given.name, given.query))
 
 
-@router.delete("/{view}", status_code=204)
+@router.delete("/{view:path}", status_code=204)
 def remove_view(
     views: ViewsNow,
     who: Who,

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from sqlalchemy.engine import Connection
 
+from mooring.dialects.ids import check_name
 from mooring.errors import Forbidden, Invalid, NotFound
 from mooring.identity.actor import Actor
 from mooring.people import view_store as store
@@ -51,11 +52,13 @@ class SavedViews:
             query: of the address of the page Devices, such as ``state=silent&sort=-last_seen_at``.
 
         Raises:
-            Invalid: ``invalid_view``: the name or the query is not valid.
+            Invalid: ``invalid_name``; ``invalid_view``: the query is not valid.
             Conflict: ``limit_reached``.
             Forbidden: ``not_a_person``.
         """
-        view = SavedView(_checked_name(name), checked_query(query), now_ms())
+        name = name.strip()
+        check_name(name, "view", most=NAME_MAX, numbered=False)
+        view = SavedView(name, checked_query(query), now_ms())
         with self.database.write() as connection:
             owner = _owner(connection, actor)
             store.delete_view(connection, owner, view.name)
@@ -105,17 +108,6 @@ def checked_query(query: str) -> str:
             code="invalid_view",
         )
     return found
-
-
-def _checked_name(name: str) -> str:
-    found = name.strip()
-    if 0 < len(found) <= NAME_MAX and found.isprintable():
-        return found
-    raise Invalid(
-        f"{name[:40]!a} is not a valid name of a view.",
-        hint=f"Use 1 to {NAME_MAX} characters that can be shown.",
-        code="invalid_view",
-    )
 
 
 def _owner(connection: Connection, actor: Actor) -> int:

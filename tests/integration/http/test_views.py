@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -59,21 +60,31 @@ def test_views_are_saved_listed_replaced_and_removed(
 
 
 WRONG = (
-    (" ", "q=a"),
-    ("a\u202eb", "q=a"),
-    ("a", "colour=red"),
-    ("a", "q=a%00b"),
-    ("a", "q=%ff"),
-    ("a", "&".join(["col=label"] * 51)),
+    (" ", "q=a", "invalid_name"),
+    ("a\u202eb", "q=a", "invalid_name"),
+    ("a", "colour=red", "invalid_view"),
+    ("a", "q=a%00b", "invalid_view"),
+    ("a", "q=%ff", "invalid_view"),
+    ("a", "&".join(["col=label"] * 51), "invalid_view"),
 )
 
 
 def test_a_view_that_is_not_valid(login: Callable[[str], httpx.Client]) -> None:
     client = login("ada")
-    for name, query in WRONG:
+    for name, query, code in WRONG:
         answer = client.post(VIEWS, json={"name": name, "query": query})
         assert answer.status_code == 422, (name, query)
-        assert answer.json()["code"] == "invalid_view"
+        assert answer.json()["code"] == code
+    assert client.get(VIEWS).json() == {"items": []}
+
+
+@pytest.mark.parametrize("name", ["attic/cellar", "/", "50 %", "7", "..", "a?b#c"])
+def test_a_view_of_any_name_is_removed(
+    login: Callable[[str], httpx.Client], name: str
+) -> None:
+    client = login("ada")
+    assert client.post(VIEWS, json={"name": name, "query": ""}).status_code == 201
+    assert client.delete(f"{VIEWS}/{quote(name, safe='')}").status_code == 204
     assert client.get(VIEWS).json() == {"items": []}
 
 

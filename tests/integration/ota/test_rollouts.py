@@ -551,6 +551,20 @@ def test_a_second_person_approves_it(bench: Bench) -> None:
     assert slug(caught) == "nothing_to_approve"
 
 
+def test_what_is_approved_is_what_was_looked_at(bench: Bench) -> None:
+    bench.fleet(2)
+    rollout = bench.start(bench.release(), replace(ALL, at_once=1), approval=True)
+    seen = bench.rollouts.get(BOB, rollout.id).approval.changed_at
+    assert seen > 0
+    bench.rollouts.set(ADA, rollout.id, {"at_once": None, "pace": None})
+    with pytest.raises(MooringError, match="ada") as caught:
+        bench.rollouts.approve(BOB, rollout.id, seen=seen)
+    assert slug(caught) == "rollout_changed"
+    now = bench.rollouts.get(BOB, rollout.id).approval
+    assert now.open and now.changed_at > seen
+    assert bench.rollouts.approve(BOB, rollout.id, seen=now.changed_at).approval.by == "bob"
+
+
 def test_a_change_needs_a_new_approval_and_a_lower_pace_does_not(bench: Bench) -> None:
     bench.fleet(5)
     rollout = bench.start(bench.release(), replace(ALL, at_once=2), approval=True)

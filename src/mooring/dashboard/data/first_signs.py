@@ -66,7 +66,7 @@ def of(app: App, who: Actor, reference: str, now: int) -> list[Sign]:
             *_events(connection, who, since, device),
             *_messages(connection, who, since, device),
             *_dead(connection, who, since, device),
-            *_unknown(connection, who, since),
+            *_unknown(connection, who, since, device),
         ]
     return sorted(found, reverse=True)[:SHOWN]
 
@@ -174,7 +174,9 @@ def _dead(connection: Connection, who: Actor, since: int, device: Device | None)
         yield Sign(at, "bad", "Not stored", text)
 
 
-def _unknown(connection: Connection, who: Actor, since: int) -> Iterable[Sign]:
+def _unknown(
+    connection: Connection, who: Actor, since: int, device: Device | None
+) -> Iterable[Sign]:
     s = strangers.c
     asked = (
         sa.select(s.last_seen_at, s.dialect, s.tenant, s.name, s.messages, s.last_topic)
@@ -182,6 +184,8 @@ def _unknown(connection: Connection, who: Actor, since: int) -> Iterable[Sign]:
         .order_by(s.last_seen_at.desc())
         .limit(SHOWN)
     )
+    if device is not None:  # its own name with a mistake in it
+        asked = asked.where(s.dialect == device.dialect, s.tenant == device.tenant)
     for at, dialect, tenant, name, heard, topic in connection.execute(walled(asked, s.tenant, who)):
         what = f"published on {short(topic, 120)}" if heard else "tried to log in"
         text = f"{short(name, 120)} ({dialect}, tenant {tenant}) {what} and was never added."

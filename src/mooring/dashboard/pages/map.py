@@ -13,9 +13,10 @@ from mooring.dashboard.data import fleet
 from mooring.dashboard.drawings.world import HEIGHT, WIDTH, Dot, View, fleet_map
 from mooring.dashboard.page import Action, Page
 from mooring.errors import Invalid, NotFound
+from mooring.fleet.kept import Found, KeptMaps
 from mooring.fleet.model import Filter
 from mooring.fleet.service import SPOTS_MAX, DeviceLists
-from mooring.fleet.spots import CLOSEST_ZOOM, Box, Position, Spot, around, degrees, fitting, spots
+from mooring.fleet.spots import CLOSEST_ZOOM, Box, Position, Spot, around, degrees, fitting
 
 __all__ = ["ACTIONS", "PAGES"]
 
@@ -41,22 +42,23 @@ def view(call: Call) -> dict[str, Any]:
     """The map, and the devices in the part that it shows."""
     query = call.query
     wanted, wrong = fleet.filter_of(query)
-    found: Sequence[Position] = ()
-    more, without = False, 0
+    maps, every = call.resident(KeptMaps), Found((), more=False, without=0)
     try:
-        found, more, without = call.service(DeviceLists).positions(call.who, wanted)
+        every = call.service(DeviceLists).positions(call.who, wanted, maps)
     except (Invalid, NotFound) as exc:
         wrong = f"{exc.message} {exc.hint}"
+    found = every.positions
     part = _part(call, found)
-    shown = [one for one in found if _box(part).holds(one)]
-    drawn = spots(shown, part.zoom)
+    box = _box(part)
+    shown = [one for one in found if box.holds(one)]
+    _, drawn = maps.spots(call.who.tenant, wanted, every, box, part.zoom)
     kept = fleet.filter_pairs(query)
     tiles = call.app.settings.map_tiles_url
     return {
         "wrong": wrong,
         "placed": len(found),
-        "without": without,
-        "more": more or len(drawn) > SPOTS_MAX,
+        "without": every.without,
+        "more": every.more or len(drawn) > SPOTS_MAX,
         "shown": len(shown),
         "drawing": fleet_map(
             [_dot(one, part, kept) for one in drawn[:SPOTS_MAX]], part, _said(shown), tiles or ""

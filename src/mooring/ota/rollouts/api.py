@@ -17,8 +17,10 @@ from mooring.ota.rollouts.documents import (
     shown_document,
 )
 from mooring.ota.rollouts.service import Rollouts
+from mooring.store.engine import now_ms
+from mooring.telemetry.when import parse_when
 from mooring.web.auth import Who
-from mooring.web.fields import Reason
+from mooring.web.fields import Line, Reason
 from mooring.web.paging import PageOf, PagingDep
 from mooring.web.routing import Routes
 from mooring.web.services import provided
@@ -95,10 +97,18 @@ def change_rollout(
 
 @router.post("/{rollout}/approve", response_model=RolloutOut)
 def approve_rollout(
-    rollouts: RolloutsNow, who: Who, number: Number, reason: Reason = ""
+    rollouts: RolloutsNow,
+    who: Who,
+    number: Number,
+    reason: Reason = "",
+    changed_at: Annotated[
+        Line | None,
+        Query(description="`approval.changed_at` of what you looked at: 409 if it is later now."),
+    ] = None,
 ) -> dict[str, Any]:
     """Approves a rollout that somebody else has started or changed."""
-    return document(rollouts.approve(who, number, reason=reason))
+    seen = None if changed_at is None else parse_when(changed_at, now_ms())
+    return document(rollouts.approve(who, number, reason=reason, seen=seen))
 
 
 @router.post("/{rollout}/pause", response_model=RolloutOut)

@@ -113,6 +113,9 @@ class ApprovalOut(Document):
     )
     by: str | None = Field(description="Who approved it since then.")
     at: Time | None
+    changed_at: Time = Field(
+        description="When it was made, changed or approved last; pass it to `approve`."
+    )
 
 
 class RolloutOut(Document):
@@ -274,6 +277,7 @@ def document(rollout: Rollout) -> dict[str, Any]:
             "changed_by": approval.changed_by,
             "by": approval.by or None,
             "at": approval.at,
+            "changed_at": approval.changed_at,
         },
         **{name: getattr(plan, name) for name in _OF_PLAN},
         **{name: getattr(job, name) for name in _OF_JOB},

@@ -112,12 +112,15 @@ class Approval:
         changed_by: who made it, and who changed it since it was approved, with commas; somebody
             else must approve it.
         by, at: who approved it, and when; empty and ``None``: nobody since the last change.
+        changed_at: epoch milliseconds of the last change that needs an approval, or of the
+            approval; each is later than the one before.
     """
 
     needed: bool
     changed_by: str
     by: str = ""
     at: int | None = None
+    changed_at: int = 0
 
     @property
     def open(self) -> bool:

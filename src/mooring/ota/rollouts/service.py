@@ -80,14 +80,21 @@ class Rollouts:
         self.kind.recorded(connection, job, now_ms())
         return self._rollout(connection, job)
 
-    def approve(self, actor: Actor, number: int, *, reason: str = "") -> Rollout:
+    def approve(
+        self, actor: Actor, number: int, *, reason: str = "", seen: int | None = None
+    ) -> Rollout:
         """Agrees with a rollout that somebody else has made or changed.
+
+        Args:
+            seen: ``Approval.changed_at`` of what the actor has looked at; ``None``: whatever it
+                is now.
 
         Raises:
             NotFound: no such rollout, or the actor does not see it.
             Forbidden: ``second_person_needed``: the actor made or changed it; ``not_a_person``; the
                 actor is only a viewer.
-            Conflict: ``nothing_to_approve``; ``job_state``: it is over.
+            Conflict: ``nothing_to_approve``; ``job_state``: it is over; ``rollout_changed``: since
+                the actor has looked at it.
         """
         job = self._changeable(actor, number)
         if actor.is_key:
@@ -114,6 +121,13 @@ class Rollouts:
                     f"{actor.name} started or changed the rollout {number}.",
                     hint="Somebody else has to approve it.",
                     code="second_person_needed",
+                )
+            if seen is not None and seen != approval.changed_at:
+                raise Conflict(
+                    f"The rollout {number} was changed by {approval.changed_by} since you looked at "
+                    "it.",
+                    hint="Look at it again, then approve it.",
+                    code="rollout_changed",
                 )
             at = now_ms()
             approval = replace(approval, by=actor.name, at=at)
@@ -277,7 +291,7 @@ class Rollouts:
         (release,) = release_store.find(connection, SYSTEM, number=int(what.release))
         record = store.one(connection, job.id)
         approval = (
-            Approval(needed=what.approval, changed_by=job.actor)
+            Approval(needed=what.approval, changed_by=job.actor, changed_at=job.created_at)
             if record is None
             else record.approval
         )

@@ -85,7 +85,7 @@ def insert(
             "approved_by": "",
         },
     )
-    return Record(release, Approval(needed=approval, changed_by=job.actor))
+    return Record(release, Approval(needed=approval, changed_by=job.actor, changed_at=at))
 
 
 def one(connection: Connection, job: int) -> Record | None:
@@ -93,7 +93,9 @@ def one(connection: Connection, job: int) -> Record | None:
     row = connection.execute(sa.select(firmware_rollouts).where(_r.job_id == job)).first()
     if row is None:
         return None
-    approval = Approval(bool(row.approval), row.changed_by, row.approved_by, row.approved_at)
+    approval = Approval(
+        bool(row.approval), row.changed_by, row.approved_by, row.approved_at, row.changed_at
+    )
     return Record(row.release_id, approval, row.latest_at)
 
 
@@ -116,7 +118,8 @@ def set_approval(connection: Connection, job: int, approval: Approval, at: int) 
         .where(_r.job_id == job)
         .values(
             changed_by=approval.changed_by,
-            changed_at=at,
+            # Of two changes in one millisecond the later one has the larger number.
+            changed_at=sa.case((_r.changed_at >= at, _r.changed_at + 1), else_=at),
             approved_by=approval.by,
             approved_at=approval.at,
         )
