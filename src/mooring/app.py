@@ -45,6 +45,7 @@ with later():
     from mooring.doctor import service as doctor
     from mooring.downlink import service as downlink
     from mooring.downlink.desired import service as desired
+    from mooring.ingest import projection
     from mooring.jobs import kinds
     from mooring.limits import service as limits
     from mooring.people import service as people
@@ -187,6 +188,10 @@ class App:
     def job_kinds(self) -> dict[str, kinds.JobKind]:
         """What can be done for many devices, by name."""
         return {one.name: one for part in PARTS for one in part.jobs(self)}
+
+    def projections(self) -> tuple[projection.Projection, ...]:
+        """What follows from messages, in the order in which it is applied."""
+        return tuple(one for part in PARTS for one in part.projections(self))
 
     @property
     def recovery(self) -> credentials.Recovery:

@@ -1,4 +1,4 @@
-"""``mooring dead-letter``: messages that could not be stored."""
+"""``mooring dead-letter``: messages that could not be stored, and resending them."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ import typer
 from mooring.cli.frame import Session, command, noun
 from mooring.cli.output import ago
 from mooring.cli.words import Limit
+from mooring.errors import Invalid
 from mooring.later import later
 
 with later():
+    from mooring.ingest.resend import model, service
     from mooring.telemetry import documents
 
 if TYPE_CHECKING:
-    pass
+    from mooring.ingest.resend.model import Tried
 
 __all__ = ["app"]
 
 app = noun("Messages that could not be stored, with the reason.")
 
 PREVIEW_CHARACTERS = 60
+OUTCOMES = {"not_found": "not found", "duplicate": "stored already"}
 
 
 @command(app, "list")
@@ -81,6 +84,60 @@ def list_(
         session.out.note(
             f"More are available. --before {following} shows the next ones, or raise --limit."
         )
+
+
+@command(app, "resend")
+def resend(
+    session: Session,
+    numbers: Annotated[
+        list[int] | None, typer.Argument(metavar="[NUMBER]...", help="Numbers of dead letters.")
+    ] = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="All dead letters that match.")] = False,
+    device: Annotated[
+        str | None, typer.Option("--device", help="With --all: only this device.")
+    ] = None,
+    reason: Annotated[
+        str | None, typer.Option("--reason", help="With --all: only this reason, such as not_json.")
+    ] = None,
+) -> None:
+    """Read dead letters again, and store the messages that can be stored now."""
+    if bool(numbers) is every or ((device or reason) and not every):
+        raise Invalid(
+            "Name dead letters by number, or those that match.",
+            hint="Use `mooring dead-letter resend NUMBER...` or `--all`, which takes --device and "
+            "--reason.",
+            code="nothing_to_resend",
+        )
+    tried: list[Tried] = []
+    with session.open() as platform:
+        resending = platform.service(service.Resending)
+        if numbers:
+            tried += resending.ids(session.actor, numbers).tried
+        else:
+            after: int | None = 0
+            while after is not None:
+                found = resending.matching(
+                    session.actor, reason=reason, device=device, after=after
+                )
+                tried += found.tried
+                after = found.next_after
+    stored = sum(one.outcome is model.Outcome.STORED for one in tried)
+    rejected = sum(one.outcome is model.Outcome.REJECTED for one in tried)
+    if session.out.as_json:
+        results = [one._asdict() for one in tried]
+        session.out.document({"results": results, "stored": stored, "rejected": rejected})
+        return
+    session.out.table(
+        ["Number", "Outcome", "Topic", "Reason", "Detail"],
+        [
+            [one.id, OUTCOMES.get(one.outcome, str(one.outcome)), one.topic, one.reason, one.detail]
+            for one in tried
+        ],
+        right=["Number"],
+        empty="No matching dead letters.",
+    )
+    session.out.note(f"{stored} stored, {rejected} rejected again.")
 
 
 def _preview(payload: bytes) -> str:

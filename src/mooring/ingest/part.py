@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from mooring.identity.scopes import Scope
 from mooring.later import later
 from mooring.part import Part, verb
 from mooring.supervisor.registry import Entry
 
 with later():
+    from mooring.ingest.resend import api as resend_api
+    from mooring.ingest.resend import service as resend
     from mooring.settings import ingest as settings
     from mooring.store import schema
 
@@ -14,6 +17,18 @@ __all__ = ["PART"]
 
 PART = Part(
     "ingest",
+    routers=lambda: (resend_api.router,),
+    scope=Scope.DEVICES,
+    services=lambda: {
+        resend.Resending: lambda app: resend.Resending(
+            app.database,
+            app.catalogue,
+            app.settings,
+            app.devices,
+            app.payload_limits,
+            app.projections(),
+        ),
+    },
     tables=lambda: (
         schema.messages,
         schema.latest,
@@ -34,7 +49,7 @@ PART = Part(
             "former session", "ingest", "stores messages queued in a session of an older version"
         ),
     ),
-    counters=("messages_limited",),
+    counters=("messages_limited", "dead_letters_resent"),
     settings=lambda: settings.IngestSettings,
     nouns=(verb("ingest", "runtime"),),
 )

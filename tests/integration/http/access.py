@@ -129,6 +129,7 @@ GET    /api/v1/devices/{device}/export                   viewer    tenant
 GET    /api/v1/gaps                                      viewer    -
 GET    /api/v1/devices/{device}/gaps                     viewer    tenant
 GET    /api/v1/dead-letters                              viewer    -
+POST   /api/v1/dead-letters/resend                       operator  -
 GET    /api/v1/traffic                                   viewer    all
 GET    /api/v1/strangers                                 viewer    -
 

@@ -307,6 +307,7 @@ def rows(platform: App) -> dict[str, list[Any]]:
 
 
 BODIES: dict[str, dict[str, Any]] = {
+    "/api/v1/dead-letters/resend": {"matching": {"device": f"{SECRET}-1"}},
     "/api/v1/claim-codes": {"dialect": "pulse", "tenant": SECRET},
     "/api/v1/devices/{device}/rotate-credentials": {},
     "/api/v1/devices/{device}/disable": {},

@@ -342,6 +342,18 @@ def test_dead_letters(mooring: Mooring, database: Database) -> None:
     assert [letter["payload"] for letter in rest["dead_letters"]] == ["{"]
     text = mooring("dead-letter", "list").out
     assert "a/\\x07b" in text
+    # None of them can be read now, either.
+    again = mooring("dead-letter", "resend", "1", "99", "--json").json()
+    assert [one["outcome"] for one in again["results"]] == ["rejected", "not_found"]
+    assert (again["stored"], again["rejected"]) == (0, 1)
+    assert "3 rejected again" in mooring("dead-letter", "resend", "--all").err
+    assert mooring("dead-letter", "resend", "--all", "--reason", "none", "--json").json() == {
+        "results": [],
+        "stored": 0,
+        "rejected": 0,
+    }
+    for wrong in ([], ["1", "--all"], ["1", "--reason", "not_json"]):
+        mooring("dead-letter", "resend", *wrong, code=2)
     assert "x" * 59 + "…" in text
     none = mooring("dead-letter", "list", "--reason", "too_deep")
     check_sentences("empty: dead-letter list --reason", none.out)
