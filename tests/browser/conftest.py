@@ -57,10 +57,10 @@ class Site:
 
 
 @contextmanager
-def running_site(data_dir: Path, *words: str) -> Iterator[Site]:
+def running_site(data_dir: Path, *words: str, **options: Any) -> Iterator[Site]:
     """A platform with an administrator, an operator, a viewer and a device, and a browser."""
     with ExitStack() as stack:
-        platform = stack.enter_context(running_platform(data_dir, *words))
+        platform = stack.enter_context(running_platform(data_dir, *words, **options))
         base = f"http://127.0.0.1:{platform.ports['http_port']}"
         site = Site(platform, stack.enter_context(chromium()), base, {})
         site.tokens["admin"] = site.token("admin", platform.password_of_admin())

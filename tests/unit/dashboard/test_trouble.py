@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any
@@ -54,10 +55,15 @@ class Scene:
         self.fault: Exception | None = None
         self.silent = asyncio.Event()
         self.asked = 0
+        self.unlocked = threading.Event()
+        self.unlocked.set()
+        self.locked: Exception | None = None
         monkeypatch.setattr(under_test, "LOOK_SECONDS", 0.005)
         monkeypatch.setattr(under_test, "PATIENCE_SECONDS", 0.02)
         monkeypatch.setattr(under_test, "GRACE_MS", dict.fromkeys(under_test.GRACE_MS, 0))
+        monkeypatch.setattr(under_test, "LOCK_MS", 20)
         monkeypatch.setattr(under_test, "_read", self.read)
+        monkeypatch.setattr(under_test, "_write_nothing", self.write)
         self.trouble = Trouble(self.platform, lambda: self.broker, lambda: self.open, self.changed)
 
     async def platform(self) -> Any:
@@ -69,6 +75,11 @@ class Scene:
         if self.fault is not None:
             raise self.fault
         return self.ingests
+
+    def write(self, _: Any) -> None:
+        self.unlocked.wait()
+        if self.locked is not None:
+            raise self.locked
 
     def changed(self) -> None:
         now = self.trouble.now
@@ -117,6 +128,28 @@ def test_the_cause_is_said_and_its_end(played: Callable[..., None]) -> None:
         scene.ingests = [ingest(host="there", beat_at=10**15)]
         await scene.says(None)
         assert scene.said[0] == "ingest" and scene.said[-1] is None
+
+    played(steps)
+
+
+def test_a_file_that_somebody_else_has_locked(played: Callable[..., None]) -> None:
+    """Those that only read notice nothing; said while the attempt waits, and when it has failed."""
+
+    async def steps(scene: Scene) -> None:
+        await scene.says(None)
+        scene.unlocked.clear()
+        await scene.says("database")
+        assert scene.trouble.now is not None
+        since = scene.trouble.now["since"]
+        scene.locked = DatabaseUnavailable("locked")
+        scene.unlocked.set()
+        before = scene.asked
+        async with asyncio.timeout(20):
+            while scene.asked < before + 3:  # noqa: ASYNC110
+                await asyncio.sleep(0.002)
+        assert scene.trouble.now == {"what": "database", "since": since}
+        scene.locked = None
+        await scene.says(None)
 
     played(steps)
 

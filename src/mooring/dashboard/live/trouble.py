@@ -1,7 +1,8 @@
 """What does not answer although this process runs: the database, the broker or ingest.
 
 While a page is open, the connection to the broker is looked at every second and the database every
-two, with one small question, which also says whether ingest runs. So a page can say within five
+two, with one small question, which also says whether ingest runs; a file is locked for a moment
+every second, because somebody else may have locked it, whom only writers notice. So a page can say within five
 seconds what has gone, and that it is back.
 """
 
@@ -31,9 +32,10 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
 DATABASE_EVERY = 2  # looks
 PATIENCE_SECONDS = 1.5  # with a database that neither answers nor fails
-GRACE_MS = {"database": 0, "broker": 2_000, "ingest": 2_000}
+LOCK_MS = 3_000  # for which a file may be locked by somebody else
+GRACE_MS = {"database": 0, "lock": 0, "broker": 2_000, "ingest": 2_000}
 """How long each may be gone, in a restart, before pages say so. The first one that is gone is the
-cause of the others."""
+cause of the others. A file that is locked is a database that does not answer."""
 
 
 class Process(NamedTuple):
@@ -105,6 +107,8 @@ class Trouble:
         self._since: dict[str, int] = {}
         self._ingests = Ingests(socket.gethostname())
         self._asking: asyncio.Task[bool] | None = None
+        self._locking: asyncio.Task[None] | None = None
+        self._locking_since = 0
 
     async def run(self) -> None:
         """Until cancelled: looks while a page is open."""
@@ -118,6 +122,7 @@ class Trouble:
             self._note("broker", self._connected())
             if turn % DATABASE_EVERY == 0:
                 await self._database()
+            self._lock()
             turn += 1
             self._say()
             await asyncio.sleep(LOOK_SECONDS)
@@ -140,6 +145,27 @@ class Trouble:
         self._note("database", well=True)
         self._note("ingest", works)
 
+    def _lock(self) -> None:
+        """One attempt at a time to get the lock of a database file, which readers do not need."""
+        attempt = self._locking
+        if attempt is None:
+            self._locking, self._locking_since = asyncio.create_task(self._try_lock()), now_ms()
+        elif attempt.done():
+            self._locking = None
+            try:
+                attempt.result()
+            except DatabaseUnavailable as exc:
+                log.debug("open pages say that the database is locked: %s", exc)
+                self._since.setdefault("lock", self._locking_since)
+            else:
+                self._since.pop("lock", None)
+        elif now_ms() - self._locking_since >= LOCK_MS:
+            self._since.setdefault("lock", self._locking_since)
+
+    async def _try_lock(self) -> None:
+        app = await self._platform()
+        await asyncio.to_thread(_write_nothing, app.database)
+
     async def _ask(self) -> bool:
         app = await self._platform()
         found = await asyncio.to_thread(_read, app.database)
@@ -157,11 +183,18 @@ class Trouble:
         for what, grace in GRACE_MS.items():
             since = self._since.get(what)
             if since is not None and at - since >= grace:
-                found = {"what": what, "since": since}
+                found = {"what": "database" if what == "lock" else what, "since": since}
                 break
         if found != self.now:
             self.now = found
             self._changed()
+
+
+def _write_nothing(database: Database) -> None:
+    """Raises ``DatabaseUnavailable`` where somebody else keeps the lock of a file."""
+    if database.is_sqlite:
+        with database.write(news=False, lasting=False):
+            pass
 
 
 def _read(database: Database) -> list[Process]:
