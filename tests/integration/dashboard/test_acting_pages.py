@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import sqlalchemy as sa
 
 from mooring.alerts import changes
 from mooring.alerts.model import Bounds, Raise, Severity, Source, device_key
@@ -16,6 +17,7 @@ from mooring.dashboard.data import traffic
 from mooring.devices.model import NewDevice
 from mooring.identity.actor import SYSTEM, Actor, Role
 from mooring.store.engine import now_ms
+from mooring.store.schema import dead_letters, messages
 from tests.integration.dashboard.conftest import BrowserOf
 from tests.support.dashboard import Browser
 from tests.support.html import HOSTILE
@@ -38,6 +40,37 @@ def test_a_viewer_has_no_forms_that_change(browser_of: BrowserOf, path: str) -> 
     assert answer.status_code == 200
     for word in ("Acknowledge the", "New rule</a>", 'action="/rules', 'action="/alerts"'):
         assert word not in answer.text.replace('method="get" action="/alerts"', "")
+
+
+def test_rejected_messages_are_resent(
+    admin: Browser, platform: App, browser_of: BrowserOf
+) -> None:
+    device = platform.devices.add(SYSTEM, NewDevice("lamp", "smarthome", "default"))[0].device
+    bodies = [json.dumps({"sensors": {"n": n}}).encode() for n in range(4)]
+    with platform.database.write() as connection:
+        for n, payload in enumerate([*bodies, b"{bad"]):
+            row = {"reason": "not_json", "detail": "As it was.", "size": len(payload)}
+            topic = "smarthome/default/lamp/telemetry"
+            row |= {"received_at": now_ms() + n, "tenant": "default", "device_id": device.id}
+            connection.execute(sa.insert(dead_letters).values(payload=payload, topic=topic, **row))
+    address = "/messages?tab=rejected"
+    assert "Resend the ticked" not in browser_of("viewer").get(address).text
+    page = admin.page(address)
+    assert page.source.count('name="number"') == 5 and page.fields("/messages/resend") == {"reason": ""}
+    answer = admin.post("/messages/resend", {"which": "ticked"})
+    assert answer.status_code == 422 and "No message is ticked." in answer.text
+    assert "Rejected messages" in answer.text  # the list is shown again
+    one = admin.do("/messages/resend", {"one": "1"})
+    assert "1 stored." in one.text
+    ticked = admin.do("/messages/resend", {"which": "ticked", "number": ["2", "5"]})
+    assert "1 stored, 1 rejected again." in ticked.text
+    again = admin.do("/messages/resend", {"which": "ticked", "number": ["2"]})
+    assert "1 not found." in again.text
+    every = admin.do("/messages/resend", {"which": "all", "reason": "not_json"})
+    assert "2 stored, 1 rejected again." in every.text
+    with platform.database.read() as connection:
+        assert connection.execute(sa.select(sa.func.count(messages.c.id))).scalar_one() == 4
+    assert admin.page(address).source.count('name="number"') == 1
 
 
 def test_a_rule_is_tried_added_changed_and_removed(admin: Browser, platform: App) -> None:

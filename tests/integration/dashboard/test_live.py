@@ -16,6 +16,7 @@ from mooring.app import App
 from mooring.clock import now_ms
 from mooring.dashboard.live import socket as under_test
 from mooring.dashboard.live import trouble
+from mooring.dashboard.live.newest import LISTS
 from mooring.dashboard.live.socket import Code, Sockets
 from mooring.devices.model import NewDevice
 from mooring.identity.actor import SYSTEM
@@ -87,6 +88,30 @@ def test_values_come_as_soon_as_they_are_watched(
         ask(socket, "alerts", "job:1", "nothing")
         assert until(socket, "alerts")["values"]["open"] == 0
         assert until(socket, "job:1")["error"]["code"].endswith("not_found")
+
+
+def test_the_newest_rows_of_lists(
+    serving: TestClient, platform: App, browser_of: BrowserOf
+) -> None:
+    number = add(platform, "kitchen")
+    lists = [f"newest:{name}" for name in sorted(LISTS)]
+    with opened(serving, browser_of("admin")) as socket:
+        ask(socket, *lists, "newest:devices?q=nobody")
+        found = {name: until(socket, name)["values"]["ids"] for name in lists}
+        assert found["newest:devices"] == [number] and found["newest:audit"]
+        assert until(socket, "newest:devices?q=nobody")["values"] == {"ids": []}
+    with opened(serving, browser_of("viewer")) as socket:
+        ask(socket, "newest:audit", "newest:codes", "newest:nothing", "newest:devices")
+        for name in ("newest:audit", "newest:codes"):
+            assert until(socket, name)["error"]["code"] == "forbidden"
+        assert until(socket, "newest:nothing")["error"]["code"] == "invalid_topic"
+        assert until(socket, "newest:devices")["values"] == {"ids": [number]}
+    platform.people.add_tenant(SYSTEM, "other")
+    with opened(serving, browser_of("admin", "other")) as socket:
+        ask(socket, "newest:devices", "newest:audit")
+        assert until(socket, "newest:devices")["values"] == {"ids": []}
+        theirs = until(socket, "newest:audit")["values"]["ids"]
+        assert not set(theirs) & set(found["newest:audit"])
 
 
 def test_another_tenant_sees_nothing(

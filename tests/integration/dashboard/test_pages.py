@@ -117,6 +117,7 @@ ACTS = {
     "/jobs/{job}/retry": "409 409 403 409 401",
     "/keys": "422 403 403 422 401",
     "/keys/{prefix}/revoke": "404 403 403 404 401",
+    "/messages/resend": "422 422 403 422 401",
     "/people": "422 403 403 422 401",
     "/people/{name}/disabled": "422 403 403 422 401",
     "/people/{name}/password": "404 403 403 404 401",

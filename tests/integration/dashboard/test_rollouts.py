@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,10 @@ from typing import Any
 import pytest
 
 from mooring.app import open_app
-from mooring.identity.actor import SYSTEM
+from mooring.dashboard.live import rollouts as live
+from mooring.dashboard.live.ask import Ask
+from mooring.errors import MooringError
+from mooring.identity.actor import SYSTEM, Actor, Role
 from mooring.jobs.rules import State
 from mooring.ota.releases.model import Release
 from mooring.ota.rollouts.model import GateOn, Rollout
@@ -118,9 +122,35 @@ def test_a_second_person_approves(bench: Bench, api: Any, operator: Browser) -> 
     own = operator.post(f"{address}/approve")
     assert own.status_code == 403 and faults(own.text) == []
     other = person(bench.app, api, "operator", "home")
-    assert f"{address}/approve" in other.page(address).targets
-    assert "approved." in other.do(f"{address}/approve").text
+    page = other.page(address)
+    assert f"{address}/approve" in page.targets
+    # It is changed while somebody looks at it: what was looked at is not approved.
+    operator.do(f"{address}/pace", page.fields(f"{address}/pace") | {"pace": "0"})
+    late = other.post(f"{address}/approve", page.fields(f"{address}/approve"))
+    assert late.status_code == 409 and "since you looked at it" in Html(late.text).text
+    assert other.post(f"{address}/approve").status_code == 409  # nothing was looked at
+    assert newest(bench).approval.open
+    form = Html(late.text).fields(f"{address}/approve")
+    assert "approved." in other.do(f"{address}/approve", form).text
     assert newest(bench).approval.by == "operator-home"
+
+
+def test_what_an_open_page_is_sent(bench: Bench, operator: Browser) -> None:
+    """Each cell of the page that is live has a value, and its value is that of the page."""
+    bench.fleet(4)
+    rollout = bench.start(bench.release(), replace(AT_ONCE, waves=(25.0, 100.0)))
+    bench.work()
+    sent = live.one(Ask(bench.app, SYSTEM, str(rollout.id), {}, 0))
+    page = operator.page(f"/rollouts/{rollout.id}")
+    cells = re.findall(rf'data-live="rollout:{rollout.id} ([^"]+)"', page.source)
+    assert len(cells) > 15 and set(cells) <= sent.keys()
+    assert sent["gate"] in page.text and (sent["state"], sent["wave"]) == ("running", 1)
+    assert sent["w1.open"] == 1 and sent["handed_over"] == 1
+    listed = live.listed(Ask(bench.app, SYSTEM, str(rollout.id), {}, 0))
+    cells = re.findall(r'data-live="rollouts:[\d,]+ ([^"]+)"', operator.page("/rollouts").source)
+    assert set(cells) == listed.keys()
+    with pytest.raises(MooringError):
+        live.one(Ask(bench.app, Actor("eve", Role.ADMIN, "elsewhere"), str(rollout.id), {}, 0))
 
 
 def test_it_is_paused_continued_changed_and_cancelled(bench: Bench, operator: Browser) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from datetime import UTC
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mooring.dashboard import words
+from mooring.dashboard.pages.job import JOB_WORDS
 from tests.support.programs import find_program
 from tests.support.source import ROOT
 
@@ -45,6 +47,13 @@ def test_the_browser_s_words_are_the_same() -> None:
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert [(*case[:2], word) for case, word in zip(CASES, said, strict=True)] == CASES
+
+
+def test_states_of_jobs_are_the_same() -> None:
+    text = (SCRIPTS / "words.js").read_text(encoding="utf-8").partition("JOB_STATES")[2]
+    found = re.findall(r'(\w+): \["(\w+)", "([^"]+)"\]', text.partition("});")[0])
+    expected = [(str(state), *words_) for state, words_ in JOB_WORDS.items()]
+    assert sorted(found) == sorted([*expected, ("not_approved", "warn", "Not approved")])
 
 
 @given(st.one_of(st.none(), st.integers(), st.floats(), st.booleans()))

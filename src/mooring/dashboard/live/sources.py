@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 from mooring.alerts.service import Alerts
 from mooring.alerts.store import Wanted
-from mooring.app import App
 from mooring.dashboard.data import first_signs
-from mooring.dashboard.forms import row_number
+from mooring.dashboard.live import newest, rollouts
+from mooring.dashboard.live.ask import Ask, Source, number_of
 from mooring.dashboard.nav import link_numbers
 from mooring.errors import Invalid
-from mooring.identity.actor import Actor
 from mooring.jobs.service import Jobs
 from mooring.presence.states import store as presence_store
 from mooring.presence.states.machine import shown
@@ -29,50 +28,6 @@ RATED = {
     "dead_letters": "rejected",
     "messages_duplicate": "duplicate",
 }
-
-
-class Ask(NamedTuple):
-    """One question.
-
-    Attributes:
-        before: the answer before, empty at first; ``before_at``: its time, epoch milliseconds.
-    """
-
-    app: App
-    actor: Actor
-    argument: str
-    before: Mapping[str, Any]
-    before_at: int
-
-
-class Source(NamedTuple):
-    """Of one topic.
-
-    Attributes:
-        seconds: between two questions at least.
-        device: the argument is a device, whose messages come from the stream, too.
-        fleet: every message of the tenant comes from the stream, as rows.
-        argument: the topic has one. Without this, a page that asks for ``nav:1``, ``nav:2`` …
-            would have the fleet counted for each.
-    """
-
-    load: Callable[[Ask], dict[str, Any]]
-    seconds: float = 2.0
-    device: bool = False
-    fleet: bool = False
-    argument: bool = False
-
-
-def number_of(text: str) -> int:
-    """A number of a row.
-
-    Raises:
-        Invalid: it is none.
-    """
-    found = row_number(text)
-    if found is not None:
-        return found
-    raise Invalid(f"{text[:40]!a} is not a number.", code="invalid_topic")
 
 
 def overview(ask: Ask) -> dict[str, Any]:
@@ -198,5 +153,8 @@ SOURCES: Mapping[str, Source] = {
     "alerts": Source(alerts),
     "job": Source(job, argument=True),
     "signs": Source(signs, argument=True),
+    "newest": Source(newest.newest, seconds=3, argument=True),
+    "rollout": Source(rollouts.one, argument=True),
+    "rollouts": Source(rollouts.listed, argument=True),
     "messages": Source(messages, seconds=600, fleet=True, argument=True),
 }

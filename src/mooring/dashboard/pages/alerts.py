@@ -10,6 +10,7 @@ from mooring.alerts.service import Alerts
 from mooring.alerts.store import Wanted
 from mooring.dashboard.answers import Redirect
 from mooring.dashboard.call import Call
+from mooring.dashboard.data import newer
 from mooring.dashboard.forms import row_number
 from mooring.dashboard.page import Action, Nav, Page
 from mooring.errors import Invalid, NotFound
@@ -46,7 +47,7 @@ def view(call: Call) -> dict[str, Any]:
     found = service.listed(
         call.who,
         Wanted(
-            opened={"": True, "all": None, "cleared": False}[shown],
+            opened=newer.ALERTS[shown],
             severity=Severity[severity.upper()] if severity else None,
             before=before or None,
             limit=LISTED + 1,
@@ -67,7 +68,10 @@ def view(call: Call) -> dict[str, Any]:
         "severities": [(one.name.lower(), SEVERITY[one][1]) for one in Severity],
         "device": device,
         "more": more,
-        "first_page": not before and not device and shown == "",
+        "newer": ""
+        if before
+        else newer.topic("alerts", [("show", shown), ("severity", severity), ("device", device)]),
+        "since": rows[0].id if rows else 0,
         "severity_look": SEVERITY,
         "look": LOOK,
     }

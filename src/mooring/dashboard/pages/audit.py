@@ -6,6 +6,7 @@ from typing import Any
 
 from mooring.audit import log as audit_log
 from mooring.dashboard.call import Call
+from mooring.dashboard.data import newer
 from mooring.dashboard.page import Action, Nav, Page
 from mooring.identity.actor import Role
 
@@ -20,9 +21,14 @@ def view(call: Call) -> dict[str, Any]:
     with call.app.database.read() as connection:
         rows = audit_log.rows(connection, call.who, limit=LISTED + 1, before=before)
     older = rows[LISTED - 1]["id"] if len(rows) > LISTED else None
-    return {"rows": rows[:LISTED], "older": f"/audit?before={older}" if older else ""}
+    return {
+        "rows": rows[:LISTED],
+        "older": f"/audit?before={older}" if older else "",
+        "newer": newer.topic("audit") if before is None else "",
+        "since": rows[0]["id"] if rows else 0,
+    }
 
 
-PAGE = Page("/audit", "Audit", view, "audit", role=Role.ADMIN, nav=Nav("run", 50, "Audit"))
+PAGE = Page("/audit", "Audit", view, "audit", role=Role.ADMIN, nav=Nav("run", 50, "Audit", "u"))
 PAGES = (PAGE,)
 ACTIONS: tuple[Action, ...] = ()

@@ -133,7 +133,7 @@ PAGE = Page(
     view,
     "certificates",
     whole=True,
-    nav=Nav("run", 30, "Certificates"),
+    nav=Nav("run", 30, "Certificates", "t"),
 )
 PAGES = (PAGE,)
 ACTIONS = (

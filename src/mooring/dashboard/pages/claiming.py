@@ -9,6 +9,7 @@ from mooring.credentials.claims import qr as claim_qr
 from mooring.credentials.claims.model import Issued, NewClaim
 from mooring.credentials.claims.service import Claims
 from mooring.dashboard.call import Call
+from mooring.dashboard.data import newer
 from mooring.dashboard.drawings.qr import qr
 from mooring.dashboard.forms import Form
 from mooring.dashboard.page import Action, Nav, Page, Redirect, Shown
@@ -38,6 +39,8 @@ def view(call: Call) -> dict[str, Any]:
         "more_unknown": len(pending) > LISTED,
         "codes": [(one, one.state(call.now)) for one in codes[:LISTED]],
         "older": codes[LISTED - 1].id if len(codes) > LISTED else None,
+        "first_page": before is None,
+        "row_of_unknown": newer.row_of_unknown,
         "rules": [(one, one.left(call.now)) for one in unknown.rules(call.who, limit=100)],
         "dialects": sorted(call.app.catalogue.names()),
         "tenants": call.app.people.tenants(call.who, limit=200),

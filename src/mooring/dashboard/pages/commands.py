@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
-from mooring.commands.rules import OPEN, State
+from mooring.commands.rules import State
 from mooring.commands.service import Commands
 from mooring.dashboard.call import Call
+from mooring.dashboard.data import newer
 from mooring.dashboard.forms import row_number
 from mooring.dashboard.page import Action, Nav, Page, Redirect
 from mooring.dashboard.pages.job import JOB_WORDS
@@ -30,23 +31,17 @@ LOOK = {
     State.CANCELLED: ("off", "Cancelled"),
 }
 """State → how it is shown."""
-GROUPS = {
-    "": ("All", ()),
-    "open": ("Open", tuple(OPEN)),
-    "failed": ("Failed", (State.FAILED, State.REJECTED, State.TIMED_OUT, State.EXPIRED)),
-    "done": ("Done", (State.DONE,)),
-}
 
 
 def view(call: Call) -> dict[str, Any]:
     """Jobs first, then single commands."""
-    chosen = call.query.choice("state", GROUPS)
+    chosen = call.query.choice("state", newer.COMMANDS)
     device = call.query.text("device")
     before = call.query.number("before", 0) or None
     found = call.service(Commands).listed(
         call.who,
         device=device or None,
-        states=GROUPS[chosen][1],
+        states=newer.COMMANDS[chosen][1],
         limit=LISTED + 1,
         before=before,
     )
@@ -57,7 +52,10 @@ def view(call: Call) -> dict[str, Any]:
         "commands": [(one, *LOOK[one.state]) for one in found[:LISTED]],
         "older": f"/commands?{urlencode(older)}" if older else "",
         "jobs": [(one, *JOB_WORDS[one.state]) for one in jobs],
-        "states": [(key, word) for key, (word, _) in GROUPS.items()],
+        "states": [(key, word) for key, (word, _) in newer.COMMANDS.items()],
+        "newer": newer.topic("commands", kept) if before is None else "",
+        "since": found[0].id if found else 0,
+        "newest_job": jobs[0].id if jobs else 0,
         "chosen": chosen,
         "device": device,
     }

@@ -10,7 +10,7 @@ from typing import Any
 
 from mooring.dashboard.answers import Redirect
 from mooring.dashboard.call import Call
-from mooring.dashboard.data import fleet, saved
+from mooring.dashboard.data import fleet, newer, saved
 from mooring.dashboard.forms import Query
 from mooring.dashboard.page import Action, Nav, Page
 from mooring.devices.store import tenant_names
@@ -48,6 +48,9 @@ def view(call: Call) -> dict[str, Any]:
         found = replace(lists.page(call.who, wanted, limit=1), rows=[], more=False, total=0)
     by = query.choice("by", [str(one) for one in CountBy])
     counts = [] if wrong or not by else lists.counts(call.who, CountBy(by), wanted)
+    filtered = fleet.filter_pairs(query)
+    last = [] if not found.more or wrong else lists.newest(call.who, wanted, limit=1)
+    since = max(last, default=0) if found.more else None
     columns = fleet.columns_of(query)
     if call.who.tenant is not None:
         columns = tuple(name for name in columns if name != "tenant")
@@ -79,6 +82,9 @@ def view(call: Call) -> dict[str, Any]:
         ],
         "watched": ",".join(str(row.device.id) for row in found.rows),
         "stale": _stale(call, found.rows),
+        "newer": "" if wrong or after is not None else newer.topic("devices", filtered),
+        # Where every row is on the page, also devices that have begun to match are new ones.
+        "since": since,
         "views": saved.listed(call, query),
         "view_query": saved.query_text(query),
         "kinds": KINDS,

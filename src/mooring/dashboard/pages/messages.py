@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from mooring.dashboard.answers import Shown
 from mooring.dashboard.call import Call
-from mooring.dashboard.data import traffic
+from mooring.dashboard.data import newer, traffic
+from mooring.dashboard.forms import Query, row_number
 from mooring.dashboard.page import Action, Nav, Page
-from mooring.errors import MooringError
+from mooring.errors import Invalid, MooringError
+from mooring.ingest.resend.model import RESEND_MAX, Outcome
+from mooring.ingest.resend.service import Resending
 from mooring.store.engine import Database
 from mooring.stream.model import KINDS, PRESENCE
 from mooring.telemetry.model import DeadLetter
@@ -17,6 +21,7 @@ from mooring.telemetry.service import Telemetry
 __all__ = ["ACTIONS", "PAGES", "payload_text"]
 
 TABS = {"": "Live", "rejected": "Rejected", "unknown": "Unknown devices"}
+RESEND = "/messages/resend"
 LISTED = 50
 SHOWN_BYTES = 200
 
@@ -27,10 +32,19 @@ REASONS = {
     "unknown_device": "The device was never added.",
 }
 
+OUTCOMES = {
+    Outcome.STORED: ("ok", "Stored"),
+    Outcome.DUPLICATE: ("off", "Stored already"),
+    Outcome.REJECTED: ("bad", "Rejected again"),
+    Outcome.NOT_FOUND: ("off", "Not found"),
+}
+
 
 def view(call: Call) -> dict[str, Any]:
     """One of the three lists."""
     tab = call.query.choice("tab", tuple(TABS))
+    if call.url == RESEND:  # a form that failed, or its outcome
+        tab = "rejected"
     found = {"": _live, "rejected": _rejected, "unknown": _unknown}[tab](call)
     return {"tab": tab, "tabs": TABS, **found}
 
@@ -70,14 +84,24 @@ def _live(call: Call) -> dict[str, Any]:
 
 
 def _rejected(call: Call) -> dict[str, Any]:
-    reason = call.query.text("reason", max=32)
+    query = Query(call.form.pairs) if call.url == RESEND else call.query
+    reason = query.text("reason", max=32)
     after = call.query.number("after", 0)
     page = call.service(Telemetry).dead_letters(
         call.who, limit=LISTED, cursor=(after,) if after else None, reason=reason or None
     )
     rows = [(one, payload_text(one), _reason(one)) for one in page.items]
     following = call.query.with_(after=int(page.next[0])) if page.next else ""
-    return {"letters": rows, "reason": reason, "following": following, "filtered": bool(reason)}
+    return {
+        "letters": rows,
+        "reason": reason,
+        "following": following,
+        "filtered": bool(reason),
+        "newer": "" if after else newer.topic("rejected", [("reason", reason)]),
+        "since": page.items[0].id if page.items else 0,
+        "ticked": frozenset(call.form.many("number")),
+        "resent": None,
+    }
 
 
 def _unknown(call: Call) -> dict[str, Any]:
@@ -98,6 +122,38 @@ def payload_text(letter: DeadLetter) -> str:
     return f"{text}…" if letter.size > len(cut) else text
 
 
+def resend(call: Call) -> Shown:
+    """Reads the ticked dead letters again, one of them, or all that match; with the outcome of
+    each."""
+    form, resending = call.form, call.service(Resending)
+    one, everyone = row_number(form.raw("one")), form.raw("which") == "all"
+    if one is not None:
+        found = resending.ids(call.who, [one])
+    elif everyone:
+        reason = form.text("reason", "Reason", max=32)
+        after = form.number("from", "From", default=0, ge=0, le=2**53)
+        form.check()
+        found = resending.matching(call.who, reason=reason or None, after=after)
+    else:
+        ticked = [row_number(text) for text in form.many("number")]
+        numbers = [number for number in ticked if number is not None][:RESEND_MAX]
+        if not numbers:
+            raise Invalid(
+                "No message is ticked.", hint="Tick the messages first.", code="nothing_ticked"
+            )
+        found = resending.ids(call.who, numbers)
+    words = {outcome: found.count(outcome) for outcome in Outcome}
+    return Shown(
+        {
+            **view(call),
+            "ticked": frozenset(),
+            "resent": [(tried, *OUTCOMES[tried.outcome]) for tried in found.tried],
+            "sums": [(OUTCOMES[one][1].lower(), number) for one, number in words.items() if number],
+            "next_after": found.next_after,
+        }
+    )
+
+
 def _reason(letter: DeadLetter) -> str:
     return letter.detail or REASONS.get(letter.reason, letter.reason.replace("_", " "))
 
@@ -108,4 +164,4 @@ def _device_address(tenant: str, name: str) -> str:
 
 PAGE = Page("/messages", "Messages", view, "messages", nav=Nav("fleet", 40, "Messages", "m"))
 PAGES = (PAGE,)
-ACTIONS: tuple[Action, ...] = ()
+ACTIONS = (Action(RESEND, resend, PAGE),)

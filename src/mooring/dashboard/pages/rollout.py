@@ -9,6 +9,7 @@ from urllib.parse import quote
 from mooring.dashboard.call import Call
 from mooring.dashboard.drawings import Wave, waves
 from mooring.dashboard.forms import row_number
+from mooring.dashboard.live.rollouts import state_of
 from mooring.dashboard.page import Action, Page, Redirect
 from mooring.dashboard.pages.job import TARGET_WORDS
 from mooring.dashboard.pages.rollouts import GATES, limit, look, pace, share
@@ -56,6 +57,7 @@ def view(call: Call) -> dict[str, Any]:
         "rollout": rollout,
         "job": job,
         "look": look(rollout),
+        "state_now": state_of(rollout),
         "gate": shown.gate,
         "installing": shown.facts.busy,
         "drawn": waves([_wave(one, job) for one in shown.waves], _said(shown)),
@@ -222,6 +224,17 @@ def change(call: Call) -> Redirect:
     return call.redirect(f"/rollouts/{number}", f"The rollout {number} was changed.{more}")
 
 
+def approve(call: Call) -> Redirect:
+    """Agrees with the rollout as it was shown."""
+    number = _number(call)
+    seen = row_number(call.form.raw("changed_at"))
+    reason = call.form.text("reason", "Reason")
+    call.form.check()
+    # Without the time of a version it is none that anybody has looked at.
+    call.service(Rollouts).approve(call.who, number, reason=reason, seen=seen or 0)
+    return call.redirect(f"/rollouts/{number}", f"The rollout {number}: approved.")
+
+
 def _doing(word: str, done: str) -> Callable[[Call], Redirect]:
     def do(call: Call) -> Redirect:
         number = _number(call)
@@ -237,10 +250,10 @@ def _doing(word: str, done: str) -> Callable[[Call], Redirect]:
 PAGE = Page("/rollouts/{rollout}", "Rollout", view, "rollout", place="/rollouts")
 PAGES = (PAGE,)
 ACTIONS = (
+    Action("/rollouts/{rollout}/approve", approve, PAGE),
     *(
         Action(f"/rollouts/{{rollout}}/{word}", _doing(word, done), PAGE)
         for word, done in (
-            ("approve", "approved"),
             ("pause", "paused"),
             ("resume", "continues"),
             ("retry", "the failed devices are offered the release again"),

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from mooring.dashboard.call import Call
+from mooring.dashboard.data import newer
 from mooring.dashboard.forms import Form, row_number
 from mooring.dashboard.page import Action, Nav, Page, Redirect
 from mooring.dashboard.pages.job import JOB_WORDS
@@ -49,6 +50,9 @@ def view(call: Call) -> dict[str, Any]:
     several = call.who.tenant is None
     return {
         "rollouts": [(one, *look(one)) for one in found[:LISTED]],
+        "watched": f"rollouts:{','.join(str(one.id) for one in found[:LISTED])}",
+        "newer": newer.topic("rollouts") if before is None else "",
+        "since": found[0].id if found else 0,
         "older": f"/rollouts?before={found[LISTED - 1].id}" if len(found) > LISTED else "",
         "releases": [
             (str(one.id), f"{one.reference} ({one.tenant})" if several else one.reference)
@@ -173,6 +177,6 @@ def share(form: Form) -> float | None:
     return None if found is None else found / 100
 
 
-PAGE = Page("/rollouts", "Rollouts", view, "rollouts", nav=Nav("change", 40, "Rollouts"))
+PAGE = Page("/rollouts", "Rollouts", view, "rollouts", nav=Nav("change", 40, "Rollouts", "r"))
 PAGES = (PAGE,)
 ACTIONS = (Action("/rollouts", start, PAGE),)

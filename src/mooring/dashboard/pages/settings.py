@@ -68,7 +68,7 @@ PAGE = Page(
     "settings",
     role=Role.ADMIN,
     whole=True,
-    nav=Nav("run", 60, "Settings"),
+    nav=Nav("run", 60, "Settings", "e"),
 )
 PAGES = (PAGE,)
 ACTIONS: tuple[Action, ...] = ()

@@ -22,10 +22,12 @@ export function announce(text) {
   if (place) place.textContent = text;
 }
 
-/** @param {EventTarget | null} target @returns {boolean} whether keys are typed into it */
+const NO_TEXT = ["checkbox", "radio", "button", "submit", "reset", "file"];
+
+/** @param {EventTarget | null} target @returns {boolean} whether letters are typed into it */
 export function typesInto(target) {
-  return target instanceof HTMLElement &&
-    (target.isContentEditable || target.matches("input, textarea, select"));
+  if (target instanceof HTMLInputElement) return !NO_TEXT.includes(target.type);
+  return target instanceof HTMLElement && (target.isContentEditable || target.matches("textarea, select"));
 }
 
 /** @type {HTMLElement | null} */

@@ -7,6 +7,7 @@ import "./mooring-copy.js";
 import "./mooring-chart.js";
 import "./mooring-tail.js";
 import "./mooring-newer.js";
+import "./mooring-waves.js";
 import "./mooring-sign-in.js";
 import "./mooring-signs.js";
 import "./mooring-menu.js";

@@ -2,7 +2,8 @@
 //
 // src answers {start, end, step_seconds, curves: [{metric, ts, min, mean, max}], marks: [{at, kind,
 // text}]}; compare-src answers the same for what it is compared with. A span is chosen by dragging;
-// it goes into the address as from and to, so Back and a link restore it. What is inside the element
+// it goes into the address as from and to, so Back and a link restore it. By keyboard: arrows (Page Up
+// and Down, Home, End) move the cursor, with Shift they select, Enter zooms. What is inside the element
 // (a link to the table or CSV) is shown where there are no scripts, or no answer.
 
 import { live } from "./live.js";
@@ -13,6 +14,10 @@ import { clean, moment, number } from "./words.js";
 
 const HEIGHT = 180, SERIES = 6, TABLE_ROWS = 500, LIVE_POINTS = 5000;
 const LEAST_SPAN_MS = 1000;
+const JUMP = 10; // points, with Page Up and Page Down
+
+/** The chart that has zoomed by keyboard gets the focus again. */
+let zoomed = "";
 
 class MooringChart extends HTMLElement {
   static observedAttributes = ["src", "compare-src"];
@@ -115,6 +120,9 @@ class MooringChart extends HTMLElement {
       this.#plots.push(this.#plot(Plot, sync, curve, other, marks, at, body, value, figure));
     });
     if (marks.length) this.#place.append(this.#listed(marks));
+    const at = curves.findIndex((/** @type {any} */ one) => one.metric === zoomed);
+    if (at >= 0) /** @type {HTMLElement | null} */ (this.#place.querySelectorAll("figure")[at])?.focus({ preventScroll: true });
+    zoomed = "";
   }
 
   /** @param {any} Plot @param {any} sync @param {any} curve @param {any} other @param {any[]} marks
@@ -147,7 +155,9 @@ class MooringChart extends HTMLElement {
       },
     };
     const plot = new Plot(options, columns(curve, other, shift), body);
-    figure.addEventListener("keydown", (event) => this.#step(event, plot, value));
+    figure.addEventListener("keydown", (event) => {
+      if (event.target === figure) this.#pressed(event, plot, value, curve.metric);
+    });
     return plot;
   }
 
@@ -203,7 +213,18 @@ class MooringChart extends HTMLElement {
     const { left, width } = plot.select;
     if (width < 4) return;
     const from = Math.round(plot.posToVal(left, "x") * 1000), to = Math.round(plot.posToVal(left + width, "x") * 1000);
+    this.#unselect(plot);
+    this.#zoom(from, to);
+  }
+
+  /** @param {any} plot */
+  #unselect(plot) {
+    plot.anchor = null;
     plot.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
+  }
+
+  /** @param {number} from ms @param {number} to */
+  #zoom(from, to) {
     if (to - from < LEAST_SPAN_MS) return;
     const address = new URL(location.href);
     for (const name of ["span", "cursor"]) address.searchParams.delete(name);
@@ -212,15 +233,39 @@ class MooringChart extends HTMLElement {
     visit(address.pathname + address.search);
   }
 
-  /** @param {KeyboardEvent} event @param {any} plot @param {HTMLElement} value */
-  #step(event, plot, value) {
-    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (!step || event.ctrlKey || event.metaKey || event.altKey) return;
-    event.preventDefault();
+  /** @param {KeyboardEvent} event @param {any} plot @param {HTMLElement} value @param {string} metric */
+  #pressed(event, plot, value, metric) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
     const times = plot.data[0];
-    const at = Math.min(times.length - 1, Math.max(0, (plot.cursor.idx ?? (step > 0 ? -1 : times.length)) + step));
+    if (!times.length) return;
+    const now = plot.at ?? null;
+    if (plot.anchor !== null && plot.anchor !== undefined) {
+      if (event.key === "Escape") { event.preventDefault(); this.#unselect(plot); return; }
+      if (event.key === "Enter" && now !== null && now !== plot.anchor) {
+        event.preventDefault();
+        const [from, to] = [times[plot.anchor], times[now]].sort((a, b) => a - b);
+        this.#unselect(plot);
+        zoomed = metric;
+        this.#zoom(Math.round(from * 1000), Math.round(to * 1000));
+        return;
+      }
+    }
+    const step = { ArrowLeft: -1, ArrowRight: 1, PageUp: -JUMP, PageDown: JUMP, Home: -Infinity, End: Infinity }[event.key];
+    if (step === undefined) return;
+    event.preventDefault();
+    const at = Math.min(times.length - 1, Math.max(0, (now ?? (step > 0 ? -1 : times.length)) + step));
+    if (event.shiftKey) this.#select(plot, now ?? at, at);
+    else if (plot.anchor !== null && plot.anchor !== undefined) this.#unselect(plot);
+    plot.at = at;
     plot.setCursor({ left: plot.valToPos(times[at], "x"), top: 0 }, true, true);
-    announce(value.textContent ?? "");
+    announce(event.shiftKey ? `Selected to ${value.textContent ?? ""}. Enter zooms.` : value.textContent ?? "");
+  }
+
+  /** @param {any} plot @param {number} from where the selection begins, if it does now @param {number} to */
+  #select(plot, from, to) {
+    plot.anchor ??= from;
+    const [left, right] = [plot.anchor, to].map((at) => plot.valToPos(plot.data[0][at], "x")).sort((a, b) => a - b);
+    plot.setSelect({ left, width: right - left, top: 0, height: plot.bbox.height / devicePixelRatio }, false);
   }
 
   /** @param {any} curve @returns {HTMLElement} the values as a table, made when it is opened */

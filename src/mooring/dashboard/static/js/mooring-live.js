@@ -1,7 +1,7 @@
 // <mooring-live topics="overview device:17">: what this page watches.
 //
 // Cells say data-live="TOPIC KEY" and, in data-as, how their value is written: text (default),
-// number, rate, bytes, age, time, state, flag (shown while the value is true).
+// number, rate, bytes, age, time, state, job (a job's state), flag (shown while the value is true).
 
 import { live } from "./live.js";
 import { make } from "./dom.js";
@@ -13,7 +13,8 @@ import * as words from "./words.js";
  */
 export function write(cell, value) {
   const how = cell.getAttribute("data-as") ?? (cell.localName === "time" ? "age" : "text");
-  if (how === "state") { writeState(cell, String(value)); return; }
+  if (how === "state") { writeState(cell, String(value), words.STATES); return; }
+  if (how === "job") { writeState(cell, String(value), words.JOB_STATES); return; }
   if (how === "flag") { cell.toggleAttribute("hidden", !value); return; }
   if (how === "age" || how === "time") { writeTime(cell, value === null ? null : Number(value), how); return; }
   const as = /** @type {Record<string, (v: any) => string>} */ ({
@@ -23,9 +24,9 @@ export function write(cell, value) {
   if (cell.textContent !== text) cell.textContent = text;
 }
 
-/** @param {Element} cell @param {string} state */
-function writeState(cell, state) {
-  const [look, word] = words.STATES[/** @type {keyof typeof words.STATES} */ (state)] ?? ["off", words.clean(state)];
+/** @param {Element} cell @param {string} state @param {Record<string, string[]>} known */
+function writeState(cell, state, known) {
+  const [look, word] = known[state] ?? ["off", words.clean(state)];
   for (const one of ["ok", "off", "warn", "bad"]) cell.classList.toggle(one, one === look);
   if (cell.textContent !== word) cell.textContent = word;
 }

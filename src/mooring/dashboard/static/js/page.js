@@ -5,6 +5,40 @@ import { closeMenus } from "./mooring-menu.js";
 
 let place = location.pathname;
 
+/** Where the focus was before a swap: what names its element, in the order of what is tried.
+ * @type {string[][]} */
+let focused = [];
+
+/** @param {Element} one @returns {string[][]} */
+function names(one) {
+  const said = (one.getAttribute("aria-label") ?? one.textContent ?? "").trim();
+  const kind = one.localName;
+  return [
+    ["id", kind, one.id],
+    ["field", kind, one.getAttribute("name") ?? "", one.getAttribute("value") ?? ""],
+    ["link", kind, one.getAttribute("href") ?? "", said],
+    ["said", kind, said],
+  ].filter((name) => name.slice(2).some(Boolean));
+}
+
+function remember() {
+  const one = document.activeElement;
+  focused = one instanceof HTMLElement && one.closest("#page") && one.id !== "page" ? names(one) : [];
+}
+
+/** Gives the focus to the element that had it, or to the page: it is never lost.
+ * @param {HTMLElement} page */
+function refocus(page) {
+  const lost = document.activeElement === null || document.activeElement === document.body;
+  if (!lost || !focused.length) return;
+  const there = /** @type {HTMLElement[]} */ ([...page.querySelectorAll("a[href], button, input, select, textarea, summary, [tabindex]")]);
+  for (const wanted of focused) {
+    const same = there.find((one) => names(one).some((name) => name.join("\n") === wanted.join("\n")));
+    if (same) { same.focus({ preventScroll: true }); if (document.activeElement === same) return; }
+  }
+  page.focus({ preventScroll: true });
+}
+
 function changed() {
   const page = document.getElementById("page");
   if (!page) return;
@@ -20,10 +54,14 @@ function changed() {
     page.focus({ preventScroll: true });
     window.scrollTo(0, 0);
     announce(title ?? "");
+  } else {
+    refocus(page);
   }
+  focused = [];
 }
 
 // The address is pushed before the swap.
+document.addEventListener("htmx:before:swap", remember);
 document.addEventListener("htmx:after:swap", changed);
 
 /** A page that could not be loaded: said where it happened; what was typed stays. */

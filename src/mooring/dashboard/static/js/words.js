@@ -114,6 +114,20 @@ export function shown(value) {
     ? number(value) : clean(value);
 }
 
+/** State of a job or rollout → its class and word. */
+export const JOB_STATES = Object.freeze({
+  preparing: ["off", "Preparing"],
+  running: ["ok", "Running"],
+  paused: ["warn", "Paused"],
+  stopped: ["bad", "Stopped"],
+  cancelling: ["warn", "Cancelling"],
+  expiring: ["warn", "Expiring"],
+  done: ["ok", "Done"],
+  cancelled: ["off", "Cancelled"],
+  expired: ["bad", "Expired"],
+  not_approved: ["warn", "Not approved"],
+});
+
 /** State → its class and word: `●` ok, `○` off, `◆` warn, `■` bad (the shapes are in the CSS). */
 export const STATES = Object.freeze({
   online: ["ok", "Connected"],
