@@ -1,5 +1,5 @@
-"""Without a mouse: every page of the navigation and every tab of a device is opened, and each of its
-controls reached, by keyboard alone; the focus is always seen, and never lost."""
+"""Without a mouse: every page of the navigation and every tab of a device is opened, and each of
+its controls reached, by keyboard alone; the focus is always seen, and never lost."""
 
 from __future__ import annotations
 

@@ -117,9 +117,7 @@ def resend(
         else:
             after: int | None = 0
             while after is not None:
-                found = resending.matching(
-                    session.actor, reason=reason, device=device, after=after
-                )
+                found = resending.matching(session.actor, reason=reason, device=device, after=after)
                 tried += found.tried
                 after = found.next_after
     stored = sum(one.outcome is model.Outcome.STORED for one in tried)

@@ -17,7 +17,7 @@ from mooring.supervisor.worker import Worker
 __all__ = ["KEPT_FROM", "KEPT_SECONDS", "Found", "KeptMaps"]
 
 KEPT_FROM = 2_000
-"""Positions; fewer are read for each view, so that a map of a small fleet is always as it is now."""
+"""Positions; fewer are read for each view: the map of a small fleet is always as it is now."""
 KEPT_SECONDS = 10.0
 POSITIONS_MAX = 400_000
 """Positions kept in one process; the oldest ones are forgotten."""
@@ -60,9 +60,7 @@ class KeptMaps:
     async def close(self) -> None:
         """See ``mooring.part.Resident``."""
 
-    def positions(
-        self, tenant: str | None, wanted: Filter, read: Callable[[], Found]
-    ) -> Found:
+    def positions(self, tenant: str | None, wanted: Filter, read: Callable[[], Found]) -> Found:
         """The positions for a filter, as they were ``KEPT_SECONDS`` ago at most.
 
         Args:
@@ -126,8 +124,6 @@ def _size(one: _Kept) -> int:
     return 0 if one.found is None else len(one.found.positions)
 
 
-def _spots(
-    positions: Sequence[Position], box: Box | None, zoom: int
-) -> tuple[int, list[Spot]]:
+def _spots(positions: Sequence[Position], box: Box | None, zoom: int) -> tuple[int, list[Spot]]:
     shown = positions if box is None else [one for one in positions if box.holds(one)]
     return len(shown), spots(shown, zoom)

@@ -22,7 +22,7 @@ PART = Part(
         "PUT /api/v1/me/password": "login",
         "GET /api/v1/device-views": "login",
         "POST /api/v1/device-views": "login",
-        "DELETE /api/v1/device-views/{view}": "login",
+        "DELETE /api/v1/device-views/{view:path}": "login",
         "GET /api/v1/users": Scope.ADMIN,
         "GET /api/v1/users/{name}": Scope.ADMIN,
         "GET /api/v1/api-keys": Scope.ADMIN,

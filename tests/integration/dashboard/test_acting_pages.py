@@ -42,9 +42,7 @@ def test_a_viewer_has_no_forms_that_change(browser_of: BrowserOf, path: str) -> 
         assert word not in answer.text.replace('method="get" action="/alerts"', "")
 
 
-def test_rejected_messages_are_resent(
-    admin: Browser, platform: App, browser_of: BrowserOf
-) -> None:
+def test_rejected_messages_are_resent(admin: Browser, platform: App, browser_of: BrowserOf) -> None:
     device = platform.devices.add(SYSTEM, NewDevice("lamp", "smarthome", "default"))[0].device
     bodies = [json.dumps({"sensors": {"n": n}}).encode() for n in range(4)]
     with platform.database.write() as connection:
@@ -56,7 +54,9 @@ def test_rejected_messages_are_resent(
     address = "/messages?tab=rejected"
     assert "Resend the ticked" not in browser_of("viewer").get(address).text
     page = admin.page(address)
-    assert page.source.count('name="number"') == 5 and page.fields("/messages/resend") == {"reason": ""}
+    assert page.source.count('name="number"') == 5 and page.fields("/messages/resend") == {
+        "reason": ""
+    }
     answer = admin.post("/messages/resend", {"which": "ticked"})
     assert answer.status_code == 422 and "No message is ticked." in answer.text
     assert "Rejected messages" in answer.text  # the list is shown again

@@ -91,7 +91,9 @@ def every_route(routes: list[BaseRoute]) -> Iterator[tuple[str, str]]:
             yield from every_route(inside.routes)
         elif getattr(route, "methods", None):
             for method in getattr(route, "methods") - {"HEAD"}:  # noqa: B009
-                yield method, path
+                # As a caller fills it in, whatever a placeholder may stand for.
+                named = getattr(route, "path_format", path) if "/api/" in path else path
+                yield method, named
         elif type(route).__name__.endswith("WebSocketRoute"):
             yield "WS", path
         else:

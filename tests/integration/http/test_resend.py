@@ -72,7 +72,9 @@ def stored(platform: App) -> list[tuple[int, int]]:
 
 def kept(platform: App) -> list[int]:
     with platform.database.read() as connection:
-        return list(connection.execute(sa.select(dead_letters.c.id)).scalars())
+        return list(
+            connection.execute(sa.select(dead_letters.c.id).order_by(dead_letters.c.id)).scalars()
+        )
 
 
 def test_a_message_is_stored_once_as_it_came(platform: App, add_device: AddDevice) -> None:
@@ -108,19 +110,21 @@ def test_what_cannot_be_stored_stays_with_the_reason_of_now(
     platform: App, add_device: AddDevice
 ) -> None:
     device = add_device("lamp")
-    add_device("lamp", tenant="b")
+    add_device("kettle", tenant="b")
     cases = {
         letter(platform, b"{not json", device=device): "not_json",
         letter(platform, {"sensors": {}}, device=device, size=99_999): "incomplete",
-        letter(platform, {"sensors": {}}, topic="nobody/declares/this", tenant=None): "undeclared_topic",
+        letter(
+            platform, {"sensors": {}}, topic="nobody/declares/this", tenant=None
+        ): "undeclared_topic",
         letter(platform, b"\x30\x00", reason="malformed_packet", tenant=None): "malformed_packet",
         letter(platform, b"", reason="not_storable", device=device): "not_storable",
         # The topic's device is another one than the message's, or of another tenant.
         letter(
-            platform, {"sensors": {}}, topic="smarthome/b/lamp/telemetry", device=device
+            platform, {"sensors": {}}, topic="smarthome/b/kettle/telemetry", device=device
         ): "other_device",
         letter(
-            platform, {"sensors": {}}, topic="smarthome/b/lamp/telemetry", tenant="a"
+            platform, {"sensors": {}}, topic="smarthome/b/kettle/telemetry", tenant="a"
         ): "other_device",
     }
     found = resend(platform, *cases)
@@ -134,8 +138,8 @@ def test_a_tenant_s_user_resends_only_the_tenant_s_own(
     platform: App, add_device: AddDevice
 ) -> None:
     add_device("lamp")
-    add_device("lamp", tenant="b")
-    topic = "smarthome/b/lamp/telemetry"
+    add_device("kettle", tenant="b")
+    topic = "smarthome/b/kettle/telemetry"
     theirs = letter(platform, {"sensors": {"a": 1}}, topic=topic, tenant="b")
     nobody_s = letter(platform, {"sensors": {"a": 1}}, tenant=None)
     assert outcomes(resend(platform, theirs, nobody_s, who=OF_A)) == ["not_found", "not_found"]
@@ -173,7 +177,7 @@ def test_one_that_the_device_has_sent_again_is_no_second_message(
 def test_state_never_goes_back(
     platform: App, add_device: AddDevice, newer: bool, online: bool
 ) -> None:
-    """"Offline" is stored after "online", which arrived after it, or before it."""
+    """ "Offline" is stored after "online", which arrived after it, or before it."""
     device = add_device("lamp")
     topic = "smarthome/a/lamp/status"
     at = T0 + 1_000 if newer else T0 - 1_000

@@ -37,7 +37,7 @@ NOT_BY_METHOD = {
     "GET /api/v1/me": "login",
     "GET /api/v1/device-views": "login",
     "POST /api/v1/device-views": "login",
-    "DELETE /api/v1/device-views/{view}": "login",
+    "DELETE /api/v1/device-views/{view:path}": "login",
 }
 
 

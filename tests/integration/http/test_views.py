@@ -79,9 +79,7 @@ def test_a_view_that_is_not_valid(login: Callable[[str], httpx.Client]) -> None:
 
 
 @pytest.mark.parametrize("name", ["attic/cellar", "/", "50 %", "7", "..", "a?b#c"])
-def test_a_view_of_any_name_is_removed(
-    login: Callable[[str], httpx.Client], name: str
-) -> None:
+def test_a_view_of_any_name_is_removed(login: Callable[[str], httpx.Client], name: str) -> None:
     client = login("ada")
     assert client.post(VIEWS, json={"name": name, "query": ""}).status_code == 201
     assert client.delete(f"{VIEWS}/{quote(name, safe='')}").status_code == 204

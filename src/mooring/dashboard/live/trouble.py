@@ -2,8 +2,8 @@
 
 While a page is open, the connection to the broker is looked at every second and the database every
 two, with one small question, which also says whether ingest runs; a file is locked for a moment
-every second, because somebody else may have locked it, whom only writers notice. So a page can say within five
-seconds what has gone, and that it is back.
+every second, because somebody else may have locked it, whom only writers notice. So a page can say
+within five seconds what has gone, and that it is back.
 """
 
 from __future__ import annotations

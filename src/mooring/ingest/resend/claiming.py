@@ -74,6 +74,5 @@ class Claiming(Projections):
             self._facts = plan.facts  # a second attempt judges all of them again
         held = self._newest(connection, {row[0] for row in plan.messages})
         plan.facts = [
-            [one for one in facts if held.get(one.row[:2]) == one.row[2:4]]
-            for facts in self._facts
+            [one for one in facts if held.get(one.row[:2]) == one.row[2:4]] for facts in self._facts
         ]

@@ -13,7 +13,7 @@ from mooring.ingest.ledger import Ledger
 from mooring.ingest.plan import Plan, Retained
 from mooring.ingest.planner import Planner
 from mooring.ingest.resend.model import Kept, Outcome, Tried
-from mooring.ingest.routing import RouteTable, Unroutable
+from mooring.ingest.routing import Route, RouteTable, Unroutable
 from mooring.ingest.rows import TIME_SOURCES, MessageRow, is_newer
 
 __all__ = ["outcomes", "plan_of", "read"]
@@ -65,22 +65,11 @@ def read(letter: Kept, routes: RouteTable) -> Retained | Tried:
 
 
 def _read(letter: Kept, routes: RouteTable) -> Retained | Tried:
-    if letter.reason == "malformed_packet":
-        return _rejected(letter, letter.reason, "The MQTT packet cannot be read.")
-    if letter.size > len(letter.payload):
-        said = f"Only {len(letter.payload):,} of its {letter.size:,} bytes are kept."
-        return _rejected(letter, "incomplete", said)
-    if not letter.payload and letter.reason in _MESSAGE_IS_STORED:
-        return _rejected(letter, letter.reason, "The message itself was stored.")
     route = routes.get(letter.topic) or routes.find(letter.topic)
-    if isinstance(route, Unroutable):
-        return _rejected(letter, route.reason, route.detail)
-    if letter.device_id is not None and letter.device_id != route.device_id:
-        said = "The topic belongs to another device than the one that sent the message."
-        return _rejected(letter, "other_device", said)
-    if letter.tenant is not None and letter.tenant != route.device.tenant:
-        said = "The topic belongs to a device of another tenant."
-        return _rejected(letter, "other_device", said)
+    wrong = _no_message(letter) or _nobody_s(letter, route)
+    if wrong is not None:
+        return wrong
+    assert isinstance(route, Route)
     decoded = route.decode(letter.payload, letter.received_at)
     if isinstance(decoded, BadPayload):
         return _rejected(letter, str(decoded.reason), decoded.detail)
@@ -100,6 +89,30 @@ def _read(letter: Kept, routes: RouteTable) -> Retained | Tried:
         decoded.text,
     )
     return Retained(row, route, decoded)
+
+
+def _no_message(letter: Kept) -> Tried | None:
+    """Why the dead letter holds no whole message."""
+    if letter.reason == "malformed_packet":
+        return _rejected(letter, letter.reason, "The MQTT packet cannot be read.")
+    if letter.size > len(letter.payload):
+        said = f"Only {len(letter.payload):,} of its {letter.size:,} bytes are kept."
+        return _rejected(letter, "incomplete", said)
+    if not letter.payload and letter.reason in _MESSAGE_IS_STORED:
+        return _rejected(letter, letter.reason, "The message itself was stored.")
+    return None
+
+
+def _nobody_s(letter: Kept, route: Route | Unroutable) -> Tried | None:
+    """Why the message belongs to nobody, or to somebody else."""
+    if isinstance(route, Unroutable):
+        return _rejected(letter, route.reason, route.detail)
+    said = ""
+    if letter.device_id is not None and letter.device_id != route.device_id:
+        said = "The topic belongs to another device than the one that sent the message."
+    elif letter.tenant is not None and letter.tenant != route.device.tenant:
+        said = "The topic belongs to a device of another tenant."
+    return _rejected(letter, "other_device", said) if said else None
 
 
 def _rejected(letter: Kept, reason: str, detail: str) -> Tried:

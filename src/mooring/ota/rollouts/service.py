@@ -124,8 +124,7 @@ class Rollouts:
                 )
             if seen is not None and seen != approval.changed_at:
                 raise Conflict(
-                    f"The rollout {number} was changed by {approval.changed_by} since you looked at "
-                    "it.",
+                    f"{approval.changed_by} changed the rollout {number} since you looked at it.",
                     hint="Look at it again, then approve it.",
                     code="rollout_changed",
                 )
