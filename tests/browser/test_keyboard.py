@@ -33,6 +33,9 @@ OPERABLE = """() => {
 MISSED = """() => window.operable.filter((one) => one.isConnected && !window.reached.has(one) &&
   !(one.type === "radio" && [...window.reached].some((other) => other.name === one.name)))
   .map((one) => one.outerHTML.slice(0, 160))"""
+DRAWN = """() => [...document.querySelectorAll("mooring-chart")].every(
+  (one) => one.querySelector("figure") || one.querySelector("[role=alert], .chart-said:only-child"))
+  && !document.querySelector("mooring-chart[aria-busy]")"""
 FOCUSED = "selector => document.activeElement?.matches(selector) ?? false"
 
 
@@ -47,9 +50,15 @@ def tab_to(page: Page, selector: str) -> None:
 
 def reached(page: Page) -> list[str]:
     """What Tab does not reach on the page."""
-    for _ in range(page.evaluate(OPERABLE) + 5):  # the browser's own window is between two rounds
-        page.keyboard.press("Tab")
-    missed: list[str] = page.evaluate(MISSED)
+    page.wait_for_function(DRAWN)
+    number = page.evaluate(OPERABLE)
+    missed: list[str] = []
+    for _ in range(2):  # rows may come meanwhile, and the browser's own window is in the round
+        for _ in range(number + 5):
+            page.keyboard.press("Tab")
+        missed = page.evaluate(MISSED)
+        if not missed:
+            break
     return missed
 
 
