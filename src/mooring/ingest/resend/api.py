@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter
 from pydantic import Field
 
 from mooring.errors import Invalid
@@ -12,11 +11,12 @@ from mooring.ingest.resend.model import RESEND_MAX, Outcome
 from mooring.ingest.resend.service import Resending
 from mooring.web.auth import Who
 from mooring.web.fields import Document, Line, Word
+from mooring.web.routing import Routes
 from mooring.web.services import provided
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api/v1/dead-letters", tags=["telemetry"])
+router = Routes(prefix="/api/v1/dead-letters", tags=["telemetry"])
 
 ResendingNow = Annotated[Resending, provided(Resending)]
 Number = Annotated[int, Field(ge=0, le=2**63 - 1)]
