@@ -32,7 +32,7 @@ from mooring.store.tally import add_to_counter
 __all__ = ["Resending"]
 
 CLIENT = "resend"
-"""Instead of the client id of a session: nothing of it is acknowledged to a broker."""
+"""Instead of the client id of a session: a broker is acknowledged nothing."""
 PATIENCE_SECONDS = 10.0  # with a database that somebody else has locked
 PAUSE_SECONDS = 0.1
 
@@ -174,7 +174,7 @@ def _claim(connection: Connection, actor: Actor, letters: Sequence[Kept]) -> Non
     """Deletes dead letters whose messages are stored, counts them and notes it in the audit.
 
     Raises:
-        _Gone: one is not there any more.
+        _Gone: one was deleted meanwhile.
     """
     ids = [one.id for one in letters]
     if store.claim(connection, ids) != set(ids):
