@@ -56,6 +56,9 @@ class Noting:
     def ledger(self, client_id: str) -> list[tuple[int, bytes]]:
         return self._sink.ledger(client_id)
 
+    def expect(self, devices: int) -> None:
+        self._sink.expect(devices)
+
     def commit(self, plan: Plan, client_id: str, batch: int, forget: int) -> Committed:
         done = self._sink.commit(plan, client_id, batch, forget)
         now = time.time_ns() // 1000

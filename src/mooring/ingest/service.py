@@ -338,6 +338,7 @@ class Ingest:
         steps = follow(self._index, self._database)
         while await self._ask(partial(next, steps, _DONE)) is not _DONE:  # noqa: ASYNC110
             await asyncio.sleep(0)
+        self._sink.expect(len(self._index))
         if first:
             gc.freeze()  # Python's collector would look at every device again, for 50 ms
         self._versions = versions

@@ -52,6 +52,11 @@ class Sink(Protocol):
         """The batches kept for this client id, oldest first."""
         ...
 
+    def expect(self, devices: int) -> None:
+        """So many devices may send; what is kept ready for them is sized for that. It asks the
+        database nothing."""
+        ...
+
     def commit(self, plan: Plan, client_id: str, batch: int, forget: int) -> Committed:
         """Writes everything in one transaction, or nothing.
 

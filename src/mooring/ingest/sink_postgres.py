@@ -119,6 +119,9 @@ class PostgresSink:
                 (client_id,),
             ).fetchall()
 
+    def expect(self, devices: int) -> None:
+        """The server sizes its own log."""
+
     def commit(self, plan: Plan, client_id: str, batch: int, forget: int) -> Committed:
         attempt = self._attempt
         if attempt is None or attempt.plan is not plan:

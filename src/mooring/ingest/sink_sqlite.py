@@ -20,7 +20,7 @@ from mooring.ingest.rows import AHEAD_MS, MessageRow
 from mooring.ingest.sink import REPEAT_WINDOW_MS, Committed, versions_of
 from mooring.ingest.write_isolated import write_isolated
 from mooring.store import usage
-from mooring.store.engine import now_ms, sqlite_pragmas
+from mooring.store.engine import LOG_BYTES, log_bytes, now_ms, sqlite_pragmas
 from mooring.store.faults import Judgement, first_line, judge
 from mooring.store.shared import shared_connection
 
@@ -151,6 +151,7 @@ class SqliteSink:
         for pragma in sqlite_pragmas():
             self._connection.execute(pragma)
         self._connection.execute(f"PRAGMA busy_timeout = {LOCK_WAIT_MS}")
+        self._log_bytes = LOG_BYTES
         self.connection = shared_connection("sqlite", self._connection)
 
     def versions(self) -> tuple[int, int]:
@@ -170,6 +171,18 @@ class SqliteSink:
             )
         except sqlite3.Error as exc:
             raise _unavailable(exc) from exc
+
+    def expect(self, devices: int) -> None:
+        size = log_bytes(devices)
+        if size == self._log_bytes:
+            return
+        try:
+            (page,) = self._connection.execute("PRAGMA page_size").fetchone()
+            self._connection.execute(f"PRAGMA wal_autocheckpoint = {size // page}")
+            self._connection.execute(f"PRAGMA journal_size_limit = {size}").fetchall()
+        except sqlite3.Error as exc:
+            raise _unavailable(exc) from exc
+        self._log_bytes = size
 
     def commit(self, plan: Plan, client_id: str, batch: int, forget: int) -> Committed:
         try:

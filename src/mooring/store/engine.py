@@ -37,6 +37,7 @@ __all__ = [
     "Noted",
     "Told",
     "first_line",
+    "log_bytes",
     "notes_of",
     "now_ms",
     "open_database",
@@ -53,6 +54,8 @@ LOCK_WAIT_SECONDS = 30
 # in each of a dozen tables and indexes: small pages keep that little.
 PAGE_BYTES = 4096
 LOG_BYTES = 64 * 1024 * 1024  # the log is brought into the database file when it is this long
+LOG_BYTES_MAX = 256 * 1024 * 1024  # the same with many devices: see ``log_bytes``
+_LOG_PAGES_EACH = 4  # of a device
 
 # PostgreSQL. Three processes of an installation stay well below a server's 100 connections.
 POOL_SIZE, POOL_OVERFLOW = 5, 15
@@ -285,6 +288,16 @@ def _translated() -> Iterator[None]:
         if found is None or isinstance(found, Internal):
             raise  # not the database's, or a fault of ours: with its traceback
         raise found from exc
+
+
+def log_bytes(devices: int) -> int:
+    """How long SQLite's log may be where so many devices send.
+
+    A page that changed several times since the log was last brought into the database file is
+    written there once. The messages of each device change a page of their own in the index, so the
+    log has room for several changes of each of them.
+    """
+    return min(max(LOG_BYTES, _LOG_PAGES_EACH * PAGE_BYTES * devices), LOG_BYTES_MAX)
 
 
 def sqlite_pragmas(synchronous: str = "FULL") -> list[str]:
