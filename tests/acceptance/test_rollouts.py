@@ -63,9 +63,9 @@ def test_the_page_is_followed(platform: Platform, tmp_path: Path) -> None:
     now = shown(platform, 1)
     assert (now["pace_per_second"], now["at_once"]) == (2, 10)
     assert shown(platform, 2)["counts"]["handed_over"] == 0  # nobody has approved it
-    assert announce.startswith("mooring rollout announce 1 --yes")
-    refused = cli("rollout", "announce", "1", "--yes", check=False)
-    assert "gate" in refused.stderr, refused.stderr  # its last wave is not open
+    assert announce.commands.startswith("mooring rollout announce 1 --yes")
+    refused = cli("rollout", "announce", "1", "--yes", expect=4)
+    assert "not announced" in refused.stderr, refused.stderr  # its last wave is not open
     shell.run(cancel)
     wait_until(lambda: shown(platform, 2)["state"] == "cancelled", "the rollout to be cancelled")
     cli("device", "add", "trap-4", "--dialect", "mooring")

@@ -104,8 +104,8 @@ def start(  # one argument for each option
         typer.Option("--bandwidth", min=0, help="Bytes a second offered at most. 0: no limit."),
     ] = 0,
     jitter: Annotated[
-        str, typer.Option("--jitter", help="Delay each offer by a random time up to this.")
-    ] = "0s",
+        str | None, typer.Option("--jitter", help="Delay each offer by a random time up to this.")
+    ] = None,
     download_any_time: Annotated[
         bool,
         typer.Option(
@@ -152,7 +152,7 @@ def start(  # one argument for each option
             force_downgrade,
             force_hardware,
             bandwidth,
-            int(seconds_of(jitter) * 1000),
+            0 if jitter is None else int(seconds_of(jitter) * 1000),
             download_any_time,
         ),
         approval=approval,

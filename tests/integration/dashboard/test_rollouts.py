@@ -13,13 +13,16 @@ import pytest
 from mooring.app import open_app
 from mooring.dashboard.live import rollouts as live
 from mooring.dashboard.live.ask import Ask
+from mooring.devices.attributes.service import Attributes
 from mooring.errors import MooringError
 from mooring.identity.actor import SYSTEM, Actor, Role
 from mooring.jobs.rules import State
 from mooring.ota.releases.model import Release
+from mooring.ota.releases.states import Step
 from mooring.ota.rollouts.model import GateOn, Rollout
 from mooring.serve.app import create_app
 from mooring.settings import Settings
+from tests.integration.ota.test_latest import Fleet
 from tests.integration.ota.test_rollouts import ALL, AT_ONCE, Bench
 from tests.support.dashboard import Browser, person
 from tests.support.html import HOSTILE, Html, faults
@@ -79,14 +82,19 @@ def newest(bench: Bench) -> Rollout:
 
 def test_a_rollout_is_started_from_a_published_release(bench: Bench, operator: Browser) -> None:
     assert "No published release." in operator.page("/rollouts").text
-    bench.fleet(2)
+    (trap, _) = bench.fleet(2)
     release = bench.release()
     page = operator.page(f"/rollouts?release={release.id}")
     assert page.fields("/rollouts")["waves"] == "1, 10, 100"
     assert "trap:1.5.0 (home)" in page.text
     form = asked(release, selected="where", value="site = attic", waves="20, 100", pace="2.5")
     form |= {"gate_on": "installed", "begin": "22:00", "end": "04:00", "zone": "Europe/Berlin"}
+    refused = operator.post("/rollouts", form)
+    assert (refused.status_code, "the selection has no device" in refused.text) == (409, True)
+    bench.app.service(Attributes).change(SYSTEM, trap.reference, {"site": "attic"})
+    form |= {"bytes_per_second": "1000", "jitter_seconds": "5"}
     shown = operator.do("/rollouts", form | {"at_once": "", "reason": "Sleeps longer"})
+    assert "1,000 bytes a second at most" in shown.text
     made = newest(bench)
     assert f"The rollout {made.id} of trap:1.5.0 is started." in shown.text
     plan, terms = made.job.plan, made.terms
@@ -237,3 +245,28 @@ def test_a_viewer_sees_it_and_another_tenant_does_not(bench: Bench, api: Any) ->
         assert other.post(f"{address}/{word}", {"confirm": str(rollout.id)}).status_code == 404
     for wrong in ("/rollouts/x", "/rollouts/99", f"/rollouts/{'9' * 40}"):
         assert other.get(wrong).status_code == 404
+
+
+def test_a_proved_release_is_announced_and_retracted(bench: Bench, api: Any) -> None:
+    fleet = Fleet(bench.app)
+    fleet.trap("trap01")
+    fleet.trap("trap02")
+    release = fleet.release()
+    rollout = fleet.proved(release)
+    address = f"/rollouts/{rollout.id}"
+    admin, operator = person(bench.app, api, "admin"), person(bench.app, api, "operator")
+    assert "Announce to every device" not in operator.page(address).text
+    assert operator.post(f"{address}/announce", {"confirm": str(rollout.id)}).status_code == 403
+    assert "Announce to every device" in admin.page(address).text
+    wrong = admin.post(f"{address}/announce", {"confirm": "no"})
+    assert (wrong.status_code, fleet.document()) == (422, None)
+    shown = admin.do(f"{address}/announce", {"confirm": str(rollout.id), "reason": "it works"})
+    assert "global/firmware/latest" in shown.text
+    assert fleet.document() is not None
+    assert "had no update to it" not in admin.page("/devices/home:trap02/firmware").text
+    assert "global/firmware/latest" in admin.page("/devices/home:trap02/firmware").text
+    shown = admin.do(f"{address}/retract", {})
+    assert "not announced any more" in shown.text
+    assert fleet.document() is None
+    fleet.releases.step(SYSTEM, str(release.id), Step.WITHDRAW, reason="it hangs")
+    assert "trap:1.5.0 was withdrawn. No device runs it." in admin.page(address).text
