@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from mooring.broker.plugin_rights import filled, texts_of, values_of
 from mooring.broker.plugin_rows import Held
@@ -24,8 +25,33 @@ class Comparison:
         self, rights: Mapping[int, tuple[str, str]], of_tenant: Callable[[str], Quota]
     ) -> None:
         self._rights = rights
+        self._numbers = {texts: number for number, texts in rights.items()}
         self._of_tenant = of_tenant
         self._tenants: dict[str, Quota] = {}
+
+    def equals(self, account: Account, row: tuple[Any, ...]) -> bool:
+        """Whether a row of the file is what would be written today, which needs no further look:
+        of 100,000 accounts all but a few.
+
+        Args:
+            row: as ``raw_rows`` gives it, of an account without certificates in the file.
+        """
+        tenant = account.tenant
+        if account.certificates or (
+            tenant and self._tenants.get(tenant) is not account.tenant_quota
+        ):
+            return False
+        values, quota = values_of(account), account.quota
+        return (
+            row[2] == account.next_verifier
+            and row[1] == account.verifier
+            and row[6] == "\n".join(values)
+            and row[5] == self._numbers.get(texts_of(account, values))
+            and row[4] == account.client_id
+            and row[3] == account.locked
+            and row[7] == tenant
+            and row[9:12] == (quota.connections, quota.messages, quota.bytes)
+        )
 
     def differences(self, account: Account, held: Held | None) -> list[Difference]:
         """What is not as it should be.

@@ -28,11 +28,13 @@ from mooring.broker.plugin_rows import (
     NAMES_AT_ONCE,
     Change,
     Held,
+    held_of,
     held_rows,
     newest,
     others,
     pages,
     quota_of_tenant,
+    raw_rows,
 )
 from mooring.broker.protocol import Current, Difference, DifferenceKind
 from mooring.errors import BrokerUnavailable
@@ -204,10 +206,14 @@ class AccountsFile:
             seen = array("q")
             for page in pages(accounts):
                 names = [account.username for account in page]
-                held = held_rows(db, names)
+                rows, serials = raw_rows(db, names)
                 seen.extend(map(hash, names))
                 for account in page:
-                    found += comparison.differences(account, held.get(account.username))
+                    row = rows.get(account.username)
+                    if row is None:
+                        found += comparison.differences(account, None)
+                    elif row[0] in serials or not comparison.equals(account, row):
+                        found += comparison.differences(account, held_of(row, serials))
             found += [Difference(DifferenceKind.EXTRA, name) for name in others(db, seen)]
         return found
 

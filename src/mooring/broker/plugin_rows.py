@@ -21,10 +21,12 @@ __all__ = [
     "Change",
     "Held",
     "begin_seen",
+    "held_of",
     "held_rows",
     "newest",
     "pages",
     "quota_of_tenant",
+    "raw_rows",
     "see",
     "unseen",
 ]
@@ -68,27 +70,38 @@ class Held(NamedTuple):
     certificates: frozenset[str] = frozenset()
 
 
-def held_rows(db: sqlite3.Connection, names: Sequence[str]) -> dict[str, Held]:
-    """The accounts of these names that the file has."""
+def raw_rows(
+    db: sqlite3.Connection, names: Sequence[str]
+) -> tuple[dict[str, tuple[Any, ...]], dict[str, set[str]]]:
+    """The accounts of these names that the file has: their columns, the name and what ``Held``
+    has, and the serial numbers of those that have certificates."""
     serials: dict[str, set[str]] = {}
-    rows: list[tuple[Any, ...]] = []
+    rows: dict[str, tuple[Any, ...]] = {}
     for start in range(0, len(names), NAMES_AT_ONCE):
         some = names[start : start + NAMES_AT_ONCE]
         marks = ",".join("?" * len(some))
-        rows += db.execute(
+        found = db.execute(
             f"SELECT {_COLUMNS}, epoch FROM account WHERE username IN ({marks})",  # noqa: S608 - columns and marks only
             some,
-        ).fetchall()
+        )
+        rows |= {row[0]: row for row in found}
         for username, serial in db.execute(
             f"SELECT username, serial FROM certificate WHERE username IN ({marks})",  # noqa: S608 - marks only
             some,
         ):
             serials.setdefault(username, set()).add(serial)
-    nothing: frozenset[str] = frozenset()
-    return {
-        row[0]: Held._make((*row[1:], frozenset(serials[row[0]]) if row[0] in serials else nothing))
-        for row in rows
-    }
+    return rows, serials
+
+
+def held_rows(db: sqlite3.Connection, names: Sequence[str]) -> dict[str, Held]:
+    """The accounts of these names that the file has."""
+    rows, serials = raw_rows(db, names)
+    return {name: held_of(row, serials) for name, row in rows.items()}
+
+
+def held_of(row: tuple[Any, ...], serials: Mapping[str, Iterable[str]]) -> Held:
+    """One of ``raw_rows``."""
+    return Held._make((*row[1:], frozenset(serials.get(row[0], ()))))
 
 
 def quota_of_tenant(db: sqlite3.Connection, name: str) -> Quota:

@@ -60,7 +60,7 @@ async def run(app: Any) -> None:
     try:
         while True:
             try:
-                held = await asyncio.to_thread(worker.turn, lease, lookout)
+                held = await worker.turn(lease, lookout)
             except MooringError as exc:
                 log.warning("discovery is delayed: %s", exc)
                 held = False
@@ -91,18 +91,18 @@ class DiscoveryWorker:
         self._looked_at = 0
         self._written: deque[int] = deque(maxlen=NUMBERS_MAX)  # answers on their way
 
-    def turn(self, lease: Lease, lookout: Lookout) -> bool:
+    async def turn(self, lease: Lease, lookout: Lookout) -> bool:
         """One step, if this process holds the lease and there may be something to do; whether it
         holds it."""
-        if not lease.held(after_dead=True):
+        if not (lease.fresh or await asyncio.to_thread(lease.held, after_dead=True)):
             return False
         now = now_ms()
         always = not 0 <= now - self._looked_at < LOOK_MS
-        found = lookout.ask(_WORK, always=always)
+        found = await lookout.look(_WORK, always=always)
         if always:
             self._looked_at = now
         if found is not None and (any(found) or self._written):
-            self.step(now)
+            await asyncio.to_thread(self.step, now)
         return True
 
     def step(self, now: int) -> None:

@@ -21,6 +21,7 @@ from mooring.limits.buckets import BYTES, MESSAGES, TENANT_SENDS
 from mooring.settings import Settings
 from mooring.store.engine import Database, now_ms
 from mooring.store.leases import Lease
+from mooring.store.lookout import Lookout
 from mooring.store.schema import broker_events, dead_letters, devices, tenant_limits
 from mooring.store.tally import add_to_counter
 
@@ -34,6 +35,11 @@ REMEMBERED_MAX = 100_000
 """Devices whose last time of rejection is remembered: what the broker reports late of the time
 before it does not begin another one."""
 LIMITED = "limited"  # of ``broker_events``
+_WORK = (
+    "SELECT (SELECT max(id) FROM broker_events), (SELECT max(id) FROM dead_letters),"
+    " count(*), sum(until), min(until) FROM limit_disconnects"
+)
+"""For ``Lookout``: differs when something was reported, or devices are accepted that were not."""
 _OF_TENANT = "limit_tenant_"
 """Begins the limits of tenants, which disconnect nobody: another device may have used them up."""
 
@@ -58,19 +64,35 @@ class LimitDisconnects:
         self._seconds = settings.limit_disconnect_seconds
         self._seen: tuple[int, int] | None = None  # newest event, newest dead letter
         self._until: dict[int, int] = {}
+        self._found: tuple[int | None, ...] | None = None  # by the last look
 
     async def run(self) -> None:
         """Until cancelled."""
-        lease = Lease(self._database, LEASE)
-        while True:
-            try:
-                if await asyncio.to_thread(lease.held, after_dead=True):
-                    await asyncio.to_thread(self.step, now_ms())
-                else:
-                    self._seen = None
-            except MooringError as exc:
-                log.warning("limits are applied later: %s", exc)
-            await asyncio.sleep(STEP_SECONDS)
+        lease, lookout = Lease(self._database, LEASE), Lookout(self._database)
+        self._found = None
+        try:
+            while True:
+                try:
+                    if not (lease.fresh or await asyncio.to_thread(lease.held, after_dead=True)):
+                        self._seen = None
+                    elif await self._is_needed(lookout, now_ms()):
+                        await asyncio.to_thread(self.step, now_ms())
+                except MooringError as exc:
+                    log.warning("limits are applied later: %s", exc)
+                    self._found = None
+                await asyncio.sleep(STEP_SECONDS)
+        finally:
+            lookout.close()
+
+    async def _is_needed(self, lookout: Lookout, now: int) -> bool:
+        """Whether ``step`` may find something to do."""
+        before = self._found
+        found = await lookout.look(_WORK, always=before is None)
+        if found is not None:
+            self._found = found = tuple(found)
+        ends = self._found[-1] if self._found else None
+        changed = found is not None and found != before
+        return self._seen is None or changed or (ends is not None and ends <= now)
 
     def step(self, now: int) -> None:
         """Disconnects who exceeded a limit since the last call, and accepts whose time is up.

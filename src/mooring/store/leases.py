@@ -6,9 +6,13 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+import threading
+from collections.abc import Iterable
 from pathlib import Path
+from weakref import WeakKeyDictionary, WeakSet
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from mooring.later import later
 from mooring.store.engine import Database, now_ms
@@ -21,9 +25,17 @@ __all__ = ["LEASE_MS", "Lease"]
 
 LEASE_MS = 15_000
 
+_leases: WeakKeyDictionary[Database, WeakSet[Lease]] = WeakKeyDictionary()
+"""Those of this process, which are renewed together."""
+_lock = threading.Lock()
+"""Held while ``_leases`` or ``_until`` of a lease changes."""
+
 
 class Lease:
     """A claim to one kind of work.
+
+    A process that does several kinds of work renews its claims in one transaction. A claim whose
+    work has not asked for it lately is left out: somebody else takes over work that hangs.
 
     Args:
         name: of the work.
@@ -36,13 +48,16 @@ class Lease:
         self._name = name
         self._lease_ms = lease_ms
         self._holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
-        self._until = 0
+        self._until = self._asked_at = 0
+        with _lock:
+            _leases.setdefault(database, WeakSet()).add(self)
 
     @property
     def fresh(self) -> bool:
         """Whether it was taken or renewed so lately that nobody else can have it; no question
         to the database."""
-        return now_ms() < self._until - 2 * self._lease_ms // 3
+        self._asked_at = now_ms()
+        return self._asked_at < self._until - 2 * self._lease_ms // 3
 
     def held(self, *, after_own_host: bool = False, after_dead: bool = False) -> bool:
         """Takes or renews it; whether it is ours now.
@@ -60,6 +75,8 @@ class Lease:
             return True
         at = now_ms()
         until = at + self._lease_ms
+        others = self._others(at) if self._until else {}
+        renewed: set[Lease] = set()
         # A renewal that is lost leaves one that lasts longer than ``fresh`` is believed.
         with self._database.write(news=False, lasting=not self._until) as connection:
             taken = connection.execute(
@@ -88,10 +105,29 @@ class Lease:
                 # Somebody else's row stays as it is.
                 mine = first.on_conflict_do_nothing().returning(leases.c.name)
                 taken = len(connection.execute(mine).all())
-        self._until = until if taken else 0
+            elif others:
+                renewed = _renew(connection, others, until)
+        with _lock:
+            self._until = until if taken else 0
+            for one in renewed:
+                if one._until == others[one]:  # it was neither renewed nor released meanwhile
+                    one._until = until
         if not taken and after_dead and self._drop_dead():
             return self.held()
         return bool(taken)
+
+    def _others(self, at: int) -> dict[Lease, int]:
+        """Other claims of this process that are held and were asked for lately, and until when
+        each is held."""
+        with _lock:
+            return {
+                one: one._until
+                for one in _leases[self._database]
+                if one is not self
+                and one._lease_ms == self._lease_ms
+                and at < one._until
+                and at - one._asked_at < self._lease_ms // 2
+            }
 
     def _drop_dead(self) -> bool:
         """Deletes the claim of a process of this machine that was killed; whether there was one.
@@ -115,13 +151,28 @@ class Lease:
 
     def release(self) -> None:
         """Lets the next one have it immediately."""
-        self._until = 0
+        with _lock:
+            self._until = 0
         with self._database.write() as connection:
             connection.execute(
                 sa.delete(leases).where(
                     leases.c.name == self._name, leases.c.holder == self._holder
                 )
             )
+
+
+def _renew(connection: Connection, claims: Iterable[Lease], until: int) -> set[Lease]:
+    """Those that are still held by who held them."""
+    c = leases.c
+    rows = [(one._name, one._holder) for one in claims]
+    statement = (
+        sa.update(leases)
+        .where(sa.tuple_(c.name, c.holder).in_(rows))
+        .values(until=until)
+        .returning(c.name, c.holder)
+    )
+    held = {(name, holder) for name, holder in connection.execute(statement)}
+    return {one for one in claims if (one._name, one._holder) in held}
 
 
 def process_runs(process: int) -> bool:

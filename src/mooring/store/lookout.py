@@ -1,16 +1,20 @@
 """Noticing work cheaply and often, on a connection kept for it.
 
 SQLite's ``data_version`` says in microseconds whether anybody has committed since the last
-look; only then, and when the caller's clock says so, a question is asked.
+look; only then, and when the caller's clock says so, a question is asked. All who look at one
+SQLite database from one process share the connection: each would read the whole schema and
+keep it in memory.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -23,6 +27,53 @@ from mooring.store.engine import Database
 __all__ = ["Lookout"]
 
 
+class _Line:
+    """One connection for several lookouts; safe from any thread."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.lock = threading.Lock()
+        """Held for each question."""
+        self._engine = engine
+        self._connection: Connection | None = None
+        self._users: set[Lookout] = set()
+        self.opened = 0  # how often; versions of two connections cannot be compared
+
+    def open(self, user: Lookout) -> Connection:
+        """The connection, outside of any transaction: inside one nothing would change."""
+        self._users.add(user)
+        if self._connection is None:
+            self._connection = self._engine.connect()
+            self.opened += 1
+            if self._engine.dialect.name != "sqlite":
+                self._connection.execution_options(isolation_level="AUTOCOMMIT")
+        return self._connection
+
+    def leave(self, user: Lookout) -> None:
+        """The last one gives the connection back."""
+        with self.lock:
+            self._users.discard(user)
+            if not self._users:
+                self.drop()
+
+    def drop(self) -> None:
+        """Gives the connection back; the next question opens another one. With ``lock`` held."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
+_lines: WeakKeyDictionary[Database, _Line] = WeakKeyDictionary()
+_lines_lock = threading.Lock()
+
+
+def _line(database: Database) -> _Line:
+    """On a server each lookout has its own: a question there waits for the network."""
+    if not database.is_sqlite:
+        return _Line(database.engine)
+    with _lines_lock:
+        return _lines.setdefault(database, _Line(database.engine))
+
+
 class Lookout:
     """Used by one thread at a time.
 
@@ -32,8 +83,8 @@ class Lookout:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._connection: Connection | None = None
-        self._seen = -1
+        self._line = _line(database)
+        self._seen = (-1, -1)  # the connection, and its version of the data
         self.waits = not database.is_sqlite
 
     def ask(
@@ -54,22 +105,25 @@ class Lookout:
         Raises:
             DatabaseUnavailable: the database does not answer.
         """
-        try:
-            connection = self._open()
-            if not self._database.is_sqlite:
-                return connection.execute(_statement(question), values or {}).one()
-            driver = connection.connection.driver_connection
-            assert isinstance(driver, sqlite3.Connection)
-            version = driver.execute("PRAGMA data_version").fetchone()[0]
-            if version == self._seen and not always:
-                return None
-            row: Sequence[Any] = driver.execute(question, values or {}).fetchone()
-            self._seen = version
-        except (DBAPIError, PoolTimeout, sqlite3.Error) as exc:
-            self.close()
-            raise DatabaseUnavailable(
-                "The database cannot be queried for new work.", hint="It will be queried again."
-            ) from exc
+        line = self._line
+        with line.lock:
+            try:
+                connection = line.open(self)
+                if not self._database.is_sqlite:
+                    return connection.execute(_statement(question), values or {}).one()
+                driver = connection.connection.driver_connection
+                assert isinstance(driver, sqlite3.Connection)
+                version = (line.opened, driver.execute("PRAGMA data_version").fetchone()[0])
+                if version == self._seen and not always:
+                    return None
+                row: Sequence[Any] = driver.execute(question, values or {}).fetchone()
+                self._seen = version
+            except (DBAPIError, PoolTimeout, sqlite3.Error) as exc:
+                line.drop()
+                raise DatabaseUnavailable(
+                    "The database cannot be queried for new work.",
+                    hint="It will be queried again.",
+                ) from exc
         return row
 
     async def look(
@@ -85,18 +139,9 @@ class Lookout:
         return self.ask(question, values, always=always)
 
     def close(self) -> None:
-        """Gives the connection back; the next look opens another one."""
-        connection, self._connection, self._seen = self._connection, None, -1
-        if connection is not None:
-            connection.close()
-
-    def _open(self) -> Connection:
-        """Outside of any transaction: inside one nothing would change."""
-        if self._connection is None:
-            self._connection = self._database.engine.connect()
-            if not self._database.is_sqlite:
-                self._connection.execution_options(isolation_level="AUTOCOMMIT")
-        return self._connection
+        """Gives the connection back, when nobody else looks; the next look opens another one."""
+        self._seen = (-1, -1)
+        self._line.leave(self)
 
 
 @lru_cache(32)

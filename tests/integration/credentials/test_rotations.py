@@ -21,8 +21,9 @@ from mooring.devices.model import Device, NewDevice
 from mooring.errors import Conflict, Forbidden
 from mooring.identity.actor import SYSTEM, Actor, Role
 from mooring.secrets import verifiers
+from mooring.store import leases as leases_module
 from mooring.store.engine import now_ms
-from mooring.store.leases import Lease
+from mooring.store.leases import LEASE_MS, Lease
 from mooring.store.schema import audit, credentials, former_verifiers, leases, rotations
 
 DAY = 86_400_000
@@ -151,6 +152,38 @@ def test_a_lease_is_held_by_one(platform: App) -> None:
     assert first.held()
     first.release()
     assert second.held()
+
+
+def test_a_process_renews_its_leases_together(
+    platform: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All but those of work that hangs, of another process, and those that were released."""
+    now = now_ms()
+    monkeypatch.setattr(leases_module, "now_ms", lambda: now)
+    mine = [Lease(platform.database, name) for name in ("one", "two", "hangs", "released")]
+    for lease in mine:
+        assert lease.held()
+    stolen = Lease(platform.database, "stolen")
+    assert stolen.held()
+    with platform.database.write() as connection:
+        theirs = sa.update(leases).where(leases.c.name == "stolen")
+        connection.execute(theirs.values(holder="elsewhere:1:x"))
+    one, two, hangs, released = mine
+    released.release()
+    now += 8_000
+    assert not any(lease.fresh for lease in (one, two, stolen))  # each asks, but for the others
+    assert one.held()
+    assert (one.fresh, two.fresh, released.fresh, stolen.fresh) == (True, True, False, False)
+    with platform.database.read() as connection:
+        until = dict(connection.execute(sa.select(leases.c.name, leases.c.until)).tuples().all())
+    assert until == {
+        "one": now + LEASE_MS,
+        "two": now + LEASE_MS,
+        "hangs": now - 8_000 + LEASE_MS,
+        "stolen": now - 8_000 + LEASE_MS,
+    }
+    assert not hangs.fresh
+    assert not stolen.held()
 
 
 def test_the_lease_of_a_killed_process_ends(platform: App) -> None:

@@ -333,6 +333,32 @@ def test_every_difference_has_its_kind(tmp_path: Path) -> None:
     asyncio.run(body())
 
 
+def test_whatever_differs_is_found_also_by_the_quick_look(file: AccountsFile) -> None:
+    """The first account of a tenant is looked at closely, the second one quickly."""
+    shared = {"tenant": "acme", "tenant_quota": Quota(9), "client_id": "acme/lamp"}
+    first, held = lamp("first", tenant="acme", tenant_quota=shared["tenant_quota"]), lamp(**shared)
+    file.replace([first, held])
+    for change in (
+        {"verifier": TWO},
+        {"next_verifier": TWO},
+        {"locked": True},
+        {"client_id": None},
+        {"certificates": ("01",)},
+        {"tenant": ""},
+        {"values": ("lamp", "other")},
+        {"rights": Rights(("m/acme/lamp/up",), ("m/acme/lamp/down",))},
+        {"quota": Quota(1)},
+        {"quota": Quota(None, 2)},
+        {"quota": Quota(None, None, 3)},
+        {"tenant_quota": Quota(8)},
+    ):
+        wanted = [SERVICE, first, replace(held, **change)]  # type: ignore[arg-type]
+        found = [(one.username, one.kind) for one in file.compare(wanted)]
+        same = "values" in change  # other words for the same topics
+        assert [name for name, _ in found] == ([] if same else ["acme/lamp"]), change
+    assert file.compare([SERVICE, first, held]) == []
+
+
 def test_file_lost_says_why(tmp_path: Path) -> None:
     with pytest.raises(FileLost, match="missing"):
         AccountsFile(tmp_path / "accounts.db", SERVICE).usernames()

@@ -65,8 +65,10 @@ class PlatformAlerts:
         lease = Lease(self._database, LEASE)
         while True:
             try:
-                if await asyncio.to_thread(lease.held, after_dead=True):
-                    await asyncio.to_thread(self.step, now_ms())
+                now = now_ms()
+                held = lease.fresh or await asyncio.to_thread(lease.held, after_dead=True)
+                if held and self._due(now):
+                    await asyncio.to_thread(self.step, now)
             except MooringError as exc:
                 log.warning("alerts of the platform are delayed: %s", exc)
             await asyncio.sleep(STEP_SECONDS)
@@ -77,11 +79,7 @@ class PlatformAlerts:
         Raises:
             DatabaseUnavailable: nothing was written; call again.
         """
-        due = [
-            check
-            for check in self._checks
-            if not 0 < self._next.get(check.name, 0) - now <= check.every_ms
-        ]
+        due = self._due(now)
         if not due:
             return
         changes: list[Change] = []
@@ -95,6 +93,13 @@ class PlatformAlerts:
         if changes:
             with self._database.write() as connection:
                 apply(connection, changes, self._bounds)
+
+    def _due(self, now: int) -> list[Check]:
+        return [
+            check
+            for check in self._checks
+            if not 0 < self._next.get(check.name, 0) - now <= check.every_ms
+        ]
 
     def _compared(self, check: Check, look: Look, known: Mapping[str, str]) -> list[Change]:
         """What a check finds, against its open alerts (key → message). A severity that a person

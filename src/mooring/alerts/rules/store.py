@@ -22,6 +22,7 @@ from mooring.store.schema import alerts, devices, latest, rule_queue, rule_state
 
 __all__ = [
     "HELD",
+    "WORK",
     "Stored",
     "delete",
     "delete_states",
@@ -44,6 +45,9 @@ __all__ = [
     "waiting",
     "write_states",
 ]
+
+WORK = "SELECT (SELECT value FROM versions WHERE name = 'rules'), EXISTS (SELECT 1 FROM rule_queue)"
+"""For ``Lookout``: the version of the rules, and whether messages wait."""
 
 _c = rules.c
 _COLUMNS = (

@@ -41,6 +41,7 @@ from mooring.settings import Settings
 from mooring.store import versions
 from mooring.store.engine import Database, now_ms
 from mooring.store.leases import Lease
+from mooring.store.lookout import Lookout
 from mooring.store.processes import is_alive
 from mooring.store.schema import processes
 from mooring.store.tally import add_to_counter
@@ -124,16 +125,16 @@ class RuleWorker:
 
     async def run(self) -> None:
         """Until cancelled."""
-        lease = Lease(self._database, LEASE)
+        lease, lookout = Lease(self._database, LEASE), Lookout(self._database)
         try:
             while True:
                 busy = False
                 try:
-                    if await asyncio.to_thread(lease.held, after_dead=True):
-                        busy = await asyncio.to_thread(self.step, now_ms())
-                    else:
+                    if not (lease.fresh or await asyncio.to_thread(lease.held, after_dead=True)):
                         self._known = None
                         await asyncio.sleep(STANDBY_SECONDS)
+                    elif self.has_rules or await self._is_needed(lookout):
+                        busy = await asyncio.to_thread(self.step, now_ms())
                 except MooringError as exc:
                     log.warning("rules are delayed: %s", exc)
                     await asyncio.sleep(STANDBY_SECONDS)
@@ -141,7 +142,17 @@ class RuleWorker:
                     await asyncio.sleep(STEP_SECONDS if self.has_rules else STANDBY_SECONDS)
         finally:
             self._known = None
+            lookout.close()
             await asyncio.to_thread(_release, lease)
+
+    async def _is_needed(self, lookout: Lookout) -> bool:
+        """While there are no rules: whether there may be some now, or something to drop."""
+        known = self._known
+        found = await lookout.look(store.WORK, always=known is None)
+        if found is None:
+            return False
+        version, waits = found
+        return known is None or known.rules != (version or 0) or bool(waits)
 
     @property
     def has_rules(self) -> bool:

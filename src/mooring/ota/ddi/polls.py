@@ -102,7 +102,8 @@ class Polls:
     async def _write_often(self) -> None:
         while True:
             await asyncio.sleep(WRITE_SECONDS)
-            await asyncio.to_thread(self._write_or_keep)
+            if self._new or self._unknown:
+                await asyncio.to_thread(self._write_or_keep)
 
     def _write_or_keep(self) -> None:
         try:

@@ -27,6 +27,7 @@ with later():
     from sqlalchemy.dialects import postgresql, sqlite
 
 __all__ = [
+    "EVIDENCE",
     "HISTORY_MAX",
     "Changed",
     "Known",
@@ -36,7 +37,6 @@ __all__ = [
     "changes_after",
     "dialects_of",
     "every",
-    "evidence",
     "history",
     "mark",
     "never_looked_at",
@@ -266,21 +266,16 @@ def sessions(connection: Connection, after: int, limit: int) -> tuple[list[Sessi
     return found, rows[-1][0] if rows else after
 
 
-_EVIDENCE = sa.text(
+EVIDENCE = (
     "SELECT (SELECT max(id) FROM broker_events),"
     " (SELECT count(*) FROM device_state WHERE online_at >= :since),"
     " (SELECT sum(online_at - :since) FROM device_state WHERE online_at >= :since),"
     " (SELECT count(*) FROM device_state WHERE announced_at >= :since),"
     " (SELECT sum(announced_at - :since) FROM device_state WHERE announced_at >= :since)"
 )
-
-
-def evidence(connection: Connection, since: int) -> tuple[int, ...]:
-    """Differs from an earlier answer when ``sessions`` or ``statements`` would find more: a few
-    figures instead of rows. The times of statements are added up, because one that is committed
-    later need not be the newest."""
-    row = connection.execute(_EVIDENCE, {"since": since}).one()
-    return tuple(int(value or 0) for value in row)
+"""For ``Lookout``. Differs from an earlier answer when ``sessions`` or ``statements`` would find
+more: a few figures instead of rows. The times of statements are added up, because one that is
+committed later need not be the newest."""
 
 
 _SEEN = (

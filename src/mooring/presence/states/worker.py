@@ -37,6 +37,7 @@ from mooring.presence.states.machine import (
 from mooring.presence.states.reasons import sentence
 from mooring.presence.states.store import (
     EVENT_MARK,
+    EVIDENCE,
     STATEMENT_MARK,
     Changed,
     Known,
@@ -47,6 +48,7 @@ from mooring.settings import Settings
 from mooring.store import versions
 from mooring.store.engine import Database, now_ms
 from mooring.store.leases import Lease
+from mooring.store.lookout import Lookout
 
 __all__ = ["PresenceWorker"]
 
@@ -86,6 +88,7 @@ class PresenceWorker:
         self._events = 0
         self._statements = 0
         self._evidence: tuple[int, ...] | None = None  # as it was when all of it was folded
+        self._lookout = Lookout(database)
         self._running_at = 0  # when the broker was last started
         self._opened_at = 0  # when this worker was
 
@@ -99,22 +102,28 @@ class PresenceWorker:
     async def run(self) -> None:
         """Until cancelled."""
         lease = Lease(self._database, "presence")
-        while True:
-            try:
-                busy = await asyncio.to_thread(self._turn, lease)
-            except MooringError as exc:
-                log.warning("presence is delayed: %s", exc)
-                self._known, busy = None, False
-                await asyncio.sleep(STANDBY_SECONDS)
-            if not busy:
-                standby = self._known is None
-                await asyncio.sleep(STANDBY_SECONDS if standby else STEP_SECONDS)
+        try:
+            while True:
+                try:
+                    busy = await self._turn(lease)
+                except MooringError as exc:
+                    log.warning("presence is delayed: %s", exc)
+                    self._known, busy = None, False
+                    await asyncio.sleep(STANDBY_SECONDS)
+                if not busy:
+                    standby = self._known is None
+                    await asyncio.sleep(STANDBY_SECONDS if standby else STEP_SECONDS)
+        finally:
+            self._lookout.close()
 
-    def _turn(self, lease: Lease) -> bool:
-        if not lease.held(after_dead=True):
+    async def _turn(self, lease: Lease) -> bool:
+        if not (lease.fresh or await asyncio.to_thread(lease.held, after_dead=True)):
             self._known = None
             return False
-        return self.look(now_ms())
+        if self._lookout.waits:
+            return await asyncio.to_thread(self.look, now_ms())
+        now = now_ms()  # a look is cheaper than the way to a thread
+        return self._is_needed(now) and await asyncio.to_thread(self.step, now)
 
     def look(self, now: int) -> bool:
         """``step``, where it may find something to do. Returns and raises as it does."""
@@ -123,9 +132,11 @@ class PresenceWorker:
     def _is_needed(self, now: int) -> bool:
         """Whether ``step`` may find something to do. The question is asked before the step reads,
         so what is committed meanwhile is found by the next one."""
-        with self._database.read() as connection:
-            evidence = store.evidence(connection, self._statements - OVERLAP_MS)
-        before, self._evidence = self._evidence, evidence
+        before = self._evidence
+        since = self._statements - OVERLAP_MS
+        found = self._lookout.ask(EVIDENCE, {"since": since}, always=before is None)
+        evidence = before if found is None else tuple(int(value or 0) for value in found)
+        self._evidence = evidence
         return (
             self._known is None
             or evidence != before
