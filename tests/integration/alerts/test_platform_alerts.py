@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from mooring.presence.evidence import LIMITED
 from mooring.presence.states import store as presence_store
 from mooring.presence.states.machine import Event, Record, advance, tick
 from mooring.settings import Settings
+from mooring.store.lookout import Lookout
 from mooring.store.schema import (
     broker_events,
     certificates,
@@ -77,6 +79,15 @@ class Watched:
         self.checks.step(self.stand.now)
         return {alert.name: alert.state for alert in self.stand.alerts()}
 
+    def needed(self, after: float) -> bool:
+        """Whether the worker would make a step so much later."""
+        lookout = Lookout(self.stand.database)
+        now = self.stand.now + int(after * SECOND)
+        try:
+            return asyncio.run(self.checks.is_needed(lookout, now))
+        finally:
+            lookout.close()
+
 
 @pytest.fixture
 def watched(stand: Stand, tmp_path: Path) -> Iterator[Watched]:
@@ -103,11 +114,13 @@ def test_a_silent_device_raises_an_alert_after_one_and_a_half_intervals(watched:
         found = watched.step(1)
     assert found == {"device_silent": State.RAISED}
     assert abs(stand.now - last - 90 * SECOND) <= 2 * SECOND
+    assert watched.needed(1), "the alert is open"
     with stand.database.write() as connection:
         heard = advance(record, Event.HEARD, stand.now)
         presence_store.write(connection, [(1, presence_store.Known(heard, 60 * SECOND, last))])
         connection.execute(sa.update(device_state).values(last_seen_at=stand.now))
     assert watched.step(1) == {"device_silent": State.CLEARED}
+    assert not watched.needed(1)
 
 
 @pytest.mark.parametrize("said_so", [True, False])

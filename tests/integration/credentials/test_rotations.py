@@ -175,7 +175,9 @@ def test_a_process_renews_its_leases_together(
     assert one.held()
     assert (one.fresh, two.fresh, released.fresh, stolen.fresh) == (True, True, False, False)
     with platform.database.read() as connection:
-        until = dict(connection.execute(sa.select(leases.c.name, leases.c.until)).tuples().all())
+        until = dict(
+            row._tuple() for row in connection.execute(sa.select(leases.c.name, leases.c.until))
+        )
     assert until == {
         "one": now + LEASE_MS,
         "two": now + LEASE_MS,

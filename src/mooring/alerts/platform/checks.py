@@ -40,7 +40,7 @@ from mooring.store.schema import (
     sequences,
 )
 
-__all__ = ["CHECKS", "EVENTS_LOOK", "WINDOW_MS"]
+__all__ = ["CHECKS", "EVENTS_LOOK", "SILENT", "WINDOW_MS"]
 
 WINDOW_MS = 600_000
 """How far back events are counted."""
@@ -374,8 +374,14 @@ def _recipients(look: Look) -> Sequence[Found]:
     ]
 
 
+SILENT = """
+SELECT EXISTS (SELECT 1 FROM presence WHERE state IN ('silent', 'offline'))
+  OR EXISTS (SELECT 1 FROM alerts WHERE cleared_at IS NULL
+             AND key >= 'platform:device_silent:' AND key < 'platform:device_silent;')
+"""
+
 CHECKS = (
-    Check("device_silent", 1_000, _silent),
+    Check("device_silent", 1_000, _silent, question=SILENT),
     Check("device_refused", 10_000, _refused),
     Check("device_limited", 10_000, _limited),
     Check("publish_denied", 10_000, _denied),

@@ -59,12 +59,15 @@ class Check(NamedTuple):
         name: of its alerts, and in the documentation.
         every_ms: between two looks.
         hold_ms: for how long it must be so.
+        question: for ``Lookout``: whether it may find something, or has an open alert. For a check
+            that is made so often that most of its looks should cost nothing.
     """
 
     name: str
     every_ms: int
     find: Callable[[Look], Sequence[Found]]
     hold_ms: int = 0
+    question: str = ""
 
 
 def raise_of(check: Check, found: Found, at: int) -> Raise:

@@ -24,6 +24,7 @@ from mooring.errors import MooringError
 from mooring.settings import Settings
 from mooring.store.engine import Database, now_ms
 from mooring.store.leases import Lease
+from mooring.store.lookout import Lookout
 from mooring.store.schema import counters
 from mooring.supervisor.rows import RowFaults
 
@@ -62,16 +63,36 @@ class PlatformAlerts:
 
     async def run(self) -> None:
         """Until cancelled."""
-        lease = Lease(self._database, LEASE)
-        while True:
-            try:
-                now = now_ms()
-                held = lease.fresh or await asyncio.to_thread(lease.held, after_dead=True)
-                if held and self._due(now):
-                    await asyncio.to_thread(self.step, now)
-            except MooringError as exc:
-                log.warning("alerts of the platform are delayed: %s", exc)
-            await asyncio.sleep(STEP_SECONDS)
+        lease, lookout = Lease(self._database, LEASE), Lookout(self._database)
+        try:
+            while True:
+                try:
+                    now = now_ms()
+                    held = lease.fresh or await asyncio.to_thread(lease.held, after_dead=True)
+                    if held and await self.is_needed(lookout, now):
+                        await asyncio.to_thread(self.step, now)
+                except MooringError as exc:
+                    log.warning("alerts of the platform are delayed: %s", exc)
+                await asyncio.sleep(STEP_SECONDS)
+        finally:
+            lookout.close()
+
+    async def is_needed(self, lookout: Lookout, now: int) -> bool:
+        """Whether a check is due that may find something.
+
+        Raises:
+            DatabaseUnavailable: it cannot be asked.
+        """
+        due = self._due(now)
+        for check in due:
+            if not check.question:
+                return True
+            found = await lookout.look(check.question, always=True)
+            if found is None or found[0]:
+                return True
+        for check in due:
+            self._next[check.name] = now + check.every_ms
+        return False
 
     def step(self, now: int) -> None:
         """The checks whose time has come.
