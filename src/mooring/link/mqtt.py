@@ -277,7 +277,9 @@ class MqttLink:
 
     async def _connect(self) -> asyncio.Future[str]:
         loop = asyncio.get_running_loop()
-        context = ssl.create_default_context(cafile=self.endpoint.cafile)
+        tls = None
+        if self.endpoint.tls:  # reading the system's certificates takes 20 ms and some megabytes
+            tls = ssl.create_default_context(cafile=self.endpoint.cafile)
         # Not asyncio.wait_for: in Python 3.11 it loses a cancellation that comes together with
         # the answer, and then this task never ends.
         async with asyncio.timeout(CONNECT_SECONDS):
@@ -290,7 +292,7 @@ class MqttLink:
                     lambda: Connection(self),
                     self.endpoint.host,
                     self.endpoint.port,
-                    ssl=context if self.endpoint.tls else None,
+                    ssl=tls,
                 )
         try:
             async with asyncio.timeout(CONNECT_SECONDS):

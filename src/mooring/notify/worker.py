@@ -76,10 +76,8 @@ class Notifier:
         Raises:
             OSError: the file of certificate authorities cannot be used.
         """
-        if self._channels is None:
-            self._channels = Channels.of(
-                self._settings.notify_ca_file, self._settings.notify_schemes
-            )
+        if self._settings.notify_ca_file is not None:  # else they are made for the first attempt
+            await self._open_channels()
         lookout = Lookout(self._database)
         waker = self._waker = Waker(self._database.wake_folder)
         ask_at = renew_at = 0.0
@@ -182,12 +180,21 @@ class Notifier:
         except DatabaseUnavailable as exc:
             log.warning("what became of notification %s is unknown: %s", one.notification, exc)
 
+    async def _open_channels(self) -> Channels:
+        """Reads certificate authorities once, which takes time and memory."""
+        if self._channels is None:
+            settings = self._settings
+            self._channels = await asyncio.to_thread(
+                Channels.of, settings.notify_ca_file, settings.notify_schemes
+            )
+        return self._channels
+
     async def _attempt(self, one: Due) -> None:
-        assert self._channels is not None
+        channels = await self._open_channels()
         parcel = await asyncio.to_thread(self._parcel, one.notification)
         if parcel is None:
             return
-        answer = await self._channels.send(parcel)
+        answer = await channels.send(parcel)
         await asyncio.to_thread(self._finish, one, answer)
 
     def _parcel(self, number: int) -> Parcel | None:
