@@ -400,7 +400,7 @@ def any_watched(connection: Connection) -> bool:
     return connection.execute(_ANY_WATCHED).first() is not None
 
 
-_ANY_WATCHED = """
+_WATCHED_OF_THESE = """
 SELECT EXISTS (SELECT 1 FROM firmware_updates
   WHERE due_at IS NOT NULL AND device_id IN (SELECT value FROM json_each(?)))
 """
@@ -411,7 +411,7 @@ def watched(connection: Connection, numbers: Collection[int]) -> list[Watched]:
     if connection.dialect.name == "sqlite":
         # Asked with every batch. Mostly there is none, and Core costs twenty times the question.
         asked_for = msgspec.json.encode(list(numbers)).decode()
-        if not driver_of(connection).execute(_ANY_WATCHED, (asked_for,)).fetchone()[0]:
+        if not driver_of(connection).execute(_WATCHED_OF_THESE, (asked_for,)).fetchone()[0]:
             return []
     engine = connection.dialect.name
     statement = _WATCHED.get(engine)
