@@ -24,6 +24,7 @@ import sys
 
 import mooring
 from mooring.cli.main import main
+from mooring.run.preload import preload
 
 
 def serve(channel: socket.socket) -> None:
@@ -91,6 +92,7 @@ if __name__ == "__main__":
     for module in pkgutil.walk_packages(mooring.__path__, "mooring."):
         if not module.name.endswith("__main__") and ".migrations." not in module.name:
             importlib.import_module(module.name)
+    preload(postgresql=True)
     gc.freeze()  # the commands neither look at all that again nor copy it at their end
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who wait
     serve(socket.socket(fileno=int(sys.argv[1])))

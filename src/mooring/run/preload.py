@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from importlib.util import find_spec
 
+from mooring.dialects import builtin
 from mooring.parts import PARTS
 
 __all__ = ["preload"]
@@ -47,6 +48,7 @@ def preload(*, postgresql: bool) -> None:
     for name in (*MODULES, *(ON_POSTGRESQL if postgresql else ())):
         importlib.import_module(name)
     importlib.import_module("mooring.app").prepare_services()
+    builtin()  # every process reads its dialects, and these are the same in all of them
     for part in PARTS:
         part.routers()
         for name in (f"mooring.{part.name}.{file}" for file in OF_DOMAINS):
