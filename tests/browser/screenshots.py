@@ -2,11 +2,13 @@
 
 Each page is taken light, dark and on a phone: without any device (``empty``), with a simulated
 fleet and something of everything (``full``), and with hostile texts while the server is away
-(``broken``). They are to be looked at, one by one.
+(``broken``); and the moments that no address shows (``moments.py``): a dialog, a rejected form, the
+search. They are to be looked at, one by one. ``--docs`` makes those of ``docs/images`` instead.
 """
 
 from __future__ import annotations
 
+import argparse
 import re
 import sys
 import tempfile
@@ -19,16 +21,18 @@ from playwright.sync_api import Browser
 from mooring.app import open_app
 from mooring.dashboard.pages import PAGES
 from mooring.settings import Settings
+from tests.browser.moments import MOMENTS
 from tests.support import world
 from tests.support.browser import Tab, chromium, opened_tab
 from tests.support.platform import Platform, running_platform
 from tests.support.proxy import Cut, Proxy
 from tests.support.waiting import wait_until
 
+KINDS = ("empty", "broken", "full")
 LOOKS = {
     "light": ("light", (1280, 860)),
     "dark": ("dark", (1280, 860)),
-    "phone": ("light", (390, 844)),
+    "phone": ("light", (360, 780)),
 }
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -42,59 +46,109 @@ EXAMPLES = {
     " GROUP BY d.id ORDER BY count(m.id) DESC LIMIT 1",
     "group": "SELECT name FROM groups ORDER BY id LIMIT 1",
     "tenant": "SELECT tenant FROM groups ORDER BY id LIMIT 1",
-    "job": "SELECT id FROM jobs ORDER BY id LIMIT 1",
+    "job": "SELECT id FROM jobs WHERE kind != 'firmware' ORDER BY id LIMIT 1",
     "rollout": "SELECT job_id FROM firmware_rollouts ORDER BY job_id LIMIT 1",
 }
 NUMBERS = {
     "/alerts/": "SELECT id FROM alerts ORDER BY id LIMIT 1",
     "/rules/": "SELECT id FROM rules ORDER BY id LIMIT 1",
-    "/commands/": "SELECT id FROM jobs ORDER BY id LIMIT 1",
+    "/commands/": "SELECT id FROM commands ORDER BY id LIMIT 1",
 }
+#: Picture of the documentation → the page.
+DOCS = {
+    "dashboard-overview": "/",
+    "dashboard-devices": "/devices",
+    "dashboard-device": "/devices/default:kiln/charts",
+    "dashboard-flow": "/flow",
+    "dashboard-alerts": "/alerts",
+    "dashboard-rollout": "/rollouts/{rollout}",
+}
+
+
+def known(platform: Platform, path: str) -> dict[str, str]:
+    """The words of a path that something exists for."""
+    found = {}
+    for name in re.findall(r"\{(\w+)\}", path):
+        sql = EXAMPLES.get(name) or next(
+            (sql for start, sql in NUMBERS.items() if path.startswith(start)), ""
+        )
+        rows = platform.rows(sql) if sql else []
+        if rows:
+            found[name] = str(rows[0][0])
+    return found
 
 
 def addresses(platform: Platform) -> Iterator[str]:
     """Pages of what exists."""
     for page in PAGES:
-        known = {}
-        for name in re.findall(r"\{(\w+)\}", page.path):
-            sql = EXAMPLES.get(name) or next(
-                (sql for start, sql in NUMBERS.items() if page.path.startswith(start)), ""
-            )
-            rows = platform.rows(sql) if sql else []
-            if rows:
-                known[name] = str(rows[0][0])
-        if page.template and set(re.findall(r"\{(\w+)\}", page.path)) <= known.keys():
-            yield page.path.format(**known)
+        words = known(platform, page.path)
+        if page.template and set(re.findall(r"\{(\w+)\}", page.path)) <= words.keys():
+            yield page.path.format(**words)
 
 
-def picture(tab: Tab, path: str, folder: Path, kind: str, look: str) -> None:
-    # Charts are drawn; a page without any, or without values, has nothing to wait for.
+def named(path: str) -> str:
+    """Of a picture, by the address."""
+    return re.sub(r"[^a-z0-9]+", "-", path.lower()).strip("-") or "overview"
+
+
+def settled(tab: Tab) -> None:
+    """Charts are drawn; a page without any, or without values, has nothing to wait for."""
     tab.page.wait_for_timeout(250)
     if tab.page.locator("mooring-chart").count():
         tab.page.wait_for_timeout(500)
-    name = re.sub(r"[^a-z0-9]+", "-", path.lower()).strip("-") or "overview"
-    tab.page.screenshot(path=folder / f"{name}-{kind}-{look}.png", full_page=True)
 
 
-def take(browser: Browser, platform: Platform, folder: Path, kind: str) -> None:
-    """Every page in every look; while the server is away where ``kind`` is ``broken``."""
-    port = platform.ports["http_port"]
+def picture(tab: Tab, name: str, folder: Path) -> None:
+    settled(tab)
+    tab.page.screenshot(path=folder / f"{name}.png", full_page=True)
+
+
+def signed_in(platform: Platform) -> str:
+    """The token of a new session of the administrator."""
     given = {"name": "admin", "password": platform.password_of_admin()}
-    login = httpx.post(f"http://127.0.0.1:{port}/api/v1/login", json=given, timeout=30)
-    token = login.raise_for_status().json()["token"]
-    with Proxy(port) as proxy:
+    url = f"http://127.0.0.1:{platform.ports['http_port']}/api/v1/login"
+    return str(httpx.post(url, json=given, timeout=30).raise_for_status().json()["token"])
+
+
+def take(browser: Browser, platform: Platform, folder: Path, kind: str, asked: Asked) -> None:
+    """Every page in every look; while the server is away where ``kind`` is ``broken``."""
+    with Proxy(platform.ports["http_port"]) as proxy:
         base = f"http://127.0.0.1:{proxy.port}"
-        for look, (theme, size) in LOOKS.items():
-            with opened_tab(browser, base, token, theme=theme, size=size) as tab:
+        for look in asked.looks:
+            theme, size = LOOKS[look]
+            with opened_tab(browser, base, signed_in(platform), theme=theme, size=size) as tab:
                 tab.go("/sign-in")  # where a browser's time zone is noted
                 for path in addresses(platform):
+                    name = f"{named(path)}-{kind}-{look}"
+                    if not asked.only.search(name):
+                        continue
                     tab.go(path)
                     tab.live()
                     if kind == "broken":
                         proxy.cut(Cut.REFUSE, seconds=60.0)
                         tab.page.wait_for_selector("#connection.bad")
-                    picture(tab, path, folder, kind, look)
+                    picture(tab, name, folder)
                     proxy.welcome()
+
+
+def take_moments(
+    browser: Browser, platform: Platform, folder: Path, kind: str, asked: Asked
+) -> None:
+    """What no address shows."""
+    base = f"http://127.0.0.1:{platform.ports['http_port']}"
+    for look in asked.looks:
+        theme, size = LOOKS[look]
+        for moment in MOMENTS:
+            name = f"moment-{moment.name}-{kind}-{look}"
+            if moment.kind != kind or not asked.only.search(name):
+                continue
+            token = signed_in(platform) if moment.signed_in else ""
+            with opened_tab(browser, base, token, theme=theme, size=size) as tab:
+                tab.go("/sign-in")
+                moment.steps(tab)
+                settled(tab)
+                # A dialog lies over the window, not over the page.
+                tab.page.screenshot(path=folder / f"{name}.png", full_page=moment.whole)
 
 
 def fill(platform: Platform, tenant: str, word: str, *texts: str) -> None:
@@ -102,27 +156,66 @@ def fill(platform: Platform, tenant: str, word: str, *texts: str) -> None:
     device that has it in every field."""
     ports = {f"{name}": port for name, port in platform.ports.items()}
     with open_app(Settings(data_dir=platform.data_dir, **ports)) as app:  # type: ignore[arg-type]
-        world.fill(app, tenant, word)
+        for number, device in enumerate(world.fill(app, tenant, word)):
+            world.placed(app, device, number)
+        world.history(app, tenant, "kiln")
         for number, text in enumerate(texts):
             world.hostile(app, tenant, text, number)
 
 
+class Asked:
+    """What the command line asks for."""
+
+    def __init__(self, given: Sequence[str]) -> None:
+        parser = argparse.ArgumentParser(prog="screenshots", description=__doc__)
+        parser.add_argument("folder", nargs="?", type=Path, default=Path("build/screenshots"))
+        parser.add_argument("--kind", action="append", choices=KINDS, dest="kinds")
+        parser.add_argument("--look", action="append", choices=LOOKS, dest="looks")
+        parser.add_argument("--only", default="", help="pattern for names of pictures")
+        parser.add_argument("--docs", action="store_true", help="the pictures of docs/images")
+        found = parser.parse_args(given)
+        self.docs = bool(found.docs)
+        self.folder: Path = Path("docs/images") if self.docs else found.folder
+        self.kinds = ["full"] if self.docs else (found.kinds or [*KINDS])
+        self.looks = found.looks or [*LOOKS]
+        self.only = re.compile(found.only)
+
+
+def take_docs(browser: Browser, platform: Platform, folder: Path) -> None:
+    """One window, light."""
+    base = f"http://127.0.0.1:{platform.ports['http_port']}"
+    with opened_tab(browser, base, signed_in(platform), size=(1280, 800)) as tab:
+        tab.go("/sign-in")
+        for name, path in DOCS.items():
+            tab.go(path.format(**known(platform, path)))
+            tab.live()
+            settled(tab)
+            tab.page.screenshot(path=folder / f"{name}.png")
+
+
 def main(given: Sequence[str]) -> int:
-    folder = Path(given[0] if given else "build/screenshots")
-    folder.mkdir(parents=True, exist_ok=True)
+    asked = Asked(given)
+    asked.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="mooring-shots-") as data, chromium() as browser:
-        with running_platform(Path(data) / "empty") as platform:
-            take(browser, platform, folder, "empty")
-        with running_platform(Path(data) / "broken") as platform:
-            fill(platform, "acme", HOSTILE[0], *HOSTILE)
-            take(browser, platform, folder, "broken")
-        with running_platform(Path(data) / "full", "--demo") as platform:
-            fill(platform, "default", "Hall 3")
-            wait_until(
-                lambda: platform.rows("SELECT count(*) FROM messages")[0][0] > 300, "messages"
-            )
-            take(browser, platform, folder, "full")
-    print(f"{len(list(folder.glob('*.png')))} pictures in {folder}: look at each of them.")
+        for kind in asked.kinds:
+            words = ("--demo",) if kind == "full" else ()
+            with running_platform(Path(data) / kind, *words) as platform:
+                if kind == "broken":
+                    fill(platform, "acme", HOSTILE[0], *HOSTILE)
+                if kind == "full":
+                    fill(platform, "default", "Hall 3")
+                    wait_until(
+                        lambda found=platform: (
+                            found.rows("SELECT count(*) FROM messages")[0][0] > 900
+                        ),
+                        "messages",
+                    )
+                if asked.docs:
+                    take_docs(browser, platform, asked.folder)
+                    continue
+                take(browser, platform, asked.folder, kind, asked)
+                take_moments(browser, platform, asked.folder, kind, asked)
+    print(f"{len(list(asked.folder.glob('*.png')))} pictures in {asked.folder}: look at each.")
     return 0
 
 

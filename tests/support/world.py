@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import sqlalchemy as sa
 
@@ -32,10 +33,16 @@ from mooring.ota.rollouts.service import Rollouts
 from mooring.people.model import NewKey, NewUser
 from mooring.presence.states.machine import Record, State
 from mooring.store.engine import now_ms
-from mooring.store.schema import broker_events, firmware_releases, presence
-from tests.integration.http.rows import say, seen, spoil, stranger, tally
+from mooring.store.schema import (
+    broker_events,
+    firmware_releases,
+    messages,
+    presence,
+    rollup_queue,
+)
+from tests.integration.http.rows import channel_id, say, seen, spoil, stranger, tally
 
-__all__ = ["fill", "hostile"]
+__all__ = ["fill", "history", "hostile", "placed"]
 
 
 def _event(  # noqa: PLR0917 - a row
@@ -159,3 +166,58 @@ def hostile(platform: App, tenant: str, text: str, n: int) -> Device:
 def counters(platform: App) -> None:
     """The platform's own."""
     tally(platform.database, messages_stored=123_456, messages_duplicate=3)
+
+
+PLACES = ((52.52, 13.41), (53.55, 9.99), (48.14, 11.58), (50.94, 6.96), (59.33, 18.07))
+"""Berlin, Hamburg, Munich, Cologne, Stockholm."""
+
+
+def placed(platform: App, device: Device, number: int) -> None:
+    """Gives the device a position; the first ones are in different towns."""
+    lat, lon = PLACES[number % len(PLACES)]
+    at = {"lat": lat + 0.02 * (number // len(PLACES)), "lon": lon}
+    platform.attributes.change(SYSTEM, device.username, {"position": at})
+
+
+def history(platform: App, tenant: str, name: str) -> Device:
+    """A device with a day of readings: one each five minutes, a peak, and an hour without any."""
+    new = NewDevice(name, "mooring", tenant, label="Kiln 2, hall 3")
+    device = platform.devices.add(SYSTEM, new)[0].device
+    end = now_ms()
+    rows: list[dict[str, object]] = []
+    for n in range(288):
+        if 130 <= n < 142:
+            continue
+        ts = end - (287 - n) * 300_000
+        heat = 21.0 + 6 * math.sin(n / 40) + 0.6 * math.sin(n * 1.7)
+        values = {"temperature": round(heat + (19 if n == 200 else 0), 1)}
+        values["humidity"] = round(48 - 9 * math.sin(n / 40) + 1.2 * math.cos(n * 2.3), 1)
+        values["power"] = round(1.2 + 0.9 * max(0.0, math.sin(n / 9)), 2)
+        body = json.dumps({"ts": ts, "seq": n, "values": values})
+        rows.append({"ts": ts, "received_at": ts + 40, "seq": n, "fingerprint": n, "payload": body})
+    say(platform.database, device, end, json.loads(str(rows[-1]["payload"])))
+    with platform.database.write() as connection:
+        number = channel_id(connection, device.dialect, "telemetry", "telemetry")
+        common = {"device_id": device.id, "channel_id": number, "time_source": 0}
+        connection.execute(sa.insert(messages), [common | row for row in rows])
+        m = messages.c
+        first, last = connection.execute(
+            sa.select(sa.func.min(m.id), sa.func.max(m.id)).where(m.device_id == device.id)
+        ).one()
+        span = {"first_id": first, "last_id": last, "first_ts": rows[0]["ts"], "last_ts": end}
+        connection.execute(sa.insert(rollup_queue).values(**span, claimed=False))
+    seen(
+        platform.database,
+        device,
+        last_seen_at=end,
+        online=True,
+        connected=True,
+        connected_at=end - 90_000_000,
+        firmware="1.4.2",
+        address="10.4.2.40",
+    )
+    record = json.dumps([*Record(State("online"), end - 90_000_000)])
+    with platform.database.write() as connection:
+        said = {"device_id": device.id, "state": "online", "record": record}
+        connection.execute(sa.insert(presence).values(**said, interval_ms=300_000))
+    return device

@@ -21,7 +21,7 @@ from mooring.store.schema import (
     strangers,
 )
 
-__all__ = ["AddDevice", "say", "seen", "spoil", "stranger", "tally"]
+__all__ = ["AddDevice", "channel_id", "say", "seen", "spoil", "stranger", "tally"]
 
 AddDevice = Callable[..., Device]
 

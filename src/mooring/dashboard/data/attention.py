@@ -134,14 +134,18 @@ def of_trouble(
         first, most = next(iter(found.dead.items()))
         share = f"{most:,} {_dead(first)}" if len(found.dead) > 1 else _dead(first)
         text = f"{count(dead, 'message')} could not be stored in the last day: {share}."
-        items.append(_item("warn", dead, "dead letters", text, "/messages?tab=rejected"))
+        word = "dead letter" if dead == 1 else "dead letters"
+        items.append(_item("warn", dead, word, text, "/messages?tab=rejected"))
     if refusing:
         who = count(refusing, "device has", "devices have")
         text = f"{who} rejected the settings too often: they are not sent again until they change."
-        items.append(_item("warn", refusing, "settings", text, "/devices?problem=settings"))
+        items.append(
+            _item("warn", refusing, "settings rejected", text, "/devices?problem=settings")
+        )
     if found.unknown:
         who = count(found.unknown, "unknown device was", "unknown devices were")
-        text = f"{who} heard in the last day. Accept or reject them."
+        whom = "it" if found.unknown == 1 else "them"
+        text = f"{who} heard in the last day. Accept or reject {whom}."
         href = "/claiming#unknown"
         items.append(_item("off", found.unknown, "unknown", text, href, link="Decide"))
     rank = {"bad": 0, "warn": 1, "off": 2}
@@ -154,6 +158,11 @@ def _item(state: str, number: int, word: str, text: str, href: str, **more: Any)
 
 def _dead(reason: str) -> str:
     return DEAD.get(reason, reason.replace("_", " "))
+
+
+def _severity(word: str, number: int) -> str:
+    """``2 errors``, and ``2 critical``: the latter is no noun."""
+    return f"{word}s" if number != 1 and word in ("warning", "error") else word
 
 
 def _rejected(found: Sequence[Rejected]) -> list[Item]:
@@ -178,7 +187,9 @@ def _alerts(alerts: Mapping[str, int]) -> list[Item]:
     number = sum(alerts.values())
     if not number:
         return []
-    parts = ", ".join(f"{value:,} {word}" for word, value in alerts.items() if value)
+    parts = ", ".join(
+        f"{value:,} {_severity(word, value)}" for word, value in alerts.items() if value
+    )
     severe = alerts.get("critical", 0) + alerts.get("error", 0)
     text = f"{count(number, 'alert is', 'alerts are')} open: {parts}."
     word = "alert" if number == 1 else "alerts"

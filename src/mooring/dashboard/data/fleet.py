@@ -73,7 +73,7 @@ PROBLEMS = {
     Problem.MISSING: "messages missing",
     Problem.ROTATION: "rotation unsettled",
     Problem.CERTIFICATE: "certificate ends",
-    Problem.SETTINGS: "settings refused",
+    Problem.SETTINGS: "settings rejected",
     Problem.SILENT: "silent",
 }
 

@@ -31,8 +31,8 @@ SEVERITY = {
     Severity.CRITICAL: ("bad", "Critical"),
 }
 LOOK = {
-    State.RAISED: ("bad", "Raised"),
-    State.ACKNOWLEDGED: ("warn", "Acknowledged"),
+    State.RAISED: ("warn", "Raised"),
+    State.ACKNOWLEDGED: ("off", "Acknowledged"),
     State.CLEARED: ("ok", "Cleared"),
 }
 

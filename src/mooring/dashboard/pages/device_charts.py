@@ -37,6 +37,7 @@ SPANS = {
     "90d": "90 days",
     "365d": "1 year",
 }
+FIRST_SPANS = {"15m": 15 * 60_000, "1h": 3_600_000, "6h": 6 * 3_600_000}
 SHOWN, SHOWN_MAX = 4, 12
 ALERTS_MAX = 200
 
@@ -46,14 +47,14 @@ def view(call: Call) -> dict[str, Any]:
     found = opened(call)
     names = _names(call, found)
     chosen = _chosen(call, names)
-    start, end, wrong = _span(call)
+    start, end, wrong = _span(call, found)
     compare = call.query.text("compare")
     said, data = "", urlencode([("metric", name) for name in chosen])
     now = f"{found.href}/chart.json?{data}&from={start}&to={end}"
     other, other_wrong = _compared(call, found, start, end, compare)
     if other:
         said = "The dashed line is what it is compared with."
-    span = "" if call.query.text("from") else call.query.choice("span", SPANS, "24h")
+    span = "" if call.query.text("from") else _chosen_span(call, found)
     return {
         **frame(found, "charts"),
         "metrics": names,
@@ -86,9 +87,17 @@ def _chosen(call: Call, names: list[str]) -> list[str]:
     return (asked or names[:SHOWN])[:SHOWN_MAX]
 
 
-def _span(call: Call) -> tuple[int, int, str]:
+def _chosen_span(call: Call, found: Opened) -> str:
+    """That of the address; otherwise a day, or less for a device that has just been added: its
+    readings would be a line at the end of an empty day."""
+    age = call.now - found.device.created_at
+    first = next((one for one, ms in FIRST_SPANS.items() if age < ms), "24h")
+    return call.query.choice("span", SPANS, first)
+
+
+def _span(call: Call, found: Opened) -> tuple[int, int, str]:
     """Epoch milliseconds, and what is wrong with the times in the address."""
-    span = call.query.choice("span", SPANS, "24h")
+    span = _chosen_span(call, found)
     start, end = parse_when(f"-{span}", call.now), call.now
     try:
         if call.query.text("from"):
@@ -114,7 +123,7 @@ def _compared(call: Call, found: Opened, start: int, end: int, text: str) -> tup
 
 
 def _bands(call: Call, found: Opened, points: int) -> Bands:
-    start, end, wrong = _span(call)
+    start, end, wrong = _span(call, found)
     if wrong:
         raise Invalid(wrong, code="invalid_span")
     return call.service(Charts).bands(

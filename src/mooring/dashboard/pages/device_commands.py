@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from mooring.commands.model import NewCommand
-from mooring.commands.rules import State
 from mooring.commands.service import Commands
 from mooring.dashboard.answers import Redirect
 from mooring.dashboard.call import Call
@@ -18,6 +17,7 @@ from mooring.dashboard.data.parameters import found as declared_one
 from mooring.dashboard.data.parameters import read as read_parameters
 from mooring.dashboard.forms import Form, row_number
 from mooring.dashboard.page import Action, Page
+from mooring.dashboard.pages.commands import LOOK
 from mooring.devices.model import Device
 from mooring.dialects.model import Direction, Kind
 from mooring.errors import Invalid
@@ -25,14 +25,6 @@ from mooring.errors import Invalid
 __all__ = ["ACTIONS", "PAGES"]
 
 PAGE_SIZE = 25
-_LOOKS = {
-    State.DONE: "ok",
-    State.FAILED: "bad",
-    State.REJECTED: "bad",
-    State.TIMED_OUT: "bad",
-    State.EXPIRED: "warn",
-    State.UNCONFIRMED: "warn",
-}
 
 
 def view(call: Call) -> dict[str, Any]:
@@ -64,7 +56,7 @@ def view(call: Call) -> dict[str, Any]:
         "commands": [
             (
                 one,
-                Badge(_LOOKS.get(one.state, "off"), str(one.state).replace("_", " ")),
+                Badge(*LOOK[one.state]),
                 json.dumps(one.parameters, ensure_ascii=False) if one.parameters else "",
             )
             for one in shown

@@ -6,10 +6,11 @@ from typing import Any
 
 from mooring.dashboard.call import Call
 from mooring.dashboard.data.device import frame, opened
-from mooring.dashboard.data.fleet import Badge
+from mooring.dashboard.data.fleet import Badge, state_badge
 from mooring.dashboard.page import Action, Page
 from mooring.doctor import store as doctor_store
 from mooring.doctor.seen import EventKind
+from mooring.downlink.rules import State
 from mooring.limits.service import DeviceLimits
 from mooring.presence.states.service import DevicePresence
 
@@ -26,6 +27,19 @@ EVENT_WORDS = {
     EventKind.OVERSIZE: Badge("bad", "Too large"),
     EventKind.TLS_FAILED: Badge("bad", "TLS failed"),
 }
+DOWNLINK_WORDS = {
+    State.WAITING: Badge("off", "Waiting"),
+    State.QUEUED: Badge("off", "Waiting for the device"),
+    State.SENDING: Badge("off", "Sending"),
+    State.HELD: Badge("off", "Waiting for the device"),
+    State.UNCONFIRMED: Badge("off", "Not confirmed yet"),
+    State.SENT: Badge("off", "Sent"),
+    State.CONFIRMED: Badge("ok", "Received"),
+    State.UNHEARD: Badge("warn", "Nobody subscribed"),
+    State.EXPIRED: Badge("warn", "Expired"),
+    State.CANCELLED: Badge("off", "Cancelled"),
+    State.FAILED: Badge("bad", "Failed"),
+}
 
 
 def view(call: Call) -> dict[str, Any]:
@@ -40,7 +54,11 @@ def view(call: Call) -> dict[str, Any]:
         **frame(found, "connection"),
         "presence": presence,
         "events": [(one, EVENT_WORDS[one.kind]) for one in events],
-        "downlinks": call.app.downlinks.of_device(call.who, device, limit=DOWNLINKS),
+        "changes": [(one, state_badge(one.state)) for one in presence.history],
+        "downlinks": [
+            (one, DOWNLINK_WORDS[one.state])
+            for one in call.app.downlinks.of_device(call.who, device, limit=DOWNLINKS)
+        ],
         "limits": limits,
     }
 

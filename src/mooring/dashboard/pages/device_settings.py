@@ -12,7 +12,7 @@ from mooring.dashboard.data.device import frame, opened
 from mooring.dashboard.data.fleet import Badge
 from mooring.dashboard.page import Action, Page
 from mooring.device_settings.documents import difference
-from mooring.device_settings.model import Change, LevelRow
+from mooring.device_settings.model import Change, Key, Level, LevelRow
 from mooring.device_settings.rules import State
 from mooring.device_settings.service import DeviceSettings
 
@@ -24,8 +24,8 @@ STATE_WORDS = {
     State.PENDING: Badge("off", "Pending at the broker"),
     State.SENT: Badge("off", "Sent, not reported yet"),
     State.IN_SYNC: Badge("ok", "In sync"),
-    State.REFUSED: Badge("bad", "Refused"),
-    State.STOPPED: Badge("bad", "Refused too often"),
+    State.REFUSED: Badge("bad", "Rejected"),
+    State.STOPPED: Badge("bad", "Rejected too often"),
 }
 
 
@@ -63,7 +63,7 @@ def _rows(
     desired: Mapping[str, Any], reported: Mapping[str, Any] | None, levels: tuple[LevelRow, ...]
 ) -> list[Row]:
     wanted, told = dict(_flat(desired)), dict(_flat(reported or {}))
-    sources = [(str(one.key), dict(_flat(one.document))) for one in levels]
+    sources = [(_source(one.key), dict(_flat(one.document))) for one in levels]
     found = []
     for path in sorted({*wanted, *told}):
         level = next((name for name, has in reversed(sources) if path in has), "")
@@ -71,6 +71,11 @@ def _rows(
         theirs = _text(told[path]) if path in told else None
         found.append(Row(path, mine, theirs, level, reported is not None and mine != theirs))
     return found
+
+
+def _source(key: Key) -> str:
+    """A level as people call it: that of a device has a number instead of a name."""
+    return "this device" if key.level is Level.DEVICE else str(key)
 
 
 def _flat(document: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:

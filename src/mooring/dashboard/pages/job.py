@@ -109,7 +109,7 @@ def _doing(word: str, done: str) -> Callable[[Call], Redirect]:
     return do
 
 
-PAGE = Page("/jobs/{job}", "Job", view, "job", place="/devices")
+PAGE = Page("/jobs/{job}", "Job", view, "job", place="/commands")
 PAGES = (PAGE,)
 ACTIONS = tuple(
     Action(f"/jobs/{{job}}/{word}", _doing(word, done), PAGE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from inspect import get_annotations
 from typing import Any
 
 from mooring import settings as settings_module
@@ -12,7 +13,35 @@ from mooring.identity.actor import Role
 from mooring.settings.file import read_toml
 from mooring.settings.shown import as_text, shown_value
 
-__all__ = ["ACTIONS", "PAGES"]
+__all__ = ["ACTIONS", "PAGES", "SECTIONS"]
+
+SECTIONS = {
+    "platform": "Storage, HTTP and logging",
+    "broker": "Broker",
+    "pki": "TLS and certificates",
+    "credentials": "Credentials of devices",
+    "people": "People",
+    "oidc": "Sign-in with a provider",
+    "ingest": "Ingest",
+    "sequences": "Receipts and gaps",
+    "rollups": "Roll-ups",
+    "retention": "Retention",
+    "limits": "Limits of devices",
+    "devices": "Devices",
+    "discovery": "Unknown devices",
+    "groups": "Groups",
+    "presence": "Presence",
+    "downlinks": "Downlinks",
+    "commands": "Commands",
+    "jobs": "Jobs",
+    "device_settings": "Settings of devices",
+    "alerts": "Rules and alerts",
+    "notify": "Notifications",
+    "firmware": "Firmware",
+    "stream": "Live stream",
+    "system_topics": "System topics",
+}
+"""A file of ``mooring.settings`` → what its settings are about, in the order of the page."""
 
 
 def view(call: Call) -> dict[str, Any]:
@@ -21,7 +50,7 @@ def view(call: Call) -> dict[str, Any]:
     settings = call.app.settings
     find, changed = call.query.text("search").lower(), call.query.flag("changed")
     in_file = _names_in_file(call)
-    rows = []
+    sections: dict[str, list[dict[str, Any]]] = {}
     for name, field in fields.items():
         value = getattr(settings, name)
         default = value == field.default
@@ -29,7 +58,7 @@ def view(call: Call) -> dict[str, Any]:
             continue
         if find and find not in name and find not in field.description.lower():
             continue
-        rows.append(
+        sections.setdefault(_section(name), []).append(
             {
                 "name": name,
                 "value": as_text(shown_value(value)),
@@ -40,7 +69,21 @@ def view(call: Call) -> dict[str, Any]:
                 "variable": settings_module.variable_names(name, field)[0],
             }
         )
-    return {"rows": rows, "search": find, "changed": changed, "number": len(fields)}
+    return {
+        "sections": [(SECTIONS[name], sections[name]) for name in SECTIONS if name in sections],
+        "listed": sum(map(len, sections.values())),
+        "search": find,
+        "changed": changed,
+        "number": len(fields),
+    }
+
+
+def _section(name: str) -> str:
+    """The file of ``mooring.settings`` that declares it."""
+    for one in settings_module.Settings.__mro__:
+        if name in get_annotations(one):
+            return one.__module__.rpartition(".")[2]
+    raise KeyError(name)
 
 
 def _names_in_file(call: Call) -> set[str]:
