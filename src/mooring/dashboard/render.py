@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
@@ -67,6 +68,7 @@ def environment() -> Environment:
         clean=words.clean,
         short=words.short,
         pretty=words.pretty,
+        labelled=_labelled,
         prose=_prose,
         utc=words.utc,
         iso=words.iso,
@@ -74,6 +76,36 @@ def environment() -> Environment:
         moment=_moment,
     )
     return found
+
+
+_CELLS = re.compile(r"<(tr|td)\b")
+
+
+def _labelled(rows: object, columns: Sequence[Any]) -> Markup:
+    """Rows of a table with the heading of its column at each cell: on a phone a row is shown as
+    lines, and each value needs its name.
+
+    Args:
+        rows: markup; what is in its cells is escaped, so that each ``<td`` is a cell.
+        columns: headings as ``parts.html`` has them.
+    """
+    words = [escape(_heading(one)) for one in columns]
+    at = 0
+
+    def label(found: re.Match[str]) -> str:
+        nonlocal at
+        at = 0 if found[1] == "tr" else at + 1
+        if found[1] == "tr" or at > len(words):
+            return found[0]
+        return f'<td data-label="{words[at - 1]}"'
+
+    return Markup(_CELLS.sub(label, str(escape(rows))))  # noqa: S704 - both parts are escaped
+
+
+def _heading(column: Any) -> str:
+    if isinstance(column, str):
+        return column
+    return str(column["word"] if isinstance(column, Mapping) else column[0])
 
 
 def _prose(text: object) -> Markup:

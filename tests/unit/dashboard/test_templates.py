@@ -6,6 +6,7 @@ import re
 
 import pytest
 from jinja2 import StrictUndefined
+from markupsafe import Markup
 
 from mooring.dashboard import static_files
 from mooring.dashboard.render import POLICY, TEMPLATES, environment
@@ -99,6 +100,18 @@ def test_everything_is_escaped_and_given() -> None:
     assert env.from_string("{{ x|prose }}").render(x="run `a <b>` now <i>") == (
         "run <code>a &lt;b&gt;</code> now &lt;i&gt;"
     )
+
+
+def test_cells_have_the_heading_of_their_column() -> None:
+    text = "{{ rows|labelled(columns) }}"
+    rows = Markup('<tr class="a"><td class="b">1</td><td>{}</td><td>3</td></tr><tr><td>4</td></tr>')
+    columns = ["One", ("Two & a half", "right"), {"word": "Three"}]
+    assert environment().from_string(text).render(rows=rows.format("<td>"), columns=columns) == (
+        '<tr class="a"><td data-label="One" class="b">1</td>'
+        '<td data-label="Two &amp; a half">&lt;td&gt;</td><td data-label="Three">3</td></tr>'
+        '<tr><td data-label="One">4</td></tr>'
+    )
+    assert "<b>" not in environment().from_string(text).render(rows="<b><td>", columns=columns)
 
 
 def test_the_policy_allows_nothing_inline() -> None:

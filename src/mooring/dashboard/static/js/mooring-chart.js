@@ -18,6 +18,7 @@ const JUMP = 10; // points, with Page Up and Page Down
 
 /** The chart that has zoomed by keyboard gets the focus again. */
 let zoomed = "";
+const COLUMNS = ["Time", "Minimum", "Mean", "Maximum"];
 
 class MooringChart extends HTMLElement {
   static observedAttributes = ["src", "compare-src"];
@@ -279,9 +280,9 @@ class MooringChart extends HTMLElement {
         const gap = curve.mean[at] === null;
         body.append(make("tr", {}, make("td", {}, moment(curve.ts[at], live.now())),
           ...(gap ? [make("td", { colspan: "3" }, "no values")]
-            : [curve.min, curve.mean, curve.max].map((one) => make("td", { class: "right" }, number(one[at]))))));
+            : [curve.min, curve.mean, curve.max].map((one, n) => make("td", { class: "right", "data-label": COLUMNS[n + 1] }, number(one[at]))))));
       }
-      const head = make("tr", {}, ...["Time", "Minimum", "Mean", "Maximum"].map((word, n) =>
+      const head = make("tr", {}, ...COLUMNS.map((word, n) =>
         make("th", { scope: "col", class: n ? "right" : "" }, word)));
       const cut = first ? `The last ${number(TABLE_ROWS)} of ${number(curve.ts.length)} rows; the CSV file has all of them.` : "";
       details.append(make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Values of ${clean(curve.metric)}` },

@@ -60,7 +60,8 @@ class MooringTail extends HTMLElement {
   #show() {
     const body = this.querySelector("tbody");
     if (!body) return;
-    for (const row of this.#waiting) body.prepend(line(row));
+    const words = [...this.querySelectorAll("thead th")].map((one) => one.textContent ?? "");
+    for (const row of this.#waiting) body.prepend(line(row, words));
     while (body.rows.length > HELD) body.deleteRow(-1);
     this.querySelector(".empty")?.remove();
     if (this.#dropped) announce(`${this.#dropped} messages are not shown: they came faster than a page can show.`);
@@ -70,10 +71,10 @@ class MooringTail extends HTMLElement {
   }
 }
 
-/** @param {any} row @returns {HTMLElement} */
-function line(row) {
-  return make("tr", { "data-id": String(row.key ?? ""), class: "new" }, ...row.cells.map((/** @type {any} */ cell) => {
-    const place = make("td", cell?.class ? { class: cell.class } : {});
+/** @param {any} row @param {string[]} words headings of the columns @returns {HTMLElement} */
+function line(row, words) {
+  return make("tr", { "data-id": String(row.key ?? ""), class: "new" }, ...row.cells.map((/** @type {any} */ cell, /** @type {number} */ at) => {
+    const place = make("td", { "data-label": words[at] ?? "", ...(cell?.class ? { class: cell.class } : {}) });
     if (cell === null || typeof cell !== "object") {
       place.textContent = clean(cell ?? "");
     } else if (cell.at) {
