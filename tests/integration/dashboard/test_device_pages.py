@@ -153,6 +153,8 @@ def test_what_full_pages_say(world: tuple[App, Any]) -> None:
     now = browser.page("/devices/full")
     assert "21.5" in now.text and "heat" in now.text and "Verdict" in now.text
     assert "Connected for" in now.source
+    assert "t: 21.5 to 21.5" in now.source  # its line; a text has none
+    assert "sparkline" not in browser.page("/devices/empty").source
     assert "restart" in browser.page("/devices/full/commands").text
     settings = browser.page("/devices/full/settings").text
     assert "deep.rate" in settings and "device" in settings

@@ -14,6 +14,7 @@ from mooring.dashboard.answers import Answer
 from mooring.dashboard.call import Call
 from mooring.dashboard.data.device import Opened, frame, opened
 from mooring.dashboard.data.fleet import address
+from mooring.dashboard.data.sparks import first_span
 from mooring.dashboard.page import Action, Page
 from mooring.dialects.times import iso
 from mooring.errors import Invalid, MooringError
@@ -37,7 +38,6 @@ SPANS = {
     "90d": "90 days",
     "365d": "1 year",
 }
-FIRST_SPANS = {"15m": 15 * 60_000, "1h": 3_600_000, "6h": 6 * 3_600_000}
 SHOWN, SHOWN_MAX = 4, 12
 ALERTS_MAX = 200
 
@@ -88,11 +88,8 @@ def _chosen(call: Call, names: list[str]) -> list[str]:
 
 
 def _chosen_span(call: Call, found: Opened) -> str:
-    """That of the address; otherwise a day, or less for a device that has just been added: its
-    readings would be a line at the end of an empty day."""
-    age = call.now - found.device.created_at
-    first = next((one for one, ms in FIRST_SPANS.items() if age < ms), "24h")
-    return call.query.choice("span", SPANS, first)
+    """That of the address; otherwise a day, or less for a device that has just been added."""
+    return call.query.choice("span", SPANS, first_span(call.now - found.device.created_at))
 
 
 def _span(call: Call, found: Opened) -> tuple[int, int, str]:

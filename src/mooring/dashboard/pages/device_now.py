@@ -11,6 +11,7 @@ from mooring.dashboard.answers import Redirect
 from mooring.dashboard.call import Call
 from mooring.dashboard.data.device import Opened, frame, opened
 from mooring.dashboard.data.fleet import stale_after
+from mooring.dashboard.data.sparks import first_span, sparks
 from mooring.dashboard.drawings.presence import Span, presence_bar
 from mooring.dashboard.page import Action, Page
 from mooring.doctor.refusals import Code
@@ -24,6 +25,7 @@ __all__ = ["ACTIONS", "PAGES", "spans"]
 
 VALUES_MAX = 100
 DAY_MS = 86_400_000
+SPANS = {"15m": "15 minutes", "1h": "1 hour", "6h": "6 hours", "24h": "24 hours"}
 _DRAWN = {
     "online": "connected",
     "updating": "silent",
@@ -69,6 +71,8 @@ def view(call: Call) -> dict[str, Any]:
         "way": _way(call, found, verdict) if verdict is not None else None,
         "values": values[:VALUES_MAX],
         "hidden_values": max(0, len(values) - VALUES_MAX),
+        "lines": _lines(call, found, values),
+        "line_span": SPANS[first_span(call.now - device.created_at)],
         "bar": presence_bar(day, start, call.now, _said(day, start, call.now)),
         "presence": presence,
         "alerts": alerts,
@@ -88,6 +92,12 @@ def _values(call: Call, found: Opened) -> list[Value]:
             old = call.now - said.received_at > longest
             values[metric] = Value(metric, value, said.ts, old, said.channel)
     return sorted(values.values())
+
+
+def _lines(call: Call, found: Opened, values: Sequence[Value]) -> dict[str, Any]:
+    if found.dialect is None:
+        return {}
+    return sparks(call, found, [one.metric for one in values if not isinstance(one.value, str)])
 
 
 def _time(said: Any) -> int:
