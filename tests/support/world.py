@@ -35,6 +35,7 @@ from mooring.presence.states.machine import Record, State
 from mooring.store.engine import now_ms
 from mooring.store.schema import (
     broker_events,
+    devices,
     firmware_releases,
     messages,
     presence,
@@ -200,6 +201,8 @@ def history(platform: App, tenant: str, name: str) -> Device:
         number = channel_id(connection, device.dialect, "telemetry", "telemetry")
         common = {"device_id": device.id, "channel_id": number, "time_source": 0}
         connection.execute(sa.insert(messages), [common | row for row in rows])
+        added = sa.update(devices).where(devices.c.id == device.id)
+        connection.execute(added.values(created_at=end - 40 * 86_400_000))
         m = messages.c
         first, last = connection.execute(
             sa.select(sa.func.min(m.id), sa.func.max(m.id)).where(m.device_id == device.id)

@@ -16,7 +16,7 @@ from mooring.telemetry.series import Charts
 __all__ = ["DRAWN_MAX", "first_span", "points", "sparks"]
 
 DRAWN_MAX = 8
-STEPS = 48
+STEPS = 60
 _SPANS = {"15m": 15 * 60_000, "1h": 3_600_000, "6h": 6 * 3_600_000, "24h": 24 * 3_600_000}
 
 
@@ -32,13 +32,11 @@ def sparks(call: Call, found: Opened, metrics: Sequence[str]) -> dict[str, Marku
     if not names:
         return {}
     length = _SPANS[first_span(call.now - found.device.created_at)]
-    step = length // STEPS
-    bands = call.service(Charts).bands(
-        call.who, found.device, names, call.now - length, call.now, step_ms=step
-    )
+    start, step = call.now - length, length // STEPS
+    bands = call.service(Charts).bands(call.who, found.device, names, start, call.now, points=STEPS)
     drawn = {}
     for curve in bands.curves:
-        values = points(curve, bands.start, step)
+        values = points(curve, start, step)
         known = [one for one in values if one is not None]
         if known:
             said = f"{clean(curve.metric)}: {number(min(known))} to {number(max(known))}"
