@@ -56,7 +56,7 @@ soak: setup-test ## run the long tests, which `make test` leaves out
 attacks: setup-test ## try every attack in each authority, on each database; print a table
 	$(bin)/python -m tests.attacks $(ARGS)
 
-screenshots: setup-test ## take pictures of every page of the dashboard (ARGS=FOLDER, default build/screenshots)
+screenshots: setup-test ## take pictures of every page of the dashboard (ARGS=FOLDER; ARGS=--docs: those of docs/images)
 	$(bin)/python -m tests.browser.screenshots $(ARGS)
 
 audit: setup-test ## check our dependencies for known vulnerabilities (needs the network)
