@@ -148,6 +148,8 @@ def take_moments(
                 moment.steps(tab)
                 settled(tab)
                 # A dialog lies over the window, not over the page.
+                if moment.whole:
+                    tab.page.evaluate("() => scrollTo(0, 0)")
                 tab.page.screenshot(path=folder / f"{name}.png", full_page=moment.whole)
 
 
@@ -206,9 +208,10 @@ def main(given: Sequence[str]) -> int:
                     fill(platform, "default", "Hall 3")
                     wait_until(
                         lambda found=platform: (
-                            found.rows("SELECT count(*) FROM messages")[0][0] > 900
+                            found.rows("SELECT count(*) FROM messages")[0][0] > 600
                         ),
                         "messages",
+                        timeout=120,
                     )
                 if asked.docs:
                     take_docs(browser, platform, asked.folder)

@@ -64,6 +64,7 @@ def environment() -> Environment:
         number=words.number,
         duration=words.duration,
         rate=words.rate,
+        reason=words.reason,
         bytes=words.bytes_,
         clean=words.clean,
         short=words.short,

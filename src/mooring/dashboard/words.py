@@ -23,6 +23,7 @@ __all__ = [
     "number",
     "pretty",
     "rate",
+    "reason",
     "short",
     "utc",
     "zone_of",
@@ -80,12 +81,15 @@ def age(ms: int | None, now: int) -> str:
 
 
 def rate(per_second: float) -> str:
-    """``214.3`` → ``214/s``; ``0.05`` → ``3/min``."""
+    """``214.3`` → ``214/s``; ``0.05`` → ``3/min``; less is for an hour or a day."""
     if per_second >= 10 or per_second == 0:
         return f"{per_second:,.0f}/s"
     if per_second >= 1:
         return f"{per_second:.1f}/s"
-    return f"{per_second * 60:.3g}/min"
+    for seconds, word in ((60, "min"), (3600, "h")):
+        if per_second * seconds >= 1:
+            return f"{per_second * seconds:.3g}/{word}"
+    return f"{per_second * 86_400:.3g}/d"
 
 
 def bytes_(value: float) -> str:
@@ -168,6 +172,12 @@ def pretty(value: object) -> str:
     if len(found) <= PRETTY_MAX:
         return found
     return f"{found[:PRETTY_MAX]}\n… {len(found) - PRETTY_MAX:,} more characters"
+
+
+def reason(text: str) -> str:
+    """``not_json`` → ``Not JSON``: a code as a word."""
+    found = clean(text).replace("_", " ").replace("json", "JSON").replace("utf8", "UTF-8")
+    return found[:1].upper() + found[1:]
 
 
 def short(text: object, most: int = 80) -> str:

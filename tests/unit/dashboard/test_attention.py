@@ -58,7 +58,7 @@ def test_the_worst_comes_first() -> None:
     said = " ".join(one.text for one in items)
     for sentence in (
         "The disk of the data directory is 97% full: 1 GB are free.",
-        "3 alerts are open: 1 critical, 2 warning.",
+        "3 alerts are open: 1 critical, 2 warnings.",
         "41 devices have been silent for more than 1.5 times the usual interval.",
         "1 device connects and disconnects again and again.",
         "1 device published 5 messages in the last hour to topics that it may not use.",
@@ -70,6 +70,15 @@ def test_the_worst_comes_first() -> None:
     ):
         assert sentence in said, sentence
     assert all(one.href for one in items)
+
+
+def test_one_of_something_is_said_as_one() -> None:
+    (dead,) = of_trouble(NONE._replace(dead={"not_json": 1}), {}, 0, None)
+    assert dead.badge == "1 dead letter"
+    (alert,) = of_trouble(NONE, {"warning": 1}, 0, None)
+    assert (alert.badge, alert.text) == ("1 alert", "1 alert is open: 1 warning.")
+    (unknown,) = of_trouble(NONE._replace(unknown=1), {}, 0, None)
+    assert unknown.text.endswith("Accept or reject it.")
 
 
 def test_counted_details() -> None:

@@ -53,6 +53,7 @@ def test_postgresql_is_not_asked_for_the_greatest_number(read: Any) -> None:
         ('{"a": 1, "b": "x"}', "a 1, b x"),
         ('{"values": {"temperature": 21.5}, "meta": {"firmware": "1.4.0"}}', None),
         ('{"a": [1]}', "no plain values"),
+        ('{"device_id": "x", "ts": 5, "seq": 3, "values": {"a": 1}}', "a 1"),
         ('{"a":1,"b":2,"c":3,"d":4,"e":5}', "a 1, b 2, c 3, d 4, and 1 more"),
     ],
 )

@@ -28,6 +28,8 @@ LOOK = 500
 """Newest events, messages and dead letters that are looked through."""
 SHOWN = 12
 VALUES_SHOWN = 4
+ENVELOPE = frozenset({"deviceid", "time", "timestamp", "ts", "seq"})
+"""What many dialects put around their values, without ``_``."""
 
 _KINDS = (
     LogKind.CONNECTED,
@@ -134,7 +136,10 @@ def _messages(
 def _plain(body: dict[str, Any]) -> Iterable[tuple[str, str | int | float | bool]]:
     """What can be said in a word."""
     return (
-        (name, value) for name, value in body.items() if isinstance(value, str | int | float | bool)
+        (name, value)
+        for name, value in body.items()
+        if isinstance(value, str | int | float | bool)
+        and name.lower().replace("_", "") not in ENVELOPE
     )
 
 
@@ -153,7 +158,7 @@ def payload_words(payload: str) -> str:
         f"{short(name, 40)} {short(value, 60) if isinstance(value, str) else number(value)}"
         for name, value in plain[:VALUES_SHOWN]
     ]
-    more = max(len(body), len(plain)) - len(said)
+    more = len(plain) - len(said)
     return ", ".join(said) + (f", and {more:,} more" if said and more else "") or "no plain values"
 
 

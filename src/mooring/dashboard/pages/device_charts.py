@@ -53,7 +53,7 @@ def view(call: Call) -> dict[str, Any]:
     now = f"{found.href}/chart.json?{data}&from={start}&to={end}"
     other, other_wrong = _compared(call, found, start, end, compare)
     if other:
-        said = "The dashed line is what it is compared with."
+        said = f"Dashed: {'the span before' if compare == 'before' else compare}."
     span = "" if call.query.text("from") else _chosen_span(call, found)
     return {
         **frame(found, "charts"),

@@ -53,6 +53,8 @@ def view(call: Call) -> dict[str, Any]:
     return {
         **frame(found, "connection"),
         "presence": presence,
+        "with_topic": any(one.topic for one in events),
+        "with_client": any(one.client_id for one in events),
         "events": [(one, EVENT_WORDS[one.kind]) for one in events],
         "changes": [(one, state_badge(one.state)) for one in presence.history],
         "downlinks": [

@@ -63,7 +63,9 @@ def view(call: Call) -> dict[str, Any]:
     values = _values(call, found)
     _, presence = call.service(DevicePresence).of(call.who, device.username)
     start = call.now - DAY_MS
-    day = spans(presence.history, start, call.now)
+    # A state that began before what is kept of the history is still that of the whole day.
+    since = Changed(found.row.presence_since or start, presence.record.state, "")
+    day = spans(presence.history or [since], start, call.now)
     alerts = call.service(Alerts).listed(call.who, Wanted(device_id=device.id, limit=20))
     return {
         **frame(found, ""),

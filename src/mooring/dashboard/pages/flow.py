@@ -8,7 +8,7 @@ from mooring.dashboard.call import Call
 from mooring.dashboard.data import traffic
 from mooring.dashboard.drawings import Flow, sankey
 from mooring.dashboard.page import Action, Nav, Page
-from mooring.dashboard.words import rate
+from mooring.dashboard.words import rate, reason
 
 __all__ = ["ACTIONS", "PAGES"]
 
@@ -22,12 +22,12 @@ def view(call: Call) -> dict[str, Any]:
         found = traffic.traffic(connection, call.who)
     seconds = max(1.0, (call.now - found.since) / 1000) if found.since is not None else 1.0
     flows = [
-        Flow((one.dialect, one.channel, one.kind, "stored"), one.messages, "ok")
+        Flow((one.dialect, one.channel, _kind(one.kind), "Stored"), one.messages, "ok")
         for one in found.stored
     ]
     flows += [
-        Flow((UNKNOWN, UNKNOWN, UNKNOWN, f"rejected: {reason.replace('_', ' ')}"), number, "bad")
-        for reason, number in found.rejected.items()
+        Flow((UNKNOWN, UNKNOWN, UNKNOWN, f"Rejected: {reason(name)}"), number, "bad")
+        for name, number in found.rejected.items()
     ]
     said = (
         f"{found.messages:,} stored and {sum(found.rejected.values()):,} rejected messages, by "
@@ -40,6 +40,10 @@ def view(call: Call) -> dict[str, Any]:
         "rejected": [(name, n, rate(n / seconds)) for name, n in found.rejected.items()],
         "rate": rate(found.messages / seconds) if found.since is not None else "0/s",
     }
+
+
+def _kind(name: str) -> str:
+    return name.replace("_", " ")
 
 
 PAGE = Page("/flow", "Flow", view, "flow", nav=Nav("run", 20, "Flow", "f"))

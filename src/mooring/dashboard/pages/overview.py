@@ -88,7 +88,7 @@ def _parts(call: Call, overview: Overview) -> list[dict[str, Any]]:
         _part(
             "Ingest",
             ingest is not None and ingest.detail.get("connected") is not False,
-            f"{ingest.detail.get('stored', 0):,} messages stored since its start"
+            f"{ingest.detail.get('stored', 0):,} messages since its start"
             if ingest is not None
             else "no process is running",
             "/flow",

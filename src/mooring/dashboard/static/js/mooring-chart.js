@@ -12,7 +12,7 @@ import { axisWords, colour, columns, faded, stepWords, summary } from "./chart-p
 import { uplot } from "./uplot.js";
 import { clean, moment, number } from "./words.js";
 
-const HEIGHT = 180, SERIES = 6, TABLE_ROWS = 500, LIVE_POINTS = 5000;
+const HEIGHT = 184, SERIES = 6, TABLE_ROWS = 500, LIVE_POINTS = 5000;
 const LEAST_SPAN_MS = 1000;
 const JUMP = 10; // points, with Page Up and Page Down
 
@@ -145,7 +145,7 @@ class MooringChart extends HTMLElement {
       series,
       bands: [{ series: [1, 2], fill: faded(line, 0.18) }],
       axes: [
-        { ...axis, values: (/** @type {any} */ _u, /** @type {number[]} */ splits, /** @type {any} */ _a, /** @type {any} */ _s, /** @type {number} */ step) => axisWords(splits, step) },
+        { ...axis, size: 28, values: (/** @type {any} */ _u, /** @type {number[]} */ splits, /** @type {any} */ _a, /** @type {any} */ _s, /** @type {number} */ step) => axisWords(splits, step) },
         { ...axis, size: 56, values: (/** @type {any} */ _u, /** @type {number[]} */ splits) => splits.map((one) => number(one, 4)) },
       ],
       cursor: { sync: { key: sync.key, setSeries: false }, drag: { x: true, y: false, setScale: false }, points: { size: 6 } },

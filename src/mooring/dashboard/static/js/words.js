@@ -59,7 +59,10 @@ export function age(ms, now) {
 export function rate(perSecond) {
   if (perSecond >= 10 || perSecond === 0) return `${fixed(Math.round(perSecond), 0)}/s`;
   if (perSecond >= 1) return `${perSecond.toFixed(1)}/s`;
-  return `${general(perSecond * 60, 3)}/min`;
+  for (const [seconds, word] of /** @type {const} */ ([[60, "min"], [3600, "h"]])) {
+    if (perSecond * seconds >= 1) return `${general(perSecond * seconds, 3)}/${word}`;
+  }
+  return `${general(perSecond * 86_400, 3)}/d`;
 }
 
 /** @param {number} value @returns {string} `1500` → `1.5 kB` */
