@@ -161,6 +161,7 @@ def fill(platform: Platform, tenant: str, word: str, *texts: str) -> None:
         for number, device in enumerate(world.fill(app, tenant, word)):
             world.placed(app, device, number)
         world.history(app, tenant, "kiln")
+        world.passed(app)
         for number, text in enumerate(texts):
             world.hostile(app, tenant, text, number)
 

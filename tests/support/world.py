@@ -40,10 +40,11 @@ from mooring.store.schema import (
     messages,
     presence,
     rollup_queue,
+    traffic,
 )
 from tests.integration.http.rows import channel_id, say, seen, spoil, stranger, tally
 
-__all__ = ["fill", "history", "hostile", "placed"]
+__all__ = ["fill", "history", "hostile", "passed", "placed"]
 
 
 def _event(  # noqa: PLR0917 - a row
@@ -224,3 +225,21 @@ def history(platform: App, tenant: str, name: str) -> Device:
         said = {"device_id": device.id, "state": "online", "record": record}
         connection.execute(sa.insert(presence).values(**said, interval_ms=300_000))
     return device
+
+
+def passed(platform: App) -> None:
+    """Messages of the last day, as if the platform had counted them: less at night."""
+    now = now_ms() // 60_000 * 60_000
+    received = sent = rejected = 0
+    rows = []
+    for n in range(1, 1441):  # back from now, so that what is counted from now on goes on rising
+        hour = (now - n * 60_000) / 3_600_000 % 24
+        received -= round(700 - 260 * math.cos(hour / 24 * 2 * math.pi) + 40 * math.sin(n * 1.3))
+        sent -= 24 if n % 240 < 20 else 2
+        rejected -= 30 if 610 < n < 650 else n % 37 == 0
+        counted = {"received": received, "sent": sent, "rejected": rejected}
+        rows.append({"at": now - n * 60_000, **counted})
+    with platform.database.write() as connection:
+        kept = sa.delete(traffic).where(traffic.c.at <= now)
+        connection.execute(kept)
+        connection.execute(sa.insert(traffic), rows)
