@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
@@ -68,7 +69,8 @@ def _in_words(api: FastAPI, served: Pages, status: int, detail: str, hint: str) 
     async def refused(request: Request, error: HTTPException) -> Response:
         if not wants_page(request):
             return for_programs(request, error)  # type: ignore[return-value]
-        return await run_in_threadpool(served.error_page, request, status, detail, hint)
+        loop = asyncio.get_running_loop()
+        return await run_in_threadpool(served.rejected, request, loop, status, detail, hint)
 
     api.add_exception_handler(status, refused)  # type: ignore[arg-type]
 

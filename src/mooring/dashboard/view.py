@@ -229,6 +229,24 @@ class Pages:
             hint = "The log of `mooring serve` has the details under this number. Please report it."
         return self.error_page(request, int(status), message, hint, incident=incident, call=call)
 
+    def rejected(
+        self,
+        request: Request,
+        loop: asyncio.AbstractEventLoop,
+        status: int,
+        message: str,
+        hint: str,
+    ) -> Response:
+        """What no page answers; with the navigation for a person who is signed in."""
+        call = None
+        try:
+            call = self.open(request, Form(), loop, {})
+        except Unauthorized:
+            hint = "Sign in on the start page." if status == HTTPStatus.NOT_FOUND else hint
+        except Exception as exc:  # noqa: BLE001 - an error page must not fail for its frame
+            log.warning("an error page without navigation: %s", exc)
+        return self.error_page(request, status, message, hint, call=call)
+
     def error_page(
         self,
         request: Request,

@@ -179,7 +179,7 @@ def test_the_theme_is_kept_in_this_browser(admin: Browser) -> None:
 
 def test_a_browser_reads_errors_in_words_and_a_program_gets_a_problem(admin: Browser) -> None:
     page = admin.page("/no-such-page", 404)
-    assert "no page at this address" in page.text
+    assert "no page at this address" in page.text and "/devices" in page.links
     program = admin.client.get("/no-such-page", headers={"Accept": "*/*"})
     assert program.json()["code"] == "no_such_route"
     assert admin.get("/api/v1/none").json()["code"] == "no_such_route"
