@@ -43,7 +43,7 @@ HOSTILE = (
 #: Value of a path → where one is found.
 EXAMPLES = {
     "device": "SELECT d.name FROM devices d LEFT JOIN messages m ON m.device_id = d.id"
-    " GROUP BY d.id ORDER BY count(m.id) DESC LIMIT 1",
+    " GROUP BY d.id ORDER BY d.name = 'h0' DESC, count(m.id) DESC LIMIT 1",
     "group": "SELECT name FROM groups ORDER BY id LIMIT 1",
     "tenant": "SELECT tenant FROM groups ORDER BY id LIMIT 1",
     "job": "SELECT id FROM jobs WHERE kind != 'firmware' ORDER BY id LIMIT 1",
@@ -160,8 +160,9 @@ def fill(platform: Platform, tenant: str, word: str, *texts: str) -> None:
     with open_app(Settings(data_dir=platform.data_dir, **ports)) as app:  # type: ignore[arg-type]
         for number, device in enumerate(world.fill(app, tenant, word)):
             world.placed(app, device, number)
-        world.history(app, tenant, "kiln")
-        world.passed(app)
+        if not texts:
+            world.history(app, tenant, "kiln")
+            world.passed(app)
         for number, text in enumerate(texts):
             world.hostile(app, tenant, text, number)
 
