@@ -58,7 +58,7 @@ NUMBERS = {
 DOCS = {
     "dashboard-overview": "/",
     "dashboard-devices": "/devices",
-    "dashboard-device": "/devices/default:kiln/charts",
+    "dashboard-device": "/devices/default:kiln/charts?metric=temperature&metric=humidity",
     "dashboard-flow": "/flow",
     "dashboard-alerts": "/alerts",
     "dashboard-rollout": "/rollouts/{rollout}",
@@ -188,7 +188,7 @@ class Asked:
 def take_docs(browser: Browser, platform: Platform, folder: Path) -> None:
     """One window, light."""
     base = f"http://127.0.0.1:{platform.ports['http_port']}"
-    with opened_tab(browser, base, signed_in(platform), size=(1280, 800)) as tab:
+    with opened_tab(browser, base, signed_in(platform), size=(1200, 700)) as tab:
         tab.go("/sign-in")
         for name, path in DOCS.items():
             tab.go(path.format(**known(platform, path)))
