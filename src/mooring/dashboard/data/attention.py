@@ -161,7 +161,7 @@ def _dead(reason: str) -> str:
 
 
 def _severity(word: str, number: int) -> str:
-    """``2 errors``, and ``2 critical``: the latter is no noun."""
+    """``2 errors``, and ``2 critical``: the adjective has no plural."""
     return f"{word}s" if number != 1 and word in ("warning", "error") else word
 
 

@@ -46,7 +46,7 @@ def sparks(call: Call, found: Opened, metrics: Sequence[str]) -> dict[str, Marku
 
 def points(curve: Band, start: int, step: int) -> list[float | None]:
     """The means at equal distances of ``step`` ms. Between two of them that have no gap between
-    them, what lies on the line; a gap stays one."""
+    them, what is on the line; a gap stays a gap."""
     found: list[float | None] = [None] * (STEPS + 1)
     last: tuple[int, float] | None = None
     for ts, mean in zip(curve.ts, curve.mean, strict=True):
