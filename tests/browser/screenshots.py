@@ -158,11 +158,10 @@ def fill(platform: Platform, tenant: str, word: str, *texts: str) -> None:
     device that has it in every field."""
     ports = {f"{name}": port for name, port in platform.ports.items()}
     with open_app(Settings(data_dir=platform.data_dir, **ports)) as app:  # type: ignore[arg-type]
+        world.history(app, tenant, "kiln")  # first: it can be offered firmware
+        world.passed(app)
         for number, device in enumerate(world.fill(app, tenant, word)):
             world.placed(app, device, number)
-        if not texts:
-            world.history(app, tenant, "kiln")
-            world.passed(app)
         for number, text in enumerate(texts):
             world.hostile(app, tenant, text, number)
 
