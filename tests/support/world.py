@@ -58,9 +58,11 @@ def _event(  # noqa: PLR0917 - a row
         )
 
 
-def add(platform: App, name: str, tenant: str, word: str, **more: str) -> Device:
+def add(
+    platform: App, name: str, tenant: str, word: str, dialect: str = "smarthome", **more: str
+) -> Device:
     """A device with readings, a state and a presence."""
-    new = NewDevice(name, "smarthome", tenant, label=f"{word} {name}"[:200], **more)  # type: ignore[arg-type]
+    new = NewDevice(name, dialect, tenant, label=f"{word} {name}"[:200], **more)  # type: ignore[arg-type]
     return platform.devices.add(SYSTEM, new)[0].device
 
 
@@ -69,7 +71,9 @@ def fill(platform: App, tenant: str, word: str, *, number: int = 6) -> list[Devi
     at = now_ms()
     found = []
     for n in range(number):
-        device = add(platform, f"{tenant}-sensor-{n:03}", tenant, word)
+        # The last one can be offered firmware: what the others accept is too short for it.
+        dialect = "mooring" if n == number - 1 else "smarthome"
+        device = add(platform, f"{tenant}-sensor-{n:03}", tenant, word, dialect)
         found.append(device)
         say(platform.database, device, at - 5_000 * n, {"temperature": 20.5 + n, "note": word})
         seen(
