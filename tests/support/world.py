@@ -112,7 +112,9 @@ def fill(platform: App, tenant: str, word: str, *, number: int = 6) -> list[Devi
     stranger(platform.database, f"{tenant}-stranger", at - 30_000, tenant=tenant)
     platform.people.add(SYSTEM, NewUser(f"{tenant}-user", Role.OPERATOR, tenant))
     platform.people.add_key(SYSTEM, NewKey(f"{tenant}-key", Role.VIEWER, tenant))
-    platform.attributes.change(SYSTEM, first.username, {"room": word[:200]})
+    # One of them accepts packets that are large enough for an offer of firmware.
+    told = {"room": word[:200], "max_packet": 2048}
+    platform.attributes.change(SYSTEM, first.username, told)
     commands = platform.service(Commands)
     for name in ("reboot", word[:12]):
         commands.send(SYSTEM, first.reference, NewCommand(name))
