@@ -7,10 +7,9 @@ transaction that holds its row; killed anywhere, the next worker finds it as it 
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from sqlalchemy.engine import Connection
 
@@ -23,9 +22,8 @@ from mooring.commands.service import Commands
 from mooring.dialects.model import DoneWhen
 from mooring.errors import DatabaseUnavailable
 from mooring.store.engine import now_ms
+from mooring.store.leased import LeasedLoop
 from mooring.store.leases import Lease
-from mooring.store.lookout import Lookout
-from mooring.store.wake import Waker
 from mooring.supervisor.rows import RowFaults
 
 __all__ = ["LEASE", "CommandKeeper"]
@@ -35,7 +33,6 @@ log = logging.getLogger(__name__)
 LEASE = "commands"
 POLL_SECONDS = 0.1
 LOOK_SECONDS = 0.5  # between two looks when nobody commits anything: time alone passes deadlines
-RENEW_SECONDS = 4.0
 AT_ONCE = 200  # commands in one transaction
 
 WAITS = Waits()  # neither event leads to a state whose time it says
@@ -59,32 +56,17 @@ class CommandKeeper:
 
     async def run(self) -> None:
         """Until cancelled."""
-        lookout = Lookout(self._database)
-        waker = Waker(self._database.wake_folder)
-        ask_at = renew_at = 0.0
-        try:
-            while True:
-                now = time.monotonic()
-                always = now >= ask_at
-                if always:
-                    ask_at = now + LOOK_SECONDS
-                if now >= renew_at or await self._is_needed(lookout, always=always):
-                    while await asyncio.to_thread(self.step):
-                        pass
-                    renew_at = now + RENEW_SECONDS
-                await waker.wait(POLL_SECONDS)
-        finally:
-            waker.close()
-            lookout.close()
-            await asyncio.to_thread(self._release)
+        await LeasedLoop(
+            self._database,
+            self._lease,
+            question=store.WORK,
+            is_due=self._is_due,
+            step=self.step,
+            poll=POLL_SECONDS,
+            look=LOOK_SECONDS,
+        ).run()
 
-    async def _is_needed(self, lookout: Lookout, *, always: bool) -> bool:
-        at = {"at": now_ms()}
-        if lookout.waits and not always:
-            return False
-        found = await lookout.look(store.WORK, at, always=always)
-        if found is None:
-            return False
+    def _is_due(self, found: Sequence[Any]) -> bool:
         due, waits, newest = found
         moved = bool(waits) and (newest or 0) != self._event
         if moved:
@@ -154,12 +136,6 @@ class CommandKeeper:
             return apply(command, Event.TIME, at, self._commands.waits, detail=detail)
 
         return decide
-
-    def _release(self) -> None:
-        try:
-            self._lease.release()
-        except DatabaseUnavailable as exc:
-            log.warning("the lease of commands was not released: %s", exc)
 
 
 def _for_connection(

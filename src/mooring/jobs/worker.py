@@ -14,10 +14,11 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from mooring.errors import DatabaseUnavailable, Invalid
+from mooring.errors import Invalid
 from mooring.jobs import outcomes, selection, store, target_store
 from mooring.jobs.kinds import JobKind, Steering
 from mooring.jobs.model import Job, Outcome
@@ -38,10 +39,9 @@ from mooring.secrets.instance import Instance
 from mooring.settings import Settings
 from mooring.store.clock import deletion_time
 from mooring.store.engine import Database, now_ms
+from mooring.store.leased import LeasedLoop
 from mooring.store.leases import Lease
-from mooring.store.lookout import Lookout
 from mooring.store.tally import add_to_counter
-from mooring.store.wake import Waker
 from mooring.supervisor.rows import RowFaults
 
 __all__ = ["LEASE", "JobWorker"]
@@ -51,7 +51,6 @@ log = logging.getLogger(__name__)
 LEASE = "jobs"
 POLL_SECONDS = 0.1
 LOOK_SECONDS = 0.5  # between two looks when nobody commits anything and no job is due earlier
-RENEW_SECONDS = 4.0
 BREAK_SECONDS = 0.003  # between two turns: others write, too
 TURN_SECONDS = 0.06  # what a turn should take at most
 BATCH_MIN, BATCH_MAX = 10, 250  # targets started in one turn
@@ -121,34 +120,19 @@ class JobWorker:
 
     async def run(self) -> None:
         """Until cancelled."""
-        lookout = Lookout(self._database)
-        waker = Waker(self._database.wake_folder)
-        ask_at = renew_at = 0.0
-        try:
-            while True:
-                now = time.monotonic()
-                always = now >= ask_at
-                if now >= renew_at or await self._is_needed(lookout, always=always):
-                    while await asyncio.to_thread(self.step):
-                        await _let_others_write()
-                    renew_at = time.monotonic() + RENEW_SECONDS
-                    always = await self._is_needed(lookout, always=True)
-                wait = self._until_due()
-                if always:
-                    ask_at = time.monotonic() + wait
-                await waker.wait(min(wait, POLL_SECONDS), asleep=wait)
-        finally:
-            waker.close()
-            lookout.close()
-            await asyncio.to_thread(self._release)
+        await LeasedLoop(
+            self._database,
+            self._lease,
+            question=store.WORK,
+            is_due=self._is_due,
+            step=self.step,
+            poll=POLL_SECONDS,
+            look=LOOK_SECONDS,
+            until_due=self._until_due,
+            between=_let_others_write,
+        ).run()
 
-    async def _is_needed(self, lookout: Lookout, *, always: bool) -> bool:
-        at = {"at": now_ms()}
-        if lookout.waits and not always:
-            return False
-        found = await lookout.look(store.WORK, at, always=always)
-        if found is None:
-            return False
+    def _is_due(self, found: Sequence[Any]) -> bool:
         self._next_due = found[2]
         return bool(found[0] or found[1])
 
@@ -400,12 +384,6 @@ class JobWorker:
                     with self._database.write(news=False) as connection:
                         gone = store.delete_some(connection, number)
                     time.sleep(BREAK_SECONDS)
-
-    def _release(self) -> None:
-        try:
-            self._lease.release()
-        except DatabaseUnavailable as exc:
-            log.warning("the lease of jobs was not released: %s", exc)
 
 
 async def _let_others_write() -> None:

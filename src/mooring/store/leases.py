@@ -53,6 +53,11 @@ class Lease:
             _leases.setdefault(database, WeakSet()).add(self)
 
     @property
+    def name(self) -> str:
+        """Of the work."""
+        return self._name
+
+    @property
     def fresh(self) -> bool:
         """Whether it was taken or renewed so lately that nobody else can have it; no question
         to the database."""

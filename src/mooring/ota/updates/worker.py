@@ -6,10 +6,10 @@ that holds its row; killed anywhere, the next worker finds it as it was.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from sqlalchemy.engine import Connection
 
@@ -21,9 +21,8 @@ from mooring.ota.updates.moving import record
 from mooring.ota.updates.rules import Event, Present
 from mooring.ota.updates.service import Updates
 from mooring.store.engine import now_ms
+from mooring.store.leased import LeasedLoop
 from mooring.store.leases import Lease
-from mooring.store.lookout import Lookout
-from mooring.store.wake import Waker
 from mooring.supervisor.rows import RowFaults
 
 __all__ = ["LEASE", "UpdateKeeper"]
@@ -33,7 +32,6 @@ log = logging.getLogger(__name__)
 LEASE = "firmware updates"
 POLL_SECONDS = 0.25
 LOOK_SECONDS = 1.0  # between two looks when nobody commits anything: time alone passes deadlines
-RENEW_SECONDS = 4.0
 GONE_SECONDS = 30.0  # between two looks for updates of removed devices
 AT_ONCE = 200  # updates in one transaction
 
@@ -59,31 +57,17 @@ class UpdateKeeper:
 
     async def run(self) -> None:
         """Until cancelled."""
-        lookout = Lookout(self._database)
-        waker = Waker(self._database.wake_folder)
-        ask_at = renew_at = 0.0
-        try:
-            while True:
-                now = time.monotonic()
-                always = now >= ask_at
-                if always:
-                    ask_at = now + LOOK_SECONDS
-                if now >= renew_at or await self._is_needed(lookout, always=always):
-                    while await asyncio.to_thread(self.step):
-                        pass
-                    renew_at = now + RENEW_SECONDS
-                await waker.wait(POLL_SECONDS)
-        finally:
-            waker.close()
-            lookout.close()
-            await asyncio.to_thread(self._release)
+        await LeasedLoop(
+            self._database,
+            self._lease,
+            question=store.WORK,
+            is_due=self._is_due,
+            step=self.step,
+            poll=POLL_SECONDS,
+            look=LOOK_SECONDS,
+        ).run()
 
-    async def _is_needed(self, lookout: Lookout, *, always: bool) -> bool:
-        if lookout.waits and not always:
-            return False
-        found = await lookout.look(store.WORK, {"at": now_ms()}, always=always)
-        if found is None:
-            return False
+    def _is_due(self, found: Sequence[Any]) -> bool:
         due, waits, newest = found
         moved = bool(waits) and (newest or 0) != self._event
         if moved:
@@ -192,9 +176,3 @@ class UpdateKeeper:
     @staticmethod
     def _about(connection: Connection, updates: Sequence[Update]) -> dict[int, About]:
         return about_devices(connection, {one.device_id for one in updates})
-
-    def _release(self) -> None:
-        try:
-            self._lease.release()
-        except DatabaseUnavailable as exc:
-            log.warning("the lease of firmware updates was not released: %s", exc)
