@@ -20,7 +20,7 @@ from urllib.parse import quote
 from mooring.backup import archive as form
 from mooring.errors import Conflict, NotFound, Unavailable
 from mooring.settings import Settings
-from mooring.store.engine import sqlite_file
+from mooring.store.urls import sqlite_file
 
 __all__ = ["KEPT_PREFIX", "LEFT_OUT", "STAGE_PREFIX", "Saved", "make_backup"]
 

@@ -22,7 +22,8 @@ from mooring.backup.backup import KEPT_PREFIX, LEFT_OUT, STAGE_PREFIX
 from mooring.errors import Invalid, NotFound, Unavailable
 from mooring.settings import Settings
 from mooring.store import migrate
-from mooring.store.engine import open_database, sqlite_file
+from mooring.store.engine import open_database
+from mooring.store.urls import sqlite_file
 
 __all__ = ["Restored", "restore_backup"]
 

@@ -50,10 +50,11 @@ from mooring.ingest.rows import MessageRow
 from mooring.ingest.sink import Committed, versions_of
 from mooring.ingest.write_isolated import newest_of, write_isolated
 from mooring.store import partitions
-from mooring.store.engine import now_ms, parse_url, postgres_arguments
+from mooring.store.engine import now_ms
 from mooring.store.faults import Judgement, first_line, judge
 from mooring.store.partitions import Partitions, week_of
 from mooring.store.shared import shared_connection
+from mooring.store.urls import parse_url, postgres_arguments
 
 __all__ = ["PostgresSink"]
 

@@ -7,7 +7,7 @@ from mooring.ingest.sink import Sink
 from mooring.ingest.sink_sqlite import SqliteSink
 from mooring.later import later
 from mooring.settings import Settings
-from mooring.store.engine import sqlite_file
+from mooring.store.urls import sqlite_file
 
 with later():
     from mooring.ingest import sink_postgres

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from psycopg import errors
 
 from mooring.errors import DatabaseUnavailable, DatabaseUnusable, Internal, Invalid, InvalidSetting
-from mooring.store.engine import open_database, parse_url, postgres_arguments
+from mooring.store.engine import open_database
 from mooring.store.faults import POSTGRESQL, SQLITE, Judgement, judge, translated
+from mooring.store.urls import parse_url, postgres_arguments
 
 RETRY, REFUSE, FATAL, OURS = Judgement.RETRY, Judgement.REFUSE, Judgement.FATAL, Judgement.OURS
 
