@@ -47,6 +47,7 @@ def _statement(dialect: str) -> Any:
             sa.select(sa.func.count())
             .where(
                 commands.c.device_id == devices.c.id,
+                commands.c.finished_at.is_(None),
                 commands.c.state.in_([state.value for state in OPEN]),
             )
             .correlate(devices)

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from mooring.commands.model import AT_LEAST_ONCE, Command
 from mooring.commands.rules import State
-from mooring.commands.store import SELECT, WITHOUT_OUTCOME_VALUES, command_of
+from mooring.commands.store import OPEN_ROWS, SELECT, WITHOUT_OUTCOME_VALUES, command_of
 from mooring.store.given import among, numbers
 from mooring.store.schema import commands
 
@@ -41,7 +41,7 @@ def _handed_over(dialect: str) -> Any:
     session = sa.case((repeatable, _c.session)).label("session")
     some = (
         sa.select(_c.device_id, session)
-        .where(_c.state.in_(WITHOUT_OUTCOME_VALUES), among(dialect, _c.device_id))
+        .where(OPEN_ROWS, _c.state.in_(WITHOUT_OUTCOME_VALUES), among(dialect, _c.device_id))
         .subquery()
     )
     keys = (some.c.device_id, some.c.session)
@@ -57,20 +57,36 @@ def without_outcome(connection: Connection, devices: Sequence[int]) -> list[Hand
 
 @cache
 def _carried(dialect: str) -> Any:
-    return SELECT.where(among(dialect, _c.downlink_id)).order_by(_c.id).with_for_update(of=commands)
+    return (
+        SELECT.where(
+            OPEN_ROWS,
+            _c.state == State.QUEUED.value,
+            among(dialect, _c.device_id),
+            among(dialect, _c.downlink_id, "carriers"),
+        )
+        .order_by(_c.id)
+        .with_for_update(of=commands)
+    )
 
 
-def carried_by(connection: Connection, downlink_ids: Sequence[int]) -> list[Command]:
-    """The commands that these messages carry, for changing them."""
+def carried_by(connection: Connection, carriers: Sequence[tuple[int, int]]) -> list[Command]:
+    """The queued commands that these messages carry, for changing them. They are found among the
+    open ones of their devices, of which there are few.
+
+    Args:
+        carriers: of each message its device and its number.
+    """
     dialect = connection.dialect.name
-    rows = connection.execute(_carried(dialect), numbers(dialect, downlink_ids))
-    return [command_of(row) for row in rows]
+    wanted = numbers(dialect, {device for device, _ in carriers})
+    wanted |= numbers(dialect, [number for _, number in carriers], "carriers")
+    return [command_of(row) for row in connection.execute(_carried(dialect), wanted)]
 
 
 @cache
 def _of_sessions(dialect: str) -> Any:
     return (
         SELECT.where(
+            OPEN_ROWS,
             among(dialect, _c.device_id),
             _c.state == State.SENT.value,
             _c.delivery == AT_LEAST_ONCE,

@@ -61,7 +61,9 @@ class CommandOwner:
         waits = Waits(self.settings.command_unconfirmed_seconds * 1_000)
         by_downlink = {one.id: one for one in taken}
         changes = []
-        for command in handed_over_store.carried_by(connection, list(by_downlink)):
+        for command in handed_over_store.carried_by(
+            connection, [(one.device_id, one.id) for one in taken]
+        ):
             one = by_downlink[command.downlink_id or 0]
             changed = apply(
                 command,

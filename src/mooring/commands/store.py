@@ -21,6 +21,7 @@ from mooring.store.tally import add_to_counter
 
 __all__ = [
     "EVIDENCE_MAX",
+    "OPEN_ROWS",
     "SELECT",
     "WITHOUT_OUTCOME_VALUES",
     "WORK",
@@ -58,8 +59,8 @@ COUNTED = {
 }
 
 WORK = (
-    "SELECT EXISTS (SELECT 1 FROM commands WHERE due_at <= :at),"
-    " EXISTS (SELECT 1 FROM commands WHERE state IN ('sent', 'delivered')"
+    "SELECT EXISTS (SELECT 1 FROM commands WHERE finished_at IS NULL AND due_at <= :at),"
+    " EXISTS (SELECT 1 FROM commands WHERE finished_at IS NULL AND state IN ('sent', 'delivered')"
     " AND (delivery = 'at_least_once' OR done_when = 'session')),"
     " (SELECT max(id) FROM broker_events)"
 )
@@ -67,6 +68,8 @@ WORK = (
 what happens to its device's connection, and the newest event of the broker."""
 
 _c = commands.c
+OPEN_ROWS = _c.finished_at.is_(None)
+"""What indexes of open rows hold: a statement that asks for a state must say so, too."""
 WITHOUT_OUTCOME_VALUES = [state.value for state in WITHOUT_OUTCOME]
 _COLUMNS = (
     _c.id,
@@ -315,6 +318,7 @@ def of_effects(
     for part in _parts(sorted(set(device_ids))):
         rows = connection.execute(
             SELECT.where(
+                OPEN_ROWS,
                 _c.device_id.in_(part),
                 _c.state.in_(WITHOUT_OUTCOME_VALUES),
                 _c.done_when == effect.value,
@@ -327,14 +331,19 @@ def of_effects(
 
 
 def any_due(connection: Connection, at: int) -> bool:
-    return bool(connection.execute(sa.select(sa.exists().where(_c.due_at <= at))).scalar())
+    return bool(
+        connection.execute(sa.select(sa.exists().where(OPEN_ROWS, _c.due_at <= at))).scalar()
+    )
 
 
 def due(connection: Connection, at: int, limit: int) -> list[int]:
     """Numbers of those whose deadline has passed."""
     return list(
         connection.execute(
-            sa.select(_c.id).where(_c.due_at <= at).order_by(_c.due_at, _c.id).limit(limit)
+            sa.select(_c.id)
+            .where(OPEN_ROWS, _c.due_at <= at)
+            .order_by(_c.due_at, _c.id)
+            .limit(limit)
         ).scalars()
     )
 
@@ -347,6 +356,7 @@ def connection_changed(connection: Connection, limit: int) -> list[tuple[int, bo
         sa.select(_c.id, c.connected, c.connected_at)
         .join(device_state, c.device_id == _c.device_id)
         .where(
+            OPEN_ROWS,
             _c.state.in_(WITHOUT_OUTCOME_VALUES),
             sa.or_(
                 sa.and_(_c.delivery == AT_LEAST_ONCE, _c.state == State.SENT.value),

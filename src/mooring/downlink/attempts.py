@@ -168,7 +168,9 @@ def _taken(result: _Result, evidence: Mapping[int, Listening]) -> Taken:
     acknowledged = result.answer is not None and result.answer.acknowledged
     said = "took it" if acknowledged else "did not answer; it may have arrived"
     words = f"The broker {said}. {known.evidence}".strip()
-    return Taken(result.row.id, result.row.sent_at, words, known.session)
+    device_id = result.row.device_id
+    assert device_id is not None  # a live message goes to one device
+    return Taken(result.row.id, device_id, result.row.sent_at, words, known.session)
 
 
 def _next_at(result: _Result, at: int) -> int:

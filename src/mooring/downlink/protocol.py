@@ -40,12 +40,14 @@ class Taken:
 
     Attributes:
         id: of the downlink.
+        device_id: its device.
         sent_at: when the attempt began, epoch milliseconds.
         evidence: what is known, for people.
         session: as in ``Listening``.
     """
 
     id: int
+    device_id: int
     sent_at: int
     evidence: str
     session: str = ""

@@ -20,6 +20,7 @@ from mooring.store.tally import add_to_counter
 __all__ = [
     "CLAIMED",
     "LIVE",
+    "OPEN_ROWS",
     "WORK",
     "any_due",
     "any_expired",
@@ -57,17 +58,22 @@ AT_ONCE = 500  # numbers in one statement
 LIVE = [until.value for until in Until if until.live]
 
 WORK = (
-    "SELECT EXISTS (SELECT 1 FROM downlinks WHERE state = 'queued' AND next_at <= :at),"
-    " EXISTS (SELECT 1 FROM downlinks WHERE state = 'waiting' AND next_at <= :at)"
+    "SELECT EXISTS (SELECT 1 FROM downlinks"
+    " WHERE finished_at IS NULL AND state = 'queued' AND next_at <= :at),"
+    " EXISTS (SELECT 1 FROM downlinks"
+    " WHERE finished_at IS NULL AND state = 'waiting' AND next_at <= :at)"
     " OR EXISTS (SELECT 1 FROM downlinks WHERE finished_at IS NULL AND expires_at <= :at)"
     " OR EXISTS (SELECT 1 FROM desired WHERE pending),"
-    " EXISTS (SELECT 1 FROM downlinks WHERE state IN ('held', 'unconfirmed', 'queued')),"
+    " EXISTS (SELECT 1 FROM downlinks"
+    " WHERE finished_at IS NULL AND state IN ('held', 'unconfirmed', 'queued')),"
     " (SELECT max(id) FROM broker_events)"
 )
 """For ``Lookout``, at a time ``at``: whether a live message is due; whether any other is, or is
 past its time; whether anything waits for a device to connect; the newest event of the broker."""
 
 _d = downlinks.c
+OPEN_ROWS = _d.finished_at.is_(None)
+"""What indexes of open rows hold: a statement that asks for a state must say so, too."""
 _SHOWN = (
     _d.id,
     _d.topic,
@@ -164,7 +170,7 @@ def unanswered(connection: Connection, numbers: Sequence[int]) -> int:
 _OPEN_OF_TENANT = sa.select(sa.func.count()).select_from(
     sa.select(sa.literal(1))
     .select_from(downlinks)
-    .where(_d.finished_at.is_(None), _d.tenant == sa.bindparam("whose"))
+    .where(OPEN_ROWS, _d.state.in_([one.value for one in OPEN]), _d.tenant == sa.bindparam("whose"))
     .limit(sa.bindparam("most"))
     .subquery()
 )
@@ -201,14 +207,14 @@ def tenants_with_work(
 ) -> list[str]:
     """Tenants with rows in ``state`` behind ``after`` in alphabetical order: one step through
     the index for each, however many rows they have."""
-    first = sa.select(sa.func.min(_d.tenant)).where(_d.state == state.value)
+    first = sa.select(sa.func.min(_d.tenant)).where(OPEN_ROWS, _d.state == state.value)
     if after is not None:
         first = first.where(_d.tenant > after)
     found = first.cte("found", recursive=True)
     name = found.c[0]
     following = (
         sa.select(sa.func.min(_d.tenant))
-        .where(_d.state == state.value, _d.tenant > name)
+        .where(OPEN_ROWS, _d.state == state.value, _d.tenant > name)
         .correlate(found)
         .scalar_subquery()
     )
@@ -228,6 +234,7 @@ def claim(
     due = (
         sa.select(_d.id)
         .where(
+            OPEN_ROWS,
             _d.state == State.WAITING.value,
             _d.tenant == tenant,
             _d.next_at <= at,
@@ -248,7 +255,7 @@ def claim(
 
 def any_due(connection: Connection, at: int) -> bool:
     """Whether anything is to be sent now."""
-    due = sa.exists().where(_d.state == State.WAITING.value, _d.next_at <= at)
+    due = sa.exists().where(OPEN_ROWS, _d.state == State.WAITING.value, _d.next_at <= at)
     return bool(connection.execute(sa.select(due)).scalar())
 
 
@@ -263,7 +270,7 @@ def unclaim(connection: Connection, at: int) -> int:
     ``unclaim_live``'s."""
     return connection.execute(
         sa.update(downlinks)
-        .where(_d.state == State.SENDING.value, _d.until.not_in(LIVE))
+        .where(OPEN_ROWS, _d.state == State.SENDING.value, _d.until.not_in(LIVE))
         .values(state=State.WAITING.value, next_at=at)
     ).rowcount
 

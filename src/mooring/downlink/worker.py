@@ -41,6 +41,7 @@ EVENTS_AT_ONCE = 5_000
 POLL_SECONDS, IDLE_POLL_SECONDS = 0.02, 0.1
 BUSY_SECONDS = 5.0  # after a message the next one is expected soon
 LOOK_SECONDS = 0.5  # between two looks when nobody commits anything
+LIVE_SECONDS = 0.5  # in which batches of live messages follow one another within a step
 RENEW_SECONDS = 4.0  # between two steps when a look finds nothing to do: the lease is renewed
 STANDBY_SECONDS = 1.0  # between two attempts to take over
 SETTLE_MS = 2_000  # after a device has connected, for its subscriptions
@@ -198,7 +199,11 @@ class Sender:
         return changed
 
     async def _send_live(self) -> int:
-        return 0 if self._live is None else await self._live.send()
+        """Live messages for a short time: other work has its turn, too."""
+        if self._live is None:
+            return 0
+        until = time.monotonic() + LIVE_SECONDS
+        return await self._live.send_all(lambda: time.monotonic() < until)
 
     async def _keep_documents(self) -> int:
         link = self.link

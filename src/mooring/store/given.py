@@ -49,20 +49,22 @@ def given(dialect: str, columns: Mapping[str, TypeEngine[Any]]) -> sa.Subquery:
     return sa.select(*made).subquery("given")
 
 
-def among(dialect: str, column: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
-    """Whether a column is one of the numbers of ``numbers``."""
+def among(
+    dialect: str, column: sa.ColumnElement[int], name: str = NUMBERS
+) -> sa.ColumnElement[bool]:
+    """Whether a column is one of the numbers of ``numbers`` with that name."""
     if dialect == "postgresql":
         kind = postgresql.ARRAY(sa.BigInteger)
-        return column == sa.any_(sa.bindparam(NUMBERS, type_=kind))
-    each = sa.func.json_each(sa.bindparam(NUMBERS, type_=sa.Text)).table_valued("value")
+        return column == sa.any_(sa.bindparam(name, type_=kind))
+    each = sa.func.json_each(sa.bindparam(name, type_=sa.Text)).table_valued("value")
     return column.in_(sa.select(each.c.value))
 
 
-def numbers(dialect: str, values: Iterable[int]) -> dict[str, Any]:
+def numbers(dialect: str, values: Iterable[int], name: str = NUMBERS) -> dict[str, Any]:
     """The parameter of ``among``: any number of numbers, and the same text of the statement."""
     if dialect == "postgresql":
-        return {NUMBERS: list(values)}
-    return {NUMBERS: msgspec.json.encode(list(values)).decode()}
+        return {name: list(values)}
+    return {name: msgspec.json.encode(list(values)).decode()}
 
 
 def _plain(kind: TypeEngine[Any]) -> TypeEngine[Any]:

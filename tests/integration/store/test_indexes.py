@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,16 @@ import sqlalchemy as sa
 
 from mooring.app import App, open_app
 from mooring.audit import log as audit_log
+from mooring.commands import handed_over_store
+from mooring.commands import store as commands
+from mooring.commands.about import about_devices
 from mooring.dashboard.data import trouble
 from mooring.devices.model import NewDevice
+from mooring.downlink import store as downlinks
+from mooring.downlink.live import store as live
 from mooring.identity.actor import SYSTEM, Actor, Role
 from mooring.settings import Settings
+from mooring.store import schema
 
 LIMIT = 50
 MINE = Actor("ada", Role.ADMIN, "acme")
@@ -55,6 +62,7 @@ LISTS: dict[str, Callable[[App], object]] = {
     "ix_rotations_created_at": lambda app: app.rotations.page(SYSTEM, limit=LIMIT, before=(1, "x")),
 }
 LISTS["ix_broker_events_refused_at"] = rejected
+ABOUT = ("FROM", "JOIN", "UPDATE")
 GROWING = ("broker_events", "dead_letters", "audit", "rotations")
 
 
@@ -65,30 +73,143 @@ def test_no_list_reads_a_whole_table(app: App) -> None:
         assert not any(word in plan for word in SORTS), plan
 
 
+NOW = 1_800_000_000_000
+DUE = ("ix_downlinks_due", "ix_downlinks_next_at")
+COMMANDS = ("ix_commands_state_device_id",)
+# A device has few commands: where it is known, the index of its own ones is as good.
+OF_DEVICE = (*COMMANDS, "ix_commands_device_id_id", "uq_commands_device_id_uid")
+
+# What is asked of open rows, and the indexes that hold no others, of which one must be used.
+OPEN_ROWS: dict[str, tuple[tuple[str, ...], Callable[[sa.Connection], object]]] = {
+    "live messages due": (DUE, lambda c: live.due(c, NOW, 10)),
+    "devices due": (DUE, lambda c: live.live_devices(c, "acme", NOW, 10)),
+    "anything due": (DUE, lambda c: downlinks.any_due(c, NOW)),
+    "tenants": (DUE, lambda c: downlinks.tenants_with_work(c, None, 10)),
+    "claim": (DUE, lambda c: downlinks.claim(c, "acme", NOW, 10, alone=False)),
+    "room of a tenant": (DUE, lambda c: downlinks.open_of_tenant(c, "acme", 10)),
+    "left by a sender": (DUE, lambda c: live.unclaim_live(c, NOW)),
+    "deadlines": (("ix_commands_due_at",), lambda c: commands.due(c, NOW, 10)),
+    "handed over": (OF_DEVICE, lambda c: handed_over_store.without_outcome(c, [1])),
+    "carried": (OF_DEVICE, lambda c: handed_over_store.carried_by(c, [(1, 1)])),
+    "sessions": (OF_DEVICE, lambda c: handed_over_store.of_earlier_sessions(c, [1])),
+    "connections": (COMMANDS, lambda c: commands.connection_changed(c, 10)),
+    "about devices": (OF_DEVICE, lambda c: about_devices(c, [1])),
+    "room for commands": (
+        ("ix_commands_open_tenant",),
+        lambda c: commands.open_of_tenant(c, "acme", 10),
+    ),
+    "work of the sender": (DUE, lambda c: c.execute(sa.text(downlinks.WORK), {"at": NOW})),
+    "work of commands": (COMMANDS, lambda c: c.execute(sa.text(commands.WORK), {"at": NOW})),
+}
+
+
+def test_what_is_asked_of_open_rows_passes_over_those_that_are_over(app: App) -> None:
+    fill(app)
+    wrong = []
+    for what, (indexes, ask) in OPEN_ROWS.items():
+        with app.database.write() as connection:
+            first, *_ = asked_of(app, partial(ask, connection), ("downlinks", "commands"))
+        plan = "\n".join([what, first[0], *planned(app, *first, off=("seqscan",))])
+        if not any(one in plan for one in indexes):
+            wrong.append(plan)
+    assert not wrong, "\n\n".join(wrong)
+
+
+def fill(app: App) -> None:
+    """Some thousands of rows of 40 devices, of which one in 4 is open."""
+    with app.database.write() as connection:
+        made = [
+            app.devices.insert(connection, NewDevice(f"d{n}", "mooring", "acme"), "x" * 32)[0].id
+            for n in range(40)
+        ]
+        rows = [(n, made[n % 40], None if n % 4 == 0 else NOW) for n in range(4_000)]
+        connection.execute(
+            sa.insert(schema.downlinks),
+            [
+                {
+                    "device_id": device,
+                    "tenant": f"tenant-{n % 7}",
+                    "topic": "t",
+                    "qos": 1,
+                    "until": "live",
+                    "state": "sent" if over else ("queued", "waiting", "held")[n % 3],
+                    "created_at": n,
+                    "next_at": NOW + n,
+                    "expires_at": NOW + n,
+                    "finished_at": over,
+                    "origin": "test",
+                }
+                for n, device, over in rows
+            ],
+        )
+        connection.execute(
+            sa.insert(schema.commands),
+            [
+                {
+                    "device_id": device,
+                    "tenant": f"tenant-{n % 7}",
+                    "uid": f"c-{n}",
+                    "channel": "command",
+                    "name": "x",
+                    "parameters": "{}",
+                    "actor": "test",
+                    "topic": "t",
+                    "qos": 1,
+                    "delivery": "at_most_once",
+                    "replies": False,
+                    "state": "done" if over else ("queued", "sent")[n % 2],
+                    "created_at": n,
+                    "expires_at": NOW,
+                    "reply_timeout_ms": 1,
+                    "finished_at": over,
+                    "due_at": None if over else NOW + n,
+                    "downlink_id": n,
+                    "evidence": "[]",
+                }
+                for n, device, over in rows
+            ],
+        )
+        if not app.database.is_sqlite:
+            connection.exec_driver_sql("ANALYZE downlinks")
+            connection.exec_driver_sql("ANALYZE commands")
+
+
 SORTS = ("USE TEMP B-TREE FOR ORDER BY", "->  Sort  (")
 
 
 def plans(app: App, ask: Callable[[App], object]) -> str:
     """What the database does for the statements about a table that grows."""
-    asked: list[tuple[str, Any]] = []
-
-    def before(_c: Any, _cursor: Any, text: str, values: Any, _context: Any, many: bool) -> None:
-        if not many and any(f"FROM {table}" in text for table in GROWING):
-            asked.append((text, values))
-
-    sa.event.listen(app.database.engine, "before_cursor_execute", before)
-    ask(app)
-    sa.event.remove(app.database.engine, "before_cursor_execute", before)
+    asked = asked_of(app, partial(ask, app), GROWING)
     assert len(asked) == 1
     return "\n".join([asked[0][0], *planned(app, *asked[0])])
 
 
-def planned(app: App, text: str, values: Any) -> list[str]:
-    """The steps of a statement, as if the tables were large."""
+def asked_of(app: App, ask: Callable[[], object], tables: Sequence[str]) -> list[tuple[str, Any]]:
+    """The statements about these tables, with their values."""
+    asked: list[tuple[str, Any]] = []
+
+    def before(_c: Any, _cursor: Any, text: str, values: Any, _context: Any, many: bool) -> None:
+        if not many and any(f"{word} {one}" in text for one in tables for word in ABOUT):
+            asked.append((text, values))
+
+    sa.event.listen(app.database.engine, "before_cursor_execute", before)
+    ask()
+    sa.event.remove(app.database.engine, "before_cursor_execute", before)
+    return asked
+
+
+def planned(
+    app: App, text: str, values: Any, off: Sequence[str] = ("seqscan", "sort")
+) -> list[str]:
+    """The steps of a statement, as if the tables were large.
+
+    Args:
+        off: what PostgreSQL does not do if there is another way.
+    """
     with app.database.read() as connection:
         if app.database.is_sqlite:
             rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values).all()
             return [str(row[3]) for row in rows]
-        for choice in ("seqscan", "sort"):
+        for choice in off:
             connection.exec_driver_sql(f"SET LOCAL enable_{choice} = off")
         return [str(row[0]) for row in connection.exec_driver_sql(f"EXPLAIN {text}", values)]

@@ -39,11 +39,13 @@ _DUE = (
     sa.select(_d.id, _d.device_id, devices.c.username, _d.topic)
     .join(devices, devices.c.id == _d.device_id)
     .where(
+        store.OPEN_ROWS,
         _d.state == State.QUEUED.value,
         _d.expires_at > _at,
         _d.device_id.in_(
             sa.select(_first.c.device_id)
             .where(
+                _first.c.finished_at.is_(None),
                 _first.c.state == State.QUEUED.value,
                 _first.c.next_at <= _at,
                 _first.c.expires_at > _at,
@@ -71,6 +73,7 @@ several."""
 _FIRST = (
     sa.select(_d.device_id)
     .where(
+        store.OPEN_ROWS,
         _d.state == State.QUEUED.value,
         _d.tenant == sa.bindparam("tenant"),
         _d.next_at <= _at,
@@ -165,14 +168,14 @@ def unclaim_live(connection: Connection, at: int) -> list[Taken]:
     """Live messages that a former sender had marked. Those that may be repeated are queued
     again; the others count as taken: they may have been."""
     again = _d.until == Until.LIVE_AGAIN.value
-    marked = _d.state == State.SENDING.value
+    marked = sa.and_(store.OPEN_ROWS, _d.state == State.SENDING.value)
     connection.execute(
         sa.update(downlinks).where(marked, again).values(state=State.QUEUED.value, next_at=at)
     )
     once = _d.until == Until.LIVE.value
-    rows = connection.execute(sa.select(_d.id, _d.sent_at).where(marked, once)).all()
+    rows = connection.execute(sa.select(_d.id, _d.device_id, _d.sent_at).where(marked, once)).all()
     why = "The sender ended before it recorded the broker's answer."
-    found = [Taken(row[0], row[1] or at, why) for row in rows]
+    found = [Taken(row[0], row[1], row[2] or at, why) for row in rows]
     for part in store.parts_of([one.id for one in found]):
         store.change(connection, Event.ACCEPT, at, _d.id.in_(part), error=why)
     return found

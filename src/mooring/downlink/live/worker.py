@@ -79,19 +79,15 @@ class LiveSender:
         self._pauses: dict[int, int] = {}  # device → how long it was parked the last time
         self._standing: Mapping[int, Standing] = {}  # of the devices that are asked about
 
-    async def send(self) -> int:
-        """One batch of messages to devices that listen now; the others are parked."""
-        batch = await self._mark(frozenset())
-        return await self._attempts.make(batch.claimed, batch.evidence)
-
-    async def send_all(self, go_on: Callable[[], bool]) -> None:
-        """Batch after batch until none is due that fits. While the broker takes one, and the
-        database records it, the next one is marked; never two of them with the same device, whose
-        messages keep their order.
+    async def send_all(self, go_on: Callable[[], bool]) -> int:
+        """Batch after batch until none is due that fits; how many messages. While the broker takes
+        one, and the database records it, the next one is marked; never two of them with the same
+        device, whose messages keep their order.
 
         Args:
             go_on: whether there is time for one more.
         """
+        sent = 0
         under_way: asyncio.Task[int] | None = None
         busy: frozenset[int] = frozenset()
         try:
@@ -105,10 +101,10 @@ class LiveSender:
                     )
                 busy = frozenset(one.device_id for one in batch.claimed if one.device_id)
                 if former is not None:
-                    await former
+                    sent += await former
                 more = self.left and bool(former or under_way) and go_on()
             if under_way is not None:
-                await under_way
+                sent += await under_way
         except asyncio.CancelledError:
             if under_way is not None:
                 under_way.cancel()
@@ -117,6 +113,7 @@ class LiveSender:
             # After a failure what is under way is recorded, if that is possible; see the module.
             if under_way is not None and not under_way.done():
                 await asyncio.gather(under_way, return_exceptions=True)
+        return sent
 
     async def _mark(self, busy: frozenset[int]) -> _Batch:
         """The next batch, marked as being sent.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import fields
+from functools import cache
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -13,7 +14,7 @@ from sqlalchemy.engine import Connection
 from mooring.devices.model import Device
 from mooring.identity.actor import Actor, walled
 from mooring.ota.updates.model import NOT_BEGUN, Code, Kind, Seen, State, Step, Update, Way
-from mooring.store.given import given, parameter
+from mooring.store.given import among, given, numbers, parameter
 from mooring.store.numbered import insert_numbered
 from mooring.store.schema import ddi_controllers, device_state, devices, firmware_updates
 from mooring.store.tally import add_to_counter
@@ -375,19 +376,17 @@ def of_release(connection: Connection, release: int, *, limit: int, after: int =
     return [_update(row) for row in connection.execute(statement)]
 
 
-_CARRIED = (
-    _SELECT.where(_c.downlink_id.in_(sa.bindparam("numbers", expanding=True)))
-    .order_by(_c.id)
-    .with_for_update()
-)
+@cache
+def _carried(dialect: str) -> Any:
+    """Put together once, whatever the number of messages: that costs more than running it."""
+    return _SELECT.where(among(dialect, _c.downlink_id)).order_by(_c.id).with_for_update()
 
 
 def carried_by(connection: Connection, downlink_ids: Sequence[int]) -> list[Update]:
     """The updates whose offers these messages carry, for changing them."""
-    found: list[Update] = []
-    for part in _parts(downlink_ids):
-        found += [_update(row) for row in connection.execute(_CARRIED, {"numbers": part})]
-    return found
+    dialect = connection.dialect.name
+    rows = connection.execute(_carried(dialect), numbers(dialect, downlink_ids))
+    return [_update(row) for row in rows]
 
 
 _WATCHED: dict[str, Any] = {}

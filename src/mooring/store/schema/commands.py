@@ -57,10 +57,22 @@ commands = Table(
     # A number is never given to another command: a late reply must not find a new one.
     sqlite_autoincrement=True,
 )
-Index("ix_commands_due_at", commands.c.due_at)
-Index("ix_commands_state_device_id", commands.c.state, commands.c.device_id)
+# Three versions of each row are written, and each is entered into every index that holds it.
+_OPEN, _OVER = text("finished_at IS NULL"), text("finished_at IS NOT NULL")
+Index("ix_commands_due_at", commands.c.due_at, sqlite_where=_OPEN, postgresql_where=_OPEN)
+Index(
+    "ix_commands_state_device_id",
+    commands.c.state,
+    commands.c.device_id,
+    sqlite_where=_OPEN,
+    postgresql_where=_OPEN,
+)
 Index("ix_commands_device_id_id", commands.c.device_id, commands.c.id)
 Index("ix_commands_tenant_id", commands.c.tenant, commands.c.id)
-Index("ix_commands_tenant_finished_at", commands.c.tenant, commands.c.finished_at)
-Index("ix_commands_finished_at", commands.c.finished_at)
-Index("ix_commands_downlink_id", commands.c.downlink_id)
+Index("ix_commands_open_tenant", commands.c.tenant, sqlite_where=_OPEN, postgresql_where=_OPEN)
+Index(
+    "ix_commands_finished_at",
+    commands.c.finished_at,
+    sqlite_where=_OVER,
+    postgresql_where=_OVER,
+)
