@@ -14,9 +14,12 @@ from functools import cache, cached_property
 from operator import attrgetter
 from typing import Any, TypeVar, get_type_hints
 
+from sqlalchemy.engine import Connection
+
 from mooring import settings as settings_module
 from mooring.broker.password_lines import CANARY_USERNAME
 from mooring.devices.attributes.merge import Room
+from mooring.devices.model import Device
 from mooring.devices.service import Devices
 from mooring.dialects import Catalogue, PayloadLimits, load_all
 from mooring.identity.account import Quota
@@ -296,6 +299,13 @@ def prepare_services() -> None:
     _makers()
 
 
+def _device_removed(connection: Connection, actor: Actor, device: Device) -> None:
+    """What the parts do for a device before it is deleted."""
+    for part in PARTS:
+        for removed in part.removals():
+            removed(connection, actor, device)
+
+
 def _service_names(settings: Settings) -> tuple[str, ...]:
     # The first colon of a line in a password file ends the name, so none can hold one.
     return (settings.broker_username, settings.broker_username.replace(":", "."))
@@ -362,6 +372,7 @@ def open_app(
                     settings.tenant_bytes_per_second,
                 ),
                 settings.groups_max_per_tenant,
+                _device_removed,
             ),
             throttles=throttles,
             tally=tally,

@@ -48,6 +48,10 @@ class Resident(Protocol):
         ...
 
 
+Removal = Callable[[Any, Any, Any], None]
+"""Called with the connection, the actor and the device: see ``mooring.devices.service``."""
+
+
 def nothing() -> Sequence[Any]:
     """For a part without tables or routers."""
     return ()
@@ -80,6 +84,7 @@ class Part:
         counters: names in the table ``counters``.
         settings: the class that declares its settings; ``Settings`` inherits from it.
         nouns: its words on the command line.
+        removals: what it does for a device before that is deleted, in the same transaction.
         residents: what lives as long as a serving process, made from an ``App`` and the
             process's ``Current``; routes find it by its class.
     """
@@ -96,6 +101,7 @@ class Part:
     counters: tuple[str, ...] = ()
     settings: Callable[[], type[Declared]] | None = None
     nouns: tuple[Noun, ...] = ()
+    removals: Callable[[], Sequence[Removal]] = field(default=nothing)
     residents: Callable[[], Mapping[type, Callable[[Any, Any], Resident]]] = field(default=dict)
 
 

@@ -113,7 +113,7 @@ PLACES = (
     ("mooring.doctor.documents", "services"),
     ("mooring.limits.documents", "services"),
     ("mooring.sequences.documents", "stores"),
-    *((f"mooring.alerts.{name}", "stores") for name in ("changes", "rules.selecting")),
+    *((f"mooring.alerts.{name}", "stores") for name in ("changes", "removal", "rules.selecting")),
     ("mooring.alerts.platform.checks", "stores"),
     *(
         (f"mooring.alerts.{name}", "services")

@@ -158,6 +158,7 @@ class Alert:
 
     Attributes:
         device: its reference; ``None`` for an alert of the platform itself.
+        device_id: ``None`` also once the device is removed.
         rule_id: the number of its rule, which may be gone.
         count: how often its source raised it.
         cleared_by: empty: by its source.

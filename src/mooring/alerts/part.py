@@ -8,7 +8,7 @@ from mooring.part import Part, noun
 from mooring.supervisor.registry import Entry
 
 with later():
-    from mooring.alerts import api, projection, service
+    from mooring.alerts import api, projection, removal, service
     from mooring.alerts.platform import worker as platform_worker
     from mooring.alerts.rules import api as rules_api
     from mooring.alerts.rules import service as rules_service
@@ -73,6 +73,7 @@ PART = Part(
         "rule_evaluations",
         "rule_readings_late",
     ),
+    removals=lambda: (removal.device_removed,),
     settings=lambda: settings.AlertSettings,
     nouns=(noun("rule"), noun("alert")),
 )

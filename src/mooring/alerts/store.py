@@ -32,6 +32,7 @@ __all__ = [
     "add_history",
     "change",
     "delete_cleared",
+    "detach",
     "entries_of",
     "history",
     "insert",
@@ -253,6 +254,31 @@ def delete_cleared(connection: Connection, device: int, number: int) -> None:
     connection.execute(sa.delete(alerts).where(_c.id.in_(oldest)))
 
 
+def detach(
+    connection: Connection, device: int, name: str, by: str, at: int
+) -> list[tuple[int, int]]:
+    """Clears the open alerts of a device that is removed, which then belong to no device; number
+    and severity of each.
+
+    Args:
+        name: of the device, as people are shown it.
+    """
+    rows = connection.execute(
+        sa.update(alerts)
+        .where(_c.device_id == device, _OPEN)
+        .values(
+            device_id=None,
+            removed_device=name,
+            state=str(State.CLEARED),
+            cleared_at=at,
+            cleared_by=by,
+            updated_at=at,
+        )
+        .returning(_c.id, _c.severity)
+    )
+    return sorted((row[0], row[1]) for row in rows)
+
+
 def open_keys(connection: Connection, source: Source) -> dict[str, str]:
     """Key → message of the open alerts of a source."""
     found = connection.execute(sa.select(_c.key, _c.message).where(_OPEN, _c.source == str(source)))
@@ -284,14 +310,17 @@ class Wanted:
 
 
 _OF_ALERT = (*(name for name in Alert.__dataclass_fields__ if name not in ("device", "history")),)
-_ALERT = sa.select(
-    *(_c[name] for name in _OF_ALERT), devices.c.name.label("device"), devices.c.tenant
-).select_from(alerts.outerjoin(devices, devices.c.id == _c.device_id))
+DEVICE_NAME = sa.func.coalesce(devices.c.name, sa.func.nullif(_c.removed_device, ""))
+"""Of a row of alerts with its device, if it has one; NULL: it is about the platform."""
+_ALERT = sa.select(*(_c[name] for name in _OF_ALERT), DEVICE_NAME.label("device")).select_from(
+    alerts.outerjoin(devices, devices.c.id == _c.device_id)
+)
 
 
 def _alert(found: Sequence[Any], entries: Sequence[Entry] = ()) -> Alert:
-    *values, name, tenant = found
+    *values, name = found
     named: dict[str, Any] = dict(zip(_OF_ALERT, values, strict=True))
+    tenant = named["tenant"]
     named["source"], named["state"] = Source(named["source"]), State(named["state"])
     named["severity"] = Severity(named["severity"])
     reference = None if name is None else (name if tenant == "default" else f"{tenant}:{name}")

@@ -155,7 +155,8 @@ class Limits:
         max_queued_messages: messages kept for a client that is away or slow, beyond those in
             flight. Past it Mosquitto *drops* and still acknowledges the sender with success,
             so this is sized for ingest being down, not for devices; 0: no limit.
-        max_queued_bytes: the same in bytes of payload; 0: no limit.
+        max_queued_bytes: the same in bytes of payload, and it drops in the same way; 0: no limit.
+            Ingest's queue is subject to it, too, so acknowledged messages would be lost.
         message_size_limit: largest payload in bytes. The packet around it may have
             ``PACKET_OVERHEAD`` more. The broker announces the sum to MQTT 5 clients, which then
             send nothing larger, and disconnects anyone who does: its log says so, while what

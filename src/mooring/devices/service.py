@@ -7,7 +7,7 @@ the reconciler (``mooring.broker.reconcile``) then makes the broker follow.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -41,7 +41,7 @@ from mooring.secrets.instance import Instance
 from mooring.store.engine import Database, now_ms
 from mooring.store.room import limit_reached
 
-__all__ = ["Devices"]
+__all__ = ["Devices", "Removal"]
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +49,10 @@ PLATFORM = "mooring"
 LABEL_MAX = 200
 GROUPS_MAX = 64
 NO_LOGIN = Login(None)
+
+Removal = Callable[[Connection, Actor, Device], None]
+"""Something another part does for a device that is about to be deleted."""
+
 DAY_MS = 86_400_000
 
 
@@ -69,6 +73,7 @@ class Devices:
         tenants_max, devices_max, groups_max: how many tenants, and devices and groups of one
             tenant, there may be.
         room: how many free attributes a device may have.
+        removed: what other parts do for a device before it is deleted.
     """
 
     database: Database
@@ -84,6 +89,7 @@ class Devices:
     quota: Quota = NO_QUOTA
     tenant_quota: Quota = NO_QUOTA
     groups_max: int = 1000
+    removed: Removal | None = None
 
     # ------------------------------------------------------------------ changing
 
@@ -220,6 +226,8 @@ class Devices:
                 scope=store.scope(connection, device.id),
                 filters=self._own_filters(device),
             )
+            if self.removed is not None:
+                self.removed(connection, actor, device)
             store.delete(connection, device)
             change = change_queue.enqueue(connection, "remove", device.username)
             audit_log.record(

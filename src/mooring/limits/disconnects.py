@@ -23,6 +23,7 @@ from mooring.store.engine import Database, now_ms
 from mooring.store.leases import Lease
 from mooring.store.lookout import Lookout
 from mooring.store.schema import broker_events, dead_letters, devices, tenant_limits
+from mooring.store.schema.platform import OVER_LIMIT
 from mooring.store.tally import add_to_counter
 
 __all__ = ["LEASE", "REMEMBERED_MAX", "LimitDisconnects"]
@@ -34,7 +35,6 @@ STEP_SECONDS = 1.0
 REMEMBERED_MAX = 100_000
 """Devices whose last time of rejection is remembered: what the broker reports late of the time
 before it does not begin another one."""
-LIMITED = "limited"  # of ``broker_events``
 _WORK = (
     "SELECT (SELECT max(id) FROM broker_events), (SELECT max(id) FROM dead_letters),"
     " count(*), sum(until), min(until) FROM limit_disconnects"
@@ -158,7 +158,7 @@ def _exceeded(connection: Connection, seen: tuple[int, int]) -> list[_Exceeded]:
     by_broker = (
         sa.select(*columns, sa.func.max(e.at))
         .join(broker_events, e.username == v.username)
-        .where(e.id > seen[0], e.event == LIMITED, sa.not_(e.detail.startswith(_OF_TENANT)))
+        .where(e.id > seen[0], OVER_LIMIT, sa.not_(e.detail.startswith(_OF_TENANT)))
         .group_by(*columns)
     )
     by_ingest = (

@@ -132,9 +132,10 @@ def items(connection: Connection, group: Group, wider: int | None) -> list[Item]
 def entries(connection: Connection, recipient: int, sent: Sequence[Item]) -> list[dict[str, Any]]:
     """Alerts as a notification shows them, in the order of the items."""
     a, d = alerts.c, devices.c
+    device_name = sa.func.coalesce(d.name, a.removed_device)
     wanted = given(connection.dialect.name, {"id": a.id.type})
     rows = connection.execute(
-        sa.select(alerts, d.name.label("device"), _i.told_severity)
+        sa.select(alerts, device_name.label("device"), _i.told_severity)
         .join(wanted, wanted.c.id == a.id)
         .join(notification_items, sa.and_(_i.alert_id == a.id, _i.recipient_id == recipient))
         .outerjoin(devices, d.id == a.device_id),

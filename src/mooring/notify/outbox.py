@@ -226,10 +226,11 @@ def _alerts(connection: Connection, numbers: Iterable[int]) -> list[Any]:
     wanted = given(connection.dialect.name, {"id": alerts.c.id.type})
     a, r = alerts.c, recipients.c
     columns = (a.id, a.tenant, a.source, a.rule_id, a.name, a.severity, a.late, a.cleared_at)
+    device = sa.func.coalesce(devices.c.name, sa.func.nullif(a.removed_device, ""))
     of_tenant = sa.exists(sa.select(1).where(r.tenant == a.tenant))
     of_platform = sa.and_(a.tenant.is_(None), sa.exists(sa.select(1).where(r.platform)))
     statement = (
-        sa.select(*columns, devices.c.name.label("device"))
+        sa.select(*columns, device.label("device"))
         .select_from(
             alerts.join(wanted, wanted.c.id == a.id).outerjoin(devices, devices.c.id == a.device_id)
         )

@@ -138,7 +138,8 @@ BOUNDS = (
         By.SWEEP,
         "alerts_open_max_per_device alerts_open_max_per_tenant alerts_kept_per_device records_days",
         "One more open alert is counted and not raised. Cleared ones are deleted after "
-        "`records_days`; of each device at most `alerts_kept_per_device` are kept.",
+        "`records_days`; of each device at most `alerts_kept_per_device` are kept. The open ones "
+        "of a removed device are cleared.",
     ),
     _row(
         "alert_history",

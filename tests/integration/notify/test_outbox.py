@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy import event
 
+from mooring.alerts import removal
 from mooring.alerts import store as alert_store
 from mooring.alerts.changes import apply
 from mooring.alerts.model import Bounds, Clear, Raise, Severity, Source, platform_key
@@ -17,6 +20,7 @@ from mooring.notify import group_store, store
 from mooring.notify.model import Kind
 from mooring.notify.planner import Planner
 from mooring.store.engine import now_ms
+from mooring.store.schema import notifications
 from tests.integration.notify.conftest import SECOND, Notifying
 from tests.support.projecting import CATALOGUE, INSTANCE
 
@@ -80,6 +84,34 @@ def test_the_end_is_sent_to_those_who_got_the_beginning(stand: Notifying) -> Non
     assert stand.outbox() == []
     first, second = stand.made(ops)
     assert second.created_at - first.created_at == 300 * SECOND
+
+
+def test_the_end_is_sent_when_the_device_is_removed(
+    stand: Notifying, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ops, late = stand.recipient(), stand.recipient("late", wait_seconds=600)
+    quiet = stand.recipient("beginnings", cleared=False)
+    stand.send(ALERT, {"alert": "smoke"})
+    stand.plan(60)
+    monkeypatch.setattr(removal, "now_ms", lambda: stand.now)
+    devices = Devices(
+        stand.database, CATALOGUE, INSTANCE, removed=removal.device_removed, recover_days=1
+    )
+    devices.remove(SYSTEM, "acme:a")
+    stand.plan(HOUR)
+    assert stand.bodies(ops) == [[("raised", "smoke")], [("cleared", "smoke")]]
+    assert stand.bodies(late) == []
+    assert stand.bodies(quiet) == [[("raised", "smoke")]]
+    assert stand.outbox() == []
+    (alert,) = stand.alerts()
+    assert (alert.device, alert.device_id, alert.cleared_by) == ("acme:a", None, SYSTEM.name)
+    with stand.database.read() as connection:
+        history = alert_store.history(connection, alert.id)
+        bodies = connection.execute(
+            sa.select(notifications.c.body).order_by(notifications.c.id)
+        ).scalars()
+        assert {json.loads(one)["alerts"][0]["device"] for one in bodies} == {"a"}
+    assert (history[-1].event, history[-1].detail) == ("cleared", removal.WHY)
 
 
 def test_alerts_that_come_together_go_together(stand: Notifying) -> None:

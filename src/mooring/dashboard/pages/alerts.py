@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from mooring.alerts.model import Severity, State
+from mooring.alerts.model import Alert, Severity, State
 from mooring.alerts.service import Alerts
 from mooring.alerts.store import Wanted
 from mooring.dashboard.answers import Redirect
@@ -57,7 +57,7 @@ def view(call: Call) -> dict[str, Any]:
     rows = found[:LISTED]
     more = call.query.with_(before=rows[-1].id) if len(found) > LISTED else ""
     return {
-        "alerts": [(one, device_address(one.device)) for one in rows],
+        "alerts": [(one, _address(one)) for one in rows],
         "counts": [
             (number, *SEVERITY[one], one.name.lower())
             for one, number in service.open_by_severity(call.who).items()
@@ -82,13 +82,17 @@ def device_address(reference: str | None) -> str:
     return f"/devices/{quote(reference, safe=':')}" if reference else ""
 
 
+def _address(alert: Alert) -> str:
+    return "" if alert.device_id is None else device_address(alert.device)
+
+
 def show(call: Call) -> dict[str, Any]:
     """One alert with its history."""
     alert = call.service(Alerts).get(call.who, _number(call))
     return {
         "title": f"Alert {alert.id}: {alert.name}",
         "alert": alert,
-        "href": device_address(alert.device),
+        "href": _address(alert),
         "severity_look": SEVERITY,
         "look": LOOK[alert.state],
         "address": f"/alerts/{alert.id}",

@@ -48,6 +48,8 @@ alerts = Table(
     Column("assignee", Shown(200), nullable=False, server_default=""),
     Column("snoozed_until", BigInteger),
     Column("entries", Integer, nullable=False, server_default="0"),  # rows of its history
+    # The name of its device once that is removed; ``device_id`` is NULL then.
+    Column("removed_device", Shown(128), nullable=False, server_default=""),
     # A number is never given to another alert: links to it must stay true.
     sqlite_autoincrement=True,
 )

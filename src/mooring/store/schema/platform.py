@@ -101,6 +101,15 @@ Index(
     postgresql_where=text("event = 'refused'"),
 )
 
+OVER_LIMIT = text("broker_events.event = 'limited'")
+"""Devices that exceeded a limit, which are looked for every second."""
+Index(
+    "ix_broker_events_limited",
+    broker_events.c.id,
+    sqlite_where=text("event = 'limited'"),
+    postgresql_where=text("event = 'limited'"),
+)
+
 leases = Table(
     "leases",
     metadata,
