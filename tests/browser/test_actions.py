@@ -48,6 +48,15 @@ ELSEWHERE = {
     "/devices/group",
     "/certificates/revoke",
     "/devices/{device}/certificates/{serial}/revoke",
+    # The walk's broker user is rejected; simulated devices answer a command before it is cancelled;
+    # a device is disabled just before it is removed.
+    "/broker/users/{name}/delete",
+    "/broker/users/{name}/password",
+    "/commands/{number}/cancel",
+    "/devices/{device}/commands/{number}/cancel",
+    "/devices/{device}/enable",
+    "/rollouts/{rollout}/announce",
+    "/rollouts/{rollout}/retract",
     "/devices/{device}/settings/adopt",
     "/devices/{device}/settings/resend",
     "/jobs/{job}/pause",
