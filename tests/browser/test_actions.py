@@ -65,13 +65,11 @@ ELSEWHERE = {
     "/jobs/{job}/cancel",
     "/rollouts",
     "/rollouts/{rollout}/add",
-    "/rollouts/{rollout}/announce",
     "/rollouts/{rollout}/approve",
     "/rollouts/{rollout}/cancel",
     "/rollouts/{rollout}/pace",
     "/rollouts/{rollout}/pause",
     "/rollouts/{rollout}/resume",
-    "/rollouts/{rollout}/retract",
     "/rollouts/{rollout}/retry",
 }
 
