@@ -64,6 +64,10 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
+def pytest_sessionfinish() -> None:
+    migrated.remove()
+
+
 StartMosquitto = Callable[..., Mosquitto]
 ConnectClient = Callable[..., MqttClient]
 

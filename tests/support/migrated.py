@@ -11,7 +11,7 @@ from pathlib import Path
 from mooring.store.engine import open_database
 from mooring.store.migrate import upgrade
 
-__all__ = ["copy_migrated", "migrate", "migrated_file"]
+__all__ = ["copy_migrated", "migrate", "migrated_file", "remove"]
 
 NAME = "mooring.db"
 
@@ -25,11 +25,21 @@ def migrate(url: str) -> None:
 
 @cache
 def migrated_file() -> Path:
-    """Made once in this process; gone when it ends."""
+    """Made once in this process; gone when it ends. ``remove`` is for one that is ended without
+    Python's own end, as those of pytest-xdist are."""
     folder = Path(tempfile.mkdtemp(prefix="mooring-migrated-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    migrate(f"sqlite:///{folder / NAME}")
-    return folder / NAME
+    file = folder / NAME
+    migrate(f"sqlite:///{file}")
+    file.chmod(0o600)  # as a process of the platform makes it
+    return file
+
+
+def remove() -> None:
+    """Removes the file, if it was made."""
+    if migrated_file.cache_info().currsize:
+        shutil.rmtree(migrated_file().parent, ignore_errors=True)
+        migrated_file.cache_clear()
 
 
 def copy_migrated(data_dir: Path) -> None:
