@@ -40,6 +40,7 @@ from mooring.ota.links.service import Links
 from mooring.ota.releases.model import NewRelease
 from mooring.ota.releases.service import Releases
 from mooring.ota.releases.states import Step
+from mooring.ota.updates.protocol import Wanted
 from mooring.ota.updates.service import Updates
 from mooring.serve.app import create_app
 from mooring.serve.connections import Connections, protocol_class
@@ -107,18 +108,14 @@ def links(app: App, devices: int, image: bytes) -> list[str]:
         incoming.write(image)
         made = releases.add_file(SYSTEM, str(made.id), "boat.bin", incoming)
     releases.step(SYSTEM, str(made.id), Step.PUBLISH, unsigned=True)
-    found = []
+    wanted = []
     for number in range(devices):
         new = NewDevice(f"d{number}", dialect="mooring", tenant="home")
         device = app.devices.add(SYSTEM, new)[0].device
         update = app.service(Updates).offer(SYSTEM, device.reference, str(made.id))
-        with app.database.write() as connection:
-            found.append(
-                app.service(Links).issue(
-                    connection, update.id, device.id, made.artifacts[0].id, at=now_ms()
-                )
-            )
-    return found
+        wanted.append(Wanted(update.id, device.id, made.artifacts[0].id))
+    with app.database.write() as connection:
+        return app.service(Links).issue(connection, wanted, at=now_ms())
 
 
 def serve(folder: Path, port: int) -> None:

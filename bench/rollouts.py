@@ -4,6 +4,7 @@
 one after the other. *Idle* is a rollout whose devices are all away: the share of one core that
 looking for those that have come takes. *A step* is one turn, in milliseconds for each 1,000 devices
 it looks at: *judged* devices that have to wait, *offered* devices that get an update and its offer.
+*Keeper* is what following all updates takes while none of their devices does anything.
 *Pure* are the rules alone, for ten thousand simulated devices of which 5 % fail. All of it is time
 of the processor, so a busy machine changes little.
 """
@@ -31,7 +32,10 @@ from mooring.ota.releases.states import Step
 from mooring.ota.rollouts.jobs import LOOK_MS, LOOK_MS_EACH
 from mooring.ota.rollouts.model import PLAN, NewRollout
 from mooring.ota.rollouts.service import Rollouts
+from mooring.ota.updates.service import Updates
+from mooring.ota.updates.worker import UpdateKeeper
 from mooring.settings import Settings
+from mooring.store.leased import RENEW_SECONDS
 from mooring.store.schema import device_state, devices, tenants
 from tests.support.rollout_model import Fleet
 
@@ -68,6 +72,7 @@ def measure(folder: Path, number: int) -> dict[str, float]:
         offered = time.process_time() - began
         counts = app.service(Rollouts).get(SYSTEM, job).job.counts
         assert counts.handed_over == number, counts
+        kept = _kept(app)
     thousands = number / 1000
     return {
         "devices": number,
@@ -76,6 +81,8 @@ def measure(folder: Path, number: int) -> dict[str, float]:
         "offered_ms_per_1000": offered * 1000 / thousands,
         "idle_look_ms": sorted(looks)[LOOKS // 2],
         "idle_share_of_a_core": sorted(looks)[LOOKS // 2] / max(LOOK_MS, LOOK_MS_EACH * number),
+        "keeper_look_ms": kept,
+        "keeper_share_of_a_core": kept / (RENEW_SECONDS * 1000),
     }
 
 
@@ -91,6 +98,19 @@ def _look(app: App, worker: JobWorker, job: int) -> float:
     began = time.process_time()
     worker.step()
     return (time.process_time() - began) * 1000
+
+
+def _kept(app: App) -> float:
+    """One look of the keeper of updates, while every device has one and none has done anything."""
+    keeper = UpdateKeeper(app.service(Updates))
+    while keeper.step():
+        pass
+    took = []
+    for _ in range(LOOKS):
+        began = time.process_time()
+        keeper.step()
+        took.append((time.process_time() - began) * 1000)
+    return sorted(took)[LOOKS // 2]
 
 
 def _devices(app: App, number: int) -> None:

@@ -18,7 +18,7 @@ from typing import Any, Self
 from tests.support.platform import Login
 from tests.support.raw_mqtt import connect_packet, packet, publish_packet, subscribe_packet
 
-__all__ = ["Board", "Boards"]
+__all__ = ["Board", "Boards", "ping", "receive_packet"]
 
 AGAIN_SECONDS = 0.2
 PING_SECONDS = 5.0
@@ -60,18 +60,18 @@ class Board:
             who = self.login
             writer.write(connect_packet(who.client_id, who.username, password, keep_alive=30))
             async with asyncio.timeout(20):
-                _, answer = await _packet(reader)
+                _, answer = await receive_packet(reader)
             self._refused = answer[1] != 0 and not self._refused
             if answer[1] != 0:
                 return
             self.sessions += 1
             writer.write(subscribe_packet(f"{self._base}/command/+", f"{self._base}/config"))
-            pings = asyncio.create_task(_ping(writer))
+            pings = asyncio.create_task(ping(writer))
             try:
                 self._again = False
                 while not self._again:
                     async with asyncio.timeout(4 * PING_SECONDS):
-                        kind, body = await _packet(reader)
+                        kind, body = await receive_packet(reader)
                     if kind & 0xF0 == 0x30:
                         self._received(writer, kind, body)
                 await writer.drain()
@@ -149,7 +149,8 @@ class Boards:
         await asyncio.gather(*others, return_exceptions=True)
 
 
-async def _packet(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+async def receive_packet(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    """The next packet: first byte and body."""
     kind = (await reader.readexactly(1))[0]
     size = shift = 0
     while True:
@@ -160,7 +161,8 @@ async def _packet(reader: asyncio.StreamReader) -> tuple[int, bytes]:
             return kind, await reader.readexactly(size)
 
 
-async def _ping(writer: asyncio.StreamWriter) -> None:
+async def ping(writer: asyncio.StreamWriter) -> None:
+    """Keeps a connection alive until cancelled."""
     while True:
         await asyncio.sleep(PING_SECONDS)
         writer.write(b"\xc0\x00")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+from sqlalchemy.engine import Connection
 
 from mooring.devices import store
 from mooring.devices.keys.login import token_login
@@ -13,7 +15,7 @@ from mooring.secrets import verifiers
 from mooring.store.engine import Database
 from mooring.store.tally import Tally
 
-__all__ = ["device_login", "require_own"]
+__all__ = ["device_login", "find_device", "guarded_login", "require_own"]
 
 # Compared against when there is no such device, so that the answer takes as long.
 _NOBODY = verifiers.make(verifiers.new_password())
@@ -41,6 +43,35 @@ def device_login(
         TooMany: too many wrong passwords.
     """
 
+    return guarded_login(
+        database,
+        lambda connection: find_device(connection, logins, audience),
+        account=logins[0][0] if logins else "",
+        throttle=throttle,
+        tally=tally,
+        origin=origin,
+    )
+
+
+def guarded_login(
+    database: Database,
+    find: Callable[[Connection], Device | None],
+    *,
+    account: str,
+    throttle: Throttle,
+    tally: Tally,
+    origin: str,
+) -> Device:
+    """A device that ``find`` knows by its credentials; nothing is read for too many attempts.
+
+    Args:
+        account: what counts as one, besides the address.
+        find: ``None``: the credentials are not valid.
+
+    Raises:
+        As ``device_login``.
+    """
+
     def too_many(seconds: int) -> TooMany:
         tally.count("device_logins_throttled")
         return TooMany(
@@ -50,8 +81,9 @@ def device_login(
             retry_after=seconds,
         )
 
-    with throttle.attempt(origin, logins[0][0] if logins else "", refuse=too_many) as attempt:
-        device = _device(database, logins, audience)
+    with throttle.attempt(origin, account, refuse=too_many) as attempt:
+        with database.read() as connection:
+            device = find(connection)
         if device is None:
             attempt.failed()
             tally.count("device_logins_refused")
@@ -79,18 +111,21 @@ def require_own(named: str, known: Device) -> Device:
     return known
 
 
-def _device(database: Database, logins: Sequence[tuple[str, str]], audience: str) -> Device | None:
-    with database.read() as connection:
-        found = token_login(connection, logins, audience)
-        if found is not None:
-            return found[0]
-        known = store.verifiers(connection, [username for username, _ in logins])
-        for username, password in logins:
-            if username not in known or not verifiers.check(password, known[username]):
-                continue
-            device = store.by_username(connection, username)
-            if device is not None and device.enabled:
-                return device
+def find_device(
+    connection: Connection, logins: Sequence[tuple[str, str]], audience: str
+) -> Device | None:
+    """The device behind these credentials; see ``device_login``. It takes as long where there is
+    none."""
+    found = token_login(connection, logins, audience)
+    if found is not None:
+        return found[0]
+    known = store.verifiers(connection, [username for username, _ in logins])
+    for username, password in logins:
+        if username not in known or not verifiers.check(password, known[username]):
+            continue
+        device = store.by_username(connection, username)
+        if device is not None and device.enabled:
+            return device
     if not known:
         verifiers.check("", _NOBODY)
     return None

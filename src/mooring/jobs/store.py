@@ -62,6 +62,8 @@ _PLAIN = (
     "forgiven_successes",
 )
 _SELECT = sa.select(jobs)
+_ONE = _SELECT.where(_j.id == sa.bindparam("number", type_=sa.BigInteger))
+_LOCKED = _ONE.with_for_update()
 
 
 # ---------------------------------------------------------------------- jobs
@@ -78,15 +80,14 @@ def insert(connection: Connection, instance: Instance, job: Job, key: str | None
     return int(connection.execute(sa.insert(jobs).returning(_j.id), values).scalar_one())
 
 
+_FIXED = ("id", "tenant", "kind", "title", "actor", "origin", "reason", "created_at")
+_WRITE = sa.update(jobs).where(_j.id == sa.bindparam("number", type_=sa.BigInteger))
+
+
 def write(connection: Connection, job: Job) -> None:
     """A job as it is now."""
-    values = _values(job)
-    fixed = ("id", "tenant", "kind", "title", "actor", "origin", "reason", "created_at")
-    connection.execute(
-        sa.update(jobs)
-        .where(_j.id == job.id)
-        .values({name: value for name, value in values.items() if name not in fixed})
-    )
+    values = {name: value for name, value in _values(job).items() if name not in _FIXED}
+    connection.execute(_WRITE, values | {"number": job.id})
 
 
 def _values(job: Job) -> dict[str, Any]:
@@ -104,8 +105,7 @@ def one(
     connection: Connection, instance: Instance, number: int, *, lock: bool = False
 ) -> Job | None:
     """By its number; ``lock``: nobody else changes it in this transaction."""
-    statement = _SELECT.where(_j.id == number)
-    row = connection.execute(statement.with_for_update() if lock else statement).first()
+    row = connection.execute(_LOCKED if lock else _ONE, {"number": number}).first()
     return None if row is None else _job(instance, row)
 
 

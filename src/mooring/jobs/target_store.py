@@ -116,18 +116,25 @@ def add_targets(connection: Connection, job: int, chosen: Sequence[tuple[Chosen,
     return len(connection.execute(statement, parameter(rows)).all())
 
 
+# Statements of every turn are put together once: that costs more than running them.
+_JOB = _t.job_id == sa.bindparam("job", type_=sa.BigInteger)
+_AT = sa.bindparam("at", type_=sa.BigInteger)
+_MOST = sa.bindparam("most", type_=sa.Integer)
+_CHANGED = (
+    sa.select(_t.device_id, _t.state, _t.counted)
+    .where(_JOB, sa.text("state <> counted"))
+    .limit(_MOST)
+    .with_for_update(skip_locked=True)
+)
+
+
 def count_outcomes(connection: Connection, job: Job, limit: int) -> tuple[Job, bool]:
     """The job with the states that its targets have entered since the last count; whether
     there may be more of them.
 
     A row that another transaction is changing is left for the next look.
     """
-    changed = connection.execute(
-        sa.select(_t.device_id, _t.state, _t.counted)
-        .where(_t.job_id == job.id, sa.text("state <> counted"))
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    ).all()
+    changed = connection.execute(_CHANGED, {"job": job.id, "most": limit}).all()
     if not changed:
         return job, False
     statement = _updating(connection.dialect.name, ("counted",))
@@ -186,56 +193,53 @@ class Candidate(NamedTuple):
     cause: str
 
 
+_CANDIDATE = (_t.device_id, _t.state, _t.cause)
+_WAITING = (
+    sa.select(*_CANDIDATE, _t.rank)
+    .where(_JOB, _t.state == TargetState.WAITING.value)
+    .order_by(_t.rank)
+    .limit(_MOST)
+)
+# Two statements: each reads its rows alone, however many wait for another time.
+_STARTABLE = (_WAITING.where(_t.not_before.is_(None)), _WAITING.where(_t.not_before <= _AT))
+_SETTLED = _t.counted == _t.state
+"""Of skipped targets: one that is not counted yet is left for the next look."""
+_SKIPPED = (
+    sa.select(*_CANDIDATE)
+    .where(_JOB, _t.not_before <= _AT, _t.state == TargetState.SKIPPED.value, _SETTLED)
+    .order_by(_t.not_before, _t.rank)
+    .limit(_MOST)
+)
+
+
 def candidates(connection: Connection, job: int, at: int, limit: int) -> list[Candidate]:
     """Waiting targets whose time has come, in the order of the job, and then skipped ones that are
     judged again."""
-    columns = (_t.device_id, _t.state, _t.cause)
-    waiting = (
-        sa.select(*columns)
-        .where(
-            _t.job_id == job,
-            _t.state == TargetState.WAITING.value,
-            sa.or_(_t.not_before.is_(None), _t.not_before <= at),
-        )
-        .order_by(_t.rank)
-        .limit(limit)
-    )
-    found = [Candidate(row[0], TargetState(row[1]), row[2]) for row in connection.execute(waiting)]
-    if len(found) < limit:
-        skipped = (
-            sa.select(*columns)
-            .where(
-                _t.job_id == job, _t.not_before <= at, _t.state == TargetState.SKIPPED.value, *_AS
-            )
-            .order_by(_t.not_before, _t.rank)
-            .limit(limit - len(found))
-        )
-        found += [
-            Candidate(row[0], TargetState(row[1]), row[2]) for row in connection.execute(skipped)
-        ]
-    return found
+    asked = {"job": job, "at": at, "most": limit}
+    rows = [row for statement in _STARTABLE for row in connection.execute(statement, asked)]
+    rows = sorted(rows, key=lambda row: row.rank)[:limit]
+    if len(rows) < limit:
+        rows += connection.execute(_SKIPPED, asked | {"most": limit - len(rows)})
+    return [Candidate(row[0], TargetState(row[1]), row[2]) for row in rows]
 
 
-_AS = (_t.counted == _t.state,)
-"""Of skipped targets: one that is not counted yet is left for the next look."""
+_AHEAD = _t.not_before > _AT
+_IS_WAITING = _t.state == TargetState.WAITING.value
+_TIMES = sa.select(
+    sa.func.sum(sa.case((sa.and_(_IS_WAITING, _AHEAD), 1), else_=0)),
+    sa.func.sum(sa.case((sa.or_(_IS_WAITING, _AHEAD), 0), else_=1)),
+    sa.func.min(sa.case((_AHEAD, _t.not_before))),
+).where(
+    _JOB,
+    _t.not_before.is_not(None),
+    sa.or_(_IS_WAITING, sa.and_(_t.state == TargetState.SKIPPED.value, _SETTLED)),
+)
 
 
 def times(connection: Connection, job: int, at: int) -> Facts:
     """How many targets wait for a time, how many skipped ones are judged again now, and when that
     changes."""
-    waiting = _t.state == TargetState.WAITING.value
-    ahead = _t.not_before > at
-    row = connection.execute(
-        sa.select(
-            sa.func.sum(sa.case((sa.and_(waiting, ahead), 1), else_=0)),
-            sa.func.sum(sa.case((sa.or_(waiting, ahead), 0), else_=1)),
-            sa.func.min(sa.case((ahead, _t.not_before))),
-        ).where(
-            _t.job_id == job,
-            _t.not_before.is_not(None),
-            sa.or_(waiting, sa.and_(_t.state == TargetState.SKIPPED.value, *_AS)),
-        )
-    ).one()
+    row = connection.execute(_TIMES, {"job": job, "at": at}).one()
     return Facts(later=int(row[0] or 0), again=int(row[1] or 0), next_at=row[2])
 
 

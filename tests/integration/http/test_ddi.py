@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,13 +14,22 @@ import pytest
 import sqlalchemy as sa
 
 from mooring.app import App
+from mooring.devices.attributes.service import Attributes
 from mooring.devices.model import Credentials, NewDevice
 from mooring.errors import Conflict
+from mooring.identity.account import Quota
 from mooring.identity.actor import SYSTEM, Role
 from mooring.identity.scopes import Scope
+from mooring.jobs.rules import Counts
+from mooring.jobs.selection import selector
+from mooring.jobs.worker import JobWorker
+from mooring.ota.ddi import store as ddi_store
+from mooring.ota.ddi.service import Ddi
 from mooring.ota.releases.model import NewRelease, Release
 from mooring.ota.releases.service import Releases
 from mooring.ota.releases.states import Step
+from mooring.ota.rollouts.model import PLAN, NewRollout
+from mooring.ota.rollouts.service import Rollouts
 from mooring.ota.updates.model import Update
 from mooring.ota.updates.service import Updates
 from mooring.ota.updates.worker import UpdateKeeper
@@ -117,6 +126,9 @@ class World:
     neighbour: Credentials
     foreign: Credentials
 
+    def __post_init__(self) -> None:
+        self.keeper = UpdateKeeper(self.app.service(Updates))
+
     def release(self, version: str = "2.0", name: str = FILE) -> Release:
         releases = self.app.service(Releases)
         made = releases.create(SYSTEM, NewRelease("gateway", version, "home"))
@@ -148,8 +160,7 @@ class World:
                 .where(firmware_updates.c.id == update.id)
                 .values(due_at=1, **more)
             )
-        keeper = UpdateKeeper(self.app.service(Updates))
-        while keeper.step():
+        while self.keeper.step():
             pass
         return self.state(update)
 
@@ -387,6 +398,137 @@ def test_polls_write_once_in_a_while_and_count_as_presence(world: World, gw: Cli
         seen = connection.execute(sa.select(device_state.c.last_seen_at)).scalar_one()
         polled = connection.execute(sa.select(ddi_controllers.c.polled_at)).scalar_one()
     assert seen == polled > 0
+
+
+def test_a_poll_reads_no_words_and_no_history(world: World, gw: Client) -> None:
+    """A device asks every few minutes, and its updates may have long logs."""
+    update = world.offer(world.release())
+    gw.get(gw.links()["deploymentBase"])
+    said: list[str] = []
+
+    def heard(_conn: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        said.append(statement)
+
+    sa.event.listen(world.app.database.engine, "before_cursor_execute", heard)
+    try:
+        found = world.app.service(Ddi).poll(world.mine.device)
+    finally:
+        sa.event.remove(world.app.database.engine, "before_cursor_execute", heard)
+    assert found.deployed is not None
+    assert found.deployed.id == update.id
+    asked = [one for one in said if "firmware_updates" in one]
+    assert len(asked) == 1
+    assert "log" not in asked[0] and "history" not in asked[0]
+
+
+def test_what_a_description_does_to_an_earlier_one(world: World, gw: Client) -> None:
+    """hawkBit's modes; a person's values stay."""
+
+    def held() -> dict[str, str]:
+        c = device_attributes.c
+        with world.app.database.read() as connection:
+            rows = connection.execute(sa.select(c.name, c.value))
+            return {row.name: row.value for row in rows}
+
+    def version() -> str:
+        with world.app.database.read() as connection:
+            return str(connection.execute(sa.select(ddi_controllers.c.version)).scalar_one())
+
+    def describes(mode: str | None, **data: Any) -> None:
+        body = {"data": data} | ({} if mode is None else {"mode": mode})
+        answer = gw.http.put(f"{gw.base}/configData", headers=gw.headers, json=body)
+        assert answer.status_code == 200, answer.text
+
+    attributes = world.app.service(Attributes)
+    attributes.change(SYSTEM, world.mine.device.reference, {"room": "attic"})
+    describes(None, version="1.0", serial="A77", colour="red", board="rev-b")
+    assert set(held()) == {"room", "serial", "colour", "board", "hardware"}
+    describes("merge", serial="A78")
+    assert (held()["serial"], held()["colour"], version()) == ('"A78"', '"red"', "1.0")
+    describes("remove", colour="", room="")
+    assert set(held()) == {"room", "serial", "board", "hardware"}
+    assert version() == "1.0"
+    describes("replace", version="2.0", size="4")
+    assert set(held()) == {"room", "size"}
+    assert version() == "2.0"
+    describes("remove", version="")
+    assert version() == ""
+    describes("explode", serial="A79")  # as without one
+    assert set(held()) == {"room", "size", "serial"}
+
+
+def test_a_body_without_a_length_counts_with_its_bytes(world: World, gw: Client) -> None:
+    world.app.limits.set_of_device(SYSTEM, world.mine.device.reference, Quota(bytes=1_000))
+
+    def describe(size: int, *, chunked: bool) -> httpx.Response:
+        body = b'{"data": {}}'.ljust(size)
+        content: Any = iter([body]) if chunked else body
+        return gw.http.put(f"{gw.base}/configData", headers=gw.headers, content=content)
+
+    for chunked in (True, False):
+        answers = [describe(4_000, chunked=chunked) for _ in range(4)]
+        assert answers[-1].status_code == 429, chunked
+    assert code(answers[-1]) == (429, "limit_bytes")
+
+
+def test_nothing_is_read_for_too_many_wrong_tokens(
+    world: World, gw: Client, nobody: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    plain = ddi_store.number_of
+
+    def counted(connection: Any, tenant: str, name: str) -> tuple[int, str] | None:
+        asked.append(name)
+        return plain(connection, tenant, name)
+
+    monkeypatch.setattr(ddi_store, "number_of", counted)
+    most = world.app.settings.device_login_attempts_per_minute
+    wrong = {"Authorization": "TargetToken wrong"}
+    place = f"/home/controller/v1/{world.neighbour.device.name}"
+    answers = [nobody.get(place, headers=wrong).status_code for _ in range(most + 3)]
+    assert answers == [401] * most + [429] * 3
+    assert len(asked) == most
+    gw.poll()  # another device of the same address
+
+
+def test_a_device_that_asks_is_in_a_wave_like_any_other(world: World, gw: Client) -> None:
+    """The first wave is one of two devices; the other one is asked after the gate has opened."""
+    app = world.app
+    other = Client(gw.http, world.neighbour)
+    other.poll()
+    wait_until(lambda: world.count(ddi_controllers) == 2, "both polls are written")
+    release = world.release()
+    plan = replace(PLAN, pace=None, soak_ms=0, waves=(50.0, 100.0), gate_done=1.0)
+    new = NewRollout(release.reference, selector("home", everyone=True), plan)
+    number = app.service(Rollouts).create(SYSTEM, new).id
+
+    worker = JobWorker(app.database, app.instance, app.settings, app.job_kinds())
+
+    def work() -> Counts:
+        app.service(Rollouts).jobs.nudge(number)
+        while worker.step():
+            pass
+        return app.service(Rollouts).get(SYSTEM, number).job.counts
+
+    assert work() == Counts(waiting=1, handed_over=1)
+    first, second = sorted((gw, other), key=lambda one: "deploymentBase" not in one.links())
+    assert "deploymentBase" in first.links()
+    assert "deploymentBase" not in second.links()
+    for client in (first, second):
+        href = client.links()["deploymentBase"]
+        action = int(client.get(href).json()["id"])
+        update = app.service(Updates).get(SYSTEM, action)
+        assert client.report(action, *SUCCESS).status_code == 200
+        counts = work()
+        assert counts.handed_over == 1, "a claim opens no gate"
+        client.poll()
+        client.describe(version="2.0")
+        since = world.now(update).seen_since
+        assert since is not None
+        long_ago = {"seen_since": since - 3_600_000, "session_at": since - 3_600_000}
+        assert world.due(update, **long_ago) == "confirmed"
+        work()
+    assert work() == Counts(succeeded=2)
 
 
 def test_reports_that_no_client_sends(world: World, gw: Client) -> None:

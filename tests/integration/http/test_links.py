@@ -27,6 +27,7 @@ from mooring.ota.links.service import LINKS_MAX, Links, Opening
 from mooring.ota.releases.model import NewRelease
 from mooring.ota.releases.service import Releases
 from mooring.ota.releases.states import Step
+from mooring.ota.updates.protocol import Wanted
 from mooring.ota.updates.service import Updates
 from mooring.settings import Settings
 from mooring.store.engine import now_ms
@@ -73,13 +74,11 @@ class World:
     ) -> str:
         device = (of or self.mine).device.id
         with self.app.database.write() as connection:
-            return self.app.service(Links).issue(
-                connection,
-                self.updates[device] if update is None else update,
-                device,
-                self.artifact,
-                at=now_ms() if at is None else at,
-            )
+            number = self.updates[device] if update is None else update
+            wanted = [Wanted(number, device, self.artifact)]
+            at = now_ms() if at is None else at
+            (link,) = self.app.service(Links).issue(connection, wanted, at=at)
+            return link
 
     def rows(self) -> list[Any]:
         with self.app.database.read() as connection:
@@ -256,9 +255,7 @@ def test_links_are_few_and_of_one_tenant(world: World, nobody: httpx.Client) -> 
     assert [nobody.head(one).status_code for one in links] == [404, 404, 200, 200, 200]
     with pytest.raises(NotFound):
         world.link(world.foreign, update=world.update)
-    with world.app.database.write() as connection:
-        world.app.service(Links).end(connection, world.update)
-    assert [nobody.head(one).status_code for one in [*links, other]] == [404] * 5 + [200]
+    assert nobody.head(other).status_code == 200
     old = world.link(at=1)
     world.link(world.neighbour)
     assert nobody.head(old).status_code == 404  # expired for longer than it is kept
@@ -345,13 +342,21 @@ def stuck(url: str, link: str) -> socket.socket:
     return one
 
 
-def test_a_proxy_sends_the_file(platform: App, world: World) -> None:
+def test_a_proxy_sends_the_file(
+    platform: App, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[int] = []
+    monkeypatch.setattr(Downloads, "served", lambda _self, update, _what: begun.append(update))
     settings = platform.settings.model_copy(update={"firmware_accel_path": "/files/"})
     with (
         serving(replace(platform, settings=settings)) as url,
         httpx.Client(base_url=url, verify=NO_TLS) as client,
     ):
+        head = client.head(world.link())
+        assert head.status_code == 200
+        assert begun == [], "a device that only looks has not begun"
         answer = client.get(world.link(), headers={"Range": "bytes=5-"})
+        assert begun == [world.update]
         assert (answer.status_code, answer.content) == (200, b"")
         assert answer.headers["x-accel-redirect"] == f"/files/{SHA[:2]}/{SHA}"
         assert code(client.get(f"/f/{'A' * 22}")) == (404, "link_not_found")

@@ -76,7 +76,11 @@ class Stand:
         self.releases = self.app.service(Releases)
         self.keeper = UpdateKeeper(self.updates)
         self.numbers = itertools.count(1)
-        self.sender = Sender(
+        self.sender = self.new_sender()
+
+    def new_sender(self) -> Sender:
+        """As another process has it."""
+        sender = Sender(
             self.app.database,
             self.app.instance,
             self.app.endpoint("mooring-test-sender"),
@@ -86,7 +90,8 @@ class Stand:
             ),
             lease_ms=1,
         )
-        self.sender._link = self.link  # type: ignore[assignment]
+        sender._link = self.link  # type: ignore[assignment]
+        return sender
 
     # ------------------------------------------------------------------ what exists
 

@@ -16,6 +16,7 @@ from mooring.jobs.rules import TargetState
 from mooring.ota.releases.model import Kind, NewRelease
 from mooring.ota.releases.states import Step
 from mooring.ota.updates.model import Options, Update
+from mooring.ota.updates.protocol import Served
 from mooring.ota.updates.rules import Event
 from mooring.settings import Settings
 from mooring.store.engine import now_ms
@@ -78,7 +79,9 @@ def test_from_the_offer_to_the_confirmation(stand: Stand) -> None:
     stand.within(lambda c: report(c, made.id, Event.DOWNLOADING, at=at, percent=10))
     artifact = release.artifacts[0]
     stand.within(
-        lambda c: stand.updates.served(c, made.id, artifact.id, artifact.size, True, at + 1)
+        lambda c: stand.updates.served(
+            c, {made.id: Served(artifact.id, artifact.size, whole=True)}, at + 1
+        )
     )
     assert (stand.now(made).percent, stand.now(made).served) == (100, artifact.size)
     stand.connects(trap, connected=False, at=at + 10)

@@ -11,9 +11,10 @@ import pytest
 from mooring.errors import DatabaseUnavailable, MooringError
 from mooring.ota.links import sending
 from mooring.ota.links.downloads import DOWNLOADS_MAX_PER_DEVICE, Downloads, Pace
-from mooring.ota.links.model import File, Served
+from mooring.ota.links.model import File
 from mooring.ota.links.ranges import Part
 from mooring.ota.links.sending import FileAnswer, disposition
+from mooring.ota.updates.protocol import Served
 from mooring.settings import Settings
 from mooring.store.tally import Tally
 
@@ -39,8 +40,8 @@ class Follower:
     def is_over(self, connection: Any, number: int) -> bool:
         return False
 
-    def served(self, connection: Any, *what: Any) -> None:
-        self.calls.append(what[:-1])
+    def served(self, connection: Any, sent: Any, at: int) -> None:
+        self.calls += [(update, *one) for update, one in sent.items()]
 
     def link_expired(self, connection: Any, number: int, at: int) -> None:
         raise AssertionError("no link is asked with")

@@ -15,7 +15,7 @@ from mooring.ota.releases.model import Artifact, Release, Signature
 from mooring.ota.releases.model import Kind as Of
 from mooring.ota.releases.model import State as ReleaseState
 from mooring.ota.updates.model import Code
-from mooring.ota.updates.offers import Offer, TooLarge, can_be_offered, shaped
+from mooring.ota.updates.offers import Offer, TooLarge, reach_of, shaped
 from mooring.ota.updates.reports import LOG_MAX, WORDS_MAX, code_of, cut, heard
 from mooring.ota.updates.rules import Event
 
@@ -158,6 +158,13 @@ def test_each_dialect_has_the_fields_in_their_place() -> None:
 def test_a_small_packet_holds_what_firmware_needs() -> None:
     (body,) = bodies("mousetrap", 256)
     assert set(body) == {"id", "version", "url", "sha256", "size", "timestamp"}
+    # Longer names: the time goes before the trap is left out.
+    whole = shaped(DIALECTS.get("mousetrap"), TRAP, OFFER, at=NOW, most=256)
+    assert isinstance(whole, tuple)
+    smaller = shaped(DIALECTS.get("mousetrap"), TRAP, OFFER, at=NOW, most=whole[0].size - 1)
+    assert isinstance(smaller, tuple)
+    needed = {"id", "version", "url", "sha256", "size"}
+    assert set(json.loads(smaller[0].payload)) == needed
     tiny = shaped(DIALECTS.get("mousetrap"), TRAP, OFFER, at=NOW, most=200)
     assert isinstance(tiny, TooLarge)
     assert tiny.most == 200 < tiny.size
@@ -176,8 +183,8 @@ def test_smarthome_is_sent_a_command() -> None:
     (small,) = bodies("smarthome", 256)
     assert small["payload"]["url"] == OFFER.url
     assert "sha256" not in small["payload"]
-    assert can_be_offered(DIALECTS.get("smarthome"), Of.FIRMWARE)
-    assert not can_be_offered(DIALECTS.get("drivesafe"), Of.FIRMWARE)
+    assert reach_of(DIALECTS.get("smarthome"), Of.FIRMWARE)
+    assert not reach_of(DIALECTS.get("drivesafe"), Of.FIRMWARE)
 
 
 TASMOTA = """

@@ -89,15 +89,14 @@ async def _device(  # what a login needs
         platform, database, throttles.devices, tally, audience_of(settings, instance), polls
     )
     authorization = request.headers.get("Authorization", "")
+    device = await run_in_threadpool(
+        logins.device, authorization, tenant, controller, address_of(request)
+    )
+    # Without a length, the body itself says how much it is.
     length = request.headers.get("Content-Length", "")
-    size = len(request.url.path) + (int(length) if length.isdecimal() and length.isascii() else 0)
-
-    def found() -> Device:
-        device = logins.device(authorization, tenant, controller, address_of(request))
-        allowances.take(database, devices, tally, device, [size])
-        return device
-
-    device = await run_in_threadpool(found)
+    declared = length.isdecimal() and length.isascii()
+    size = len(request.url.path) + (int(length) if declared else len(await request.body()))
+    await run_in_threadpool(allowances.take, database, devices, tally, device, [size])
     polls.note(device.id, now_ms())
     return device
 

@@ -11,11 +11,14 @@ from typing import Any
 from urllib.parse import quote
 
 from mooring.devices.model import Device
+from mooring.ota.ddi.model import Asked
 from mooring.ota.links.model import Target
 from mooring.ota.releases.model import Artifact, Kind, Release
 from mooring.ota.updates.model import Update
 
 __all__ = ["artifact", "base", "cancellation", "deployment", "sleep", "target", "word"]
+
+Action = Asked | Update
 
 PARTS = {Kind.FIRMWARE: "os"}  # hawkBit's own words; the others are applications
 
@@ -35,9 +38,9 @@ def base(
     seconds: int,
     *,
     config: bool,
-    deployed: Update | None,
-    cancelled: Update | None,
-    installed: Update | None,
+    deployed: Asked | None,
+    cancelled: Asked | None,
+    installed: Asked | None,
 ) -> dict[str, Any]:
     """The answer to a poll.
 
@@ -58,13 +61,13 @@ def base(
     return {"config": {"polling": {"sleep": sleep(seconds)}}, "_links": links}
 
 
-def _action(update: Update) -> str:
+def _action(update: Asked) -> str:
     """With a word that changes when the content does; RAUC's client asks only where one is."""
     word = hashlib.sha256(f"{update.id}:{update.artifact_id}".encode()).hexdigest()[:8]
     return f"{update.action}?c={int(word, 16)}"
 
 
-def deployment(at: str, update: Update, release: Release, file: Artifact) -> dict[str, Any]:
+def deployment(at: str, update: Action, release: Release, file: Artifact) -> dict[str, Any]:
     """What there is to install.
 
     Args:
@@ -104,13 +107,13 @@ def artifact(at: str, release: Release, file: Artifact) -> dict[str, Any]:
     }
 
 
-def cancellation(update: Update) -> dict[str, Any]:
+def cancellation(update: Action) -> dict[str, Any]:
     """The action that is to be stopped."""
     number = str(update.action)
     return {"id": number, "cancelAction": {"stopId": number}}
 
 
-def target(device: Device, update: Update, file: Artifact) -> Target:
+def target(device: Device, update: Asked, file: Artifact) -> Target:
     """What a download of a file needs; the request itself has shown whose it is."""
     return Target(
         link=0,

@@ -7,8 +7,9 @@ other part may be missing or of another type.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -26,6 +27,7 @@ __all__ = [
     "VERSION_KEYS",
     "Config",
     "Feedback",
+    "Mode",
     "config_of",
     "feedback_of",
     "is_repeated",
@@ -54,6 +56,14 @@ _EXECUTIONS = frozenset(
         *("download", "downloaded", "downloading", "confirmed", "denied"),
     )
 )
+
+
+class Mode(StrEnum):
+    """What a description does to an earlier one, in hawkBit's words."""
+
+    MERGE = "merge"
+    REPLACE = "replace"
+    REMOVE = "remove"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +96,36 @@ class Config:
     """What a device describes of itself.
 
     Attributes:
+        mode: what becomes of what it described before.
         version: that it runs; empty: it names none.
+        values: by the names of attributes; with ``Mode.REMOVE`` none.
+        names: all that it names, valid or not.
         refused: values that are not valid.
     """
 
+    mode: Mode
     version: str
     values: Mapping[str, Value]
+    names: frozenset[str]
     refused: int
+
+    def gone(self, own: Iterable[str]) -> set[str]:
+        """Those of the device's own attributes that it describes no longer."""
+        match self.mode:
+            case Mode.MERGE:
+                return set()
+            case Mode.REPLACE:
+                return {name for name in own if name not in self.names}
+            case Mode.REMOVE:
+                return {name for name in own if name in self.names}
+
+    def version_after(self, before: str) -> str:
+        """The version that counts from now on."""
+        if self.mode is Mode.MERGE:
+            return self.version or before
+        if self.mode is Mode.REMOVE and not self.names.intersection(VERSION_KEYS):
+            return before
+        return self.version
 
 
 def _object(body: bytes) -> dict[str, Any]:
@@ -222,8 +255,13 @@ def config_of(body: bytes) -> Config:
     Raises:
         Invalid: ``bad_feedback``: it is not a JSON object.
     """
-    data = _object(body).get("data")
+    given = _object(body)
+    data = given.get("data")
     data = data if isinstance(data, dict) else {}
+    mode = given.get("mode")
+    mode = Mode(mode) if isinstance(mode, str) and mode in frozenset(Mode) else Mode.MERGE
+    if mode is Mode.REMOVE:
+        return Config(mode, "", {}, _names(data), max(0, len(data) - CONFIG_MAX))
     version = next((_text(data[key]) for key in VERSION_KEYS if _text(data.get(key))), "")
     values: dict[str, Value] = {}
     refused = max(0, len(data) - CONFIG_MAX)
@@ -238,7 +276,13 @@ def config_of(body: bytes) -> Config:
             values[name] = checked(name, value)
         except Invalid:  # it costs that value; it is counted
             refused += 1
-    return Config(version, values, refused)
+    return Config(mode, version, values, _names(data), refused)
+
+
+def _names(data: Mapping[str, Any]) -> frozenset[str]:
+    """What it names of itself, with the attribute that other words for the hardware are."""
+    found = frozenset(list(data)[:CONFIG_MAX])
+    return found | {"hardware"} if found.intersection(_HARDWARE_KEYS) else found
 
 
 def _text(value: object) -> str:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sqlalchemy.engine import Connection
+
 from mooring.devices import store as device_store
-from mooring.devices.login import device_login
+from mooring.devices.login import find_device, guarded_login
 from mooring.devices.model import Device
 from mooring.errors import NotFound, Unauthorized
 from mooring.identity.actor import Role
@@ -77,25 +79,23 @@ class Logins:
         )
 
     def _target(self, tenant: str, controller: str, password: str, origin: str) -> Device:
-        with self.database.read() as connection:
+        named = f"{tenant}:{controller}"
+
+        def find(connection: Connection) -> Device | None:
             found = store.number_of(connection, tenant, controller)
-        # An unknown controller costs as much as a wrong password, and counts as one.
-        username = found[1] if found is not None else f"{tenant}:{controller}"
-        device = device_login(
+            # An unknown controller costs as much as a wrong password, and counts as one.
+            username = named if found is None else found[1]
+            device = find_device(connection, [(username, password)], self.audience)
+            return None if found is None or device is None or device.id != found[0] else device
+
+        return guarded_login(
             self.database,
-            [(username, password)],
+            find,
+            account=named,
             throttle=self.throttle,
             tally=self.tally,
-            audience=self.audience,
             origin=origin,
         )
-        if found is None or device.id != found[0]:
-            raise Unauthorized(
-                "The broker would not accept this username and password.",
-                hint="Send the device's own credentials, as returned by its claim.",
-                code="device_login_refused",
-            )
-        return device
 
     def _through_gateway(self, tenant: str, controller: str, secret: str, origin: str) -> Device:
         actor = self.platform.authenticate(secret, origin)

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Sequence
+from itertools import islice
 
 from mooring.errors import DatabaseUnavailable
 from mooring.ota.ddi import store
@@ -37,6 +38,8 @@ class Polls:
         self._fresh_ms = min(FRESH_SECONDS, settings.ddi_poll_seconds) * 1000
         self._lock = threading.Lock()
         self._written: dict[int, int] = {}
+        self._older: dict[int, int] = {}
+        self._begun = 0
         self._new: dict[int, int] = {}
         self._unknown: dict[tuple[str, str, str], int] = {}
 
@@ -51,8 +54,9 @@ class Polls:
     def note(self, device_id: int, at: int) -> None:
         """A device has polled at a time, in epoch milliseconds."""
         with self._lock:
-            if at - self._written.get(device_id, 0) >= self._fresh_ms:
-                self._new[device_id] = at
+            before = self._written.get(device_id) or self._older.get(device_id, 0)
+            if at - before >= self._fresh_ms:
+                self._new[device_id] = at  # in its place: it waits no longer than before
 
     def note_unknown(self, tenant: str, name: str, at: int) -> None:
         """A device that is not known has asked with a valid gateway token."""
@@ -68,15 +72,11 @@ class Polls:
             DatabaseUnavailable: it is kept for the next time.
         """
         with self._lock:
-            numbers = sorted(self._new)[:AT_ONCE]
+            # Those that have waited longest; the lock is held for nothing that grows.
+            numbers = list(islice(self._new, AT_ONCE))
             polls = [(number, self._new.pop(number)) for number in numbers]
             unknown, self._unknown = self._unknown, {}
-            # Devices that stay away are forgotten.
-            newest = max((at for _, at in polls), default=0)
-            if len(self._written) > 2 * AT_ONCE:
-                old = newest - 2 * self._fresh_ms
-                self._written = {one: at for one, at in self._written.items() if at >= old}
-            self._written |= polls
+            self._remember(polls)
         if not polls and not unknown:
             return 0
         try:
@@ -95,9 +95,18 @@ class Polls:
                 for number, at in polls:
                     self._new.setdefault(number, at)
                     self._written.pop(number, None)
+                    self._older.pop(number, None)
                 self._unknown = unknown | self._unknown
             raise
         return len(polls) + len(unknown)
+
+    def _remember(self, polls: Sequence[tuple[int, int]]) -> None:
+        """Notes when devices were written. What is older than ``_fresh_ms`` is of no use: two
+        tables take turns, and the older one is dropped as a whole."""
+        newest = max((at for _, at in polls), default=0)
+        if newest - self._begun >= self._fresh_ms:
+            self._begun, self._older, self._written = newest, self._written, {}
+        self._written.update(polls)
 
     async def _write_often(self) -> None:
         while True:

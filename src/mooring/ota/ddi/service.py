@@ -16,6 +16,7 @@ from mooring.errors import Gone, NotFound
 from mooring.identity.actor import SYSTEM
 from mooring.ota.ddi import store
 from mooring.ota.ddi.feedback import Config, Feedback, is_repeated, said_of
+from mooring.ota.ddi.model import Asked, is_stopped
 from mooring.ota.releases import store as release_store
 from mooring.ota.releases.model import Artifact, Release
 from mooring.ota.releases.model import State as ReleaseState
@@ -46,15 +47,15 @@ class Polled(NamedTuple):
     """
 
     config: bool
-    deployed: Update | None
-    cancelled: Update | None
-    installed: Update | None
+    deployed: Asked | None
+    cancelled: Asked | None
+    installed: Asked | None
 
 
 class Offered(NamedTuple):
     """An update with what is offered."""
 
-    update: Update
+    update: Asked
     release: Release
     artifact: Artifact
 
@@ -77,12 +78,11 @@ class Ddi:
             known = store.controller(connection, device.id)
             found = store.updates(connection, device.id)
         for place, update in enumerate(found):
-            if rules.polled(update, at, self.waits) is not None:
-                found[place] = self._change(
-                    update.id, lambda one, now: rules.polled(one, now, self.waits)
-                )
+            if update.state is State.INSTALLED and update.session_at is None:
+                after = self._change(update.id, lambda one, now: rules.polled(one, now, self.waits))
+                found[place] = Asked.of(after)
         open_ones = [one for one in found if not one.over]
-        cancelled = next((one for one in open_ones if _is_stopped(one)), None)
+        cancelled = next((one for one in open_ones if one.stopped), None)
         deployed = next(
             (one for one in open_ones if one.state is not State.INSTALLED and one is not cancelled),
             None,
@@ -99,14 +99,14 @@ class Ddi:
         """
         with self.database.read() as connection:
             update = self._of_device(connection, device, action)
-            offered = self._offered(connection, update)
+            offered = self._offered(connection, Asked.of(update))
         if update.over or _is_stopped(update) or offered.release.state not in _OFFERED:
             raise _gone()
         if update.state is State.WAITING:
             update = self._change(
                 action, lambda one, now: rules.taken(one, now, self.waits, "It asked for it.")
             )
-        return offered._replace(update=update)
+        return offered._replace(update=Asked.of(update))
 
     def cancellation(self, device: Device, action: int) -> Update:
         """The action that a device is to stop.
@@ -133,7 +133,7 @@ class Ddi:
             update = self._of_device(connection, device, action)
             if update.state not in _INSTALLED:
                 raise _no_action(action)
-            return self._offered(connection, update)
+            return self._offered(connection, Asked.of(update))
 
     def files(self, device: Device, module: int) -> list[Offered]:
         """The files of a release that a device is to install.
@@ -145,9 +145,7 @@ class Ddi:
         with self.database.read() as connection:
             mine = [one for one in store.updates(connection, device.id) if one.release_id == module]
             found = [
-                self._offered(connection, one)
-                for one in mine
-                if not one.over and not _is_stopped(one)
+                self._offered(connection, one) for one in mine if not one.over and not one.stopped
             ]
         found = [one for one in found if one.release.state in _OFFERED]
         if found:
@@ -225,18 +223,23 @@ class Ddi:
             if device.id not in tenants:
                 return  # removed meanwhile
             before = attribute_store.of_device(connection, device.id)
+            gone = config.gone(
+                name for name, held in before.items() if held.source is Source.DEVICE
+            )
+            kept = {name: held for name, held in before.items() if name not in gone}
             merged = merge(
-                before, config.values, Source.DEVICE, at, actor=device.name, room=self.room
+                kept, config.values, Source.DEVICE, at, actor=device.name, room=self.room
             )
             refused += len(merged.beyond)
-            if merged.changed:
-                change = attribute_store.Change(
-                    device.id, device.tenant, merged.changed, merged.held
-                )
+            names = tuple(sorted({*merged.changed, *gone}))
+            if names:
+                change = attribute_store.Change(device.id, device.tenant, names, merged.held)
                 attribute_store.write(connection, [change])
             if refused:
                 add_to_counter(connection, REFUSED, refused)
-            store.described(connection, device.id, at, config.version)
+            known = store.controller(connection, device.id)
+            version = config.version_after("" if known is None else known.version)
+            store.described(connection, device.id, at, version)
             if config.version:
                 self._named(connection, device, config.version, at)
 
@@ -270,17 +273,17 @@ class Ddi:
             raise _no_action(action)
         return found
 
-    def _offered(self, connection: Connection, update: Update) -> Offered:
+    def _offered(self, connection: Connection, update: Asked) -> Offered:
         (release,) = release_store.find(connection, SYSTEM, number=update.release_id)
         file = next(one for one in release.artifacts if one.id == update.artifact_id)
         return Offered(update, release, file)
 
 
 def _is_stopped(update: Update) -> bool:
-    return update.asked_at is not None and update.state is State.DOWNLOADING
+    return is_stopped(update.state, update.asked_at)
 
 
-def _describes(known: store.Controller | None, updates: list[Update], at: int) -> bool:
+def _describes(known: store.Controller | None, updates: list[Asked], at: int) -> bool:
     """Whether a device is asked to describe itself: once a day, and after an install until it
     names the new version."""
     if known is None or known.config_at is None or at - known.config_at >= CONFIG_MS:

@@ -8,12 +8,20 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from mooring.ota.ddi.model import Asked
 from mooring.ota.updates import store as update_store
-from mooring.ota.updates.model import Update, Way
+from mooring.ota.updates.model import Seen, State, Way
 from mooring.store.schema import ddi_controllers, device_state, devices, firmware_updates
 from mooring.store.upsert import Upsert
 
-__all__ = ["Controller", "controller", "described", "number_of", "polled", "updates"]
+__all__ = [
+    "Controller",
+    "controller",
+    "described",
+    "number_of",
+    "polled",
+    "updates",
+]
 
 _c, _u, _d = ddi_controllers.c, firmware_updates.c, devices.c
 
@@ -37,19 +45,15 @@ _FIND = sa.select(_c.polled_at, _c.config_at, _c.version).where(
 _NAMED = sa.select(_d.id, _d.username).where(
     _d.tenant == sa.bindparam("tenant"), _d.name == sa.bindparam("name")
 )
-_OPEN = sa.select(_u.id).where(
-    _u.device_id == sa.bindparam("device"), _u.finished_at.is_(None), _u.way == Way.DDI.value
+_SHORT = (
+    *(_u.id, _u.release_id, _u.artifact_id, _u.state, _u.seen, _u.session_at, _u.asked_at),
+    _u.expires_at,
 )
-_NEWEST = (
-    sa.select(_u.id)
-    .where(
-        _u.device_id == sa.bindparam("device"),
-        _u.finished_at.is_not(None),
-        _u.way == Way.DDI.value,
-    )
-    .order_by(_u.id.desc())
-    .limit(1)
+_MINE = sa.select(*_SHORT).where(
+    _u.device_id == sa.bindparam("device", type_=sa.BigInteger), _u.way == Way.DDI.value
 )
+_NEWEST = _MINE.where(_u.finished_at.is_not(None)).order_by(_u.id.desc()).limit(1).subquery()
+_ASKED = sa.union_all(_MINE.where(_u.finished_at.is_(None)), sa.select(_NEWEST))
 
 
 def number_of(connection: Connection, tenant: str, name: str) -> tuple[int, str] | None:
@@ -64,13 +68,14 @@ def controller(connection: Connection, device_id: int) -> Controller | None:
     return None if row is None else Controller(*row)
 
 
-def updates(connection: Connection, device_id: int) -> list[Update]:
+def updates(connection: Connection, device_id: int) -> list[Asked]:
     """The updates that a device asks for here, by number: the open ones and the newest other
     one."""
-    asked = {"device": device_id}
-    numbers = list(connection.execute(_OPEN, asked).scalars())
-    numbers += connection.execute(_NEWEST, asked).scalars()
-    return update_store.find(connection, numbers) if numbers else []
+    rows = connection.execute(_ASKED, {"device": device_id})
+    return [
+        Asked(number, release, artifact, State(state), Seen(seen), *times)
+        for number, release, artifact, state, seen, *times in sorted(rows, key=lambda row: row[0])
+    ]
 
 
 _SET_POLLED = Upsert(

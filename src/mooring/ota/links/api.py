@@ -13,17 +13,19 @@ from mooring.devices.model import Device
 from mooring.errors import TooMany, Unauthorized
 from mooring.identity.throttle import Throttles
 from mooring.ota.links.downloads import Downloads
-from mooring.ota.links.model import File, Served
+from mooring.ota.links.model import File
 from mooring.ota.links.ranges import not_modified, part_of
 from mooring.ota.links.sending import FileAnswer, disposition, etag_of
 from mooring.ota.links.service import Opening
 from mooring.ota.releases.service import Releases
+from mooring.ota.updates.protocol import Served
 from mooring.secrets.instance import Instance
 from mooring.settings import Settings
 from mooring.store.engine import Database
 from mooring.store.tally import Tally
 from mooring.web.auth import address_of
 from mooring.web.basic import device_logins
+from mooring.web.guard import HEAD
 from mooring.web.routing import Routes
 from mooring.web.services import Platform, now
 
@@ -97,7 +99,7 @@ def file_answer(request: Request, found: File, platform: Platform) -> Response:
     accel = platform.service(Settings).firmware_accel_path
     if accel:
         # How far it comes is the proxy's knowledge: that the device asked is all there is to note.
-        if found.update is not None:
+        if found.update is not None and not request.scope.get(HEAD):
             downloads.served(found.update, Served(found.artifact, 0, whole=False))
         place = f"{accel.rstrip('/')}/{found.sha256[:2]}/{found.sha256}"
         return Response(headers={**headers, ACCEL: place}, media_type="application/octet-stream")

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from mooring.errors import DatabaseUnavailable, TooMany, Unavailable
-from mooring.ota.links.model import Follower, Served
+from mooring.ota.links.model import Follower
+from mooring.ota.updates.protocol import Served
 from mooring.settings import Settings
 from mooring.store.engine import Database, now_ms
 from mooring.store.tally import Tally
@@ -163,11 +164,7 @@ class Downloads:
             return 0
         try:
             with self._database.write() as connection:
-                at = now_ms()
-                for update, one in sorted(served.items()):
-                    self._follower.served(
-                        connection, update, one.artifact, one.to_byte, one.whole, at
-                    )
+                self._follower.served(connection, served, now_ms())
         except DatabaseUnavailable:
             for update, one in served.items():
                 self.served(update, one)

@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from sqlalchemy.engine import Connection
 
-__all__ = ["File", "Follower", "Found", "Served", "Target"]
+from mooring.ota.updates.protocol import Served
 
-
-class Found(NamedTuple):
-    """What a link is for.
-
-    Attributes:
-        update: number of the update.
-        device, artifact: their numbers.
-        expires_at: epoch milliseconds.
-    """
-
-    update: int
-    device: int
-    artifact: int
-    expires_at: int
+__all__ = ["File", "Follower", "Target"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,19 +73,6 @@ class File(NamedTuple):
     update: int | None
 
 
-class Served(NamedTuple):
-    """How far the bytes of an update have gone out.
-
-    Attributes:
-        to_byte: the end of what was sent, in bytes from the beginning of the file.
-        whole: the last byte of the file was sent, by a request that did not begin at the end.
-    """
-
-    artifact: int
-    to_byte: int
-    whole: bool
-
-
 class Follower(Protocol):
     """What downloads notify of what they do; the updates."""
 
@@ -105,10 +80,8 @@ class Follower(Protocol):
         """Whether the update needs its file no longer."""
         ...
 
-    def served(  # noqa: PLR0917 - the same for every caller
-        self, connection: Connection, number: int, artifact: int, to_byte: int, whole: bool, at: int
-    ) -> None:
-        """Bytes were sent to the device of an update."""
+    def served(self, connection: Connection, sent: Mapping[int, Served], at: int) -> None:
+        """Bytes were sent to the devices of these updates."""
         ...
 
     def link_expired(self, connection: Connection, number: int, at: int) -> None:

@@ -18,8 +18,9 @@ from starlette.types import Receive, Scope, Send
 
 from mooring.errors import MooringError, Unavailable
 from mooring.ota.links.downloads import Downloads
-from mooring.ota.links.model import File, Served
+from mooring.ota.links.model import File
 from mooring.ota.links.ranges import Part
+from mooring.ota.updates.protocol import Served
 from mooring.web.errors import answer_for
 from mooring.web.guard import HEAD
 

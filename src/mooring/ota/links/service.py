@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
@@ -15,7 +15,8 @@ from mooring.errors import Forbidden, Gone, NotFound
 from mooring.ota.latest import store as latest
 from mooring.ota.links import store
 from mooring.ota.links.downloads import ANNOUNCED_MAX_PER_ADDRESS, DOWNLOADS_MAX_PER_DEVICE
-from mooring.ota.links.model import File, Follower, Found, Target
+from mooring.ota.links.model import File, Follower, Target
+from mooring.ota.updates.protocol import Wanted
 from mooring.settings import Settings
 from mooring.store.engine import Database, now_ms
 from mooring.store.tally import Tally
@@ -42,54 +43,39 @@ class Links:
 
     settings: Settings
 
-    def issue(
-        self, connection: Connection, update: int, device: int, artifact: int, *, at: int
-    ) -> str:
-        """Makes a link for one device and one file, within the caller's transaction.
+    def issue(self, connection: Connection, wanted: Sequence[Wanted], *, at: int) -> list[str]:
+        """Makes links within the caller's transaction, with the same few statements however many
+        there are.
 
-        Of the earlier links of the update the newest two stay valid until they expire.
+        Of the earlier links of an update the newest two stay valid until they expire.
 
         Args:
-            update: number of the update.
+            wanted: each update once.
             at: epoch milliseconds.
 
         Returns:
-            Its path: ``/f/`` and 22 characters.
+            Their paths, in the order of ``wanted``: ``/f/`` and 22 characters.
 
         Raises:
-            NotFound: ``artifact_not_found``: the device's tenant has no such file.
+            NotFound: ``artifact_not_found``: the tenant of a device has no such file.
         """
-        if not store.same_tenant(connection, device, artifact):
+        if not wanted:
+            return []
+        tokens = [secrets.token_urlsafe(16) for _ in wanted]
+        made = [
+            store.Wanted(*one, _verifier(token)) for one, token in zip(wanted, tokens, strict=True)
+        ]
+        if not store.fit(connection, made):
             raise NotFound(
                 "The device's tenant has no such file.",
                 hint="A device gets files of its own tenant only.",
                 code="artifact_not_found",
             )
-        token = secrets.token_urlsafe(16)
-        store.insert(
-            connection,
-            verifier=_verifier(token),
-            update=update,
-            device=device,
-            artifact=artifact,
-            at=at,
-            expires_at=at + self.settings.firmware_link_seconds * 1000,
-        )
-        store.trim(connection, update, LINKS_MAX)
+        expires_at = at + self.settings.firmware_link_seconds * 1000
+        store.insert(connection, made, at, expires_at)
+        store.trim(connection, {one.update for one in wanted}, LINKS_MAX)
         store.forget(connection, at - KEPT_MS)
-        return f"{PREFIX}{token}"
-
-    def find(self, connection: Connection, token: str) -> Found | None:
-        """What a link is for, also when it has expired.
-
-        Args:
-            token: what follows ``/f/``.
-        """
-        return store.find(connection, _verifier(token)) if _TOKEN.fullmatch(token) else None
-
-    def end(self, connection: Connection, update: int) -> None:
-        """Deletes the links of an update."""
-        store.delete_of(connection, update)
+        return [f"{PREFIX}{token}" for token in tokens]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
+
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from mooring.ota.links.model import Found, Target
+from mooring.ota.links.model import Target
 from mooring.ota.releases.model import State
+from mooring.store.given import among, given, numbers, parameter
 from mooring.store.schema import (
     devices,
     firmware_artifacts,
@@ -14,73 +18,95 @@ from mooring.store.schema import (
     firmware_releases,
 )
 
-__all__ = ["delete_of", "find", "forget", "insert", "note", "same_tenant", "target", "trim"]
+__all__ = ["Wanted", "fit", "forget", "insert", "note", "target", "trim"]
 
 _L, _A, _R, _D = firmware_links.c, firmware_artifacts.c, firmware_releases.c, devices.c
 _OFFERED = (str(State.PUBLISHED), str(State.DEPRECATED))
 FORGET_AT_ONCE = 100
 
 
-def same_tenant(connection: Connection, device: int, artifact: int) -> bool:
-    """Whether a device and a file belong to the same tenant."""
-    statement = (
-        sa.select(sa.literal(1))
-        .select_from(firmware_artifacts)
-        .join(firmware_releases, _R.id == _A.release_id)
-        .join(devices, _D.tenant == _R.tenant)
-        .where(_A.id == artifact, _D.id == device)
+class Wanted(NamedTuple):
+    """A link that is to be made.
+
+    Attributes:
+        verifier: the SHA-256 of its characters.
+    """
+
+    update: int
+    device: int
+    artifact: int
+    verifier: str
+
+
+class _Statements(NamedTuple):
+    """Put together once for each engine: that costs more than running them."""
+
+    fitting: Any
+    insert: Any
+    trim: Any
+
+
+_STATEMENTS: dict[str, _Statements] = {}
+_FORGET = sa.delete(firmware_links).where(
+    _L.id.in_(
+        sa.select(_L.id)
+        .where(_L.expires_at < sa.bindparam("before", type_=sa.BigInteger))
+        .limit(FORGET_AT_ONCE)
     )
-    return connection.execute(statement).first() is not None
+)
 
 
-def insert(
-    connection: Connection,
-    *,
-    verifier: str,
-    update: int,
-    device: int,
-    artifact: int,
-    at: int,
-    expires_at: int,
-) -> None:
-    connection.execute(
-        sa.insert(firmware_links).values(
-            verifier=verifier,
-            update_id=update,
-            device_id=device,
-            artifact_id=artifact,
-            created_at=at,
-            expires_at=expires_at,
+def _statements(engine: str) -> _Statements:
+    found = _STATEMENTS.get(engine)
+    if found is None:
+        asked = given(engine, {"device": _L.device_id.type, "artifact": _L.artifact_id.type})
+        fitting = (
+            sa.select(sa.func.count())
+            .select_from(asked)
+            .join(firmware_artifacts, _A.id == asked.c.artifact)
+            .join(firmware_releases, _R.id == _A.release_id)
+            .join(devices, sa.and_(_D.id == asked.c.device, _D.tenant == _R.tenant))
         )
-    )
+        names = ("verifier", "update_id", "device_id", "artifact_id", "created_at", "expires_at")
+        new = given(engine, {name: _L[name].type for name in names})
+        insert = sa.insert(firmware_links).from_select(
+            list(names), sa.select(*(new.c[name] for name in names))
+        )
+        place = (
+            sa.func.row_number()
+            .over(partition_by=_L.update_id, order_by=_L.id.desc())
+            .label("place")
+        )
+        placed = sa.select(_L.id, place).where(among(engine, _L.update_id)).subquery()
+        old = sa.select(placed.c.id).where(placed.c.place > sa.bindparam("keep", type_=sa.Integer))
+        trim = sa.delete(firmware_links).where(_L.id.in_(old))
+        found = _STATEMENTS[engine] = _Statements(fitting, insert, trim)
+    return found
 
 
-def trim(connection: Connection, update: int, keep: int) -> None:
-    """Deletes all links of an update but the newest."""
-    newest = sa.select(_L.id).where(_L.update_id == update).order_by(_L.id.desc()).limit(keep)
-    connection.execute(
-        sa.delete(firmware_links).where(_L.update_id == update, _L.id.not_in(newest))
-    )
+def fit(connection: Connection, wanted: Sequence[Wanted]) -> bool:
+    """Whether each device and its file belong to the same tenant."""
+    asked = parameter((one.device, one.artifact) for one in wanted)
+    count = connection.execute(_statements(connection.dialect.name).fitting, asked).scalar_one()
+    return int(count) == len(wanted)
 
 
-def delete_of(connection: Connection, update: int) -> None:
-    """Deletes the links of an update."""
-    connection.execute(sa.delete(firmware_links).where(_L.update_id == update))
+def insert(connection: Connection, wanted: Sequence[Wanted], at: int, expires_at: int) -> None:
+    """Makes links. Times are epoch milliseconds."""
+    rows = [[one.verifier, one.update, one.device, one.artifact, at, expires_at] for one in wanted]
+    connection.execute(_statements(connection.dialect.name).insert, parameter(rows))
+
+
+def trim(connection: Connection, updates: Collection[int], keep: int) -> None:
+    """Deletes all links of these updates but the newest of each."""
+    engine = connection.dialect.name
+    asked = numbers(engine, sorted(updates)) | {"keep": keep}
+    connection.execute(_statements(engine).trim, asked)
 
 
 def forget(connection: Connection, before: int) -> None:
     """Deletes some links that expired before a time, in epoch milliseconds."""
-    old = sa.select(_L.id).where(_L.expires_at < before).limit(FORGET_AT_ONCE)
-    connection.execute(sa.delete(firmware_links).where(_L.id.in_(old)))
-
-
-def find(connection: Connection, verifier: str) -> Found | None:
-    row = connection.execute(
-        sa.select(_L.update_id, _L.device_id, _L.artifact_id, _L.expires_at).where(
-            _L.verifier == verifier
-        )
-    ).first()
-    return None if row is None else Found(*row)
+    connection.execute(_FORGET, {"before": before})
 
 
 def target(connection: Connection, verifier: str) -> Target | None:

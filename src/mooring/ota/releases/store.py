@@ -19,6 +19,8 @@ from mooring.ota.releases.model import (
     State,
     Stored,
 )
+from mooring.store.given import among
+from mooring.store.given import numbers as numbers_of
 from mooring.store.room import require_room
 from mooring.store.schema import (
     device_state,
@@ -32,6 +34,7 @@ from mooring.store.version_key import version_key
 
 __all__ = [
     "add_artifact",
+    "by_numbers",
     "bytes_of_tenant",
     "change",
     "delete",
@@ -104,6 +107,20 @@ def find(
     return _releases(connection, walled(statement, _R.tenant, actor))
 
 
+_BY_NUMBERS: dict[str, Any] = {}
+
+
+def by_numbers(connection: Connection, numbers: Collection[int]) -> dict[int, Release]:
+    """Number → release. A rollout asks for its own in every turn."""
+    engine = connection.dialect.name
+    statement = _BY_NUMBERS.get(engine)
+    if statement is None:
+        statement = sa.select(firmware_releases).where(among(engine, _R.id))
+        _BY_NUMBERS[engine] = statement
+    rows = connection.execute(statement, numbers_of(engine, sorted(numbers)))
+    return {one.id: one for one in _filled(connection, rows.mappings().all())}
+
+
 def page(
     connection: Connection,
     actor: Actor,
@@ -129,7 +146,10 @@ def page(
 
 
 def _releases(connection: Connection, statement: sa.Select[Any]) -> list[Release]:
-    rows = connection.execute(statement).mappings().all()
+    return _filled(connection, connection.execute(statement).mappings().all())
+
+
+def _filled(connection: Connection, rows: Sequence[Any]) -> list[Release]:
     files = _artifacts(connection, [row["id"] for row in rows])
     return [
         Release(
@@ -154,20 +174,29 @@ def _releases(connection: Connection, statement: sa.Select[Any]) -> list[Release
     ]
 
 
+_FILES: dict[str, Any] = {}
+
+
 def _artifacts(connection: Connection, numbers: Sequence[int]) -> dict[int, list[Artifact]]:
     if not numbers:
         return {}
-    own = sa.select(_A.id).where(_A.release_id.in_(numbers))
+    engine = connection.dialect.name
+    statements = _FILES.get(engine)
+    if statements is None:
+        own = among(engine, _A.release_id)
+        statements = _FILES[engine] = (
+            sa.select(_S.artifact_id, _S.key, _S.algorithm, _S.value)
+            .join(firmware_artifacts, _A.id == _S.artifact_id)
+            .where(own)
+            .order_by(_S.artifact_id, _S.key),
+            sa.select(firmware_artifacts).where(own).order_by(_A.id),
+        )
+    asked = numbers_of(engine, numbers)
     signed: dict[int, list[Signature]] = {}
-    for number, *values in connection.execute(
-        sa.select(_S.artifact_id, _S.key, _S.algorithm, _S.value)
-        .where(_S.artifact_id.in_(own))
-        .order_by(_S.artifact_id, _S.key)
-    ):
+    for number, *values in connection.execute(statements[0], asked):
         signed.setdefault(number, []).append(Signature(*values))
     found: dict[int, list[Artifact]] = {}
-    statement = sa.select(firmware_artifacts).where(_A.release_id.in_(numbers)).order_by(_A.id)
-    for row in connection.execute(statement).mappings():
+    for row in connection.execute(statements[1], asked).mappings():
         facts = dict(row)
         release = facts.pop("release_id")
         found.setdefault(release, []).append(

@@ -14,7 +14,7 @@ from mooring.devices import store as device_store
 from mooring.devices.model import Device
 from mooring.errors import Conflict, NotFound
 from mooring.groups.selector import Selector
-from mooring.identity.actor import SYSTEM, Actor, Role
+from mooring.identity.actor import Actor, Role
 from mooring.identity.scopes import Scope
 from mooring.jobs import outcomes, target_store
 from mooring.jobs.model import Job, Outcome, Started, Verdict
@@ -187,14 +187,19 @@ class FirmwareJobs:
             )
 
     def facts(self, connection: Connection, job: Job, at: int) -> Facts:
-        self.recorded(connection, job, at)
+        record = self.recorded(connection, job, at)
         target_store.wake(connection, job.id, store.arrived(connection, job.id, at, AT_ONCE))
-        return self.seen(connection, job, at)
+        return self._facts(connection, job, record, at)
 
     def seen(self, connection: Connection, job: Job, at: int) -> Facts:
         """As ``facts``, without writing anything."""
+        return self._facts(connection, job, store.one(connection, job.id), at)
+
+    def _facts(
+        self, connection: Connection, job: Job, record: store.Record | None, at: int
+    ) -> Facts:
         what = read(job.what, FirmwareWhat)
-        release, record = self._release(connection, what), store.one(connection, job.id)
+        release = self._release(connection, what)
         held = ""
         if release.state is ReleaseState.WITHDRAWN:
             held = f"the release {release.reference} is withdrawn"
@@ -326,8 +331,8 @@ class FirmwareJobs:
 
     @staticmethod
     def _release(connection: Connection, what: FirmwareWhat) -> Release:
-        (found,) = release_store.find(connection, SYSTEM, number=int(what.release))
-        return found
+        number = int(what.release)
+        return release_store.by_numbers(connection, [number])[number]
 
 
 def _nobody(release: Release, causes: Counter[str]) -> Conflict:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from mooring.audit import log as audit_log
 from mooring.errors import Conflict, Forbidden, NotFound
-from mooring.identity.actor import SYSTEM, Actor, Role
+from mooring.identity.actor import Actor, Role
 from mooring.identity.scopes import Scope
 from mooring.jobs.model import Job, NewJob, Target
 from mooring.jobs.rules import TargetState
@@ -149,10 +149,9 @@ class Rollouts:
 
     def listed(self, actor: Actor, *, limit: int = 50, before: int | None = None) -> list[Rollout]:
         """Rollouts that the actor sees, the newest first."""
-        actor.require(Role.VIEWER, actor.tenant)
+        found = self.jobs.listed(actor, limit=limit, before=before, kind=KIND)
         with self.database.read() as connection:
-            numbers = store.numbers(connection, actor, limit=limit, before=before)
-        return [self.get(actor, number) for number in numbers]
+            return self._rollouts(connection, found)
 
     def shown(self, actor: Actor, number: int) -> Shown:
         """A rollout with its waves, what it waits for, and why devices were not updated. Raises as
@@ -284,18 +283,26 @@ class Rollouts:
             )
         return found
 
+    def _rollout(self, connection: Connection, job: Job) -> Rollout:
+        (found,) = self._rollouts(connection, [job])
+        return found
+
     @staticmethod
-    def _rollout(connection: Connection, job: Job) -> Rollout:
-        what = read(job.what, FirmwareWhat)
-        (release,) = release_store.find(connection, SYSTEM, number=int(what.release))
-        record = store.one(connection, job.id)
-        approval = (
-            Approval(needed=what.approval, changed_by=job.actor, changed_at=job.created_at)
-            if record is None
-            else record.approval
-        )
-        latest_at = None if record is None else record.latest_at
-        return Rollout(job, release, terms_of(what), approval, latest_at)
+    def _rollouts(connection: Connection, jobs: Sequence[Job]) -> list[Rollout]:
+        """With two statements however many there are."""
+        whats = [read(job.what, FirmwareWhat) for job in jobs]
+        releases = release_store.by_numbers(connection, {int(what.release) for what in whats})
+        records = store.find(connection, [job.id for job in jobs])
+        found = []
+        for job, what in zip(jobs, whats, strict=True):
+            record = records.get(job.id)
+            made = Approval(needed=what.approval, changed_by=job.actor, changed_at=job.created_at)
+            approval, latest_at = made, None
+            if record is not None:
+                approval, latest_at = record.approval, record.latest_at
+            release = releases[int(what.release)]
+            found.append(Rollout(job, release, terms_of(what), approval, latest_at))
+        return found
 
     @staticmethod
     def _audit(connection: Connection, actor: Actor, job: Job, word: str, reason: str) -> None:

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from mooring.identity.actor import Actor, walled
 from mooring.jobs.gates import boundary
 from mooring.jobs.model import Job
 from mooring.jobs.rules import State as JobState
@@ -20,6 +19,7 @@ from mooring.ota.releases.model import State as ReleaseState
 from mooring.ota.rollouts.model import Approval, Reason, Wave
 from mooring.ota.updates.model import INSTALL_BEGUN, NOT_BEGUN
 from mooring.ota.updates.model import State as UpdateState
+from mooring.store.given import among, numbers
 from mooring.store.schema import (
     device_attributes,
     device_state,
@@ -34,11 +34,11 @@ __all__ = [
     "Record",
     "arrived",
     "away",
+    "find",
     "in_between",
     "insert",
     "installed",
     "newer",
-    "numbers",
     "one",
     "patient",
     "reasons",
@@ -55,6 +55,13 @@ NOT_CONNECTED = "not_connected"
 
 _r, _t = firmware_rollouts.c, job_targets.c
 _STARTED = (TargetState.HANDED_OVER, TargetState.SUCCEEDED, TargetState.FAILED)
+
+
+# Statements of every turn are put together once: that costs more than running them.
+_JOB = sa.bindparam("job", type_=sa.BigInteger)
+_AT = sa.bindparam("at", type_=sa.BigInteger)
+_MOST = sa.bindparam("most", type_=sa.Integer)
+_ONE = sa.select(firmware_rollouts).where(_r.job_id == _JOB)
 
 
 class Record(NamedTuple):
@@ -90,25 +97,21 @@ def insert(
 
 def one(connection: Connection, job: int) -> Record | None:
     """By the number of its job."""
-    row = connection.execute(sa.select(firmware_rollouts).where(_r.job_id == job)).first()
-    if row is None:
-        return None
+    row = connection.execute(_ONE, {"job": job}).first()
+    return None if row is None else _record(row)
+
+
+def find(connection: Connection, jobs_: Sequence[int]) -> dict[int, Record]:
+    """Number of a job → its row; those of a page at most."""
+    rows = connection.execute(sa.select(firmware_rollouts).where(_r.job_id.in_(jobs_)))
+    return {row.job_id: _record(row) for row in rows}
+
+
+def _record(row: Any) -> Record:
     approval = Approval(
         bool(row.approval), row.changed_by, row.approved_by, row.approved_at, row.changed_at
     )
     return Record(row.release_id, approval, row.latest_at)
-
-
-def numbers(
-    connection: Connection, actor: Actor, *, limit: int, before: int | None = None
-) -> list[int]:
-    """Rollouts that the actor sees, the newest first."""
-    statement = sa.select(_r.job_id)
-    if before is not None:
-        statement = statement.where(_r.job_id < before)
-    statement = walled(statement, _r.tenant, actor)
-    rows = connection.execute(statement.order_by(_r.job_id.desc()).limit(limit))
-    return list(rows.scalars())
 
 
 def set_approval(connection: Connection, job: int, approval: Approval, at: int) -> None:
@@ -131,35 +134,38 @@ _RESTING = (JobState.PAUSED, JobState.STOPPED)
 _BEGUN = (TargetState.HANDED_OVER, TargetState.SUCCEEDED)
 
 
+_NEWER = (
+    sa.select(_r.job_id, jobs.c.state)
+    .join(jobs, jobs.c.id == _r.job_id)
+    .join(firmware_releases, firmware_releases.c.id == _r.release_id)
+    .where(
+        _r.tenant == sa.bindparam("tenant"),
+        _r.kind == sa.bindparam("which"),
+        _r.job_id > _JOB,
+        sa.or_(_r.approval.is_(False), _r.approved_at.is_not(None)),
+        jobs.c.state.not_in([one.value for one in _OVER]),
+        firmware_releases.c.state != ReleaseState.WITHDRAWN.value,
+    )
+)
+
+
 def newer(connection: Connection, job: Job, kind: Kind, devices: Sequence[int]) -> set[int]:
     """Those of these devices that a newer rollout of the same kind has, and that may start.
 
     One that is paused or stopped has those that it was started for: the others are left to the
     older one. One whose release is withdrawn has none.
     """
-    others = (
-        sa.select(_r.job_id, jobs.c.state)
-        .join(jobs, jobs.c.id == _r.job_id)
-        .join(firmware_releases, firmware_releases.c.id == _r.release_id)
-        .where(
-            _r.tenant == job.tenant,
-            _r.kind == kind.value,
-            _r.job_id > job.id,
-            sa.or_(_r.approval.is_(False), _r.approved_at.is_not(None)),
-            jobs.c.state.not_in([one.value for one in _OVER]),
-            firmware_releases.c.state != ReleaseState.WITHDRAWN.value,
-        )
-    )
-    rows = connection.execute(others).all()
+    asked = {"job": job.id, "tenant": job.tenant, "which": kind.value}
+    rows = connection.execute(_NEWER, asked).all()
     resting = {number for number, state in rows if state in {one.value for one in _RESTING}}
     running = {number for number, _ in rows} - resting
     found: set[int] = set()
-    for numbers, states in ((running, (TargetState.WAITING, *_BEGUN)), (resting, _BEGUN)):
-        if not numbers:
+    for some, states in ((running, (TargetState.WAITING, *_BEGUN)), (resting, _BEGUN)):
+        if not some:
             continue
         theirs = connection.execute(
             sa.select(_t.device_id).where(
-                _t.job_id.in_(numbers),
+                _t.job_id.in_(some),
                 _t.device_id.in_(devices),
                 _t.state.in_([one.value for one in states]),
             )
@@ -182,50 +188,53 @@ def running(connection: Connection, tenant: str) -> int:
 # ---------------------------------------------------------------------- devices
 
 
+_AWAY: dict[str, Any] = {}
+
+
 def away(connection: Connection, devices: Sequence[int]) -> set[int]:
     """Those that are known to be not connected. An offer to a device that was never seen waits for
     it with its update."""
-    c = device_state.c
-    rows = connection.execute(
-        sa.select(c.device_id).where(
-            c.device_id.in_(devices),
-            sa.or_(c.connected.is_(False), sa.and_(c.connected.is_(None), c.online.is_(False))),
+    engine, c = connection.dialect.name, device_state.c
+    statement = _AWAY.get(engine)
+    if statement is None:
+        absent = sa.and_(c.connected.is_(None), c.online.is_(False))
+        statement = _AWAY[engine] = sa.select(c.device_id).where(
+            among(engine, c.device_id), sa.or_(c.connected.is_(False), absent)
         )
+    return set(connection.execute(statement, numbers(engine, devices)).scalars())
+
+
+_WAITING = (
+    _t.job_id == _JOB,
+    _t.not_before > _AT,
+    _t.state == TargetState.WAITING.value,
+    _t.cause == NOT_CONNECTED,
+)
+_S = device_state.c
+_ARRIVED = (
+    sa.select(_t.device_id)
+    .join(device_state, _S.device_id == _t.device_id)
+    .where(
+        *_WAITING,
+        sa.or_(
+            _S.connected.is_(True),
+            sa.and_(_S.connected.is_(None), sa.or_(_S.online.is_(None), _S.online.is_(True))),
+        ),
     )
-    return set(rows.scalars())
+    .limit(_MOST)
+)
+_WAITS = sa.select(sa.literal(1)).where(*_WAITING).limit(1)
 
 
 def arrived(connection: Connection, job: int, at: int, limit: int) -> list[int]:
     """Devices that wait for being connected, and are."""
-    c = device_state.c
-    rows = connection.execute(
-        sa.select(_t.device_id)
-        .join(device_state, c.device_id == _t.device_id)
-        .where(
-            *_waiting(job, at),
-            sa.or_(
-                c.connected.is_(True),
-                sa.and_(c.connected.is_(None), sa.or_(c.online.is_(None), c.online.is_(True))),
-            ),
-        )
-        .limit(limit)
-    )
+    rows = connection.execute(_ARRIVED, {"job": job, "at": at, "most": limit})
     return list(rows.scalars())
 
 
 def waits_for_devices(connection: Connection, job: int, at: int) -> bool:
     """Whether any target waits for its device to connect."""
-    some = sa.select(sa.literal(1)).where(*_waiting(job, at)).limit(1)
-    return connection.execute(some).first() is not None
-
-
-def _waiting(job: int, at: int) -> tuple[sa.ColumnElement[bool], ...]:
-    return (
-        _t.job_id == job,
-        _t.not_before > at,
-        _t.state == TargetState.WAITING.value,
-        _t.cause == NOT_CONNECTED,
-    )
+    return connection.execute(_WAITS, {"job": job, "at": at}).first() is not None
 
 
 def zones(connection: Connection, devices: Collection[int]) -> Mapping[int, str]:
@@ -247,18 +256,21 @@ class InBetween(NamedTuple):
     absent: int
 
 
+_U = firmware_updates.c
+_IN_BETWEEN = (
+    sa.select(_U.state, _U.linked, sa.func.count())
+    .where(_U.job_id == _JOB, _U.finished_at.is_(None))
+    .group_by(_U.state, _U.linked)
+)
+
+
 def in_between(connection: Connection, job: int, counted: Collection[UpdateState]) -> InBetween:
     """Devices in the middle of an install, and devices that left before they began.
 
     Args:
         counted: states that count as over already.
     """
-    c = firmware_updates.c
-    rows = connection.execute(
-        sa.select(c.state, c.linked, sa.func.count())
-        .where(c.job_id == job, c.finished_at.is_(None))
-        .group_by(c.state, c.linked)
-    ).all()
+    rows = connection.execute(_IN_BETWEEN, {"job": job}).all()
     busy = {state.value for state in INSTALL_BEGUN - set(counted)}
     not_begun = {state.value for state in NOT_BEGUN}
     # An offer to a device that was never seen waits; one that was handed over reached its device.
@@ -295,6 +307,7 @@ def installed(connection: Connection, job: int, limit: int) -> list[str]:
         .join(job_targets, sa.and_(_t.job_id == c.job_id, _t.device_id == c.device_id))
         .where(
             c.job_id == job,
+            c.finished_at.is_(None),
             c.state == UpdateState.INSTALLED.value,
             _t.state == TargetState.HANDED_OVER.value,
         )
@@ -303,18 +316,21 @@ def installed(connection: Connection, job: int, limit: int) -> list[str]:
     return [one for one in rows.scalars() if one is not None]
 
 
+_SKIP_UNPROVED = (
+    sa.update(job_targets)
+    .where(
+        _t.job_id == _JOB,
+        sa.text("state <> counted"),
+        _t.state == TargetState.SUCCEEDED.value,
+        _t.cause == UpdateState.UNPROVED.value,
+    )
+    .values(state=TargetState.SKIPPED.value)
+)
+
+
 def skip_unproved(connection: Connection, job: int) -> None:
     """A device that never reports its version proves nothing for or against a release."""
-    connection.execute(
-        sa.update(job_targets)
-        .where(
-            _t.job_id == job,
-            sa.text("state <> counted"),
-            _t.state == TargetState.SUCCEEDED.value,
-            _t.cause == UpdateState.UNPROVED.value,
-        )
-        .values(state=TargetState.SKIPPED.value)
-    )
+    connection.execute(_SKIP_UNPROVED, {"job": job})
 
 
 def reasons(connection: Connection, job: int) -> tuple[Reason, ...]:

@@ -11,7 +11,7 @@ from mooring.ota.releases.states import not_offered
 from mooring.ota.updates.about import About
 from mooring.ota.updates.evidence import key_of
 from mooring.ota.updates.model import NOT_BEGUN, Options, Update, Way
-from mooring.ota.updates.offers import can_be_offered
+from mooring.ota.updates.offers import reach_of
 from mooring.ota.updates.store import Former
 
 __all__ = ["CAUSES", "Why", "why_not"]
@@ -61,7 +61,7 @@ def why_not(  # one question after the other, in the order in which people look
         return Why("release_state", not_offered(release))
     if not enabled:
         return Why("device_disabled", CAUSES["device_disabled"])
-    if way is not Way.DDI and not can_be_offered(dialect, release.kind):
+    if way is not Way.DDI and not reach_of(dialect, release.kind):
         return Why("no_channel", f"The dialect {dialect.name} has no way to offer firmware.")
     return (
         _version(release, about.version(release.kind), options)

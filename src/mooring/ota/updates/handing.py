@@ -17,8 +17,17 @@ from mooring.errors import MooringError
 from mooring.ota.releases.model import Artifact, Release
 from mooring.ota.rollouts.windows import span_of, unpacked
 from mooring.ota.updates.model import Update, Way
-from mooring.ota.updates.offers import LINK_CHARACTERS, Message, Offer, TooLarge, shaped
+from mooring.ota.updates.offers import (
+    LINK_CHARACTERS,
+    Message,
+    Offer,
+    TooLarge,
+    reach_of,
+    reaches,
+    shaped,
+)
 from mooring.ota.updates.protocol import LinkIssuer
+from mooring.ota.updates.protocol import Wanted as LinkOf
 from mooring.ota.updates.waits import Waits, deadline
 from mooring.settings import Settings
 from mooring.web.address import http_url
@@ -80,9 +89,12 @@ class Handing:
     ) -> TooLarge | bool:
         """Whether an offer with an id of that length can be written; ``False``: the device lacks
         what its dialect's topics need."""
+        dialect = self.catalogue.get(device.dialect)
+        if not most:  # its size says nothing
+            return reaches(reach_of(dialect, release.kind), device.identity)
         path = "x" * LINK_CHARACTERS
         offer = Offer(uid, f"{self.address or ''}{path}", release, artifact, install)
-        found = shaped(self.catalogue.get(device.dialect), device.identity, offer, at=at, most=most)
+        found = shaped(dialect, device.identity, offer, at=at, most=most)
         return found if isinstance(found, TooLarge) else found is not None
 
     def write(
@@ -94,21 +106,14 @@ class Handing:
             In the order of ``wanted``, the update with its message, or why none was written.
         """
         base = self.address or ""
+        sent = [one for one in wanted if one.update.way is not Way.DDI]  # the others ask
+        links = (LinkOf(one.update.id, one.device.id, one.artifact.id) for one in sent)
+        paths = iter(self.links.issue(connection, list(links), at=at))
         carriers: list[NewDownlink] = []
         ends: list[int] = []  # where the messages of each one end
         for one in wanted:
-            if one.update.way is Way.DDI:  # it asks
-                ends.append(len(carriers))
-                continue
-            path = self.links.issue(
-                connection, one.update.id, one.device.id, one.artifact.id, at=at
-            )
-            install = _install(one.update, at)
-            offer = Offer(one.update.uid, f"{base}{path}", one.release, one.artifact, install)
-            dialect = self.catalogue.get(one.device.dialect)
-            found = shaped(dialect, one.device.identity, offer, at=at, most=one.most)
-            if found is not None and not isinstance(found, TooLarge):
-                carriers += [self._carrier(one, message) for message in found]
+            if one.update.way is not Way.DDI:
+                carriers += self._carriers(one, f"{base}{next(paths)}", at)
             ends.append(len(carriers))
         written = self.downlinks.put_many(connection, carriers)
         answers: list[Update | MooringError] = []
@@ -129,6 +134,16 @@ class Handing:
             offered = replace(one.update, downlink_id=last.id, offer_at=at)
             answers.append(replace(offered, due_at=deadline(offered, self.waits)))
         return answers
+
+    def _carriers(self, one: Wanted, url: str, at: int) -> list[NewDownlink]:
+        """The messages of an offer; none: its dialect has no way to offer it."""
+        install = _install(one.update, at)
+        offer = Offer(one.update.uid, url, one.release, one.artifact, install)
+        dialect = self.catalogue.get(one.device.dialect)
+        found = shaped(dialect, one.device.identity, offer, at=at, most=one.most)
+        if found is None or isinstance(found, TooLarge):
+            return []
+        return [self._carrier(one, message) for message in found]
 
     @staticmethod
     def _carrier(wanted: Wanted, message: Message) -> NewDownlink:

@@ -7,10 +7,19 @@ and the rest are left out, one after the other, until the offer fits.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mooring.dialects import Channel, Dialect, Identity, Kind, compose, valid_topic_name
+from mooring.dialects import (
+    Channel,
+    Dialect,
+    Identity,
+    Kind,
+    PayloadShape,
+    capabilities,
+    compose,
+    valid_topic_name,
+)
 from mooring.dialects.model import Attribute
 from mooring.dialects.outgoing import packet_bytes
 from mooring.dialects.times import iso
@@ -22,10 +31,12 @@ __all__ = [
     "LINK_CHARACTERS",
     "Message",
     "Offer",
+    "Reach",
     "TooLarge",
-    "can_be_offered",
     "can_wait",
     "cancel_message",
+    "reach_of",
+    "reaches",
     "shaped",
 ]
 
@@ -76,27 +87,63 @@ class TooLarge:
     most: int
 
 
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How devices of a dialect get releases of a kind.
+
+    Attributes:
+        channels: for offers, in the order in which they are tried.
+        command: the channel for commands whose dialect says how they offer firmware.
+        reports: the dialect has a channel for progress.
+    """
+
+    channels: tuple[Channel, ...]
+    command: Channel | None
+    reports: bool
+
+    def __bool__(self) -> bool:
+        return bool(self.channels or self.command)
+
+
+_REACHES: dict[tuple[int, Of], tuple[Dialect, Reach]] = {}
+_KEPT = 256  # dialects and kinds that are remembered
+
+
+def reach_of(dialect: Dialect, of: Of) -> Reach:
+    """Worked out once for each dialect: a rollout asks for every device."""
+    key = (id(dialect), of)
+    known = _REACHES.get(key)
+    if known is not None and known[0] is dialect:
+        return known[1]
+    kinds = (Kind.FILESYSTEM, Kind.FIRMWARE) if of is Of.FILESYSTEM else (Kind.FIRMWARE,)
+    commands = _own_channels(dialect, Kind.COMMAND) if of is Of.FIRMWARE else []
+    found = Reach(
+        tuple(channel for kind in kinds for channel in _own_channels(dialect, kind)),
+        next((one for one in commands if one.firmware), None),
+        capabilities(dialect).progress_up,
+    )
+    if len(_REACHES) >= _KEPT:
+        _REACHES.clear()
+    _REACHES[key] = (dialect, found)
+    return found
+
+
 def can_wait(dialect: Dialect, of: Of) -> bool:
     """Whether devices of a dialect keep an image until their offer allows the install."""
-    channels = _channels_for(dialect, of)
+    channels = reach_of(dialect, of).channels
     return bool(channels) and all(one.install_windows for one in channels)
 
 
-def can_be_offered(dialect: Dialect, of: Of) -> bool:
-    """Whether devices of a dialect can be offered a release of that kind."""
-    return bool(_channels_for(dialect, of) or _commands_for(dialect, of))
-
-
-def _channels_for(dialect: Dialect, of: Of) -> list[Channel]:
-    kinds = (Kind.FILESYSTEM, Kind.FIRMWARE) if of is Of.FILESYSTEM else (Kind.FIRMWARE,)
-    return [channel for kind in kinds for channel in _own_channels(dialect, kind)]
-
-
-def _commands_for(dialect: Dialect, of: Of) -> Channel | None:
-    """The channel for commands whose dialect says how they offer firmware."""
-    if of is not Of.FIRMWARE:
-        return None
-    return next((one for one in _own_channels(dialect, Kind.COMMAND) if one.firmware), None)
+def reaches(reach: Reach, identity: Identity) -> bool:
+    """Whether ``shaped`` has a message for that device, however large."""
+    topics = (channel.address(identity) for channel in reach.channels)
+    if any(topic is not None and valid_topic_name(topic) for topic in topics):
+        return True
+    if reach.command is None:
+        return False
+    names = [one.command for one in reach.command.firmware]
+    topics = (reach.command.address(identity, name=name) for name in names)
+    return bool(names) and all(topic is not None and valid_topic_name(topic) for topic in topics)
 
 
 def _own_channels(dialect: Dialect, kind: Kind) -> list[Channel]:
@@ -122,20 +169,18 @@ def shaped(
         most: bytes of the largest packet that the device accepts; 0: not known.
     """
     smallest: tuple[Message, ...] | None = None
-    for channel in _channels_for(dialect, offer.release.kind):
+    reach = reach_of(dialect, offer.release.kind)
+    for channel in reach.channels:
         topic = channel.address(identity)
         if topic is None or not valid_topic_name(topic):
             continue
-        for body in bodies(offer):
-            payload = compose(
-                channel.payload, body, time_ms=at, identifier=offer.uid, device=identity.device
-            )
+        for shape, body in _sizes(channel.payload, offer):
+            payload = compose(shape, body, time_ms=at, identifier=offer.uid, device=identity.device)
             smallest = (Message(channel, topic, payload),)
             if not most or smallest[0].size <= most:
                 return smallest
-    by_command = _commands_for(dialect, offer.release.kind)
-    if smallest is None and by_command is not None:
-        smallest = _commands(by_command, identity, offer, at=at, most=most)
+    if smallest is None and reach.command is not None:
+        smallest = _commands(reach.command, identity, offer, at=at, most=most)
         if smallest and (not most or max(one.size for one in smallest) <= most):
             return smallest
     if not smallest:
@@ -185,6 +230,16 @@ def _filled(value: str | int | float | bool, offer: Offer) -> str | int | float 
     ):
         value = value.replace(name, said)
     return value
+
+
+def _sizes(shape: PayloadShape, offer: Offer) -> Iterator[tuple[PayloadShape, dict[str, Any]]]:
+    """What an offer says and how, the smallest one last: without the time, which no firmware needs
+    to install."""
+    body: dict[str, Any] = {}
+    for body in bodies(offer):
+        yield shape, body
+    if shape.time:
+        yield replace(shape, time=()), body
 
 
 def bodies(offer: Offer) -> Iterator[dict[str, Any]]:

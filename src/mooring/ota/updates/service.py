@@ -27,7 +27,7 @@ from mooring.ota.updates.handing import ORIGIN, Handing, Wanted
 from mooring.ota.updates.model import NOT_BEGUN, Kind, Options, State, Step, Update
 from mooring.ota.updates.moving import Change, record
 from mooring.ota.updates.offers import can_wait, cancel_message
-from mooring.ota.updates.protocol import LinkIssuer
+from mooring.ota.updates.protocol import LinkIssuer, Served
 from mooring.ota.updates.reports import LOG_MAX, WORDS_MAX, cut
 from mooring.ota.updates.rules import Event, Said
 from mooring.ota.updates.starting import Starting
@@ -302,29 +302,23 @@ class Updates:
         record(connection, [(update, after)])
         return after
 
-    def served(  # noqa: PLR0917 - as downloads call it
-        self,
-        connection: Connection,
-        number: int,
-        artifact: int,
-        to_byte: int,
-        whole: bool,
-        at: int,
-    ) -> None:
-        """Bytes of a file were sent, in the caller's transaction.
+    def served(self, connection: Connection, sent: Mapping[int, Served], at: int) -> None:
+        """Bytes of files were sent, in the caller's transaction.
 
         Args:
-            to_byte: the end of what was sent, in bytes from the beginning of the file.
-            whole: all of it was sent.
+            sent: by the numbers of updates.
         """
-        update = store.one(connection, number, lock=True)
-        if update is None or update.artifact_id != artifact:
-            return
-        after = rules.served(update, to_byte, at, self.waits, whole=whole)
-        if after is not None:
-            record(connection, [(update, after)])
-            # Two sessions with TLS do not fit into a small board.
-            store.announce(connection, update.device_id, at)
+        changes: list[Change] = []
+        for update in store.find(connection, list(sent), lock=True):
+            one = sent[update.id]
+            if update.artifact_id != one.artifact:
+                continue
+            after = rules.served(update, one.to_byte, at, self.waits, whole=one.whole)
+            if after is not None:
+                changes.append((update, after))
+        record(connection, changes)
+        # Two sessions with TLS do not fit into a small board.
+        store.announce(connection, [after.device_id for _, after in changes], at)
 
     def link_expired(self, connection: Connection, number: int, at: int) -> None:
         """The device asked with an expired link, in the caller's transaction: it gets a fresh

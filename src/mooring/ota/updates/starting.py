@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from sqlalchemy.engine import Connection
 
 from mooring.devices.model import Device
-from mooring.dialects import capabilities
 from mooring.downlink.room import TenantRoom
 from mooring.errors import MooringError
 from mooring.identity.actor import Actor
@@ -24,7 +23,7 @@ from mooring.ota.updates.handing import Handing, Wanted
 from mooring.ota.updates.model import Kind, Options, State, Step, Update, Way
 from mooring.ota.updates.moving import record
 from mooring.ota.updates.of_jobs import reference_of
-from mooring.ota.updates.offers import TooLarge
+from mooring.ota.updates.offers import TooLarge, reach_of
 from mooring.ota.updates.rules import Event
 from mooring.ota.updates.store import Former
 from mooring.store.engine import now_ms
@@ -249,7 +248,7 @@ class Starting:
             interval_ms=self.handing.settings.ddi_poll_seconds * 1000 if asks else interval,
             provable=has_version(release.kind, dialect, about.metadata)
             or (asks and bool(about.told) and release.kind is Kind.FIRMWARE),
-            reports=asks or capabilities(dialect).progress_up,
+            reports=asks or reach_of(dialect, release.kind).reports,
             history=(Step(at, State.WAITING, "offer", order.actor.name),),
         )
 

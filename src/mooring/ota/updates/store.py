@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import fields
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -13,16 +11,17 @@ from sqlalchemy.engine import Connection
 
 from mooring.devices.model import Device
 from mooring.identity.actor import Actor, walled
-from mooring.ota.updates.model import NOT_BEGUN, Code, Kind, Seen, State, Step, Update, Way
-from mooring.store.given import among, given, numbers, parameter
+from mooring.ota.updates.model import NOT_BEGUN, Code, Kind, State, Update
+from mooring.ota.updates.rows import COLUMNS, NAMES, row_of, update_of
+from mooring.store.given import among, given, parameter
+from mooring.store.given import numbers as numbers_of
 from mooring.store.numbered import insert_numbered
-from mooring.store.schema import ddi_controllers, device_state, devices, firmware_updates
+from mooring.store.schema import ddi_controllers, device_state, firmware_updates
 from mooring.store.tally import add_to_counter
 from mooring.store.upsert import driver_of
 
 __all__ = [
     "COUNTED",
-    "WORK",
     "Former",
     "Link",
     "Watched",
@@ -33,12 +32,9 @@ __all__ = [
     "count",
     "count_offered",
     "delete",
-    "due",
     "find",
     "former",
-    "gone",
     "insert",
-    "links_changed",
     "listed",
     "newest",
     "of_release",
@@ -67,19 +63,9 @@ COUNTED = {
 }
 """Counters of states that end an update; ``firmware_offered`` counts those that are made."""
 
-WORK = (
-    "SELECT EXISTS (SELECT 1 FROM firmware_updates WHERE due_at <= :at),"
-    " EXISTS (SELECT 1 FROM firmware_updates WHERE finished_at IS NULL),"
-    " (SELECT max(id) FROM broker_events)"
-)
-"""For ``Lookout``, at a time ``at``: whether a deadline has passed, whether an update is open, and
-the newest event of the broker."""
-
 _c = firmware_updates.c
-_NAMES = tuple(one.name for one in fields(Update))
-_COLUMNS = [_c[name] for name in _NAMES]
-_SELECT = sa.select(*_COLUMNS)
-_WITHOUT_LOG = sa.select(*(sa.literal("") if one is _c.log else one for one in _COLUMNS))
+_SELECT = sa.select(*COLUMNS)
+_WITHOUT_LOG = sa.select(*(sa.literal("") if one is _c.log else one for one in COLUMNS))
 _OPEN = _c.finished_at.is_(None)
 
 
@@ -119,7 +105,7 @@ def insert(connection: Connection, new: Sequence[Update]) -> list[int]:
     """
     rows = []
     for one in new:
-        row = _row(one)
+        row = row_of(one)
         del row["id"]
         rows.append(row)
     return insert_numbered(connection, firmware_updates, rows)
@@ -127,7 +113,7 @@ def insert(connection: Connection, new: Sequence[Update]) -> list[int]:
 
 _CHANGING = tuple(
     name
-    for name in _NAMES
+    for name in NAMES
     if name
     not in (
         *("tenant", "device_id", "device", "release_id", "artifact_id", "kind", "version"),
@@ -152,7 +138,7 @@ def write(connection: Connection, changed: Sequence[Update]) -> None:
         )
     rows = []
     for one in sorted(changed, key=lambda update: update.id):
-        row = _row(one)
+        row = row_of(one)
         rows.append([row[name] for name in _CHANGING])
     connection.execute(statement, parameter(rows))
 
@@ -160,17 +146,6 @@ def write(connection: Connection, changed: Sequence[Update]) -> None:
 def _plain(kind: Any) -> Any:
     """What people read was cut before: the rows of ``given`` are not bound one by one."""
     return sa.Text() if isinstance(kind, sa.String | sa.types.TypeDecorator) else kind
-
-
-def _row(update: Update) -> dict[str, Any]:
-    row = {name: getattr(update, name) for name in _NAMES}
-    for name in ("kind", "state", "seen", "code", "way"):
-        row[name] = str(row[name])
-    row["history"] = json.dumps(
-        [[step.at, str(step.state), step.event, step.words] for step in update.history],
-        ensure_ascii=False,
-    )
-    return row
 
 
 def count(connection: Connection, states: dict[State, int]) -> None:
@@ -186,29 +161,37 @@ def count_offered(connection: Connection, number: int) -> None:
         add_to_counter(connection, "firmware_offered", number)
 
 
-_ANNOUNCED = (
-    sa.update(device_state)
-    .where(
-        device_state.c.device_id == sa.bindparam("whose"),
-        device_state.c.connected.is_(False),
-        sa.or_(
-            device_state.c.announced_at.is_(None),
-            device_state.c.announced_at < sa.bindparam("before", type_=sa.BigInteger),
-        ),
-    )
-    .values(announced_at=sa.bindparam("now", type_=sa.BigInteger))
-)
 ANNOUNCED_MS = 30_000  # between two notes of the same
+_ANNOUNCED: dict[str, Any] = {}
 
 
-def announce(connection: Connection, device_id: int, at: int) -> None:
-    """A device that is not connected downloads: it is away because of its update."""
-    connection.execute(_ANNOUNCED, {"whose": device_id, "before": at - ANNOUNCED_MS, "now": at})
+def announce(connection: Connection, numbers: Collection[int], at: int) -> None:
+    """Devices that are not connected download: they are away because of their updates."""
+    if not numbers:
+        return
+    engine, c = connection.dialect.name, device_state.c
+    statement = _ANNOUNCED.get(engine)
+    if statement is None:
+        before = sa.bindparam("before", type_=sa.BigInteger)
+        statement = _ANNOUNCED[engine] = (
+            sa.update(device_state)
+            .where(
+                among(engine, c.device_id),
+                c.connected.is_(False),
+                sa.or_(c.announced_at.is_(None), c.announced_at < before),
+            )
+            .values(announced_at=sa.bindparam("now", type_=sa.BigInteger))
+        )
+    times = {"before": at - ANNOUNCED_MS, "now": at}
+    connection.execute(statement, numbers_of(engine, sorted(numbers)) | times)
+
+
+_NEWEST = sa.select(sa.func.max(_c.id))
 
 
 def newest(connection: Connection) -> int:
     """The number of the newest update."""
-    return int(connection.execute(sa.select(sa.func.max(_c.id))).scalar() or 0)
+    return int(connection.execute(_NEWEST).scalar() or 0)
 
 
 def delete(connection: Connection, numbers: Sequence[int]) -> None:
@@ -245,7 +228,7 @@ def one(connection: Connection, number: int, *, lock: bool = False) -> Update | 
     if lock:
         statement = statement.with_for_update()
     row = connection.execute(statement).first()
-    return None if row is None else _update(row)
+    return None if row is None else update_of(row)
 
 
 def find(connection: Connection, numbers: Sequence[int], *, lock: bool = False) -> list[Update]:
@@ -254,21 +237,29 @@ def find(connection: Connection, numbers: Sequence[int], *, lock: bool = False) 
     for part in _parts(sorted(set(numbers))):
         statement = _SELECT.where(_c.id.in_(part)).order_by(_c.id)
         rows = connection.execute(statement.with_for_update() if lock else statement)
-        found += [_update(row) for row in rows]
+        found += [update_of(row) for row in rows]
     return found
+
+
+_OPEN_OF: dict[tuple[str, bool], Any] = {}
 
 
 def open_of(
     connection: Connection, numbers: Collection[int], kind: Kind, *, lock: bool = False
 ) -> dict[int, Update]:
     """Device → its open update of that kind."""
-    found: dict[int, Update] = {}
-    for part in _parts(sorted(numbers)):
-        statement = _SELECT.where(_c.device_id.in_(part), _c.kind == kind.value, _OPEN)
-        statement = statement.order_by(_c.id)
-        rows = connection.execute(statement.with_for_update() if lock else statement)
-        found |= {update.device_id: update for update in map(_update, rows)}
-    return found
+    engine = connection.dialect.name
+    statement = _OPEN_OF.get((engine, lock))
+    if statement is None:
+        statement = (
+            sa.select(*COLUMNS)
+            .where(among(engine, _c.device_id), _c.kind == sa.bindparam("which"), _OPEN)
+            .order_by(_c.id)
+        )
+        _OPEN_OF[engine, lock] = statement = statement.with_for_update() if lock else statement
+    asked = numbers_of(engine, sorted(numbers)) | {"which": kind.value}
+    rows = connection.execute(statement, asked)
+    return {update.device_id: update for update in map(update_of, rows)}
 
 
 def open_of_tenant(connection: Connection, tenant: str, most: int) -> int:
@@ -291,27 +282,36 @@ class Former(NamedTuple):
     installs: int = 0
 
 
+_FORMER: dict[str, Any] = {}
+
+
 def former(
     connection: Connection, numbers: Collection[int], kind: Kind, release: int, since: int
 ) -> dict[int, Former]:
     """Device → what became of its updates that ended since ``since``."""
-    found: dict[int, Former] = {}
-    for part in _parts(sorted(numbers)):
-        rows = connection.execute(
-            sa.select(
-                *(_c.device_id, _c.release_id, _c.state, _c.code, _c.installs, _c.finished_at)
+    engine = connection.dialect.name
+    statement = _FORMER.get(engine)
+    if statement is None:
+        columns = (_c.device_id, _c.release_id, _c.state, _c.code, _c.installs, _c.finished_at)
+        statement = _FORMER[engine] = (
+            sa.select(*columns)
+            .where(
+                among(engine, _c.device_id),
+                _c.kind == sa.bindparam("which"),
+                _c.finished_at >= sa.bindparam("since", type_=sa.BigInteger),
             )
-            .where(_c.device_id.in_(part), _c.kind == kind.value, _c.finished_at >= since)
             .order_by(_c.id)
         )
-        for device, of, state, code, installs, finished_at in rows:
-            known = found.get(device, Former())
-            loop_at = finished_at if code == Code.LOOP else known.loop_at
-            begun = known.installs
-            if of == release:
-                # Each counts those before it, so the newest one knows all of them.
-                begun = 0 if state in (State.CONFIRMED, State.UNPROVED) else installs
-            found[device] = Former(loop_at, begun)
+    asked = numbers_of(engine, sorted(numbers)) | {"which": kind.value, "since": since}
+    found: dict[int, Former] = {}
+    for device, of, state, code, installs, finished_at in connection.execute(statement, asked):
+        known = found.get(device, Former())
+        loop_at = finished_at if code == Code.LOOP else known.loop_at
+        begun = known.installs
+        if of == release:
+            # Each counts those before it, so the newest one knows all of them.
+            begun = 0 if state in (State.CONFIRMED, State.UNPROVED) else installs
+        found[device] = Former(loop_at, begun)
     return found
 
 
@@ -341,7 +341,7 @@ def listed(
         statement = statement.where(_c.id < before)
     statement = walled(statement, _c.tenant, actor)
     return [
-        _update(row) for row in connection.execute(statement.order_by(_c.id.desc()).limit(limit))
+        update_of(row) for row in connection.execute(statement.order_by(_c.id.desc()).limit(limit))
     ]
 
 
@@ -373,7 +373,7 @@ def of_release(connection: Connection, release: int, *, limit: int, after: int =
         .limit(limit)
         .with_for_update()
     )
-    return [_update(row) for row in connection.execute(statement)]
+    return [update_of(row) for row in connection.execute(statement)]
 
 
 @cache
@@ -385,8 +385,8 @@ def _carried(dialect: str) -> Any:
 def carried_by(connection: Connection, downlink_ids: Sequence[int]) -> list[Update]:
     """The updates whose offers these messages carry, for changing them."""
     dialect = connection.dialect.name
-    rows = connection.execute(_carried(dialect), numbers(dialect, downlink_ids))
-    return [_update(row) for row in rows]
+    rows = connection.execute(_carried(dialect), numbers_of(dialect, downlink_ids))
+    return [update_of(row) for row in rows]
 
 
 _WATCHED: dict[str, Any] = {}
@@ -410,7 +410,7 @@ def watched(connection: Connection, numbers: Collection[int]) -> list[Watched]:
         state = device_state.c
         statement = _WATCHED[engine] = (
             sa.select(
-                *_COLUMNS, *(state.connected, state.connected_at, state.online, state.online_at)
+                *COLUMNS, *(state.connected, state.connected_at, state.online, state.online_at)
             )
             .select_from(
                 asked.join(
@@ -422,56 +422,8 @@ def watched(connection: Connection, numbers: Collection[int]) -> list[Watched]:
             .with_for_update(of=firmware_updates)
         )
     rows = connection.execute(statement, parameter([one] for one in sorted(numbers)))
-    count = len(_NAMES)
-    return [Watched(_update(row[:count]), Link.of(*row[count:])) for row in rows]
-
-
-# ---------------------------------------------------------------------- what is to be done
-
-
-def due(connection: Connection, at: int, limit: int) -> list[int]:
-    """Numbers of those whose deadline has passed."""
-    statement = sa.select(_c.id).where(_c.due_at <= at).order_by(_c.due_at, _c.id).limit(limit)
-    return list(connection.execute(statement).scalars())
-
-
-def links_changed(connection: Connection, limit: int) -> list[int]:
-    """Open ones whose device has connected or disconnected since anybody looked."""
-    state = device_state.c
-    since = sa.case((state.connected.is_not(None), state.connected_at), else_=state.online_at)
-    statement = (
-        sa.select(_c.id)
-        .join(device_state, state.device_id == _c.device_id)
-        .where(_OPEN, _c.way != Way.DDI.value, since.is_not(None))
-        .where(sa.or_(_c.linked_at.is_(None), since > _c.linked_at))
-        .order_by(_c.id)
-        .limit(limit)
-    )
-    return list(connection.execute(statement).scalars())
-
-
-def gone(connection: Connection, limit: int) -> list[int]:
-    """Open ones whose device was removed."""
-    there = sa.exists().where(devices.c.id == _c.device_id)
-    statement = sa.select(_c.id).where(_OPEN, ~there).order_by(_c.id).limit(limit)
-    return list(connection.execute(statement).scalars())
-
-
-# ---------------------------------------------------------------------- rows
-
-
-def _update(row: Sequence[Any]) -> Update:
-    values = dict(zip(_NAMES, row, strict=True))
-    values["kind"], values["state"] = Kind(values["kind"]), State(values["state"])
-    values["seen"], values["way"] = Seen(values["seen"]), Way(values["way"])
-    values["provable"], values["reports"] = bool(values["provable"]), bool(values["reports"])
-    if values["linked"] is not None:
-        values["linked"] = bool(values["linked"])
-    values["history"] = tuple(
-        Step(at, State(state), event, words)
-        for at, state, event, words in json.loads(values["history"])
-    )
-    return Update(**values)
+    count = len(NAMES)
+    return [Watched(update_of(row[:count]), Link.of(*row[count:])) for row in rows]
 
 
 def _parts(values: Sequence[Any]) -> Iterable[Sequence[Any]]:

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from mooring.errors import DatabaseUnavailable
-from mooring.ota.updates import rules, store
+from mooring.ota.updates import rules, store, work
 from mooring.ota.updates.about import About, about_devices, critical_alerts
 from mooring.ota.updates.model import State, Update
 from mooring.ota.updates.moving import record
@@ -60,7 +60,7 @@ class UpdateKeeper:
         await LeasedLoop(
             self._database,
             self._lease,
-            question=store.WORK,
+            question=work.WORK,
             is_due=self._is_due,
             step=self.step,
             poll=POLL_SECONDS,
@@ -85,25 +85,25 @@ class UpdateKeeper:
         with self._database.read(brief=True) as connection:
             # Those that failed wait, and must not keep others from their turn.
             at_once = AT_ONCE + self.faults.waiting
-            changed = store.links_changed(connection, at_once)
-            due = store.due(connection, now_ms(), at_once)
+            changed = work.links_changed(connection, at_once)
+            due = work.due(connection, now_ms(), at_once)
             gone: list[int] = []
             if time.monotonic() >= self._gone_at:
                 self._gone_at = time.monotonic() + GONE_SECONDS
-                gone = store.gone(connection, at_once)
+                gone = work.gone(connection, at_once)
         return (
             self._all(gone, self._remove)
             + self._all([number for number in changed if number not in gone], self._link)
             + self._all([number for number in due if number not in gone], self._time)
         )
 
-    def _all(self, numbers: Sequence[int], work: Callable[[Sequence[int]], int]) -> int:
+    def _all(self, numbers: Sequence[int], move: Callable[[Sequence[int]], int]) -> int:
         """All in one transaction; if one fails, each alone."""
         some = [number for number in numbers if not self.faults.postponed(number)]
         if not some:
             return 0
         try:
-            return work(some)
+            return move(some)
         except DatabaseUnavailable:
             raise
         except Exception as exc:  # noqa: BLE001 - found out below, update by update
@@ -111,7 +111,7 @@ class UpdateKeeper:
         moved = 0
         for number in some:
             with self.faults.isolated(number):
-                moved += work([number])
+                moved += move([number])
         return moved
 
     # ------------------------------------------------------------------ what is done

@@ -198,6 +198,14 @@ Index(
     sqlite_where=_WATCHED,
     postgresql_where=_WATCHED,
 )
+Index(  # what a rollout waits for: without a look at the rows
+    "ix_firmware_updates_open_of_job",
+    firmware_updates.c.job_id,
+    firmware_updates.c.state,
+    firmware_updates.c.linked,
+    sqlite_where=_UPDATE_OPEN,
+    postgresql_where=_UPDATE_OPEN,
+)
 Index("ix_firmware_updates_due_at", firmware_updates.c.due_at)
 Index("ix_firmware_updates_job_id", firmware_updates.c.job_id, firmware_updates.c.id)
 Index("ix_firmware_updates_release_id", firmware_updates.c.release_id, firmware_updates.c.id)

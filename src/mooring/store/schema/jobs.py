@@ -100,11 +100,22 @@ Index(
     job_targets.c.rank,
 )
 Index("ix_job_targets_reference", job_targets.c.reference)
+_NOW = text("not_before IS NULL")
+Index(  # the next targets, past all that wait for a time
+    "ix_job_targets_now",
+    job_targets.c.job_id,
+    job_targets.c.state,
+    job_targets.c.rank,
+    sqlite_where=_NOW,
+    postgresql_where=_NOW,
+)
 _LATER = text("not_before IS NOT NULL")
-Index(
+Index(  # with what counting them needs, without a look at the rows
     "ix_job_targets_not_before",
     job_targets.c.job_id,
     job_targets.c.not_before,
+    job_targets.c.state,
+    job_targets.c.counted,
     sqlite_where=_LATER,
     postgresql_where=_LATER,
 )
