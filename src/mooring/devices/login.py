@@ -114,8 +114,8 @@ def require_own(named: str, known: Device) -> Device:
 def find_device(
     connection: Connection, logins: Sequence[tuple[str, str]], audience: str
 ) -> Device | None:
-    """The device behind these credentials; see ``device_login``. It takes as long where there is
-    none."""
+    """The device behind these credentials; see ``device_login``. It takes as long for an
+    unknown device."""
     found = token_login(connection, logins, audience)
     if found is not None:
         return found[0]
