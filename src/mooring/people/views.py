@@ -58,6 +58,12 @@ class SavedViews:
         """
         name = name.strip()
         check_name(name, "view", most=NAME_MAX, numbered=False)
+        if not name.strip("."):
+            raise Invalid(
+                f"{name!a} is not a valid name of a view: addresses resolve it.",
+                hint="Add a letter.",
+                code="invalid_name",
+            )
         view = SavedView(name, checked_query(query), now_ms())
         with self.database.write() as connection:
             owner = _owner(connection, actor)

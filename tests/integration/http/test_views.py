@@ -61,6 +61,7 @@ def test_views_are_saved_listed_replaced_and_removed(
 
 WRONG = (
     (" ", "q=a", "invalid_name"),
+    ("..", "q=a", "invalid_name"),
     ("a\u202eb", "q=a", "invalid_name"),
     ("a", "colour=red", "invalid_view"),
     ("a", "q=a%00b", "invalid_view"),
@@ -78,7 +79,7 @@ def test_a_view_that_is_not_valid(login: Callable[[str], httpx.Client]) -> None:
     assert client.get(VIEWS).json() == {"items": []}
 
 
-@pytest.mark.parametrize("name", ["attic/cellar", "/", "50 %", "7", "..", "a?b#c"])
+@pytest.mark.parametrize("name", ["attic/cellar", "/", "50 %", "7", "a/../b", "a?b#c"])
 def test_a_view_of_any_name_is_removed(login: Callable[[str], httpx.Client], name: str) -> None:
     client = login("ada")
     assert client.post(VIEWS, json={"name": name, "query": ""}).status_code == 201
