@@ -136,7 +136,7 @@ def test_a_first_start_in_1970_and_a_clock_that_is_confirmed(
 ) -> None:
     """A board without a battery gets its time from the network after Mooring has started."""
     wrong.step(60 - int(time.time()))
-    with running_platform(tmp_path / "data", env=wrong.env) as platform:
+    with running_platform(tmp_path / "data", env=wrong.env, migrated=False) as platform:
         fleet = Fleet(platform)
         fleet.send()
         assert "Set the clock" in clock(platform, expect=1)["problem"]
@@ -177,7 +177,7 @@ def test_a_first_start_in_1970_and_a_clock_that_is_confirmed(
 def test_a_first_start_with_a_clock_ahead(tmp_path: Path, wrong: WrongClock) -> None:
     """What was dated then gets its dates right by itself, and the CA stays the same one."""
     wrong.step(10 * YEAR)
-    with running_platform(tmp_path / "data", env=wrong.env) as platform:
+    with running_platform(tmp_path / "data", env=wrong.env, migrated=False) as platform:
         ca = platform.data_dir / "pki/ca.crt"
 
         def begins() -> datetime:
