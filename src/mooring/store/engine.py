@@ -396,10 +396,14 @@ def unhurried(connection: Connection) -> None:
 
 
 def _sqlite(url: sa.URL, synchronous: str) -> Engine:
-    if url.database:
+    pooled: dict[str, Any] = {}
+    if url.database and url.database != ":memory:":
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        # Those not needed stay idle: each has pages of the database in a memory of its own.
+        pooled = {"pool_use_lifo": True}
     engine = sa.create_engine(
         url,
+        **pooled,
         hide_parameters=True,  # errors are logged; values may be secret
         connect_args={"timeout": LOCK_WAIT_SECONDS, "check_same_thread": False},
     )

@@ -6,9 +6,13 @@ import subprocess
 import sys
 
 PROGRAM = """
-import sys, threading
+import os, sys, threading
+from mooring.dialects.load import builtin
 from mooring.run.preload import preload
+before = set(os.listdir("/dev/fd"))
 preload(postgresql=sys.argv[1] == "postgresql")
+assert set(os.listdir("/dev/fd")) == before, "something is open"
+assert builtin.cache_info().currsize == 1
 print(threading.active_count())
 print(*sorted(sys.modules))
 """
