@@ -4,6 +4,9 @@ The database holds a fleet, an ingest has read it and resolved a topic of each d
 devices are added, one at a time, as an operator does. The pause is the time in which ingest takes
 no message: from noticing the change to being able to plan again. Topics resolved again are those
 that ingest had remembered and forgot.
+
+Then all accounts are compared with the file that the broker's plugin reads, which has them as they
+are.
 """
 
 from __future__ import annotations
@@ -13,10 +16,12 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from mooring.app import App, open_app
+from mooring.broker.plugin_file import AccountsFile
 from mooring.bulk.model import Entry
 from mooring.devices.model import NewDevice
 from mooring.identity.actor import SYSTEM
@@ -27,6 +32,7 @@ from mooring.link.protocol import Endpoint
 from mooring.run.process import collect_rarely
 from mooring.run.projections import projections_of
 from mooring.settings import Settings
+from mooring.wiring.broker import service_account
 
 __all__ = ["measure"]
 
@@ -42,7 +48,8 @@ def measure(*, devices: int, changes: int, say: Callable[[str], None]) -> dict[s
             say(f"adding {devices} devices")
             fill(app, devices)
             collect_rarely()  # as the process does
-            return asyncio.run(_measure(app, devices, changes, say))
+            found = asyncio.run(_measure(app, devices, changes, say))
+            return found | compared(app, Path(name) / "compared.db", say)
 
 
 def fill(app: App, devices: int) -> None:
@@ -56,6 +63,23 @@ def fill(app: App, devices: int) -> None:
         )
         assert wrong == [], wrong[0]
         bulk.store(SYSTEM, checked)
+
+
+def compared(app: App, path: Path, say: Callable[[str], None]) -> dict[str, float]:
+    """What comparing every account with the file of the broker's plugin takes."""
+    service = service_account(app)
+    file = AccountsFile(path, service)
+    file.renew(app.devices.logins.stream)
+    say("comparing all accounts")
+    used, started = time.process_time(), time.perf_counter()
+    differences = file.compare(chain(app.devices.logins.stream(), [service]))
+    figures = {
+        "compare_cpu_seconds": round(time.process_time() - used, 2),
+        "compare_seconds": round(time.perf_counter() - started, 2),
+    }
+    file.close()
+    assert differences == [], differences[:3]
+    return figures
 
 
 async def _measure(

@@ -316,6 +316,7 @@ def _parts(document: Document) -> Iterator[str]:
 
 def _growth(document: Document) -> Iterator[str]:
     pause = document["pause_ms"]
+    compared = document.get("compare_cpu_seconds")
     yield f"### One more device among {document['devices']:,}\n"
     yield table(
         ["", "figure"],
@@ -325,6 +326,7 @@ def _growth(document: Document) -> Iterator[str]:
             ["most CPU for one device, ms", number(document["cpu_ms"]["most"])],
             ["topics resolved again", str(document["topics_resolved_again"])],
             ["reading every device at the start, s", number(document["read_all_seconds"])],
+            ["CPU of comparing every account with the broker, s", number(compared)],
         ],
     )
 
