@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path
+from fastapi import Path
 
 from mooring.ota.latest.documents import AnnounceIn, AnnouncementOut, AnnouncementsOut, document
 from mooring.ota.latest.service import Announcements
 from mooring.web.auth import Who
 from mooring.web.fields import Reason
 from mooring.web.paging import PageOf, PagingDep
+from mooring.web.routing import Routes
 from mooring.web.services import provided
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api/v1", tags=["rollouts"])
+router = Routes(prefix="/api/v1", tags=["rollouts"])
 
 AnnouncementsNow = Annotated[Announcements, provided(Announcements)]
 Number = Annotated[int, Path(alias="rollout", ge=1, le=2**63 - 1)]
