@@ -254,6 +254,21 @@ def delete_cleared(connection: Connection, device: int, number: int) -> None:
     connection.execute(sa.delete(alerts).where(_c.id.in_(oldest)))
 
 
+_DETACH = (
+    sa.update(alerts)
+    .where(_c.device_id == sa.bindparam("of_device"), _OPEN)
+    .values(
+        device_id=None,
+        removed_device=sa.bindparam("of_name"),
+        state=str(State.CLEARED),
+        cleared_at=sa.bindparam("of_at"),
+        cleared_by=sa.bindparam("of_by"),
+        updated_at=sa.bindparam("of_at"),
+    )
+    .returning(_c.id, _c.severity)
+)
+
+
 def detach(
     connection: Connection, device: int, name: str, by: str, at: int
 ) -> list[tuple[int, int]]:
@@ -263,19 +278,8 @@ def detach(
     Args:
         name: of the device, as people are shown it.
     """
-    rows = connection.execute(
-        sa.update(alerts)
-        .where(_c.device_id == device, _OPEN)
-        .values(
-            device_id=None,
-            removed_device=name,
-            state=str(State.CLEARED),
-            cleared_at=at,
-            cleared_by=by,
-            updated_at=at,
-        )
-        .returning(_c.id, _c.severity)
-    )
+    values = {"of_device": device, "of_name": name, "of_at": at, "of_by": by}
+    rows = connection.execute(_DETACH, values)
     return sorted((row[0], row[1]) for row in rows)
 
 

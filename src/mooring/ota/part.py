@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
-
-from sqlalchemy.engine import Connection
+from typing import TYPE_CHECKING, Any
 
 from mooring.identity.scopes import Scope
 from mooring.later import later
@@ -31,6 +29,9 @@ with later():
     from mooring.ota.updates import service as updates
     from mooring.settings import firmware as settings
     from mooring.store import schema
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
 
 __all__ = ["PART"]
 

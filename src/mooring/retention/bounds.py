@@ -352,8 +352,8 @@ BOUNDS = (
     ),
     _row(
         "firmware_latest",
-        By.OWNER,
-        "dialects",
+        By.FIXED,
+        "",
         "At most one row for each topic that dialects declare, and "
         "`mooring.ota.latest.store.KEPT_MAX` that are over.",
     ),

@@ -36,8 +36,9 @@ class Work:
         self.rows: list[Sequence[Any]] = []
 
     def step(self) -> int:
-        self.steps += 1
-        if not self.lease.held():
+        mine = self.lease.held()
+        self.steps += 1  # now it is known who holds the lease
+        if not mine:
             return 0
         if self.fails:
             raise RuntimeError("a fault")

@@ -17,7 +17,7 @@ from mooring.errors import DatabaseUnavailable
 from mooring.jobs import store as jobs
 from mooring.limits import disconnects
 from mooring.notify import group_store as notifications
-from mooring.ota.updates import store as updates
+from mooring.ota.updates import work as updates
 from mooring.presence.states import store as presence
 from mooring.store.engine import Database, now_ms, open_database
 from mooring.store.lookout import Lookout
