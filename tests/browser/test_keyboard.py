@@ -3,11 +3,15 @@ its controls reached, by keyboard alone; the focus is always seen, and never los
 
 from __future__ import annotations
 
+import re
+from html import unescape
+
 import pytest
 from playwright.sync_api import Page
 
 from tests.browser.conftest import Site
 from tests.support.browser import Tab
+from tests.support.waiting import wait_until
 
 #: Notes what gets the focus, and what of it is not seen. The page itself has it after a navigation.
 WATCH = """() => {
@@ -60,6 +64,17 @@ def reached(page: Page) -> list[str]:
         if not missed:
             break
     return missed
+
+
+def points(site: Site, page: Page, address: str) -> int:
+    """Points of the first curve of a device's charts."""
+    found = re.search(
+        r'<mooring-chart src="([^"]+)"', page.request.get(f"{site.base}{address}").text()
+    )
+    if found is None:
+        return 0
+    curves = page.request.get(f"{site.base}{unescape(found[1])}").json()["curves"]
+    return len(curves[0]["ts"]) if curves else 0
 
 
 def titled(page: Page, word: str) -> None:
@@ -162,7 +177,9 @@ def test_a_chart_is_zoomed(site: Site, tab: Tab) -> None:
         "SELECT d.name FROM devices d JOIN messages m ON m.device_id = d.id"
         " GROUP BY d.name ORDER BY count(*) DESC LIMIT 1"
     )[0][0]
-    page = tab.go(f"/devices/{device}/charts")
+    address = f"/devices/{device}/charts"
+    wait_until(lambda: points(site, tab.page, address) > 2, "a curve of some points", timeout=120)
+    page = tab.go(address)
     page.locator("figure.chart").first.wait_for()
     tab_to(page, "figure.chart")
     page.keyboard.press("Home")

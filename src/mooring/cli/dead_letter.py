@@ -115,8 +115,11 @@ def resend(
         if numbers:
             tried += resending.ids(session.actor, numbers).tried
         else:
+            # One that the database rejects is a dead letter again, with a larger number.
+            newest = platform.telemetry.dead_letters(session.actor, limit=1).items
+            last = newest[0].id if newest else 0
             after: int | None = 0
-            while after is not None:
+            while after is not None and after < last:
                 found = resending.matching(session.actor, reason=reason, device=device, after=after)
                 tried += found.tried
                 after = found.next_after

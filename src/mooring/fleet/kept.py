@@ -23,6 +23,8 @@ POSITIONS_MAX = 400_000
 """Positions kept in one process; the oldest ones are forgotten."""
 SPOTS_MAX = 50
 """Parts of the map whose spots are kept of one list of positions."""
+DRAWN_MAX = 2_001
+"""Spots kept of one part: one more than a map shows (``service.SPOTS_MAX``)."""
 
 
 class Found(NamedTuple):
@@ -83,7 +85,8 @@ class KeptMaps:
     def spots(
         self, tenant: str | None, wanted: Filter, found: Found, box: Box | None, zoom: int
     ) -> tuple[int, list[Spot]]:
-        """How many of the positions are in a part of the map, and their spots."""
+        """How many of the positions are in a part of the map, and their spots, ``DRAWN_MAX`` at
+        most: those with the most devices."""
         with self._lock:
             held = self._kept.get((tenant, wanted))
         if held is None or held.found is not found:
@@ -126,4 +129,4 @@ def _size(one: _Kept) -> int:
 
 def _spots(positions: Sequence[Position], box: Box | None, zoom: int) -> tuple[int, list[Spot]]:
     shown = positions if box is None else [one for one in positions if box.holds(one)]
-    return len(shown), spots(shown, zoom)
+    return len(shown), spots(shown, zoom)[:DRAWN_MAX]

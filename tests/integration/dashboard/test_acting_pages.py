@@ -62,6 +62,8 @@ def test_rejected_messages_are_resent(admin: Browser, platform: App, browser_of:
     assert "Rejected messages" in answer.text  # the list is shown again
     one = admin.do("/messages/resend", {"one": "1"})
     assert "1 stored." in one.text
+    # Only a page that can be opened again offers rows that came since.
+    assert "<mooring-newer" in page.source and "<mooring-newer" not in one.source
     ticked = admin.do("/messages/resend", {"which": "ticked", "number": ["2", "5"]})
     assert "1 stored, 1 rejected again." in ticked.text
     again = admin.do("/messages/resend", {"which": "ticked", "number": ["2"]})

@@ -152,6 +152,7 @@ def test_what_an_open_page_is_sent(bench: Bench, operator: Browser) -> None:
     page = operator.page(f"/rollouts/{rollout.id}")
     cells = re.findall(rf'data-live="rollout:{rollout.id} ([^"]+)"', page.source)
     assert len(cells) > 15 and set(cells) <= sent.keys()
+    assert f'state="running" href="/rollouts/{rollout.id}"></mooring-newer>' in page.source
     assert sent["gate"] in page.text and (sent["state"], sent["wave"]) == ("running", 1)
     assert sent["w1.open"] == 1 and sent["handed_over"] == 1
     listed = live.listed(Ask(bench.app, SYSTEM, str(rollout.id), {}, 0))

@@ -14,10 +14,20 @@ from mooring.app import App
 from mooring.devices.model import Device
 from mooring.errors import MooringError
 from mooring.identity.actor import SYSTEM, Actor, Role
-from mooring.ingest.resend import service
+from mooring.ingest import channels, write_isolated
+from mooring.ingest.resend import service, store
 from mooring.ingest.resend.model import Outcome, Resent
+from mooring.ingest.resend.planning import plan_of
 from mooring.ingest.resend.service import Resending
-from mooring.store.schema import audit, counters, dead_letters, device_state, latest, messages
+from mooring.store.schema import (
+    alerts,
+    audit,
+    counters,
+    dead_letters,
+    device_state,
+    latest,
+    messages,
+)
 from tests.integration.http.conftest import ClientOf
 from tests.integration.http.rows import AddDevice
 
@@ -134,6 +144,19 @@ def test_what_cannot_be_stored_stays_with_the_reason_of_now(
     assert stored(platform) == []
 
 
+def test_one_that_the_database_rejects_is_kept_whole(platform: App, add_device: AddDevice) -> None:
+    device = add_device("lamp")
+    number = letter(platform, {"sensors": {"text": "x" * 70_000}}, device=device)
+    resending = platform.service(Resending)
+    with platform.database.read() as connection:
+        letters = store.letters(connection, SYSTEM, ids=[number], limit=1)
+    routes = resending._routes(letters, channels.numbers(platform.database, platform.catalogue))
+    plan, readable, _ = plan_of(letters, routes, resending.limits)
+    assert readable == letters
+    kept_again = write_isolated._message(plan, 0, ValueError("rejected"))
+    assert (kept_again.size, len(kept_again.payload)) == (letters[0].size,) * 2
+
+
 def test_a_tenant_s_user_resends_only_the_tenant_s_own(
     platform: App, add_device: AddDevice
 ) -> None:
@@ -189,6 +212,22 @@ def test_state_never_goes_back(
     with platform.database.read() as connection:
         state = connection.execute(sa.select(device_state.c.online)).scalar_one()
     assert bool(state) is online
+
+
+@pytest.mark.parametrize(("newer", "open_ones"), [("alert", 1), ("alert_cleared", 0)])
+def test_an_alert_is_as_its_newest_message_says(
+    platform: App, add_device: AddDevice, newer: str, open_ones: int
+) -> None:
+    """An alert and its end are messages of two channels."""
+    device = add_device("oven", dialect="mooring")
+    for n, channel in enumerate(sorted(["alert", "alert_cleared"], key=lambda one: one != newer)):
+        at = T0 - 1_000 * n
+        body = {"ts": at, "seq": 2 - n, "alert": "hot"}
+        number = letter(platform, body, topic=f"mooring/a/oven/{channel}", device=device, at=at)
+        assert outcomes(resend(platform, number)) == ["stored"]
+    with platform.database.read() as connection:
+        raised = sa.select(sa.func.count(alerts.c.id)).where(alerts.c.cleared_at.is_(None))
+        assert connection.execute(raised).scalar_one() == open_ones
 
 
 def test_all_that_match_in_parts(

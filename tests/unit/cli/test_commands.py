@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from mooring.ingest.resend.model import Outcome, Resent, Tried
+from mooring.ingest.resend.service import Resending
 from mooring.store.engine import Database, now_ms, open_database
 from mooring.store.schema import (
     audit,
@@ -319,7 +321,9 @@ def test_history_as_csv(mooring: Mooring, database: Database) -> None:
     mooring("telemetry", "history", "pump", "--csv", "--json", code=2)
 
 
-def test_dead_letters(mooring: Mooring, database: Database) -> None:
+def test_dead_letters(
+    mooring: Mooring, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for payload, reason in ((b"{", "not_json"), (b"\xff\xfe", "not_utf8"), (b"x" * 100, "empty")):
         with database.write() as connection:
             connection.execute(
@@ -354,6 +358,13 @@ def test_dead_letters(mooring: Mooring, database: Database) -> None:
     }
     for wrong in ([], ["1", "--all"], ["1", "--reason", "not_json"]):
         mooring("dead-letter", "resend", *wrong, code=2)
+
+    def rejected(*_: object, after: int, **__: object) -> Resent:
+        assert after < 10, "what is a dead letter again was resent again"
+        return Resent([Tried(after + 1, Outcome.REJECTED)], after + 1)
+
+    monkeypatch.setattr(Resending, "matching", rejected)
+    assert "3 rejected again" in mooring("dead-letter", "resend", "--all").err
     assert "x" * 59 + "…" in text
     none = mooring("dead-letter", "list", "--reason", "too_deep")
     check_sentences("empty: dead-letter list --reason", none.out)

@@ -268,6 +268,20 @@ def test_what_may_not_be_seen_is_said_and_ends_nothing() -> None:
     played(steps)
 
 
+def test_a_fault_of_ours_costs_one_topic() -> None:
+    async def steps(scene: Scene) -> None:
+        tab, other = Tab(), Tab()
+        scene.fault = ValueError("not foreseen")
+        scene.collector.watch(tab, [DEVICE])
+        await until(lambda: tab.faults)
+        assert tab.faults == ["device:17 internal"]
+        scene.fault = None
+        scene.collector.watch(other, [FIGURES])
+        await until(lambda: other.view)
+
+    played(steps)
+
+
 def test_a_tenant_that_watches_much_waits_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 300 topics of one tenant and one of another, the one is asked for after the next."""
     monkeypatch.setattr(under_test, "ROUND_SECONDS", 0.0)  # each question is a round

@@ -9,6 +9,9 @@ import pytest
 from sqlalchemy.dialects import postgresql
 
 from mooring.dashboard.data import first_signs, traffic
+from mooring.dashboard.live.ask import Ask
+from mooring.dashboard.live.newest import newest
+from mooring.errors import Invalid
 from mooring.identity.actor import SYSTEM
 
 
@@ -60,3 +63,9 @@ def test_postgresql_is_not_asked_for_the_greatest_number(read: Any) -> None:
 def test_the_first_values_in_words(payload: str, words: str | None) -> None:
     expected = words or "temperature 21.5, firmware 1.4.0"
     assert first_signs.payload_words(payload) == expected
+
+
+def test_a_list_with_too_many_filters_is_no_fault() -> None:
+    app: Any = None
+    with pytest.raises(Invalid):
+        newest(Ask(app, SYSTEM, f"devices?{'a=1&' * 200}", {}, 0))

@@ -8,7 +8,8 @@ from mooring.errors import NotFound
 from mooring.fleet import kept as under_test
 from mooring.fleet.kept import Found, KeptMaps
 from mooring.fleet.model import Filter
-from mooring.fleet.spots import Box, Position
+from mooring.fleet.service import SPOTS_MAX
+from mooring.fleet.spots import Box, Position, spots
 
 FIRST = Filter()
 
@@ -89,5 +90,12 @@ def test_spots_of_a_part_are_kept_with_their_positions(
     assert maps.spots("a", FIRST, found, box, 3) == (number, drawn)
     monkeypatch.undo()
     assert maps.spots("a", FIRST, found, None, 3)[0] == len(found.positions)
+    # What no map shows is not kept.
+    assert under_test.DRAWN_MAX == SPOTS_MAX + 1
+    monkeypatch.setattr(under_test, "DRAWN_MAX", 3)
+    assert maps.spots("a", FIRST, found, None, 18) == (
+        len(found.positions),
+        spots(found.positions, 18)[:3],
+    )
     # Of other positions than those that are kept.
     assert maps.spots("a", FIRST, Found((), more=False, without=0), box, 3) == (0, [])

@@ -22,7 +22,7 @@ from mooring.clock import now_ms
 from mooring.dashboard.live.rows import fits, stream_row, stream_values, wanted_filter
 from mooring.dashboard.live.sources import SOURCES, Ask, Source
 from mooring.dashboard.live.watch import ROWS, Topic, Values, changed
-from mooring.errors import DatabaseUnavailable, Invalid, MooringError
+from mooring.errors import DatabaseUnavailable, Internal, Invalid, MooringError
 from mooring.identity.actor import Actor, Role
 from mooring.stream.hub import Hub
 from mooring.stream.model import KINDS, Wanted
@@ -232,10 +232,12 @@ class Collector:
                 log.warning("live values of the dashboard come later: %s", exc)
             return
         except MooringError as exc:
-            # Removed meanwhile, or never to be seen by this person.
-            for tab in list(held.tabs):
-                tab.fail(held.topic, exc)
-            held.next_at = time.monotonic() + max(30.0, held.source.seconds)
+            self._fail(held, exc)  # removed meanwhile, or never to be seen by this person
+            return
+        except Exception:
+            # A fault of ours. Raised, it would end the values of every page, of all tenants.
+            log.exception("the live values of %.60r cannot be loaded", str(held.topic))
+            self._fail(held, Internal("The values cannot be loaded."))
             return
         self.unavailable_since = None
         took = time.monotonic() - begun
@@ -243,6 +245,12 @@ class Collector:
         held.asked_at = at
         self._hear(held)
         self._give(held, values)
+
+    @staticmethod
+    def _fail(held: _Watched, why: MooringError) -> None:
+        for tab in list(held.tabs):
+            tab.fail(held.topic, why)
+        held.next_at = time.monotonic() + max(30.0, held.source.seconds)
 
     def _give(self, held: _Watched, values: Values) -> None:
         if held.known and held.source.device:

@@ -36,19 +36,24 @@ __all__ = ["LISTS", "SHOWN", "newest"]
 
 SHOWN = 50
 """Rows of one list that are looked at."""
+FIELDS = 100  # names and values of a query
 
 
 def newest(ask: Ask) -> dict[str, Any]:
     """Numbers or names of the newest rows of a list.
 
     Raises:
-        Invalid: there is no such list.
+        Invalid: there is no such list, or it has too many filters.
     """
     name, _, given = ask.argument.partition("?")
     load = LISTS.get(name)
     if load is None:
         raise Invalid(f"There is no list {name[:40]!a}.", code="invalid_topic")
-    return {"ids": list(load(ask, Query(parse_qsl(given, max_num_fields=100))))}
+    try:
+        pairs = parse_qsl(given, max_num_fields=FIELDS)
+    except ValueError as exc:
+        raise Invalid(f"A list has at most {FIELDS} filters.", code="invalid_topic") from exc
+    return {"ids": list(load(ask, Query(pairs)))}
 
 
 def _devices(ask: Ask, query: Query) -> Sequence[int]:

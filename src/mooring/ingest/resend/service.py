@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
@@ -20,7 +20,7 @@ from mooring.ingest import channels
 from mooring.ingest.projection import Projection
 from mooring.ingest.projections import Projections
 from mooring.ingest.resend import store
-from mooring.ingest.resend.claiming import Claiming
+from mooring.ingest.resend.claiming import Claiming, together
 from mooring.ingest.resend.model import AT_ONCE, RESEND_MAX, Kept, Outcome, Resent, Tried
 from mooring.ingest.resend.planning import outcomes, plan_of
 from mooring.ingest.routing import RouteTable
@@ -133,11 +133,15 @@ class Resending:
 
     def _some(self, actor: Actor, letters: Sequence[Kept]) -> list[Tried]:
         """One transaction."""
-        plan, readable, rejected = plan_of(letters, self._routes(letters), self.limits)
+        numbers = channels.numbers(self.database, self.catalogue)
+        plan, readable, rejected = plan_of(letters, self._routes(letters, numbers), self.limits)
         if not readable:
             return rejected
         claiming = Claiming(
-            self.projections, lambda connection: _claim(connection, actor, readable), store.newest
+            self.projections,
+            lambda connection: _claim(connection, actor, readable),
+            store.newest,
+            together(self.projections, self.catalogue, numbers),
         )
         sink = open_sink(self.settings, claiming)
         try:
@@ -155,7 +159,9 @@ class Resending:
         refused = frozenset((one.topic, one.received_at) for one in committed.refused)
         return [*rejected, *outcomes(plan, readable, claiming.added, refused)]
 
-    def _routes(self, letters: Sequence[Kept]) -> RouteTable:
+    def _routes(
+        self, letters: Sequence[Kept], numbers: Mapping[tuple[str, str], int]
+    ) -> RouteTable:
         """Where the topics of these messages lead now."""
         router = Router(self.catalogue.all(), cache_limit=1)
         matches = [match for one in letters for match in router.match(one.topic)]
@@ -164,7 +170,7 @@ class Resending:
         return RouteTable(
             self.catalogue,
             DeviceIndex.of(known, self.catalogue),
-            channels.numbers(self.database, self.catalogue),
+            numbers,
             self.limits,
             interests=Projections(self.projections),
         )

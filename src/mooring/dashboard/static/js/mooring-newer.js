@@ -1,7 +1,8 @@
 // <mooring-newer topic="newest:audit" since="17">: offers the rows that came since. The topic's `ids`
 // are compared with the largest number at the time of the page (since), or with the rows (data-id) of
 // the element `list`, or of the page. Only the link changes the list.
-// <mooring-newer topic="rollout:7" state="running">: the same where a state is not that of the page.
+// <mooring-newer topic="rollout:7" state="running" href="/rollouts/7">: the same where a state is not
+// that of the page. href: what the link opens; without it, the page's own address.
 
 import { live } from "./live.js";
 import { announce, make } from "./dom.js";
@@ -51,7 +52,7 @@ class MooringNewer extends HTMLElement {
     const link = this.querySelector("a");
     if (!text) { this.replaceChildren(); return; }
     if (link) { link.textContent = text; return; } // it stays where it is, with the focus
-    const made = make("a", { class: "button newer", href: location.pathname + location.search }, text);
+    const made = make("a", { class: "button newer", href: this.getAttribute("href") || location.pathname + location.search }, text);
     this.replaceChildren(made);
     /** @type {any} */ (window).htmx?.process?.(made);
     if (first) announce(text);
