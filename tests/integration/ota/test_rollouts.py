@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -354,6 +355,21 @@ def test_the_install_waits_for_its_window_and_the_download_does_not(
     facts = bench.rollouts.shown(ADA, rollout.id).facts
     assert facts.absent == 1
     assert bench.updates.get(SYSTEM, number).history[-1].words == "The image is on disk."
+
+
+def test_an_offer_that_is_too_large_with_its_window_is_not_made(bench: Bench) -> None:
+    """It is no failure of the device, and stops no rollout."""
+    trap = bench.device("trap")
+    bench.runs(trap, connected=True, connected_at=1)
+    release = bench.release()
+    fits = partial(bench.updates.handing.fits, trap, release, release.artifacts[0])
+    most = next(n for n in range(100, 2_000) if fits(uid="9", at=now_ms(), most=n) is True)
+    bench.attribute(trap, "max_packet", most)
+    window = window_of(["mon"], "03:00", "04:00")
+    rollout = bench.start(release, terms={"windows": (window,), "download_any_time": True})
+    found = bench.target(rollout, trap)
+    assert (found.state, found.cause) == ("skipped", "packet_too_large")
+    assert f"the device accepts {most}" in found.words
 
 
 def test_bytes_limit_the_pace_and_offers_are_spread(bench: Bench) -> None:

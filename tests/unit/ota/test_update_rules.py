@@ -319,6 +319,20 @@ def test_later_at_most_seven_days() -> None:
     assert again.state is State.TIMED_OUT, "it does not put it off for ever"
 
 
+def test_bytes_that_are_noted_late_do_not_end_the_wait_for_a_window() -> None:
+    """Downloads are noted every few seconds; the device says at once that it waits."""
+    begun = reported(update(State.OFFERED), Event.DOWNLOADING, T0)
+    waits = reported(begun, Event.DEFERRED, T0 + 1_000, later_ms=HOUR)
+    noted = rules.served(waits, 1000, T0 + 2_000, WAITS, whole=True)
+    assert noted is not None
+    assert (noted.state, noted.served, noted.due_at) == (State.DEFERRED, 1000, waits.due_at)
+    assert rules.served(noted, 1000, T0 + 3_000, WAITS, whole=True) is None
+    # One that put off the offer itself, and downloads all the same, has begun.
+    off = reported(update(State.OFFERED), Event.DEFERRED, T0, later_ms=HOUR)
+    came = rules.served(off, 1000, T0 + 2_000, WAITS, whole=True)
+    assert came is not None and came.state is not State.DEFERRED
+
+
 def test_fresh_offers_end_with_the_time_for_downloading() -> None:
     """A device that says again and again that it begins, and that its link has expired."""
     found = update(State.DOWNLOADING, download_at=T0)

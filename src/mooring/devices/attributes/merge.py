@@ -6,8 +6,8 @@
 | of an import or a claim code | stays | replaced | replaced |
 | of the device (registration, report) | stays | stays | replaced |
 
-Of two values of sources in the same column the later one counts. Only a person removes a value;
-then any source can set it again.
+Of two values of sources in the same column the later one counts. A person removes any value, and a
+device over hawkBit's DDI its own ones; then any source can set it again.
 """
 
 from __future__ import annotations

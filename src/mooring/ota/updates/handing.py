@@ -32,7 +32,7 @@ from mooring.ota.updates.waits import Waits, deadline
 from mooring.settings import Settings
 from mooring.web.address import http_url
 
-__all__ = ["ORIGIN", "Handing", "Wanted"]
+__all__ = ["ORIGIN", "Handing", "Wanted", "install_span"]
 
 ORIGIN = "firmware"
 
@@ -137,7 +137,7 @@ class Handing:
 
     def _carriers(self, one: Wanted, url: str, at: int) -> list[NewDownlink]:
         """The messages of an offer; none: its dialect has no way to offer it."""
-        install = _install(one.update, at)
+        install = install_span(one.update.install_in, at)
         offer = Offer(one.update.uid, url, one.release, one.artifact, install)
         dialect = self.catalogue.get(one.device.dialect)
         found = shaped(dialect, one.device.identity, offer, at=at, most=one.most)
@@ -163,6 +163,11 @@ class Handing:
         )
 
 
-def _install(update: Update, at: int) -> tuple[int, int] | None:
-    """The window in which an update may be installed, or the next one; ``None``: always."""
-    return span_of(*unpacked(update.install_in), at) if update.install_in else None
+def install_span(windows: str, at: int) -> tuple[int, int] | None:
+    """The window in which a device may install, or the next one; ``None``: always.
+
+    Args:
+        windows: as ``windows.packed`` wrote them; empty: none.
+        at: epoch milliseconds.
+    """
+    return span_of(*unpacked(windows), at) if windows else None

@@ -138,6 +138,10 @@ def served(update: Update, to_byte: int, at: int, waits: Waits, *, whole: bool) 
         return None
     far = update.size if whole else min(max(0, to_byte), update.size)
     far = max(update.served, far)
+    begun = update.download_at is not None or update.install_in
+    if update.state is State.DEFERRED and begun and far >= update.size > 0:
+        # It has the whole file and waits; how far it came is noted later than it says so.
+        return None if far == update.served else replace(update, served=far, percent=100)
     if update.state is State.DOWNLOADING and far == update.served:
         newer = update.progress_at is None or at > update.progress_at
         return due(replace(update, progress_at=at), waits) if newer else None

@@ -19,7 +19,7 @@ from mooring.ota.updates import rules, store
 from mooring.ota.updates.about import About, about_devices
 from mooring.ota.updates.eligible import CAUSES, why_not
 from mooring.ota.updates.evidence import has_version
-from mooring.ota.updates.handing import Handing, Wanted
+from mooring.ota.updates.handing import Handing, Wanted, install_span
 from mooring.ota.updates.model import Kind, Options, State, Step, Update, Way
 from mooring.ota.updates.moving import record
 from mooring.ota.updates.of_jobs import reference_of
@@ -203,8 +203,13 @@ class Starting:
         if self.handing.address is None:
             return _skipped("no_address")
         most = self.handing.most(device, about.max_packet)
+        install = install_span(order.options.install_in.get(device.id, ""), order.at)
         fits = self.handing.fits(
-            device, order.release, artifact, uid=order.uid, at=order.at, most=most
+            *(device, order.release, artifact),
+            uid=order.uid,
+            at=order.at,
+            most=most,
+            install=install,
         )
         if isinstance(fits, TooLarge):
             return _skipped(
