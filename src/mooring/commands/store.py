@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from mooring.commands.model import AT_LEAST_ONCE, Command, Evidence
-from mooring.commands.rules import WITHOUT_OUTCOME, State
+from mooring.commands.rules import OPEN, WITHOUT_OUTCOME, State
 from mooring.dialects.model import DoneWhen
 from mooring.identity.actor import Actor, walled
 from mooring.store.given import given, parameter
@@ -174,6 +174,8 @@ def listed(
         statement = statement.where(_c.device_id == device_id)
     if states:
         statement = statement.where(_c.state.in_([state.value for state in states]))
+        if OPEN.issuperset(states):
+            statement = statement.where(OPEN_ROWS)
     if before is not None:
         statement = statement.where(_c.id < before)
     statement = walled(statement, _c.tenant, actor)

@@ -139,7 +139,7 @@ BOUNDS = (
         "alerts_open_max_per_device alerts_open_max_per_tenant alerts_kept_per_device records_days",
         "One more open alert is counted and not raised. Cleared ones are deleted after "
         "`records_days`; of each device at most `alerts_kept_per_device` are kept. The open ones "
-        "of a removed device are cleared.",
+        "of a removed device are cleared, and kept for `records_days`.",
     ),
     _row(
         "alert_history",

@@ -145,7 +145,12 @@ def surplus_before(connection: Connection, which: Which, most: int) -> int | Non
 OF_FORMER = Which(former_verifiers, former_verifiers.c.id, sa.true())
 OF_ROTATIONS = Which(rotations, rotations.c.created_at, rotations.c.finished_at.is_not(None))
 OF_DOWNLINKS = Which(downlinks, downlinks.c.id, downlinks.c.finished_at.is_not(None))
-OF_ALERTS = Which(alerts, alerts.c.id, alerts.c.cleared_at.is_not(None))
+# Those of removed devices belong to no device any more, and are not counted as those of one.
+OF_ALERTS = Which(
+    alerts,
+    alerts.c.id,
+    sa.and_(alerts.c.cleared_at.is_not(None), alerts.c.removed_device == ""),
+)
 OF_COMMANDS = Which(commands, commands.c.id, commands.c.finished_at.is_not(None))
 OF_UPDATES = Which(
     firmware_updates,

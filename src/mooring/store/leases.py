@@ -1,5 +1,5 @@
-"""Work that one process at a time does: the process that holds the lease, for as long as it "
-"renews it."""
+"""Work that one process at a time does: the process that holds the lease, for as long as it
+renews it."""
 
 from __future__ import annotations
 
@@ -167,12 +167,13 @@ class Lease:
 
 
 def _renew(connection: Connection, claims: Iterable[Lease], until: int) -> set[Lease]:
-    """Those that are still held by who held them."""
+    """Those that are still held by who held them. One that was renewed while this transaction
+    waited for its turn lasts longer already, and keeps its time."""
     c = leases.c
     rows = [(one._name, one._holder) for one in claims]
     statement = (
         sa.update(leases)
-        .where(sa.tuple_(c.name, c.holder).in_(rows))
+        .where(sa.tuple_(c.name, c.holder).in_(rows), c.until < until)
         .values(until=until)
         .returning(c.name, c.holder)
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -186,6 +187,31 @@ def test_a_process_renews_its_leases_together(
     }
     assert not hangs.fresh
     assert not stolen.held()
+
+
+def test_a_renewal_that_waited_long_shortens_no_other_lease(
+    platform: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else another process would take work that this one still believes to have."""
+    now = now_ms()
+    monkeypatch.setattr(leases_module, "now_ms", lambda: now)
+    waits, other = Lease(platform.database, "waits"), Lease(platform.database, "other")
+    assert waits.held()
+    assert other.held()
+    now += 6_000
+    renew = leases_module._renew
+
+    def late(connection: sa.Connection, claims: Iterable[Lease], until: int) -> set[Lease]:
+        theirs = sa.update(leases).where(leases.c.name == "other")
+        connection.execute(theirs.values(until=now + 9_000 + LEASE_MS))  # as its own renewal
+        return renew(connection, claims, until)
+
+    monkeypatch.setattr(leases_module, "_renew", late)
+    assert not other.fresh  # it asks, so it is renewed with the others
+    assert waits.held()
+    with platform.database.read() as connection:
+        until = connection.execute(sa.select(leases.c.until).where(leases.c.name == "other"))
+        assert until.scalar_one() == now + 9_000 + LEASE_MS
 
 
 def test_the_lease_of_a_killed_process_ends(platform: App) -> None:

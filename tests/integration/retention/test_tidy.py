@@ -14,6 +14,7 @@ from mooring.retention.tidy_store import OF_DEVICES
 from mooring.settings import Settings
 from mooring.store.engine import Database, now_ms, open_database
 from mooring.store.schema import (
+    alerts,
     api_keys,
     audit,
     broker_requests,
@@ -192,6 +193,37 @@ def test_a_device_keeps_its_newest_rows(
             )
         ).scalar_one()
     assert oldest == 2
+
+
+def test_alerts_of_removed_devices_leave_those_of_the_platform_their_room(
+    database: Database,
+) -> None:
+    """However many devices a tenant removes: both are kept for ``records_days``."""
+    now = now_ms()
+    rows = [(None, "", 8), *(("a", f"d{number}", 1) for number in range(9))]
+    with database.write() as connection:
+        for tenant, removed, number in rows:
+            connection.execute(
+                sa.insert(alerts),
+                [
+                    {
+                        "key": f"{removed}:{one}",
+                        "tenant": tenant,
+                        "removed_device": removed,
+                        "source": "platform",
+                        "name": "x",
+                        "severity": 1,
+                        "state": "cleared",
+                        "raised_at": now,
+                        "updated_at": now,
+                        "cleared_at": now,
+                    }
+                    for one in range(number)
+                ],
+            )
+    assert run(database, now, alerts_kept_per_device=6) == {"alerts": 2}
+    assert count(database, alerts, alerts.c.removed_device != "") == 9
+    assert run(database, now + 401 * DAY) == {"alerts": 15}
 
 
 def test_bytes_of_dead_letters_are_taken_from_the_device_with_most(database: Database) -> None:

@@ -15,6 +15,7 @@ from mooring.audit import log as audit_log
 from mooring.commands import handed_over_store
 from mooring.commands import store as commands
 from mooring.commands.about import about_devices
+from mooring.commands.rules import OPEN
 from mooring.dashboard.data import trouble
 from mooring.devices.model import NewDevice
 from mooring.downlink import store as downlinks
@@ -22,6 +23,7 @@ from mooring.downlink.live import store as live
 from mooring.identity.actor import SYSTEM, Actor, Role
 from mooring.settings import Settings
 from mooring.store import schema
+from mooring.telemetry import store as telemetry
 
 LIMIT = 50
 MINE = Actor("ada", Role.ADMIN, "acme")
@@ -98,6 +100,7 @@ OPEN_ROWS: dict[str, tuple[tuple[str, ...], Callable[[sa.Connection], object]]] 
         ("ix_commands_open_tenant",),
         lambda c: commands.open_of_tenant(c, "acme", 10),
     ),
+    "number of open ones": (("ix_downlinks_expires_at", *DUE), telemetry.downlinks_open),
     "work of the sender": (DUE, lambda c: c.execute(sa.text(downlinks.WORK), {"at": NOW})),
     "work of commands": (COMMANDS, lambda c: c.execute(sa.text(commands.WORK), {"at": NOW})),
 }
@@ -113,6 +116,21 @@ def test_what_is_asked_of_open_rows_passes_over_those_that_are_over(app: App) ->
         if not any(one in plan for one in indexes):
             wrong.append(plan)
     assert not wrong, "\n\n".join(wrong)
+
+
+def test_the_list_of_open_commands_passes_over_those_that_are_over(app: App) -> None:
+    fill(app)
+    for actor, indexes in (
+        (SYSTEM, COMMANDS),
+        (MINE, (*COMMANDS, "ix_commands_open_tenant")),
+    ):
+        with app.database.read() as connection:
+            ask = partial(commands.listed, connection, actor, limit=LIMIT, states=tuple(OPEN))
+            ((text, values),) = asked_of(app, ask, ("commands",))
+        assert "commands.finished_at IS NULL" in text
+        if app.database.is_sqlite:  # PostgreSQL decides by how many are open
+            plan = "\n".join([text, *planned(app, text, values)])
+            assert any(one in plan for one in indexes), plan
 
 
 def fill(app: App) -> None:
