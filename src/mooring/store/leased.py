@@ -1,8 +1,10 @@
 """The loop of work that one process at a time does: the process that holds the work's lease.
 
 It looks for work when somebody has committed, when time alone may have made some due, and often
-enough to renew the lease. Failure invariant: an exception of a step ends the loop after the lease
-was given back; what the step had not committed is found by the next one.
+enough to renew the lease. While another process has the lease it only tries to take it, and not
+often: each attempt is a transaction, for which the process that works would wait. Failure
+invariant: an exception of a step ends the loop after the lease was given back; what the step had
+not committed is found by the next one.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ log = logging.getLogger(__name__)
 
 RENEW_SECONDS = 4.0
 """Between two steps when nothing is due: a step renews the lease."""
+STANDBY_SECONDS = 1.0
+"""Between two attempts to take it over."""
 
 
 async def _go_on() -> None:
@@ -79,16 +83,22 @@ class LeasedLoop:
         lookout = Lookout(self._database)
         waker = Waker(self._database.wake_folder)
         ask_at = renew_at = 0.0
+        held = False
         try:
             while True:
                 always = time.monotonic() >= ask_at
-                if time.monotonic() >= renew_at or await self._needed(lookout, always=always):
+                if time.monotonic() >= renew_at or (
+                    held and await self._needed(lookout, always=always)
+                ):
                     while await asyncio.to_thread(self._step):
                         await self._between()
-                    renew_at = time.monotonic() + RENEW_SECONDS
-                    if self._until_due is not None:  # the steps have changed when that is
+                    held = self._lease.fresh
+                    renew_at = time.monotonic() + (RENEW_SECONDS if held else STANDBY_SECONDS)
+                    if held and self._until_due is not None:  # the steps have changed when that is
                         always = await self._needed(lookout, always=True)
-                wait = self._look if self._until_due is None else self._until_due()
+                wait = STANDBY_SECONDS
+                if held:
+                    wait = self._look if self._until_due is None else self._until_due()
                 if always:
                     ask_at = time.monotonic() + wait
                 await waker.wait(min(wait, self._poll), asleep=wait)

@@ -104,6 +104,22 @@ def test_one_works_and_the_next_one_follows(database: Database) -> None:
     assert holders(database) == 0
 
 
+def test_while_another_one_works_it_only_tries_to_take_the_lease(database: Database) -> None:
+    """However much is due: each attempt is a transaction, for which the other one would wait."""
+
+    async def run() -> None:
+        assert Lease(database, "work").held()
+        work = Work(database)
+        work.add()
+        task = asyncio.create_task(work.loop(until_due=lambda: 0.001).run())
+        await until(lambda: work.steps >= 2)
+        assert work.rows == []
+        assert work.done == 0
+        await ended(task)
+
+    asyncio.run(run())
+
+
 def test_a_fault_gives_the_work_to_the_next_one(database: Database) -> None:
     with pytest.raises(RuntimeError, match="a fault"):
         asyncio.run(Work(database, fails=True).loop().run())
