@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from mooring.commands.model import AT_LEAST_ONCE, Command, Evidence
-from mooring.commands.rules import OPEN, WITHOUT_OUTCOME, State
+from mooring.commands.rules import FINAL, OPEN, WITHOUT_OUTCOME, State
 from mooring.dialects.model import DoneWhen
 from mooring.identity.actor import Actor, walled
 from mooring.store.given import given, parameter
@@ -70,6 +70,9 @@ what happens to its device's connection, and the newest event of the broker."""
 _c = commands.c
 OPEN_ROWS = _c.finished_at.is_(None)
 """What indexes of open rows hold: a statement that asks for a state must say so, too."""
+NOT_DONE = FINAL - {State.DONE}
+_NOT_DONE_ROWS = (_c.finished_at.is_not(None), _c.state != sa.literal_column("'done'"))
+"""Likewise, of ``ix_commands_not_done``."""
 WITHOUT_OUTCOME_VALUES = [state.value for state in WITHOUT_OUTCOME]
 _COLUMNS = (
     _c.id,
@@ -176,6 +179,8 @@ def listed(
         statement = statement.where(_c.state.in_([state.value for state in states]))
         if OPEN.issuperset(states):
             statement = statement.where(OPEN_ROWS)
+        elif NOT_DONE.issuperset(states):
+            statement = statement.where(*_NOT_DONE_ROWS)
     if before is not None:
         statement = statement.where(_c.id < before)
     statement = walled(statement, _c.tenant, actor)

@@ -76,3 +76,12 @@ Index(
     sqlite_where=_OVER,
     postgresql_where=_OVER,
 )
+# Lists of commands that failed, which are few among those that are done.
+_NOT_DONE = text("finished_at IS NOT NULL AND state <> 'done'")
+Index(
+    "ix_commands_not_done",
+    commands.c.state,
+    commands.c.id,
+    sqlite_where=_NOT_DONE,
+    postgresql_where=_NOT_DONE,
+)
