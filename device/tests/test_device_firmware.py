@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -664,6 +665,41 @@ def test_an_image_that_waits_can_be_cancelled(bench: Bench, images: Images) -> N
     assert bench.updates.cancel("r1")
     until(lambda: bench.states[-1] == "cancelled", "it is cancelled")
     assert bench.installed == []
+
+
+def test_a_kept_offer_is_read_by_earlier_and_from_later_versions() -> None:
+    """A device rolls back to firmware with an earlier SDK, which knows no windows."""
+    offer = Offer("2.0", "https://x/", SHA, 1)
+    assert {"install_after", "install_before"}.isdisjoint(offer.to_keep())
+    waits = replace(offer, install_after=5.0, install_before=6.0)
+    assert Offer.kept(json.loads(json.dumps(waits.to_keep()))) == waits
+    assert Offer.kept({**offer.to_keep(), "of_a_later_version": [1]}) == offer
+
+
+def test_a_window_that_moves_at_the_last_moment(
+    bench: Bench, images: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    updates, wait, moved = bench.updates, bench.updates._wait_for_window, threading.Event()
+
+    def moves() -> None:
+        wait()
+        if not moved.is_set():
+            updates._active = replace(updates._offer, install_after=time.time() + 3600)
+            moved.set()
+
+    monkeypatch.setattr(updates, "_wait_for_window", moves)
+    bench.offer(images)
+    until(lambda: "deferred" in bench.states or bench.installed, "it waits")
+    assert bench.installed == []
+
+
+def test_a_window_is_not_kept_once_the_image_is_installed(bench: Bench, images: Images) -> None:
+    now = time.time()
+    bench.offer(images, install_after=iso(now - 10), install_before=iso(now + 7200))
+    until(lambda: "done" in bench.states, "it is installed")
+    known = bench.updates._known()
+    assert known is not None
+    assert {"install_after", "install_before"}.isdisjoint(known["offer"])
 
 
 @pytest.mark.parametrize(

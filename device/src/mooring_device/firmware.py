@@ -12,7 +12,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -217,7 +217,7 @@ class Updates:
             self._report(offer, "failed", code="health", error=why)
             return
         # To disk first: the handler may restart the machine.
-        keep = {"offer": asdict(offer), "state": ROLLING_BACK, "error": why, "starts": starts}
+        keep = {"offer": offer.to_keep(), "state": ROLLING_BACK, "error": why, "starts": starts}
         self._store.run(lambda tables: tables.put("firmware", dump(keep)))
         try:
             handler(why)
@@ -310,7 +310,7 @@ class Updates:
         def write(tables: Tables) -> None:
             known = json.loads(tables.get("firmware", "{}"))
             if known.get("state") in (DOWNLOADING, "deferred"):  # not when it is being installed
-                tables.put("firmware", dump({**known, "offer": asdict(offer)}))
+                tables.put("firmware", dump({**known, "offer": offer.to_keep()}))
 
         self._store.run(write)
         return True
@@ -498,8 +498,11 @@ class Updates:
             self._wait_for_window()
             with self._news:
                 self._stop_if_told()
+                if self._offer.seconds_to_wait(time.time()) > 0:
+                    continue  # a fresh offer has moved it
                 self._interruptible = False
-            offer = self._offer
+            # The window is over for this version: the next one may not know what it is.
+            offer = replace(self._offer, install_after=0.0, install_before=0.0)
             self._report(offer, INSTALLING, percent=100)
             update = Firmware(
                 offer.version, path, offer.sha256, offer.size, offer.signature, offer.kind
@@ -542,7 +545,7 @@ class Updates:
         )
 
     def _keep(self, offer: Offer, state: str) -> None:
-        kept = dump({"offer": asdict(offer), "state": state})
+        kept = dump({"offer": offer.to_keep(), "state": state})
         self._store.run(lambda tables: tables.put("firmware", kept))
 
     def _report(
@@ -570,7 +573,7 @@ class Updates:
 
         def write(tables: Tables) -> None:
             if keep:
-                tables.put("firmware", dump({"offer": asdict(offer), "state": kept}))
+                tables.put("firmware", dump({"offer": offer.to_keep(), "state": kept}))
                 if state == "done":
                     least = max(int(tables.get(SECURITY, 0)), offer.security_version)
                     tables.put(SECURITY, least)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from ipaddress import ip_address
 from typing import Any, NamedTuple, NoReturn
@@ -105,12 +105,22 @@ class Offer:
         """
         raise Defer(seconds)
 
+    def to_keep(self) -> dict[str, Any]:
+        """As the store has it. Firmware with an earlier version of this package, to which a device
+        may roll back, knows no windows: it is not given those that say nothing."""
+        found = asdict(self)
+        for name in ("install_after", "install_before"):
+            if not found[name]:
+                del found[name]
+        return found
+
     @classmethod
     def kept(cls, given: Mapping[str, Any]) -> Offer:
-        """An offer as the store has it."""
+        """An offer as the store has it, also one that a later version of this package wrote."""
+        known = {field.name for field in fields(cls)}
         return cls(
             **{
-                **given,
+                **{name: value for name, value in given.items() if name in known},
                 "hardware": tuple(given.get("hardware", ())),
                 "signatures": tuple(Signature(*one) for one in given.get("signatures", ())),
             }

@@ -16,7 +16,7 @@ with later():
     from mooring.ota.latest import documents, service
 
 if TYPE_CHECKING:
-    from mooring.ota.latest.model import Announcement, Reached
+    from mooring.ota.latest.model import Reached
 
 __all__: list[str] = []
 
@@ -48,7 +48,7 @@ def latest(
                 one.release,
                 one.ended_why or "announced",
                 ago(one.ended_at or one.at),
-                *_counts(one, reached),
+                *_counts(reached),
             ]
             for one, reached in found
         ],
@@ -57,6 +57,6 @@ def latest(
     )
 
 
-def _counts(announcement: Announcement, reached: Reached | None) -> list[int | str]:
+def _counts(reached: Reached | None) -> list[int | str]:
     """Devices that report the version; a dash where they are not counted."""
-    return ["-"] * 3 if reached is None or announcement.ended_at else list(reached)
+    return ["-"] * 3 if reached is None else list(reached)

@@ -16,8 +16,10 @@ from mooring.app import open_app
 from mooring.devices.model import Device, NewDevice
 from mooring.downlink.desired import store as desired_store
 from mooring.errors import Forbidden, Gone, MooringError
-from mooring.identity.actor import SYSTEM, Actor, Role
-from mooring.ota.latest.model import How, Reached
+from mooring.identity.actor import KEY, SYSTEM, Actor, Role
+from mooring.jobs import store as job_store
+from mooring.ota.latest import store
+from mooring.ota.latest.model import Ended, How, Reached
 from mooring.ota.latest.service import Announcements
 from mooring.ota.links.downloads import ANNOUNCED_MAX_PER_ADDRESS
 from mooring.ota.links.model import File
@@ -30,7 +32,7 @@ from mooring.settings import Settings
 from mooring.store.engine import now_ms
 from mooring.store.schema import desired, device_state, firmware_latest, firmware_rollouts
 from mooring.store.version_key import version_key
-from tests.integration.ota.test_rollouts import AT_ONCE, Bench
+from tests.integration.ota.test_rollouts import ALL, AT_ONCE, Bench
 from tests.support.ports import free_port
 
 TOPIC = "global/firmware/latest"
@@ -158,6 +160,23 @@ def test_only_an_administrator_of_the_whole_installation(fleet: Fleet) -> None:
     assert len(fleet.announcements.of_rollout(ROOT, rollout.id)) == 1
 
 
+def test_of_a_rollout_that_needs_an_approval_another_person(fleet: Fleet) -> None:
+    """A rollout to one device and its announcement are not the work of one person."""
+    fleet.trap("trap01")
+    ada, bob = Actor("ada", Role.ADMIN), Actor("bob", Role.ADMIN)
+    rollout = fleet.start(fleet.release(), ALL, actor=ada, approval=True)
+    fleet.rollouts.approve(bob, rollout.id)
+    fleet.work()
+    fleet.ends(fleet.targets(rollout, "handed_over"), "confirmed")
+    key = Actor(f"{KEY}deploy", Role.ADMIN)
+    for actor, code in ((ada, "second_person_needed"), (key, "not_a_person")):
+        with pytest.raises(Forbidden) as caught:
+            fleet.announcements.announce(actor, rollout.id)
+        assert caught.value.slug == code
+    assert fleet.document() is None
+    assert len(fleet.announcements.announce(bob, rollout.id)) == 1
+
+
 def test_a_newer_release_supersedes_it_and_an_older_one_does_not(fleet: Fleet) -> None:
     fleet.trap("trap01")
     fleet.trap("trap02")
@@ -180,6 +199,48 @@ def test_a_newer_release_supersedes_it_and_an_older_one_does_not(fleet: Fleet) -
     assert cause(caught) == "older"
     found = fleet.announcements.listed(ROOT)
     assert [one.ended_why for one, _ in found] == ["", "superseded"]
+
+
+def test_a_rollout_is_announced_while_one_of_its_topics_has_its_release(fleet: Fleet) -> None:
+    fleet.trap("trap01")
+    fleet.trap("trap02")
+    release = fleet.release()
+    rollout = fleet.proved(release)
+    ((one, _),) = fleet.announcements.announce(ROOT, rollout.id)
+    with fleet.app.database.write() as connection:
+        store.insert(
+            connection,
+            topic="others/firmware/latest",
+            dialects=("other",),
+            kind=release.kind,
+            job=rollout.id,
+            release=release.id,
+            artifact=release.artifacts[0].id,
+            verifier="0" * 64,
+            actor="root",
+            reason="",
+            at=one.at + 1,
+        )
+    assert fleet.latest_at(rollout) == one.at
+    with fleet.app.database.write() as connection:
+        store.end(connection, [one], Ended.SUPERSEDED, one.at + 2)
+    assert fleet.latest_at(rollout) == one.at + 1
+    fleet.announcements.retract(ROOT, rollout.id)
+    assert fleet.latest_at(rollout) is None
+
+
+def test_an_announcement_is_retracted_after_its_rollout_was_deleted(fleet: Fleet) -> None:
+    fleet.trap("trap01")
+    fleet.trap("trap02")
+    rollout = fleet.proved(fleet.release())
+    fleet.announcements.announce(ROOT, rollout.id)
+    with fleet.app.database.write() as connection:
+        assert job_store.delete_some(connection, rollout.id)
+    ((one, _),) = fleet.announcements.retract(ROOT, rollout.id)
+    assert (one.topic, one.ended_why, fleet.document()) == (TOPIC, "retracted", None)
+    with pytest.raises(MooringError) as caught:
+        fleet.announcements.retract(ROOT, rollout.id)
+    assert caught.value.slug == "rollout_not_found"
 
 
 @pytest.mark.parametrize("how", ["withdraw", "retract"])
@@ -213,6 +274,8 @@ def test_its_end_clears_the_topic_and_its_link(fleet: Fleet, how: str) -> None:
         fleet.opened(document)
     assert caught.value.slug == "update_over"
     assert fleet.latest_at(rollout) is None
+    ((_, reached),) = fleet.announcements.listed(ROOT)
+    assert reached is None  # devices that report the version later do not have it from here
     with pytest.raises(MooringError) as refused:
         fleet.announcements.retract(ROOT, rollout.id)
     assert cause(refused) == "none"

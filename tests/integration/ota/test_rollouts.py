@@ -292,6 +292,26 @@ def test_a_window_is_that_of_the_device(bench: Bench) -> None:
     assert hours[neither.name] in (22, 23)
 
 
+def test_windows_are_worked_out_once_for_each_time_zone(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.attribute(bench.fleet(20)[0], "timezone", "Asia/Tokyo")
+    asked: list[str] = []
+    later = now_ms() + 3_600_000
+
+    def opens(_windows: object, zone: str, _at: int) -> int:
+        asked.append(zone)
+        return later
+
+    monkeypatch.setattr("mooring.ota.rollouts.jobs.opens_at", opens)
+    noon = window_of(["mon"], "12:00", "13:00")
+    rollout = bench.start(bench.release(), terms={"windows": (noon,)})
+    waits = bench.targets(rollout, "waiting")
+    assert {(one.cause, one.not_before) for one in waits} == {("window", later)}
+    assert len(waits) == 20
+    assert sorted(asked) == ["Asia/Tokyo", "UTC"]
+
+
 def test_a_device_that_does_not_meet_the_condition_waits(bench: Bench) -> None:
     (trap,) = bench.fleet(1)
     rollout = bench.start(bench.release(), terms={"condition": "site = attic"})

@@ -21,6 +21,7 @@ from mooring.devices.model import NewDevice
 from mooring.downlink import store as downlinks
 from mooring.downlink.live import store as live
 from mooring.identity.actor import SYSTEM, Actor, Role
+from mooring.ota.rollouts import store as rollouts
 from mooring.settings import Settings
 from mooring.store import schema
 from mooring.telemetry import store as telemetry
@@ -142,6 +143,13 @@ def test_a_list_of_few_commands_does_not_read_all(
     plan = "\n".join([text, *planned(app, text, values, off=("seqscan",))])
     if app.database.is_sqlite or states == FAILED:
         assert any(one in plan for one in indexes), plan
+
+
+def test_devices_that_wait_with_an_image_are_counted_among_open_updates(app: App) -> None:
+    with app.database.read() as connection:
+        (asked,) = asked_of(app, partial(rollouts.patient, connection, 1), ("firmware_updates",))
+    plan = "\n".join(planned(app, *asked, off=("seqscan",)))
+    assert "ix_firmware_updates_open_of_job" in plan, plan
 
 
 def fill(app: App) -> None:

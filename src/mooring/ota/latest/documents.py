@@ -46,7 +46,9 @@ class AnnouncementOut(Document):
     announced_at: Time
     ended_at: Time | None
     ended_why: Literal["superseded", "withdrawn", "retracted"] | None
-    reached: ReachedOut | None = Field(description="Null where the kind is not counted.")
+    reached: ReachedOut | None = Field(
+        description="Null where the kind is not counted, and once the announcement is over."
+    )
 
 
 class AnnouncementsOut(Document):

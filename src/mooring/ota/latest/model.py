@@ -64,7 +64,8 @@ class Reached(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """An announcement, and the devices that run its release; ``None``: its kind is not counted."""
+    """An announcement, and the devices that run its release; ``None``: its kind is not counted, or
+    it is over."""
 
     announcement: Announcement
     reached: Reached | None

@@ -14,7 +14,7 @@ from mooring.devices.model import Device
 from mooring.dialects import Catalogue
 from mooring.dialects.outgoing import compose, packet_bytes
 from mooring.downlink.desired.service import Desired
-from mooring.errors import Conflict, NotFound
+from mooring.errors import Conflict, Forbidden, NotFound
 from mooring.identity.actor import SYSTEM, Actor, Role
 from mooring.identity.scopes import Scope
 from mooring.jobs import store as job_store
@@ -24,7 +24,7 @@ from mooring.ota.latest.model import Announcement, Ended, OfDevice, Shown
 from mooring.ota.links.service import PREFIX
 from mooring.ota.releases.finding import release_of
 from mooring.ota.releases.model import Artifact, Release
-from mooring.ota.rollouts.model import KIND
+from mooring.ota.rollouts.model import KIND, Rollout
 from mooring.ota.rollouts.service import Rollouts
 from mooring.ota.updates.offers import Offer, bodies
 from mooring.settings import Settings
@@ -59,7 +59,7 @@ class Announcements:
         actor.require(Role.VIEWER)
         with self.database.read() as connection:
             found = store.listed(connection, before=before, limit=limit)
-            return [Shown(one, store.reached(connection, one)) for one in found]
+            return [_shown(connection, one) for one in found]
 
     def of_rollout(self, actor: Actor, number: int) -> list[Shown]:
         """Those of a rollout that are not over; empty for an actor of one tenant."""
@@ -67,7 +67,7 @@ class Announcements:
             return []
         with self.database.read() as connection:
             found = store.open_ones(connection, job=number)
-            return [Shown(one, store.reached(connection, one)) for one in found]
+            return [_shown(connection, one) for one in found]
 
     def of_device(self, actor: Actor, device: Device) -> list[OfDevice]:
         """What a device reads on topics that it shares with others."""
@@ -92,12 +92,13 @@ class Announcements:
 
         Raises:
             NotFound: ``rollout_not_found``.
-            Forbidden: the actor does not administer the whole installation; ``scope_missing``.
+            Forbidden: the actor does not administer the whole installation; ``scope_missing``; of
+                a rollout that needs an approval: ``not_a_person``, ``second_person_needed``.
             Conflict: ``not_announced``, with the ``cause``.
         """
         actor.require(Role.ADMIN)
         actor.require_scope(Scope.ADMIN)
-        self.rollouts.get(actor, number)
+        _check_second_person(actor, self.rollouts.get(actor, number))
         base = http_url(self.settings)
         if base is None:
             raise _not(rules.Why("no_address", "No address is set that devices can reach."))
@@ -142,11 +143,13 @@ class Announcements:
                     secret=True,
                 )
             store.forget(connection)
-            self._audit(connection, actor, "announce", release, number, reason)
+            name = release.reference
+            self._audit(connection, actor, "announce", number, release.tenant, name, reason)
         return self.of_rollout(actor, number)
 
     def retract(self, actor: Actor, number: int, *, reason: str = "") -> list[Shown]:
-        """Takes the announcements of a rollout's release back; those that are over now.
+        """Takes the announcements of a rollout's release back, also of a rollout that is deleted;
+        those that are over now.
 
         Raises:
             NotFound: ``rollout_not_found``.
@@ -155,19 +158,20 @@ class Announcements:
         """
         actor.require(Role.ADMIN)
         actor.require_scope(Scope.ADMIN)
-        rollout = self.rollouts.get(actor, number)
         with self.database.write() as connection:
             some = store.open_ones(connection, job=number, lock=True)
-            if not some:
-                raise Conflict(
-                    f"The release of the rollout {number} is not announced.",
-                    hint="`mooring firmware latest` lists what is.",
-                    code="not_announced",
-                    cause="none",
-                )
-            ended = _end(connection, self.desired, some, Ended.RETRACTED)
-            self._audit(connection, actor, "retract", rollout.release, number, reason)
-            return [Shown(one, store.reached(connection, one)) for one in ended]
+            if some:
+                ended = _end(connection, self.desired, some, Ended.RETRACTED)
+                one = ended[0]
+                self._audit(connection, actor, "retract", number, one.tenant, one.release, reason)
+                return [_shown(connection, one) for one in ended]
+        self.rollouts.get(actor, number)
+        raise Conflict(
+            f"The release of the rollout {number} is not announced.",
+            hint="`mooring firmware latest` lists what is.",
+            code="not_announced",
+            cause="none",
+        )
 
     # ------------------------------------------------------------------ inside
 
@@ -215,18 +219,42 @@ class Announcements:
         connection: Connection,
         actor: Actor,
         word: str,
-        release: Release,
         number: int,
+        tenant: str,
+        release: str,
         reason: str,
     ) -> None:
         audit_log.record(
             connection,
             actor,
             f"firmware.{word}",
-            f"{release.reference} (rollout {number})"[:300],
-            tenant=release.tenant,
+            f"{release} (rollout {number})"[:300],
+            tenant=tenant,
             reason=reason,
         )
+
+
+def _check_second_person(actor: Actor, rollout: Rollout) -> None:
+    """One person alone does not reach every device where a rollout to a few needs a second one."""
+    if not rollout.approval.needed:
+        return
+    if actor.is_key:
+        raise Forbidden(
+            f"The rollout {rollout.id} needs an approval, so an API key does not announce it.",
+            hint="Log in as a person.",
+            code="not_a_person",
+        )
+    if actor.name in (*rollout.approval.changers, rollout.job.actor):
+        raise Forbidden(
+            f"{actor.name} started or changed the rollout {rollout.id}.",
+            hint="Somebody else has to announce its release.",
+            code="second_person_needed",
+        )
+
+
+def _shown(connection: Connection, one: Announcement) -> Shown:
+    """With the devices that run its release, while it is announced."""
+    return Shown(one, None if one.ended_at else store.reached(connection, one))
 
 
 def end_of_release(connection: Connection, desired: Desired, release: int) -> None:

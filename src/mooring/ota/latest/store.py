@@ -98,7 +98,7 @@ def insert(  # one argument for each column
         at=at,
     )
     number = int(connection.execute(statement.returning(_L.id)).scalar_one())
-    _note(connection, [job], at)
+    _note(connection, [job])
     return number
 
 
@@ -109,14 +109,16 @@ def end(connection: Connection, some: Sequence[Announcement], why: Ended, at: in
         .where(_L.id.in_([one.id for one in some]), _OPEN)
         .values(ended_at=at, ended_why=why.value)
     )
-    _note(connection, [one.job_id for one in some], None)
+    _note(connection, [one.job_id for one in some])
 
 
-def _note(connection: Connection, jobs: Sequence[int], at: int | None) -> None:
+def _note(connection: Connection, jobs: Sequence[int]) -> None:
+    """Since when each is announced, on any topic."""
+    job = firmware_rollouts.c.job_id
+    since = sa.select(sa.func.min(_L.at)).where(_L.job_id == job, _OPEN)
+    since_when = since.correlate(firmware_rollouts).scalar_subquery()
     connection.execute(
-        sa.update(firmware_rollouts)
-        .where(firmware_rollouts.c.job_id.in_(jobs))
-        .values(latest_at=at)
+        sa.update(firmware_rollouts).where(job.in_(jobs)).values(latest_at=since_when)
     )
 
 

@@ -1,7 +1,8 @@
 """Which devices meet a rollout's condition, over attributes and over what devices report. Pure.
 
 A name is that of the device's attribute where it has one, and otherwise that of the newest value
-that the device has reported under it. What is not known of a device meets no condition on it.
+that the device has reported under it. What is not known of a device meets no condition on it, and
+meets the negation of each.
 """
 
 from __future__ import annotations

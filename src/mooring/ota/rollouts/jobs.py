@@ -248,6 +248,8 @@ class FirmwareJobs:
         ]
         announced = latest_store.by_topic(connection, job.id, already) if already else set()
         zones = store.zones(connection, numbers) if asked.windows else {}
+        # Working it out takes much longer than anything else that is asked of a device.
+        opens = {zone: opens_at(asked.windows, zone, at) for zone in {asked.zone, *zones.values()}}
         patient: Collection[int] = ()
         if asked.download_any_time:
             patient = self.updates.waiting_ones(connection, devices, release.kind)
@@ -262,9 +264,9 @@ class FirmwareJobs:
             if device.id in away:
                 found.append(replace(_AWAY, not_before=at + AWAY_MS))
                 continue
-            opens = opens_at(asked.windows, zones.get(device.id, asked.zone), at)
-            if opens is not None and device.id not in patient:
-                found.append(replace(_WINDOW, not_before=opens))
+            later = opens[zones.get(device.id, asked.zone)]
+            if later is not None and device.id not in patient:
+                found.append(replace(_WINDOW, not_before=later))
                 continue
             why = unmet.get(device.id)
             waits = replace(_CONDITION, words=why or "", not_before=at + AGAIN_MS)

@@ -291,6 +291,7 @@ def patient(connection: Connection, job: int) -> int:
     c = firmware_updates.c
     statement = sa.select(sa.func.count()).where(
         c.job_id == job,
+        c.finished_at.is_(None),
         c.state == UpdateState.DEFERRED.value,
         c.install_in != "",
         c.linked.is_not(False),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import NamedTuple
 
 from sqlalchemy.engine import Connection
@@ -163,6 +164,7 @@ class Handing:
         )
 
 
+@lru_cache(maxsize=64)  # most devices of a rollout have the same ones
 def install_span(windows: str, at: int) -> tuple[int, int] | None:
     """The window in which a device may install, or the next one; ``None``: always.
 
