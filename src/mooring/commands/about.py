@@ -43,26 +43,29 @@ def _statement(dialect: str) -> Any:
             device_attributes.c.device_id == devices.c.id,
             device_attributes.c.name == "max_packet",
         )
+        # Counted for all of them together: for each alone, a database that does not know yet how
+        # many rows are open would read all of those for each.
         open_ = (
-            sa.select(sa.func.count())
+            sa.select(commands.c.device_id, sa.func.count().label("number"))
             .where(
-                commands.c.device_id == devices.c.id,
+                commands.c.device_id.in_(sa.select(asked.c.id)),
                 commands.c.finished_at.is_(None),
                 commands.c.state.in_([state.value for state in OPEN]),
             )
-            .correlate(devices)
-            .scalar_subquery()
+            .group_by(commands.c.device_id)
+            .subquery("open")
         )
         found = _STATEMENTS[dialect] = sa.select(
             devices.c.id,
             sa.func.coalesce(device_state.c.connected, device_state.c.online, sa.false()),
             device_state.c.metadata,
             device_attributes.c.value,
-            open_,
+            sa.func.coalesce(open_.c.number, 0),
         ).select_from(
             asked.join(devices, devices.c.id == asked.c.id)
             .outerjoin(device_state, device_state.c.device_id == devices.c.id)
             .outerjoin(device_attributes, packet)
+            .outerjoin(open_, open_.c.device_id == devices.c.id)
         )
     return found
 
