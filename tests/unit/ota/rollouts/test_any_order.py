@@ -335,10 +335,11 @@ class RolloutMachine(RuleBasedStateMachine):
             times = [one.due_at for one in updates if one.due_at is not None]
             if self.now.state in OVER and not times:
                 break
-            ends = [] if self.now.state in OVER else [self.now.expires_at]
-            decision = decide(self.plan, self.now, self.at, facts_of(self.slots))
-            due = [decision.due_at] if decision.due_at is not None else []
-            self.at = max(self.at + 1, min([*times, *ends, *due], default=self.at))
+            if self.now.state not in OVER:  # nobody looks at one that is over
+                decision = decide(self.plan, self.now, self.at, facts_of(self.slots))
+                due = [] if decision.due_at is None else [decision.due_at]
+                times = [*times, self.now.expires_at, *due]
+            self.at = max(self.at + 1, min(times, default=self.at))
             self._due(Present(None, critical=True))
             for slot in self.slots.values():
                 if slot.update is not None and slot.update.state is UpdateState.WAITING:
