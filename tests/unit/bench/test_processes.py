@@ -76,8 +76,8 @@ def test_what_a_process_and_its_children_write(tmp_path: Path) -> None:
     try:
         assert process.stdout.readline() == b"done\n"
         found = written(process.pid)
-        # A file system in memory writes nothing to disk.
-        assert found is None or found == 0 or found >= size
+        # A file system in memory writes nothing to disk, or what Python keeps of itself.
+        assert found is None or found < size // 10 or found >= size
     finally:
         process.communicate()
-    assert written(process.pid) in (None, 0)
+    assert not written(process.pid)
