@@ -25,7 +25,7 @@ from tests.support.updating import SdkFleet, Traps
 from tests.support.waiting import wait_until
 
 ENV = {
-    "MOORING_FIRMWARE_PROOF_SECONDS": "3",
+    "MOORING_FIRMWARE_PROOF_SECONDS": "5",
     "MOORING_FIRMWARE_REBOOT_SECONDS": "90",  # how long a device that never comes back is awaited
     "MOORING_FIRMWARE_ANSWER_SECONDS": "120",
 }
