@@ -90,7 +90,7 @@ class LeasedLoop:
                 if time.monotonic() >= renew_at or (
                     held and await self._needed(lookout, always=always)
                 ):
-                    while await asyncio.to_thread(self._step):
+                    while await self._stepped():
                         await self._between()
                     held = self._lease.fresh
                     renew_at = time.monotonic() + (RENEW_SECONDS if held else STANDBY_SECONDS)
@@ -106,6 +106,18 @@ class LeasedLoop:
             waker.close()
             lookout.close()
             await asyncio.to_thread(self._release)
+
+    async def _stepped(self) -> object:
+        """One step, which is over before the lease is given back, also when the loop is cancelled:
+        its thread goes on until then."""
+        step = asyncio.ensure_future(asyncio.to_thread(self._step))
+        try:
+            return await asyncio.shield(step)
+        except asyncio.CancelledError:
+            await asyncio.wait([step])
+            if not step.cancelled() and (fault := step.exception()) is not None:
+                log.warning("the last step of %s failed: %s", self._lease.name, fault)
+            raise
 
     async def _needed(self, lookout: Lookout, *, always: bool) -> bool:
         if lookout.waits and not always:

@@ -158,6 +158,7 @@ def test_what_an_open_page_is_sent(bench: Bench, operator: Browser) -> None:
     listed = live.listed(Ask(bench.app, SYSTEM, str(rollout.id), {}, 0))
     cells = re.findall(r'data-live="rollouts:[\d,]+ ([^"]+)"', operator.page("/rollouts").source)
     assert set(cells) == listed.keys()
+    assert listed == live.listed(Ask(bench.app, SYSTEM, f"{rollout.id + 1},{rollout.id}", {}, 0))
     with pytest.raises(MooringError):
         live.one(Ask(bench.app, Actor("eve", Role.ADMIN, "elsewhere"), str(rollout.id), {}, 0))
 

@@ -24,6 +24,7 @@ from mooring.jobs.rules import Counts
 from mooring.jobs.selection import selector
 from mooring.jobs.worker import JobWorker
 from mooring.ota.ddi import store as ddi_store
+from mooring.ota.ddi.polls import Polls
 from mooring.ota.ddi.service import Ddi
 from mooring.ota.releases.model import NewRelease, Release
 from mooring.ota.releases.service import Releases
@@ -35,6 +36,7 @@ from mooring.ota.updates.service import Updates
 from mooring.ota.updates.worker import UpdateKeeper
 from mooring.people.model import NewKey
 from mooring.settings import Settings
+from mooring.store.engine import now_ms
 from mooring.store.schema import (
     ddi_controllers,
     device_attributes,
@@ -398,6 +400,17 @@ def test_polls_write_once_in_a_while_and_count_as_presence(world: World, gw: Cli
         seen = connection.execute(sa.select(device_state.c.last_seen_at)).scalar_one()
         polled = connection.execute(sa.select(ddi_controllers.c.polled_at)).scalar_one()
     assert seen == polled > 0
+
+
+def test_polls_are_written_after_the_clock_was_set_back(world: World) -> None:
+    polls, device, at = (
+        Polls(world.app.database, world.app.settings),
+        world.mine.device.id,
+        now_ms(),
+    )
+    for later, written in ((0, 1), (1_000, 0), (-3_600_000, 1)):
+        polls.note(device, at + later)
+        assert polls.write() == written
 
 
 def test_a_poll_reads_no_words_and_no_history(world: World, gw: Client) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
@@ -143,3 +144,31 @@ def test_it_asks_again_after_its_steps_where_time_makes_work_due(database: Datab
         await ended(task)
 
     asyncio.run(run())
+
+
+def test_a_step_that_runs_is_over_before_the_lease_is_given_back(database: Database) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    work = Work(database)
+
+    def step() -> int:
+        done = Work.step(work)
+        begun.set()
+        go_on.wait(30)
+        return done
+
+    work.step = step  # type: ignore[method-assign]
+
+    async def run() -> int:
+        task = asyncio.create_task(work.loop().run())
+        await until(begun.is_set)
+        task.cancel()
+        await asyncio.wait([task], timeout=0.3)
+        assert not task.done()
+        still = await asyncio.to_thread(holders, database)
+        go_on.set()
+        with suppress(asyncio.CancelledError):
+            await task
+        return still
+
+    assert asyncio.run(run()) == 1
+    assert holders(database) == 0

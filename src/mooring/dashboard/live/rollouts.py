@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mooring.dashboard.live.ask import Ask, number_of
-from mooring.errors import Invalid
+from mooring.errors import Invalid, NotFound
 from mooring.jobs.rules import TargetState
 from mooring.ota.rollouts.model import Rollout
 from mooring.ota.rollouts.service import Rollouts
@@ -52,7 +52,10 @@ def listed(ask: Ask) -> dict[str, Any]:
     service = ask.app.service(Rollouts)
     values: dict[str, Any] = {}
     for number in numbers:
-        rollout = service.get(ask.actor, number)
+        try:
+            rollout = service.get(ask.actor, number)
+        except NotFound:  # it is gone, or was never seen: the others are shown all the same
+            continue
         counts = rollout.job.counts
         values |= {
             f"{number}.state": state_of(rollout),

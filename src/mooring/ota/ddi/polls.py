@@ -55,7 +55,7 @@ class Polls:
         """A device has polled at a time, in epoch milliseconds."""
         with self._lock:
             before = self._written.get(device_id) or self._older.get(device_id, 0)
-            if at - before >= self._fresh_ms:
+            if not 0 <= at - before < self._fresh_ms:  # before 0: the clock was set back
                 self._new[device_id] = at  # in its place: it waits no longer than before
 
     def note_unknown(self, tenant: str, name: str, at: int) -> None:
