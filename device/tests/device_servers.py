@@ -55,6 +55,8 @@ class Mosquitto:
     def __init__(self, folder: Path, *lines: str, port: int = 0) -> None:
         self.folder = folder
         self.port = port or free_port()
+        more = [int(line.split()[1]) for line in lines if line.startswith("listener ")]
+        self._ports = [self.port, *more]  # they are opened one after the other
         self.config = folder / "mosquitto.conf"
         as_root = ["user root"] if os.geteuid() == 0 else []
         self.config.write_text(
@@ -89,7 +91,8 @@ class Mosquitto:
         assert self.process is not None
         assert self.process.poll() is None, self.log
         try:
-            socket.create_connection(("127.0.0.1", self.port), 0.5).close()
+            for port in self._ports:
+                socket.create_connection(("127.0.0.1", port), 0.5).close()
         except OSError:
             return False
         return True

@@ -38,7 +38,8 @@ def release(attacked: Attacked, tenant: str) -> Release:
     product, file = f"p-{secrets.token_hex(3)}", "app.bin"
     pem = manifest.public_pem(PRIVATE.public_key())
     with attacked.admin() as admin:
-        admin.post("/api/v1/firmware-keys", json={"name": "k", "public_key": pem, "tenant": tenant})
+        key = {"name": f"{product}-key", "public_key": pem, "tenant": tenant}
+        assert admin.post("/api/v1/firmware-keys", json=key).status_code == 201
         said = {"product": product, "version": "1", "tenant": tenant}
         made = admin.post("/api/v1/firmware", json=said).json()["id"]
         place = f"/api/v1/firmware/{made}"

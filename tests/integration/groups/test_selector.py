@@ -207,7 +207,7 @@ def test_a_selector_is_a_value(connection: Connection) -> None:
         (Selector("a", group="heat"), "ix_device_groups_group_name"),
         (
             Selector("a", names=("x", "y")),
-            "sqlite_autoindex_devices_|_devices_tenant",
+            "sqlite_autoindex_devices_|_devices_tenant|ix_devices_name",
         ),
     ],
     ids=str,
