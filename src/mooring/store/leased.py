@@ -109,7 +109,7 @@ class LeasedLoop:
 
     async def _stepped(self) -> object:
         """One step, which is over before the lease is given back, also when the loop is cancelled:
-        its thread goes on until then."""
+        its thread runs until then."""
         step = asyncio.ensure_future(asyncio.to_thread(self._step))
         try:
             return await asyncio.shield(step)
