@@ -114,6 +114,7 @@ class Naive:
     def __init__(self) -> None:
         self.open: dict[int, int] = {}  # alert → severity
         self.believed: dict[int, int] = {}  # alert → severity of which the recipient knows
+        self.ended: dict[int, int] = {}  # alert → severity that it ended with
         self.changed: dict[int, int] = {}  # alert → since when it differs from what is believed
         self.told: dict[int, int] = {}
         self.snoozed: dict[int, int] = {}
@@ -123,6 +124,7 @@ class Naive:
         before = self._word(alert)
         if event is Event.CLEARED:
             self.open.pop(alert, None)
+            self.ended[alert] = severity
         else:
             self.open[alert] = severity
         after = self._word(alert)
@@ -146,7 +148,7 @@ class Naive:
             if word == "over":
                 continue
             asleep = word != "ending" and self.snoozed.get(alert, 0) > second
-            severity = self.open.get(alert, self.believed.get(alert, 0))
+            severity = self.open.get(alert, self.ended.get(alert, 0))
             still = quiet_until is not None and second < quiet_until and severity < 4
             if not asleep and not still:
                 free[alert] = word
@@ -179,6 +181,7 @@ happenings = st.lists(
 
 @example([(0, 0, "raise", 2), (62, 0, "clear", 2), (66, 0, "raise", 2)], (0, 0))
 @example([(0, 0, "raise", 2), (6, 0, "raise", 4)], (0, 7))
+@example([(0, 2, "raise", 2), (6, 2, "raise", 4), (7, 2, "clear", 2)], (6, 20))
 @given(happenings, st.tuples(st.integers(0, 80), st.integers(0, 60)))
 def test_a_group_sends_what_a_look_at_every_second_would_send(
     some: list[tuple[int, int, str, int]], quiet: tuple[int, int]
